@@ -1,0 +1,226 @@
+"""The public contract: names of tasks and queues, and the JSON of a push's request and report, version 1.
+
+Producers never import this package. They send a request to `PUSH_TASK` on `PUSH_QUEUE` and read a report as its result.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+PUSH_TASK: Final = "imagepusher.push.v1"
+COPY_TASK: Final = "imagepusher.copy.v1"
+PUBLISH_TASK: Final = "imagepusher.publish.v1"
+PREVIEW_TASK: Final = "imagepusher.preview.v1"
+VERIFY_TASK: Final = "imagepusher.verify.v1"
+UNDO_TASK: Final = "imagepusher.undo.v1"
+
+PUSH_QUEUE: Final = "imagepusher.push"
+COPY_QUEUE: Final = "imagepusher.copy"
+PUBLISH_QUEUE: Final = "imagepusher.publish"
+QUEUES: Final = (PUSH_QUEUE, COPY_QUEUE, PUBLISH_QUEUE)
+
+RequestedKind = Literal["auto", "source"]
+SingleArch = Literal["refuse", "copy", "merge"]
+Atomic = Literal["item", "push"]
+Kind = Literal["source", "multi-arch", "single-arch"]
+Action = Literal["copied", "merged", "unchanged", "failed", "skipped"]
+State = Literal["succeeded", "partial", "failed"]
+
+
+class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One source image and where it goes.
+
+    `destinations` maps repositories to tags. `single_arch` says what becomes of an image that is no index: it is
+    refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
+    from the source.
+    """
+
+    source: str
+    destinations: dict[str, list[str]]
+    kind: RequestedKind = "auto"
+    single_arch: SingleArch = "merge"
+    platforms: list[str] = []
+    merge: bool = True
+
+
+class SeedMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What the seed's push items carry: `build.extra.image.sources_for_nvr` that is truthy marks a source image."""
+
+    pull_url: str
+    tags: dict[str, list[str]]
+    build: dict[str, Any] | None = None
+
+
+class SeedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A push item in the form of pubtools-quay."""
+
+    metadata: SeedMetadata
+
+
+class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A push: its items, and the target that they go to.
+
+    `target` names a target of the worker's settings; `target_settings` describes one, without secrets. With neither,
+    each destination repository carries its host. `atomic` withholds the tags of an item, or of the push, unless every
+    copy that belongs to it succeeded; without it a tag waits only for what it needs itself.
+    """
+
+    push_id: str | None = None
+    target: str | None = None
+    target_settings: dict[str, Any] | None = None
+    items: list[PushItem] | None = None
+    push_items: list[SeedItem] | None = None
+    atomic: Atomic | None = None
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What went wrong: a stable code, and a message that says what happened, where, and what to do."""
+
+    code: str
+    message: str
+
+
+class TagReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one destination tag; digests are None where there was, or is, no tag."""
+
+    reference: str
+    action: Action
+    old_digest: str | None = None
+    new_digest: str | None = None
+    kept_platforms: list[str] = []
+    protective_tag: str | None = None
+    error: Fault | None = None
+
+
+class ItemReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one item."""
+
+    source: str
+    kind: Kind | None = None
+    digest: str | None = None
+    error: Fault | None = None
+    tags: list[TagReport] = []
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What was moved: bytes of blobs, numbers of blobs and manifests by repository, wall seconds."""
+
+    bytes_copied: int = 0
+    blobs_copied: int = 0
+    blobs_mounted: int = 0
+    blobs_skipped: int = 0
+    manifests_copied: int = 0
+    seconds: float = 0.0
+
+
+class PushReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a push ended."""
+
+    push_id: str
+    state: State
+    items: list[ItemReport]
+    totals: Totals
+
+
+class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What one copy would do in one repository; `present` says that the manifest is there with all that it needs."""
+
+    repository: str
+    present: bool = False
+    blobs_copied: int = 0
+    blobs_mounted: int = 0
+    blobs_skipped: int = 0
+    bytes_copied: int = 0
+    error: Fault | None = None
+
+
+class CopyPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What one copy would do."""
+
+    digest: str
+    source: str
+    platform: str | None = None
+    repositories: list[RepositoryPreview] = []
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push would do: the actions of its tags, and its copies. Only pull scope was asked for."""
+
+    items: list[ItemReport]
+    copies: list[CopyPreview]
+    warnings: list[str] = []
+
+
+class TagVerification(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a tag is what the report says, with all that it needs; `missing` lists digests."""
+
+    reference: str
+    expected_digest: str
+    found_digest: str | None = None
+    missing: list[str] = []
+    error: Fault | None = None
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether B holds what the report of a push says."""
+
+    push_id: str
+    state: Literal["verified", "broken"]
+    tags: list[TagVerification]
+
+
+class TagUndo(msgspec.Struct, frozen=True, kw_only=True):
+    """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone."""
+
+    reference: str
+    action: Literal["restored", "deleted", "moved", "failed"]
+    digest: str | None = None
+    error: Fault | None = None
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """What undo did."""
+
+    push_id: str
+    state: State
+    tags: list[TagUndo]
+
+
+class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of blobs that one copy has moved and found there, of those that it will have to, and whether it ended."""
+
+    digest: str
+    done: int = 0
+    total: int = 0
+    ended: bool = False
+    failed: bool = False
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a push is; seconds since the epoch."""
+
+    push_id: str
+    state: Literal["accepted", "copying", "publishing", "succeeded", "partial", "failed"]
+    created: float
+    updated: float
+    copies: list[CopyProgress] = []
+    tags: int = 0
+    tags_done: int = 0
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of the request and the report."""
+    references, components = msgspec.json.schema_components((PushRequest, PushReport), ref_template="#/$defs/{name}")
+    request, report = references
+    components["PushRequest"]["oneOf"] = [
+        {"required": [form], "properties": {form: {"type": "array", "minItems": 1}}} for form in ("items", "push_items")
+    ]
+    for component in components.values():
+        component["description"] = " ".join(component["description"].split())
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "imagepusher v1",
+        "description": "The request that imagepusher.push.v1 takes and the report that it returns.",
+        "oneOf": [request, report],
+        "$defs": components,
+    }

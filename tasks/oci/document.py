@@ -1,0 +1,57 @@
+"""What a registry serves as a manifest: an image manifest or an index, told apart by its content."""
+
+from typing import Final
+
+import msgspec
+
+from tasks.errors import IndexEmpty, ManifestInvalid, SchemaUnsupported
+from tasks.oci import media_types
+from tasks.oci.index import Index, parse_index
+from tasks.oci.manifest import Manifest, parse_manifest
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def media_type_of(content: bytes, content_type: str | None) -> str:
+    """Return the media type of a manifest: its own word first, then the registry's, then its shape.
+
+    A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh). Raises ManifestInvalid.
+    """
+    try:
+        members = _members.decode(content)
+        said = msgspec.json.decode(members["mediaType"], type=str) if "mediaType" in members else ""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ManifestInvalid(f"A manifest is not a JSON object: {error}.") from None
+    if "manifests" in members and members.keys() & {"config", "layers", "fsLayers"}:
+        raise ManifestInvalid("A manifest says that it is both an index and an image.")
+    media_type = said or media_types.essence(content_type)
+    if media_type in media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1:
+        return media_type
+    if "manifests" in members:
+        return media_types.OCI_INDEX
+    if "fsLayers" in members:
+        return media_types.DOCKER_SCHEMA1
+    if "config" in members and "layers" in members:
+        return media_types.OCI_MANIFEST
+    return media_type
+
+
+def parse_document(content: bytes, media_type: str) -> Manifest | Index:
+    """Read a manifest of a known media type.
+
+    Raises SchemaUnsupported for docker schema 1, IndexEmpty for an index without entries, ManifestInvalid for all
+    that the specification does not describe.
+    """
+    if media_type in media_types.SCHEMA1:
+        raise SchemaUnsupported("The image has a docker schema 1 manifest.")
+    try:
+        if media_type in media_types.INDEXES:
+            index = parse_index(content, media_type)
+            if not index.entries:
+                raise IndexEmpty("The index has no entries.")
+            return index
+        if media_type in media_types.IMAGES:
+            return parse_manifest(content, media_type)
+    except (ValueError, RecursionError) as error:
+        raise ManifestInvalid(f"The manifest is not valid: {error}.") from None
+    raise ManifestInvalid(f"The media type {media_type[:100]!r} is neither that of an image nor that of an index.")

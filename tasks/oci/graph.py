@@ -1,0 +1,32 @@
+"""What a node of an image needs: one function for every media type (image-spec manifest.md and image-index.md)."""
+
+from dataclasses import dataclass
+
+from tasks.oci import media_types
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.index import Index
+from tasks.oci.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Successors:
+    """The manifests and the blobs that must be in a repository before the node itself."""
+
+    manifests: tuple[Descriptor, ...] = ()
+    blobs: tuple[Descriptor, ...] = ()
+
+
+def successors(node: Manifest | Index) -> Successors:
+    """Return what `node` needs.
+
+    A `subject` is no successor: a registry takes a manifest whose subject it lacks (distribution-spec 1.1, "Pushing
+    Manifests with Subject"). A foreign layer with `urls` is not either: registries should not hold it.
+    """
+    if isinstance(node, Index):
+        return Successors(manifests=_distinct(node.entries))
+    layers = (layer for layer in node.layers if not (layer.urls and media_types.is_foreign_layer(layer.media_type)))
+    return Successors(blobs=_distinct((node.config, *layers)))
+
+
+def _distinct(descriptors: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+    return tuple({descriptor.digest: descriptor for descriptor in descriptors}.values())

@@ -1,0 +1,46 @@
+"""Indexes and docker manifest lists (image-spec image-index.md; Docker manifest list version 2)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from tasks.oci.descriptor import Descriptor
+
+_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_entries_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A list of manifests; `fields` holds each of its top-level fields as the JSON text in which it was said."""
+
+    media_type: str
+    entries: tuple[Descriptor, ...]
+    fields: dict[str, bytes]
+
+    def containing(self, entries: Iterable[Descriptor], media_type: str) -> "Index":
+        """Return an index with other entries and all other top-level fields of this one."""
+        entries = tuple(entries)
+        listed = b"[" + b",".join(entry.raw for entry in entries) + b"]"
+        fields = {"schemaVersion": b"2", "mediaType": msgspec.json.encode(media_type)}
+        fields |= {key: text for key, text in self.fields.items() if key not in fields}
+        return Index(media_type, entries, fields | {"manifests": listed})
+
+    def encode(self) -> bytes:
+        """Return the compact JSON text; the text of each value is kept, only white space between tokens goes."""
+        members = (msgspec.json.encode(key) + b":" + text for key, text in self.fields.items())
+        return msgspec.json.format(b"{" + b",".join(members) + b"}", indent=-1)
+
+
+def parse_index(content: bytes, media_type: str) -> Index:
+    """Read an index; raises ValueError."""
+    fields = {key: bytes(text) for key, text in _decoder.decode(content).items()}
+    entries = _entries_decoder.decode(fields.get("manifests", b"null"))
+    return Index(media_type, tuple(Descriptor.parse(bytes(entry)) for entry in entries), fields)
+
+
+def empty_index(media_type: str) -> Index:
+    """Return an index that lists nothing."""
+    return Index(media_type, (), {})

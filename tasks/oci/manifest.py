@@ -1,0 +1,45 @@
+"""Image manifests (image-spec manifest.md; Docker image manifest version 2, schema 2)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.platform import Platform, PlatformDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image or artifact: its configuration and its layers."""
+
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    subject: Descriptor | None
+
+
+class _Manifest(msgspec.Struct):
+    config: msgspec.Raw
+    layers: list[msgspec.Raw]
+    subject: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decoder: Final = msgspec.json.Decoder(_Manifest)
+_config_decoder: Final = msgspec.json.Decoder(PlatformDocument)
+
+
+def parse_manifest(content: bytes, media_type: str) -> Manifest:
+    """Read an image manifest; raises ValueError."""
+    document = _decoder.decode(content)
+    return Manifest(
+        media_type,
+        Descriptor.parse(bytes(document.config)),
+        tuple(Descriptor.parse(bytes(layer)) for layer in document.layers),
+        None if bytes(document.subject) == b"null" else Descriptor.parse(bytes(document.subject)),
+    )
+
+
+def platform_of_config(content: bytes) -> Platform | None:
+    """Read the platform that an image configuration names, if any (image-spec config.md); raises ValueError."""
+    return _config_decoder.decode(content).read()

@@ -1,0 +1,103 @@
+"""References to images (distribution-spec 1.1, "Pulling manifests": the grammar of <name> and <reference>)."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from tasks.oci.digest import Digest, parse_digest
+
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DOMAIN_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_REGISTRY: Final = re.compile(
+    rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
+)
+_MAX_REPOSITORY: Final = 255
+_MAX_PORT: Final = 65535
+_DOCKER_HUB: Final = "docker.io"
+_DOCKER_HUB_NAMES: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+def parse_tag(text: str) -> str:
+    """Return `text` if it is a tag; raises ValueError."""
+    if not _TAG.fullmatch(text):
+        raise ValueError(
+            f"{text[:140]!r} is not a tag: at most 128 letters, digits, '_', '.', '-', not starting with '.' or '-'"
+        )
+    return text
+
+
+def parse_repository(text: str) -> str:
+    """Return `text` if it is a repository name; raises ValueError."""
+    if not text:
+        raise ValueError("the repository name is empty")
+    if len(text) > _MAX_REPOSITORY:
+        raise ValueError(f"the repository name has more than {_MAX_REPOSITORY} characters")
+    if not _REPOSITORY.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a repository name: lower-case letters and digits, joined by '.', '_', '__' or '-',"
+            " in parts split by '/'"
+        )
+    return text
+
+
+def parse_registry(text: str) -> str:
+    """Return `text` if it is a registry's host, with or without a port; raises ValueError."""
+    match = _REGISTRY.fullmatch(text)
+    if match is None or int(match["port"] or 1) not in range(1, _MAX_PORT + 1):
+        raise ValueError(f"{text[:255]!r} is not a registry host")
+    return text
+
+
+def carries_registry(text: str) -> bool:
+    """Tell whether the first part of a name is a host: it has a '.', a ':' or an upper-case letter, or is localhost."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and (first == "localhost" or "." in first or ":" in first or first != first.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an image is: a registry, a repository there, and a tag or digest in it."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a reference, Docker Hub's short names included; raises ValueError."""
+        rest, at, digest = text.partition("@")
+        parsed_digest = parse_digest(digest) if at else None
+        if carries_registry(rest):
+            registry, _, rest = rest.partition("/")
+            registry = parse_registry(registry)
+        else:
+            registry = _DOCKER_HUB
+        name, colon, tag = rest.partition(":")
+        parsed_tag = parse_tag(tag) if colon else None
+        if registry in _DOCKER_HUB_NAMES:
+            registry = _DOCKER_HUB
+            if name and "/" not in name:
+                name = f"library/{name}"
+        return cls(registry, parse_repository(name), parsed_tag, parsed_digest)
+
+    @property
+    def identifier(self) -> str:
+        """What is asked for in the repository: the digest if there is one, else the tag (else "")."""
+        return self.digest or self.tag or ""
+
+    @property
+    def name(self) -> str:
+        """Registry and repository."""
+        return f"{self.registry}/{self.repository}"
+
+    def at(self, digest: Digest) -> "Reference":
+        """Return the reference to `digest` in the same repository."""
+        return replace(self, tag=None, digest=digest)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.name}{tag}{digest}"
