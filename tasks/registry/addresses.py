@@ -1,0 +1,64 @@
+"""Where a registry may lead its client: never from the outside to addresses that only the client can reach."""
+
+import ipaddress
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from tasks.errors import AddressForbidden
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+_LOCAL_ENDINGS: Final = (".localhost", ".local", ".internal", ".home.arpa")
+
+
+def is_inward(host: str) -> bool:
+    """Tell whether a host, without port and brackets, is this machine or in a network of its own.
+
+    Literal addresses in every form that the C library reads (`127.1`, `0x7f000001`), names of the machine itself, and
+    names that cannot be public (RFC 6761, RFC 6762, RFC 8375, or one label alone).
+    """
+    name = host.lower().rstrip(".")
+    address = _address_of(name)
+    if address is not None:
+        return not address.is_global or address.is_multicast
+    return name in _LOCAL_NAMES or name.endswith(_LOCAL_ENDINGS) or "." not in name
+
+
+def forbid_inward(origin_host: str, url: str) -> None:
+    """Refuse a URL, a realm or a redirect, that leads from a public registry to an inward address.
+
+    `origin_host` is the registry as its reference names it, with or without a port; `url` is absolute. A registry that
+    is inward itself may lead anywhere. Names are not resolved: the caller that connects also asks `is_inward` of the
+    address that it got. Raises AddressForbidden, for URLs too that two parsers could read differently.
+    """
+    host = host_of(url)
+    if is_inward(host) and not is_inward(host_of(f"//{origin_host}")):
+        raise AddressForbidden(f"{origin_host} leads to {host}, an address that only this side can reach.")
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, without port and brackets, in lower case; raises AddressForbidden if it is unclear."""
+    if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
+        raise AddressForbidden("A registry leads to a URL with characters that no URL has.")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise AddressForbidden("A registry leads to something that is not a URL.") from None
+    if not host or "@" in parts.netloc:
+        # A user in a URL would take the place of the Authorization header.
+        raise AddressForbidden("A registry leads to a URL without a host or with a user in it.")
+    return host
+
+
+def _address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(name))
+        except OSError:
+            return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address

@@ -1,0 +1,96 @@
+"""By which scheme a registry is reached: asked once by the API's base, "GET /v2/" (BEHAVIOUR 8.5)."""
+
+import ipaddress
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.errors import ResponseInvalid
+from tasks.registry.addresses import host_of
+from tasks.registry.exchange import describe
+from tasks.registry.retry import Transient
+from tasks.registry.settings import RegistrySettings
+
+_HOSTS: Final = {"docker.io": "registry-1.docker.io"}
+_BAD_REQUEST: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """How the base of the API answered."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether this is a registry, and not one that wants TLS: such a server answers 400, or leads to https."""
+        return self.status != _BAD_REQUEST and not self.headers.get("Location", "").lower().startswith("https:")
+
+
+def host_for(registry: str) -> str:
+    """Return the host, with port if there is one, that serves a registry; they differ for Docker Hub."""
+    return _HOSTS.get(registry, registry)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, without port and brackets, is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def schemes(registry: str, settings: RegistrySettings) -> tuple[str, ...]:
+    """Return the schemes to try, in their order."""
+    if settings.plain_http is not None:
+        return ("http",) if settings.plain_http else ("https",)
+    if is_loopback(host_of(f"//{host_for(registry)}")):
+        return ("http", "https")
+    return ("https",) if settings.tls_verify else ("https", "http")
+
+
+class Endpoint:
+    """Where a registry's API is; `learn` is shown the answer that settled it. Threads share it, one asks."""
+
+    def __init__(
+        self,
+        registry: str,
+        settings: RegistrySettings,
+        ping: Callable[[str], Pong],
+        learn: Callable[[Pong], None],
+    ) -> None:
+        self._host = host_for(registry)
+        self._schemes = schemes(registry, settings)
+        self._ping = ping
+        self._learn = learn
+        self._guard = threading.Lock()
+        self._base: str | None = None
+
+    def base(self) -> str:
+        """Return the scheme and host that all paths follow; raises Transient, or the error that stays."""
+        if self._base is None:
+            with self._guard:
+                if self._base is None:
+                    pong = self._find()
+                    self._learn(pong)
+                    self._base = pong.url
+        return self._base
+
+    def _find(self) -> Pong:
+        failures: list[Transient | ResponseInvalid] = []
+        for scheme in self._schemes:
+            try:
+                pong = self._ping(f"{scheme}://{self._host}")
+            except (Transient, ResponseInvalid) as failure:
+                failures.append(failure)
+                continue
+            if scheme == "https" or len(self._schemes) == 1 or pong.speaks_http:
+                return pong
+            failures.append(Transient(f"{describe('GET', pong.url)} answered {pong.status} to plain HTTP"))
+        # A wrong certificate says more than that plain HTTP did not work either.
+        raise next((failure for failure in failures if isinstance(failure, ResponseInvalid)), failures[0])

@@ -1,0 +1,266 @@
+"""One repository of a registry: its manifests, tags and blobs (distribution-spec 1.1, "Endpoints")."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from tasks.errors import (
+    AuthenticationRefused,
+    ContentMismatch,
+    CopyIncomplete,
+    NotFound,
+    ResponseInvalid,
+)
+from tasks.oci import media_types
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of, parse_digest
+from tasks.oci.document import media_type_of
+from tasks.registry.blobs import BlobReader
+from tasks.registry.credentials import CredentialStore
+from tasks.registry.exchange import Request, Response, refusal
+from tasks.registry.listing import list_tags
+from tasks.registry.settings import RegistryConfiguration, Role
+from tasks.registry.transport import Transport
+from tasks.registry.upload import BlobUpload, UploadSession, session_of
+
+_ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
+_MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
+# Child or layer missing: distribution-spec names one code, registries use all of these.
+_UNKNOWN_PARTS: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
+_DONE: Final = frozenset({200, 201, 202, 204})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest as a registry served it, verified against the digest that was asked for or announced."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    digest: Digest
+
+
+class Registries:
+    """The registries that a process speaks to; threads share it."""
+
+    def __init__(self, configuration: RegistryConfiguration) -> None:
+        self._configuration = configuration
+        self._store = CredentialStore(configuration)
+        self._guard = threading.Lock()
+        self._transports: dict[tuple[str, Role], Transport] = {}
+
+    def repository(self, registry: str, name: str, role: Role, *, push: bool = False) -> "Repository":
+        """Return the client of one repository; with `push`, it may ask for more than `pull` to read (BEHAVIOUR 3.4)."""
+        with self._guard:
+            transport = self._transports.get((registry, role))
+            if transport is None:
+                transport = Transport(registry, role, self._configuration, self._store)
+                self._transports[registry, role] = transport
+        return Repository(transport, registry, name, push=push)
+
+
+class Repository:
+    """One repository in one role. All methods raise RegistryError."""
+
+    def __init__(self, transport: Transport, registry: str, name: str, *, push: bool = False) -> None:
+        self.registry = registry
+        self.name = name
+        self._transport = transport
+        self._push = push
+        self._reading = _scopes(name, "pull")
+        self._writing = _scopes(name, "pull,push")
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.name}"
+
+    def resolve(self, reference: str) -> Descriptor | None:
+        """Return what a tag or digest is, None if it is absent ("Checking if content exists in the registry").
+
+        A registry that does not answer HEAD, or says too little, is asked for the whole manifest.
+        """
+        response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect={200, 400, 404, 405, 415, 501})
+        if response.status == 404:  # noqa: PLR2004
+            return None
+        described = _described(reference, response)
+        if described is not None:
+            return described
+        try:
+            fetched = self.fetch_manifest(reference)
+        except NotFound:
+            return None
+        return Descriptor(fetched.media_type, fetched.digest, len(fetched.content))
+
+    def fetch_manifest(self, reference: str) -> FetchedManifest:
+        """Return a manifest by tag or digest ("Pulling manifests").
+
+        Raises NotFound, ContentMismatch, ResponseInvalid for one that is too large, ManifestInvalid.
+        """
+        limit = self._transport.limits.manifest_bytes
+        response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit)
+        media_type = media_type_of(response.content, response.headers.get("Content-Type"))
+        wanted = _digest(reference) or _digest(response.headers.get("Docker-Content-Digest"))
+        if wanted is None or media_type == media_types.DOCKER_SCHEMA1_SIGNED:
+            # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway.
+            return FetchedManifest(response.content, media_type, wanted or digest_of(response.content))
+        if digest_of(response.content, algorithm_of(wanted)) != wanted:
+            raise ContentMismatch(f"{self} served a manifest for {reference} that is not {wanted}.")
+        return FetchedManifest(response.content, media_type, wanted)
+
+    def push_manifest(self, reference: str, content: bytes, media_type: str) -> None:
+        """Store a manifest under a tag or its digest ("Pushing manifests").
+
+        Raises CopyIncomplete where the registry misses a part of it, ContentMismatch where it stored something else.
+        """
+        response = self._write(
+            "PUT",
+            f"manifests/{reference}",
+            headers={"Content-Type": media_type},
+            body=content,
+            expect={200, 201, 202, 400, 404},
+        )
+        if response.status in {400, 404}:
+            error = refusal("PUT", response)
+            raise CopyIncomplete(error.message) if response.codes & _UNKNOWN_PARTS else error
+        stored = _digest(response.headers.get("Docker-Content-Digest"))
+        if stored is not None and stored != digest_of(content, algorithm_of(stored)):
+            raise ContentMismatch(f"{self} stored {stored} under {reference}, which is not what was pushed.")
+
+    def delete_manifest(self, digest: Digest) -> None:
+        """Delete a manifest and with it all of its tags ("Deleting manifests"); one that is gone is no error."""
+        self._write("DELETE", f"manifests/{digest}", expect=_DONE | {404})
+
+    def delete_tag(self, tag: str) -> bool:
+        """Delete one tag, not its manifest ("Deleting tags"); return False where the registry cannot."""
+        response = self._write("DELETE", f"manifests/{tag}", expect=_DONE | {400, 404, 405})
+        if response.status == 404:  # noqa: PLR2004
+            # It may say so of a tag that is gone, by an answer that was lost, or of the whole idea.
+            return self.resolve(tag) is None
+        return response.status in _DONE
+
+    def tags(self) -> list[str]:
+        """Return all tags in the registry's order, none for a repository that does not exist ("Listing Tags")."""
+        return list_tags(self._read, self.name, self._transport.limits.manifest_bytes)
+
+    def blob_size(self, digest: str) -> int | None:
+        """Return the size of a blob, 0 if the registry does not say, None if the blob is absent."""
+        response = self._read("HEAD", f"blobs/{digest}", expect={200, 404})
+        if response.status == 404:  # noqa: PLR2004
+            return None
+        size = response.headers.get("Content-Length", "")
+        return int(size) if size.isascii() and size.isdigit() else 0
+
+    def open_blob(self, descriptor: Descriptor) -> BlobReader:
+        """Return a reader of a blob that is under way, its bytes not verified; raises NotFound ("Pulling blobs")."""
+
+        def fetch(headers: Mapping[str, str]) -> Response:
+            return self._read(
+                "GET",
+                f"blobs/{descriptor.digest}",
+                headers=headers,
+                expect={200, 206, 416},
+                stream=True,
+                retry=False,
+            )
+
+        limits = self._transport.limits
+        return BlobReader(f"{self}@{descriptor.digest}", descriptor.size, fetch, self._transport.policy, limits)
+
+    def read_blob(self, descriptor: Descriptor, limit: int) -> bytes:
+        """Return a small blob, verified; raises ResponseInvalid if it has more than `limit` bytes, ContentMismatch."""
+        if descriptor.size > limit:
+            raise ResponseInvalid(f"{self}@{descriptor.digest} has more than {limit} bytes.")
+        verifier = Verifier(descriptor.digest, descriptor.size)
+        content = bytearray()
+        with self.open_blob(descriptor) as reader:
+            while piece := reader.read_piece():
+                verifier.update(piece)
+                content += piece
+        if not verifier.verified:
+            raise ContentMismatch(f"{self} served other bytes than those of the blob {descriptor.digest}.")
+        return bytes(content)
+
+    def mount_blob(self, digest: str, from_repository: str) -> UploadSession | None:
+        """Let this repository share a blob of another one ("Mounting a blob from another repository").
+
+        None means that it does; else the registry wants the bytes, and the session is where to send them.
+        """
+        query = urlencode({"mount": digest, "from": from_repository}, safe=":/")
+        response = self._transport.send(
+            Request(
+                method="POST",
+                target=f"/v2/{self.name}/blobs/uploads/?{query}",
+                repository=self.name,
+                scopes=self._writing | _scopes(from_repository, "pull"),
+                body=b"",
+                expect={201, 202},
+            )
+        )
+        return session_of(response) if response.status == 202 else None  # noqa: PLR2004
+
+    def push_blob(
+        self,
+        descriptor: Descriptor,
+        reader: BlobReader,
+        progress: Callable[[int], None],
+        session: UploadSession | None = None,
+    ) -> None:
+        """Store the bytes of `reader` as a blob, in a session that a mount left behind or a new one ("Pushing blobs").
+
+        `progress` is told how many bytes are done, and ends the upload by raising. Raises ContentMismatch before
+        anything is committed that is not the descriptor's content.
+        """
+        BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session).run()
+
+    def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
+        """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.
+
+        Some registries answer 401 for a repository that does not exist yet, and let those look who may create it.
+        """
+        try:
+            return self._send(method, path, self._reading, retry=retry, **more)
+        except AuthenticationRefused:
+            if not self._push or self._reading == self._writing:
+                raise
+        response = self._send(method, path, self._writing, retry=retry, **more)
+        self._reading = self._writing
+        return response
+
+    def _write(self, method: str, path: str, **more: Any) -> Response:
+        return self._send(method, path, self._writing, retry=True, **more)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        scopes: frozenset[str],
+        *,
+        retry: bool,
+        expect: Iterable[int] = (200,),
+        **more: Any,
+    ) -> Response:
+        target = path if "://" in path else f"/v2/{self.name}/{path}"
+        request = Request(
+            method=method, target=target, repository=self.name, scopes=scopes, expect=frozenset(expect), **more
+        )
+        return self._transport.send(request, retry=retry)
+
+
+def _scopes(name: str, actions: str) -> frozenset[str]:
+    return frozenset({f"repository:{name}:{actions}"})
+
+
+def _digest(text: str | None) -> Digest | None:
+    try:
+        return parse_digest(text or "")
+    except ValueError:
+        return None
+
+
+def _described(reference: str, response: Response) -> Descriptor | None:
+    """Return what the headers of a HEAD say, None where that is not enough."""
+    digest = _digest(reference) or _digest(response.headers.get("Docker-Content-Digest"))
+    media_type = media_types.essence(response.headers.get("Content-Type"))
+    size = response.headers.get("Content-Length", "")
+    known = response.status == 200 and media_type in _MANIFESTS and size.isascii() and size.isdigit()  # noqa: PLR2004
+    return Descriptor(media_type, digest, int(size)) if known and digest is not None else None

@@ -1,0 +1,80 @@
+"""What a worker knows of a registry before it asks: TLS, timeouts, and where credentials come from."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Role = Literal["source", "destination"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who asks: a user with a password, or an identity token (docker's `identitytoken`). Never shown by repr."""
+
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """How one registry is reached.
+
+    `plain_http` None means: by https, and by http only if the host is loopback or `tls_verify` is off. `ca_file` is a
+    PEM bundle; `certificates` is a folder in the layout of docker's certs.d (`*.crt` authorities, `*.cert` with `*.key`
+    client pairs).
+    """
+
+    tls_verify: bool = True
+    plain_http: bool | None = None
+    ca_file: str | None = None
+    certificates: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    credentials: Credentials | None = None
+    source_credentials: Credentials | None = None
+    destination_credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOverride:
+    """What the command line says of every registry in one role; None leaves the configuration's word."""
+
+    credentials: Credentials | None = None
+    tls_verify: bool | None = None
+    certificates: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of every HTTP exchange: seconds, tries and bytes."""
+
+    connect_timeout: float = 10.0
+    idle_timeout: float = 60.0
+    tries: int = 5
+    longest_wait: float = 5.0
+    manifest_bytes: int = 4 * 1024 * 1024
+    error_bytes: int = 64 * 1024
+    buffer_bytes: int = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryConfiguration:
+    """All that the registry client is told: settings by registry, authentication files, bounds."""
+
+    registries: dict[str, RegistrySettings] = field(default_factory=dict)
+    source_override: RegistryOverride = field(default_factory=RegistryOverride)
+    destination_override: RegistryOverride = field(default_factory=RegistryOverride)
+    auth_files: tuple[str, ...] = ()
+    limits: HttpLimits = field(default_factory=HttpLimits)
+
+    def settings(self, registry: str, role: Role) -> RegistrySettings:
+        """Return the settings of `registry` in this role, where `credentials` are those of the role."""
+        base = self.registries.get(registry, RegistrySettings())
+        override = self.source_override if role == "source" else self.destination_override
+        of_role = base.source_credentials if role == "source" else base.destination_credentials
+        return replace(
+            base,
+            credentials=override.credentials or of_role or base.credentials,
+            tls_verify=base.tls_verify if override.tls_verify is None else override.tls_verify,
+            certificates=override.certificates or base.certificates,
+        )

@@ -1,0 +1,67 @@
+"""Whom a registry is believed to be, and who one is to it: TLS by the settings (BEHAVIOUR 8.5)."""
+
+import ssl
+from pathlib import Path
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from tasks.errors import SettingsInvalid
+from tasks.registry.settings import RegistrySettings
+
+
+def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
+    """Return how connections to `registry` are secured.
+
+    Trusted are the system's authorities, those that requests brings along, and the settings' own. The folder of
+    certificates is read as docker's certs.d: it holds the files, or a folder of them by the registry's name. Raises
+    SettingsInvalid for a file that is missing or holds something else.
+    """
+    context = ssl.create_default_context()
+    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    if not settings.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if settings.ca_file is not None:
+        _trust(context, Path(settings.ca_file))
+    if settings.client_certificate is not None:
+        key = Path(settings.client_key) if settings.client_key is not None else None
+        _introduce(context, Path(settings.client_certificate), key)
+    if settings.certificates is not None:
+        _read_folder(context, Path(settings.certificates), registry)
+    return context
+
+
+def _read_folder(context: ssl.SSLContext, folder: Path, registry: str) -> None:
+    if not folder.is_dir():
+        raise SettingsInvalid(f"The folder of certificates {folder} does not exist.")
+    if (folder / registry).is_dir():
+        folder /= registry
+    for authority in sorted(folder.glob("*.crt")):
+        _trust(context, authority)
+    for certificate in sorted(folder.glob("*.cert")):
+        _introduce(context, certificate, certificate.with_suffix(".key"))
+
+
+def _trust(context: ssl.SSLContext, authority: Path) -> None:
+    try:
+        context.load_verify_locations(authority)
+    except OSError as error:
+        raise SettingsInvalid(f"{authority} is no bundle of certificates: {_said(error)}.") from None
+
+
+def _introduce(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:
+        where = f"{certificate} and {key}" if key is not None else f"{certificate}"
+        raise SettingsInvalid(f"{where} are no certificate with its key: {_said(error)}.") from None
+
+
+def _no_password() -> str:
+    # Without this OpenSSL asks for the password of an encrypted key on the terminal.
+    raise ValueError("keys with a password are not supported")
+
+
+def _said(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or str(error) or "not a PEM file"

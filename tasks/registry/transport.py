@@ -1,0 +1,154 @@
+"""Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+
+from tasks.errors import AddressForbidden, ResponseInvalid
+from tasks.registry.addresses import forbid_inward, host_of
+from tasks.registry.authentication import Authentication
+from tasks.registry.connections import Connections
+from tasks.registry.credentials import CredentialStore
+from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback
+from tasks.registry.exchange import Request, Response, describe, explain, refusal
+from tasks.registry.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.registry.settings import RegistryConfiguration, Role
+from tasks.registry.tokens import TokenSource
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 5
+_UNAUTHORIZED: Final = 401
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(slots=True)
+class UploadHabits:
+    """What uploads have found out about a registry: whether it takes a blob only by PATCH."""
+
+    patches: bool = False
+
+
+class Transport:
+    """The way to one registry in one role; threads share it."""
+
+    def __init__(self, registry: str, role: Role, configuration: RegistryConfiguration, store: CredentialStore) -> None:
+        settings = configuration.settings(registry, role)
+        self.limits = configuration.limits
+        self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait)
+        self.uploads = UploadHabits()
+        self._host = host_for(registry)
+        self._connections = Connections(self._host, settings, self.limits)
+        self._authentication = Authentication(registry, role, store, TokenSource(self._fetch_token))
+        self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
+
+    def send(self, request: Request, *, retry: bool = True) -> Response:
+        """Return the response if its status is expected.
+
+        Without `retry` there is one try, which raises Transient where another is worthwhile: for callers that resume
+        instead of repeating. Raises RegistryError.
+        """
+        if retry:
+            return self.policy.run(lambda: self._attempt(request))
+        return self._attempt(request)
+
+    def _attempt(self, request: Request) -> Response:
+        base = self._endpoint.base()
+        url = f"{base}{request.target}" if request.target.startswith("/") else request.target
+        self._check_hop(base, url)
+        response, sent = self._follow(request, base, url)
+        if response.status == _UNAUTHORIZED and response.own and _UNAUTHORIZED not in request.expect:
+            learnt = self._authentication.learn(
+                response.headers.get("WWW-Authenticate"),
+                request.repository,
+                request.scopes,
+                sent,
+                secure=base.startswith("https:"),
+            )
+            if not learnt:
+                raise refusal(request.method, response)
+            if request.streams_body:
+                # How much of the body was taken in, only the caller can find out.
+                raise Transient(explain(request.method, response), response.status)
+            response, _ = self._follow(request, base, url)
+        if response.status in request.expect:
+            return response
+        if response.status in RETRIED_STATUSES:
+            asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
+            raise Transient(explain(request.method, response), response.status, asked)
+        raise refusal(request.method, response)
+
+    def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
+        """Send a request where it leads, and return the last response with the Authorization that it had."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            own = _origin(url) == _origin(base)
+            headers = dict(request.headers)
+            sent = self._authentication.header(request.repository, request.scopes) if own else None
+            if sent is not None:
+                headers["Authorization"] = sent
+            answer = self._connections.exchange(request.method, url, headers, request.body)
+            response = self._read(request, answer, url, own=own)
+            location = response.location
+            if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
+                return response, sent
+            self._check_hop(url, location)
+            url = location
+        raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {_MOST_REDIRECTS} times.")
+
+    def _read(self, request: Request, answer: requests.Response, url: str, *, own: bool) -> Response:
+        expected = answer.status_code in request.expect
+        if expected and request.stream:
+            return Response(answer.status_code, answer.headers, url, own, raw=answer)
+        what = describe(request.method, url)
+        limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
+        content = self._connections.read(answer, what, limit)
+        if expected and len(content) > limit:
+            raise ResponseInvalid(f"{what} answered with more than {limit} bytes.")
+        return Response(answer.status_code, answer.headers, url, own, content[:limit])
+
+    def _check_hop(self, origin: str, url: str) -> None:
+        """Raise AddressForbidden for a URL that a registry must not lead to."""
+        forbid_inward(self._host, url)
+        scheme = url.partition(":")[0].lower()
+        if scheme not in _DEFAULT_PORTS:
+            raise AddressForbidden(f"{self._host} leads to an address that is neither http nor https.")
+        if (
+            scheme == "http"
+            and origin.lower().startswith("https:")
+            and not (is_loopback(host_of(origin)) and is_loopback(host_of(url)))
+        ):
+            raise AddressForbidden(f"{self._host} leads from https to http at {host_of(url)}.")
+
+    def _ping(self, base: str) -> Pong:
+        answer = self._connections.exchange("GET", f"{base}/v2/", {})
+        self._connections.read(answer, describe("GET", f"{base}/v2/"), self.limits.error_bytes)
+        return Pong(base, answer.status_code, answer.headers)
+
+    def _learn_base(self, pong: Pong) -> None:
+        """Take in the challenge of the base, so that the first request need not be refused."""
+        if pong.status == _UNAUTHORIZED:
+            self._authentication.learn(
+                pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
+            )
+
+    def _fetch_token(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Ask a realm once: the request that needs the token is what is tried again."""
+        what = describe(method, url)
+        answer = self._connections.exchange(method, url, headers, body)
+        content = self._connections.read(answer, what, self.limits.error_bytes)
+        if answer.status_code in RETRIED_STATUSES:
+            asked = parse_retry_after(answer.headers.get("Retry-After"), time.time())
+            raise Transient(f"{what} answered {answer.status_code}", answer.status_code, asked)
+        if len(content) > self.limits.error_bytes:
+            raise ResponseInvalid(f"{what} answered with more than {self.limits.error_bytes} bytes.")
+        return answer.status_code, answer.headers, content
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)

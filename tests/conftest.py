@@ -1,0 +1,79 @@
+"""Fixtures that every test may use: two real registries and a Redis, each started once, and more on demand."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Protocol
+
+import pytest
+from hypothesis import settings
+
+from tests.support.certificates import Certificates
+from tests.support.redis_server import RedisServer
+from tests.support.registries import BasicAuth, DistributionRegistry, TokenAuth
+
+settings.register_profile("development", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "development")
+
+
+class MakeRegistry(Protocol):
+    """Start a registry that ends with the test; takes what `DistributionRegistry` takes."""
+
+    def __call__(
+        self,
+        *,
+        auth: BasicAuth | TokenAuth | None = None,
+        tls: Certificates | None = None,
+        delete: bool = True,
+        allow_urls: tuple[str, ...] = (),
+        relative_urls: bool = False,
+    ) -> DistributionRegistry: ...
+
+
+@pytest.fixture(scope="session")
+def registry_a() -> Iterator[DistributionRegistry]:
+    """Share one plain, anonymous registry, by custom the source; use `name` to keep apart."""
+    with DistributionRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def registry_b() -> Iterator[DistributionRegistry]:
+    """Share another one, by custom the destination."""
+    with DistributionRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def name() -> str:
+    """Return a repository name that no other test uses, one component long; `f"{name}/app"` is unique too."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Share one Redis without persistence; a test that needs it empty calls `flush`."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def make_registry() -> Iterator[MakeRegistry]:
+    with ExitStack() as running:
+
+        def make(
+            *,
+            auth: BasicAuth | TokenAuth | None = None,
+            tls: Certificates | None = None,
+            delete: bool = True,
+            allow_urls: tuple[str, ...] = (),
+            relative_urls: bool = False,
+        ) -> DistributionRegistry:
+            registry = DistributionRegistry(
+                auth=auth, tls=tls, delete=delete, allow_urls=allow_urls, relative_urls=relative_urls
+            )
+            return running.enter_context(registry)
+
+        yield make

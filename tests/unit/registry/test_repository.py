@@ -1,0 +1,320 @@
+"""Manifests, tags and blobs of one repository (distribution-spec 1.1; BEHAVIOUR 2.4, 3.4, 8.4)."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from tasks.errors import (
+    AuthenticationRefused,
+    ContentMismatch,
+    CopyIncomplete,
+    ManifestInvalid,
+    NotFound,
+    RequestRefused,
+    ResponseInvalid,
+)
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest
+from tasks.registry.settings import RegistrySettings
+from tests.support.images import image, index
+from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.support.token_server import TokenServer
+from tests.unit.registry.clients import NAME, PING, QUICK, SESSION, USER, blob_of, blob_path, client, manifest_path
+
+IMAGE = image()
+DIGEST = Digest(IMAGE.digest)
+SHA512 = f"sha512:{hashlib.sha512(IMAGE.manifest).hexdigest()}"
+OTHER = f"sha256:{'0' * 64}"
+LATEST = manifest_path("latest")
+TYPE = {"Content-Type": IMAGE.media_type}
+HEADERS = {**TYPE, "Docker-Content-Digest": DIGEST, "Content-Length": str(len(IMAGE.manifest))}
+DESCRIPTOR = Descriptor(IMAGE.media_type, DIGEST, len(IMAGE.manifest))
+WHOLE = Answer(200, TYPE, IMAGE.manifest)
+
+
+def errors(status: int, code: str) -> Answer:
+    return Answer(status, body=json.dumps({"errors": [{"code": code, "message": "no"}]}).encode())
+
+
+def test_a_tag_is_resolved_by_one_head() -> None:
+    """2.1."""
+    with ScriptedRegistry(PING, Exchange("HEAD", LATEST, Answer(200, HEADERS))) as registry:
+        assert client(registry.host).resolve("latest") == DESCRIPTOR
+
+
+def test_an_absent_tag_is_none() -> None:
+    """3.4: 404 means absent."""
+    with ScriptedRegistry(PING, Exchange("HEAD", LATEST, Answer(404))) as registry:
+        assert client(registry.host).resolve("latest") is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        Answer(405),
+        Answer(400),
+        Answer(200, {**HEADERS, "Docker-Content-Digest": ""}),
+        Answer(200, {**HEADERS, "Docker-Content-Digest": "nonsense"}),
+        Answer(200, {**HEADERS, "Content-Type": "text/plain"}),
+    ],
+)
+def test_a_registry_whose_head_says_too_little_is_asked_for_the_manifest(head: Answer) -> None:
+    with ScriptedRegistry(PING, Exchange("HEAD", LATEST, head), Exchange("GET", LATEST, WHOLE)) as registry:
+        assert client(registry.host).resolve("latest") == DESCRIPTOR
+    with ScriptedRegistry(PING, Exchange("HEAD", LATEST, head), Exchange("GET", LATEST, Answer(404))) as registry:
+        assert client(registry.host).resolve("latest") is None
+
+
+def test_a_digest_needs_no_digest_in_the_answer() -> None:
+    head = Answer(200, {**HEADERS, "Docker-Content-Digest": ""})
+    with ScriptedRegistry(PING, Exchange("HEAD", manifest_path(DIGEST), head)) as registry:
+        assert client(registry.host).resolve(DIGEST) == DESCRIPTOR
+
+
+@pytest.mark.parametrize("content_type", [IMAGE.media_type + "; charset=utf-8", IMAGE.media_type.upper(), ""])
+def test_a_content_type_counts_without_its_parameters(content_type: str) -> None:
+    """DESIGN 6: Content-Type parameters are ignored."""
+    bare = json.dumps({key: value for key, value in IMAGE.document.items() if key != "mediaType"}).encode()
+    served = Answer(200, {"Content-Type": content_type}, bare)
+    head = Answer(200, {**HEADERS, "Content-Type": IMAGE.media_type + ";charset=utf-8"})
+    with ScriptedRegistry(PING, Exchange("GET", LATEST, served), Exchange("HEAD", LATEST, head)) as registry:
+        repository = client(registry.host)
+        assert repository.fetch_manifest("latest").media_type == IMAGE.media_type
+        assert repository.resolve("latest") == DESCRIPTOR
+
+
+@pytest.mark.parametrize(
+    ("announced", "digest"), [(None, DIGEST), (DIGEST, DIGEST), (SHA512, SHA512), ("md5:1234", DIGEST)]
+)
+def test_a_fetched_manifest_has_the_digest_that_was_announced(announced: str | None, digest: str) -> None:
+    """2.4."""
+    served = Answer(200, {**TYPE, **({"Docker-Content-Digest": announced} if announced else {})}, IMAGE.manifest)
+    with ScriptedRegistry(PING, Exchange("GET", LATEST, served)) as registry:
+        fetched = client(registry.host).fetch_manifest("latest")
+    assert (fetched.content, fetched.media_type, fetched.digest) == (IMAGE.manifest, IMAGE.media_type, digest)
+
+
+@pytest.mark.parametrize(("reference", "announced"), [("latest", OTHER), (OTHER, DIGEST), (OTHER, ""), (SHA512, "")])
+def test_a_manifest_that_is_not_what_was_asked_for_or_announced_is_refused(reference: str, announced: str) -> None:
+    """2.4."""
+    served = Answer(200, {**TYPE, "Docker-Content-Digest": announced}, IMAGE.manifest + b"\n")
+    with (
+        ScriptedRegistry(PING, Exchange("GET", manifest_path(reference), served)) as registry,
+        pytest.raises(ContentMismatch),
+    ):
+        client(registry.host).fetch_manifest(reference)
+
+
+def test_a_manifest_asked_for_by_digest_is_verified_by_that() -> None:
+    """2.4: what the header says of another algorithm does not matter."""
+    served = Answer(200, {**TYPE, "Docker-Content-Digest": SHA512}, IMAGE.manifest)
+    with ScriptedRegistry(PING, Exchange("GET", manifest_path(DIGEST), served)) as registry:
+        assert client(registry.host).fetch_manifest(DIGEST).digest == DIGEST
+
+
+def test_what_is_no_manifest_is_an_error_of_its_own() -> None:
+    """2.3."""
+    served = Answer(200, {"Content-Type": "text/html"}, b"<html>")
+    with ScriptedRegistry(PING, Exchange("GET", LATEST, served)) as registry, pytest.raises(ManifestInvalid):
+        client(registry.host).fetch_manifest("latest")
+
+
+@pytest.mark.parametrize("returned", [{}, {"Docker-Content-Digest": DIGEST}, {"Docker-Content-Digest": SHA512}])
+@pytest.mark.parametrize("status", [201, 202])
+def test_a_manifest_is_pushed_to_the_letter(returned: dict[str, str], status: int) -> None:
+    """2.4."""
+    put = Exchange("PUT", LATEST, Answer(status, returned), request_headers=TYPE, request_body=IMAGE.manifest)
+    with ScriptedRegistry(PING, put) as registry:
+        client(registry.host).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+def test_a_manifest_that_arrived_as_another_is_noticed() -> None:
+    """2.4."""
+    put = Exchange("PUT", LATEST, Answer(201, {"Docker-Content-Digest": OTHER}))
+    with ScriptedRegistry(PING, put) as registry, pytest.raises(ContentMismatch):
+        client(registry.host).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (errors(400, "MANIFEST_BLOB_UNKNOWN"), CopyIncomplete),
+        (errors(404, "MANIFEST_BLOB_UNKNOWN"), CopyIncomplete),
+        (errors(400, "MANIFEST_UNKNOWN"), CopyIncomplete),
+        (errors(400, "MANIFEST_INVALID"), RequestRefused),
+        (errors(404, "NAME_UNKNOWN"), NotFound),
+    ],
+)
+def test_a_manifest_whose_parts_are_missing_is_an_incomplete_copy(answer: Answer, kind: type[Exception]) -> None:
+    """5.2."""
+    with ScriptedRegistry(PING, Exchange("PUT", LATEST, answer)) as registry, pytest.raises(kind):
+        client(registry.host).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+def test_manifests_are_deleted_once_or_again() -> None:
+    """6.6."""
+    script = [Exchange("DELETE", manifest_path(DIGEST), Answer(status)) for status in (202, 404)]
+    with ScriptedRegistry(PING, *script) as registry:
+        repository = client(registry.host)
+        repository.delete_manifest(DIGEST)
+        repository.delete_manifest(DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("status", "head", "deleted"), [(202, None, True), (400, None, False), (405, None, False), (404, 404, True)]
+)
+def test_a_tag_is_deleted_where_the_registry_can(status: int, head: int | None, *, deleted: bool) -> None:
+    """6.6."""
+    script = [Exchange("DELETE", LATEST, Answer(status))] + ([Exchange("HEAD", LATEST, Answer(head))] if head else [])
+    with ScriptedRegistry(PING, *script) as registry:
+        assert client(registry.host).delete_tag("latest") is deleted
+
+
+def test_a_tag_that_is_still_there_was_not_deleted() -> None:
+    """6.6."""
+    script = [Exchange("DELETE", LATEST, Answer(404)), Exchange("HEAD", LATEST, Answer(200, HEADERS))]
+    with ScriptedRegistry(PING, *script) as registry:
+        assert client(registry.host).delete_tag("latest") is False
+
+
+def page(tags: list[str] | None, link: str = "") -> Answer:
+    return Answer(200, {"Link": link} if link else {}, json.dumps({"name": NAME, "tags": tags}).encode())
+
+
+def test_tags_are_listed_over_all_pages() -> None:
+    path = f"/v2/{NAME}/tags/list"
+    with ScriptedRegistry(
+        PING, Exchange("GET", f"{path}?n=1000", page(["a", "b"], f'<{path}?last=b>; rel="next"'))
+    ) as registry:
+        absolute = f"{registry.url}{path}?last=c"
+        registry.expect(
+            Exchange("GET", f"{path}?last=b", page(["c"], f"<{absolute}>;rel=next")),
+            Exchange("GET", f"{path}?last=c", page(["d"], '<x>; rel="prev"')),
+        )
+        assert client(registry.host).tags() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("answer", [Answer(404), page(None), page([])])
+def test_a_repository_without_tags_has_none(answer: Answer) -> None:
+    with ScriptedRegistry(PING, Exchange("GET", f"/v2/{NAME}/tags/list", answer)) as registry:
+        assert client(registry.host).tags() == []
+
+
+def test_pages_that_lead_back_are_an_error() -> None:
+    """8.4."""
+    around = page(["a"], f"</v2/{NAME}/tags/list?n=1000>; rel=next")
+    with (
+        ScriptedRegistry(PING, Exchange("GET", f"/v2/{NAME}/tags/list", around, times=2)) as registry,
+        pytest.raises(ResponseInvalid, match="does not end"),
+    ):
+        client(registry.host).tags()
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"tags": 1}', b"\xff"])
+def test_what_is_no_list_of_tags_is_an_error(body: bytes) -> None:
+    with (
+        ScriptedRegistry(PING, Exchange("GET", f"/v2/{NAME}/tags/list", Answer(body=body))) as registry,
+        pytest.raises(ResponseInvalid),
+    ):
+        client(registry.host).tags()
+
+
+def test_the_size_of_a_blob_is_known_or_it_is_absent() -> None:
+    """5.1: what is there is skipped."""
+    content = b"content"
+    script = [Exchange("HEAD", blob_path(content), Answer(status, body=content)) for status in (200, 404)]
+    with ScriptedRegistry(PING, *script) as registry:
+        repository = client(registry.host)
+        assert repository.blob_size(blob_of(content).digest) == 7
+        assert repository.blob_size(blob_of(content).digest) is None
+
+
+def test_a_small_blob_is_read_and_verified() -> None:
+    """2.4, 8.4."""
+    content = b'{"os": "linux"}'
+    script = [Exchange("GET", blob_path(content), Answer(body=body)) for body in (content, content[::-1])]
+    with ScriptedRegistry(PING, *script) as registry:
+        repository = client(registry.host)
+        assert repository.read_blob(blob_of(content), 100) == content
+        with pytest.raises(ContentMismatch):
+            repository.read_blob(blob_of(content), 100)
+        with pytest.raises(ResponseInvalid, match="more than 14 bytes"):
+            repository.read_blob(blob_of(content), 14)
+
+
+def test_a_mount_asks_for_both_repositories_in_one_token() -> None:
+    """5.1."""
+    with TokenServer({"user": "password"}) as tokens:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.realm}",service="{tokens.service}"'}
+        target = f"/v2/{NAME}/blobs/uploads/?mount={DIGEST}&from=other/app"
+        script = [
+            Exchange("GET", "/v2/", Answer(401, challenge)),
+            Exchange("POST", target, Answer(201)),
+            Exchange("POST", target, Answer(202, {"Location": f"{SESSION}?_state=x"})),
+        ]
+        with ScriptedRegistry(*script) as registry:
+            repository = client(registry.host, settings=RegistrySettings(credentials=USER))
+            assert repository.mount_blob(DIGEST, "other/app") is None
+            session = repository.mount_blob(DIGEST, "other/app")
+            assert session is not None
+            assert session.location == f"{registry.url}{SESSION}?_state=x"
+        assert [set(each.scopes) for each in tokens.asked] == [
+            {f"repository:{NAME}:pull,push", "repository:other/app:pull"}
+        ]
+
+
+def scopes_asked(*, push: bool, granted: bool) -> list[str]:
+    """Return the scopes asked for when a registry hides what does not exist from those who may only pull."""
+    with TokenServer({"user": "password"}) as tokens:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.realm}",service="{tokens.service}"'}
+
+        def answer(_: object) -> Answer:
+            may = granted and any("push" in scope for scope in tokens.scopes)
+            return Answer(404) if may else Answer(401, challenge)
+
+        script = [Exchange("GET", "/v2/", Answer(401, challenge)), Exchange("HEAD", LATEST, answer, times=None)]
+        with ScriptedRegistry(*script) as registry:
+            settings = RegistrySettings(credentials=USER)
+            repository = client(registry.host, role="destination", push=push, settings=settings)
+            if push and granted:
+                assert repository.resolve("latest") is None
+                assert repository.resolve("latest") is None
+            else:
+                with pytest.raises(AuthenticationRefused):
+                    repository.resolve("latest")
+        return list(dict.fromkeys(tokens.scopes))
+
+
+def test_a_refused_read_of_a_destination_is_tried_with_push() -> None:
+    """3.4."""
+    pull, push = f"repository:{NAME}:pull", f"repository:{NAME}:pull,push"
+    assert scopes_asked(push=True, granted=True) == [pull, push]
+    assert scopes_asked(push=True, granted=False) == [pull, push]
+
+
+def test_a_dry_run_asks_for_pull_only() -> None:
+    """3.4: a token with push creates a missing repository at some registries."""
+    assert scopes_asked(push=False, granted=False) == [f"repository:{NAME}:pull"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_read_is_never_taken_for_absent(status: int) -> None:
+    """3.4."""
+    refused = Exchange("HEAD", LATEST, Answer(status), times=None)
+    with ScriptedRegistry(PING, refused) as registry, pytest.raises(AuthenticationRefused):
+        client(registry.host, role="destination", push=True).resolve("latest")
+
+
+def test_an_index_is_fetched_as_it_is() -> None:
+    """2.4."""
+    made = index([IMAGE, image("linux/arm64")], docker=True)
+    served = Answer(200, {"Content-Type": made.media_type}, made.manifest)
+    with ScriptedRegistry(PING, Exchange("GET", manifest_path(made.digest), served)) as registry:
+        fetched = client(registry.host, limits=replace(QUICK, buffer_bytes=64)).fetch_manifest(made.digest)
+    assert (fetched.content, fetched.media_type) == (made.manifest, made.media_type)
+
+
+def test_a_repository_shows_where_it_is() -> None:
+    assert str(client("registry.example:5000")) == f"registry.example:5000/{NAME}"
