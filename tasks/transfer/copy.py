@@ -1,0 +1,235 @@
+"""Copy one digest, with all that it needs, into repositories: blobs, then children, then the manifest (BEHAVIOUR 5)."""
+
+import threading
+import time
+from collections.abc import Callable, Container, Sequence
+from concurrent.futures import Executor, wait
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import (
+    CopyIncomplete,
+    ImagePusherError,
+    ManifestInvalid,
+    NotFound,
+    PushCancelled,
+    RateLimited,
+    RegistryUnavailable,
+    SourceChildMissing,
+)
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import parse_digest
+from tasks.oci.document import parse_document
+from tasks.oci.graph import Successors, successors
+from tasks.registry.repository import Registries, Repository
+from tasks.transfer.blobs import BlobPlacer
+from tasks.transfer.plan import Copy
+from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
+from tasks.transfer.totals import Counter
+
+_MAX_DEPTH = 8
+_REPORT_EVERY = 0.2
+
+Report = Callable[[contract.CopyProgress], None]
+
+
+class Copier:
+    """Copies digests; blobs of one image move in parallel on `executor`."""
+
+    def __init__(
+        self,
+        registries: Registries,
+        locations: BlobLocations,
+        flights: SingleFlight,
+        executor: Executor,
+        cancelled: threading.Event,
+        deadline_seconds: float,
+    ) -> None:
+        self._registries = registries
+        self._locations = locations
+        self._flights = flights
+        self._executor = executor
+        self._cancelled = cancelled
+        self._deadline_seconds = deadline_seconds
+
+    def copy(self, copy: Copy, report: Report = lambda _: None) -> tuple[CopyOutcome, ImagePusherError | None]:
+        """Return how the copy ended, and the error that makes another try worthwhile, if there is one.
+
+        Raises PushCancelled when the worker shuts down.
+        """
+        counter = Counter()
+        source = self._registries.repository(*copy.source, "source")
+        run = _Run(
+            source,
+            BlobPlacer(source, self._locations, self._flights, counter),
+            counter,
+            self._executor,
+            _Meter(copy.digest, report, self._cancelled, self._deadline_seconds),
+        )
+        destinations = {
+            f"{registry}/{name}": self._registries.repository(registry, name, "destination", push=True)
+            for registry, name in copy.destinations
+        }
+        descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
+        failures = run.bring(descriptor, destinations, depth=0)
+        faults = {name: contract.Fault(error.code, str(error)) for name, error in failures.items()}
+        run.meter.end(failed=bool(faults))
+        transient = [error for error in failures.values() if isinstance(error, RateLimited | RegistryUnavailable)]
+        return CopyOutcome(digest=copy.digest, faults=faults, totals=counter.totals()), next(iter(transient), None)
+
+
+class _Run:
+    """One copy under way; failures are kept by destination, so that one registry does not spoil the others."""
+
+    def __init__(
+        self, source: Repository, placer: BlobPlacer, counter: Counter, executor: Executor, meter: "_Meter"
+    ) -> None:
+        self._source = source
+        self._placer = placer
+        self._counter = counter
+        self._executor = executor
+        self.meter = meter
+
+    def bring(
+        self, descriptor: Descriptor, destinations: dict[str, Repository], depth: int
+    ) -> dict[str, ImagePusherError]:
+        """Bring one manifest and all that it needs; return the failures by destination."""
+        lacking, failures = self._lacking(descriptor, destinations)
+        if not lacking:
+            return failures
+        try:
+            content, media_type, needs = self._fetch(descriptor, depth)
+        except ImagePusherError as error:
+            return failures | dict.fromkeys(lacking, error)
+        for child in needs.manifests:
+            failed = self.bring(child, lacking, depth + 1)
+            failures |= failed
+            lacking = _without(lacking, failed)
+        blobs = sorted(needs.blobs, key=lambda blob: -blob.size)
+        self.meter.expect(sum(blob.size for blob in blobs) * len(lacking))
+        for names in _rounds(lacking):
+            failures |= self._each(
+                [(name, blob) for blob in blobs for name in names],
+                lambda name, blob: self._place(blob, destinations[name]),
+            )
+        return failures | self._each(
+            [(name, descriptor) for name in _without(lacking, failures)],
+            lambda name, _: self._put(destinations[name], descriptor, content, media_type),
+        )
+
+    def _lacking(
+        self, descriptor: Descriptor, destinations: dict[str, Repository]
+    ) -> tuple[dict[str, Repository], dict[str, ImagePusherError]]:
+        """Return the destinations without this manifest: where it is, all that it needs is too (BEHAVIOUR 5.2)."""
+        present: set[str] = set()
+
+        def look(name: str, _: Descriptor) -> None:
+            if destinations[name].resolve(descriptor.digest) is not None:
+                present.add(name)
+
+        failures = self._each([(name, descriptor) for name in destinations], look)
+        return _without(destinations, present | failures.keys()), failures
+
+    def _fetch(self, descriptor: Descriptor, depth: int) -> tuple[bytes, str, Successors]:
+        try:
+            fetched = self._source.fetch_manifest(descriptor.digest)
+        except NotFound:
+            raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
+        needs = successors(parse_document(fetched.content, fetched.media_type))
+        if needs.manifests and depth >= _MAX_DEPTH:
+            raise ManifestInvalid(f"{self._source}@{descriptor.digest} nests indexes more than {_MAX_DEPTH} deep.")
+        return fetched.content, fetched.media_type, needs
+
+    def _place(self, blob: Descriptor, destination: Repository) -> None:
+        self._placer.place(blob, destination, self.meter.track())
+
+    def _put(self, destination: Repository, descriptor: Descriptor, content: bytes, media_type: str) -> None:
+        destination.push_manifest(descriptor.digest, content, media_type)
+        self._counter.add(manifests_copied=1)
+
+    def _each(
+        self, parts: Sequence[tuple[str, Descriptor]], act: Callable[[str, Descriptor], None]
+    ) -> dict[str, ImagePusherError]:
+        """Do all parts in parallel, those of a destination that failed no more; return the failures by destination."""
+        failures: dict[str, ImagePusherError] = {}
+
+        def run(name: str, descriptor: Descriptor) -> None:
+            self.meter.check()
+            if name in failures:
+                return
+            try:
+                act(name, descriptor)
+            except PushCancelled:
+                raise
+            except ImagePusherError as error:
+                failures.setdefault(name, error)
+
+        futures = [self._executor.submit(run, name, descriptor) for name, descriptor in parts]
+        wait(futures)
+        for future in futures:
+            future.result()
+        return failures
+
+
+def _rounds(destinations: dict[str, Repository]) -> list[list[str]]:
+    """Return one destination of each registry, then the others: by then they can mount."""
+    first = {destination.registry: name for name, destination in reversed(destinations.items())}
+    rest = [name for name in destinations if name not in first.values()]
+    return [list(first.values()), rest]
+
+
+def _without(destinations: dict[str, Repository], names: Container[str]) -> dict[str, Repository]:
+    return {name: destination for name, destination in destinations.items() if name not in names}
+
+
+class _Meter:
+    """Bytes of one copy, reported now and then; also where a copy notices that the worker shuts down."""
+
+    def __init__(self, digest: str, report: Report, cancelled: threading.Event, deadline_seconds: float) -> None:
+        self._digest = digest
+        self._report = report
+        self._cancelled = cancelled
+        self._deadline = time.monotonic() + deadline_seconds
+        self._deadline_seconds = deadline_seconds
+        self._lock = threading.Lock()
+        self._total = 0
+        self._done = 0
+        self._reported = 0.0
+
+    def check(self) -> None:
+        """Raise PushCancelled if the worker shuts down, CopyIncomplete if the copy takes longer than it may."""
+        if self._cancelled.is_set():
+            raise PushCancelled("The worker is shutting down.")
+        if time.monotonic() > self._deadline:
+            raise CopyIncomplete(f"The copy of {self._digest} took longer than {self._deadline_seconds:g} seconds.")
+
+    def expect(self, size: int) -> None:
+        """Note that `size` more bytes will have to be at their destination."""
+        with self._lock:
+            self._total += size
+
+    def track(self) -> Callable[[int], None]:
+        """Return what one transfer calls with the number of its bytes that are done so far."""
+        mine = 0
+
+        def progress(done: int) -> None:
+            nonlocal mine
+            self.check()
+            with self._lock:
+                self._done += done - mine
+                mine = done
+                due = time.monotonic() - self._reported > _REPORT_EVERY
+                if due:
+                    self._reported = time.monotonic()
+            if due:
+                self._report(self._progress())
+
+        return progress
+
+    def end(self, *, failed: bool) -> None:
+        """Report that the copy ended."""
+        self._report(msgspec.structs.replace(self._progress(), ended=True, failed=failed))
+
+    def _progress(self) -> contract.CopyProgress:
+        return contract.CopyProgress(digest=self._digest, done=self._done, total=self._total)

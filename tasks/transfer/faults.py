@@ -1,0 +1,68 @@
+"""All faults of a request at once, each with item, field and reason (BEHAVIOUR 1.2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from tasks.errors import RequestInvalid
+
+Value = TypeVar("Value")
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """A list of faults that is shared by the views on it, each of which looks at one item."""
+
+    item: int | None = None
+    found: list[dict[str, Any]] = field(default_factory=list)
+
+    def of(self, item: int) -> "Faults":
+        """Return a view that adds its faults to the same list, as those of `item`."""
+        return replace(self, item=item)
+
+    def add(self, where: str, reason: str) -> None:
+        """Note one fault."""
+        self.found.append({"item": self.item, "field": where, "reason": reason})
+
+    def read(self, where: str, parse: Callable[[str], Value], text: str) -> Value | None:
+        """Return what `parse` makes of `text`; None, with a fault, where it raises ValueError."""
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.add(where, str(error))
+            return None
+
+    def expect(self, where: str, value: Any, kind: type[Value], named: str) -> Value | None:
+        """Return `value` if it is of `kind` (an int is no bool); None, with a fault, otherwise."""
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return value
+        self.add(where, "is missing" if value is None else f"must be {named}, not {_json_name(value)}")
+        return None
+
+    def choose(self, where: str, value: Any, choices: tuple[str, ...]) -> None:
+        """Note a fault unless `value` is one of `choices`."""
+        if value not in choices:
+            self.add(where, f"must be one of {', '.join(choices)}")
+
+    def unknown(self, where: str, document: dict[str, Any], known: frozenset[str]) -> None:
+        """Note a fault for every key that is not known."""
+        for key in document.keys() - known:
+            self.add(f"{where}{key}"[:100], f"is not a known key; known are {', '.join(sorted(known))}")
+
+    def raise_any(self) -> None:
+        """Raise RequestInvalid with all faults, if there is one."""
+        if not self.found:
+            return
+        lines = [
+            f"{'' if fault['item'] is None else 'item {item}, '.format(**fault)}{fault['field']}: {fault['reason']}"
+            for fault in self.found[:_SHOWN]
+        ]
+        more = f"; and {len(self.found) - _SHOWN} more" if len(self.found) > _SHOWN else ""
+        count = "1 fault" if len(self.found) == 1 else f"{len(self.found)} faults"
+        raise RequestInvalid(f"The request has {count}: {'; '.join(lines)}{more}.", self.found)
+
+
+def _json_name(value: Any) -> str:
+    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)

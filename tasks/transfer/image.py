@@ -1,0 +1,62 @@
+"""A source image, resolved once: everything after works on its digest (BEHAVIOUR section 2)."""
+
+from dataclasses import dataclass, replace
+
+from tasks import contract
+from tasks.errors import PlatformMissing
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest, digest_of
+from tasks.oci.index import Index
+from tasks.oci.manifest import Manifest
+from tasks.oci.merge import MergeRules, select
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """What goes to the destinations: `content` is what a tag gets unless it is merged.
+
+    `original_digest` is that of the source; it differs from `digest` where only some platforms are taken.
+    `platform` is that of a single-arch image's configuration.
+    """
+
+    reference: Reference
+    kind: contract.Kind
+    media_type: str
+    content: bytes
+    digest: Digest
+    original_digest: Digest
+    original_content: bytes
+    document: Manifest | Index
+    platform: Platform | None = None
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Describe the manifest itself."""
+        return Descriptor(self.media_type, self.digest, len(self.content), self.platform)
+
+
+def kind_of(document: Manifest | Index, requested: contract.RequestedKind) -> contract.Kind:
+    """Return what an image counts as (BEHAVIOUR 2.2)."""
+    if requested == "source":
+        return "source"
+    return "multi-arch" if isinstance(document, Index) else "single-arch"
+
+
+def take_platforms(image: SourceImage, eligible: tuple[Platform, ...], rules: MergeRules) -> SourceImage:
+    """Return the image with only its eligible platforms (BEHAVIOUR 4.7); raises PlatformMissing if none is left."""
+    if not eligible:
+        return image
+    wanted = ", ".join(map(str, eligible))
+    if not isinstance(image.document, Index):
+        if image.platform is None or not any(image.platform.matches(platform) for platform in eligible):
+            raise PlatformMissing(f"{image.reference} is an image for {image.platform}, not for {wanted}.")
+        return image
+    index = select(image.document, eligible, rules)
+    if not index.entries:
+        raise PlatformMissing(f"{image.reference} has none of the platforms {wanted}.")
+    if index is image.document:
+        return image
+    content = index.encode()
+    return replace(image, document=index, content=content, digest=digest_of(content))

@@ -1,0 +1,101 @@
+"""Read what a push starts from: the source image, and what a destination tag holds."""
+
+from tasks import contract
+from tasks.errors import NotFound, SingleArchRefused, SourceChildMissing, SourceMissing
+from tasks.oci import media_types
+from tasks.oci.digest import Digest
+from tasks.oci.document import parse_document
+from tasks.oci.manifest import Manifest, platform_of_config
+from tasks.oci.merge import MergeRules
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Repository
+from tasks.transfer.decide import Current, MergePolicy, may_merge
+from tasks.transfer.image import SourceImage, kind_of, take_platforms
+
+_CONFIG_BYTES = 8 * 1024 * 1024
+_CONFIGS = frozenset({"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"})
+
+
+def read_source(
+    repository: Repository,
+    reference: Reference,
+    *,
+    kind: contract.RequestedKind,
+    single_arch: contract.SingleArch,
+    eligible: tuple[Platform, ...],
+    rules: MergeRules,
+) -> SourceImage:
+    """Resolve a source reference to what will be pushed; raises SourceError or RegistryError."""
+    try:
+        fetched = repository.fetch_manifest(reference.identifier)
+    except NotFound:
+        raise SourceMissing(f"{reference} does not exist.") from None
+    document = parse_document(fetched.content, fetched.media_type)
+    found = kind_of(document, kind)
+    if found == "single-arch" and single_arch == "refuse":
+        raise SingleArchRefused(f"{reference} is a single-arch image and not a source image.")
+    platform = None
+    if isinstance(document, Manifest) and found == "single-arch" and (single_arch == "merge" or eligible):
+        platform = _platform(repository, reference, document)
+    image = SourceImage(
+        reference=reference.at(fetched.digest),
+        kind=found,
+        media_type=fetched.media_type,
+        content=fetched.content,
+        digest=fetched.digest,
+        original_digest=fetched.digest,
+        original_content=fetched.content,
+        document=document,
+        platform=platform,
+    )
+    return take_platforms(image, eligible, rules)
+
+
+def read_current(repository: Repository, tag: str, image: SourceImage, policy: MergePolicy) -> Current | None:
+    """Return what a tag holds, None if it is absent; its content only where a merge may need it."""
+    described = repository.resolve(tag)
+    if described is None:
+        return None
+    if described.digest == image.digest or not may_merge(image, policy, described.media_type):
+        return Current(described.digest, described.media_type)
+    try:
+        fetched = repository.fetch_manifest(tag)
+    except NotFound:
+        return None
+    return Current(fetched.digest, fetched.media_type, fetched.content)
+
+
+def read_subjects(repository: Repository, current: Current | None) -> dict[Digest, Digest]:
+    """Return what the entries without platform or annotation refer to, by the `subject` of their manifests.
+
+    Raises nothing for an entry that is gone: whether it may be is decided when it is kept.
+    """
+    if current is None or not current.content:
+        return {}
+    document = parse_document(current.content, current.media_type)
+    subjects = {}
+    for entry in getattr(document, "entries", ()):
+        if entry.platform is not None or entry.subject is not None or entry.media_type not in media_types.IMAGES:
+            continue
+        try:
+            fetched = repository.fetch_manifest(entry.digest)
+        except NotFound:
+            continue
+        manifest = parse_document(fetched.content, fetched.media_type)
+        if isinstance(manifest, Manifest) and manifest.subject is not None:
+            subjects[entry.digest] = manifest.subject.digest
+    return subjects
+
+
+def _platform(repository: Repository, reference: Reference, manifest: Manifest) -> Platform | None:
+    if manifest.config.media_type not in _CONFIGS:
+        return None
+    try:
+        content = repository.read_blob(manifest.config, _CONFIG_BYTES)
+    except NotFound:
+        raise SourceChildMissing(f"{reference} has lost its configuration {manifest.config.digest}.") from None
+    try:
+        return platform_of_config(content)
+    except ValueError:
+        return None

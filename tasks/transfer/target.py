@@ -1,0 +1,52 @@
+"""Where a push goes: a named set of settings, and the rule by which repositories are named there (BEHAVIOUR 1.4)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+
+Naming = Literal["quay", "verbatim"]
+MissingChildren = Literal["error", "drop"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A destination registry with its namespace; without a host, each repository carries its own.
+
+    `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy. `missing_children` says what
+    becomes of an entry that the destination's index names but its registry no longer has.
+    """
+
+    host: str = ""
+    namespace: str = ""
+    naming: Naming = "verbatim"
+    platforms: tuple[Platform, ...] = ()
+    missing_children: MissingChildren = "error"
+    exact_os_version: bool = False
+    jobs: int = 8
+    tries: int = 4
+
+    def reference(self, repository: str) -> Reference:
+        """Return the full name of a repository of the request, without a tag; raises ValueError."""
+        if not repository:
+            raise ValueError("the repository name is empty")
+        if not self.host:
+            if not carries_registry(repository):
+                raise ValueError(
+                    f"{repository!r} carries no registry host, and the push names no target: write host/namespace/name"
+                )
+            reference = Reference.parse(repository)
+            if reference.identifier:
+                raise ValueError(f"{repository!r} is a repository with its tags beside it, not a reference")
+            return reference
+        name = quay_name(repository) if self.naming == "quay" else repository
+        path = f"{self.namespace}/{name}" if self.namespace else name
+        return Reference(parse_registry(self.host.rstrip("/")), parse_repository(path))
+
+
+def quay_name(repository: str) -> str:
+    """Return how Quay names a repository, where a namespace holds no second level; raises ValueError."""
+    if repository.startswith("/") or repository.endswith("/") or repository.count("/") > 1:
+        raise ValueError(f"{repository!r} must be `repository` or `namespace/repository`")
+    return repository.replace("/", "----")
