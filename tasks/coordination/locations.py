@@ -1,0 +1,36 @@
+"""Which repositories of a registry hold a blob: hints for mounts, shared by all workers, possibly stale."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import redis
+
+_REMEMBERED: Final = 3600
+_OFFERED: Final = 8
+
+
+class RedisBlobLocations:
+    """Sets of repositories that expire an hour after the last blob was seen in one."""
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def repositories(self, registry: str, digest: str) -> Sequence[str]:
+        """Return some repositories that held the blob."""
+        found = cast("list[bytes]", self._client.srandmember(self._key(registry, digest), _OFFERED))
+        return [name.decode() for name in found]
+
+    def add(self, registry: str, digest: str, repository: str) -> None:
+        """Note that a repository holds the blob."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.sadd(self._key(registry, digest), repository)
+            pipeline.expire(self._key(registry, digest), _REMEMBERED)
+            pipeline.execute()
+
+    def forget(self, registry: str, digest: str, repository: str) -> None:
+        """Note that a repository does not hold the blob."""
+        self._client.srem(self._key(registry, digest), repository)
+
+    def _key(self, registry: str, digest: str) -> str:
+        return f"{self._prefix}blob:{registry}:{digest}"

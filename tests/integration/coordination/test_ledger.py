@@ -1,0 +1,144 @@
+"""The ledger on real Redis and on a file: the same words for both."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tasks import contract
+from tasks.contract import CopyProgress, PushReport, TagReport, Totals
+from tasks.coordination.hashes import FileHashes, Hashes, RedisHashes
+from tasks.coordination.ledger import HashLedger
+from tasks.errors import PushUnknown
+from tasks.oci.digest import digest_of
+from tasks.transfer.plan import Copy, Plan, PlannedItem, PlannedTag
+from tasks.transfer.ports import CopyOutcome, TagIntent
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture(params=["redis", "file"])
+def hashes(request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path) -> Iterator[Hashes]:
+    if request.param == "redis":
+        redis_server.flush()
+        with redis.Redis.from_url(redis_server.url) as client:
+            yield RedisHashes(client, 60)
+    else:
+        made = FileHashes(tmp_path / "state" / "ledger.sqlite3", 60)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def ledger(hashes: Hashes) -> HashLedger:
+    return HashLedger(hashes)
+
+
+def plan_of(push_id: str, *digests: str) -> Plan:
+    tag = PlannedTag(reference="b/x:1", registry="b", repository="x", tag="1", action="copied")
+    item = PlannedItem(
+        source="a/x:1",
+        requested_kind="auto",
+        single_arch="merge",
+        merge=True,
+        platforms=[],
+        needs=list(digests),
+        tags=[tag],
+    )
+    copies = [
+        Copy(digest=digest, media_type="m", size=1, source=("a", "x"), destinations=[("b", "x")]) for digest in digests
+    ]
+    return Plan(push_id=push_id, created=1.5, items=[item], copies=copies)
+
+
+def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
+    ledger.accept("p", {"items": [1]})
+    ledger.save_plan(plan_of("p", "sha256:a", "sha256:b"))
+    content = b'{ "exact": "bytes" }\x00'
+    ledger.keep_content("p", digest_of(content), content)
+    outcome = CopyOutcome(digest="sha256:a", faults={"b/x": contract.Fault("c", "m")}, totals=Totals(bytes_copied=3))
+    ledger.record_copy("p", outcome)
+    intent = TagIntent(action="merged", old_digest=None, new_digest="sha256:n", kept_platforms=["linux/arm"])
+    ledger.record_intent("p", "b/x:1", intent)
+    ledger.record_tag("p", TagReport(reference="b/x:1", action="merged"))
+    report = PushReport(push_id="p", state="partial", items=[], totals=Totals(seconds=1.25))
+    ledger.finish(report)
+    assert ledger.request("p") == {"items": [1]}
+    assert ledger.plan("p") == plan_of("p", "sha256:a", "sha256:b")
+    assert ledger.planned_copy("p", "sha256:b") == plan_of("p", "sha256:b").copies[0]
+    assert ledger.content("p", digest_of(content)) == content
+    assert ledger.copies("p") == {"sha256:a": outcome}
+    assert ledger.intents("p") == {"b/x:1": intent}
+    assert ledger.tags("p")["b/x:1"].action == "merged"
+    assert ledger.report("p") == report
+
+
+def test_progress_tells_the_state_of_a_push(ledger: HashLedger) -> None:
+    ledger.accept("p", {})
+    assert ledger.progress("p").state == "accepted"
+    ledger.save_plan(plan_of("p", "sha256:a"))
+    ledger.record_progress("p", CopyProgress(digest="sha256:a", done=1, total=2))
+    assert (ledger.progress("p").state, ledger.progress("p").copies[0].done) == ("copying", 1)
+    ledger.record_progress("p", CopyProgress(digest="sha256:a", done=2, total=2, ended=True))
+    assert (ledger.progress("p").state, ledger.progress("p").tags) == ("publishing", 1)
+    ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
+    assert ledger.progress("p").state == "failed"
+
+
+def test_unknown_push_is_a_named_error(ledger: HashLedger) -> None:
+    with pytest.raises(PushUnknown, match="nobody"):
+        ledger.progress("nobody")
+
+
+def test_pushes_are_listed_newest_first_and_kept_apart(hashes: Hashes) -> None:
+    now = iter(range(1, 100))
+    ledger = HashLedger(hashes, clock=lambda: float(next(now)))
+    for push_id in ("one", "two", "three"):
+        ledger.accept(push_id, {})
+    ledger.accept("one", {})
+    assert [push.push_id for push in ledger.pushes()] == ["three", "two", "one"]
+
+
+def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -> None:
+    """Rules 6.5 and 6.6: a push that is run again still knows the digests that it replaced."""
+    ledger.accept("p", {"items": []})
+    ledger.save_plan(plan_of("p", "sha256:a"))
+    ledger.record_copy("p", CopyOutcome(digest="sha256:a"))
+    ledger.record_intent("p", "b/x:1", TagIntent(action="copied", old_digest="sha256:o", new_digest="sha256:n"))
+    ledger.record_tag("p", TagReport(reference="b/x:1", action="copied"))
+    ledger.finish(PushReport(push_id="p", state="partial", items=[], totals=Totals()))
+    ledger.reopen("p")
+    assert (ledger.report("p"), ledger.plan("p"), ledger.copies("p"), ledger.tags("p")) == (None, None, {}, {})
+    assert ledger.planned_copy("p", "sha256:a") is None
+    assert ledger.intents("p")["b/x:1"].old_digest == "sha256:o"
+
+
+def test_every_redis_key_has_the_prefix_and_expires(redis_server: RedisServer) -> None:
+    redis_server.flush()
+    with redis.Redis.from_url(redis_server.url) as client:
+        ledger = HashLedger(RedisHashes(client, 60))
+        ledger.accept("p", {})
+        ledger.save_plan(plan_of("p", "sha256:a"))
+        ledger.record_copy("p", CopyOutcome(digest="sha256:a"))
+        keys = list(client.scan_iter())
+        assert len(keys) >= 4
+        for key in keys:
+            assert key.startswith(b"imagepusher:")
+            assert 0 < int(str(client.ttl(key))) <= 60
+
+
+def test_another_process_reads_the_file_that_one_writes(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    writer, reader = FileHashes(path, 60), FileHashes(path, 60)
+    HashLedger(writer).accept("p", {"a": 1})
+    assert HashLedger(reader).request("p") == {"a": 1}
+    assert (path.stat().st_mode & 0o077) == 0
+    writer.close()
+    reader.close()
+
+
+def test_a_push_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
+    hashes = FileHashes(tmp_path / "ledger.sqlite3", -1)
+    HashLedger(hashes).accept("p", {})
+    assert HashLedger(hashes).pushes() == []
+    hashes.close()
