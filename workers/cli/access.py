@@ -1,0 +1,103 @@
+"""How registries are reached, as the command line says it: credentials, TLS, authentication files."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import click
+
+from tasks.registry.settings import Credentials, RegistryOverride, Role
+
+STDIN: Final = "-"
+Command = TypeVar("Command", bound=Callable[..., Any])
+_PREFIXES: Final[Mapping[Role, str]] = {"source": "src", "destination": "dest"}
+_FLAGS: Final = {
+    f"{prefix}_{name}" for prefix in _PREFIXES.values() for name in ("creds", "tls_verify", "cert_dir")
+} | {"authfile"}
+_TLS_FLAGS: Final = frozenset(f"--{prefix}-tls-verify" for prefix in _PREFIXES.values())
+
+
+class RegistryCommand(click.Command):
+    """A command on which `--src-tls-verify` alone means true and never takes the argument after it, as skopeo's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"{arg}=true" if arg in _TLS_FLAGS else arg for arg in args])
+
+
+def registry_options(*roles: Role) -> Callable[[Command], Command]:
+    """Add the options that say how the registries of these roles are reached."""
+
+    def add(command: Command) -> Command:
+        options = [
+            click.option(
+                "--authfile",
+                type=click.Path(exists=True, dir_okay=False),
+                help="A docker or podman authentication file.",
+            )
+        ]
+        for role in roles:
+            prefix = _PREFIXES[role]
+            options += [
+                click.option(
+                    f"--{prefix}-creds",
+                    metavar="USER[:PASSWORD]",
+                    envvar=f"IMAGEPUSHER_{prefix.upper()}_CREDS",
+                    show_envvar=True,
+                    help=f"Credentials of the {role}; - reads them from stdin, a user alone asks for the password.",
+                ),
+                click.option(
+                    f"--{prefix}-tls-verify", type=bool, metavar="BOOL", help=f"Verify the TLS of the {role}."
+                ),
+                click.option(
+                    f"--{prefix}-cert-dir",
+                    type=click.Path(exists=True, file_okay=False),
+                    help=f"A folder with *.crt, *.cert and *.key for the {role}.",
+                ),
+            ]
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def given_flags(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the options of this module that a command line, or its environment, sets."""
+    return [f"--{name.replace('_', '-')}" for name in sorted(_FLAGS) if parameters.get(name) is not None]
+
+
+def read_overrides(parameters: Mapping[str, Any], *, stdin_taken: bool = False) -> dict[Role, RegistryOverride]:
+    """Return what the command line says of each role; raises click's UsageError."""
+    if stdin_taken and any(parameters.get(f"{prefix}_creds") == STDIN for prefix in _PREFIXES.values()):
+        raise click.UsageError("The request and credentials cannot both come from stdin.")
+    return {
+        role: RegistryOverride(
+            credentials=_read_credentials(role, parameters.get(f"{prefix}_creds")),
+            tls_verify=parameters.get(f"{prefix}_tls_verify"),
+            certificates=parameters.get(f"{prefix}_cert_dir"),
+        )
+        for role, prefix in _PREFIXES.items()
+    }
+
+
+def _read_credentials(role: Role, text: str | None) -> Credentials | None:
+    if text is None:
+        return None
+    interactive = sys.stdin.isatty()
+    if text == STDIN:
+        text = (
+            _ask(f"Credentials of the {role} (USER:PASSWORD)") if interactive else sys.stdin.readline().rstrip("\r\n")
+        )
+    user, colon, password = text.partition(":")
+    if user and not colon and interactive:
+        password = _ask(f"Password of {user} at the {role}")
+    if not user or not password:
+        raise click.UsageError(
+            f"The credentials of the {role} lack a {'password' if user else 'user'}: write USER:PASSWORD."
+        )
+    return Credentials(user, password)
+
+
+def _ask(prompt: str) -> str:
+    answer: str = click.prompt(prompt, hide_input=True, err=True)
+    return answer

@@ -1,0 +1,33 @@
+"""Digests, sizes and counts as people read them. Pure."""
+
+from tasks import contract
+
+_SHORT = 12
+_STEP = 1024
+
+
+def short(digest: str | None) -> str:
+    """Return the first 12 digits of a digest; "" for none."""
+    return "" if digest is None else digest.partition(":")[2][:_SHORT]
+
+
+def size(amount: float) -> str:
+    """Return bytes in the unit of 1024 that suits them."""
+    if amount < _STEP:
+        return f"{amount:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= _STEP
+        if amount < _STEP:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / _STEP:.1f} TiB"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun in singular or plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def progress_of(push: contract.Progress) -> tuple[int, int, int]:
+    """Return bytes done, bytes in all, and copies that ended."""
+    copies = push.copies
+    return sum(copy.done for copy in copies), sum(copy.total for copy in copies), sum(copy.ended for copy in copies)

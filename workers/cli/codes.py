@@ -1,0 +1,70 @@
+"""Exit codes, each a decision on a result. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from tasks import contract
+from tasks.errors import (
+    AuthenticationRefused,
+    ImagePusherError,
+    PushFailed,
+    PushUnknown,
+    RequestInvalid,
+    SettingsInvalid,
+)
+
+SUCCEEDED: Final = 0
+PARTIAL: Final = 1
+INVALID: Final = 2
+FAILED: Final = 3
+REFUSED: Final = 4
+INTERRUPTED: Final = 130
+
+_OF_STATE: Final = {"succeeded": SUCCEEDED, "partial": PARTIAL, "failed": FAILED}
+
+
+def code_of_report(report: contract.PushReport) -> int:
+    """Return the code of a push that ended; one that only authentication kept from its goal has a code of its own."""
+    code = _OF_STATE[report.state]
+    return REFUSED if code == FAILED and _only_refused(_faults(report.items)) else code
+
+
+def code_of_preview(preview: contract.Preview) -> int:
+    """Return the code that the push would end with as far as its preview can tell."""
+    failed = [tag.error is not None or item.error is not None for item in preview.items for tag in item.tags]
+    faults = _faults(preview.items)
+    copies = [repository.error for copy in preview.copies for repository in copy.repositories if repository.error]
+    if not faults and not copies:
+        return SUCCEEDED
+    if not faults or not all(failed):
+        return PARTIAL
+    return REFUSED if _only_refused([*faults, *copies]) else FAILED
+
+
+def code_of_verification(verification: contract.Verification) -> int:
+    """Return the code of a comparison."""
+    return SUCCEEDED if verification.state == "verified" else PARTIAL
+
+
+def code_of_undo(undo: contract.Undo) -> int:
+    """Return the code of an undo."""
+    return _OF_STATE[undo.state]
+
+
+def code_of_error(error: ImagePusherError) -> int:
+    """Return the code of an error that kept a command from having a result."""
+    if isinstance(error, (RequestInvalid, SettingsInvalid, PushUnknown)):
+        return INVALID
+    if isinstance(error, AuthenticationRefused):
+        return REFUSED
+    if isinstance(error, PushFailed) and error.report.get("state") == "partial":
+        return PARTIAL
+    return FAILED
+
+
+def _faults(items: Iterable[contract.ItemReport]) -> list[contract.Fault]:
+    return [fault for item in items for fault in (item.error, *(tag.error for tag in item.tags)) if fault is not None]
+
+
+def _only_refused(faults: Iterable[contract.Fault]) -> bool:
+    return {fault.code for fault in faults} == {AuthenticationRefused.code}

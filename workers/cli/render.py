@@ -1,0 +1,232 @@
+"""Results as tables for people, and as JSON for programs."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Final, TypeVar
+
+import msgspec
+from rich import box
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from tasks import contract
+from workers.cli.amounts import count, progress_of, short, size
+from workers.cli.output import emit, emit_json, printable
+
+Result = TypeVar("Result")
+_PIPE_WIDTH: Final = 1_000_000
+_STYLES: Final = {
+    "copied": "green", "merged": "cyan", "restored": "green", "deleted": "green", "verified": "green",
+    "succeeded": "green", "unchanged": "dim", "skipped": "yellow", "partial": "yellow", "moved": "yellow",
+    "failed": "red", "broken": "red",
+}  # fmt: skip
+
+
+def show(result: Result, draw: Callable[[Console, Result], None], *, as_json: bool, width: int | None = None) -> None:
+    """Write a result to stdout: its contract's structure as JSON, or what `draw` makes of it.
+
+    Only a terminal bounds the width, in columns: elsewhere no line is wrapped or cut.
+    """
+    if as_json:
+        emit_json(msgspec.to_builtins(result))
+        return
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=width) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
+    with console.capture() as captured:
+        draw(console, result)
+    emit("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def render_report(console: Console, report: contract.PushReport) -> None:
+    """Draw the report of a push."""
+    _images(console, report.items, "Action")
+    totals = report.totals
+    line = Text.assemble(f"Push {printable(report.push_id)} ", (report.state, _STYLES[report.state]))
+    line.append(
+        f" in {totals.seconds:.1f} s: {size(totals.bytes_copied)} copied; blobs: {totals.blobs_copied} copied,"
+        f" {totals.blobs_mounted} mounted, {totals.blobs_skipped} skipped; {count(totals.manifests_copied, 'manifest')}"
+    )
+    console.print(line)
+
+
+def render_preview(console: Console, preview: contract.Preview) -> None:
+    """Draw what a push would do."""
+    _images(console, preview.items, "Plan")
+    rows = [
+        [
+            _cell(short(copy.digest)),
+            _cell(copy.platform),
+            _cell(repository.repository),
+            _cell("there already" if repository.present else _moves(repository)),
+            _code(repository.error),
+        ]
+        for copy in preview.copies
+        for repository in copy.repositories
+    ]
+    _table(console, ["Copy", "Platform", "Repository", "Blobs", "Error"], rows)
+    all_copies = [(copy.digest, repository) for copy in preview.copies for repository in copy.repositories]
+    _faults(console, [(f"{digest} into {there.repository}", there.error) for digest, there in all_copies])
+    total = contract.RepositoryPreview(
+        repository="",
+        blobs_copied=sum(there.blobs_copied for _, there in all_copies),
+        blobs_mounted=sum(there.blobs_mounted for _, there in all_copies),
+        blobs_skipped=sum(there.blobs_skipped for _, there in all_copies),
+        bytes_copied=sum(there.bytes_copied for _, there in all_copies),
+    )
+    console.print(f"Dry run, nothing was written. A push would move {size(total.bytes_copied)}; blobs: {_moves(total)}")
+
+
+def render_pushes(console: Console, pushes: Sequence[contract.Progress]) -> None:
+    """Draw how far pushes are."""
+    if not pushes:
+        console.print("No push is remembered.")
+        return
+    rows = []
+    for push in pushes:
+        done, total, ended = progress_of(push)
+        started = datetime.fromtimestamp(push.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        rows.append(
+            [
+                _cell(push.push_id),
+                _cell(push.state, _STYLES.get(push.state, "")),
+                _cell(started),
+                _cell(f"{ended} of {len(push.copies)}"),
+                _cell(f"{size(done)} of {size(total)}"),
+                _cell(f"{push.tags_done} of {push.tags}"),
+            ]
+        )
+    _table(console, ["Push", "State", "Started", "Copies", "Blobs", "Tags"], rows)
+
+
+def render_verification(console: Console, verification: contract.Verification) -> None:
+    """Draw a comparison of a push's report with the destination."""
+    rows = []
+    for tag in verification.tags:
+        same = tag.found_digest == tag.expected_digest
+        verdict = "failed" if tag.error else "verified" if same and not tag.missing else "broken"
+        found = short(tag.found_digest) if tag.found_digest else "absent"
+        rows.append(
+            [
+                _cell(tag.reference),
+                _cell(verdict, _STYLES[verdict]),
+                _cell(short(tag.expected_digest)),
+                _cell("" if tag.error else "same" if same else found),
+                _cell(", ".join(tag.missing), "red"),
+                _code(tag.error),
+            ]
+        )
+    _table(console, ["Image", "Result", "Expected", "Found", "Missing", "Error"], rows)
+    _faults(console, [(tag.reference, tag.error) for tag in verification.tags])
+    _sum_up(console, verification.push_id, verification.state, len(verification.tags))
+
+
+def render_undo(console: Console, undo: contract.Undo) -> None:
+    """Draw what became of the tags of a push that was taken back."""
+    rows = [
+        [
+            _cell(tag.reference),
+            _cell(tag.action, _STYLES[tag.action]),
+            _cell(short(tag.digest)),
+            _code(tag.error),
+        ]
+        for tag in undo.tags
+    ]
+    _table(console, ["Image", "Action", "Digest", "Error"], rows)
+    _faults(console, [(tag.reference, tag.error) for tag in undo.tags])
+    _sum_up(console, undo.push_id, undo.state, len(undo.tags), "Undo of push")
+
+
+def _images(console: Console, items: Iterable[contract.ItemReport], action: str) -> None:
+    rows = []
+    faults: list[tuple[str, contract.Fault | None]] = []
+    for item in items:
+        rows.append(
+            [_cell(item.source, "bold"), _cell(item.kind), _cell(short(item.digest)), _cell(""), _code(item.error)]
+        )
+        for tag in item.tags:
+            rows.append(
+                [
+                    _cell(f"  {tag.reference}"),
+                    _cell(tag.action, _STYLES[tag.action]),
+                    _cell(_change(tag)),
+                    _cell(", ".join(tag.kept_platforms)),
+                    _code(tag.error),
+                ]
+            )
+            faults.append((tag.reference, tag.error))
+        if item.error is not None and item.error not in [tag.error for tag in item.tags]:
+            faults.append((item.source, item.error))
+    _table(console, ["Image", action, "Digest", "Kept", "Error"], rows)
+    _faults(console, faults)
+
+
+def _change(tag: contract.TagReport) -> str:
+    if tag.old_digest == tag.new_digest:
+        return short(tag.old_digest)
+    return f"{short(tag.old_digest) or 'new':<12} → {short(tag.new_digest) or '?'}"
+
+
+def _moves(there: contract.RepositoryPreview) -> str:
+    return (
+        f"{there.blobs_copied} to copy ({size(there.bytes_copied)}), {there.blobs_mounted} to mount,"
+        f" {there.blobs_skipped} there already"
+    )
+
+
+def _sum_up(console: Console, push_id: str, state: str, tags: int, subject: str = "Push") -> None:
+    console.print(Text.assemble(f"{subject} {printable(push_id)} ", (state, _STYLES[state]), f": {count(tags, 'tag')}"))
+
+
+def _cell(text: str | None, style: str = "") -> Text:
+    return Text(printable(text or ""), style=style, overflow="fold")
+
+
+def _code(fault: contract.Fault | None) -> Text:
+    return _cell(fault.code if fault is not None else None, "red")
+
+
+def _table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    """Print rows in columns, those that are empty left out; one below the other where a terminal is too narrow."""
+    if not rows:
+        return
+    shown = [column for column in range(len(headers)) if any(row[column].plain for row in rows)]
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="dim", pad_edge=False)
+    for column in shown:
+        table.add_column(headers[column], no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[column] for column in shown))
+    unbounded = console.options.update(width=_PIPE_WIDTH)
+    drawn: RenderableType = table
+    if Measurement.get(console, unbounded, table).maximum > console.width:
+        drawn = _stacked([headers[column] for column in shown], [[row[column] for column in shown] for row in rows])
+    console.print(drawn)
+    console.print()
+
+
+def _stacked(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> Text:
+    drawn = Text(overflow="fold")
+    for row in rows:
+        drawn.append_text(row[0]).append("\n")
+        for header, cell in zip(headers[1:], row[1:], strict=True):
+            if cell.plain:
+                drawn.append(f"    {header.lower():<9}", style="dim").append_text(cell).append("\n")
+    drawn.rstrip()
+    return drawn
+
+
+def _faults(console: Console, faults: Iterable[tuple[str, contract.Fault | None]]) -> None:
+    """Print each fault in full, once, with all that it befell."""
+    befallen: dict[tuple[str, str], list[str]] = {}
+    for name, fault in faults:
+        if fault is not None:
+            befallen.setdefault((fault.code, fault.message), []).append(name)
+    for (code, message), names in befallen.items():
+        console.print(Text.assemble(("Error ", "red"), (f"[{printable(code)}] ", "bold red"), printable(message)))
+        for name in dict.fromkeys(names):
+            console.print(Text(f"  {printable(name)}", overflow="fold"))
+    if befallen:
+        console.print()

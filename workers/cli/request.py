@@ -1,0 +1,186 @@
+"""Requests of the command line: a file in JSON or YAML, or one that `copy` builds from its arguments."""
+
+import json
+import re
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tasks.errors import RequestInvalid
+from tasks.oci.reference import Reference, carries_registry
+from workers.cli.access import STDIN
+
+_TRANSPORT: Final = "docker://"
+# YAML's own 1.1 types would make a date of the tag 2024-01-01, a boolean of `on`, and a number of base 60 of 12:30.
+_CORE_SCHEMA: Final = (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("tag:yaml.org,2002:float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("tag:yaml.org,2002:merge", r"<<", "<"),
+)
+
+
+def read_request(name: str) -> dict[str, Any]:
+    """Return the request in the file `name`, or on stdin for `-`; raises RequestInvalid.
+
+    Files that end in `.json` are JSON, those in `.yaml` or `.yml` are YAML; of any other the first character decides.
+    """
+    shown = "stdin" if name == STDIN else name
+    try:
+        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise RequestInvalid(f"{shown} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"{shown} is not UTF-8 at byte {error.start}.") from error
+    suffix = Path(name).suffix.lower()
+    is_json = suffix == ".json" or (suffix not in {".yaml", ".yml"} and text.lstrip()[:1] in {"{", "["})
+    try:
+        document = parse_json(text) if is_json else parse_yaml(text)
+        json.dumps(document, allow_nan=False)
+    except RecursionError as error:
+        raise RequestInvalid(f"{shown} is nested too deeply.") from error
+    except (TypeError, ValueError) as error:
+        raise RequestInvalid(f"{shown} is not a request: {error}.") from error
+    if not isinstance(document, dict):
+        raise RequestInvalid(f"{shown} is not a request: it must be an object with `items` or `push_items`.")
+    return document
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON document; raises ValueError that names the place of a syntax error or double key."""
+    try:
+        parsed = json.loads(text, object_pairs_hook=_Pairs)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} in line {error.lineno}, column {error.colno}") from error
+    return _unique(parsed, "")
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of a JSON object, double keys included."""
+
+
+def _unique(value: Any, place: str) -> Any:
+    if isinstance(value, _Pairs):
+        document: dict[str, Any] = {}
+        for key, member in value:
+            if key in document:
+                raise ValueError(f"the key {key!r} is there twice in {place or 'the outermost object'}")
+            document[key] = _unique(member, f"{place}.{key}" if place else key)
+        return document
+    if isinstance(value, list):
+        return [_unique(entry, f"{place}[{number}]") for number, entry in enumerate(value)]
+    return value
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value of one YAML document of JSON's types; raises ValueError that names the place of a fault."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ValueError(f"{error.problem or error.context}{place}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML declares it so
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature is PyYAML's
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is not a string: put it into quotes", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is there twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+for _tag, _pattern, _first in _CORE_SCHEMA:
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
+
+
+def identify(request: Mapping[str, Any], push_id: str | None) -> tuple[dict[str, Any], str]:
+    """Return the request with its push id and that id: the request's own, else `push_id`, else a new one.
+
+    A request whose id is no string is left as it is: its validation names that fault. Raises RequestInvalid where both
+    ids are given and differ.
+    """
+    own = request.get("push_id")
+    if own is None:
+        chosen = push_id or str(uuid.uuid4())
+        return {**request, "push_id": chosen}, chosen
+    if push_id is not None and push_id != own:
+        raise RequestInvalid(f"The request has the push id {own!r}, the command line says {push_id!r}: give one.")
+    return dict(request), own if isinstance(own, str) else str(uuid.uuid4())
+
+
+def copy_request(
+    source: str,
+    destinations: Iterable[str],
+    *,
+    target: str | None = None,
+    kind: str = "auto",
+    single_arch: str = "merge",
+    platforms: Iterable[str] = (),
+    merge: bool = True,
+) -> dict[str, Any]:
+    """Return the request that copies one image; raises RequestInvalid with each destination that is at fault."""
+    tags: dict[str, list[str]] = {}
+    faults = []
+    for destination in destinations:
+        text = destination.removeprefix(_TRANSPORT)
+        try:
+            repository, tag = _split_named(text) if target else _split_full(text)
+        except ValueError as error:
+            faults.append({"item": 0, "field": f"destination {destination}"[:300], "reason": str(error)})
+            continue
+        tags.setdefault(repository, []).append(tag)
+    if faults:
+        raise RequestInvalid("The destinations are not valid.", faults)
+    item: dict[str, Any] = {
+        "source": source.removeprefix(_TRANSPORT),
+        "destinations": tags,
+        "kind": kind,
+        "single_arch": single_arch,
+        "merge": merge,
+    }
+    if eligible := [part for platform in platforms for part in platform.split(",")]:
+        item["platforms"] = eligible
+    return {"items": [item]} | ({"target": target} if target else {})
+
+
+def _split_full(text: str) -> tuple[str, str]:
+    if not carries_registry(text):
+        raise ValueError("carries no registry host: write host/repository:tag, or name a configured --target")
+    reference = Reference.parse(text)
+    if reference.digest:
+        raise ValueError("has a digest: a destination is a tag")
+    if not reference.tag:
+        raise ValueError("has no tag: write host/repository:tag")
+    return reference.name, reference.tag
+
+
+def _split_named(text: str) -> tuple[str, str]:
+    """Split `repository:tag`; the target's rules check both parts."""
+    repository, colon, tag = text.rpartition(":")
+    if "@" in text:
+        raise ValueError("has a digest: a destination is a tag")
+    if not colon or "/" in tag or not tag:
+        raise ValueError("has no tag: write repository:tag")
+    return repository, tag

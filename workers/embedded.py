@@ -1,0 +1,78 @@
+"""A worker inside this process: the same tasks and the same chord, with no server to start."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import fakeredis
+from celery import Celery
+from celery._state import _set_task_join_will_block  # type: ignore[attr-defined]
+from celery.worker import WorkController, state
+
+from tasks.coordination.hashes import FileHashes
+from tasks.registry.settings import RegistryConfiguration
+from tasks.runtime import Runtime
+from workers.app import make_embedded_app
+from workers.process import make_runtime, provide_runtime
+from workers.settings import Settings
+
+# Celery keeps the state of a worker in module variables: one embedded worker at a time.
+_ONE_AT_A_TIME: Final = threading.Lock()
+# A person waits: a registry that does not answer is tried again once after HTTP's own retries, not for minutes.
+_TASK_TRIES: Final = 2
+# Planning, publishing and the copies that wait for blobs need slots of their own.
+_SLOTS_BESIDE_COPIES: Final = 4
+
+
+@contextmanager
+def embedded_worker(
+    settings: Settings, registries: RegistryConfiguration, jobs: int
+) -> Iterator[tuple[Celery, Runtime]]:
+    """Run a worker in threads of this process; what it remembers of pushes is in a file of the state directory."""
+    with _ONE_AT_A_TIME:
+        app = make_embedded_app(f".{uuid.uuid4().hex}")
+        hashes = FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
+        cancelled = threading.Event()
+        runtime = make_runtime(
+            settings,
+            registries,
+            fakeredis.FakeRedis(),
+            hashes,
+            task_tries=_TASK_TRIES,
+            cancelled=cancelled,
+        )
+        provide_runtime(app, lambda: runtime)
+        try:
+            with _running(app, jobs + _SLOTS_BESIDE_COPIES):
+                yield app, runtime
+        finally:
+            cancelled.set()
+            hashes.close()
+
+
+@contextmanager
+def _running(app: Celery, concurrency: int) -> Iterator[None]:
+    ready = threading.Event()
+    worker: Any = WorkController(
+        app=app,
+        hostname=f"embedded-{uuid.uuid4().hex[:8]}@localhost",
+        pool="threads",
+        concurrency=concurrency,
+        ready_callback=lambda _: ready.set(),
+        without_heartbeat=True,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    thread = threading.Thread(target=worker.start, name="embedded-worker", daemon=True)
+    thread.start()
+    ready.wait()
+    # The worker of this process and whoever waits for its results are different threads: waiting blocks nothing.
+    _set_task_join_will_block(False)
+    try:
+        yield
+    finally:
+        state.should_stop = 0  # type: ignore[assignment]
+        thread.join()
+        state.should_stop = None
