@@ -1,0 +1,102 @@
+"""Push from registry A to registry B through the embedded mode, shared by all tests of a run, and look at B."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tasks import contract
+from tasks.contract import PushReport, TagReport
+from tasks.errors import RequestInvalid
+from tests.support.images import Node
+from tests.support.registries import DistributionRegistry
+from tests.support.stored import Stored, upload
+from workers.client import Client, open_client
+from workers.settings import load_settings
+
+
+@dataclass(frozen=True)
+class World:
+    """Two registries, a client, and names that no other test uses."""
+
+    client: Client
+    a: DistributionRegistry
+    b: DistributionRegistry
+    name: str
+
+    @property
+    def source(self) -> str:
+        """Name the source repository of this test, without its host."""
+        return f"{self.name}/src"
+
+    @property
+    def destination(self) -> str:
+        """Name the destination repository of this test, without its host."""
+        return f"{self.name}/dst"
+
+    @property
+    def stored(self) -> Stored:
+        return Stored(self.b.host)
+
+    def put_a(self, node: Node, tag: str = "1", repository: str | None = None) -> str:
+        """Put a node into A and return its full reference."""
+        upload(self.a.host, repository or self.source, node, tag)
+        return f"{self.a.host}/{repository or self.source}:{tag}"
+
+    def put_b(self, node: Node, tag: str = "1", repository: str | None = None) -> str:
+        """Put a node into B and return its digest."""
+        return upload(self.b.host, repository or self.destination, node, tag)
+
+    def item(self, source: str, *tags: str, **options: Any) -> dict[str, Any]:
+        """Return an item that goes to the destination repository of this test."""
+        return {"source": source, "destinations": {f"{self.b.host}/{self.destination}": list(tags or ("1",))}} | options
+
+    def push(self, *items: dict[str, Any], **options: Any) -> PushReport:
+        """Push items and return the report."""
+        push_id = options.pop("push_id", None) or str(uuid.uuid4())
+        self.client.send({"items": list(items)} | options, push_id)
+        return self.client.wait(push_id)
+
+    def push_one(self, source: str, **options: Any) -> TagReport:
+        """Push one image to tag 1 and return the tag's report."""
+        (item,) = self.push(self.item(source, **options)).items
+        (tag,) = item.tags
+        return tag
+
+    def refused(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        """Push an invalid request and return its faults."""
+        push_id = str(uuid.uuid4())
+        self.client.send(request, push_id)
+        with pytest.raises(RequestInvalid) as refusal:
+            self.client.wait(push_id)
+        assert not any(push.push_id == push_id for push in self.client.pushes())
+        return refusal.value.faults
+
+    def entries(self, tag: str = "1") -> list[dict[str, Any]]:
+        """Return the entries of the index that a tag at B holds."""
+        import json
+
+        status, _, content = self.stored.manifest(self.destination, tag)
+        assert status == 200
+        entries: list[dict[str, Any]] = json.loads(content)["manifests"]
+        return entries
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Share one embedded client: starting its worker is most of a small push."""
+    settings = replace(load_settings({}), state_dir=tmp_path_factory.mktemp("state"))
+    with open_client(settings, jobs=4) as client:
+        yield client
+
+
+@pytest.fixture
+def world(embedded: Client, registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str) -> World:
+    return World(embedded, registry_a, registry_b, name)
+
+
+def actions(report: PushReport) -> list[contract.Action]:
+    """Return the actions of all tags, in order."""
+    return [tag.action for item in report.items for tag in item.tags]
