@@ -37,7 +37,7 @@ DURATIONS: Final[Mapping[str, tuple[str, ...]]] = {PUSH_SECONDS: ("state",)}
 class Span(Protocol):
     """A piece of work under way."""
 
-    def set(self, name: str, value: str | int | float) -> None:
+    def set(self, name: str, value: str | float) -> None:
         """Say more of it."""
         ...
 
