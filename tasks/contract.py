@@ -3,9 +3,10 @@
 Producers never import this package. They send a request to `PUSH_TASK` on `PUSH_QUEUE` and read a report as its result.
 """
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 PUSH_TASK: Final = "imagepusher.push.v1"
 COPY_TASK: Final = "imagepusher.copy.v1"
@@ -26,6 +27,11 @@ Kind = Literal["source", "multi-arch", "single-arch"]
 Action = Literal["copied", "merged", "unchanged", "failed", "skipped"]
 State = Literal["succeeded", "partial", "failed"]
 
+# What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
+PushId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+Tag = Annotated[str, Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
+
 
 class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One source image and where it goes.
@@ -36,7 +42,7 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     source: str
-    destinations: dict[str, list[str]]
+    destinations: Destinations
     kind: RequestedKind = "auto"
     single_arch: SingleArch = "merge"
     platforms: list[str] = []
@@ -47,7 +53,7 @@ class SeedMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """What the seed's push items carry: `build.extra.image.sources_for_nvr` that is truthy marks a source image."""
 
     pull_url: str
-    tags: dict[str, list[str]]
+    tags: Destinations
     build: dict[str, Any] | None = None
 
 
@@ -65,7 +71,7 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     copy that belongs to it succeeded; without it a tag waits only for what it needs itself.
     """
 
-    push_id: str | None = None
+    push_id: PushId | None = None
     target: str | None = None
     target_settings: dict[str, Any] | None = None
     items: list[PushItem] | None = None
@@ -209,14 +215,21 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of the request and the report."""
+    """Return the JSON schema (draft 2020-12) of the request and the report; `schema.v1.json` holds its text."""
     references, components = msgspec.json.schema_components((PushRequest, PushReport), ref_template="#/$defs/{name}")
     request, report = references
     components["PushRequest"]["oneOf"] = [
         {"required": [form], "properties": {form: {"type": "array", "minItems": 1}}} for form in ("items", "push_items")
     ]
-    for component in components.values():
+    components["PushRequest"]["not"] = {
+        "required": ["target", "target_settings"],
+        "properties": {"target": {"type": "string"}, "target_settings": {"type": "object"}},
+    }
+    for name, component in components.items():
         component["description"] = " ".join(component["description"].split())
+        if name not in _REQUESTED:
+            # A report leaves out no key, whatever has a default in Python.
+            component["required"] = list(component["properties"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "imagepusher v1",
@@ -224,3 +237,6 @@ def schema() -> dict[str, Any]:
         "oneOf": [request, report],
         "$defs": components,
     }
+
+
+_REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, SeedItem, SeedMetadata))

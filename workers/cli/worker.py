@@ -4,7 +4,7 @@ from typing import Final
 
 import click
 
-from workers.cli.output import emit_json
+from workers.cli.output import emit
 from workers.cli.session import settings_of
 
 _PREFIX: Final = "imagepusher."
@@ -49,6 +49,6 @@ def _queue(name: str, known: tuple[str, ...]) -> str:
 @click.command()
 def schema() -> None:
     """Print the JSON schema of requests and reports."""
-    from tasks.contract import schema as schema_of_contract
+    from importlib.resources import files
 
-    emit_json(schema_of_contract())
+    emit(files("tasks").joinpath("schema.v1.json").read_text(encoding="utf-8"))

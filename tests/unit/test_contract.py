@@ -1,0 +1,176 @@
+"""The JSON schema that ships: what the types say, what the documented forms are, and nothing else."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from tasks import contract
+from tasks.errors import RequestInvalid
+from tasks.transfer.order import read_order
+from tasks.transfer.target import Target
+
+SHIPPED = files("tasks").joinpath("schema.v1.json").read_text()
+VALIDATOR = Draft202012Validator(json.loads(SHIPPED))
+DIGEST = f"sha256:{'0' * 64}"
+
+ITEM: dict[str, Any] = {"source": "127.0.0.1:1/ns/app:1", "destinations": {"127.0.0.1:2/ns/app": ["1", "latest"]}}
+SEED_ITEM: dict[str, Any] = {
+    "metadata": {
+        "pull_url": "registry.example/ns/app:1",
+        "tags": {"ns/app": ["1"]},
+        "build": {"extra": {"image": {"sources_for_nvr": "app-1-1"}}},
+    }
+}
+REPORT: dict[str, Any] = {
+    "push_id": "p",
+    "state": "partial",
+    "items": [
+        {
+            "source": "registry.example/ns/app:1",
+            "kind": "multi-arch",
+            "digest": DIGEST,
+            "error": None,
+            "tags": [
+                {
+                    "reference": "registry.example/prod/app:1",
+                    "action": "merged",
+                    "old_digest": DIGEST,
+                    "new_digest": DIGEST,
+                    "kept_platforms": ["linux/s390x"],
+                    "protective_tag": "1.merged-0",
+                    "error": None,
+                },
+                {
+                    "reference": "registry.example/prod/app:2",
+                    "action": "failed",
+                    "old_digest": None,
+                    "new_digest": None,
+                    "kept_platforms": [],
+                    "protective_tag": None,
+                    "error": {"code": "tag_conflict", "message": "Someone else writes this tag."},
+                },
+            ],
+        }
+    ],
+    "totals": {
+        "bytes_copied": 1,
+        "blobs_copied": 1,
+        "blobs_mounted": 0,
+        "blobs_skipped": 0,
+        "manifests_copied": 1,
+        "seconds": 0.5,
+    },
+}
+
+
+def test_what_ships_is_what_the_types_say() -> None:
+    generated = json.dumps(contract.schema(), indent=2) + "\n"
+    assert generated == SHIPPED, (
+        "write json.dumps(tasks.contract.schema(), indent=2) with a newline to tasks/schema.v1.json"
+    )
+
+
+def test_it_is_a_schema() -> None:
+    Draft202012Validator.check_schema(json.loads(SHIPPED))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"items": [ITEM]},
+        {"push_id": "nightly:2024-01-01.1", "items": [ITEM], "atomic": "item"},
+        {"target": "stage", "items": [{"source": "app:1", "destinations": {"ns/app": ["1"]}}], "atomic": "push"},
+        {"items": [ITEM | {"kind": "source"}]},
+        {"items": [ITEM | {"kind": "auto", "single_arch": "refuse", "platforms": ["linux/amd64"], "merge": False}]},
+        {"items": [ITEM | {"single_arch": "copy"}]},
+        {"target_settings": {"quay_namespace": "ns", "skopeo_image": "x"}, "push_items": [SEED_ITEM]},
+        {"push_items": [{"metadata": {"pull_url": "h.example/a:1", "tags": {"h.example/b": ["1"]}, "build": None}}]},
+        {"push_items": [SEED_ITEM | {"origin": "seed"}], "target_settings": {"quay_namespace": "ns"}},
+        {"push_id": None, "target": None, "target_settings": None, "items": [ITEM], "push_items": None},
+    ],
+)
+def test_each_form_of_the_request_is_valid_here_and_to_the_program(request_: dict[str, Any]) -> None:
+    VALIDATOR.validate(request_)
+    read_order(request_, {"stage": Target("registry.example", "team")})
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        [],
+        {"items": []},
+        {"push_items": []},
+        {"items": [ITEM], "push_items": [SEED_ITEM]},
+        {"items": [ITEM], "item": []},
+        {"items": [ITEM], "target": "a", "target_settings": {}},
+        {"items": [ITEM], "push_id": ""},
+        {"items": [ITEM], "push_id": "-"},
+        {"items": [ITEM], "push_id": 5},
+        {"items": [ITEM], "push_id": "x" * 129},
+        {"items": [ITEM], "atomic": True},
+        {"items": [ITEM], "atomic": "tag"},
+        {"items": [ITEM | {"destination": {}}]},
+        {"items": [{"source": "a:1"}]},
+        {"items": [{"destinations": {"h.example/a": ["1"]}}]},
+        {"items": [ITEM | {"source": None}]},
+        {"items": [ITEM | {"destinations": {}}]},
+        {"items": [ITEM | {"destinations": ["h.example/a:1"]}]},
+        {"items": [ITEM | {"destinations": {"h.example/a": "1"}}]},
+        {"items": [ITEM | {"destinations": {"h.example/a": []}}]},
+        {"items": [ITEM | {"destinations": {"h.example/a": [1.2]}}]},
+        {"items": [ITEM | {"destinations": {"h.example/a": [""]}}]},
+        {"items": [ITEM | {"destinations": {"h.example/a": ["a:b"]}}]},
+        {"items": [ITEM | {"destinations": {"h.example/a": ["x" * 129]}}]},
+        {"items": [ITEM | {"kind": "multi-arch"}]},
+        {"items": [ITEM | {"single_arch": "allow"}]},
+        {"items": [ITEM | {"platforms": "linux/amd64"}]},
+        {"items": [ITEM | {"merge": "yes"}]},
+        {"push_items": [{"pull_url": "h.example/a:1", "tags": {"h.example/b": ["1"]}}]},
+        {"push_items": [{"metadata": {"tags": {"h.example/b": ["1"]}}}]},
+        {"push_items": [{"metadata": {"pull_url": "h.example/a:1"}}]},
+        {"push_items": [{"metadata": {"pull_url": "h.example/a:1", "tags": {"h.example/b": "1"}}}]},
+    ],
+)
+def test_what_is_no_request_is_refused_here_and_by_the_program(request_: Any) -> None:
+    """Rule 1.2."""
+    assert not VALIDATOR.is_valid(request_)
+    with pytest.raises(RequestInvalid):
+        read_order(request_, {})
+
+
+def test_a_report_is_valid_and_has_the_structure_of_its_types() -> None:
+    VALIDATOR.validate(REPORT)
+    assert msgspec.to_builtins(msgspec.convert(REPORT, contract.PushReport)) == REPORT
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("push_id",), ("state",), ("items",), ("totals",), ("totals", "seconds"), ("totals", "bytes_copied"),
+        ("items", 0, "kind"), ("items", 0, "digest"), ("items", 0, "tags"), ("items", 0, "tags", 0, "action"),
+        ("items", 0, "tags", 0, "old_digest"), ("items", 0, "tags", 0, "error"),
+        ("items", 0, "tags", 1, "error", "code"),
+    ],
+)  # fmt: skip
+def test_a_report_lacks_no_key_and_has_no_other_type(path: tuple[str | int, ...]) -> None:
+    for wrong in ([], ["wrong"]):
+        report = json.loads(json.dumps(REPORT))
+        parent = report
+        for step in path[:-1]:
+            parent = parent[step]
+        del parent[path[-1]]
+        if wrong:
+            parent[path[-1]] = wrong
+        assert not VALIDATOR.is_valid(report)
+
+
+@pytest.mark.parametrize("word", ["", "done", "COPIED"])
+def test_an_action_is_one_of_those_documented(word: str) -> None:
+    report = json.loads(json.dumps(REPORT))
+    report["items"][0]["tags"][0]["action"] = word
+    assert not VALIDATOR.is_valid(report)
