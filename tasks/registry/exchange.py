@@ -19,6 +19,7 @@ from tasks.errors import (
     RequestRefused,
     ResponseInvalid,
 )
+from tasks.oci.digest import Digest, parse_digest
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -102,6 +103,14 @@ class _Errors(msgspec.Struct):
 
 
 _decoder: Final = msgspec.json.Decoder(_Errors)
+
+
+def find_digest(text: str | None) -> Digest | None:
+    """Return the digest that a header or a reference is, None where it is something else."""
+    try:
+        return parse_digest(text or "")
+    except ValueError:
+        return None
 
 
 def describe(method: str, url: str) -> str:

@@ -9,26 +9,24 @@ from urllib.parse import urlencode
 from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
-    CopyIncomplete,
     NotFound,
     ResponseInvalid,
 )
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of, parse_digest
+from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of
 from tasks.oci.document import media_type_of
 from tasks.registry.blobs import BlobReader
 from tasks.registry.credentials import CredentialStore
-from tasks.registry.exchange import Request, Response, refusal
+from tasks.registry.exchange import Request, Response, find_digest
 from tasks.registry.listing import list_tags
+from tasks.registry.manifest_upload import ManifestUpload
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
 from tasks.registry.upload import BlobUpload, UploadSession, session_of
 
 _ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
 _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
-# Child or layer missing: distribution-spec names one code, registries use all of these.
-_UNKNOWN_PARTS: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 _DONE: Final = frozenset({200, 201, 202, 204})
 
 
@@ -79,52 +77,35 @@ class Repository:
 
         A registry that does not answer HEAD, or says too little, is asked for the whole manifest.
         """
-        response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect={200, 400, 404, 405, 415, 501})
-        if response.status == 404:  # noqa: PLR2004
-            return None
-        described = _described(reference, response)
-        if described is not None:
-            return described
-        try:
-            fetched = self.fetch_manifest(reference)
-        except NotFound:
-            return None
-        return Descriptor(fetched.media_type, fetched.digest, len(fetched.content))
+        return self._resolve(reference, retry=True)
 
     def fetch_manifest(self, reference: str) -> FetchedManifest:
         """Return a manifest by tag or digest ("Pulling manifests").
 
         Raises NotFound, ContentMismatch, ResponseInvalid for one that is too large, ManifestInvalid.
         """
-        limit = self._transport.limits.manifest_bytes
-        response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit)
-        media_type = media_type_of(response.content, response.headers.get("Content-Type"))
-        wanted = _digest(reference) or _digest(response.headers.get("Docker-Content-Digest"))
-        if wanted is None or media_type == media_types.DOCKER_SCHEMA1_SIGNED:
-            # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway.
-            return FetchedManifest(response.content, media_type, wanted or digest_of(response.content))
-        if digest_of(response.content, algorithm_of(wanted)) != wanted:
-            raise ContentMismatch(f"{self} served a manifest for {reference} that is not {wanted}.")
-        return FetchedManifest(response.content, media_type, wanted)
+        return self._fetch_manifest(reference, retry=True)
 
-    def push_manifest(self, reference: str, content: bytes, media_type: str) -> None:
+    def push_manifest(self, reference: str, content: bytes, media_type: str, *, over: Digest | None = None) -> None:
         """Store a manifest under a tag or its digest ("Pushing manifests").
 
-        Raises CopyIncomplete where the registry misses a part of it, ContentMismatch where it stored something else.
+        `over` is the digest that the caller read at the tag, None for absent: after a try whose outcome is unknown, a
+        tag that holds neither that nor this manifest is left alone. Raises TagConflict then, CopyIncomplete where the
+        registry misses a part of the manifest, ContentMismatch where it stored something else.
         """
-        response = self._write(
-            "PUT",
-            f"manifests/{reference}",
-            headers={"Content-Type": media_type},
-            body=content,
-            expect={200, 201, 202, 400, 404},
-        )
-        if response.status in {400, 404}:
-            error = refusal("PUT", response)
-            raise CopyIncomplete(error.message) if response.codes & _UNKNOWN_PARTS else error
-        stored = _digest(response.headers.get("Docker-Content-Digest"))
-        if stored is not None and stored != digest_of(content, algorithm_of(stored)):
-            raise ContentMismatch(f"{self} stored {stored} under {reference}, which is not what was pushed.")
+
+        def put() -> Response:
+            return self._write(
+                "PUT",
+                f"manifests/{reference}",
+                headers={"Content-Type": media_type},
+                body=content,
+                expect={200, 201, 202, 400, 404},
+                retry=False,
+            )
+
+        upload = ManifestUpload(str(self), reference, content, over, put, lambda: self._resolve(reference, retry=False))
+        self._transport.policy.run(upload.attempt)
 
     def delete_manifest(self, digest: Digest) -> None:
         """Delete a manifest and with it all of its tags ("Deleting manifests"); one that is gone is no error."""
@@ -212,6 +193,32 @@ class Repository:
         """
         BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session).run()
 
+    def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
+        expect = {200, 400, 404, 405, 415, 501}
+        response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect=expect, retry=retry)
+        if response.status == 404:  # noqa: PLR2004
+            return None
+        described = _described(reference, response)
+        if described is not None:
+            return described
+        try:
+            fetched = self._fetch_manifest(reference, retry=retry)
+        except NotFound:
+            return None
+        return Descriptor(fetched.media_type, fetched.digest, len(fetched.content))
+
+    def _fetch_manifest(self, reference: str, *, retry: bool) -> FetchedManifest:
+        limit = self._transport.limits.manifest_bytes
+        response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit, retry=retry)
+        media_type = media_type_of(response.content, response.headers.get("Content-Type"))
+        wanted = find_digest(reference) or find_digest(response.headers.get("Docker-Content-Digest"))
+        if wanted is None or media_type == media_types.DOCKER_SCHEMA1_SIGNED:
+            # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway.
+            return FetchedManifest(response.content, media_type, wanted or digest_of(response.content))
+        if digest_of(response.content, algorithm_of(wanted)) != wanted:
+            raise ContentMismatch(f"{self} served a manifest for {reference} that is not {wanted}.")
+        return FetchedManifest(response.content, media_type, wanted)
+
     def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
         """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.
 
@@ -226,8 +233,8 @@ class Repository:
         self._reading = self._writing
         return response
 
-    def _write(self, method: str, path: str, **more: Any) -> Response:
-        return self._send(method, path, self._writing, retry=True, **more)
+    def _write(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
+        return self._send(method, path, self._writing, retry=retry, **more)
 
     def _send(
         self,
@@ -250,16 +257,9 @@ def _scopes(name: str, actions: str) -> frozenset[str]:
     return frozenset({f"repository:{name}:{actions}"})
 
 
-def _digest(text: str | None) -> Digest | None:
-    try:
-        return parse_digest(text or "")
-    except ValueError:
-        return None
-
-
 def _described(reference: str, response: Response) -> Descriptor | None:
     """Return what the headers of a HEAD say, None where that is not enough."""
-    digest = _digest(reference) or _digest(response.headers.get("Docker-Content-Digest"))
+    digest = find_digest(reference) or find_digest(response.headers.get("Docker-Content-Digest"))
     media_type = media_types.essence(response.headers.get("Content-Type"))
     size = response.headers.get("Content-Length", "")
     known = response.status == 200 and media_type in _MANIFESTS and size.isascii() and size.isdigit()  # noqa: PLR2004

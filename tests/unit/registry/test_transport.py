@@ -321,7 +321,8 @@ def test_a_body_is_sent_whole_on_every_try() -> None:
     """8.3."""
     script = [Exchange("PUT", LATEST, reply, request_body=IMAGE.manifest) for reply in (Answer(503), Answer(201))]
     lost = Exchange("PUT", LATEST, NoAnswer.DROP, request_body=IMAGE.manifest)
-    with ScriptedRegistry(PING, lost, *script) as registry:
+    absent = Exchange("HEAD", LATEST, Answer(404), times=2)
+    with ScriptedRegistry(PING, lost, absent, *script) as registry:
         client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
     sent = {each.headers["Content-Length"] for each in registry.received if each.method == "PUT"}
     assert sent == {str(len(IMAGE.manifest))}
