@@ -72,6 +72,7 @@ class BlobReader:
                 return self._next()
             except Transient:
                 self.close()
+                self._policy.on_retry()
         return self._policy.run(self._reconnect)
 
     def _reconnect(self) -> bytes:

@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from tasks import telemetry
 from tasks.errors import AddressForbidden
 from tasks.registry.addresses import host_of, is_inward
 from tasks.registry.exchange import Body, describe
@@ -22,6 +23,8 @@ from tasks.registry.settings import HttpLimits, RegistrySettings
 from tasks.registry.tls import tls_context
 
 USER_AGENT: Final = "imagepusher"
+
+_TOO_MANY: Final = "429"
 
 Connected = Callable[[HTTPConnection], None]
 
@@ -48,6 +51,7 @@ class Connections:
         sized = {"Content-Length": str(len(body))} if body is not None else {}
         request = requests.PreparedRequest()
         timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
+        status = "error"
         try:
             request.prepare(
                 method=method,
@@ -57,9 +61,13 @@ class Connections:
             # `prepare` re-quotes URLs, which breaks signed ones, and sends what has no length of its own in chunks.
             request.url = url
             request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
-            return self._adapter().send(request, stream=True, timeout=timeout)
+            answer = self._adapter().send(request, stream=True, timeout=timeout)
+            status = str(answer.status_code)
         except FAILURES as error:
             raise normalise(error, describe(method, url)) from None
+        finally:
+            self._count(method, status)
+        return answer
 
     def read(self, response: requests.Response, what: str, limit: int) -> bytes:
         """Return the content, or its first `limit` + 1 bytes; raises Transient."""
@@ -76,6 +84,12 @@ class Connections:
             # Where all was read the connection has gone back to the pool; else it must not be used again.
             response.close()
         return bytes(content)
+
+    def _count(self, method: str, status: str) -> None:
+        """Count a request; one that the registry led to another host counts for the registry."""
+        telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
+        if status == _TOO_MANY:
+            telemetry.count(telemetry.RATE_LIMITED, registry=self._host)
 
     def _adapter(self) -> HTTPAdapter:
         adapter: HTTPAdapter | None = getattr(self._local, "adapter", None)

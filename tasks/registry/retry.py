@@ -38,12 +38,13 @@ class Transient(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often one tries, and how many seconds one waits at most for the next try."""
+    """How often one tries, and how many seconds one waits at most for the next try; `on_retry` is told of each."""
 
     tries: int
     longest_wait: float
     chance: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
+    on_retry: Callable[[], None] = lambda: None
 
     def gives_up(self, failed: int, asked: float | None) -> bool:
         """Tell whether to end after `failed` tries in a row, or rather than wait as long as the registry asks."""
@@ -66,6 +67,7 @@ class RetryPolicy:
             stop=run.stop,
             wait=run.wait,
             sleep=self.sleep,
+            before_sleep=lambda _: self.on_retry(),
             retry_error_callback=run.end,
         )
         return retrying(attempt)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from tasks import telemetry
 from tasks.errors import AddressForbidden, ResponseInvalid
 from tasks.registry.addresses import forbid_inward, host_of
 from tasks.registry.authentication import Authentication
@@ -38,9 +39,9 @@ class Transport:
     def __init__(self, registry: str, role: Role, configuration: RegistryConfiguration, store: CredentialStore) -> None:
         settings = configuration.settings(registry, role)
         self.limits = configuration.limits
-        self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait)
         self.uploads = UploadHabits()
         self._host = host_for(registry)
+        self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry)
         self._connections = Connections(self._host, settings, self.limits)
         self._authentication = Authentication(registry, role, store, TokenSource(self._fetch_token))
         self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
@@ -54,6 +55,9 @@ class Transport:
         if retry:
             return self.policy.run(lambda: self._attempt(request))
         return self._attempt(request)
+
+    def _count_retry(self) -> None:
+        telemetry.count(telemetry.HTTP_RETRIES, registry=self._host)
 
     def _attempt(self, request: Request) -> Response:
         base = self._endpoint.base()
