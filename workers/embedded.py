@@ -24,6 +24,8 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 _TASK_TRIES: Final = 2
 # Planning, publishing and the copies that wait for blobs need slots of their own.
 _SLOTS_BESIDE_COPIES: Final = 4
+# Celery's loop looks whether to stop only between two waits for messages, of two seconds each.
+_LONGEST_WAIT: Final = 0.05
 
 
 @contextmanager
@@ -55,12 +57,19 @@ def embedded_worker(
 @contextmanager
 def _running(app: Celery, concurrency: int) -> Iterator[None]:
     ready = threading.Event()
+
+    def on_ready(consumer: Any) -> None:
+        transport = consumer.connection.transport
+        wait = transport.drain_events
+        transport.drain_events = lambda connection, **_: wait(connection, timeout=_LONGEST_WAIT)
+        ready.set()
+
     worker: Any = WorkController(
         app=app,
         hostname=f"embedded-{uuid.uuid4().hex[:8]}@localhost",
         pool="threads",
         concurrency=concurrency,
-        ready_callback=lambda _: ready.set(),
+        ready_callback=on_ready,
         without_heartbeat=True,
         without_mingle=True,
         without_gossip=True,
