@@ -25,13 +25,16 @@ _decoder: Final = msgspec.json.Decoder(_Descriptor)
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of one piece of content; `raw` is the JSON text in which it was said."""
+    """What a manifest says of one piece of content; `raw` is the JSON text in which it was said.
+
+    `subject` is what its annotation says that it refers to, for comparing with digests: nobody has verified it.
+    """
 
     media_type: str
     digest: Digest
     size: int
     platform: Platform | None = None
-    subject: Digest | None = None
+    subject: str | None = None
     urls: tuple[str, ...] = ()
     raw: bytes = field(default=b"", repr=False, compare=False)
 
@@ -39,13 +42,12 @@ class Descriptor:
     def parse(cls, raw: bytes) -> "Descriptor":
         """Read one descriptor from its JSON text; raises ValueError (msgspec's errors are such)."""
         document = _decoder.decode(raw)
-        subject = (document.annotations or {}).get(REFERENCE_DIGEST)
         return cls(
             media_type=document.media_type,
             digest=parse_digest(document.digest),
             size=document.size,
             platform=document.platform.read() if document.platform else None,
-            subject=parse_digest(subject) if subject else None,
+            subject=(document.annotations or {}).get(REFERENCE_DIGEST) or None,
             urls=tuple(document.urls or ()),
             raw=raw,
         )

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from tasks.errors import ManifestInvalid
 from tasks.oci.descriptor import Descriptor
 
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -29,9 +30,15 @@ class Index:
         return Index(media_type, entries, fields | {"manifests": listed})
 
     def encode(self) -> bytes:
-        """Return the compact JSON text; the text of each value is kept, only white space between tokens goes."""
+        """Return the compact JSON text; the text of each value is kept, only white space between tokens goes.
+
+        Raises ManifestInvalid for values that are nested too deeply.
+        """
         members = (msgspec.json.encode(key) + b":" + text for key, text in self.fields.items())
-        return msgspec.json.format(b"{" + b",".join(members) + b"}", indent=-1)
+        try:
+            return msgspec.json.format(b"{" + b",".join(members) + b"}", indent=-1)
+        except RecursionError:
+            raise ManifestInvalid("A field of an index is nested too deeply.") from None
 
 
 def parse_index(content: bytes, media_type: str) -> Index:

@@ -1,6 +1,6 @@
 """Merge two indexes by platform (BEHAVIOUR section 4)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,8 @@ from tasks.oci.platform import Platform
 class MergeRules:
     """What of a merge is a choice.
 
-    Whether Windows' os.version counts whole, and what else than its annotation says an entry without platform refers to
-    (the `subject` of its manifest, by its digest).
+    Whether Windows' os.version counts whole, and what else than their annotations say the destination's entries without
+    platform refer to (the `subject` of their manifests, by their digests).
     """
 
     exact_os_version: bool = False
@@ -28,8 +28,8 @@ class MergeRules:
             return None
         return entry.platform.normalized(exact_os_version=self.exact_os_version)
 
-    def subject(self, entry: Descriptor) -> Digest | None:
-        """Return the digest that an entry without platform refers to."""
+    def subject(self, entry: Descriptor) -> str | None:
+        """Return the digest that an entry of the destination refers to."""
         if entry.platform is not None:
             return None
         return entry.subject or (self.subjects or {}).get(entry.digest)
@@ -40,7 +40,7 @@ DEFAULT_RULES: Final = MergeRules()
 
 def merge(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> Index:
     """Return all source entries in source order, then what is kept of the destination, in destination order."""
-    entries = _with_subjects((*source.entries, *kept(source, destination, rules)), rules)
+    entries = [entry for part in _parts(source, destination, rules) for entry in part]
     return source.containing(entries, _media_type(source, entries))
 
 
@@ -48,16 +48,10 @@ def kept(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -
     """Return the destination's entries that a merge keeps.
 
     Those whose platform the source lacks; those that refer to one of them; and those without platform that are the
-    destination's alone and refer to nothing.
+    destination's alone and refer to nothing. What refers to an image of a platform that the source has goes, even if
+    the source has the same image: the source has the word on all of a platform.
     """
-    taken = {rules.platform(entry) for entry in source.entries}
-    listed = {entry.digest for entry in source.entries}
-    candidates = [
-        entry
-        for entry in destination.entries
-        if (entry.digest not in listed if entry.platform is None else rules.platform(entry) not in taken)
-    ]
-    return tuple(_with_subjects(candidates, rules))
+    return _parts(source, destination, rules)[1]
 
 
 def kept_platforms(entries: Iterable[Descriptor]) -> tuple[Platform, ...]:
@@ -70,24 +64,55 @@ def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFA
     chosen = [
         entry
         for entry in source.entries
-        if rules.subject(entry) is not None
-        or (entry.platform is not None and any(entry.platform.matches(platform) for platform in eligible))
+        if _annotated(entry) is not None
+        or (
+            entry.platform is not None
+            and any(entry.platform.matches(each, exact_os_version=rules.exact_os_version) for each in eligible)
+        )
     ]
-    entries = _with_subjects(chosen, rules)
-    if entries == list(source.entries):
+    entries = _with_subjects(chosen, _annotated)
+    if entries == source.entries:
         return source
     return source.containing(entries, source.media_type)
 
 
-def _with_subjects(entries: Iterable[Descriptor], rules: MergeRules) -> list[Descriptor]:
-    """Drop what refers to an entry that is not there, until nothing does."""
-    remaining = list(entries)
-    while True:
-        present = {entry.digest for entry in remaining}
-        complete = [entry for entry in remaining if rules.subject(entry) in present | {None}]
-        if len(complete) == len(remaining):
-            return complete
-        remaining = complete
+def _parts(
+    source: Index, destination: Index, rules: MergeRules
+) -> tuple[tuple[Descriptor, ...], tuple[Descriptor, ...]]:
+    """Return the entries of a merge: the source's, and the destination's."""
+    taken = {rules.platform(entry) for entry in source.entries if entry.platform is not None}
+    candidates = [entry for entry in destination.entries if rules.platform(entry) not in taken]
+    theirs = _with_subjects(candidates, rules.subject)
+    # What the source's manifests say of subjects was not read: an entry of the source stays unless its annotation lies.
+    mine = _with_subjects(source.entries, _annotated, present=[entry.digest for entry in theirs])
+    listed = {entry.digest for entry in mine}
+    return mine, tuple(entry for entry in theirs if entry.platform is not None or entry.digest not in listed)
+
+
+def _annotated(entry: Descriptor) -> str | None:
+    """Return what the annotation of an entry says that it refers to; one with a platform is an image."""
+    return entry.subject if entry.platform is None else None
+
+
+def _with_subjects(
+    entries: Iterable[Descriptor], subject_of: Callable[[Descriptor], str | None], present: Iterable[str] = ()
+) -> tuple[Descriptor, ...]:
+    """Keep what refers to nothing, or by however many steps to something that does, or to what is `present`."""
+    entries = tuple(entries)
+    reached: list[str] = list(present)
+    referrers: dict[str, list[str]] = {}
+    for entry in entries:
+        subject = subject_of(entry)
+        if subject is None:
+            reached.append(entry.digest)
+        else:
+            referrers.setdefault(subject, []).append(entry.digest)
+    grounded: set[str | None] = {None}
+    while reached:
+        digest = reached.pop()
+        grounded.add(digest)
+        reached += referrers.pop(digest, [])
+    return tuple(entry for entry in entries if subject_of(entry) in grounded)
 
 
 def _media_type(source: Index, entries: Iterable[Descriptor]) -> str:

@@ -11,12 +11,11 @@ from typing import Final, Self
 import msgspec
 
 _OPERATING_SYSTEMS: Final = {"macos": "darwin"}
-_ARCHITECTURES: Final = {
+_ARCHITECTURES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+# These names say the variant too, whatever stands beside them.
+_ARCHITECTURES_OF_A_VARIANT: Final = {
     "i386": ("386", ""),
     "i686": ("386", ""),
-    "x86_64": ("amd64", ""),
-    "x86-64": ("amd64", ""),
-    "aarch64": ("arm64", ""),
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
@@ -62,9 +61,10 @@ class Platform:
         """
         system = self.os.lower()
         system = _OPERATING_SYSTEMS.get(system, system)
-        variant = self.variant.lower()
-        architecture, implied = _ARCHITECTURES.get(self.architecture.lower(), (self.architecture.lower(), ""))
-        variant = variant or implied
+        architecture, variant = self.architecture.lower(), self.variant.lower()
+        architecture, variant = _ARCHITECTURES_OF_A_VARIANT.get(
+            architecture, (_ARCHITECTURES.get(architecture, architecture), variant)
+        )
         if architecture in {"arm", "arm64"} and variant.isdigit():
             variant = f"v{variant}"
         variant = _DEFAULT_VARIANTS.get((architecture, variant), variant)
@@ -80,9 +80,10 @@ class Platform:
             os_features=tuple(sorted(set(self.os_features))),
         )
 
-    def matches(self, wanted: "Platform") -> bool:
+    def matches(self, wanted: "Platform", *, exact_os_version: bool = False) -> bool:
         """Tell whether this is the wanted platform; a wanted one without os.version or features takes any."""
-        mine, theirs = self.normalized(), wanted.normalized()
+        mine = self.normalized(exact_os_version=exact_os_version)
+        theirs = wanted.normalized(exact_os_version=exact_os_version)
         return (
             (mine.os, mine.architecture, mine.variant) == (theirs.os, theirs.architecture, theirs.variant)
             and (not theirs.os_version or mine.os_version == theirs.os_version)

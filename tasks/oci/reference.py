@@ -1,5 +1,6 @@
 """References to images (distribution-spec 1.1, "Pulling manifests": the grammar of <name> and <reference>)."""
 
+import ipaddress
 import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -11,8 +12,9 @@ _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DOMAIN_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REGISTRY: Final = re.compile(
-    rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
+    rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
+_MAX_HOST: Final = 255
 _MAX_REPOSITORY: Final = 255
 _MAX_PORT: Final = 65535
 _DOCKER_HUB: Final = "docker.io"
@@ -44,10 +46,18 @@ def parse_repository(text: str) -> str:
 
 def parse_registry(text: str) -> str:
     """Return `text` if it is a registry's host, with or without a port; raises ValueError."""
-    match = _REGISTRY.fullmatch(text)
-    if match is None or int(match["port"] or 1) not in range(1, _MAX_PORT + 1):
-        raise ValueError(f"{text[:255]!r} is not a registry host")
+    match = _REGISTRY.fullmatch(text) if len(text) <= _MAX_HOST else None
+    if match is None or int(match["port"] or 1) not in range(1, _MAX_PORT + 1) or not _is_address(match["address"]):
+        raise ValueError(f"{text[:_MAX_HOST]!r} is not a registry host")
     return text
+
+
+def _is_address(text: str | None) -> bool:
+    """Tell whether what stands in brackets, if anything does, is an IPv6 address."""
+    try:
+        return text is None or bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
 
 
 def carries_registry(text: str) -> bool:
@@ -69,6 +79,9 @@ class Reference:
     def parse(cls, text: str) -> Self:
         """Read a reference, Docker Hub's short names included; raises ValueError."""
         rest, at, digest = text.partition("@")
+        if "/" in digest:
+            # Not shown: a user and a password may stand before the host.
+            raise ValueError("what follows the '@' is not a digest; a reference carries no credentials")
         parsed_digest = parse_digest(digest) if at else None
         if carries_registry(rest):
             registry, _, rest = rest.partition("/")

@@ -7,7 +7,7 @@ from tasks import contract
 from tasks.errors import DestinationError, IndexEmpty, ManifestInvalid
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.digest import Digest, digest_of, encoded_of
+from tasks.oci.digest import Digest, algorithm_of, digest_of, encoded_of
 from tasks.oci.document import parse_document
 from tasks.oci.index import Index, empty_index
 from tasks.oci.merge import DEFAULT_RULES, MergeRules, kept, kept_platforms, merge
@@ -45,8 +45,8 @@ class Decision:
 
     @property
     def kept_platforms(self) -> list[str]:
-        """Return the names of the platforms that are kept, in the destination's words."""
-        return [str(platform) for platform in kept_platforms(self.kept)]
+        """Return the names of the platforms that are kept, in the destination's words, each once."""
+        return list(dict.fromkeys(map(str, kept_platforms(self.kept))))
 
 
 def may_merge(image: SourceImage, policy: MergePolicy, media_type: str) -> bool:
@@ -65,7 +65,7 @@ def decide(image: SourceImage, current: Current | None, policy: MergePolicy) -> 
     if not may_merge(image, policy, current.media_type):
         lost = image.kind == "multi-arch" and current.media_type not in media_types.INDEXES
         return _copy(image, warning=f"A single manifest, {current.digest}, is overwritten." if lost else None)
-    destination = _read(current)
+    destination = read_index(current)
     if isinstance(image.document, Index):
         remaining = kept(image.document, destination, policy.rules)
         if not kept_platforms(remaining):
@@ -73,7 +73,8 @@ def decide(image: SourceImage, current: Current | None, policy: MergePolicy) -> 
         return _merge(image.document, current, destination, policy.rules)
     entry = _entry_of(image, destination)
     rivals = [other for other in destination.entries if policy.rules.platform(other) == policy.rules.platform(entry)]
-    if rivals == [entry]:
+    whole = digest_of(current.content, algorithm_of(current.digest)) == current.digest
+    if whole and rivals == [entry]:
         others = tuple(other for other in destination.entries if other != entry)
         return Decision("unchanged", current.digest, current.media_type, current.content, others)
     return _merge(destination.containing([entry], media_types.OCI_INDEX), current, destination, policy.rules)
@@ -81,9 +82,30 @@ def decide(image: SourceImage, current: Current | None, policy: MergePolicy) -> 
 
 def without(current: Current, missing: frozenset[Digest]) -> Current:
     """Return `current` as if its index did not list what is missing; its digest stays that of the tag."""
-    index = _read(current)
+    index = read_index(current)
     remaining = index.containing((entry for entry in index.entries if entry.digest not in missing), index.media_type)
     return Current(current.digest, current.media_type, remaining.encode())
+
+
+def read_index(current: Current) -> Index:
+    """Return the index that a tag holds, one without entries too; raises DestinationError if it is none."""
+    try:
+        document = parse_document(current.content, current.media_type)
+    except IndexEmpty:
+        return empty_index(current.media_type)
+    except ManifestInvalid as error:
+        raise unmergeable(current.digest, error) from None
+    if not isinstance(document, Index):
+        raise DestinationError(f"{current.digest} is not the index that its registry says it is.")
+    return document
+
+
+def unmergeable(digest: Digest, error: ManifestInvalid) -> DestinationError:
+    """Return what to say of an index that the tag holds and that nobody can read."""
+    return DestinationError(
+        f"The index that the tag holds, {digest}, cannot be merged with: {error.message} "
+        "Set `merge` of the item to false to overwrite it."
+    )
 
 
 def protective_tag(tag: str, digest: Digest) -> str:
@@ -96,21 +118,6 @@ def _copy(
     image: SourceImage, action: Literal["copied", "unchanged"] = "copied", warning: str | None = None
 ) -> Decision:
     return Decision(action, image.digest, image.media_type, image.content, warning=warning)
-
-
-def _read(current: Current) -> Index:
-    try:
-        document = parse_document(current.content, current.media_type)
-    except IndexEmpty:
-        return empty_index(current.media_type)
-    except ManifestInvalid as error:
-        raise DestinationError(
-            f"The index that the tag holds, {current.digest}, cannot be merged with: {error.message} "
-            "Set `merge` of the item to false to overwrite it."
-        ) from None
-    if not isinstance(document, Index):
-        raise DestinationError(f"{current.digest} is not the index that its registry says it is.")
-    return document
 
 
 def _merge(source: Index, current: Current, destination: Index, rules: MergeRules) -> Decision:

@@ -47,7 +47,7 @@ class Faults:
 
     def unknown(self, where: str, document: dict[str, Any], known: frozenset[str]) -> None:
         """Note a fault for every key that is not known."""
-        for key in document.keys() - known:
+        for key in sorted(document.keys() - known, key=str):
             self.add(f"{where}{key}"[:100], f"is not a known key; known are {', '.join(sorted(known))}")
 
     def raise_any(self) -> None:

@@ -50,8 +50,11 @@ def take_platforms(image: SourceImage, eligible: tuple[Platform, ...], rules: Me
         return image
     wanted = ", ".join(map(str, eligible))
     if not isinstance(image.document, Index):
-        if image.platform is None or not any(image.platform.matches(platform) for platform in eligible):
-            raise PlatformMissing(f"{image.reference} is an image for {image.platform}, not for {wanted}.")
+        found = image.platform
+        if found is None:
+            raise PlatformMissing(f"{image.reference} names no platform in its configuration; wanted is {wanted}.")
+        if not any(found.matches(each, exact_os_version=rules.exact_os_version) for each in eligible):
+            raise PlatformMissing(f"{image.reference} is an image for {found}, not for {wanted}.")
         return image
     index = select(image.document, eligible, rules)
     if not index.entries:

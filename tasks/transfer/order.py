@@ -1,7 +1,7 @@
 """A request, checked whole before anything is written (BEHAVIOUR section 1)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
@@ -53,7 +53,7 @@ def read_order(request: Any, targets: Mapping[str, Target]) -> Order:
     if document.get("atomic") is not None:
         faults.choose("atomic", document["atomic"], get_args(contract.Atomic))
     target = _target(document, targets, faults, warnings)
-    items = {number: _item(item, target, faults.of(number)) for number, item in _items(document, faults).items()}
+    items = {number: _item(item, form, target, faults.of(number)) for number, form, item in _items(document, faults)}
     _refuse_collisions({number: item.destinations for number, item in items.items()}, faults)
     faults.raise_any()
     return Order(
@@ -66,9 +66,22 @@ def read_order(request: Any, targets: Mapping[str, Target]) -> Order:
 
 
 @dataclass(frozen=True, slots=True)
-class _Destination:
-    """A destination and the repository's name in the request that led to it."""
+class _Form:
+    """How a form of items calls what every item has."""
 
+    source: str
+    destinations: str
+
+
+_NATIVE: Final = _Form("source", "destinations")
+_SEED: Final = _Form("metadata.pull_url", "metadata.tags")
+
+
+@dataclass(frozen=True, slots=True)
+class _Destination:
+    """A destination, and the field and repository of the request that led to it."""
+
+    field: str
     requested: str
     reference: Reference
 
@@ -100,27 +113,25 @@ def _target(
     return target if len(faults.found) == before else None
 
 
-def _items(document: dict[str, Any], faults: Faults) -> dict[int, dict[str, Any]]:
-    """Return the items of either form as native ones, by their number; what is no object is left out, with a fault."""
+def _items(document: dict[str, Any], faults: Faults) -> Iterator[tuple[int, _Form, dict[str, Any]]]:
+    """Yield the items of either form as native ones, with their number; what is no object is left out, with a fault."""
     native, foreign = document.get("items"), document.get("push_items")
     if (native is None) == (foreign is None):
         faults.add("items", "is missing" if native is None else "is given beside push_items: one form is due")
-        return {}
-    where = "items" if native is not None else "push_items"
-    entries = faults.expect(where, native if native is not None else foreign, list, "a list") or []
-    if not entries and isinstance(native if native is not None else foreign, list):
+        return
+    where, form, said = ("push_items", _SEED, foreign) if native is None else ("items", _NATIVE, native)
+    entries = faults.expect(where, said, list, "a list")
+    if entries == []:
         faults.add(where, "is empty")
-    items = {}
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(entries or []):
         of_item = faults.of(number)
         item = of_item.expect("item", entry, dict, "an object")
-        if item is not None and native is None:
+        if item is not None and form is _SEED:
             item = _native_form(item, of_item)
         elif item is not None:
             of_item.unknown("", item, _ITEM_KEYS)
         if item is not None:
-            items[number] = item
-    return items
+            yield number, form, item
 
 
 def _native_form(entry: dict[str, Any], faults: Faults) -> dict[str, Any] | None:
@@ -128,27 +139,34 @@ def _native_form(entry: dict[str, Any], faults: Faults) -> dict[str, Any] | None
     metadata = faults.expect("metadata", entry.get("metadata"), dict, "an object")
     if metadata is None:
         return None
-    marks: Any = metadata.get("build")
-    for key in ("extra", "image", "sources_for_nvr"):
-        marks = marks.get(key) if isinstance(marks, dict) else None
     return {
         "source": metadata.get("pull_url"),
         "destinations": metadata.get("tags"),
-        "kind": "source" if marks else "auto",
+        "kind": "source" if _marks_source(metadata.get("build"), faults) else "auto",
         "single_arch": "refuse",
-        "_fields": {"source": "metadata.pull_url", "destinations": "metadata.tags"},
     }
 
 
-def _item(item: dict[str, Any], target: Target | None, faults: Faults) -> _Item:
-    fields = item.get("_fields", {})
-    where = fields.get("source", "source")
-    text = faults.expect(where, item.get("source"), str, "a string")
+def _marks_source(build: Any, faults: Faults) -> bool:
+    """Tell whether a build is that of a source image: `extra.image.sources_for_nvr` is truthy."""
+    where, marks = "metadata.build", build
+    for key in ("extra", "image", "sources_for_nvr"):
+        if marks is None:
+            return False
+        known = faults.expect(where, marks, dict, "an object")
+        if known is None:
+            return False
+        where, marks = f"{where}.{key}", known.get(key)
+    return bool(marks)
+
+
+def _item(item: dict[str, Any], form: _Form, target: Target | None, faults: Faults) -> _Item:
+    text = faults.expect(form.source, item.get("source"), str, "a string")
     source = None
     if text is not None:
-        source = faults.read(where, Reference.parse, text.removeprefix("docker://"))
+        source = faults.read(form.source, Reference.parse, text.removeprefix("docker://"))
         if source is not None and not source.identifier:
-            faults.add(where, f"{text!r} has neither a tag nor a digest")
+            faults.add(form.source, f"{text!r} has neither a tag nor a digest")
     faults.choose("kind", item.get("kind", "auto"), get_args(contract.RequestedKind))
     faults.choose("single_arch", item.get("single_arch", "merge"), get_args(contract.SingleArch))
     merge = faults.expect("merge", item.get("merge", True), bool, "a boolean")
@@ -162,7 +180,7 @@ def _item(item: dict[str, Any], target: Target | None, faults: Faults) -> _Item:
         faults.add("platforms", "cannot be chosen for a source image: it is copied as it is")
     return _Item(
         source or Reference("", ""),
-        _destinations(item.get("destinations"), fields.get("destinations", "destinations"), target, faults),
+        _destinations(item.get("destinations"), form.destinations, target, faults),
         {
             "kind": item.get("kind", "auto"),
             "single_arch": item.get("single_arch", "merge"),
@@ -177,10 +195,13 @@ def _destinations(value: Any, where: str, target: Target | None, faults: Faults)
     if repositories == {}:
         faults.add(where, "is empty")
     destinations = []
-    for repository, listed in (repositories or {}).items():
-        here = f"{where}.{repository}"[:300]
+    for name, listed in (repositories or {}).items():
+        here = f"{where}.{_shown(str(name))}"
+        repository = faults.expect(here, name, str, "a string")
         reference = None
-        if target is not None:
+        if repository is not None and "@" in repository:
+            faults.add(here, "must be a repository: neither a digest nor credentials belong into its name")
+        elif target is not None and repository is not None:
             reference = faults.read(here, target.reference, repository)
         tags = faults.expect(here, listed, list, "a list of tags")
         if tags == []:
@@ -189,8 +210,14 @@ def _destinations(value: Any, where: str, target: Target | None, faults: Faults)
             known = faults.expect(here, tag, str, "a list of strings")
             valid = None if known is None else faults.read(here, parse_tag, known)
             if reference is not None and valid is not None:
-                destinations.append(_Destination(repository, replace(reference, tag=valid)))
+                destinations.append(_Destination(here, str(name), replace(reference, tag=valid)))
     return tuple(destinations)
+
+
+def _shown(repository: str) -> str:
+    """Return a repository as a fault names it: what stands before an '@' may be a user with a password."""
+    _, at, rest = repository.rpartition("@")
+    return f"{'…' + at if at else ''}{rest}"[:300]
 
 
 def _refuse_collisions(destinations: Mapping[int, tuple[_Destination, ...]], faults: Faults) -> None:
@@ -202,7 +229,7 @@ def _refuse_collisions(destinations: Mapping[int, tuple[_Destination, ...]], fau
             first = taken.setdefault(destination.reference, mine)
             if first != mine:
                 faults.of(number).add(
-                    f"destinations.{destination.requested}"[:300],
+                    destination.field,
                     f"{destination.reference} is also the destination {first[1]!r} of item {first[0]}",
                 )
 

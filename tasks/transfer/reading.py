@@ -1,7 +1,7 @@
 """Read what a push starts from: the source image, and what a destination tag holds."""
 
 from tasks import contract
-from tasks.errors import NotFound, SingleArchRefused, SourceChildMissing, SourceMissing
+from tasks.errors import ManifestInvalid, NotFound, SingleArchRefused, SourceChildMissing, SourceError, SourceMissing
 from tasks.oci import media_types
 from tasks.oci.digest import Digest
 from tasks.oci.document import parse_document
@@ -10,7 +10,7 @@ from tasks.oci.merge import MergeRules
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
-from tasks.transfer.decide import Current, MergePolicy, may_merge
+from tasks.transfer.decide import Current, MergePolicy, may_merge, read_index, unmergeable
 from tasks.transfer.image import SourceImage, kind_of, take_platforms
 
 _CONFIG_BYTES = 8 * 1024 * 1024
@@ -63,26 +63,28 @@ def read_current(repository: Repository, tag: str, image: SourceImage, policy: M
         fetched = repository.fetch_manifest(tag)
     except NotFound:
         return None
+    except ManifestInvalid as error:
+        raise unmergeable(described.digest, error) from None
     return Current(fetched.digest, fetched.media_type, fetched.content)
 
 
 def read_subjects(repository: Repository, current: Current | None) -> dict[Digest, Digest]:
     """Return what the entries without platform or annotation refer to, by the `subject` of their manifests.
 
-    Raises nothing for an entry that is gone: whether it may be is decided when it is kept.
+    An entry that is gone refers to nothing: whether it may be gone is decided when it is kept. So does one that cannot
+    be read: its bytes are not this push's business. Raises DestinationError, RegistryError.
     """
-    if current is None or not current.content:
+    if current is None or current.media_type not in media_types.INDEXES or not current.content:
         return {}
-    document = parse_document(current.content, current.media_type)
     subjects = {}
-    for entry in getattr(document, "entries", ()):
+    for entry in read_index(current).entries:
         if entry.platform is not None or entry.subject is not None or entry.media_type not in media_types.IMAGES:
             continue
         try:
             fetched = repository.fetch_manifest(entry.digest)
-        except NotFound:
+            manifest = parse_document(fetched.content, fetched.media_type)
+        except (NotFound, SourceError):
             continue
-        manifest = parse_document(fetched.content, fetched.media_type)
         if isinstance(manifest, Manifest) and manifest.subject is not None:
             subjects[entry.digest] = manifest.subject.digest
     return subjects
@@ -97,5 +99,5 @@ def _platform(repository: Repository, reference: Reference, manifest: Manifest) 
         raise SourceChildMissing(f"{reference} has lost its configuration {manifest.config.digest}.") from None
     try:
         return platform_of_config(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -15,21 +15,43 @@ USED: Final = frozenset(
     {"quay_host", "quay_namespace", "source_quay_host", "tag_images_tries", "num_thread_container_push"}
 )
 
+# pubtools-quay hands its whole target settings to each of its steps: these belong to the others, or to what ran them.
 _MEANINGLESS: Final = {
-    r"skopeo_.*|container_.*": "images are copied by the workers themselves, not by skopeo in a container",
-    r"docker_.*": "no Docker daemon takes part in a push",
+    r"skopeo_.*|container_exec|container_image": "images are copied by the workers themselves, not by skopeo",
+    r"docker_.*": "no Docker daemon takes part in a push, and nothing is signed",
     r"ssh_.*": "nothing is run on another host",
-    r"quay_operator_.*|iib_.*|index_image_.*|operator_.*|build_.*|fbc_.*": "index images are not built here",
-    r"pyxis_.*|sign.*|cosign_.*|verify_.*|clear_.*|remove_.*": "signing is not part of a push",
-    r"umb_.*|send_umb_.*|propagated_.*": "no messages are sent to UMB",
-    r"retry_sleep_time|quay_action_.*|timeout|num_threads?_.*|tag_images_.*": "the workers' settings say it",
-    r"extra_args|allowed_.*|check_.*|external_.*|internal_.*|repo_.*|task_.*": "it belongs to other steps of Pub",
+    r"dest_quay_api_token|quay_api_.*": "registries are spoken to by the distribution API alone",
+    r"quay_operator_.*|iib_.*|index_image_.*|num_threads?_build_.*|check_related_images": "no index images are built",
+    r"verify_bundle_.*|ensure_bundle_.*": "no index images are built",
+    r"pyxis_.*|num_threads?_pyxis|do_repo_deprecation_check": "Pyxis is not asked",
+    r"(co)?sign(ing|er|atures?)?(_.*)?|rekor_.*|aws_.*|radas_.*": "signing is not part of a push",
+    r"push_security_manifests_enabled|num_threads?_security_.*": "attestations are copied with their images, not made",
+    r"umb_.*": "no messages are sent to UMB",
+    r"propagated_.*": "a push is compared with no other target",
+    r"retry_.*|tag_images_.*|num_threads?_.*|quay_parallelism|max_concurrent|timeout": "the workers' settings say it",
+    r"ssl_.*|tls_.*": "the workers' settings say for each registry how TLS is verified",
+    r"semaphore_.*": "tags are locked by the workers themselves",
 }
+_SECRET: Final = re.compile(r"passw|token|secret|credential|access_key|private_key(?!_path)|passphrase")
 
 
 def secrets(settings: Mapping[str, Any]) -> frozenset[str]:
-    """Return the keys that hold secrets."""
-    return frozenset(key for key in settings if re.search(r"passw|token|secret|private_key", key))
+    """Return the keys that hold secrets, be it further down."""
+    return frozenset(key for key, value in settings.items() if _SECRET.search(key) or (value and _hides_secret(value)))
+
+
+def _hides_secret(value: Any) -> bool:
+    """Tell whether some object inside of a JSON value has a key that names a secret."""
+    remaining = [value]
+    while remaining:
+        inner = remaining.pop()
+        if isinstance(inner, Mapping):
+            if any(_SECRET.search(str(key)) for key in inner):
+                return True
+            remaining += inner.values()
+        elif isinstance(inner, list | tuple):
+            remaining += inner
+    return False
 
 
 def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -> Target:
