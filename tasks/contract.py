@@ -128,6 +128,25 @@ class PushReport(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals
 
 
+class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever signs or notifies is told of a tag that moved; `platforms` maps each to the digest of its manifest.
+
+    It may be told more than once: `push_id`, `reference` and `new_digest` together name the event.
+    """
+
+    push_id: str
+    reference: str
+    repository: str
+    tag: str
+    action: Literal["copied", "merged"]
+    source: str
+    source_digest: str
+    kind: Kind
+    old_digest: str | None
+    new_digest: str
+    platforms: dict[str, str] = {}
+
+
 class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
     """What one copy would do in one repository; `present` says that the manifest is there with all that it needs."""
 
@@ -206,7 +225,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a push is; seconds since the epoch."""
 
     push_id: str
-    state: Literal["accepted", "copying", "publishing", "succeeded", "partial", "failed"]
+    state: Literal["enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed"]
     created: float
     updated: float
     copies: list[CopyProgress] = []

@@ -5,6 +5,10 @@
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
+    ├── PushStalled                  the push stopped making progress, and driving it on did not help
+    ├── PushAbandoned                a task of the push ended its worker each time that it was delivered
+    ├── PushUndone                   the push was taken back while it was under way
+    ├── StateUnavailable             the Redis that holds ledger and locks does not serve
     ├── SourceError                  the source image cannot be pushed
     │   ├── SourceMissing            the reference does not exist
     │   ├── SourceChildMissing       its index names a manifest or blob that is gone
@@ -76,6 +80,26 @@ class PushFailed(ImagePusherError):
 class PushUnknown(ImagePusherError):
     code = "push_unknown"
     advice = "`imagepusher status` lists the pushes that are remembered."
+
+
+class PushStalled(ImagePusherError):
+    code = "stalled"
+    advice = "Look whether workers serve all three queues, then push again: what is done is not done again."
+
+
+class PushAbandoned(ImagePusherError):
+    code = "abandoned"
+    advice = "Look at the log, and at the memory limit, of the workers that ended; then push again."
+
+
+class PushUndone(ImagePusherError):
+    code = "undone"
+    advice = "The tag was not moved."
+
+
+class StateUnavailable(ImagePusherError):
+    code = "state_unavailable"
+    advice = "Look at the Redis of `broker.state_url`: is it reached, out of memory, or read-only?"
 
 
 class SourceError(ImagePusherError):

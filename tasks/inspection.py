@@ -34,4 +34,5 @@ def undo(self: Task[Any, Any], push_id: str) -> Any:
     """Put the tags of a push back."""
     here = runtime.of(self.app)
     here.ledger.progress(push_id)
+    here.ledger.mark_undone(push_id)
     return msgspec.to_builtins(undoing.undo(push_id, here.ledger.intents(push_id), here.registries, here.locks))

@@ -2,29 +2,33 @@
 
 from typing import Any
 
-import msgspec
-from celery import Task, chord, shared_task
+from celery import Task, shared_task
+from celery.exceptions import Ignore
 
 from tasks import contract, runtime
-from tasks.copy import copy
-from tasks.errors import RegistryUnavailable, RequestInvalid
-from tasks.publish import publish
-from tasks.retrying import pause, tries_left
+from tasks.delivery import returned_to_queue, tries_left
+from tasks.dispatch import canvas_of
+from tasks.errors import PushFailed, RequestInvalid
+from tasks.publish import result_of
 
 
-@shared_task(name=contract.PUSH_TASK, bind=True, max_retries=10, throws=(RequestInvalid,))
+@shared_task(name=contract.PUSH_TASK, bind=True, max_retries=None, throws=(RequestInvalid, PushFailed))
 def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
     here = runtime.of(self.app)
     given = request.get("push_id") if isinstance(request, dict) else None
     push_id = given if given and isinstance(given, str) else str(self.request.id)
-    try:
-        plan = here.accepting.accept(push_id, request, last_try=not tries_left(self, here.task_tries))
-    except RegistryUnavailable as error:
-        raise self.retry(countdown=pause(self, error)) from None
-    if isinstance(plan, contract.PushReport):
-        return msgspec.to_builtins(plan)
-    published = publish.si(push_id)
-    # Each header message carries the whole callback: both name the push, the ledger holds the rest.
-    copies = [copy.s(push_id, planned.digest) for planned in plan.copies]
-    return self.replace(chord(copies, published) if copies else published)
+    with returned_to_queue(self):
+        plan = here.accepting.accept(
+            push_id,
+            request,
+            task_id=str(self.request.id),
+            last_try=not tries_left(self, here.task_tries),
+            redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
+        )
+        if isinstance(plan, contract.PushReport):
+            return result_of(plan)
+        if here.ledger.was_sent(push_id):
+            raise Ignore
+        here.ledger.mark_sent(push_id)
+    return self.replace(canvas_of(self.app, plan))

@@ -1,5 +1,6 @@
 """What a task needs, made once in each process."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -11,36 +12,58 @@ from tasks.registry.repository import Registries
 from tasks.transfer.accept import Accepting
 from tasks.transfer.conclude import Concluding
 from tasks.transfer.copy import Copier
-from tasks.transfer.ports import Ledger, TagLocks
+from tasks.transfer.copying import Copying
+from tasks.transfer.ports import Announcer, Ledger, Runs, TagLocks
 from tasks.transfer.target import Target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Runtime:
     """The registries, the coordination with other workers, and the bounds of this process.
 
-    `executor` is for what is done to many tags; the copier has its own. `task_tries` bounds the deliveries of a push
-    whose registries do not answer.
+    `executor` is for what is done to many tags; the copier has its own. `cancelled` is set when running work is to come
+    to an end. `task_tries` bounds the deliveries of a task whose registries do not answer, or that ends its worker.
     """
 
     registries: Registries
     ledger: Ledger
+    runs: Runs
     locks: TagLocks
     copier: Copier
+    announcer: Announcer
     targets: Mapping[str, Target]
     executor: Executor
+    cancelled: threading.Event
     task_tries: int = Target.tries
     clock: Callable[[], float] = time.time
 
     @property
     def accepting(self) -> Accepting:
         """What takes pushes on."""
-        return Accepting(self.registries, self.ledger, self.targets, self.executor, self.clock)
+        return Accepting(
+            self.registries, self.ledger, self.runs, self.targets, self.executor, self.task_tries, self.clock
+        )
+
+    @property
+    def copying(self) -> Copying:
+        """What carries copies out."""
+        return Copying(self.ledger, self.copier, self.runs, self.task_tries)
 
     @property
     def concluding(self) -> Concluding:
-        """What ends them."""
-        return Concluding(self.registries, self.ledger, self.locks, self.copier, self.executor, self.clock)
+        """What ends pushes."""
+        return Concluding(
+            self.registries,
+            self.ledger,
+            self.runs,
+            self.locks,
+            self.copier,
+            self.announcer,
+            self.executor,
+            self.cancelled,
+            self.task_tries,
+            self.clock,
+        )
 
 
 _providers: Final[WeakKeyDictionary[Any, Callable[[], Runtime]]] = WeakKeyDictionary()

@@ -5,6 +5,8 @@ Names and their labels stand here, once. Labels are bounded: registries, methods
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 PUSHES: Final = "pushes"  # state
@@ -18,6 +20,10 @@ HTTP_RETRIES: Final = "http_retries"  # registry
 RATE_LIMITED: Final = "rate_limited"  # registry
 WAIT_SECONDS: Final = "wait_seconds"  # on: budget, tag_lock, flight
 WATCHDOG: Final = "watchdog_interventions"  # action: redelivered, failed
+
+BUDGET: Final = "budget"
+TAG_LOCK: Final = "tag_lock"
+FLIGHT: Final = "flight"
 
 COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     PUSHES: ("state",),
@@ -98,3 +104,21 @@ def span(name: str, **attributes: Any) -> Iterator[Span]:
                 yield entered
             return
     yield _NO_SPAN
+
+
+_context: Final[ContextVar[Mapping[str, str]]] = ContextVar("telemetry", default=MappingProxyType({}))
+
+
+@contextmanager
+def context(**fields: str) -> Iterator[None]:
+    """Let all lines that the block logs carry `fields` too; another thread carries them in a copy of the context."""
+    token = _context.set({**_context.get(), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def bound() -> Mapping[str, str]:
+    """Return the fields that lines logged here carry."""
+    return _context.get()

@@ -27,6 +27,8 @@ Follow = Callable[[contract.Progress], None]
 
 _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
+# A person waits for this process: a Redis that is away is told of soon.
+_PATIENCE_SECONDS: Final = 5.0
 
 
 class Client(Protocol):
@@ -152,7 +154,8 @@ def open_client(
     """
     settings = settings or load_settings(os.environ)
     if settings.broker_url is not None:
-        ledger = HashLedger(RedisHashes(connect(settings), settings.ledger_seconds))
+        client = connect(settings, _PATIENCE_SECONDS)
+        ledger = HashLedger(RedisHashes(client, settings.ledger_seconds))
         yield CeleryClient(make_app(settings), ledger, embedded=False)
         return
     # Only the embedded mode needs a worker's parts in this process.

@@ -12,10 +12,12 @@ from celery._state import _set_task_join_will_block  # type: ignore[attr-defined
 from celery.worker import WorkController, state
 
 from tasks.coordination.hashes import FileHashes
+from tasks.coordination.leases import Leases
 from tasks.registry.settings import RegistryConfiguration
-from tasks.runtime import Runtime
+from tasks.runtime import Runtime, provide
 from workers.app import make_embedded_app
-from workers.process import make_runtime, provide_runtime
+from workers.events import CeleryAnnouncer, load_plugins
+from workers.process import make_runtime
 from workers.settings import Settings
 
 # Celery keeps the state of a worker in module variables: one embedded worker at a time.
@@ -40,12 +42,13 @@ def embedded_worker(
         runtime = make_runtime(
             settings,
             registries,
-            fakeredis.FakeRedis(),
             hashes,
+            Leases(fakeredis.FakeRedis(server=fakeredis.FakeServer()), settings.lock_seconds),
+            CeleryAnnouncer(app, None, "", load_plugins()),
             task_tries=_TASK_TRIES,
             cancelled=cancelled,
         )
-        provide_runtime(app, lambda: runtime)
+        provide(app, lambda: runtime)
         try:
             with _running(app, jobs + _SLOTS_BESIDE_COPIES):
                 yield app, runtime

@@ -1,45 +1,56 @@
-"""What a worker process has: its runtime, made after a fork and once, and its start."""
+"""What a worker process has: its runtime, and its start."""
 
-import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import redis
-from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
-from tasks import contract, runtime
+from tasks import contract
 from tasks.coordination.hashes import Hashes, RedisHashes
-from tasks.coordination.leases import LeasedSingleFlight, LeasedTagLocks, Leases
+from tasks.coordination.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.locations import RedisBlobLocations
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.runtime import Runtime
+from tasks.runtime import Runtime, provide
 from tasks.transfer.copy import Copier
+from tasks.transfer.ports import Announcer
+from tasks.transfer.watch import Patience
 from workers.app import KEY_PREFIX, make_app
+from workers.events import CeleryAnnouncer, load_plugins
 from workers.observability import configure_logging
 from workers.settings import Settings
+from workers.watchdog import Watchdog
+
+_LONGEST_BACKOFF: Final = 1.0
 
 
 def make_runtime(
     settings: Settings,
     registries: RegistryConfiguration,
-    client: redis.Redis,
     hashes: Hashes,
+    leases: Leases,
+    announcer: Announcer,
     *,
     task_tries: int,
     cancelled: threading.Event,
 ) -> Runtime:
-    """Return the runtime of this process: `client` is what workers share, `hashes` is where the ledger is."""
-    leases = Leases(client, settings.lock_seconds)
+    """Return the runtime of this process: `leases` stand on what workers share, `hashes` is where the ledger is."""
+    ledger = HashLedger(hashes)
     shared = Registries(registries)
     copier = Copier(
         shared,
-        RedisBlobLocations(client, KEY_PREFIX),
+        RedisBlobLocations(leases.client, KEY_PREFIX),
         LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
         ThreadPoolExecutor(settings.jobs, thread_name_prefix="blob"),
         cancelled,
@@ -47,34 +58,35 @@ def make_runtime(
     )
     return Runtime(
         registries=shared,
-        ledger=HashLedger(hashes),
+        ledger=ledger,
+        runs=LeasedRuns(leases, KEY_PREFIX, settings.lock_wait_seconds, ledger.touch),
         locks=LeasedTagLocks(leases, KEY_PREFIX, settings.lock_wait_seconds),
         copier=copier,
+        announcer=announcer,
         targets=settings.targets,
         executor=ThreadPoolExecutor(settings.jobs, thread_name_prefix="tag"),
+        cancelled=cancelled,
         task_tries=task_tries,
     )
 
 
-def connect(settings: Settings) -> redis.Redis:
-    """Return a client of the Redis that holds the ledger and the locks."""
+def connect(settings: Settings, patience: float) -> redis.Redis:
+    """Return a client of the Redis of ledger and locks, which waits `patience` seconds for one that is away.
+
+    A Redis that is out of memory is away too: what it holds ends by itself, or somebody gives it more.
+    """
     if settings.state_url is None:
         raise ValueError("there is no Redis without a broker")
-    return redis.Redis.from_url(settings.state_url, socket_timeout=30, socket_keepalive=True, health_check_interval=25)
-
-
-def provide_runtime(app: Celery, make: Callable[[], Runtime]) -> None:
-    """Let the tasks of `app` find a runtime that is made once in each process, whatever the pool forks."""
-    made: dict[int, Runtime] = {}
-    lock = threading.Lock()
-
-    def provider() -> Runtime:
-        with lock:
-            if os.getpid() not in made:
-                made[os.getpid()] = make()
-            return made[os.getpid()]
-
-    runtime.provide(app, provider)
+    tries = round(patience / _LONGEST_BACKOFF)
+    return redis.Redis.from_url(
+        settings.state_url,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        health_check_interval=25,
+        retry=Retry(ExponentialBackoff(cap=_LONGEST_BACKOFF, base=0.05), tries),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError],
+    )
 
 
 def run_worker(
@@ -89,25 +101,29 @@ def run_worker(
     configure_logging(log_level)
     app = make_app(settings)
     cancelled = threading.Event()
-    provide_runtime(
-        app,
-        lambda: make_runtime(
-            settings,
-            settings.registries,
-            client := connect(settings),
-            RedisHashes(client, settings.ledger_seconds),
-            task_tries=settings.task_tries,
-            cancelled=cancelled,
-        ),
+    client = connect(settings, settings.outage_seconds)
+    leases = Leases(client, settings.lock_seconds)
+    runtime = make_runtime(
+        settings,
+        settings.registries,
+        RedisHashes(client, settings.ledger_seconds),
+        leases,
+        CeleryAnnouncer(app, settings.events_task, settings.events_queue, load_plugins()),
+        task_tries=settings.task_tries,
+        cancelled=cancelled,
     )
+    provide(app, lambda: runtime)
+    watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 
-    def stop_copies_in_time(**_: object) -> None:
+    def stop_in_time(**_: object) -> None:
+        watchdog.stop()
         grace = threading.Timer(settings.grace_seconds, cancelled.set)
         grace.daemon = True
         grace.start()
 
-    # A warm shutdown waits for running tasks without end: copies that take longer go back to the queue.
-    worker_shutting_down.connect(stop_copies_in_time, weak=False)
+    worker_ready.connect(lambda **_: watchdog.start(), weak=False)
+    # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
+    worker_shutting_down.connect(stop_in_time, weak=False)
     # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     app.worker_main(

@@ -25,6 +25,7 @@ from workers.settings_document import (
     read,
     under,
 )
+from workers.settings_observability import Observability, read_observability
 from workers.settings_registries import RegistryReader, warn_if_readable
 
 
@@ -50,6 +51,11 @@ class Settings:
     lock_wait_seconds: float
     grace_seconds: float
     ledger_seconds: int
+    stall_seconds: float
+    outage_seconds: float
+    events_task: str | None
+    events_queue: str
+    observability: Observability
 
 
 def load_settings(environment: Mapping[str, str], path: str | None = None) -> Settings:
@@ -114,6 +120,9 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
             limits=HttpLimits(**msgspec.structs.asdict(tables.http)),
         ),
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
+        observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
+        events_task=tables.events.task,
+        events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
     )
 

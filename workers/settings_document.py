@@ -23,11 +23,11 @@ Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=_YEAR)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=_YEAR)]
 
+LogFormat = Literal["auto", "json", "console"]
+
 PREFIX: Final = "IMAGEPUSHER_"
 # Read by the command line, the logs and the scripts in deploy/ and tests/.
-_OTHERS: Final = frozenset(
-    PREFIX + name for name in ("CONFIG", "VENV", "SRC_CREDS", "DEST_CREDS", "LOG_FORMAT", "LOG_LEVEL")
-)
+_OTHERS: Final = frozenset(PREFIX + name for name in ("CONFIG", "VENV", "SRC_CREDS", "DEST_CREDS", "LOG_LEVEL"))
 
 
 class BrokerTable(msgspec.Struct, frozen=True):
@@ -42,17 +42,27 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. `copy_seconds` is the deadline
     of one copy, after `visibility_seconds` a broker on Redis delivers again what nobody acknowledged. A tag's lock is
     leased for `lock_seconds` and waited for `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is
-    remembered for `ledger_seconds`.
+    remembered for `ledger_seconds`. A push that was not heard of for `stall_seconds` is driven on, and a Redis that is
+    away is waited for `outage_seconds`.
     """
 
     jobs: Count = 8
     task_tries: Count = Target.tries
     copy_seconds: Seconds = 6 * 3600
     visibility_seconds: WholeSeconds = 8 * 3600
-    lock_seconds: Seconds = 30
+    lock_seconds: Seconds = 15
     lock_wait_seconds: SecondsOrNone = 60
     grace_seconds: SecondsOrNone = 30
     ledger_seconds: WholeSeconds = 7 * 86_400
+    stall_seconds: Seconds = 30
+    outage_seconds: SecondsOrNone = 120
+
+
+class EventsTable(msgspec.Struct, frozen=True):
+    """Which Celery task is sent, to which queue, for each tag that moved."""
+
+    task: Text | None = None
+    queue: Text = "imagepusher.events"
 
 
 class HttpTable(msgspec.Struct, frozen=True):
@@ -61,6 +71,18 @@ class HttpTable(msgspec.Struct, frozen=True):
     tries: Count = _HTTP.tries
     longest_wait: SecondsOrNone = _HTTP.longest_wait
     manifest_bytes: Count = _HTTP.manifest_bytes
+
+
+class LogsTable(msgspec.Struct, frozen=True):
+    format: LogFormat = "auto"
+
+
+class MetricsTable(msgspec.Struct, frozen=True):
+    address: str = ""
+
+
+class TracingTable(msgspec.Struct, frozen=True):
+    endpoint: str = ""
 
 
 class TargetTable(msgspec.Struct, frozen=True):
@@ -99,6 +121,10 @@ class Document(msgspec.Struct, frozen=True):
     broker: BrokerTable = BrokerTable()
     limits: LimitsTable = LimitsTable()
     http: HttpTable = HttpTable()
+    logs: LogsTable = LogsTable()
+    metrics: MetricsTable = MetricsTable()
+    tracing: TracingTable = TracingTable()
+    events: EventsTable = EventsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
@@ -118,6 +144,11 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}STATE_URL": ("broker", "state_url"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
+    f"{PREFIX}LOG_FORMAT": ("logs", "format"),
+    f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
+    f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
+    f"{PREFIX}EVENTS_TASK": ("events", "task"),
+    f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
@@ -125,9 +156,10 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:
     """Put what the environment says into the document of the file, where it wins; an empty variable says nothing."""
     types = {
-        (table, field.name): field.type
-        for table, kind in (("broker", BrokerTable), ("limits", LimitsTable))
-        for field in msgspec.structs.fields(kind)
+        (table.name, field.name): field.type
+        for table in msgspec.structs.fields(Document)
+        if isinstance(table.type, type) and issubclass(table.type, msgspec.Struct)
+        for field in msgspec.structs.fields(table.type)
     }
     for variable, (table, key) in VARIABLES.items():
         text = environment.get(variable)

@@ -3,19 +3,38 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import redis
+from redis.exceptions import RedisError
+
+from tasks.errors import StateUnavailable
+
+Place = tuple[str, str]
 
 
 class Hashes(Protocol):
-    """Hashes of fields that expire some time after their last write."""
+    """Hashes of fields that expire some time after their last write; all methods raise StateUnavailable."""
 
-    def put(self, key: str, fields: Mapping[str, bytes]) -> None: ...
-    def get(self, key: str, field: str) -> bytes | None: ...
+    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Write fields of several hashes at once."""
+        ...
+
+    def fetch(self, *places: Place) -> list[bytes | None]:
+        """Return the fields at several places (key, field) at once."""
+        ...
+
     def all(self, key: str) -> dict[str, bytes]: ...
+    def size(self, key: str) -> int:
+        """Return the number of fields."""
+        ...
+
+    def increment(self, key: str, field: str) -> int:
+        """Add one to a counter and return it."""
+        ...
 
     def drop(self, key: str, *fields: str) -> None: ...
     def delete(self, *keys: str) -> None: ...
@@ -28,36 +47,60 @@ class RedisHashes:
         self._client = client
         self._seconds = seconds
 
-    def put(self, key: str, fields: Mapping[str, bytes]) -> None:
-        with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(key, mapping=cast("Any", dict(fields)))
-            pipeline.expire(key, self._seconds)
+    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+        with _named_failures(), self._client.pipeline(transaction=False) as pipeline:
+            for key, fields in records.items():
+                pipeline.hset(key, mapping=cast("Any", dict(fields)))
+                pipeline.expire(key, self._seconds)
             pipeline.execute()
 
-    def get(self, key: str, field: str) -> bytes | None:
-        return cast("bytes | None", self._client.hget(key, field))
+    def fetch(self, *places: Place) -> list[bytes | None]:
+        with _named_failures(), self._client.pipeline(transaction=False) as pipeline:
+            for key, field in places:
+                pipeline.hget(key, field)
+            return cast("list[bytes | None]", pipeline.execute())
 
     def all(self, key: str) -> dict[str, bytes]:
-        found = cast("dict[bytes, bytes]", self._client.hgetall(key))
+        with _named_failures():
+            found = cast("dict[bytes, bytes]", self._client.hgetall(key))
         return {field.decode(): value for field, value in found.items()}
 
+    def size(self, key: str) -> int:
+        with _named_failures():
+            return self._client.hlen(key)
+
+    def increment(self, key: str, field: str) -> int:
+        with _named_failures(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hincrby(key, field, 1)
+            pipeline.expire(key, self._seconds)
+            return int(pipeline.execute()[0])
+
     def drop(self, key: str, *fields: str) -> None:
-        if fields:
+        with _named_failures():
             self._client.hdel(key, *fields)
 
     def delete(self, *keys: str) -> None:
-        self._client.delete(*keys)
+        with _named_failures():
+            self._client.delete(*keys)
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise StateUnavailable(f"The ledger cannot be reached: {type(error).__name__} from Redis.") from None
 
 
 class FileHashes:
-    """Hashes in an SQLite file that several processes may share; `seconds` is how long they live after a write."""
+    """Hashes in a SQLite file that only its owner can read; processes that run one after the other share it."""
 
     def __init__(self, path: Path, seconds: int) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._seconds = seconds
         self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        # WAL lets `imagepusher status` read while a push writes; a power cut may lose the last moments, not the file.
+        # Readers of another process do not wait for writers; a power cut may lose the last moments, not the file.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute(
@@ -67,31 +110,37 @@ class FileHashes:
         self._database.execute("DELETE FROM hashes WHERE expires < ?", (time.time(),))
         path.chmod(0o600)
 
-    def put(self, key: str, fields: Mapping[str, bytes]) -> None:
-        expires = time.time() + self._seconds
-        with self._lock, self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(
-                "INSERT INTO hashes VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (key, field) DO UPDATE SET value = excluded.value, expires = excluded.expires",
-                [(key, field, value, expires) for field, value in fields.items()],
-            )
+    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+        rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]
+        with self._writing():
+            self._write(rows)
 
-    def get(self, key: str, field: str) -> bytes | None:
-        found = self._rows("SELECT value FROM hashes WHERE key = ? AND field = ? AND expires >= ?", key, field)
-        return found[0][0] if found else None
+    def fetch(self, *places: Place) -> list[bytes | None]:
+        with self._lock:
+            return [self._value(key, field) for key, field in places]
 
     def all(self, key: str) -> dict[str, bytes]:
-        return dict(self._rows("SELECT field, value FROM hashes WHERE key = ? AND expires >= ?", key))
+        with self._lock:
+            return dict(self._rows("SELECT field, value FROM hashes WHERE key = ? AND expires >= ?", key))
+
+    def size(self, key: str) -> int:
+        with self._lock:
+            return int(self._rows("SELECT count(*) FROM hashes WHERE key = ? AND expires >= ?", key)[0][0])
+
+    def increment(self, key: str, field: str) -> int:
+        with self._writing():
+            number = int(self._value(key, field) or 0) + 1
+            self._write([(key, field, b"%d" % number)])
+        return number
 
     def drop(self, key: str, *fields: str) -> None:
-        with self._lock:
+        with self._writing():
             self._database.executemany(
                 "DELETE FROM hashes WHERE key = ? AND field = ?", [(key, field) for field in fields]
             )
 
     def delete(self, *keys: str) -> None:
-        with self._lock:
+        with self._writing():
             self._database.executemany("DELETE FROM hashes WHERE key = ?", [(key,) for key in keys])
 
     def close(self) -> None:
@@ -99,6 +148,23 @@ class FileHashes:
         with self._lock:
             self._database.close()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+
+    def _write(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        expires = time.time() + self._seconds
+        self._database.executemany(
+            "INSERT INTO hashes VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key, field) DO UPDATE SET value = excluded.value, expires = excluded.expires",
+            [(*row, expires) for row in rows],
+        )
+
+    def _value(self, key: str, field: str) -> bytes | None:
+        found = self._rows("SELECT value FROM hashes WHERE key = ? AND field = ? AND expires >= ?", key, field)
+        return found[0][0] if found else None
+
     def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._database.execute(query, (*parameters, time.time())).fetchall()
+        return self._database.execute(query, (*parameters, time.time())).fetchall()

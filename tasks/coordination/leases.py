@@ -5,25 +5,30 @@ write, and looks afterwards at what was written.
 """
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 import redis
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
-from tasks.errors import LockLost, LockUnavailable
+from tasks import telemetry
+from tasks.errors import LockLost, LockUnavailable, StateUnavailable
 
 _RENEWALS_A_LEASE: Final = 3
+# As long as a writer that lost its lock may sleep before it looks at what others wrote meanwhile.
+_WRITTEN_SECONDS: Final = 3600
 
 
 class Lease:
     """A key that is held."""
 
-    def __init__(self, lock: Lock, named: str) -> None:
+    def __init__(self, lock: Lock, named: str, pulse: Callable[[], None]) -> None:
         self._lock = lock
         self._named = named
+        self._pulse = pulse
 
     def ensure(self) -> None:
         """Raise LockLost unless the key is still held."""
@@ -38,7 +43,8 @@ class Lease:
         """Make the lease last its full time again; that a lease is lost is seen by `ensure`."""
         try:
             self._lock.reacquire()
-        except (LockError, RedisError):
+            self._pulse()
+        except (LockError, RedisError, StateUnavailable):
             return
 
     def release(self) -> None:
@@ -53,31 +59,43 @@ class Leases:
     """Leases of `seconds`, renewed by one thread for all that this process holds."""
 
     def __init__(self, client: redis.Redis, seconds: float) -> None:
-        self._client = client
+        self.client = client
         self._seconds = seconds
         self._held: set[Lease] = set()
         self._changed = threading.Condition()
         self._renewer: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, key: str, named: str, wait_seconds: float, poll_seconds: float = 0.05) -> Iterator[Lease]:
-        """Wait for `key` and hold it; raises LockUnavailable when `wait_seconds` have passed."""
+    def hold(
+        self,
+        key: str,
+        named: str,
+        wait_seconds: float,
+        *,
+        poll_seconds: float = 0.05,
+        pulse: Callable[[], None] = lambda: None,
+    ) -> Iterator[Lease]:
+        """Wait for `key` and hold it; `pulse` is called with each renewal.
+
+        Raises LockUnavailable when `wait_seconds` have passed.
+        """
         # thread_local off: the renewing thread must know the token.
         lock = Lock(
-            self._client,
+            self.client,
             key,
             timeout=self._seconds,
             sleep=poll_seconds,
-            blocking_timeout=wait_seconds,
+            blocking=wait_seconds > 0,
+            blocking_timeout=wait_seconds or None,
             thread_local=False,
         )
         try:
             acquired = lock.acquire()
         except RedisError as error:
-            raise LockUnavailable(f"{named} cannot be held: {type(error).__name__} from Redis.") from None
+            raise StateUnavailable(f"{named} cannot be held: {type(error).__name__} from Redis.") from None
         if not acquired:
             raise LockUnavailable(f"{named} was held by another push for {wait_seconds:g} seconds.")
-        lease = Lease(lock, named)
+        lease = Lease(lock, named, pulse)
         self._renew_from_now_on(lease)
         try:
             yield lease
@@ -105,6 +123,30 @@ class Leases:
                 lease.renew()
 
 
+class LeasedTag:
+    """A tag that is held, and what pushes of ours wrote there last."""
+
+    def __init__(self, lease: Lease, client: redis.Redis, written_key: str) -> None:
+        self._lease = lease
+        self._client = client
+        self._written_key = written_key
+
+    def ensure(self) -> None:
+        """Raise LockLost unless the tag is still held."""
+        self._lease.ensure()
+
+    def last_written(self) -> str | None:
+        """Return the digest that a push of ours wrote last; raises StateUnavailable."""
+        with _named_failures("What was written last"):
+            found = cast("bytes | None", self._client.get(self._written_key))
+        return None if found is None else found.decode()
+
+    def note_written(self, digest: str) -> None:
+        """Note what was written and verified; raises StateUnavailable."""
+        with _named_failures("What was written last"):
+            self._client.set(self._written_key, digest, ex=_WRITTEN_SECONDS)
+
+
 class LeasedTagLocks:
     """One push at a time works on a tag."""
 
@@ -114,10 +156,14 @@ class LeasedTagLocks:
         self._wait_seconds = wait_seconds
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[Lease]:
-        """Wait for the tag and hold it; raises LockUnavailable."""
-        with self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", self._wait_seconds) as lease:
-            yield lease
+    def hold(self, reference: str) -> Iterator[LeasedTag]:
+        """Wait for the tag and hold it; raises LockUnavailable, StateUnavailable."""
+        with (
+            _timed(telemetry.TAG_LOCK) as acquired,
+            self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", self._wait_seconds) as lease,
+        ):
+            acquired()
+            yield LeasedTag(lease, self._leases.client, f"{self._prefix}written:{reference}")
 
 
 class LeasedSingleFlight:
@@ -132,5 +178,54 @@ class LeasedSingleFlight:
     def lead(self, registry: str, digest: str) -> Iterator[None]:
         """Wait until nobody else moves this blob there, and keep others waiting while it is moved."""
         key = f"{self._prefix}flight:{registry}:{digest}"
-        with self._leases.hold(key, f"The blob {digest} at {registry}", self._wait_seconds, poll_seconds=0.02):
+        named = f"The blob {digest} at {registry}"
+        with (
+            _timed(telemetry.FLIGHT) as acquired,
+            self._leases.hold(key, named, self._wait_seconds, poll_seconds=0.02),
+        ):
+            acquired()
             yield
+
+
+class LeasedRuns:
+    """One delivery at a time works on a part of a push; `touch` hears with each renewal that it is alive."""
+
+    def __init__(self, leases: Leases, prefix: str, wait_seconds: float, touch: Callable[[str], None]) -> None:
+        self._leases = leases
+        self._prefix = prefix
+        self._wait_seconds = wait_seconds
+        self._touch = touch
+
+    @contextmanager
+    def hold(self, push_id: str, part: str) -> Iterator[None]:
+        """Wait until no other delivery works on the part; raises LockUnavailable, StateUnavailable."""
+        key = f"{self._prefix}run:{push_id}:{part}"
+        named = f"{part} of the push {push_id}"
+        with self._leases.hold(key, named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
+            yield
+
+
+@contextmanager
+def _timed(on: str) -> Iterator[Callable[[], None]]:
+    """Count how long it takes until the function that is yielded is called, or the block fails before."""
+    started = time.monotonic()
+    waiting = True
+
+    def acquired() -> None:
+        nonlocal waiting
+        waiting = False
+        telemetry.count(telemetry.WAIT_SECONDS, time.monotonic() - started, on=on)
+
+    try:
+        yield acquired
+    finally:
+        if waiting:
+            acquired()
+
+
+@contextmanager
+def _named_failures(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise StateUnavailable(f"{what} cannot be told: {type(error).__name__} from Redis.") from None

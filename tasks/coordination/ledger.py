@@ -11,12 +11,22 @@ from tasks.coordination.hashes import Hashes
 from tasks.errors import PushUnknown
 from tasks.oci.digest import Digest
 from tasks.transfer.plan import Copy, Plan
-from tasks.transfer.ports import CopyOutcome, TagIntent
+from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy
 
 PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
+# Pushes whose result has not been stored yet: those that the watchdog looks at.
+_OPEN: Final = f"{PREFIX}open"
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "deliveries")
 
 Record = TypeVar("Record")
+
+
+class _Outline(msgspec.Struct, frozen=True):
+    """The part of a plan that progress needs."""
+
+    digests: list[str]
+    tags: int
 
 
 class HashLedger:
@@ -26,85 +36,128 @@ class HashLedger:
         self._hashes = hashes
         self._clock = clock
 
-    def accept(self, push_id: str, request: dict[str, Any]) -> None:
-        """Note that a worker took the push; what is known of it stays."""
+    def announce(self, push_id: str, request: dict[str, Any]) -> None:
         now = self._now()
-        if self._hashes.get(_key(push_id), "created") is None:
-            self._hashes.put(_key(push_id), {"created": now})
-        self._hashes.put(_key(push_id), {"request": msgspec.json.encode(request), "updated": now})
-        self._hashes.put(_PUSHES, {push_id: now})
+        self._hashes.put(
+            {_key(push_id): {"request": msgspec.json.encode(request), "created": now}, _PUSHES: {push_id: now}}
+        )
+
+    def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+        now = self._now()
+        (created,) = self._hashes.fetch((_key(push_id), "created"))
+        fields = {
+            "created": created or now,
+            "request": msgspec.json.encode(request),
+            "task_id": task_id.encode(),
+            "updated": now,
+        }
+        self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
 
     def request(self, push_id: str) -> dict[str, Any] | None:
-        found = self._hashes.get(_key(push_id), "request")
-        return None if found is None else msgspec.json.decode(found, type=dict[str, Any])
+        return _decode(self._field(push_id, "request"), dict[str, Any])
 
     def reopen(self, push_id: str) -> None:
-        self._hashes.drop(_key(push_id), "report", "plan")
-        self._hashes.delete(*(_key(push_id, part) for part in ("plan", "copies", "progress", "tags")))
+        self._hashes.drop(
+            _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "drives", "quiet_until"
+        )
+        self._hashes.delete(*(_key(push_id, part) for part in _PLANNED_PARTS))
 
     def save_plan(self, plan: Plan) -> None:
+        outline = _Outline([copy.digest for copy in plan.copies], sum(len(item.tags) for item in plan.items))
         # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
-        if plan.copies:
-            copies = {copy.digest: msgspec.json.encode(copy) for copy in plan.copies}
-            self._hashes.put(_key(plan.push_id, "plan"), copies)
-        self._put(plan.push_id, "", "plan", plan)
+        copies = {copy.digest: msgspec.json.encode(copy) for copy in plan.copies}
+        whole = {"outline": msgspec.json.encode(outline), "plan": msgspec.json.encode(plan), "updated": self._now()}
+        self._hashes.put(({_key(plan.push_id, "plan"): copies} if copies else {}) | {_key(plan.push_id): whole})
 
     def plan(self, push_id: str) -> Plan | None:
-        return _decode(self._hashes.get(_key(push_id), "plan"), Plan)
+        return _decode(self._field(push_id, "plan"), Plan)
 
-    def planned_copy(self, push_id: str, digest: str) -> Copy | None:
-        return _decode(self._hashes.get(_key(push_id, "plan"), digest), Copy)
+    def mark_sent(self, push_id: str) -> None:
+        self._put(push_id, "", "sent", b"1")
+
+    def was_sent(self, push_id: str) -> bool:
+        return self._field(push_id, "sent") is not None
+
+    def take_copy(self, push_id: str, digest: str) -> TakenCopy:
+        copy, outcome = self._hashes.fetch((_key(push_id, "plan"), digest), (_key(push_id, "copies"), digest))
+        return TakenCopy(_decode(copy, Copy), _decode(outcome, CopyOutcome))
+
+    def begin(self, push_id: str, part: str) -> int:
+        return self._hashes.increment(_key(push_id, "deliveries"), part)
+
+    def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
+        self._hashes.drop(_key(push_id, "deliveries"), part)
+        if quiet_until is not None:
+            self._put(push_id, "", "quiet_until", repr(quiet_until).encode())
+
+    def touch(self, push_id: str) -> None:
+        self._hashes.put({_key(push_id): {"updated": self._now()}})
 
     def keep_content(self, push_id: str, digest: Digest, content: bytes) -> None:
-        self._hashes.put(_key(push_id, "contents"), {digest: content})
+        self._put(push_id, "contents", digest, content)
 
     def content(self, push_id: str, digest: str) -> bytes | None:
-        return self._hashes.get(_key(push_id, "contents"), digest)
+        return self._hashes.fetch((_key(push_id, "contents"), digest))[0]
 
-    def record_copy(self, push_id: str, outcome: CopyOutcome) -> None:
-        self._put(push_id, "copies", outcome.digest, outcome)
+    def record_copy(self, push_id: str, outcome: CopyOutcome, progress: contract.CopyProgress) -> None:
+        encode = msgspec.json.encode
+        self._hashes.put(
+            {
+                _key(push_id, "copies"): {outcome.digest: encode(outcome)},
+                _key(push_id, "progress"): {progress.digest: encode(progress)},
+                _key(push_id): {"updated": self._now()},
+            }
+        )
 
     def copies(self, push_id: str) -> dict[str, CopyOutcome]:
         return self._records(push_id, "copies", CopyOutcome)
 
     def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None:
-        self._put(push_id, "progress", progress.digest, progress)
+        self._put(push_id, "progress", progress.digest, msgspec.json.encode(progress))
 
     def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None:
-        self._put(push_id, "intents", reference, intent)
+        self._put(push_id, "intents", reference, msgspec.json.encode(intent))
 
     def intents(self, push_id: str) -> dict[str, TagIntent]:
         return self._records(push_id, "intents", TagIntent)
 
     def record_tag(self, push_id: str, tag: contract.TagReport) -> None:
-        self._put(push_id, "tags", tag.reference, tag)
+        self._put(push_id, "tags", tag.reference, msgspec.json.encode(tag))
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
 
     def finish(self, report: contract.PushReport) -> None:
-        self._put(report.push_id, "", "report", report)
+        fields = {"report": msgspec.json.encode(report), "state": report.state.encode(), "updated": self._now()}
+        self._hashes.put({_key(report.push_id): fields})
 
     def report(self, push_id: str) -> contract.PushReport | None:
-        return _decode(self._hashes.get(_key(push_id), "report"), contract.PushReport)
+        return _decode(self._field(push_id, "report"), contract.PushReport)
+
+    def mark_undone(self, push_id: str) -> None:
+        self._put(push_id, "", "undone", b"1")
+
+    def is_undone(self, push_id: str) -> bool:
+        return self._field(push_id, "undone") is not None
 
     def progress(self, push_id: str) -> contract.Progress:
         """Return how far a push is; raises PushUnknown."""
-        push = self._hashes.all(_key(push_id))
-        if "created" not in push:
+        names = ("created", "updated", "outline", "state")
+        created, updated, outlined, state = self._hashes.fetch(*((_key(push_id), name) for name in names))
+        if created is None:
             raise PushUnknown(f"No push {push_id!r} is known here.")
-        plan, report = _decode(push.get("plan"), Plan), _decode(push.get("report"), contract.PushReport)
+        outline = _decode(outlined, _Outline)
         recorded = self._records(push_id, "progress", contract.CopyProgress)
-        digests = [copy.digest for copy in plan.copies] if plan else []
-        copies = [recorded.get(digest, contract.CopyProgress(digest=digest)) for digest in digests]
+        digests = outline.digests if outline else []
+        copies = [recorded.get(digest) or contract.CopyProgress(digest=digest) for digest in digests]
         return contract.Progress(
             push_id=push_id,
-            state=_state(plan, report, copies),
-            created=float(push["created"]),
-            updated=float(push.get("updated", push["created"])),
+            state=_state(state, accepted=updated is not None, planned=outline is not None, copies=copies),
+            created=float(created),
+            updated=float(updated or created),
             copies=copies,
-            tags=sum(len(item.tags) for item in plan.items) if plan else 0,
-            tags_done=len(self._hashes.all(_key(push_id, "tags"))),
+            tags=outline.tags if outline else 0,
+            tags_done=self._hashes.size(_key(push_id, "tags")),
         )
 
     def pushes(self) -> list[contract.Progress]:
@@ -117,12 +170,52 @@ class HashLedger:
                 self._hashes.drop(_PUSHES, push_id)
         return sorted(known, key=lambda push: push.created, reverse=True)
 
+    def open_pushes(self) -> list[OpenPush]:
+        return [self._open_push(push_id) for push_id in self._hashes.all(_OPEN)]
+
+    def open_ages(self) -> list[float]:
+        """Return the seconds since each open push was accepted."""
+        now = self._clock()
+        return [now - float(accepted) for accepted in self._hashes.all(_OPEN).values()]
+
+    def note_drive(self, push: OpenPush) -> None:
+        drives = b"%d" % (push.drives + 1)
+        self._hashes.put(
+            {_key(push.push_id): {"drives": drives, "driven_at": b"%d" % push.done, "updated": self._now()}}
+        )
+
+    def close(self, push_id: str) -> None:
+        self._hashes.drop(_OPEN, push_id)
+
+    def _open_push(self, push_id: str) -> OpenPush:
+        names = ("task_id", "updated", "quiet_until", "outline", "state", "drives", "driven_at")
+        task_id, updated, quiet_until, outlined, state, drives, driven_at = self._hashes.fetch(
+            *((_key(push_id), name) for name in names)
+        )
+        done = self._hashes.size(_key(push_id, "copies")) + self._hashes.size(_key(push_id, "tags"))
+        return OpenPush(
+            push_id=push_id,
+            task_id=(task_id or push_id.encode()).decode(),
+            known=updated is not None,
+            planned=outlined is not None,
+            ended=state is not None,
+            quiet_since=max(float(updated or 0), float(quiet_until or 0)),
+            done=done,
+            drives=int(drives or 0) if int(driven_at or -1) == done else 0,
+        )
+
     def _now(self) -> bytes:
         return repr(self._clock()).encode()
 
-    def _put(self, push_id: str, part: str, field: str, record: msgspec.Struct) -> None:
-        self._hashes.put(_key(push_id, part), {field: msgspec.json.encode(record)})
-        self._hashes.put(_key(push_id), {"updated": self._now()})
+    def _field(self, push_id: str, field: str) -> bytes | None:
+        return self._hashes.fetch((_key(push_id), field))[0]
+
+    def _put(self, push_id: str, part: str, field: str, value: bytes) -> None:
+        """Write one field of a push, and when that was."""
+        if part:
+            self._hashes.put({_key(push_id, part): {field: value}, _key(push_id): {"updated": self._now()}})
+        else:
+            self._hashes.put({_key(push_id): {field: value, "updated": self._now()}})
 
     def _records(self, push_id: str, part: str, kind: type[Record]) -> dict[str, Record]:
         found = self._hashes.all(_key(push_id, part))
@@ -137,9 +230,9 @@ def _decode(found: bytes | None, kind: type[Record]) -> Record | None:
     return None if found is None else msgspec.json.decode(found, type=kind)
 
 
-def _state(plan: Plan | None, report: contract.PushReport | None, copies: list[contract.CopyProgress]) -> Any:
-    if report is not None:
-        return report.state
-    if plan is None:
-        return "accepted"
+def _state(ended: bytes | None, *, accepted: bool, planned: bool, copies: list[contract.CopyProgress]) -> Any:
+    if ended is not None:
+        return ended.decode()
+    if not planned:
+        return "accepted" if accepted else "enqueued"
     return "publishing" if all(copy.ended for copy in copies) else "copying"

@@ -1,16 +1,18 @@
 """Which repositories of a registry hold a blob: hints for mounts, shared by all workers, possibly stale."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 import redis
+from redis.exceptions import RedisError
 
 _REMEMBERED: Final = 3600
 _OFFERED: Final = 8
 
 
 class RedisBlobLocations:
-    """Sets of repositories that expire an hour after the last blob was seen in one."""
+    """Sets of repositories that expire an hour after the last blob was seen in one; without Redis nothing is known."""
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client = client
@@ -18,19 +20,22 @@ class RedisBlobLocations:
 
     def repositories(self, registry: str, digest: str) -> Sequence[str]:
         """Return some repositories that held the blob."""
-        found = cast("list[bytes]", self._client.srandmember(self._key(registry, digest), _OFFERED))
-        return [name.decode() for name in found]
+        with suppress(RedisError):
+            found = cast("list[bytes]", self._client.srandmember(self._key(registry, digest), _OFFERED))
+            return [name.decode() for name in found]
+        return []
 
     def add(self, registry: str, digest: str, repository: str) -> None:
         """Note that a repository holds the blob."""
-        with self._client.pipeline(transaction=False) as pipeline:
+        with suppress(RedisError), self._client.pipeline(transaction=False) as pipeline:
             pipeline.sadd(self._key(registry, digest), repository)
             pipeline.expire(self._key(registry, digest), _REMEMBERED)
             pipeline.execute()
 
     def forget(self, registry: str, digest: str, repository: str) -> None:
         """Note that a repository does not hold the blob."""
-        self._client.srem(self._key(registry, digest), repository)
+        with suppress(RedisError):
+            self._client.srem(self._key(registry, digest), repository)
 
     def _key(self, registry: str, digest: str) -> str:
         return f"{self._prefix}blob:{registry}:{digest}"

@@ -7,46 +7,60 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks import contract
-from tasks.errors import RegistryUnavailable, RequestInvalid
+from tasks.errors import ImagePusherError, PushAbandoned, RegistryUnavailable, RequestInvalid
 from tasks.registry.repository import Registries
 from tasks.transfer.image import SourceImage
 from tasks.transfer.order import Order, read_order
 from tasks.transfer.plan import Plan, plan_push
-from tasks.transfer.ports import Ledger
+from tasks.transfer.ports import Ledger, Runs
 from tasks.transfer.prepare import Findings, prepare
 from tasks.transfer.target import Target
 
 LOG: Final = logging.getLogger(__name__)
+PART: Final = "push"
 _LATER: Final = frozenset({"registry_unavailable", "rate_limited"})
 
 
 @dataclass(frozen=True)
 class Accepting:
-    """What taking a push on needs."""
+    """What taking a push on needs; one that was started `most_starts` times and never came back is abandoned."""
 
     registries: Registries
     ledger: Ledger
+    runs: Runs
     targets: Mapping[str, Target]
     executor: Executor
+    most_starts: int
     clock: Callable[[], float]
 
-    def accept(self, push_id: str, request: Any, *, last_try: bool) -> Plan | contract.PushReport:
-        """Return the plan of a push, or its report if it succeeded already; a push that failed is planned anew.
+    def accept(
+        self, push_id: str, request: Any, *, task_id: str, last_try: bool, redelivered: bool
+    ) -> Plan | contract.PushReport:
+        """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
 
-        Raises RequestInvalid before anything is written; unless this is the `last_try`, raises RegistryUnavailable
-        where a registry may answer later.
+        A push that failed is not run again because the broker delivers its message once more (`redelivered`). Raises
+        RequestInvalid before anything is written; unless this is the `last_try`, raises RegistryUnavailable where a
+        registry may answer later.
         """
         order = read_order(request, self.targets)
-        report = self.ledger.report(push_id)
-        if report is not None and self.ledger.request(push_id) != request:
-            raise RequestInvalid(f"The push id {push_id!r} belongs to another request; give this one an id of its own.")
-        if report is not None and report.state == "succeeded":
-            return report
-        if report is not None:
-            self.ledger.reopen(push_id)
-        self.ledger.accept(push_id, request)
-        plan = self.ledger.plan(push_id)
-        return plan or self._plan(push_id, order, last_try=last_try)
+        with self.runs.hold(push_id, PART):
+            report = self.ledger.report(push_id)
+            if report is not None and self.ledger.request(push_id) != request:
+                raise RequestInvalid(
+                    f"The push id {push_id!r} belongs to another request; give this one an id of its own."
+                )
+            if report is not None:
+                done = report.state == "succeeded" and not self.ledger.is_undone(push_id)
+                if done or redelivered:
+                    return report
+                self.ledger.reopen(push_id)
+            self.ledger.accept(push_id, request, task_id)
+            return self.ledger.plan(push_id) or self._plan(push_id, order, last_try=last_try)
+
+    def give_up(self, push_id: str, error: ImagePusherError) -> None:
+        """End a push that has no plan: all of its tags fail with `error`."""
+        order = read_order(self.ledger.request(push_id), self.targets)
+        self.ledger.finish(_failed(push_id, order, contract.Fault(error.code, str(error))))
 
     def preview(self, request: Any) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only."""
@@ -54,11 +68,17 @@ class Accepting:
         sources, tags = prepare(order, self.registries, self.executor, push=False)
         return plan_push(order, sources, tags, push_id=order.push_id or "", created=self.clock())
 
-    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan:
+    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan | contract.PushReport:
+        if self.ledger.begin(push_id, PART) > self.most_starts:
+            error = PushAbandoned(f"Planning the push {push_id} ended its worker {self.most_starts} times.")
+            report = _failed(push_id, order, contract.Fault(error.code, str(error)))
+            self.ledger.finish(report)
+            return report
         for warning in order.warnings:
             LOG.warning("Push %s: %s", push_id, warning)
         sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
         later = _unavailable(findings)
+        self.ledger.settle(push_id, PART)
         if later is not None and not last_try:
             raise RegistryUnavailable(later.message)
         plan = plan_push(order, sources, tags, push_id=push_id, created=self.clock())
@@ -67,6 +87,19 @@ class Accepting:
                 self.ledger.keep_content(push_id, found.original_digest, found.original_content)
         self.ledger.save_plan(plan)
         return plan
+
+
+def _failed(push_id: str, order: Order, fault: contract.Fault) -> contract.PushReport:
+    """Return the report of a push that never had a plan."""
+    items = [
+        contract.ItemReport(
+            source=str(item.source),
+            error=fault,
+            tags=[contract.TagReport(reference=str(tag), action="failed", error=fault) for tag in item.destinations],
+        )
+        for item in order.items
+    ]
+    return contract.PushReport(push_id=push_id, state="failed", items=items, totals=contract.Totals())
 
 
 def _unavailable(findings: Findings) -> contract.Fault | None:

@@ -4,78 +4,132 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 from tasks import contract
-from tasks.errors import PushUnknown
+from tasks.errors import (
+    ImagePusherError,
+    PushAbandoned,
+    PushCancelled,
+    PushUndone,
+    PushUnknown,
+    StateUnavailable,
+)
 from tasks.oci.digest import parse_digest
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
+from tasks.transfer.announce import moved_tag
 from tasks.transfer.copy import Copier
 from tasks.transfer.decide import MergePolicy
 from tasks.transfer.image import SourceImage, take_platforms
 from tasks.transfer.plan import Copy, Plan, PlannedItem, PlannedTag
-from tasks.transfer.ports import CopyOutcome, Ledger, TagIntent, TagLocks
+from tasks.transfer.ports import Announcer, CopyOutcome, Ledger, Runs, TagIntent, TagLocks
 from tasks.transfer.publish import Publication, Published, publish_tag
-from tasks.transfer.report import build_report, obstacle
+from tasks.transfer.report import build_report, obstacle, unmoved
+from tasks.transfer.sightings import Sightings
 from tasks.transfer.totals import Counter
+
+PART: Final = "publish"
 
 
 @dataclass(frozen=True)
 class Concluding:
-    """What the end of a push needs."""
+    """What the end of a push needs; one that was started `most_starts` times and never came back is abandoned."""
 
     registries: Registries
     ledger: Ledger
+    runs: Runs
     locks: TagLocks
     copier: Copier
+    announcer: Announcer
     executor: Executor
+    cancelled: threading.Event
+    most_starts: int
     clock: Callable[[], float]
 
     def conclude(self, push_id: str) -> contract.PushReport:
         """Move the tags of a push and return its report; raises PushUnknown if its plan is gone.
 
-        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was.
+        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Raises
+        PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
         """
-        report = self.ledger.report(push_id)
-        if report is not None:
-            return report
-        plan = self.ledger.plan(push_id)
-        if plan is None:
-            raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
+        with self.runs.hold(push_id, PART):
+            report = self.ledger.report(push_id)
+            if report is not None:
+                return report
+            plan = self.ledger.plan(push_id)
+            if plan is None:
+                raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
+            if self.ledger.begin(push_id, PART) > self.most_starts:
+                error = PushAbandoned(f"Publishing the push {push_id} ended its worker {self.most_starts} times.")
+                return self.give_up(plan, error)
+            try:
+                return self._move_tags(plan)
+            except (PushCancelled, StateUnavailable):
+                self.ledger.settle(push_id, PART)
+                raise
+
+    def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
+        """End a push as it is: tags that have not been dealt with fail with `error`."""
+        fault = contract.Fault(error.code, str(error))
+        done = self.ledger.tags(plan.push_id)
+        tags = {
+            tag.reference: done.get(tag.reference) or unmoved(tag, fault) for item in plan.items for tag in item.tags
+        }
+        return self._finish(plan, tags, Counter())
+
+    def _move_tags(self, plan: Plan) -> contract.PushReport:
+        push_id = plan.push_id
         copies = self.ledger.copies(push_id)
         counter = Counter()
         at_once = threading.BoundedSemaphore(plan.jobs)
         tags = dict(self.ledger.tags(push_id))
         intents = self.ledger.intents(push_id)
         work = [(item, tag) for item in plan.items for tag in item.tags if tag.reference not in tags]
-        publications = {id(item): self._publication(plan, item, counter) for item in plan.items}
+        seen = Sightings()
+        publications = {id(item): self._publication(plan, item, counter, seen) for item in plan.items}
 
         def conclude_tag(item: PlannedItem, tag: PlannedTag) -> contract.TagReport:
+            if self.cancelled.is_set():
+                raise PushCancelled("The worker is shutting down.")
             concluded = obstacle(plan, item, tag, copies) or _found_right(tag)
+            if concluded is None and self.ledger.is_undone(push_id):
+                error = PushUndone(f"The push {push_id} was taken back before {tag.reference} was moved.")
+                concluded = unmoved(tag, contract.Fault(error.code, str(error)))
             if concluded is None:
                 with at_once:
                     published = self._publish(plan, publications[id(item)], tag, intents)
                 counter.add(manifests_copied=published.manifests)
                 concluded = published.report
+                # Before the tag counts as dealt with: a repeat tells of it again rather than never.
+                self._announce(plan, item, tag, concluded)
             self.ledger.record_tag(push_id, concluded)
             return concluded
 
         for concluded in self.executor.map(lambda part: conclude_tag(*part), work):
             tags[concluded.reference] = concluded
-        parts = [outcome.totals for outcome in copies.values()]
+        return self._finish(plan, tags, counter)
+
+    def _finish(self, plan: Plan, tags: Mapping[str, contract.TagReport], counter: Counter) -> contract.PushReport:
+        parts = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
         report = build_report(plan, tags, [*parts, counter.totals()], self.clock() - plan.created)
         self.ledger.finish(report)
         return report
 
-    def _publication(self, plan: Plan, item: PlannedItem, counter: Counter) -> Publication | None:
+    def _announce(self, plan: Plan, item: PlannedItem, planned: PlannedTag, tag: contract.TagReport) -> None:
+        if tag.action in {"copied", "merged"} and self.announcer.listens:
+            repository = self.registries.repository(planned.registry, planned.repository, "destination")
+            self.announcer.tag_moved(moved_tag(plan.push_id, item, planned, tag, repository))
+
+    def _publication(self, plan: Plan, item: PlannedItem, counter: Counter, seen: Sightings) -> Publication | None:
         if item.error is not None:
             return None
 
         def recopy(copy: Copy) -> CopyOutcome:
-            outcome, _ = self.copier.copy(copy)
+            outcome = self.copier.copy(copy).outcome
             moved = outcome.totals
             counter.add(
                 bytes_copied=moved.bytes_copied,
@@ -93,6 +147,7 @@ class Concluding:
             drop_missing_children=plan.drop_missing_children,
             locks=self.locks,
             recopy=recopy,
+            seen=seen,
         )
 
     def _image(self, plan: Plan, item: PlannedItem, rules: MergeRules) -> SourceImage:

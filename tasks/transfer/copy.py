@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Executor, wait
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ from tasks.errors import (
     RateLimited,
     RegistryUnavailable,
     SourceChildMissing,
+    StateUnavailable,
 )
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
@@ -32,6 +34,14 @@ _MAX_DEPTH = 8
 _REPORT_EVERY = 0.2
 
 Report = Callable[[contract.CopyProgress], None]
+
+
+class Copied(NamedTuple):
+    """How a copy ended, its last progress, and the error that makes another try worthwhile, if there is one."""
+
+    outcome: CopyOutcome
+    progress: contract.CopyProgress
+    transient: RateLimited | RegistryUnavailable | None
 
 
 class Copier:
@@ -53,11 +63,8 @@ class Copier:
         self._cancelled = cancelled
         self._deadline_seconds = deadline_seconds
 
-    def copy(self, copy: Copy, report: Report = lambda _: None) -> tuple[CopyOutcome, ImagePusherError | None]:
-        """Return how the copy ended, and the error that makes another try worthwhile, if there is one.
-
-        Raises PushCancelled when the worker shuts down.
-        """
+    def copy(self, copy: Copy, report: Report = lambda _: None) -> Copied:
+        """Return how the copy ended; raises PushCancelled when the worker shuts down, StateUnavailable."""
         counter = Counter()
         source = self._registries.repository(*copy.source, "source")
         run = _Run(
@@ -74,9 +81,12 @@ class Copier:
         descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
         failures = run.bring(descriptor, destinations, depth=0)
         faults = {name: contract.Fault(error.code, str(error)) for name, error in failures.items()}
-        run.meter.end(failed=bool(faults))
         transient = [error for error in failures.values() if isinstance(error, RateLimited | RegistryUnavailable)]
-        return CopyOutcome(digest=copy.digest, faults=faults, totals=counter.totals()), next(iter(transient), None)
+        return Copied(
+            CopyOutcome(digest=copy.digest, faults=faults, totals=counter.totals()),
+            run.meter.ended(failed=bool(faults)),
+            next(iter(transient), None),
+        )
 
 
 class _Run:
@@ -160,7 +170,7 @@ class _Run:
                 return
             try:
                 act(name, descriptor)
-            except PushCancelled:
+            except (PushCancelled, StateUnavailable):
                 raise
             except ImagePusherError as error:
                 failures.setdefault(name, error)
@@ -227,9 +237,9 @@ class _Meter:
 
         return progress
 
-    def end(self, *, failed: bool) -> None:
-        """Report that the copy ended."""
-        self._report(msgspec.structs.replace(self._progress(), ended=True, failed=failed))
+    def ended(self, *, failed: bool) -> contract.CopyProgress:
+        """Return the progress of the copy, which ended."""
+        return msgspec.structs.replace(self._progress(), ended=True, failed=failed)
 
     def _progress(self) -> contract.CopyProgress:
         return contract.CopyProgress(digest=self._digest, done=self._done, total=self._total)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -30,10 +31,46 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     protective_tag_created: bool = False
 
 
-class Ledger(Protocol):
-    """The truth about each push: request, plan, outcomes, report. All writes may be repeated."""
+class TakenCopy(NamedTuple):
+    """What the ledger holds of one copy: None where it was never planned, or has not ended yet."""
 
-    def accept(self, push_id: str, request: dict[str, Any]) -> None: ...
+    planned: Copy | None
+    outcome: CopyOutcome | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPush:
+    """A push whose result has not been stored, as the watchdog looks at it.
+
+    `known` is False where its record is gone, `planned` and `ended` tell what it has come to. Since `quiet_since`,
+    seconds since the epoch, nothing of it was heard, nor is anything due before. `done` counts copies and tags that
+    ended, `drives` how often it was driven on since that last rose.
+    """
+
+    push_id: str
+    task_id: str
+    known: bool
+    planned: bool
+    ended: bool
+    quiet_since: float
+    done: int
+    drives: int
+
+
+class Ledger(Protocol):
+    """The truth about each push: request, plan, outcomes, report. All writes may be repeated.
+
+    All methods raise StateUnavailable.
+    """
+
+    def announce(self, push_id: str, request: dict[str, Any]) -> None:
+        """Note that a push was enqueued."""
+        ...
+
+    def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+        """Note that a worker took the push on; what is known of it stays. Its result is that of `task_id`."""
+        ...
+
     def request(self, push_id: str) -> dict[str, Any] | None: ...
     def reopen(self, push_id: str) -> None:
         """Forget the report, the copies and the outcomes of a push that is to be run again; intents stay."""
@@ -41,10 +78,27 @@ class Ledger(Protocol):
 
     def save_plan(self, plan: Plan) -> None: ...
     def plan(self, push_id: str) -> Plan | None: ...
-    def planned_copy(self, push_id: str, digest: str) -> Copy | None: ...
+    def mark_sent(self, push_id: str) -> None:
+        """Note that the tasks of a push are being sent."""
+        ...
+
+    def was_sent(self, push_id: str) -> bool: ...
+    def take_copy(self, push_id: str, digest: str) -> TakenCopy: ...
+    def begin(self, push_id: str, part: str) -> int:
+        """Count a start of a part of a push (a digest, or a task's name) and return how many have not been settled."""
+        ...
+
+    def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
+        """Forget the starts of a part that came back from its worker; it may rest until `quiet_until`."""
+        ...
+
+    def touch(self, push_id: str) -> None:
+        """Note that a part of the push is alive."""
+        ...
+
     def keep_content(self, push_id: str, digest: Digest, content: bytes) -> None: ...
     def content(self, push_id: str, digest: str) -> bytes | None: ...
-    def record_copy(self, push_id: str, outcome: CopyOutcome) -> None: ...
+    def record_copy(self, push_id: str, outcome: CopyOutcome, progress: contract.CopyProgress) -> None: ...
     def copies(self, push_id: str) -> dict[str, CopyOutcome]: ...
     def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None: ...
     def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None: ...
@@ -53,12 +107,29 @@ class Ledger(Protocol):
     def tags(self, push_id: str) -> dict[str, contract.TagReport]: ...
     def finish(self, report: contract.PushReport) -> None: ...
     def report(self, push_id: str) -> contract.PushReport | None: ...
+    def mark_undone(self, push_id: str) -> None:
+        """Note that the push is taken back: no further tag of it moves."""
+        ...
+
+    def is_undone(self, push_id: str) -> bool: ...
     def progress(self, push_id: str) -> contract.Progress:
         """Return how far a push is; raises PushUnknown."""
         ...
 
     def pushes(self) -> list[contract.Progress]:
         """Return the pushes that are remembered, the newest first."""
+        ...
+
+    def open_pushes(self) -> list[OpenPush]:
+        """Return the pushes whose result has not been stored."""
+        ...
+
+    def note_drive(self, push: OpenPush) -> None:
+        """Count that the watchdog drives a push on."""
+        ...
+
+    def close(self, push_id: str) -> None:
+        """Note that the result of a push has been stored."""
         ...
 
 
@@ -69,12 +140,38 @@ class TagLock(Protocol):
         """Raise LockLost unless the tag is still held."""
         ...
 
+    def last_written(self) -> str | None:
+        """Return the digest that a push of ours wrote last, if that was not long ago."""
+        ...
+
+    def note_written(self, digest: str) -> None:
+        """Note what was written and verified."""
+        ...
+
 
 class TagLocks(Protocol):
     """One push at a time works on a tag, across all workers."""
 
     def hold(self, reference: str) -> AbstractContextManager[TagLock]:
         """Wait for the tag and hold it; raises LockUnavailable."""
+        ...
+
+
+class Runs(Protocol):
+    """One delivery at a time works on a part of a push, across all workers; the ledger hears that it is alive."""
+
+    def hold(self, push_id: str, part: str) -> AbstractContextManager[None]:
+        """Wait until no other delivery works on the part; raises LockUnavailable."""
+        ...
+
+
+class Announcer(Protocol):
+    """Who is told of each tag that moved, at least once."""
+
+    listens: bool
+
+    def tag_moved(self, moved: contract.TagMoved) -> None:
+        """Tell of one tag; whatever it raises, the push is concluded again."""
         ...
 
 

@@ -12,7 +12,9 @@ from tasks.errors import (
     CopyIncomplete,
     DestinationChildMissing,
     ImagePusherError,
-    RegistryUnavailable,
+    LockLost,
+    NotFound,
+    StateUnavailable,
     TagConflict,
 )
 from tasks.oci import media_types
@@ -24,20 +26,23 @@ from tasks.transfer.image import SourceImage
 from tasks.transfer.plan import Copy, PlannedTag, needed
 from tasks.transfer.ports import CopyOutcome, TagIntent, TagLock, TagLocks
 from tasks.transfer.reading import read_current, read_subjects
+from tasks.transfer.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
+_LOCKS: Final = 4
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What every tag of one item has in common."""
+    """What every tag of one item has in common; `seen` is what was found at the destination moments ago."""
 
     image: SourceImage
     policy: MergePolicy
     drop_missing_children: bool
     locks: TagLocks
     recopy: Callable[[Copy], CopyOutcome]
+    seen: Sightings
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,15 @@ def publish_tag(
     intended: TagIntent | None,
     note_intent: Callable[[TagIntent], None],
 ) -> Published:
-    """Bring one tag to what the push wants of it; failures are in the report.
+    """Bring one tag to what the push wants of it; failures are in the report, but StateUnavailable is raised.
 
     `intended` is what an earlier delivery of this push noted before it wrote: if the tag is that, the work is done.
     """
+    work = _Tag(publication, repository, tag, intended, note_intent)
     try:
-        with publication.locks.hold(tag.reference) as lock:
-            return _Tag(publication, repository, tag, lock, note_intent).publish(intended)
+        return work.publish_under_lock()
+    except StateUnavailable:
+        raise
     except ImagePusherError as error:
         LOG.warning("%s: %s", tag.reference, error)
         fault = contract.Fault(error.code, str(error))
@@ -71,35 +78,84 @@ def publish_tag(
         return Published(report)
 
 
-@dataclass(frozen=True)
 class _Tag:
-    publication: Publication
-    repository: Repository
-    tag: PlannedTag
-    lock: TagLock
-    note_intent: Callable[[TagIntent], None]
+    def __init__(
+        self,
+        publication: Publication,
+        repository: Repository,
+        tag: PlannedTag,
+        intended: TagIntent | None,
+        note_intent: Callable[[TagIntent], None],
+    ) -> None:
+        self.publication = publication
+        self.repository = repository
+        self.tag = tag
+        self._intended = intended
+        self._note_intent = note_intent
+        self._replaced: Digest | None = None
 
-    def publish(self, intended: TagIntent | None) -> Published:
+    def publish_under_lock(self) -> Published:
+        """Publish; a lock that was lost before or during the write is taken again, and the tag read again under it."""
+        for _ in range(_LOCKS):
+            try:
+                with self.publication.locks.hold(self.tag.reference) as lock:
+                    return self._publish(lock)
+            except LockLost as error:
+                LOG.warning("%s: %s", self.tag.reference, error.message)
+                lost = error
+        raise lost
+
+    def _publish(self, lock: TagLock) -> Published:
         """Read, decide and write until nobody else came between."""
         for _ in range(_ROUNDS):
-            current = self._read()
-            if intended is not None and current is not None and current.digest == intended.new_digest:
-                return Published(self._report(intended))
+            held = self._read()
+            over = held.digest if held else None
+            current = self._not_overwritten(held, lock)
             decision = self._decide(current)
-            intent = self._intent(decision, current)
+            if decision.action == "unchanged" and decision.digest == over:
+                return Published(self._report(self._mine(over) or self._intent(decision, over)))
             if decision.action == "unchanged":
-                return Published(self._report(intent))
+                decision = replace(decision, action="merged" if decision.kept else "copied")
+            intent = self._intent(decision, over)
             self._ensure_needs(self.publication.image)
             if intent.protective_tag is not None:
-                intent = self._protect(intent, intent.protective_tag, decision, intended)
-            if self._digest() != (current.digest if current else None):
+                intent = self._protect(intent, intent.protective_tag, decision)
+            if self._digest() != over:
                 continue
-            self.lock.ensure()
-            self.note_intent(intent)
-            self._write(self.tag.tag, decision)
+            lock.ensure()
+            self._note_intent(intent)
+            self._intended = intent
+            try:
+                self.repository.push_manifest(self.tag.tag, decision.content, decision.media_type, over=over)
+            except TagConflict:
+                continue
+            self._replaced = over
             if self._digest() == decision.digest:
+                lock.ensure()
+                lock.note_written(decision.digest)
                 return Published(self._report(intent), manifests=int(decision.media_type in media_types.INDEXES))
         raise TagConflict(f"{self.tag.reference} was written by someone else {_ROUNDS} times while it was being moved.")
+
+    def _not_overwritten(self, held: Current | None, lock: TagLock) -> Current | None:
+        """Return what the tag holds, or what another push wrote there and this one, without its lock, wrote over.
+
+        Without a fence in the registry, a process that stood still between looking at its lock and writing may do that.
+        """
+        if held is None or self._mine(held.digest) is None:
+            return held
+        last = lock.last_written()
+        if last in {None, held.digest, self._replaced}:
+            return held
+        LOG.warning("%s: %s was written over, and is merged again", self.tag.reference, last)
+        try:
+            fetched = self.repository.fetch_manifest(str(last))
+        except NotFound:
+            return held
+        return Current(fetched.digest, fetched.media_type, fetched.content)
+
+    def _mine(self, held: Digest | None) -> TagIntent | None:
+        """Return what this push noted before it wrote what the tag holds, None if someone else wrote that."""
+        return self._intended if self._intended is not None and self._intended.new_digest == held else None
 
     def _read(self) -> Current | None:
         return read_current(self.repository, self.tag.tag, self.publication.image, self.publication.policy)
@@ -112,7 +168,7 @@ class _Tag:
         """Decide until every entry that is kept is there (BEHAVIOUR 4.9)."""
         policy = self._policy(current)
         decision = decide(self.publication.image, current, policy)
-        missing = frozenset(entry.digest for entry in decision.kept if self.repository.resolve(entry.digest) is None)
+        missing = frozenset(entry.digest for entry in decision.kept if not self._holds(entry.digest))
         if missing and current is not None:
             if not self.publication.drop_missing_children:
                 raise DestinationChildMissing(
@@ -131,10 +187,13 @@ class _Tag:
 
     def _ensure_needs(self, image: SourceImage) -> None:
         """Check all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
-        gone = [need for need in needed(image) if self.repository.resolve(need.digest) is None]
+        gone = [need for need in needed(image) if not self._holds(need.digest)]
         for need in gone:
             LOG.warning("%s: %s is gone from the registry and is copied again", self.tag.reference, need.digest)
             self._recopy(need.digest, need.media_type, need.size)
+
+    def _holds(self, digest: Digest) -> bool:
+        return self.publication.seen.of(self.repository, digest)
 
     def _recopy(self, digest: Digest, media_type: str, size: int) -> None:
         source = self.publication.image.reference
@@ -150,29 +209,23 @@ class _Tag:
         for fault in outcome.faults.values():
             raise CopyIncomplete(f"{self.tag.reference} needs {digest}; copying it again failed: {fault.message}")
 
-    def _write(self, tag: str, decision: Decision) -> None:
-        """Write a manifest under a tag; what seems to have failed may have been stored, so it is read again."""
-        try:
-            self.repository.push_manifest(tag, decision.content, decision.media_type)
-        except RegistryUnavailable:
-            described = self.repository.resolve(tag)
-            if described is None or described.digest != decision.digest:
-                raise
-
-    def _protect(self, intent: TagIntent, tag: str, decision: Decision, intended: TagIntent | None) -> TagIntent:
+    def _protect(self, intent: TagIntent, tag: str, decision: Decision) -> TagIntent:
         """Give a merged index its own tag before it gets the floating one (BEHAVIOUR 4.8)."""
         described = self.repository.resolve(tag)
         if described is not None and described.digest == decision.digest:
-            mine = intended is not None and intended.protective_tag == tag and intended.protective_tag_created
+            earlier = self._intended
+            mine = earlier is not None and earlier.protective_tag == tag and earlier.protective_tag_created
             return msgspec.structs.replace(intent, protective_tag_created=mine)
-        self._write(tag, decision)
+        over = described.digest if described is not None else None
+        self.repository.push_manifest(tag, decision.content, decision.media_type, over=over)
         return msgspec.structs.replace(intent, protective_tag_created=True)
 
-    def _intent(self, decision: Decision, current: Current | None) -> TagIntent:
+    def _intent(self, decision: Decision, over: Digest | None) -> TagIntent:
         merged = decision.action == "merged"
+        mine = self._mine(over)
         return TagIntent(
             action=decision.action,
-            old_digest=current.digest if current else None,
+            old_digest=mine.old_digest if mine is not None else over,
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
             protective_tag=protective_tag(self.tag.tag, decision.digest) if merged else None,

@@ -17,11 +17,11 @@ def obstacle(
     """Return the report of a tag that must not move; None if nothing stands in its way."""
     fault = item.error or tag.error or _copy_fault(item, tag, copies)
     if fault is not None:
-        return _unmoved(tag, "failed", fault)
+        return unmoved(tag, fault)
     if tag.action == "unchanged":
         return None
     withheld = _withheld(plan, item, copies)
-    return None if withheld is None else _unmoved(tag, "skipped", withheld)
+    return None if withheld is None else unmoved(tag, withheld, "skipped")
 
 
 def build_report(
@@ -87,7 +87,8 @@ def _withheld(plan: Plan, item: PlannedItem, copies: Mapping[str, CopyOutcome]) 
     return None
 
 
-def _unmoved(tag: PlannedTag, action: contract.Action, fault: contract.Fault) -> contract.TagReport:
+def unmoved(tag: PlannedTag, fault: contract.Fault, action: contract.Action = "failed") -> contract.TagReport:
+    """Return the report of a tag that stayed as it was."""
     return contract.TagReport(
         reference=tag.reference, action=action, old_digest=tag.old_digest, new_digest=tag.old_digest, error=fault
     )

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from tasks import contract
 from tasks.errors import ImagePusherError, RequestRefused, TagConflict
-from tasks.oci.digest import parse_digest
+from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.ports import TagIntent, TagLocks
@@ -75,18 +75,18 @@ class _Undoing:
                     return _moved(text, found)
                 if found != mark.intent.old_digest:
                     lock.ensure()
-                    self._write(mark, repository)
+                    self._write(mark, repository, over=described.digest if described else None)
         except ImagePusherError as error:
             return contract.TagUndo(reference=text, action="failed", error=contract.Fault(error.code, str(error)))
         action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
         return contract.TagUndo(reference=text, action=action, digest=mark.intent.old_digest)
 
-    def _write(self, mark: _Mark, repository: Repository) -> None:
+    def _write(self, mark: _Mark, repository: Repository, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
             self._delete(mark, repository)
             return
         old = repository.fetch_manifest(mark.intent.old_digest)
-        repository.push_manifest(mark.reference.identifier, old.content, old.media_type)
+        repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
 
     def _delete(self, mark: _Mark, repository: Repository) -> None:
         """Delete a tag; where the registry can only delete digests, the digest, if all of its tags are to go."""

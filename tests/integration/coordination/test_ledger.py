@@ -13,7 +13,7 @@ from tasks.coordination.ledger import HashLedger
 from tasks.errors import PushUnknown
 from tasks.oci.digest import digest_of
 from tasks.transfer.plan import Copy, Plan, PlannedItem, PlannedTag
-from tasks.transfer.ports import CopyOutcome, TagIntent
+from tasks.transfer.ports import CopyOutcome, TagIntent, TakenCopy
 from tests.support.redis_server import RedisServer
 
 
@@ -52,12 +52,12 @@ def plan_of(push_id: str, *digests: str) -> Plan:
 
 
 def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
-    ledger.accept("p", {"items": [1]})
+    ledger.accept("p", {"items": [1]}, "task")
     ledger.save_plan(plan_of("p", "sha256:a", "sha256:b"))
     content = b'{ "exact": "bytes" }\x00'
     ledger.keep_content("p", digest_of(content), content)
     outcome = CopyOutcome(digest="sha256:a", faults={"b/x": contract.Fault("c", "m")}, totals=Totals(bytes_copied=3))
-    ledger.record_copy("p", outcome)
+    ledger.record_copy("p", outcome, CopyProgress(digest="sha256:a", ended=True))
     intent = TagIntent(action="merged", old_digest=None, new_digest="sha256:n", kept_platforms=["linux/arm"])
     ledger.record_intent("p", "b/x:1", intent)
     ledger.record_tag("p", TagReport(reference="b/x:1", action="merged"))
@@ -65,7 +65,7 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     ledger.finish(report)
     assert ledger.request("p") == {"items": [1]}
     assert ledger.plan("p") == plan_of("p", "sha256:a", "sha256:b")
-    assert ledger.planned_copy("p", "sha256:b") == plan_of("p", "sha256:b").copies[0]
+    assert ledger.take_copy("p", "sha256:b") == TakenCopy(plan_of("p", "sha256:b").copies[0], None)
     assert ledger.content("p", digest_of(content)) == content
     assert ledger.copies("p") == {"sha256:a": outcome}
     assert ledger.intents("p") == {"b/x:1": intent}
@@ -74,7 +74,7 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
 
 
 def test_progress_tells_the_state_of_a_push(ledger: HashLedger) -> None:
-    ledger.accept("p", {})
+    ledger.accept("p", {}, "task")
     assert ledger.progress("p").state == "accepted"
     ledger.save_plan(plan_of("p", "sha256:a"))
     ledger.record_progress("p", CopyProgress(digest="sha256:a", done=1, total=2))
@@ -94,22 +94,22 @@ def test_pushes_are_listed_newest_first_and_kept_apart(hashes: Hashes) -> None:
     now = iter(range(1, 100))
     ledger = HashLedger(hashes, clock=lambda: float(next(now)))
     for push_id in ("one", "two", "three"):
-        ledger.accept(push_id, {})
-    ledger.accept("one", {})
+        ledger.accept(push_id, {}, "task")
+    ledger.accept("one", {}, "task")
     assert [push.push_id for push in ledger.pushes()] == ["three", "two", "one"]
 
 
 def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -> None:
     """Rules 6.5 and 6.6: a push that is run again still knows the digests that it replaced."""
-    ledger.accept("p", {"items": []})
+    ledger.accept("p", {"items": []}, "task")
     ledger.save_plan(plan_of("p", "sha256:a"))
-    ledger.record_copy("p", CopyOutcome(digest="sha256:a"))
+    ledger.record_copy("p", CopyOutcome(digest="sha256:a"), CopyProgress(digest="sha256:a", ended=True))
     ledger.record_intent("p", "b/x:1", TagIntent(action="copied", old_digest="sha256:o", new_digest="sha256:n"))
     ledger.record_tag("p", TagReport(reference="b/x:1", action="copied"))
     ledger.finish(PushReport(push_id="p", state="partial", items=[], totals=Totals()))
     ledger.reopen("p")
     assert (ledger.report("p"), ledger.plan("p"), ledger.copies("p"), ledger.tags("p")) == (None, None, {}, {})
-    assert ledger.planned_copy("p", "sha256:a") is None
+    assert ledger.take_copy("p", "sha256:a") == TakenCopy(None, None)
     assert ledger.intents("p")["b/x:1"].old_digest == "sha256:o"
 
 
@@ -117,9 +117,9 @@ def test_every_redis_key_has_the_prefix_and_expires(redis_server: RedisServer) -
     redis_server.flush()
     with redis.Redis.from_url(redis_server.url) as client:
         ledger = HashLedger(RedisHashes(client, 60))
-        ledger.accept("p", {})
+        ledger.accept("p", {}, "task")
         ledger.save_plan(plan_of("p", "sha256:a"))
-        ledger.record_copy("p", CopyOutcome(digest="sha256:a"))
+        ledger.record_copy("p", CopyOutcome(digest="sha256:a"), CopyProgress(digest="sha256:a", ended=True))
         keys = list(client.scan_iter())
         assert len(keys) >= 4
         for key in keys:
@@ -130,7 +130,7 @@ def test_every_redis_key_has_the_prefix_and_expires(redis_server: RedisServer) -
 def test_another_process_reads_the_file_that_one_writes(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     writer, reader = FileHashes(path, 60), FileHashes(path, 60)
-    HashLedger(writer).accept("p", {"a": 1})
+    HashLedger(writer).accept("p", {"a": 1}, "task")
     assert HashLedger(reader).request("p") == {"a": 1}
     assert (path.stat().st_mode & 0o077) == 0
     writer.close()
@@ -139,6 +139,6 @@ def test_another_process_reads_the_file_that_one_writes(tmp_path: Path) -> None:
 
 def test_a_push_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
     hashes = FileHashes(tmp_path / "ledger.sqlite3", -1)
-    HashLedger(hashes).accept("p", {})
+    HashLedger(hashes).accept("p", {}, "task")
     assert HashLedger(hashes).pushes() == []
     hashes.close()

@@ -1,0 +1,58 @@
+"""When a task goes back to the broker instead of waiting in its worker: crash, long outage, long Retry-After."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from celery import Task
+from celery.exceptions import Reject, Retry
+
+from tasks.errors import (
+    ImagePusherError,
+    LockUnavailable,
+    PushCancelled,
+    RateLimited,
+    RegistryUnavailable,
+    StateUnavailable,
+)
+
+_FIRST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 120.0
+_DOUBLINGS: Final = 6
+
+
+def tries_left(task: Task[Any, Any], tries: int) -> bool:
+    """Tell whether this delivery is not the last of `tries`."""
+    return bool(task.request.retries + 1 < tries)
+
+
+def pause(task: Task[Any, Any], error: ImagePusherError) -> float:
+    """Return the seconds before the next delivery: what the registry asked for, else doubling with jitter."""
+    asked = error.retry_after if isinstance(error, RateLimited | RegistryUnavailable) else None
+    if asked is not None:
+        return asked
+    doubled = _FIRST_PAUSE * 2.0 ** min(_DOUBLINGS, int(task.request.retries))
+    return min(_LONGEST_PAUSE, doubled) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+
+
+def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[float], None]) -> Retry:
+    """Send the task again, to be run after a pause, and return what ends this delivery.
+
+    `note_due` is told when it is due, in seconds since the epoch.
+    """
+    seconds = pause(task, error)
+    note_due(time.time() + seconds)
+    return task.retry(countdown=seconds, throw=False)
+
+
+@contextmanager
+def returned_to_queue(task: Task[Any, Any]) -> Iterator[None]:
+    """Give the task back where its worker shuts down, or where what workers share does not serve at the moment."""
+    try:
+        yield
+    except PushCancelled:
+        raise Reject("the worker is shutting down", requeue=True) from None
+    except (RegistryUnavailable, StateUnavailable, LockUnavailable) as error:
+        raise later(task, error, lambda _: None) from None

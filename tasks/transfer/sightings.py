@@ -1,0 +1,33 @@
+"""Which manifests a destination holds, asked once for the tags that move at about the same time."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tasks.oci.digest import Digest
+from tasks.registry.repository import Repository
+
+# Far shorter than any registry's garbage collection waits before it takes what is new and untagged.
+_FRESH_SECONDS: Final = 20.0
+
+
+class Sightings:
+    """What was found moments ago, by repository; absence is never remembered. Threads share it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._seen: dict[tuple[str, Digest], float] = {}
+
+    def of(self, repository: Repository, digest: Digest) -> bool:
+        """Tell whether `repository` holds the manifest; raises RegistryError."""
+        key = (str(repository), digest)
+        with self._guard:
+            if self._clock() - self._seen.get(key, float("-inf")) < _FRESH_SECONDS:
+                return True
+        if repository.resolve(digest) is None:
+            return False
+        with self._guard:
+            self._seen[key] = self._clock()
+        return True

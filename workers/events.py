@@ -1,0 +1,54 @@
+"""What comes after a push: each tag that moved is told to a Celery task and to plug-ins, at least once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import msgspec
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from tasks.contract import TagMoved
+from tasks.errors import StateUnavailable
+
+PLUGINS: Final = "imagepusher.tag_moved"
+LOG: Final = logging.getLogger(__name__)
+
+Plugin = Callable[[dict[str, Any]], None]
+
+
+class CeleryAnnouncer:
+    """Send a task for each tag that moved, and call the plug-ins.
+
+    The task takes the event as its only argument. A plug-in is a function of the event in the entry points' group
+    `imagepusher.tag_moved`; what it raises is logged and stops nothing.
+    """
+
+    def __init__(self, app: Celery, task: str | None, queue: str, plugins: Sequence[Plugin]) -> None:
+        self._app = app
+        self._task = task
+        self._queue = queue
+        self._plugins = plugins
+        self.listens = bool(task or plugins)
+
+    def tag_moved(self, moved: TagMoved) -> None:
+        """Tell of one tag; raises StateUnavailable where the broker does not take the task."""
+        event = msgspec.to_builtins(moved)
+        if self._task is not None:
+            try:
+                self._app.send_task(self._task, args=[event], queue=self._queue)
+            except OperationalError as error:
+                raise StateUnavailable(
+                    f"The broker did not take the event of {moved.reference}: {type(error).__name__}."
+                ) from None
+        for plugin in self._plugins:
+            try:
+                plugin(event)
+            except Exception:
+                LOG.exception("A plug-in failed to take the event of %s", moved.reference)
+
+
+def load_plugins() -> list[Plugin]:
+    """Return the plug-ins that are installed."""
+    return [entry.load() for entry in entry_points(group=PLUGINS)]

@@ -1,0 +1,137 @@
+"""The watchdog: drives pushes on that stopped making progress, whatever the cause, or ends them visibly as failed.
+
+It runs in a thread of every worker; the one that holds its lease leads.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from celery import Celery, states
+
+from tasks import contract, telemetry
+from tasks.coordination.leases import Leases
+from tasks.dispatch import drive_on, send_again
+from tasks.errors import ImagePusherError, LockUnavailable, PushFailed, PushStalled, PushUnknown
+from tasks.runtime import Runtime
+from tasks.transfer.ports import OpenPush
+from tasks.transfer.report import summary
+from tasks.transfer.watch import Patience, Verdict
+from workers.queues import queue_lengths
+
+LOG: Final = logging.getLogger(__name__)
+_LOOKS_A_STALL: Final = 4
+
+
+class Watchdog:
+    """Look at all open pushes a few times within the time that one may be quiet."""
+
+    def __init__(self, app: Celery, runtime: Runtime, leases: Leases, key: str, patience: Patience) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._leases = leases
+        self._key = key
+        self._patience = patience
+        self._pause = patience.stall_seconds / _LOOKS_A_STALL
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; another worker's watchdog takes over."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._pause):
+            try:
+                with self._leases.hold(self._key, "The watchdog's post", 0) as lease:
+                    while not self._stopped.is_set():
+                        lease.ensure()
+                        self.look()
+                        self._stopped.wait(self._pause)
+            except LockUnavailable:
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever fails, the next look comes
+                LOG.warning("The watchdog could not look (%s), and tries again.", error)
+
+    def look(self) -> None:
+        """Judge every open push once."""
+        ledger, now = self._runtime.ledger, self._runtime.clock()
+        pushes = ledger.open_pushes()
+        quiet = [push for push in pushes if push.ended or not push.known or self._patience.is_quiet(push, now)]
+        lengths = queue_lengths(self._app) if any(not push.ended for push in quiet) else {}
+        for push in quiet:
+            verdict = self._patience.judge(push, now, queued=self._is_queued(push, lengths))
+            if verdict is Verdict.WAIT:
+                continue
+            try:
+                self._act(push, verdict, now)
+            except ImagePusherError as error:
+                LOG.warning("The watchdog could not %s the push %s: %s", verdict.value, push.push_id, error)
+
+    def _is_queued(self, push: OpenPush, lengths: Mapping[str, int]) -> bool:
+        own = (contract.COPY_QUEUE, contract.PUBLISH_QUEUE) if push.planned else (contract.PUSH_QUEUE,)
+        return any(lengths.get(queue, 0) for queue in own)
+
+    def _act(self, push: OpenPush, verdict: Verdict, now: float) -> None:
+        ledger = self._runtime.ledger
+        if verdict is Verdict.STORE_RESULT:
+            self._store(push, now)
+            return
+        LOG.warning("The push %s was not heard of for %d s: %s", push.push_id, now - push.quiet_since, verdict.value)
+        telemetry.count(telemetry.WATCHDOG, action=verdict.name.lower())
+        if verdict is Verdict.DECLARE_LOST:
+            lost = f"The ledger lost the push {push.push_id!r}: was its Redis emptied, or does it evict keys?"
+            self._store_failure(push, PushUnknown(lost))
+            ledger.close(push.push_id)
+            return
+        if verdict is Verdict.GIVE_UP:
+            # Its result is stored at the next look, unless a worker does that by then.
+            stalled = f"The push {push.push_id} was sent again {push.drives} times and made no progress."
+            self._give_up(push, PushStalled(stalled))
+            return
+        ledger.note_drive(push)
+        self._send(push)
+
+    def _send(self, push: OpenPush) -> None:
+        ledger = self._runtime.ledger
+        plan = ledger.plan(push.push_id)
+        if plan is not None:
+            ended = frozenset(ledger.copies(push.push_id))
+            drive_on(self._app, plan, ended, push.task_id)
+            return
+        request = ledger.request(push.push_id)
+        if request is not None:
+            send_again(self._app, request, push.push_id, push.task_id)
+
+    def _give_up(self, push: OpenPush, error: ImagePusherError) -> None:
+        plan = self._runtime.ledger.plan(push.push_id)
+        if plan is not None:
+            self._runtime.concluding.give_up(plan, error)
+        else:
+            self._runtime.accepting.give_up(push.push_id, error)
+
+    def _store(self, push: OpenPush, now: float) -> None:
+        """Close a push whose result is there; store it where the worker that ended the push did not come to that."""
+        ledger = self._runtime.ledger
+        if not self._has_result(push):
+            report = ledger.report(push.push_id)
+            if report is None or not self._patience.is_quiet(push, now):
+                return
+            if report.state == "succeeded":
+                self._app.backend.store_result(push.task_id, msgspec.to_builtins(report), states.SUCCESS)
+            else:
+                self._store_failure(push, PushFailed(summary(report), msgspec.to_builtins(report)))
+        ledger.close(push.push_id)
+
+    def _has_result(self, push: OpenPush) -> bool:
+        return self._app.AsyncResult(push.task_id).state in states.READY_STATES
+
+    def _store_failure(self, push: OpenPush, error: ImagePusherError) -> None:
+        if not self._has_result(push):
+            self._app.backend.store_result(push.task_id, error, states.FAILURE)
