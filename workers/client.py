@@ -1,6 +1,7 @@
 """What the command line and the Python entry do with Celery: send a push, follow it, read its report."""
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +11,13 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 from celery import Celery
 from celery.exceptions import TimeoutError as NotYet
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from tasks import contract
 from tasks.coordination.hashes import RedisHashes
 from tasks.coordination.ledger import HashLedger
-from tasks.errors import ImagePusherError, PushFailed, PushUnknown
+from tasks.errors import ImagePusherError, PushFailed, PushUnknown, StateUnavailable
 from tasks.registry.settings import RegistryOverride
 from tasks.transfer.ports import Ledger
 from workers.app import make_app
@@ -27,6 +29,8 @@ Follow = Callable[[contract.Progress], None]
 
 _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
+# Of a push of thousands of digests a look takes long.
+_REST_FACTOR: Final = 20
 # A person waits for this process: a Redis that is away is told of soon.
 _PATIENCE_SECONDS: Final = 5.0
 
@@ -72,22 +76,29 @@ class Client(Protocol):
 class CeleryClient:
     """A client of one Celery application and the ledger of its workers."""
 
-    def __init__(self, app: Celery, ledger: Ledger, *, embedded: bool) -> None:
+    def __init__(self, app: Celery, ledger: Ledger, *, embedded: bool, patience: float) -> None:
         self.embedded = embedded
         self._app = app
         self._ledger = ledger
-        self._task_ids: dict[str, str] = {}
+        self._patience = patience
+        self._sent: dict[str, tuple[dict[str, Any], str]] = {}
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
         # A push that is run again gets a task of its own: the result of the first one stands under the push id.
         known = self._ledger.request(push_id) is not None
-        task_id = str(uuid.uuid4()) if known else push_id
-        self._app.send_task(contract.PUSH_TASK, args=[request | {"push_id": push_id}], task_id=task_id)
-        self._task_ids[push_id] = task_id
+        self._send(request | {"push_id": push_id}, push_id, str(uuid.uuid4()) if known else push_id)
 
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
+        request, task_id = self._sent.get(push_id, (None, push_id))
+        follower = _Follower(self._ledger, push_id, follow)
+
+        def tick() -> None:
+            if not follower.look() and request is not None:
+                # Redis came back empty, and with it went the push: who asked for it is the one who still knows.
+                self._send(request, push_id, task_id)
+
         try:
-            report = self._get(self._task_ids.get(push_id, push_id), lambda: self._follow(push_id, follow))
+            report = self._get(task_id, tick)
         except PushFailed as failure:
             report = failure.report
         return msgspec.convert(report, contract.PushReport)
@@ -111,13 +122,14 @@ class CeleryClient:
     def undo(self, push_id: str) -> contract.Undo:
         return self._ask(contract.UNDO_TASK, push_id, contract.Undo)
 
-    def _follow(self, push_id: str, follow: Follow | None) -> None:
-        if follow is None:
-            return
+    def _send(self, request: dict[str, Any], push_id: str, task_id: str) -> None:
         try:
-            follow(self._ledger.progress(push_id))
-        except PushUnknown:
-            return
+            if not self.embedded and task_id == push_id:
+                self._ledger.announce(push_id, request)
+            self._app.send_task(contract.PUSH_TASK, args=[request], task_id=task_id)
+        except OperationalError as error:
+            raise StateUnavailable(f"The broker does not take the push: {type(error).__name__}.") from None
+        self._sent[push_id] = (request, task_id)
 
     def _ask(self, task: str, argument: Any, kind: type[Answer]) -> Answer:
         result = self._app.send_task(task, args=[argument])
@@ -126,17 +138,49 @@ class CeleryClient:
     def _get(self, task_id: str, tick: Callable[[], None]) -> Any:
         """Wait for a result, and call `tick` now and then; what it raises is of our own tree."""
         result = self._app.AsyncResult(task_id)
+        away_since: float | None = None
         while True:
             try:
                 return result.get(timeout=_TICK_SECONDS, interval=_POLL_SECONDS)
             except NotYet:
+                away_since = None
                 tick()
             except (ImagePusherError, KeyboardInterrupt):
                 raise
-            except RedisError as error:
-                raise ImagePusherError(f"The result store does not answer: {type(error).__name__}.") from None
+            except (RedisError, OperationalError) as error:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > self._patience:
+                    raise StateUnavailable(f"The result store does not answer: {type(error).__name__}.") from None
+                time.sleep(1)
+                result = self._app.AsyncResult(task_id)
             except Exception as error:  # whatever a worker raised, rebuilt by Celery from its name and arguments
                 raise ImagePusherError(f"The worker failed: {type(error).__name__}: {error}.") from error
+
+
+class _Follower:
+    """Show how far a push is, at most so often that looking takes a small part of the time."""
+
+    def __init__(self, ledger: Ledger, push_id: str, follow: Follow | None) -> None:
+        self._ledger = ledger
+        self._push_id = push_id
+        self._follow = follow
+        self._next = 0.0
+
+    def look(self) -> bool:
+        """Look if it is time to; tell whether the ledger knows the push, as far as can be told."""
+        started = time.monotonic()
+        if started < self._next:
+            return True
+        try:
+            progress = self._ledger.progress(self._push_id)
+        except PushUnknown:
+            return False
+        except StateUnavailable:
+            return True
+        if self._follow is not None:
+            self._follow(progress)
+        self._next = started + (time.monotonic() - started) * _REST_FACTOR
+        return True
 
 
 @contextmanager
@@ -156,7 +200,7 @@ def open_client(
     if settings.broker_url is not None:
         client = connect(settings, _PATIENCE_SECONDS)
         ledger = HashLedger(RedisHashes(client, settings.ledger_seconds))
-        yield CeleryClient(make_app(settings), ledger, embedded=False)
+        yield CeleryClient(make_app(settings), ledger, embedded=False, patience=settings.outage_seconds)
         return
     # Only the embedded mode needs a worker's parts in this process.
     from workers.embedded import embedded_worker  # noqa: PLC0415
@@ -169,4 +213,4 @@ def open_client(
     )
     chosen = replace(settings, jobs=jobs or settings.jobs)
     with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
-        yield CeleryClient(app, runtime.ledger, embedded=True)
+        yield CeleryClient(app, runtime.ledger, embedded=True, patience=0)
