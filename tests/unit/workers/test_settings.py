@@ -148,7 +148,7 @@ def test_an_unknown_variable_is_refused_and_the_nearest_offered() -> None:
 
 
 def test_variables_of_others_are_not_refused() -> None:
-    names = ("VENV", "SRC_CREDS", "DEST_CREDS", "LOG_FORMAT", "LOG_LEVEL")
+    names = ("VENV", "SRC_CREDS", "DEST_CREDS", "LOG_LEVEL")
     load_settings(HOME | {f"IMAGEPUSHER_{name}": "x" for name in names} | {"OTHER": "x"})
 
 

@@ -1,0 +1,59 @@
+"""A scrape never waits long for broker and ledger, and never fails because of them."""
+
+import threading
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tests.support.processes import wait_until
+from workers.observability.backlog import _PATIENCE_SECONDS, Backlog, BacklogCollector
+
+
+def values(registry: CollectorRegistry) -> dict[str, float]:
+    return {sample.name: sample.value for family in registry.collect() for sample in family.samples}
+
+
+def test_without_open_pushes_the_oldest_is_no_second_old() -> None:
+    registry = CollectorRegistry()
+    registry.register(BacklogCollector(lambda: Backlog({}, [])))
+    assert values(registry)["imagepusher_oldest_push_age_seconds"] == 0
+
+
+def test_what_fails_is_left_out_and_said() -> None:
+    def fail() -> Backlog:
+        raise ConnectionError("away")
+
+    registry = CollectorRegistry()
+    registry.register(BacklogCollector(fail))
+    assert values(registry) == {"imagepusher_state_up": 0}
+
+
+def test_registering_asks_nobody() -> None:
+    def fail() -> Backlog:
+        raise AssertionError("asked")
+
+    CollectorRegistry().register(BacklogCollector(fail))
+
+
+def test_who_does_not_answer_is_not_waited_for_and_asked_by_one_thread_only() -> None:
+    answered, asked = threading.Event(), []
+
+    def hang() -> Backlog:
+        asked.append(threading.current_thread())
+        answered.wait(30)
+        return Backlog({}, [1.0])
+
+    registry = CollectorRegistry()
+    registry.register(BacklogCollector(hang, patience_seconds=0.05))
+    try:
+        for _ in range(3):
+            assert b"imagepusher_state_up 0.0" in generate_latest(registry)
+        assert len(asked) == 1
+    finally:
+        answered.set()
+    wait_until(lambda: not asked[0].is_alive(), "the thread did not end")
+    assert values(registry)["imagepusher_state_up"] == 1
+    assert len(asked) == 2
+
+
+def test_the_default_patience_leaves_a_scrape_below_a_second() -> None:
+    assert _PATIENCE_SECONDS < 1

@@ -1,0 +1,87 @@
+"""What waits, read from broker and ledger when Prometheus asks: it is the same for every worker that is asked."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from celery import Celery
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from workers.queues import queue_lengths
+
+_PATIENCE_SECONDS: Final = 0.8
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Messages by queue, and the seconds since each push was accepted that has not ended."""
+
+    queues: Mapping[str, int]
+    open_ages: Sequence[float]
+
+
+def read_backlog(app: Celery, open_ages: Callable[[], Sequence[float]]) -> Backlog:
+    """Return what waits; raises whatever broker and ledger raise."""
+    return Backlog(queue_lengths(app), open_ages())
+
+
+class BacklogCollector(Collector):
+    """Asks `read` at each scrape, and does without it where it fails or takes too long.
+
+    One thread at a time reads: while a Redis that is away holds it up, scrapes wait for the same answer.
+    """
+
+    def __init__(self, read: Callable[[], Backlog], patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._read = read
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._asked: Future[Backlog] | None = None
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Name the metrics, so that their registration reads nothing."""
+        yield from _families(Backlog({}, ()))
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            backlog = self._ask().result(self._patience_seconds)
+        except Exception:  # noqa: BLE001 - whatever broker and ledger raise, the other metrics are served
+            yield _up(0)
+            return
+        yield from _families(backlog)
+
+    def _ask(self) -> "Future[Backlog]":
+        with self._lock:
+            if self._asked is None:
+                self._asked = Future()
+                threading.Thread(target=self._answer, args=(self._asked,), name="backlog", daemon=True).start()
+            return self._asked
+
+    def _answer(self, asked: "Future[Backlog]") -> None:
+        try:
+            asked.set_result(self._read())
+        except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
+            asked.set_exception(error)
+        finally:
+            with self._lock:
+                self._asked = None
+
+
+def _families(backlog: Backlog) -> Iterator[GaugeMetricFamily]:
+    queues = GaugeMetricFamily("imagepusher_queue_length", "Messages that wait in a queue.", labels=("queue",))
+    for queue, length in backlog.queues.items():
+        queues.add_metric((queue,), length)
+    yield queues
+    yield GaugeMetricFamily("imagepusher_open_pushes", "Pushes that have not ended.", len(backlog.open_ages))
+    yield GaugeMetricFamily(
+        "imagepusher_oldest_push_age_seconds",
+        "Seconds since the oldest of them was accepted; 0 where there is none.",
+        max(backlog.open_ages, default=0),
+    )
+    yield _up(1)
+
+
+def _up(value: int) -> GaugeMetricFamily:
+    return GaugeMetricFamily("imagepusher_state_up", "Whether broker and ledger answered this scrape in time.", value)

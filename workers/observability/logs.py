@@ -1,0 +1,83 @@
+"""Logs to stderr, one line each: JSON for machines, columns for people."""
+
+import logging
+import sys
+import threading
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tasks import telemetry
+from workers.observability.masking import mask
+from workers.settings_document import LogFormat
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+_LOG: Final = logging.getLogger(__name__)
+_CHATTY: Final = ("urllib3", "kombu", "amqp", "celery.bootsteps", "opentelemetry")
+
+
+def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
+    """Send the logs of `level` and above to stderr; libraries that chatter are held to warnings.
+
+    `auto` is `console` where stderr is a terminal, else `json`.
+    """
+    on_terminal = sys.stderr.isatty()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(console=log_format == "console" or (log_format == "auto" and on_terminal)))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    threading.excepthook = _log_uncaught
+
+
+def _formatter(*, console: bool) -> logging.Formatter:
+    import structlog  # noqa: PLC0415 - producers and the command line import this package and need no structlog
+
+    # The default renderers of tracebacks show local variables, and those hold credentials.
+    tracebacks: list[Processor] = [] if console else [structlog.processors.format_exc_info]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        )
+        if console
+        else structlog.processors.JSONRenderer(serializer=_encode, sort_keys=False)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            _add_context,
+            structlog.stdlib.ExtraAdder(),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.StackInfoRenderer(),
+            *tracebacks,
+            renderer,
+            _mask,
+        ],
+    )
+
+
+def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.update(telemetry.bound())
+    return event
+
+
+def _mask(_: Any, __: str, line: Any) -> Any:
+    return mask(line)
+
+
+def _encode(event: Any, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
+
+
+def _log_uncaught(caught: threading.ExceptHookArgs) -> None:
+    if caught.exc_value is None:
+        return
+    name = caught.thread.name if caught.thread else "a thread"
+    _LOG.critical("%s ended", name, exc_info=(caught.exc_type, caught.exc_value, caught.exc_traceback))

@@ -1,0 +1,75 @@
+"""Turn on what the settings ask for; each part is imported only then."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from tasks import telemetry
+from tasks.errors import SettingsInvalid
+from workers.observability.logs import configure_logging
+from workers.observability.pushes import log_pushes
+from workers.observability.running import Around, log_context, surround_tasks
+from workers.settings_observability import Address, Observability
+
+
+def observe_worker(
+    app: Celery, settings: Observability, log_level: str, open_ages: Callable[[], Sequence[float]]
+) -> None:
+    """Log, measure and trace what this worker does, as the settings say; call it once, before the worker starts.
+
+    `open_ages` returns the seconds since each push was accepted that has not ended. Raises SettingsInvalid where traces
+    are asked for and the extra `tracing` is not installed.
+    """
+    configure_logging(log_level, settings.log_format)
+    # Celery leaves logging alone where someone answers this signal.
+    setup_logging.connect(_ours, weak=False)
+    if settings.metrics is not None:
+        _serve_metrics(settings.metrics, app, open_ages)
+    around = (log_context,) if settings.tracing is None else (log_context, _trace(settings.tracing))
+    surround_tasks(*around)
+    log_pushes()
+
+
+def observe_client(settings: Observability) -> None:
+    """Trace what this process sends, and runs itself, where the settings say so; raises SettingsInvalid."""
+    if settings.tracing is not None:
+        _trace_client(settings.tracing)
+
+
+@cache
+def _trace_client(endpoint: str) -> None:
+    surround_tasks(log_context, _trace(endpoint))
+
+
+def _ours(**_: object) -> None:
+    """Configure nothing: it is done."""
+
+
+def _serve_metrics(address: Address, app: Celery, open_ages: Callable[[], Sequence[float]]) -> None:
+    from workers.observability.backlog import read_backlog  # noqa: PLC0415 - the client of Prometheus, only where it is used
+    from workers.observability.endpoint import serve_metrics  # noqa: PLC0415 - as above
+    from workers.observability.metrics import worker_metrics  # noqa: PLC0415 - as above
+
+    registry, listener = worker_metrics(partial(read_backlog, app, open_ages))
+    telemetry.listen(listener)
+    serve_metrics(address, registry)
+
+
+def _trace(endpoint: str) -> Around:
+    """Trace from now on, and return what is to surround the tasks that run."""
+    try:
+        from workers.observability import tracing  # noqa: PLC0415 - OpenTelemetry is an extra
+    except ModuleNotFoundError as error:
+        raise SettingsInvalid(
+            f"tracing.endpoint is set, and {error.name} is not installed: pip install 'imagepusher[tracing]'."
+        ) from None
+    provider = tracing.make_provider(endpoint, f"{socket.gethostname()}-{os.getpid()}")
+    tracer = provider.get_tracer("imagepusher")
+    telemetry.listen(tracing.TracingListener(tracer))
+    joining = tracing.TaskTracing(tracer)
+    joining.connect()
+    return joining.run

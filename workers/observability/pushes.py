@@ -1,0 +1,57 @@
+"""A push's start, end and error in the log, under the names that the seed's operators search for."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from celery import Task
+from celery.signals import task_failure, task_prerun, task_success
+
+from tasks import contract
+from tasks.errors import ImagePusherError, PushFailed
+
+LOG: Final = logging.getLogger(__name__)
+
+START: Final = "push-images-to-quay-start"
+END: Final = "push-images-to-quay-end"
+ERROR: Final = "push-images-to-quay-error"
+
+_ENDING: Final = frozenset({contract.PUSH_TASK, contract.PUBLISH_TASK})
+
+
+def log_pushes() -> None:
+    """Log the start and the end of each push that this process has a part in; `surround_tasks` comes first."""
+    task_prerun.connect(_started, weak=False)
+    task_success.connect(_succeeded, weak=False)
+    task_failure.connect(_failed, weak=False)
+
+
+def log_failed_push(error: BaseException) -> None:
+    """Log that a push ended, and why; a watchdog calls it, for no task of the push does."""
+    report = error.report if isinstance(error, PushFailed) else {}
+    code = error.code if isinstance(error, ImagePusherError) else ImagePusherError.code
+    LOG.error(ERROR, extra={"code": code, "error": str(error), **_described(report)})
+
+
+def _started(task: Task[Any, Any], **_: Any) -> None:
+    if task.name == contract.PUSH_TASK and not task.request.retries:
+        LOG.info(START)
+
+
+def _succeeded(sender: Task[Any, Any], result: Any, **_: Any) -> None:
+    if sender.name in _ENDING and isinstance(result, Mapping):
+        LOG.info(END, extra=_described(result))
+
+
+def _failed(sender: Task[Any, Any], exception: BaseException, **_: Any) -> None:
+    if sender.name in _ENDING:
+        log_failed_push(exception)
+
+
+def _described(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a line has room for: the state, how many tags became what, and the totals."""
+    if not report:
+        return {}
+    actions = Counter(tag["action"] for item in report["items"] for tag in item["tags"])
+    return {"state": report["state"], "tags": dict(actions), **report["totals"]}

@@ -1,0 +1,55 @@
+"""What surrounds each task that runs: the fields of its log lines, and whatever else wants to be around it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from contextvars import ContextVar
+from typing import Any, Final
+
+from celery import Task
+from celery.signals import task_postrun, task_prerun
+
+from tasks import contract, telemetry
+
+Around = Callable[[Any], AbstractContextManager[Any]]
+
+_running: Final[ContextVar[ExitStack]] = ContextVar("running")
+
+
+def surround_tasks(*around: Around) -> None:
+    """Enter these context managers, made from the task, before each task of this process, and leave them after it."""
+
+    def enter(task: Task[Any, Any], **_: Any) -> None:
+        stack = ExitStack()
+        # Celery gives each task's signals the thread that runs it, so that its context is theirs.
+        stack.callback(_running.reset, _running.set(stack))
+        for make in around:
+            stack.enter_context(make(task))
+
+    def leave(**_: Any) -> None:
+        stack = _running.get(None)
+        if stack is not None:
+            stack.close()
+
+    task_prerun.connect(enter, weak=False)
+    task_postrun.connect(leave, weak=False)
+
+
+def log_context(task: Any) -> AbstractContextManager[None]:
+    """Let all log lines of a task say for which push and digest it works, those of Celery too."""
+    request = task.request
+    return telemetry.context(**fields_of(task.name, request.id, request.args or (), request.kwargs or {}))
+
+
+def fields_of(task: str, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a task works for; nothing of what a stranger may have sent is taken for granted."""
+    match task, list(args) or list(kwargs.values()):
+        case contract.PUSH_TASK, [{"push_id": str(push_id)}, *_] if push_id:
+            return {"push_id": push_id}
+        case contract.PUSH_TASK, _:
+            return {"push_id": task_id}
+        case ((contract.COPY_TASK | contract.PUBLISH_TASK | contract.VERIFY_TASK | contract.UNDO_TASK), [str(push_id)]):
+            return {"push_id": push_id}
+        case contract.COPY_TASK, [str(push_id), str(digest)]:
+            return {"push_id": push_id, "digest": digest}
+        case _:
+            return {}

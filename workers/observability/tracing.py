@@ -1,0 +1,143 @@
+"""Traces with OpenTelemetry: one push is one trace, from its producer to its last tag.
+
+The context travels in the header `traceparent` of Celery's messages (W3C Trace Context, level 1). Imported only where
+traces are on: OpenTelemetry is an extra.
+"""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Final
+
+from celery import current_task
+from celery.signals import before_task_publish, task_failure, task_retry
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from tasks import contract, telemetry
+from workers.observability.masking import mask
+
+_HEADER: Final = "traceparent"
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+# The end of a process waits this long for a collector that does not answer.
+_EXPORT_SECONDS: Final = 3.0
+
+
+def make_provider(endpoint: str, instance: str) -> TracerProvider:
+    """Return what sends spans to `endpoint`, in batches; the variables OTEL_* of the SDK have their meaning and win."""
+    described = Resource.create(
+        {"service.name": "imagepusher", "service.version": version("imagepusher"), "service.instance.id": instance}
+    )
+    provider = TracerProvider(resource=described.merge(OTELResourceDetector().detect()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS)))
+    return provider
+
+
+class TracingListener:
+    """Makes spans of what the code says that it does."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def count(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
+        """Count nothing."""
+
+    def observe(self, name: str, seconds: float, labels: Mapping[str, str]) -> None:
+        """Observe nothing."""
+
+    @contextmanager
+    def span(self, name: str, attributes: Mapping[str, Any]) -> Iterator["_Span"]:
+        described = {_attribute(key): _value(value) for key, value in attributes.items()}
+        with self._tracer.start_as_current_span(
+            name, attributes=described, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield _Span(span)
+            except BaseException as error:
+                _fail(span, error)
+                raise
+
+
+class _Span:
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def set(self, name: str, value: str | float) -> None:
+        self._span.set_attribute(_attribute(name), value)
+
+
+class TaskTracing:
+    """Joins tasks into the trace of their push."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def connect(self) -> None:
+        """Trace all tasks that this process sends and runs; those that it runs are surrounded by `run`."""
+        before_task_publish.connect(self._send, weak=False)
+        task_failure.connect(self._failed, weak=False)
+        task_retry.connect(self._retried, weak=False)
+
+    @contextmanager
+    def run(self, task: Any) -> Iterator[None]:
+        """Let a task be a span of the trace that its message names, and its log lines name the trace."""
+        request = task.request
+        with (
+            self._tracer.start_as_current_span(
+                task.name,
+                context=_carried(request),
+                kind=SpanKind.CONSUMER,
+                attributes={
+                    "messaging.system": "celery",
+                    "messaging.message.id": request.id,
+                    "celery.retries": request.retries,
+                }
+                | {_attribute(name): value for name, value in telemetry.bound().items()},
+            ) as span,
+            telemetry.context(trace_id=trace.format_trace_id(span.get_span_context().trace_id)),
+        ):
+            yield
+
+    def _send(self, sender: str, headers: MutableMapping[str, Any], **_: Any) -> None:
+        # A task that is sent again has its header already, and stays where it was in its trace.
+        if _HEADER in headers:
+            return
+        running: Any = current_task
+        if not running:
+            with self._tracer.start_as_current_span(f"create {sender}", kind=SpanKind.PRODUCER):
+                _PROPAGATOR.inject(headers)
+        elif (running.name, sender) == (contract.COPY_TASK, contract.PUBLISH_TASK):
+            # The copy that ends last happens to send the callback; it is the push's own.
+            _PROPAGATOR.inject(headers, _carried(running.request))
+        else:
+            _PROPAGATOR.inject(headers)
+
+    def _failed(self, exception: BaseException, **_: Any) -> None:
+        _fail(trace.get_current_span(), exception)
+
+    def _retried(self, reason: object, **_: Any) -> None:
+        trace.get_current_span().set_attribute("celery.retried", mask(str(reason)))
+
+
+def _carried(request: Any) -> Context:
+    """Return the context that a message came with; an empty one begins a trace."""
+    return _PROPAGATOR.extract(request.headers or {}, Context())
+
+
+def _fail(span: trace.Span, error: BaseException) -> None:
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(Status(StatusCode.ERROR, mask(str(error))))
+
+
+def _attribute(name: str) -> str:
+    return f"imagepusher.{name}"
+
+
+def _value(value: Any) -> str | bool | int | float:
+    return value if isinstance(value, str | bool | int | float) else str(value)
