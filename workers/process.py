@@ -4,7 +4,6 @@ import socket
 import threading
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import redis
@@ -16,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from tasks import contract
+from tasks.coordination.budgets import RedisBudgets
 from tasks.coordination.hashes import Hashes, RedisHashes
 from tasks.coordination.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.ledger import HashLedger
@@ -28,7 +28,8 @@ from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.app import KEY_PREFIX, make_app
 from workers.events import CeleryAnnouncer, load_plugins
-from workers.observability import configure_logging
+from workers.observability import configure_logging, observe_worker
+from workers.observability.threads import ContextThreads
 from workers.settings import Settings
 from workers.watchdog import Watchdog
 
@@ -47,12 +48,12 @@ def make_runtime(
 ) -> Runtime:
     """Return the runtime of this process: `leases` stand on what workers share, `hashes` is where the ledger is."""
     ledger = HashLedger(hashes)
-    shared = Registries(registries)
+    shared = Registries(registries, RedisBudgets(leases.client, KEY_PREFIX))
     copier = Copier(
         shared,
         RedisBlobLocations(leases.client, KEY_PREFIX),
         LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
-        ThreadPoolExecutor(settings.jobs, thread_name_prefix="blob"),
+        ContextThreads(settings.jobs, thread_name_prefix="blob"),
         cancelled,
         settings.copy_seconds,
     )
@@ -64,7 +65,7 @@ def make_runtime(
         copier=copier,
         announcer=announcer,
         targets=settings.targets,
-        executor=ThreadPoolExecutor(settings.jobs, thread_name_prefix="tag"),
+        executor=ContextThreads(settings.jobs, thread_name_prefix="tag"),
         cancelled=cancelled,
         task_tries=task_tries,
     )
@@ -98,21 +99,23 @@ def run_worker(
     log_level: str = "info",
 ) -> None:
     """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
-    configure_logging(log_level)
+    configure_logging(log_level, settings.observability.log_format)
     app = make_app(settings)
     cancelled = threading.Event()
     client = connect(settings, settings.outage_seconds)
     leases = Leases(client, settings.lock_seconds)
+    hashes = RedisHashes(client, settings.ledger_seconds)
     runtime = make_runtime(
         settings,
         settings.registries,
-        RedisHashes(client, settings.ledger_seconds),
+        hashes,
         leases,
         CeleryAnnouncer(app, settings.events_task, settings.events_queue, load_plugins()),
         task_tries=settings.task_tries,
         cancelled=cancelled,
     )
     provide(app, lambda: runtime)
+    observe_worker(app, settings.observability, HashLedger(hashes).open_ages)
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 
     def stop_in_time(**_: object) -> None:
@@ -128,6 +131,8 @@ def run_worker(
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     app.worker_main(
         [
+            # No banner: each line that is written is a line of the log.
+            "--quiet",
             "worker",
             # Threads: copies wait for the network and hash outside the interpreter's lock, in a tenth of the memory.
             "--pool=threads",

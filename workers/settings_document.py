@@ -9,11 +9,12 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from tasks.registry.settings import HttpLimits
+from tasks.registry.settings import HttpLimits, RegistrySettings
 from tasks.transfer.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
+_REGISTRY: Final = RegistrySettings()
 
 Text = Annotated[str, Meta(min_length=1)]
 Variable = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -113,6 +114,8 @@ class RegistryTable(CredentialsTable, frozen=True):
     certificates: Text | None = None
     client_certificate: Text | None = None
     client_key: Text | None = None
+    requests_at_once: Count = _REGISTRY.requests_at_once
+    requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 

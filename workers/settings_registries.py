@@ -36,6 +36,8 @@ class RegistryReader:
             certificates=self._optional(f"{place}.certificates", table.certificates, folder=True),
             client_certificate=self._optional(f"{place}.client_certificate", table.client_certificate),
             client_key=client_key,
+            requests_at_once=table.requests_at_once,
+            requests_per_second=table.requests_per_second,
             credentials=self.credentials(place, table),
             source_credentials=self.credentials(f"{place}.source", table.source),
             destination_credentials=self.credentials(f"{place}.destination", table.destination),

@@ -17,6 +17,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of
 from tasks.oci.document import media_type_of
 from tasks.registry.blobs import BlobReader
+from tasks.registry.budget import Budgets, UnboundedBudgets
 from tasks.registry.credentials import CredentialStore
 from tasks.registry.exchange import Request, Response, find_digest
 from tasks.registry.listing import list_tags
@@ -42,8 +43,9 @@ class FetchedManifest:
 class Registries:
     """The registries that a process speaks to; threads share it."""
 
-    def __init__(self, configuration: RegistryConfiguration) -> None:
+    def __init__(self, configuration: RegistryConfiguration, budgets: Budgets | None = None) -> None:
         self._configuration = configuration
+        self._budgets = budgets or UnboundedBudgets()
         self._store = CredentialStore(configuration)
         self._guard = threading.Lock()
         self._transports: dict[tuple[str, Role], Transport] = {}
@@ -53,7 +55,7 @@ class Registries:
         with self._guard:
             transport = self._transports.get((registry, role))
             if transport is None:
-                transport = Transport(registry, role, self._configuration, self._store)
+                transport = Transport(registry, role, self._configuration, self._store, self._budgets)
                 self._transports[registry, role] = transport
         return Repository(transport, registry, name, push=push)
 

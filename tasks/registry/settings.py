@@ -21,7 +21,7 @@ class RegistrySettings:
 
     `plain_http` None means: by https, and by http only if the host is loopback or `tls_verify` is off. `ca_file` is a
     PEM bundle; `certificates` is a folder in the layout of docker's certs.d (`*.crt` authorities, `*.cert` with `*.key`
-    client pairs).
+    client pairs). The requests at once and per second are those of all workers together.
     """
 
     tls_verify: bool = True
@@ -30,6 +30,8 @@ class RegistrySettings:
     certificates: str | None = None
     client_certificate: str | None = None
     client_key: str | None = None
+    requests_at_once: int = 64
+    requests_per_second: float | None = None
     credentials: Credentials | None = None
     source_credentials: Credentials | None = None
     destination_credentials: Credentials | None = None
@@ -46,10 +48,14 @@ class RegistryOverride:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Bounds of every HTTP exchange: seconds, tries and bytes."""
+    """Bounds of every HTTP exchange: seconds, tries and bytes.
+
+    `idle_timeout` is for each wait, `answer_timeout` for the whole of an answer that is not a blob.
+    """
 
     connect_timeout: float = 10.0
     idle_timeout: float = 60.0
+    answer_timeout: float = 300.0
     tries: int = 5
     longest_wait: float = 5.0
     manifest_bytes: int = 4 * 1024 * 1024

@@ -124,6 +124,10 @@ class Ledger(Protocol):
         """Return the pushes whose result has not been stored."""
         ...
 
+    def open_ages(self) -> list[float]:
+        """Return the seconds since each open push was accepted."""
+        ...
+
     def note_drive(self, push: OpenPush) -> None:
         """Count that the watchdog drives a push on."""
         ...
