@@ -11,28 +11,28 @@ from tests.unit.oci.listing import attestation, digests, docker_list, image, ind
 
 
 def test_source_entries_come_first_and_the_rest_keeps_its_order() -> None:
-    """4.1: source order, then destination order."""
+    """Rule 4.1: source order, then destination order."""
     source = index(image("s390x", "linux/s390x"), image("amd64", "linux/amd64"))
     destination = index(image("ppc", "linux/ppc64le"), image("old", "linux/amd64"), image("arm", "linux/arm64"))
     assert digests(merge(source, destination)) == [named(word) for word in ("s390x", "amd64", "ppc", "arm")]
 
 
 def test_source_replaces_all_that_the_destination_has_for_a_platform() -> None:
-    """4.1: source wins, over several entries too."""
+    """Rule 4.1: source wins, over several entries too."""
     source = index(image("new", "linux/amd64"))
     destination = index(image("gzip", "linux/amd64"), image("arm", "linux/arm64"), image("zstd", "linux/amd64"))
     assert digests(merge(source, destination)) == [named("new"), named("arm")]
 
 
 def test_several_source_entries_of_a_platform_stay() -> None:
-    """4.1: gzip and zstd, say."""
+    """Rule 4.1: gzip and zstd, say."""
     source = index(image("gzip", "linux/amd64"), image("zstd", "linux/amd64"))
     destination = index(image("old", "linux/amd64"), image("arm", "linux/arm64"))
     assert digests(merge(source, destination)) == [named("gzip"), named("zstd"), named("arm")]
 
 
 def test_several_destination_entries_of_a_platform_that_the_source_lacks_stay() -> None:
-    """4.1: what the source lacks stays, all of it."""
+    """Rule 4.1: what the source lacks stays, all of it."""
     destination = index(image("gzip", "linux/amd64"), image("zstd", "linux/amd64"))
     assert digests(merge(index(image("arm", "linux/arm64")), destination)) == [
         named("arm"),
@@ -54,7 +54,7 @@ def test_several_destination_entries_of_a_platform_that_the_source_lacks_stay() 
     ],
 )
 def test_platforms_that_differ_are_both_there(theirs: str, ours: str) -> None:
-    """4.2: os, architecture, variant and os.version tell platforms apart."""
+    """Rule 4.2: os, architecture, variant and os.version tell platforms apart."""
     merged = merge(index(image("source", ours)), index(image("destination", theirs)))
     assert digests(merged) == [named("source"), named("destination")]
 
@@ -73,13 +73,13 @@ def test_platforms_that_differ_are_both_there(theirs: str, ours: str) -> None:
     ],
 )
 def test_platforms_that_are_the_same_in_other_words_are_replaced(theirs: str, ours: str) -> None:
-    """4.2: normalised for the comparison; a patched Windows image replaces its predecessor."""
+    """Rule 4.2: normalised for the comparison; a patched Windows image replaces its predecessor."""
     merged = merge(index(image("source", ours)), index(image("destination", theirs), image("s390x", "linux/s390x")))
     assert digests(merged) == [named("source"), named("s390x")]
 
 
 def test_features_of_the_operating_system_are_part_of_a_platform() -> None:
-    """4.2: os.features count, in any order."""
+    """Rule 4.2: os.features count, in any order."""
     features = {"os": "windows", "architecture": "amd64", "os.features": ["win32k", "net"]}
     turned = features | {"os.features": ["net", "win32k"]}
     plain = image("plain", "windows/amd64")
@@ -89,14 +89,14 @@ def test_features_of_the_operating_system_are_part_of_a_platform() -> None:
 
 
 def test_a_setting_makes_windows_versions_exact() -> None:
-    """4.2: with the setting, another patch level is another platform."""
+    """Rule 4.2: with the setting, another patch level is another platform."""
     source, destination = (index(image(word, f"windows/amd64:10.0.17763.{word}")) for word in ("5329", "1"))
     assert digests(merge(source, destination, MergeRules(exact_os_version=True))) == [named("5329"), named("1")]
     assert digests(merge(source, destination)) == [named("5329")]
 
 
 def test_the_words_of_both_authors_are_written() -> None:
-    """4.2: the normal form is for the comparison only."""
+    """Rule 4.2: the normal form is for the comparison only."""
     merged = merge(index(image("a", "linux/x86_64")), index(image("b", "linux/arm64/v8")))
     written = [entry["platform"] for entry in json.loads(merged.encode())["manifests"]]
     assert written == [
@@ -106,7 +106,7 @@ def test_the_words_of_both_authors_are_written() -> None:
 
 
 def test_attestations_go_with_replaced_entries_and_stay_with_kept_ones() -> None:
-    """4.3: old ones of a replaced platform go, those of a kept one stay, those of the source come."""
+    """Rule 4.3: old ones of a replaced platform go, those of a kept one stay, those of the source come."""
     source = index(image("amd64", "linux/amd64"), attestation("att amd64", "amd64"))
     destination = index(
         attestation("att arm", "arm"),
@@ -122,41 +122,41 @@ def test_attestations_go_with_replaced_entries_and_stay_with_kept_ones() -> None
 
 
 def test_an_attestation_without_a_platform_field_counts_as_one() -> None:
-    """4.3: an entry without platform goes with its subject."""
+    """Rule 4.3: an entry without platform goes with its subject."""
     bare = {key: value for key, value in attestation("att", "old").items() if key != "platform"}
     destination = index(image("old", "linux/amd64"), image("arm", "linux/arm64"), bare)
     assert digests(merge(index(image("new", "linux/amd64")), destination)) == [named("new"), named("arm")]
 
 
 def test_an_attestation_of_nothing_is_dropped() -> None:
-    """4.3: no attestation without its subject, whoever listed it."""
+    """Rule 4.3: no attestation without its subject, whoever listed it."""
     source = index(image("amd64", "linux/amd64"), attestation("lost", "nowhere"))
     destination = index(image("arm", "linux/arm64"), attestation("lost too", "nowhere else"))
     assert digests(merge(source, destination)) == [named("amd64"), named("arm")]
 
 
 def test_a_source_attestation_of_what_only_the_destination_holds_stays() -> None:
-    """4.3: its subject is kept, so it is."""
+    """Rule 4.3: its subject is kept, so it is."""
     source = index(image("amd64", "linux/amd64"), attestation("att", "arm"))
     destination = index(image("arm", "linux/arm64"))
     assert digests(merge(source, destination)) == [named(word) for word in ("amd64", "att", "arm")]
 
 
 def test_an_entry_with_a_platform_is_no_attestation() -> None:
-    """4.3: only entries without platform refer to others; a note on an image is a note."""
+    """Rule 4.3: only entries without platform refer to others; a note on an image is a note."""
     destination = index(image("arm", "linux/arm64", annotations={"vnd.docker.reference.digest": named("nowhere")}))
     assert digests(merge(index(image("amd64", "linux/amd64")), destination)) == [named("amd64"), named("arm")]
 
 
 def test_an_entry_without_platform_that_is_the_destination_s_alone_is_kept_once() -> None:
-    """4.3: kept by digest; what the source lists too is not doubled."""
+    """Rule 4.3: kept by digest; what the source lists too is not doubled."""
     source = index(image("amd64", "linux/amd64"), image("shared", None))
     destination = index(image("shared", None), image("arm", "linux/arm64"), image("alone", None))
     assert digests(merge(source, destination)) == [named(word) for word in ("amd64", "shared", "arm", "alone")]
 
 
 def test_an_entry_whose_manifest_refers_to_another_goes_and_stays_with_it() -> None:
-    """4.3: what the manifest's own `subject` says counts as the annotation does."""
+    """Rule 4.3: what the manifest's own `subject` says counts as the annotation does."""
     destination = index(
         image("old", "linux/amd64"), image("arm", "linux/arm64"), image("of old", None), image("of arm", None)
     )
@@ -167,7 +167,7 @@ def test_an_entry_whose_manifest_refers_to_another_goes_and_stays_with_it() -> N
 
 
 def test_top_level_annotations_come_from_the_source() -> None:
-    """4.4: and so do its other top-level fields; entries keep their own."""
+    """Rule 4.4: and so do its other top-level fields; entries keep their own."""
     source = index(image("a", "linux/amd64"), annotations={"version": "2"}, artifactType="application/x")
     destination = index(
         image("b", "linux/arm64", annotations={"note": "kept"}, unheard=[1]), annotations={"version": "1", "old": "1"}
@@ -190,7 +190,7 @@ def test_media_type_follows_the_source_and_the_entries(
     docker_entry: bool,
     media_type: str,
 ) -> None:
-    """4.5: docker list only if the source is one and every entry is a docker manifest."""
+    """Rule 4.5: docker list only if the source is one and every entry is a docker manifest."""
     list_of = docker_list if docker_source else index
     source = list_of(image("amd64", "linux/amd64", docker=True))
     merged = merge(source, docker_list(image("arm", "linux/arm64", docker=docker_entry)))
@@ -199,14 +199,14 @@ def test_media_type_follows_the_source_and_the_entries(
 
 
 def test_a_nested_list_makes_an_oci_index() -> None:
-    """4.5: every entry must be a docker manifest; a docker list within is none."""
+    """Rule 4.5: every entry must be a docker manifest; a docker list within is none."""
     nested = image("nested", None) | {"mediaType": media_types.DOCKER_LIST}
     merged = merge(docker_list(image("amd64", "linux/amd64", docker=True)), docker_list(nested))
     assert merged.media_type == media_types.OCI_INDEX
 
 
 def test_an_index_without_media_type_gets_one() -> None:
-    """4.5: a merged index says what it is, right after its version."""
+    """Rule 4.5: a merged index says what it is, right after its version."""
     source = index(image("amd64", "linux/amd64"))
     del source.fields["mediaType"]
     written = merge(source, index(image("arm", "linux/arm64"))).encode()
@@ -214,7 +214,7 @@ def test_an_index_without_media_type_gets_one() -> None:
 
 
 def test_kept_platforms_say_whether_a_merge_is_needed() -> None:
-    """3.1: loose entries alone need none; 3.2: a platform that the source lacks does."""
+    """Rules 3.1, 3.2: loose entries alone need none; a platform that the source lacks does."""
     source = index(image("amd64", "linux/amd64"))
     loose = kept(source, index(image("old", "linux/amd64"), image("loose", None)))
     assert [entry.digest for entry in loose] == [named("loose")]
@@ -224,7 +224,7 @@ def test_kept_platforms_say_whether_a_merge_is_needed() -> None:
 
 
 def test_eligible_platforms_are_taken_with_their_attestations() -> None:
-    """4.7: only these, and what refers to them; entries without platform stay behind."""
+    """Rule 4.7: only these, and what refers to them; entries without platform stay behind."""
     source = index(
         image("amd64", "linux/amd64"),
         image("arm64", "linux/arm64/v8"),
@@ -240,7 +240,7 @@ def test_eligible_platforms_are_taken_with_their_attestations() -> None:
 
 
 def test_what_is_not_eligible_stays_as_the_destination_has_it() -> None:
-    """4.7: the rest stays as at B."""
+    """Rule 4.7: the rest stays as at B."""
     source = index(image("amd64", "linux/amd64"), image("arm64", "linux/arm64"), annotations={"version": "2"})
     destination = index(image("old arm64", "linux/arm64"), image("old amd64", "linux/amd64"))
     merged = merge(select(source, [Platform.parse("linux/amd64")]), destination)

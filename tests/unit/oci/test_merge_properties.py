@@ -32,7 +32,7 @@ def texts(entries: Iterable[Descriptor]) -> list[str]:
 
 @given(indexes(), indexes(), RULES)
 def test_merging_what_was_merged_changes_no_byte(source: IndexText, destination: IndexText, rules: MergeRules) -> None:
-    """4.6: a repeated push writes nothing."""
+    """Rule 4.6: a repeated push writes nothing."""
     merged = merge(source.parse(), destination.parse(), rules)
     content = merged.encode()
     assert merge(source.parse(), parse_index(content, merged.media_type), rules).encode() == content
@@ -42,7 +42,7 @@ def test_merging_what_was_merged_changes_no_byte(source: IndexText, destination:
 def test_the_same_merge_has_the_same_bytes_whatever_the_white_space(
     source: IndexText, destination: IndexText, rules: MergeRules
 ) -> None:
-    """4.6: deterministic bytes."""
+    """Rule 4.6: deterministic bytes."""
     content = merge(source.parse(), destination.parse(), rules).encode()
     assert merge(source.parse(), destination.parse(), rules).encode() == content
     compact = [replace(text, content=squeezed(text.content).encode()).parse() for text in (source, destination)]
@@ -53,7 +53,7 @@ def test_the_same_merge_has_the_same_bytes_whatever_the_white_space(
 def test_source_entries_come_first_in_their_order_then_the_destination_s(
     source: IndexText, destination: IndexText, rules: MergeRules
 ) -> None:
-    """4.1: all source entries in source order, then what the source lacks in destination order."""
+    """Rule 4.1: all source entries in source order, then what the source lacks in destination order."""
     merged = merge(source.parse(), destination.parse(), rules)
     present = {entry.digest for entry in merged.entries}
     mine = texts(
@@ -71,7 +71,7 @@ def test_source_entries_come_first_in_their_order_then_the_destination_s(
 def test_each_platform_of_the_destination_that_the_source_lacks_stays_and_no_other(
     source: IndexText, destination: IndexText, rules: MergeRules
 ) -> None:
-    """4.1: the source replaces all that the destination has for a platform, and loses nothing else."""
+    """Rule 4.1: the source replaces all that the destination has for a platform, and loses nothing else."""
     theirs = normal_forms(source.parse().entries, rules)
     expected = [
         text
@@ -86,7 +86,7 @@ def test_each_platform_of_the_destination_that_the_source_lacks_stays_and_no_oth
 
 @given(indexes(), indexes(), RULES)
 def test_the_text_of_every_value_survives(source: IndexText, destination: IndexText, rules: MergeRules) -> None:
-    """4.4: unknown fields survive to the letter, top-level ones come from the source."""
+    """Rule 4.4: unknown fields survive to the letter, top-level ones come from the source."""
     merged = merge(source.parse(), destination.parse(), rules)
     written = parse_index(merged.encode(), merged.media_type)
     assert [entry.raw.decode() for entry in written.entries] == texts(merged.entries)
@@ -99,7 +99,7 @@ def test_the_text_of_every_value_survives(source: IndexText, destination: IndexT
 
 @given(indexes(), indexes(), RULES)
 def test_no_attestation_is_without_its_subject(source: IndexText, destination: IndexText, rules: MergeRules) -> None:
-    """4.3: an attestation goes and stays with the entry that it refers to."""
+    """Rule 4.3: an attestation goes and stays with the entry that it refers to."""
     merged = merge(source.parse(), destination.parse(), rules)
     present = {entry.digest for entry in merged.entries}
     assert all(entry.subject in present for entry in merged.entries if entry.platform is None and entry.subject)
@@ -109,7 +109,7 @@ def test_no_attestation_is_without_its_subject(source: IndexText, destination: I
 def test_an_attestation_whose_subject_is_kept_is_kept(
     source: IndexText, destination: IndexText, rules: MergeRules
 ) -> None:
-    """4.3: attestations of kept platforms stay with them."""
+    """Rule 4.3: attestations of kept platforms stay with them."""
     merged = merge(source.parse(), destination.parse(), rules)
     listed = {entry.digest for entry in merged.entries}
     remaining = {entry.digest for entry in kept(source.parse(), destination.parse(), rules) if entry.platform}
@@ -121,7 +121,7 @@ def test_an_attestation_whose_subject_is_kept_is_kept(
 
 @given(indexes(), indexes())
 def test_a_docker_list_has_docker_entries_only(source: IndexText, destination: IndexText) -> None:
-    """4.5: docker list only if the source is one and every entry is a docker manifest."""
+    """Rule 4.5: docker list only if the source is one and every entry is a docker manifest."""
     merged = merge(source.parse(), destination.parse())
     docker = source.media_type == media_types.DOCKER_LIST and all(
         entry.media_type == media_types.DOCKER_MANIFEST for entry in merged.entries
@@ -139,12 +139,14 @@ def test_disjoint_indexes_have_the_same_content_merged_either_way(
     chosen: set[int],
     exact: bool,
 ) -> None:
-    """4.1: nothing is lost whichever of two disjoint indexes is the source."""
+    """Rule 4.1: nothing is lost whichever of two disjoint indexes is the source."""
     rules = MergeRules(exact)
     parsed = whole.parse()
     order = sorted(normal_forms(parsed.entries, rules), key=str)
     mine = {platform for number, platform in enumerate(order) if number in chosen}
-    home = {entry.digest: bool(normal_forms([entry], rules) & mine) for entry in parsed.entries if entry.platform}
+    home: dict[str, bool] = {
+        entry.digest: bool(normal_forms([entry], rules) & mine) for entry in parsed.entries if entry.platform
+    }
     loose = [entry for entry in parsed.entries if not entry.platform and entry.subject is None]
     home |= {entry.digest: position % 2 == 0 for position, entry in enumerate(loose)}
     bound = [entry for entry in parsed.entries if not entry.platform and entry.subject in home]
@@ -162,7 +164,7 @@ def test_disjoint_indexes_have_the_same_content_merged_either_way(
 def test_selecting_takes_the_eligible_platforms_and_what_refers_to_them(
     source: IndexText, eligible: list[Platform], rules: MergeRules
 ) -> None:
-    """4.7: only these are taken from the source."""
+    """Rule 4.7: only these are taken from the source."""
     parsed = source.parse()
     selected = select(parsed, eligible, rules)
     wanted = [
@@ -179,7 +181,7 @@ def test_selecting_takes_the_eligible_platforms_and_what_refers_to_them(
 def test_selecting_all_platforms_of_an_index_without_loose_entries_returns_itself(
     source: IndexText, rules: MergeRules
 ) -> None:
-    """4.7 with 2.4: where nothing is left out, the bytes stay those of the source."""
+    """Rules 4.7 and 2.4: where nothing is left out, the bytes stay those of the source."""
     parsed = source.parse()
     everything = [entry.platform for entry in parsed.entries if entry.platform]
     loose = any(entry.platform is None and entry.subject is None for entry in parsed.entries)
@@ -190,7 +192,7 @@ def test_selecting_all_platforms_of_an_index_without_loose_entries_returns_itsel
 
 @pytest.mark.parametrize("odd", ["1.10", "1e400", "123456789012345678901234567890", r'"a\/b"', r'"\u00e9"', "-0"])
 def test_odd_values_survive_a_merge(odd: str) -> None:
-    """4.4: what a JSON library would write in another way stays as it is."""
+    """Rule 4.4: what a JSON library would write in another way stays as it is."""
     entry = (
         f'{{"digest": "sha256:{"a" * 64}", "size": 1, "odd" : {odd}, "platform": '
         f'{{"os": "linux", "architecture": "arm64", "odd":{odd}}}}}'
