@@ -21,6 +21,7 @@ from tasks.errors import ImagePusherError, PushFailed, PushUnknown, StateUnavail
 from tasks.registry.settings import RegistryOverride
 from tasks.transfer.ports import Ledger
 from workers.app import make_app
+from workers.observability import observe_client
 from workers.process import connect
 from workers.settings import Settings, load_settings
 
@@ -197,6 +198,7 @@ def open_client(
     What is said of registries here is for the embedded mode: with a broker, the workers' own settings count.
     """
     settings = settings or load_settings(os.environ)
+    observe_client(settings.observability)
     if settings.broker_url is not None:
         client = connect(settings, _PATIENCE_SECONDS)
         ledger = HashLedger(RedisHashes(client, settings.ledger_seconds))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 _LOG: Final = logging.getLogger(__name__)
+# Celery writes the whole report of a push that failed into one line.
+_LONGEST_EVENT: Final = 4000
 _CHATTY: Final = ("urllib3", "kombu", "amqp", "celery.bootsteps", "opentelemetry")
 
 
@@ -30,6 +32,7 @@ def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.captureWarnings(capture=True)
     threading.excepthook = _log_uncaught
 
 
@@ -52,6 +55,7 @@ def _formatter(*, console: bool) -> logging.Formatter:
             structlog.stdlib.add_logger_name,
             _add_context,
             structlog.stdlib.ExtraAdder(),
+            _leave_out_bulk,
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -66,6 +70,17 @@ def _formatter(*, console: bool) -> logging.Formatter:
 def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event.update(telemetry.bound())
     return event
+
+
+def _leave_out_bulk(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave out what Celery adds to its lines, arguments and results whole: the push's own lines say what matters."""
+    event.pop("data", None)
+    event["event"] = _shortened(event["event"])
+    return event
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_EVENT else f"{text[:_LONGEST_EVENT]}…"
 
 
 def _mask(_: Any, __: str, line: Any) -> Any:

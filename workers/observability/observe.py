@@ -10,21 +10,17 @@ from celery.signals import setup_logging
 
 from tasks import telemetry
 from tasks.errors import SettingsInvalid
-from workers.observability.logs import configure_logging
 from workers.observability.pushes import log_pushes
 from workers.observability.running import Around, log_context, surround_tasks
 from workers.settings_observability import Address, Observability
 
 
-def observe_worker(
-    app: Celery, settings: Observability, log_level: str, open_ages: Callable[[], Sequence[float]]
-) -> None:
+def observe_worker(app: Celery, settings: Observability, open_ages: Callable[[], Sequence[float]]) -> None:
     """Log, measure and trace what this worker does, as the settings say; call it once, before the worker starts.
 
     `open_ages` returns the seconds since each push was accepted that has not ended. Raises SettingsInvalid where traces
     are asked for and the extra `tracing` is not installed.
     """
-    configure_logging(log_level, settings.log_format)
     # Celery leaves logging alone where someone answers this signal.
     setup_logging.connect(_ours, weak=False)
     if settings.metrics is not None:

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,6 +52,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stderr]:
     yield Stderr(monkeypatch)
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.captureWarnings(capture=False)
     threading.excepthook = hook
 
 
@@ -156,3 +158,21 @@ def test_a_thread_that_ends_by_an_exception_says_so_in_the_log(stderr: Stderr) -
     (line,) = stderr.lines()
     assert (line["level"], line["event"]) == ("critical", "renewal ended")
     assert "redis://***@host/0" in line["exception"]
+
+
+def test_a_warning_is_a_line_too(stderr: Stderr) -> None:
+    stderr.configure("info", "json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    (line,) = stderr.lines()
+    assert (line["level"], line["logger"]) == ("warning", "py.warnings")
+    assert "DeprecationWarning: old" in line["event"]
+
+
+def test_neither_what_celery_adds_nor_an_endless_line_is_shown(stderr: Stderr) -> None:
+    stderr.configure("info", "json")
+    LOG.info("x" * 5000, extra={"data": {"args": ["Gehe1m"]}})
+    (line,) = stderr.lines()
+    assert line["event"] == "x" * 4000 + "…"
+    assert "data" not in line
