@@ -87,7 +87,9 @@ class CeleryClient:
     def send(self, request: dict[str, Any], push_id: str) -> None:
         # A push that is run again gets a task of its own: the result of the first one stands under the push id.
         known = self._ledger.request(push_id) is not None
-        self._send(request | {"push_id": push_id}, push_id, str(uuid.uuid4()) if known else push_id)
+        # An id of its own stays, whatever it is: its validation names that fault.
+        request = request if request.get("push_id") is not None else request | {"push_id": push_id}
+        self._send(request, push_id, str(uuid.uuid4()) if known else push_id)
 
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
         request, task_id = self._sent.get(push_id, (None, push_id))

@@ -1,5 +1,6 @@
 """A worker inside this process: the same tasks and the same chord, with no server to start."""
 
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from celery.worker import WorkController, state
 
 from tasks.coordination.hashes import FileHashes
 from tasks.coordination.leases import Leases
+from tasks.errors import SettingsInvalid
 from tasks.registry.settings import RegistryConfiguration
 from tasks.runtime import Runtime, provide
 from workers.app import make_embedded_app
@@ -37,7 +39,7 @@ def embedded_worker(
     """Run a worker in threads of this process; what it remembers of pushes is in a file of the state directory."""
     with _ONE_AT_A_TIME:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
-        hashes = FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
+        hashes = _open_ledger(settings)
         cancelled = threading.Event()
         runtime = make_runtime(
             settings,
@@ -51,10 +53,26 @@ def embedded_worker(
         provide(app, lambda: runtime)
         try:
             with _running(app, jobs + _SLOTS_BESIDE_COPIES):
-                yield app, runtime
+                try:
+                    yield app, runtime
+                except BaseException:
+                    # Whoever waits for a push has given up: its copies stop instead of holding up the end.
+                    cancelled.set()
+                    raise
         finally:
             cancelled.set()
             hashes.close()
+
+
+def _open_ledger(settings: Settings) -> FileHashes:
+    try:
+        return FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsInvalid(
+            f"The state folder {settings.state_dir} cannot be used: {reason}. Let state_dir"
+            " (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
+        ) from None
 
 
 @contextmanager

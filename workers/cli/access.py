@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
 from tasks.registry.settings import Credentials, RegistryOverride, Role
+from workers.cli.output import is_terminal
 
 STDIN: Final = "-"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,11 +18,45 @@ _FLAGS: Final = {
 _TLS_FLAGS: Final = frozenset(f"--{prefix}-tls-verify" for prefix in _PREFIXES.values())
 
 
+# Flags of skopeo that have no meaning here, or another name.
+_OF_SKOPEO: Final = {
+    "--all": "every platform is copied unless --platform names some",
+    "-a": "every platform is copied unless --platform names some",
+    "--multi-arch": "every platform is copied unless --platform names some",
+    "--override-arch": "write --platform OS/ARCH",
+    "--override-os": "write --platform OS/ARCH",
+    "--override-variant": "write --platform OS/ARCH/VARIANT",
+    "--src-username": "write --src-creds USER:PASSWORD",
+    "--src-password": "write --src-creds USER:PASSWORD",
+    "--dest-username": "write --dest-creds USER:PASSWORD",
+    "--dest-password": "write --dest-creds USER:PASSWORD",
+    "--src-authfile": "--authfile, or the settings' auth_files, serve source and destination",
+    "--dest-authfile": "--authfile, or the settings' auth_files, serve source and destination",
+    "--format": "manifests are copied as they are, byte by byte",
+    "--preserve-digests": "manifests are copied as they are, byte by byte",
+    "--digestfile": "write --output json: the report has every digest",
+    "--insecure-policy": "there is no signature policy here to leave aside",
+    "--policy": "there is no signature policy here",
+    "--remove-signatures": "signatures are neither made nor checked here",
+    "--sign-by": "signatures are neither made nor checked here",
+    "--retry-times": "the settings' http.tries says it",
+}
+
+
 class RegistryCommand(click.Command):
-    """A command on which `--src-tls-verify` alone means true and never takes the argument after it, as skopeo's."""
+    """A command for those who know skopeo: of its flags that are not here it says what to write instead.
+
+    `--src-tls-verify` alone means true and never takes the argument after it.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, [f"{arg}=true" if arg in _TLS_FLAGS else arg for arg in args])
+        try:
+            return super().parse_args(ctx, [f"{arg}=true" if arg in _TLS_FLAGS else arg for arg in args])
+        except click.NoSuchOption as error:
+            hint = _OF_SKOPEO.get(error.option_name)
+            if hint is None:
+                raise
+            raise click.UsageError(f"There is no {error.option_name} here: {hint}.", ctx) from None
 
 
 def registry_options(*roles: Role) -> Callable[[Command], Command]:
@@ -83,11 +118,9 @@ def read_overrides(parameters: Mapping[str, Any], *, stdin_taken: bool = False) 
 def _read_credentials(role: Role, text: str | None) -> Credentials | None:
     if text is None:
         return None
-    interactive = sys.stdin.isatty()
+    interactive = is_terminal(sys.stdin)
     if text == STDIN:
-        text = (
-            _ask(f"Credentials of the {role} (USER:PASSWORD)") if interactive else sys.stdin.readline().rstrip("\r\n")
-        )
+        text = _ask(f"Credentials of the {role} (USER:PASSWORD)") if interactive else _read_line()
     user, colon, password = text.partition(":")
     if user and not colon and interactive:
         password = _ask(f"Password of {user} at the {role}")
@@ -96,6 +129,11 @@ def _read_credentials(role: Role, text: str | None) -> Credentials | None:
             f"The credentials of the {role} lack a {'password' if user else 'user'}: write USER:PASSWORD."
         )
     return Credentials(user, password)
+
+
+def _read_line() -> str:
+    stream: TextIO | None = sys.stdin
+    return "" if stream is None else stream.readline().rstrip("\r\n")
 
 
 def _ask(prompt: str) -> str:

@@ -24,9 +24,9 @@ _OF_STATE: Final = {"succeeded": SUCCEEDED, "partial": PARTIAL, "failed": FAILED
 
 
 def code_of_report(report: contract.PushReport) -> int:
-    """Return the code of a push that ended; one that only authentication kept from its goal has a code of its own."""
+    """Return the code of a push that ended; one that failed by authentication or settings alone has theirs."""
     code = _OF_STATE[report.state]
-    return REFUSED if code == FAILED and _only_refused(_faults(report.items)) else code
+    return _code_of_faults(_faults(report.items)) if code == FAILED else code
 
 
 def code_of_preview(preview: contract.Preview) -> int:
@@ -38,7 +38,7 @@ def code_of_preview(preview: contract.Preview) -> int:
         return SUCCEEDED
     if not faults or not all(failed):
         return PARTIAL
-    return REFUSED if _only_refused([*faults, *copies]) else FAILED
+    return _code_of_faults([*faults, *copies])
 
 
 def code_of_verification(verification: contract.Verification) -> int:
@@ -66,5 +66,9 @@ def _faults(items: Iterable[contract.ItemReport]) -> list[contract.Fault]:
     return [fault for item in items for fault in (item.error, *(tag.error for tag in item.tags)) if fault is not None]
 
 
-def _only_refused(faults: Iterable[contract.Fault]) -> bool:
-    return {fault.code for fault in faults} == {AuthenticationRefused.code}
+def _code_of_faults(faults: Iterable[contract.Fault]) -> int:
+    """Return the code of a push of which nothing succeeded."""
+    codes = {fault.code for fault in faults}
+    if codes == {AuthenticationRefused.code}:
+        return REFUSED
+    return INVALID if codes == {SettingsInvalid.code} else FAILED

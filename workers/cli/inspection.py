@@ -7,7 +7,7 @@ import click
 
 from workers.cli.access import RegistryCommand, registry_options
 from workers.cli.codes import INVALID, code_of_undo, code_of_verification
-from workers.cli.output import emit_json, note, output_option, wants_json
+from workers.cli.output import emit_json, is_terminal, note, output_option, wants_json
 from workers.cli.session import open_session
 
 
@@ -16,7 +16,7 @@ from workers.cli.session import open_session
 @output_option
 @click.pass_context
 def status(context: click.Context, push_id: str | None) -> None:
-    """List the pushes, newest first, or show how far PUSH_ID is and its report."""
+    """List the pushes, or show one of them and its report."""
     import msgspec
 
     from workers.cli import render
@@ -40,7 +40,10 @@ def status(context: click.Context, push_id: str | None) -> None:
 @registry_options("destination")
 @click.pass_context
 def verify(context: click.Context, /, push_id: str, **_: Any) -> None:
-    """Compare every tag of PUSH_ID, and all that it needs, with the report."""
+    """Compare what the destinations hold with the report of a push.
+
+    Every tag of PUSH_ID must be what the report says, and all that it needs must be there.
+    """
     from workers.cli import render
 
     with open_session(context) as client:
@@ -56,15 +59,15 @@ def verify(context: click.Context, /, push_id: str, **_: Any) -> None:
 @registry_options("destination")
 @click.pass_context
 def undo(context: click.Context, /, push_id: str, *, yes: bool, **_: Any) -> None:
-    """Put each tag of PUSH_ID back to what it was, and delete those that it made.
+    """Put the tags of a push back to what they were.
 
-    A tag that someone else has moved since is left alone.
+    Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone.
     """
     from workers.cli import render
 
     with open_session(context) as client:
         client.progress(push_id)
-        if not yes and sys.stdin.isatty() and not click.confirm(f"Put the tags of push {push_id} back?", err=True):
+        if not yes and is_terminal(sys.stdin) and not click.confirm(f"Put the tags of push {push_id} back?", err=True):
             note("Nothing was changed.")
             context.exit(INVALID)
         undone = client.undo(push_id)

@@ -8,7 +8,7 @@ import click
 from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import FAILED, INTERRUPTED, code_of_error
 from workers.cli.inspection import status, undo, verify
-from workers.cli.output import emit_json, printable, wants_json
+from workers.cli.output import emit_json, note, note_error, wants_json
 from workers.cli.push import copy, push
 from workers.cli.worker import schema, worker
 
@@ -29,7 +29,7 @@ class Commands(click.Group):
             _tell(ctx, error)
             ctx.exit(code_of_error(error))
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
+            note("Interrupted.")
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -41,18 +41,25 @@ class Commands(click.Group):
 def _tell(context: click.Context, error: ImagePusherError) -> None:
     """Say what went wrong on stderr, and as JSON on stdout where the result would have been."""
     faults = error.faults if isinstance(error, RequestInvalid) else []
-    head = click.style(f"Error [{error.code}]:", fg="red", bold=True)
+    head = f"Error [{error.code}]:"
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        click.echo(f"{head} The request has {count}. {error.advice}", err=True)
-        for fault in faults:
-            place = fault["field"] if fault.get("item") is None else f"item {fault['item']}, {fault['field']}"
-            click.echo(printable(f"  {place}: {fault['reason']}"), err=True)
+        note_error(head, f"The request has {count}. {error.advice}")
+        # `copy` has one item, which nobody has numbered.
+        numbered = context.invoked_subcommand != "copy"
+        for fault in sorted(faults, key=_number):
+            item = f"item {fault['item']}, " if numbered and fault.get("item") is not None else ""
+            note(f"  {item}{fault['field']}: {fault['reason']}")
     else:
-        click.echo(f"{head} {printable(str(error))}", err=True)
+        note_error(head, str(error))
     if wants_json(context):
         listed = {"faults": faults} if faults else {}
         emit_json({"error": {"code": error.code, "message": str(error), **listed}})
+
+
+def _number(fault: dict[str, Any]) -> int:
+    number = fault.get("item")
+    return -1 if number is None else int(number)
 
 
 def _unexpected(error: Exception) -> ImagePusherError:
@@ -72,16 +79,18 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     context.exit()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all done, 1 some failed, 2 usage, request or settings invalid (nothing was written),"
+    " 3 all failed, 4 authentication refused.",
+)
 @click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings (IMAGEPUSHER_CONFIG).")
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show it.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
 def imagepusher(config: str | None) -> None:
-    r"""Copy container images between registries and merge their platforms.
-
-    \b
-    Exit codes: 0 all done, 1 some failed, 2 usage, request or settings invalid
-    (nothing was written), 3 all failed, 4 authentication refused.
-    """
+    """Copy container images between registries and merge their platforms."""
 
 
 for _command in (push, copy, status, verify, undo, worker, schema):

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
@@ -33,14 +33,22 @@ def wants_json(context: click.Context) -> bool:
 
 
 def emit(text: str) -> None:
-    """Write text to stdout; a reader that went away is no error."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Write text to stdout; a reader that went away, or a stdout that is closed, is no error.
+
+    Raises click's ClickException where the text cannot be written for another reason, a full disk say.
+    """
+    # Python's word for a stream that was closed before it started; the type does not know it.
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
     try:
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered would fail again, and loudly, when the interpreter flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()
+    except OSError as error:
+        _silence(stream)
+        if not isinstance(error, BrokenPipeError):
+            raise click.ClickException(f"The result cannot be written to stdout: {error.strerror}.") from error
 
 
 def emit_json(value: Any) -> None:
@@ -49,8 +57,30 @@ def emit_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to stderr."""
-    click.echo(printable(text), err=True)
+    """Write a line to stderr; that nobody can read it is no error."""
+    _note(printable(text))
+
+
+def note_error(head: str, text: str) -> None:
+    """Write an error to stderr, its head in red on a terminal."""
+    _note(f"{click.style(head, fg='red', bold=True)} {printable(text)}")
+
+
+def _note(text: str) -> None:
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is still to come, and what is buffered, nowhere: it would fail again, and loudly, at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a standard stream, None where it is closed, is a terminal."""
+    return stream is not None and stream.isatty()
 
 
 def printable(text: str) -> str:

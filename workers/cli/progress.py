@@ -40,7 +40,6 @@ def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
         with Bars(Console(stderr=True)) as follower:
             yield follower
     else:
-        note(f"Push {push_id} started")
         yield Lines(push_id)
 
 
@@ -62,12 +61,8 @@ class Lines:
 
     def __call__(self, progress: contract.Progress) -> None:
         now = self._clock()
-        done, total, ended = progress_of(progress)
-        if not progress.copies or now - self._last < _SECONDS_BETWEEN_LINES:
-            return
-        line = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}"
-        line += f", {progress.tags_done} of {count(progress.tags, 'tag')}"
-        if line == self._line:
+        line = _line_of(progress)
+        if now - self._last < _SECONDS_BETWEEN_LINES or line == self._line:
             return
         self._last, self._line = now, line
         note(f"Push {self._push_id}: {line}{self._news(progress)}")
@@ -85,6 +80,14 @@ class Lines:
     def end(self, report: contract.PushReport) -> None:
         totals = report.totals
         note(f"Push {self._push_id} {report.state}: {size(totals.bytes_copied)} copied in {totals.seconds:.1f} s")
+
+
+def _line_of(progress: contract.Progress) -> str:
+    if not progress.tags:
+        return "looking at sources and destinations"
+    done, total, ended = progress_of(progress)
+    copies = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}, " if progress.copies else ""
+    return f"{copies}{progress.tags_done} of {count(progress.tags, 'tag')}"
 
 
 class Bars:
@@ -113,13 +116,13 @@ class Bars:
     def __call__(self, progress: contract.Progress) -> None:
         done, total, ended = progress_of(progress)
         tags = f"{ended} of {len(progress.copies)} copies, {progress.tags_done} of {count(progress.tags, 'tag')}"
-        described = progress.state if progress.copies else "planning"
+        described = progress.state if progress.tags else "planning"
         self._bars.update(
             self._total,
             description=f"{described:<12}",
             completed=done,
             total=total or None,
-            note=tags if progress.copies else "",
+            note=tags if progress.tags else "",
         )
         active = [copy for copy in progress.copies if copy.done and not copy.ended][:_BARS]
         for digest in self._copies.keys() - {copy.digest for copy in active}:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from workers.cli.access import STDIN, RegistryCommand, registry_options
-from workers.cli.codes import INTERRUPTED, code_of_preview, code_of_report
-from workers.cli.output import emit, emit_json, note, output_option, wants_json
+from workers.cli.codes import code_of_preview, code_of_report
+from workers.cli.output import emit, emit_json, is_terminal, note, output_option, wants_json
 from workers.cli.session import open_session
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def push_options(command: Command) -> Command:
 @push_options
 @click.pass_context
 def push(context: click.Context, /, file: str, **_: Any) -> None:
-    """Push the images of a request, JSON or YAML, to its destinations."""
+    """Push the images of a request file, JSON or YAML."""
     from workers.cli.request import read_request
 
     _run(context, lambda: read_request(file), stdin_taken=file == STDIN)
@@ -61,7 +61,10 @@ def push(context: click.Context, /, file: str, **_: Any) -> None:
 @push_options
 @click.pass_context
 def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
-    """Copy one image from SOURCE to each DESTINATION, host/repository:tag."""
+    """Copy one image to one or more destinations.
+
+    SOURCE and DESTINATION are host/repository:tag; docker:// before them is accepted.
+    """
     from workers.cli.request import copy_request
 
     names = ("target", "kind", "single_arch", "platforms", "merge")
@@ -110,17 +113,16 @@ def _push(context: click.Context, client: "Client", request: dict[str, Any], pus
 
     try:
         client.send(request, push_id)
-        with follow_push(push_id, quiet=context.params["quiet"], bars=sys.stderr.isatty()) as follower:
+        with follow_push(push_id, quiet=context.params["quiet"], bars=is_terminal(sys.stderr)) as follower:
             report = client.wait(push_id, follower)
             follower.end(report)
     except KeyboardInterrupt:
-        note(_after_interrupt(push_id, embedded=client.embedded))
-        return INTERRUPTED
+        raise KeyboardInterrupt(_after_interrupt(push_id, embedded=client.embedded)) from None
     render.show(report, render.render_report, as_json=wants_json(context))
     return code_of_report(report)
 
 
 def _after_interrupt(push_id: str, *, embedded: bool) -> str:
     if embedded:
-        return f"Interrupted. Run it again with --push-id {push_id}: it completes what is missing."
+        return f"Interrupted. The same command with --push-id {push_id} completes what is missing."
     return f"Interrupted. The push goes on: imagepusher status {push_id} shows how far it is."

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
-from workers.cli.output import emit, emit_json, printable
+from workers.cli.output import emit, emit_json, is_terminal, printable
 
 Result = TypeVar("Result")
 _PIPE_WIDTH: Final = 1_000_000
@@ -34,7 +34,7 @@ def show(result: Result, draw: Callable[[Console, Result], None], *, as_json: bo
     if as_json:
         emit_json(msgspec.to_builtins(result))
         return
-    terminal = sys.stdout.isatty()
+    terminal = is_terminal(sys.stdout)
     console = Console(highlight=False, width=width) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
     with console.capture() as captured:
         draw(console, result)
@@ -77,7 +77,11 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
         blobs_skipped=sum(there.blobs_skipped for _, there in all_copies),
         bytes_copied=sum(there.bytes_copied for _, there in all_copies),
     )
-    console.print(f"Dry run, nothing was written. A push would move {size(total.bytes_copied)}; blobs: {_moves(total)}")
+    tags = [tag.action == "failed" for item in preview.items for tag in item.tags]
+    failures = f"; {sum(tags)} of {count(len(tags), 'tag')} would fail" if any(tags) else ""
+    console.print(
+        f"Dry run, nothing was written. A push would move {size(total.bytes_copied)}; blobs: {_moves(total)}{failures}"
+    )
 
 
 def render_pushes(console: Console, pushes: Sequence[contract.Progress]) -> None:
@@ -121,6 +125,9 @@ def render_verification(console: Console, verification: contract.Verification) -
         )
     _table(console, ["Image", "Result", "Expected", "Found", "Missing", "Error"], rows)
     _faults(console, [(tag.reference, tag.error) for tag in verification.tags])
+    if not verification.tags:
+        console.print(f"There is nothing to verify: no tag of push {printable(verification.push_id)} succeeded.")
+        return
     _sum_up(console, verification.push_id, verification.state, len(verification.tags))
 
 

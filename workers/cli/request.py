@@ -6,15 +6,20 @@ import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import yaml
 
 from tasks.errors import RequestInvalid
 from tasks.oci.reference import Reference, carries_registry
+from tasks.transfer.seed import secrets
 from workers.cli.access import STDIN
 
 _TRANSPORT: Final = "docker://"
+_OTHER_TRANSPORTS: Final = re.compile(
+    r"(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|ostree|sif|tarball):|[a-z]+://"
+)
+_USER_INFO: Final = re.compile(r"^([a-z-]+://)?[^/@]*:[^/@]*@")
 # YAML's own 1.1 types would make a date of the tag 2024-01-01, a boolean of `on`, and a number of base 60 of 12:30.
 _CORE_SCHEMA: Final = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
@@ -32,12 +37,14 @@ def read_request(name: str) -> dict[str, Any]:
     """
     shown = "stdin" if name == STDIN else name
     try:
-        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+        content = _read_stdin() if name == STDIN else Path(name).read_bytes()
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise RequestInvalid(f"{shown} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise RequestInvalid(f"{shown} is not UTF-8 at byte {error.start}.") from error
+    if not text.strip():
+        raise RequestInvalid(f"{shown} is empty: a request is due, JSON or YAML.")
     suffix = Path(name).suffix.lower()
     is_json = suffix == ".json" or (suffix not in {".yaml", ".yml"} and text.lstrip()[:1] in {"{", "["})
     try:
@@ -49,7 +56,20 @@ def read_request(name: str) -> dict[str, Any]:
         raise RequestInvalid(f"{shown} is not a request: {error}.") from error
     if not isinstance(document, dict):
         raise RequestInvalid(f"{shown} is not a request: it must be an object with `items` or `push_items`.")
-    return document
+    return _without_secrets(document)
+
+
+def _without_secrets(request: dict[str, Any]) -> dict[str, Any]:
+    """Return a request that may be sent: a secret is refused where the request is checked, by its key alone."""
+    settings = request.get("target_settings")
+    if not isinstance(settings, dict):
+        return request
+    return request | {"target_settings": settings | dict.fromkeys(secrets(settings), "…")}
+
+
+def _read_stdin() -> bytes:
+    stream: TextIO | None = sys.stdin
+    return b"" if stream is None else stream.buffer.read()
 
 
 def parse_json(text: str) -> Any:
@@ -118,16 +138,15 @@ for _tag, _pattern, _first in _CORE_SCHEMA:
 def identify(request: Mapping[str, Any], push_id: str | None) -> tuple[dict[str, Any], str]:
     """Return the request with its push id and that id: the request's own, else `push_id`, else a new one.
 
-    A request whose id is no string is left as it is: its validation names that fault. Raises RequestInvalid where both
-    ids are given and differ.
+    A request whose id is empty or no string keeps it, so that its validation names that fault, and is sent under a new
+    one. Raises RequestInvalid where both ids are given and differ.
     """
     own = request.get("push_id")
-    if own is None:
-        chosen = push_id or str(uuid.uuid4())
-        return {**request, "push_id": chosen}, chosen
-    if push_id is not None and push_id != own:
+    if own is not None and push_id is not None and push_id != own:
         raise RequestInvalid(f"The request has the push id {own!r}, the command line says {push_id!r}: give one.")
-    return dict(request), own if isinstance(own, str) else str(uuid.uuid4())
+    new = str(uuid.uuid4())
+    chosen = next((given for given in (own, push_id) if given is not None), new)
+    return {**request, "push_id": chosen}, chosen if isinstance(chosen, str) and chosen else new
 
 
 def copy_request(
@@ -140,21 +159,31 @@ def copy_request(
     platforms: Iterable[str] = (),
     merge: bool = True,
 ) -> dict[str, Any]:
-    """Return the request that copies one image; raises RequestInvalid with each destination that is at fault."""
+    """Return the request that copies one image; raises RequestInvalid with each argument that is at fault."""
     tags: dict[str, list[str]] = {}
     faults = []
+
+    def add_fault(role: str, argument: str, error: ValueError) -> None:
+        shown = _USER_INFO.sub(r"\1…@", argument)[:300]
+        faults.append({"item": 0, "field": f"{role} {shown}", "reason": str(error)})
+
+    try:
+        read = _without_transport(source)
+    except ValueError as error:
+        add_fault("source", source, error)
+        read = ""
     for destination in destinations:
-        text = destination.removeprefix(_TRANSPORT)
         try:
+            text = _without_transport(destination)
             repository, tag = _split_named(text) if target else _split_full(text)
         except ValueError as error:
-            faults.append({"item": 0, "field": f"destination {destination}"[:300], "reason": str(error)})
+            add_fault("destination", destination, error)
             continue
         tags.setdefault(repository, []).append(tag)
     if faults:
-        raise RequestInvalid("The destinations are not valid.", faults)
+        raise RequestInvalid("The arguments are not valid.", faults)
     item: dict[str, Any] = {
-        "source": source.removeprefix(_TRANSPORT),
+        "source": read,
         "destinations": tags,
         "kind": kind,
         "single_arch": single_arch,
@@ -163,6 +192,14 @@ def copy_request(
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
     return {"items": [item]} | ({"target": target} if target else {})
+
+
+def _without_transport(text: str) -> str:
+    """Return a reference without skopeo's `docker://`; raises ValueError for what is not in a registry."""
+    reference = text.removeprefix(_TRANSPORT)
+    if reference == text and (other := _OTHER_TRANSPORTS.match(text)):
+        raise ValueError(f"{other[0]} is not supported: images are copied between registries, host/repository:tag")
+    return reference
 
 
 def _split_full(text: str) -> tuple[str, str]:

@@ -1,13 +1,16 @@
-"""What every command starts with: the settings, and a client of the workers."""
+"""What every command starts with, the settings and a client of the workers, and how it ends when interrupted."""
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from workers.cli.access import given_flags, read_overrides
+from workers.cli.codes import INTERRUPTED
+from workers.cli.output import emit_json, note, wants_json
 
 if TYPE_CHECKING:
     from workers.client import Client
@@ -25,13 +28,18 @@ def settings_of(context: click.Context) -> "Settings":
 def open_session(
     context: click.Context, *, jobs: int | None = None, stdin_taken: bool = False, waits: bool = True
 ) -> Iterator["Client"]:
-    """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker."""
+    """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker.
+
+    A KeyboardInterrupt ends the process at once, with the words that it carries.
+    """
     settings = settings_of(context)
     flags = given_flags(context.params)
     if settings.broker_url is not None and flags:
         raise click.UsageError(
             f"{', '.join(flags)} cannot be used with a broker: credentials and TLS belong into the workers' settings."
         )
+    if settings.broker_url is not None and jobs is not None:
+        raise click.UsageError("--jobs cannot be used with a broker: limits.jobs of the workers' settings says it.")
     if settings.broker_url is None and not waits:
         raise click.UsageError("--no-wait needs a broker: without one nothing would do the work after this command.")
     overrides = read_overrides(context.params, stdin_taken=stdin_taken)
@@ -45,4 +53,18 @@ def open_session(
         auth_files=(authfile,) if authfile else (),
         jobs=jobs,
     ) as client:
-        yield client
+        try:
+            yield client
+        except KeyboardInterrupt as interrupt:
+            _leave(context, str(interrupt) or "Interrupted.")
+
+
+def _leave(context: click.Context, told: str) -> NoReturn:
+    """End this process without waiting for its threads: a copy looks up only when its registry sends something."""
+    note(told)
+    if wants_json(context):
+        emit_json({"error": {"code": "interrupted", "message": told}})
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):
+            stream.flush()
+    os._exit(INTERRUPTED)
