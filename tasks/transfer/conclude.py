@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
 
-from tasks import contract
+from tasks import contract, telemetry
 from tasks.errors import (
     ImagePusherError,
     PushAbandoned,
@@ -100,7 +100,7 @@ class Concluding:
                 error = PushUndone(f"The push {push_id} was taken back before {tag.reference} was moved.")
                 concluded = unmoved(tag, contract.Fault(error.code, str(error)))
             if concluded is None:
-                with at_once:
+                with at_once, telemetry.context(reference=tag.reference):
                     published = self._publish(plan, publications[id(item)], tag, intents)
                 counter.add(manifests_copied=published.manifests)
                 concluded = published.report
