@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from tasks.errors import ContentMismatch, ResponseInvalid
 from tasks.registry.exchange import Response
-from tasks.registry.failures import FAILURES, normalise
+from tasks.registry.incoming import Incoming
 from tasks.registry.retry import RetryPolicy, Transient
 from tasks.registry.settings import HttpLimits
 
@@ -37,7 +37,7 @@ class BlobReader:
         self._fetch = fetch
         self._policy = policy
         self._piece = limits.buffer_bytes
-        self._response: Response | None = None
+        self._incoming: Incoming | None = None
         policy.run(self._connect)
 
     def __enter__(self) -> Self:
@@ -50,9 +50,9 @@ class BlobReader:
 
     def close(self) -> None:
         """Let go of the connection."""
-        response, self._response = self._response, None
-        if response is not None and response.raw is not None:
-            response.raw.close()
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.close()
 
     def reopen(self, offset: int) -> None:
         """Go on reading at `offset`, in bytes from the start of the blob."""
@@ -67,7 +67,7 @@ class BlobReader:
         """
         if self.position == self._size:
             return b""
-        if self._response is not None:
+        if self._incoming is not None:
             try:
                 return self._next()
             except Transient:
@@ -87,7 +87,7 @@ class BlobReader:
     def _connect(self) -> None:
         headers = {"Range": f"bytes={self.position}-"} if self.position else {}
         response = self._fetch(headers)
-        self._response = response
+        self._incoming = response.incoming
         try:
             skipped = self.position - self._start_of(response)
             while skipped:
@@ -120,14 +120,9 @@ class BlobReader:
         return piece
 
     def _receive(self, most: int) -> bytes:
-        """Return what has come, at least one byte: a stalled or cut connection keeps what came before."""
-        raw = self._response.raw if self._response is not None else None
-        if raw is None:
+        if self._incoming is None:
             raise TypeError("the response of a blob is streamed")
-        try:
-            piece: bytes = raw.raw.read1(most, decode_content=False)
-        except FAILURES as error:
-            raise normalise(error, self._name) from None
+        piece = self._incoming.receive(most)
         if not piece:
             raise Transient(f"{self._name}: the content ended after {self.position} of {self._size} bytes")
         return piece

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
-import requests
 
 from tasks.errors import (
     AuthenticationRefused,
@@ -20,6 +19,7 @@ from tasks.errors import (
     ResponseInvalid,
 )
 from tasks.oci.digest import Digest, parse_digest
+from tasks.registry.incoming import Incoming
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -60,14 +60,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response; `content` is empty where it is streamed from `raw`. `own` tells the registry from other hosts."""
+    """One response; `content` is empty where it is still `incoming`. `own` tells the registry from other hosts."""
 
     status: int
     headers: Mapping[str, str]
     url: str
     own: bool
     content: bytes = field(default=b"", repr=False)
-    raw: requests.Response | None = field(default=None, repr=False)
+    incoming: Incoming | None = field(default=None, repr=False)
 
     @property
     def location(self) -> str | None:

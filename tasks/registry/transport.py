@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-
 from tasks import telemetry
 from tasks.errors import AddressForbidden, ResponseInvalid
+from tasks.oci.digest import digest_of
 from tasks.registry.addresses import forbid_inward, host_of
 from tasks.registry.authentication import Authentication
+from tasks.registry.budget import Budgets
 from tasks.registry.connections import Connections
 from tasks.registry.credentials import CredentialStore
 from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback
 from tasks.registry.exchange import Request, Response, describe, explain, refusal
+from tasks.registry.incoming import Incoming
 from tasks.registry.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.tokens import TokenSource
@@ -23,6 +24,7 @@ from tasks.registry.tokens import TokenSource
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 5
 _UNAUTHORIZED: Final = 401
+_TOO_MANY: Final = 429
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -36,7 +38,14 @@ class UploadHabits:
 class Transport:
     """The way to one registry in one role; threads share it."""
 
-    def __init__(self, registry: str, role: Role, configuration: RegistryConfiguration, store: CredentialStore) -> None:
+    def __init__(
+        self,
+        registry: str,
+        role: Role,
+        configuration: RegistryConfiguration,
+        store: CredentialStore,
+        budgets: Budgets,
+    ) -> None:
         settings = configuration.settings(registry, role)
         self.limits = configuration.limits
         self.uploads = UploadHabits()
@@ -44,6 +53,10 @@ class Transport:
         self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry)
         self._connections = Connections(self._host, settings, self.limits)
         self._authentication = Authentication(registry, role, store, TokenSource(self._fetch_token))
+        # Roles that ask as the same user share a budget; keys of Redis do not show who that is.
+        who = settings.credentials.username if settings.credentials is not None else ""
+        shown = digest_of(who.encode()).removeprefix("sha256:")[:12] if who else "default"
+        self._budget = budgets.of(self._host, shown, settings.requests_at_once, settings.requests_per_second)
         self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
 
     def send(self, request: Request, *, retry: bool = True) -> Response:
@@ -82,6 +95,8 @@ class Transport:
             return response
         if response.status in RETRIED_STATUSES:
             asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
+            if response.status == _TOO_MANY:
+                self._budget.limited(asked)
             raise Transient(explain(request.method, response), response.status, asked)
         raise refusal(request.method, response)
 
@@ -93,8 +108,9 @@ class Transport:
             sent = self._authentication.header(request.repository, request.scopes) if own else None
             if sent is not None:
                 headers["Authorization"] = sent
-            answer = self._connections.exchange(request.method, url, headers, request.body)
-            response = self._read(request, answer, url, own=own)
+            with self._budget.request(self.limits.longest_wait):
+                incoming = self._connections.exchange(request.method, url, headers, request.body)
+            response = self._read(request, incoming, url, own=own)
             location = response.location
             if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
                 return response, sent
@@ -102,16 +118,15 @@ class Transport:
             url = location
         raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {_MOST_REDIRECTS} times.")
 
-    def _read(self, request: Request, answer: requests.Response, url: str, *, own: bool) -> Response:
-        expected = answer.status_code in request.expect
+    def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool) -> Response:
+        expected = incoming.status in request.expect
         if expected and request.stream:
-            return Response(answer.status_code, answer.headers, url, own, raw=answer)
-        what = describe(request.method, url)
+            return Response(incoming.status, incoming.headers, url, own, incoming=incoming)
         limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
-        content = self._connections.read(answer, what, limit)
+        content = incoming.read(limit, self.limits.answer_timeout)
         if expected and len(content) > limit:
-            raise ResponseInvalid(f"{what} answered with more than {limit} bytes.")
-        return Response(answer.status_code, answer.headers, url, own, content[:limit])
+            raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes.")
+        return Response(incoming.status, incoming.headers, url, own, content[:limit])
 
     def _check_hop(self, origin: str, url: str) -> None:
         """Raise AddressForbidden for a URL that a registry must not lead to."""
@@ -127,9 +142,9 @@ class Transport:
             raise AddressForbidden(f"{self._host} leads from https to http at {host_of(url)}.")
 
     def _ping(self, base: str) -> Pong:
-        answer = self._connections.exchange("GET", f"{base}/v2/", {})
-        self._connections.read(answer, describe("GET", f"{base}/v2/"), self.limits.error_bytes)
-        return Pong(base, answer.status_code, answer.headers)
+        incoming = self._connections.exchange("GET", f"{base}/v2/", {})
+        incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
+        return Pong(base, incoming.status, incoming.headers)
 
     def _learn_base(self, pong: Pong) -> None:
         """Take in the challenge of the base, so that the first request need not be refused."""
@@ -142,15 +157,14 @@ class Transport:
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Ask a realm once: the request that needs the token is what is tried again."""
-        what = describe(method, url)
-        answer = self._connections.exchange(method, url, headers, body)
-        content = self._connections.read(answer, what, self.limits.error_bytes)
-        if answer.status_code in RETRIED_STATUSES:
-            asked = parse_retry_after(answer.headers.get("Retry-After"), time.time())
-            raise Transient(f"{what} answered {answer.status_code}", answer.status_code, asked)
+        incoming = self._connections.exchange(method, url, headers, body)
+        content = incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
+        if incoming.status in RETRIED_STATUSES:
+            asked = parse_retry_after(incoming.headers.get("Retry-After"), time.time())
+            raise Transient(f"{incoming.what} answered {incoming.status}", incoming.status, asked)
         if len(content) > self.limits.error_bytes:
-            raise ResponseInvalid(f"{what} answered with more than {self.limits.error_bytes} bytes.")
-        return answer.status_code, answer.headers, content
+            raise ResponseInvalid(f"{incoming.what} answered with more than {self.limits.error_bytes} bytes.")
+        return incoming.status, incoming.headers, content
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

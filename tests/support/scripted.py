@@ -19,7 +19,10 @@ KEPT_BODY = 1 << 20
 
 @dataclass(frozen=True)
 class Received:
-    """Hold one request: `target` as it was sent, `body` up to 1 MiB, digest and size of all that was read."""
+    """Hold one request: `target` as it was sent, `body` up to 1 MiB, digest and size of all that was read.
+
+    Requests of one `connection` have the same number there.
+    """
 
     method: str
     target: str
@@ -27,6 +30,7 @@ class Received:
     body: bytes = field(default=b"", repr=False)
     body_digest: str = ""
     body_size: int = 0
+    connection: int = 0
 
     @property
     def path(self) -> str:
@@ -140,7 +144,7 @@ class _Scripted(Handler):
             kept += piece[: KEPT_BODY - len(kept)]
         headers = CaseInsensitiveDict(self.headers.items())
         digest = f"sha256:{computed.hexdigest()}"
-        return Received(self.command, self.path, headers, bytes(kept), digest, size)
+        return Received(self.command, self.path, headers, bytes(kept), digest, size, self.client_address[1])
 
     def _send(self, answer: Answer) -> None:
         pairs = answer.headers.items() if isinstance(answer.headers, Mapping) else answer.headers

@@ -1,0 +1,85 @@
+"""How requests and urllib3 are made to send what they are given: one adapter for each thread and registry."""
+
+import re
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+# Is told the host and the address of each new connection, before anything is sent, and raises to give it up.
+Connected = Callable[[str, str], None]
+
+_BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
+
+
+class Adapter(HTTPAdapter):
+    """Targets to the letter, TLS by one context, made when it is needed, for all hosts, and a look at where it leads.
+
+    Sending a body and waiting for an answer may idle for `idle_timeout` seconds.
+    """
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
+        self._tls = tls
+        self._target = "/"
+        super().__init__(max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, lambda: self._target)
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one."""
+        self._target = target_of(request.url or "")
+        return super().request_url(request, proxies)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Do nothing: the context has it all, and requests would load its authorities for each connection."""
+
+
+def target_of(url: str) -> str:
+    """Return what a request for an absolute URL has in its first line, to the letter (RFC 9112, 3.2.1)."""
+    match = _BEFORE_TARGET.match(url)
+    target = url[match.end() if match else 0 :].partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
+
+
+def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str]) -> dict[str, type[HTTPConnectionPool]]:
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            connected(self.host, self.sock.getpeername()[0])
+            self._may_idle()
+
+        def request(self, *args: Any, **more: Any) -> None:
+            self._may_idle()
+            super().request(*args, **more)
+
+        def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:  # noqa: ARG002 - urllib3's form of it
+            super().putrequest(method, target(), *args, **more)
+
+        def _may_idle(self) -> None:
+            """Let an open connection idle: urllib3 would give the body of a request only the time to connect."""
+            if self.sock is not None:
+                self.timeout = idle_timeout
+                self.sock.settimeout(idle_timeout)
+
+    class Secure(Plain, HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            # The settings say that this registry is not verified: urllib3 need not warn of it at each connection.
+            self.is_verified = True
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
