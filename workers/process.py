@@ -34,6 +34,8 @@ from workers.settings import Settings
 from workers.watchdog import Watchdog
 
 _LONGEST_BACKOFF: Final = 1.0
+# Requests that carry little wait for the network, not for the processor: more of them may be on their way than jobs.
+_THREADS_A_JOB: Final = 4
 
 
 def make_runtime(
@@ -53,7 +55,8 @@ def make_runtime(
         shared,
         RedisBlobLocations(leases.client, KEY_PREFIX),
         LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
-        ContextThreads(settings.jobs, thread_name_prefix="blob"),
+        ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="blob"),
+        settings.jobs,
         cancelled,
         settings.copy_seconds,
     )
@@ -65,7 +68,7 @@ def make_runtime(
         copier=copier,
         announcer=announcer,
         targets=settings.targets,
-        executor=ContextThreads(settings.jobs, thread_name_prefix="tag"),
+        executor=ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag"),
         cancelled=cancelled,
         task_tries=task_tries,
     )

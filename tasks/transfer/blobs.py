@@ -1,7 +1,12 @@
 """Bring one blob into the repositories of a registry: its bytes once, mounts for the rest (BEHAVIOUR 5.1, 5.4)."""
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
+from tasks import telemetry
 from tasks.errors import AuthenticationRefused, NotFound, RequestRefused, SourceChildMissing
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.repository import Repository
@@ -11,14 +16,71 @@ from tasks.transfer.totals import Counter
 
 Progress = Callable[[int], None]
 
+# Smaller ones cost requests, not bandwidth: as many as there are threads may be on their way.
+_BIG_BYTES: Final = 1 << 20
+# Much shorter than any registry keeps a blob that nothing refers to yet.
+_FRESH_SECONDS: Final = 600.0
+_MOST_FRESH: Final = 100_000
+
+
+class Placements:
+    """What this process placed or found moments ago, and which mounts are denied; threads share it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._placed: dict[tuple[str, str], float] = {}
+        self._denied: dict[tuple[str, str], float] = {}
+
+    def add(self, blob: Descriptor, destination: Repository) -> None:
+        """Note that `destination` holds `blob`."""
+        with self._guard:
+            if len(self._placed) >= _MOST_FRESH:
+                self._placed.clear()
+            self._placed[str(destination), blob.digest] = self._clock()
+
+    def has(self, blob: Descriptor, destination: Repository) -> bool:
+        """Tell whether `destination` held `blob` moments ago."""
+        with self._guard:
+            return self._is_fresh(self._placed.get((str(destination), blob.digest)))
+
+    def forget(self, destination: Repository) -> None:
+        """Forget what was placed in a repository that turned out to lack some of it."""
+        with self._guard:
+            for key in [key for key in self._placed if key[0] == str(destination)]:
+                del self._placed[key]
+
+    def deny(self, destination: Repository, origin: str) -> None:
+        """Note that the registry lets `destination` mount nothing of `origin`."""
+        with self._guard:
+            self._denied[str(destination), origin] = self._clock()
+
+    def is_denied(self, destination: Repository, origin: str) -> bool:
+        """Tell whether a mount from `origin` was denied not long ago."""
+        with self._guard:
+            return self._is_fresh(self._denied.get((str(destination), origin)))
+
+    def _is_fresh(self, since: float | None) -> bool:
+        return since is not None and self._clock() - since < _FRESH_SECONDS
+
 
 class BlobPlacer:
-    """Move blobs from one source repository into others."""
+    """Move blobs from one source repository into others; `big` bounds how many big ones are on their way at once."""
 
-    def __init__(self, source: Repository, locations: BlobLocations, flights: SingleFlight, counter: Counter) -> None:
+    def __init__(
+        self,
+        source: Repository,
+        locations: BlobLocations,
+        flights: SingleFlight,
+        placements: Placements,
+        big: AbstractContextManager[object],
+        counter: Counter,
+    ) -> None:
         self._source = source
         self._locations = locations
         self._flights = flights
+        self._placements = placements
+        self._big = big
         self._counter = counter
 
     def place(self, blob: Descriptor, destination: Repository, progress: Progress) -> None:
@@ -27,15 +89,34 @@ class BlobPlacer:
         A mount is tried first where a repository is known to hold the blob; where the registry answers with an
         upload session instead, that session takes the bytes. Raises RegistryError, SourceError.
         """
-        known = self._known(blob, destination)
-        found = self._mount(blob, destination, known) if known else self._present(blob, destination)
-        if found is not True:
-            with self._flights.lead(destination.registry, blob.digest):
-                arrived = [name for name in self._known(blob, destination) if name not in known]
-                late = self._mount(blob, destination, arrived) if arrived else False
-                if late is not True:
-                    self._upload(blob, destination, progress, late or found or None)
+        with telemetry.span("blob", digest=blob.digest, bytes=blob.size, repository=str(destination)) as span:
+            outcome = self._place(blob, destination, progress)
+            span.set("outcome", outcome)
+        telemetry.count(telemetry.BLOBS, outcome=outcome)
+        telemetry.count(telemetry.BYTES, blob.size, outcome=outcome)
         progress(blob.size)
+
+    def _place(self, blob: Descriptor, destination: Repository, progress: Progress) -> str:
+        if self._placements.has(blob, destination):
+            self._counter.add(blobs_skipped=1)
+            return "skipped"
+        known = self._known(blob, destination)
+        if destination.name in known or not known:
+            if self._is_present(blob, destination):
+                return "skipped"
+            known = [name for name in known if name != destination.name]
+        session = self._mount(blob, destination, known)
+        if session is True:
+            return "mounted"
+        with self._flights.lead(destination.registry, blob.digest):
+            arrived = [name for name in self._known(blob, destination) if name not in known]
+            if destination.name in arrived and self._is_present(blob, destination):
+                return "skipped"
+            late = self._mount(blob, destination, [name for name in arrived if name != destination.name])
+            if late is True:
+                return "mounted"
+            self._upload(blob, destination, progress, late or session or None)
+        return "copied"
 
     def _known(self, blob: Descriptor, destination: Repository) -> list[str]:
         known = list(self._locations.repositories(destination.registry, blob.digest))
@@ -43,42 +124,47 @@ class BlobPlacer:
             known.append(self._source.name)
         return known
 
-    def _present(self, blob: Descriptor, destination: Repository) -> bool:
-        present = destination.blob_size(blob.digest) is not None
-        if present:
-            self._locations.add(destination.registry, blob.digest, destination.name)
-            self._counter.add(blobs_skipped=1)
-        return present
+    def _is_present(self, blob: Descriptor, destination: Repository) -> bool:
+        if destination.blob_size(blob.digest) is None:
+            self._locations.forget(destination.registry, blob.digest, destination.name)
+            return False
+        self._note(blob, destination)
+        self._counter.add(blobs_skipped=1)
+        return True
 
     def _mount(self, blob: Descriptor, destination: Repository, known: list[str]) -> UploadSession | bool:
-        """Return True if the blob is there, else the session that the registry offered instead, if it did."""
-        if destination.name in known:
-            if self._present(blob, destination):
-                return True
-            self._locations.forget(destination.registry, blob.digest, destination.name)
-            known = [name for name in known if name != destination.name]
-        if not known:
+        """Return True if the blob is there now, else the session that the registry offered instead, if it did."""
+        origin = next((name for name in known if not self._placements.is_denied(destination, name)), None)
+        if origin is None:
             return False
         try:
-            session = destination.mount_blob(blob.digest, known[0])
+            session = destination.mount_blob(blob.digest, origin)
         except (AuthenticationRefused, NotFound, RequestRefused, SourceChildMissing):
+            self._placements.deny(destination, origin)
             return False
         if session is None:
-            self._locations.add(destination.registry, blob.digest, destination.name)
+            self._note(blob, destination)
             self._counter.add(blobs_mounted=1)
             return True
-        if known[0] != self._source.name:
-            self._locations.forget(destination.registry, blob.digest, known[0])
+        # Not there any more, or the registry does not mount: the source's own repository does hold the blob.
+        if origin == self._source.name:
+            self._placements.deny(destination, origin)
+        self._locations.forget(destination.registry, blob.digest, origin)
         return session
 
     def _upload(
         self, blob: Descriptor, destination: Repository, progress: Progress, session: UploadSession | None
     ) -> None:
-        try:
-            reader = self._source.open_blob(blob)
-        except NotFound:
-            raise SourceChildMissing(f"{self._source} has lost the blob {blob.digest}.") from None
-        with reader:
-            destination.push_blob(blob, reader, progress, session)
-        self._locations.add(destination.registry, blob.digest, destination.name)
+        with self._big if blob.size > _BIG_BYTES else nullcontext():
+            try:
+                reader = self._source.open_blob(blob)
+            except NotFound:
+                raise SourceChildMissing(f"{self._source} has lost the blob {blob.digest}.") from None
+            with reader:
+                destination.push_blob(blob, reader, progress, session)
+        self._note(blob, destination)
         self._counter.add(blobs_copied=1, bytes_copied=blob.size)
+
+    def _note(self, blob: Descriptor, destination: Repository) -> None:
+        self._placements.add(blob, destination)
+        self._locations.add(destination.registry, blob.digest, destination.name)

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Executor, wait
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from tasks.oci.digest import parse_digest
 from tasks.oci.document import parse_document
 from tasks.oci.graph import Successors, successors
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.blobs import BlobPlacer
+from tasks.transfer.blobs import BlobPlacer, Placements
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
 from tasks.transfer.totals import Counter
@@ -33,6 +33,7 @@ from tasks.transfer.totals import Counter
 _MAX_DEPTH = 8
 _REPORT_EVERY = 0.2
 
+Value = TypeVar("Value")
 Report = Callable[[contract.CopyProgress], None]
 
 
@@ -45,7 +46,7 @@ class Copied(NamedTuple):
 
 
 class Copier:
-    """Copies digests; blobs of one image move in parallel on `executor`."""
+    """Copies digests; blobs of one image move in parallel on `executor`, at most `big_at_once` big ones in all."""
 
     def __init__(
         self,
@@ -53,9 +54,12 @@ class Copier:
         locations: BlobLocations,
         flights: SingleFlight,
         executor: Executor,
+        big_at_once: int,
         cancelled: threading.Event,
         deadline_seconds: float,
     ) -> None:
+        self._placements = Placements()
+        self._big = threading.BoundedSemaphore(big_at_once)
         self._registries = registries
         self._locations = locations
         self._flights = flights
@@ -69,7 +73,8 @@ class Copier:
         source = self._registries.repository(*copy.source, "source")
         run = _Run(
             source,
-            BlobPlacer(source, self._locations, self._flights, counter),
+            BlobPlacer(source, self._locations, self._flights, self._placements, self._big, counter),
+            self._placements,
             counter,
             self._executor,
             _Meter(copy.digest, report, self._cancelled, self._deadline_seconds),
@@ -89,14 +94,30 @@ class Copier:
         )
 
 
+class _Content(NamedTuple):
+    """One manifest, and the blobs that it needs, big ones first."""
+
+    descriptor: Descriptor
+    manifest: bytes
+    media_type: str
+    blobs: list[Descriptor]
+
+
 class _Run:
     """One copy under way; failures are kept by destination, so that one registry does not spoil the others."""
 
     def __init__(
-        self, source: Repository, placer: BlobPlacer, counter: Counter, executor: Executor, meter: "_Meter"
+        self,
+        source: Repository,
+        placer: BlobPlacer,
+        placements: Placements,
+        counter: Counter,
+        executor: Executor,
+        meter: "_Meter",
     ) -> None:
         self._source = source
         self._placer = placer
+        self._placements = placements
         self._counter = counter
         self._executor = executor
         self.meter = meter
@@ -109,23 +130,33 @@ class _Run:
         if not lacking:
             return failures
         try:
-            content, media_type, needs = self._fetch(descriptor, depth)
+            manifest, media_type, needs = self._fetch(descriptor, depth)
         except ImagePusherError as error:
             return failures | dict.fromkeys(lacking, error)
         for child in needs.manifests:
             failed = self.bring(child, lacking, depth + 1)
             failures |= failed
             lacking = _without(lacking, failed)
-        blobs = sorted(needs.blobs, key=lambda blob: -blob.size)
-        self.meter.expect(sum(blob.size for blob in blobs) * len(lacking))
+        content = _Content(descriptor, manifest, media_type, sorted(needs.blobs, key=lambda blob: -blob.size))
+        filled = self._fill(content, lacking)
+        stale = {name: lacking[name] for name, error in filled.items() if isinstance(error, CopyIncomplete)}
+        for destination in stale.values():
+            # What was thought to be there is gone.
+            self._placements.forget(destination)
+        return failures | _without(filled, stale) | (self._fill(content, stale) if stale else {})
+
+    def _fill(self, content: "_Content", lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
+        """Bring the blobs of one manifest, then the manifest itself; return the failures by destination."""
+        failures: dict[str, ImagePusherError] = {}
+        self.meter.expect(sum(blob.size for blob in content.blobs) * len(lacking))
         for names in _rounds(lacking):
             failures |= self._each(
-                [(name, blob) for blob in blobs for name in names],
-                lambda name, blob: self._place(blob, destinations[name]),
+                [(name, blob) for blob in content.blobs for name in names],
+                lambda name, blob: self._place(blob, lacking[name]),
             )
         return failures | self._each(
-            [(name, descriptor) for name in _without(lacking, failures)],
-            lambda name, _: self._put(destinations[name], descriptor, content, media_type),
+            [(name, content.descriptor) for name in _without(lacking, failures)],
+            lambda name, _: self._put(lacking[name], content),
         )
 
     def _lacking(
@@ -154,8 +185,8 @@ class _Run:
     def _place(self, blob: Descriptor, destination: Repository) -> None:
         self._placer.place(blob, destination, self.meter.track())
 
-    def _put(self, destination: Repository, descriptor: Descriptor, content: bytes, media_type: str) -> None:
-        destination.push_manifest(descriptor.digest, content, media_type)
+    def _put(self, destination: Repository, content: "_Content") -> None:
+        destination.push_manifest(content.descriptor.digest, content.manifest, content.media_type)
         self._counter.add(manifests_copied=1)
 
     def _each(
@@ -189,8 +220,8 @@ def _rounds(destinations: dict[str, Repository]) -> list[list[str]]:
     return [list(first.values()), rest]
 
 
-def _without(destinations: dict[str, Repository], names: Container[str]) -> dict[str, Repository]:
-    return {name: destination for name, destination in destinations.items() if name not in names}
+def _without(named: Mapping[str, Value], names: Container[str]) -> dict[str, Value]:
+    return {name: value for name, value in named.items() if name not in names}
 
 
 class _Meter:

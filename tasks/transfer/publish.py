@@ -107,6 +107,7 @@ class _Tag:
 
     def _publish(self, lock: TagLock) -> Published:
         """Read, decide and write until nobody else came between."""
+        self._ensure_needs(self.publication.image)
         for _ in range(_ROUNDS):
             held = self._read()
             over = held.digest if held else None
@@ -117,11 +118,11 @@ class _Tag:
             if decision.action == "unchanged":
                 decision = replace(decision, action="merged" if decision.kept else "copied")
             intent = self._intent(decision, over)
-            self._ensure_needs(self.publication.image)
             if intent.protective_tag is not None:
                 intent = self._protect(intent, intent.protective_tag, decision)
-            if self._digest() != over:
-                continue
+                # That took its time: what was read may be out of date.
+                if self._digest() != over:
+                    continue
             lock.ensure()
             self._note_intent(intent)
             self._intended = intent
