@@ -1,0 +1,57 @@
+"""Flower's options: who may reach it, and what the list of tasks shows. `start.py` beside it starts Flower with them.
+
+Every other option may be set as FLOWER_<OPTION> in the environment, as Flower's documentation says.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_YES = ("1", "true", "yes", "on")
+
+
+def _said(name: str) -> str:
+    """Return FLOWER_<name>, or what is in the file that FLOWER_<name>_FILE names: secrets are best kept in files."""
+    file = os.environ.get(f"FLOWER_{name}_FILE")
+    return Path(file).read_text().strip() if file else os.environ.get(f"FLOWER_{name}", "")
+
+
+address = _said("ADDRESS") or "127.0.0.1"
+# user:password, one a line or several joined by commas.
+basic_auth = [login for login in _said("BASIC_AUTH").replace("\n", ",").split(",") if login]
+# A pattern of e-mail addresses; with it go FLOWER_AUTH_PROVIDER, FLOWER_OAUTH2_KEY, _SECRET and _REDIRECT_URI.
+auth = _said("AUTH")
+oauth2_secret = _said("OAUTH2_SECRET") or None
+
+if not all(re.fullmatch(r"[^:]+:.+", login) for login in basic_auth):
+    raise SystemExit("FLOWER_BASIC_AUTH must be user:password, or several of them joined by commas.")
+if not (basic_auth or auth):
+    if address not in _LOOPBACK:
+        raise SystemExit(
+            f"Flower would be open to everybody who reaches {address}: set FLOWER_BASIC_AUTH_FILE (user:password), or"
+            " FLOWER_AUTH and an OAuth provider. Without a login it serves loopback only."
+        )
+    if os.environ.get("FLOWER_UNAUTHENTICATED_API"):
+        raise SystemExit("FLOWER_UNAUTHENTICATED_API lets any web page read the API: set a login instead.")
+
+# Whoever has no login may look, and change nothing.
+read_only = not (basic_auth or auth) or os.environ.get("FLOWER_READ_ONLY", "").lower() in _YES
+
+tasks_columns = "name,args,state,result,received,runtime,uuid"
+max_tasks = int(os.environ.get("FLOWER_MAX_TASKS") or 20_000)
+# A worker that was scaled away is no news for long.
+purge_offline_workers = int(os.environ.get("FLOWER_PURGE_OFFLINE_WORKERS") or 3_600)
+
+
+def format_task(task: Any) -> Any:
+    """Let the result say in a few words why a push failed, or that it succeeded; the report has the rest."""
+    if task.state in ("FAILURE", "RETRY", "REVOKED"):
+        failed = re.match(r"PushFailed\(['\"]Push \S+: (.*)['\"]\)$", task.exception or "", re.DOTALL)
+        task.result = failed[1] if failed else task.exception
+    elif report := re.match(
+        r"\{'push_id': '[^']*', 'state': '(\w+)'.*'seconds': ([\d.]+)", task.result or "", re.DOTALL
+    ):
+        task.result = f"{report[1]} in {report[2]} s"
+    return task
