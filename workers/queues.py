@@ -8,8 +8,9 @@ from kombu.exceptions import ChannelError
 from tasks.contract import QUEUES
 
 
-def _length(channel: Any, name: str) -> int:
-    return int(channel.queue_declare(queue=name, passive=True).message_count)
+def _length(channel: Any, name: str, *, on_redis: bool) -> int:
+    # kombu looks for a queue on Redis without the prefix of our keys, and finds none; to declare one there only counts.
+    return int(channel.queue_declare(queue=name, passive=not on_redis).message_count)
 
 
 def queue_lengths(app: Celery) -> dict[str, int]:
@@ -19,9 +20,10 @@ def queue_lengths(app: Celery) -> dict[str, int]:
     """
     lengths = {}
     with app.connection_for_read() as connection:
+        on_redis = connection.transport.driver_type == "redis"
         for name in QUEUES:
             try:
-                lengths[name] = _length(connection.channel(), name)
+                lengths[name] = _length(connection.channel(), name, on_redis=on_redis)
             except ChannelError:
                 lengths[name] = 0
     return lengths
