@@ -25,8 +25,9 @@ from workers.observability.masking import mask
 
 _HEADER: Final = "traceparent"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-# The end of a process waits this long for a collector that does not answer.
+# The end of a process waits this long for a collector that does not answer: all that is kept goes in one batch.
 _EXPORT_SECONDS: Final = 3.0
+_MOST_SPANS: Final = 2048
 
 
 def make_provider(endpoint: str, instance: str) -> TracerProvider:
@@ -35,7 +36,10 @@ def make_provider(endpoint: str, instance: str) -> TracerProvider:
         {"service.name": "imagepusher", "service.version": version("imagepusher"), "service.instance.id": instance}
     )
     provider = TracerProvider(resource=described.merge(OTELResourceDetector().detect()))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS)))
+    exporter = OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS)
+    provider.add_span_processor(
+        BatchSpanProcessor(exporter, max_queue_size=_MOST_SPANS, max_export_batch_size=_MOST_SPANS)
+    )
     return provider
 
 

@@ -25,7 +25,7 @@ class Span:
 class _Handler(Handler):
     owner: ClassVar["Collector"]
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - http.server calls it so
         body = b"".join(self.body_pieces())
         self.owner.take(self.path, body)
         self.send_response(200)
