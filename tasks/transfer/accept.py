@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tasks import contract
+from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushAbandoned, RegistryUnavailable, RequestInvalid
 from tasks.registry.repository import Registries
 from tasks.transfer.image import SourceImage
@@ -73,6 +73,7 @@ class Accepting:
             error = PushAbandoned(f"Planning the push {push_id} ended its worker {self.most_starts} times.")
             report = _failed(push_id, order, contract.Fault(error.code, str(error)))
             self.ledger.finish(report)
+            telemetry.count(telemetry.PUSHES, state=report.state)
             return report
         for warning in order.warnings:
             LOG.warning("Push %s: %s", push_id, warning)

@@ -107,6 +107,7 @@ class Concluding:
                 # Before the tag counts as dealt with: a repeat tells of it again rather than never.
                 self._announce(plan, item, tag, concluded)
             self.ledger.record_tag(push_id, concluded)
+            telemetry.count(telemetry.TAGS, action=concluded.action)
             return concluded
 
         for concluded in self.executor.map(lambda part: conclude_tag(*part), work):
@@ -117,6 +118,8 @@ class Concluding:
         parts = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
         report = build_report(plan, tags, [*parts, counter.totals()], self.clock() - plan.created)
         self.ledger.finish(report)
+        telemetry.count(telemetry.PUSHES, state=report.state)
+        telemetry.observe(telemetry.PUSH_SECONDS, report.totals.seconds, state=report.state)
         return report
 
     def _announce(self, plan: Plan, item: PlannedItem, planned: PlannedTag, tag: contract.TagReport) -> None:

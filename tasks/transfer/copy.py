@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from tasks import contract
+from tasks import contract, telemetry
 from tasks.errors import (
     CopyIncomplete,
     ImagePusherError,
@@ -188,6 +188,7 @@ class _Run:
     def _put(self, destination: Repository, content: "_Content") -> None:
         destination.push_manifest(content.descriptor.digest, content.manifest, content.media_type)
         self._counter.add(manifests_copied=1)
+        telemetry.count(telemetry.MANIFESTS)
 
     def _each(
         self, parts: Sequence[tuple[str, Descriptor]], act: Callable[[str, Descriptor], None]

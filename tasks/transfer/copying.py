@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, PushAbandoned, PushCancelled
+from tasks.errors import ImagePusherError, PushAbandoned, PushCancelled, StateUnavailable
 from tasks.transfer.copy import Copier
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import CopyOutcome, Ledger, Runs
@@ -45,7 +45,7 @@ class Copying:
     def _copy(self, push_id: str, planned: Copy, tries_left: Callable[[int], bool]) -> ImagePusherError | None:
         try:
             copied = self.copier.copy(planned, lambda progress: self.ledger.record_progress(push_id, progress))
-        except PushCancelled:
+        except (PushCancelled, StateUnavailable):
             self.ledger.settle(push_id, planned.digest)
             raise
         except ImagePusherError as error:
