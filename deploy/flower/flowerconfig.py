@@ -46,12 +46,13 @@ purge_offline_workers = int(os.environ.get("FLOWER_PURGE_OFFLINE_WORKERS") or 3_
 
 
 def format_task(task: Any) -> Any:
-    """Let the result say in a few words why a push failed, or that it succeeded; the report has the rest."""
+    """Let the result say in a few words why a task failed, or what it came to; the report of a push has the rest."""
+    result = task.result or ""
     if task.state in ("FAILURE", "RETRY", "REVOKED"):
         failed = re.match(r"PushFailed\(['\"]Push \S+: (.*)['\"]\)$", task.exception or "", re.DOTALL)
         task.result = failed[1] if failed else task.exception
-    elif report := re.match(
-        r"\{'push_id': '[^']*', 'state': '(\w+)'.*'seconds': ([\d.]+)", task.result or "", re.DOTALL
-    ):
+    elif report := re.match(r"\{'push_id': '[^']*', 'state': '(\w+)'.*'seconds': ([\d.]+)", result, re.DOTALL):
         task.result = f"{report[1]} in {report[2]} s"
+    elif text := re.fullmatch(r"'(.*)'", result):
+        task.result = text[1]
     return task
