@@ -10,11 +10,13 @@ import pytest
 from tasks import contract
 from tasks.contract import PushReport, TagReport
 from tasks.errors import RequestInvalid
+from tasks.registry.settings import HttpLimits, RegistryConfiguration, RegistrySettings
+from tasks.transfer.target import Target
 from tests.support.images import Node
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from workers.client import Client, open_client
-from workers.settings import load_settings
+from workers.settings import Settings, load_settings
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,17 @@ class World:
     a: DistributionRegistry
     b: DistributionRegistry
     name: str
+    settings: Settings
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """Return the targets of the client's settings: a test may add some under names of its own."""
+        return self.settings.targets
+
+    @property
+    def registries(self) -> dict[str, RegistrySettings]:
+        """Return what the client's settings say of registries: a test may add the ones that it starts."""
+        return self.settings.registries.registries
 
     @property
     def source(self) -> str:
@@ -85,16 +98,31 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Share settings that do not wait long for a registry that does not answer."""
+    return replace(
+        load_settings({}),
+        state_dir=tmp_path_factory.mktemp("state"),
+        registries=RegistryConfiguration(limits=HttpLimits(tries=3, longest_wait=0.05)),
+    )
+
+
+@pytest.fixture(scope="session")
+def embedded(client_settings: Settings) -> Iterator[Client]:
     """Share one embedded client: starting its worker is most of a small push."""
-    settings = replace(load_settings({}), state_dir=tmp_path_factory.mktemp("state"))
-    with open_client(settings, jobs=4) as client:
+    with open_client(client_settings, jobs=4) as client:
         yield client
 
 
 @pytest.fixture
-def world(embedded: Client, registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str) -> World:
-    return World(embedded, registry_a, registry_b, name)
+def world(
+    embedded: Client,
+    registry_a: DistributionRegistry,
+    registry_b: DistributionRegistry,
+    name: str,
+    client_settings: Settings,
+) -> World:
+    return World(embedded, registry_a, registry_b, name, client_settings)
 
 
 def actions(report: PushReport) -> list[contract.Action]:

@@ -57,6 +57,8 @@ class DistributionRegistry:
     otherwise. `storage` outlives `kill` and `restart`, and so does the port.
     """
 
+    address = "127.0.0.1"
+
     def __init__(
         self,
         *,
@@ -85,7 +87,7 @@ class DistributionRegistry:
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.process.port}"
+        return f"{self.address}:{self.process.port}"
 
     @property
     def url(self) -> str:
@@ -147,13 +149,13 @@ class DistributionRegistry:
         already = len(self.log_path.read_text(errors="replace")) if self.log_path.exists() else 0
 
         def ready(process: Process) -> bool:
-            return f"listening on 127.0.0.1:{process.port}" in process.log()[already:]
+            return f"listening on {self.address}:{process.port}" in process.log()[already:]
 
         return processes.start(command, ready, self.log_path, port=port, environment=environment)
 
     def _config(self, port: int) -> dict[str, Any]:
         http: dict[str, Any] = {
-            "addr": f"127.0.0.1:{port}",
+            "addr": f"{self.address}:{port}",
             "secret": "one secret for every start",
             "relativeurls": self._relative_urls,
         }

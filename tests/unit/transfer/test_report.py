@@ -1,5 +1,6 @@
 """What keeps a tag from moving, and how a push is reported (BEHAVIOUR section 6)."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -208,8 +209,6 @@ def test_a_summary_names_the_first_tags_that_failed() -> None:
 
 def test_totals_are_counted_by_many_threads() -> None:
     """Rule 6.1."""
-    import threading
-
     counter = Counter()
 
     def count() -> None:
