@@ -101,10 +101,14 @@ def given_flags(parameters: Mapping[str, Any]) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in sorted(_FLAGS) if parameters.get(name) is not None]
 
 
-def read_overrides(parameters: Mapping[str, Any], *, stdin_taken: bool = False) -> dict[Role, RegistryOverride]:
-    """Return what the command line says of each role; raises click's UsageError."""
-    if stdin_taken and any(parameters.get(f"{prefix}_creds") == STDIN for prefix in _PREFIXES.values()):
+def refuse_stdin(parameters: Mapping[str, Any]) -> None:
+    """Raise click's UsageError where credentials would come from stdin, which the request comes from."""
+    if any(parameters.get(f"{prefix}_creds") == STDIN for prefix in _PREFIXES.values()):
         raise click.UsageError("The request and credentials cannot both come from stdin.")
+
+
+def read_overrides(parameters: Mapping[str, Any]) -> dict[Role, RegistryOverride]:
+    """Return what the command line says of each role; raises click's UsageError."""
     return {
         role: RegistryOverride(
             credentials=_read_credentials(role, parameters.get(f"{prefix}_creds")),

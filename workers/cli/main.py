@@ -8,7 +8,7 @@ import click
 from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import FAILED, INTERRUPTED, code_of_error
 from workers.cli.inspection import status, undo, verify
-from workers.cli.output import emit_json, note, note_error, wants_json
+from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
 from workers.cli.push import copy, push
 from workers.cli.worker import schema, worker
 
@@ -17,6 +17,10 @@ _USER_INFO: Final = re.compile(r"://[^/\s]*@")
 
 class Commands(click.Group):
     """A group whose errors end in one clear message and the exit code of their class."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        expect_output(ctx, args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

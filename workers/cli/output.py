@@ -3,13 +3,16 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Final, TextIO, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _CHOSEN: Final = "imagepusher.output"
+_JSON_PAIRS: Final = frozenset({("-o", "json"), ("--output", "json")})
+_JSON_WORDS: Final = frozenset({"-ojson", "--output=json"})
 
 
 def output_option(command: Command) -> Command:
@@ -25,6 +28,13 @@ def output_option(command: Command) -> Command:
         callback=lambda context, _, value: context.meta.update({_CHOSEN: value}),
         help="A table for people, or JSON on stdout and nothing else there.",
     )(command)
+
+
+def expect_output(context: click.Context, arguments: Sequence[str]) -> None:
+    """Note what a whole command line seems to choose: a faulty one ends before its options are read."""
+    pairs = pairwise([*arguments, ""])
+    if any(pair in _JSON_PAIRS or pair[0] in _JSON_WORDS for pair in pairs):
+        context.meta[_CHOSEN] = "json"
 
 
 def wants_json(context: click.Context) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from workers.cli.access import STDIN, RegistryCommand, registry_options
+from workers.cli.access import STDIN, RegistryCommand, refuse_stdin, registry_options
 from workers.cli.codes import code_of_preview, code_of_report
 from workers.cli.output import emit, emit_json, is_terminal, note, output_option, wants_json
 from workers.cli.session import open_session
@@ -41,7 +41,9 @@ def push(context: click.Context, /, file: str, **_: Any) -> None:
     """Push the images of a request file, JSON or YAML."""
     from workers.cli.request import read_request
 
-    _run(context, lambda: read_request(file), stdin_taken=file == STDIN)
+    if file == STDIN:
+        refuse_stdin(context.params)
+    _run(context, lambda: read_request(file))
 
 
 @click.command(cls=RegistryCommand)
@@ -71,14 +73,14 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
     _run(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
 
 
-def _run(context: click.Context, read: Callable[[], dict[str, Any]], *, stdin_taken: bool = False) -> None:
+def _run(context: click.Context, read: Callable[[], dict[str, Any]]) -> None:
     from workers.cli.request import identify
 
     chosen = context.params
     if chosen["dry_run"] and chosen["no_wait"]:
         raise click.UsageError("--dry-run and --no-wait exclude each other.")
     request, push_id = identify(read(), chosen["push_id"])
-    with open_session(context, jobs=chosen["jobs"], stdin_taken=stdin_taken, waits=not chosen["no_wait"]) as client:
+    with open_session(context, jobs=chosen["jobs"], waits=not chosen["no_wait"]) as client:
         if chosen["dry_run"]:
             code = _preview(context, client, request)
         elif chosen["no_wait"]:

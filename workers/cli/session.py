@@ -25,9 +25,7 @@ def settings_of(context: click.Context) -> "Settings":
 
 
 @contextmanager
-def open_session(
-    context: click.Context, *, jobs: int | None = None, stdin_taken: bool = False, waits: bool = True
-) -> Iterator["Client"]:
+def open_session(context: click.Context, *, jobs: int | None = None, waits: bool = True) -> Iterator["Client"]:
     """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker.
 
     A KeyboardInterrupt ends the process at once, with the words that it carries.
@@ -42,7 +40,7 @@ def open_session(
         raise click.UsageError("--jobs cannot be used with a broker: limits.jobs of the workers' settings says it.")
     if settings.broker_url is None and not waits:
         raise click.UsageError("--no-wait needs a broker: without one nothing would do the work after this command.")
-    overrides = read_overrides(context.params, stdin_taken=stdin_taken)
+    overrides = read_overrides(context.params)
     authfile = context.params.get("authfile")
     from workers.client import open_client
 

@@ -1,0 +1,99 @@
+"""`--dry-run`: what a push would do, asking for pull scope only, and nothing written anywhere."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.cli.conftest import Shell, actions, faults
+from tests.conftest import MakeRegistry
+from tests.support.images import Image, Index, index
+from tests.support.registries import DistributionRegistry, TokenAuth
+from tests.support.stored import Stored, upload
+from tests.support.token_server import TokenServer
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    with TokenServer({"me": "geheim"}) as server:
+        yield server
+
+
+@pytest.fixture
+def guarded(make_registry: MakeRegistry, tokens: TokenServer) -> DistributionRegistry:
+    return make_registry(auth=TokenAuth(tokens))
+
+
+def test_a_plan_names_actions_platforms_and_blobs(shell: Shell, multi_arch: Index, single_arch: Image) -> None:
+    old = shell.put_b(index([single_arch]))
+    before = shell.digests()
+    arguments = [shell.put_a(multi_arch), shell.destination("1"), shell.destination("1", "other")]
+    ended = shell("copy", "--dry-run", *arguments, "--output", "json")
+    preview: dict[str, Any] = ended.document
+    assert ended.code == 0
+    assert actions(preview) == ["merged", "copied"]
+    merged, copied = preview["items"][0]["tags"]
+    assert (merged["old_digest"], merged["kept_platforms"]) == (old, ["linux/s390x"])
+    assert (copied["old_digest"], copied["new_digest"]) == (None, multi_arch.digest)
+    assert {copy["platform"] for copy in preview["copies"]} == {"linux/amd64", "linux/arm64"}
+    moves = [there for copy in preview["copies"] for there in copy["repositories"]]
+    assert [(there["blobs_copied"], there["blobs_mounted"]) for there in moves] == [(2, 0), (0, 2)] * 2
+    assert sum(there["bytes_copied"] for there in moves) == sum(
+        len(blob) for member in multi_arch.members if isinstance(member, Image) for blob in member.blobs.values()
+    )
+    shown = shell("copy", "--dry-run", *arguments)
+    assert "Dry run, nothing was written. A push would move " in shown.stdout
+    assert shell.digests() == before
+    assert shell.stored.tags(f"{shell.name}/other") == []
+    assert "No push is remembered" in shell("status").stdout
+
+
+def test_what_was_planned_is_what_is_done(shell: Shell, multi_arch: Index, single_arch: Image) -> None:
+    shell.put_b(index([single_arch]))
+    request = json.dumps(shell.request(shell.put_a(multi_arch)))
+    planned = shell("push", "-", "--dry-run", "-o", "json", stdin=request).document["items"][0]["tags"][0]
+    done = shell("push", "-", "-o", "json", stdin=request).document["items"][0]["tags"][0]
+    assert {**done, "protective_tag": None} == {**planned, "protective_tag": None}
+
+
+def test_only_pull_is_asked_for(
+    shell: Shell, multi_arch: Index, guarded: DistributionRegistry, tokens: TokenServer
+) -> None:
+    source = shell.put_a(multi_arch)
+    destination = f"{guarded.host}/{shell.name}/dst"
+    ended = shell("copy", "--dry-run", source, f"{destination}:1", "-o", "json")
+    assert (ended.code, actions(ended.document)) == (0, ["copied"])
+    assert set(tokens.scopes) == {f"repository:{shell.name}/dst:pull"}
+    pushed = shell("copy", source, f"{destination}:1", "--dest-creds", "me:geheim")
+    assert pushed.code == 0
+    assert any(scope.endswith(("pull,push", "push,pull")) for scope in tokens.scopes), "the push does ask for more"
+
+
+def test_no_request_writes(shell: Shell, multi_arch: Index, make_registry: MakeRegistry) -> None:
+    destination = make_registry()
+    upload(destination.host, "app", multi_arch, "old")
+    before = len(destination.requests())
+    assert shell("copy", "--dry-run", shell.put_a(multi_arch), f"{destination.host}/new:1").code == 0
+    asked = destination.requests()[before:]
+    assert asked
+    assert {request.method for request in asked} <= {"GET", "HEAD"}
+    assert Stored(destination.host).tags("new") == []
+
+
+def test_exit_codes_are_those_that_the_push_would_end_with(shell: Shell, multi_arch: Index) -> None:
+    good, bad = shell.put_a(multi_arch), f"{shell.a.host}/{shell.name}/gone:1"
+    for sources, code, codes in (
+        ([good], 0, [None]),
+        ([good, bad], 1, [None, "source_missing"]),
+        ([bad], 3, ["source_missing"]),
+    ):
+        ended = shell("push", "-", "--dry-run", "-o", "json", stdin=json.dumps(shell.request(*sources)))
+        assert (ended.code, faults(ended.document)) == (code, codes)
+    assert shell("push", "-", "--dry-run", stdin='{"items": []}').code == 2
+
+
+def test_a_dry_run_is_waited_for(shell: Shell) -> None:
+    refused = shell("copy", "--dry-run", "--no-wait", "a.example/app:1", "b.example/app:1")
+    assert refused.code == 2
+    assert "--dry-run and --no-wait exclude each other" in refused.stderr
