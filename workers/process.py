@@ -28,6 +28,7 @@ from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.app import KEY_PREFIX, make_app
 from workers.events import CeleryAnnouncer, load_plugins
+from workers.heartbeat import heartbeat_step
 from workers.observability import configure_logging, observe_worker
 from workers.observability.threads import ContextThreads
 from workers.settings import Settings
@@ -118,6 +119,8 @@ def run_worker(
         cancelled=cancelled,
     )
     provide(app, lambda: runtime)
+    if settings.heartbeat_file is not None:
+        app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))
     observe_worker(app, settings.observability, HashLedger(hashes).open_ages)
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 

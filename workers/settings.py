@@ -56,6 +56,7 @@ class Settings:
     events_task: str | None
     events_queue: str
     observability: Observability
+    heartbeat_file: Path | None
 
 
 def load_settings(environment: Mapping[str, str], path: str | None = None) -> Settings:
@@ -120,6 +121,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
             limits=HttpLimits(**msgspec.structs.asdict(tables.http)),
         ),
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
+        heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
         events_task=tables.events.task,
         events_queue=tables.events.queue,

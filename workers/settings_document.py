@@ -86,6 +86,10 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class WorkerTable(msgspec.Struct, frozen=True):
+    heartbeat_file: Text | None = None
+
+
 class TargetTable(msgspec.Struct, frozen=True):
     host: str = ""
     namespace: str = ""
@@ -128,6 +132,7 @@ class Document(msgspec.Struct, frozen=True):
     metrics: MetricsTable = MetricsTable()
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
+    worker: WorkerTable = WorkerTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
@@ -150,6 +155,7 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
     f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
+    f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
@@ -173,6 +179,8 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             path = str(Path.cwd() / expand(text))
             document[key] = [path] if key == "auth_files" else path
             continue
+        if key == "heartbeat_file":
+            text = str(Path.cwd() / expand(text))
         section = document.setdefault(table, {})
         if isinstance(section, dict):
             kind = types[table, key]
