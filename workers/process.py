@@ -31,6 +31,7 @@ from workers.events import CeleryAnnouncer, load_plugins
 from workers.heartbeat import heartbeat_step
 from workers.observability import configure_logging, observe_worker
 from workers.observability.threads import ContextThreads
+from workers.roster import enrol
 from workers.settings import Settings
 from workers.watchdog import Watchdog
 
@@ -135,6 +136,7 @@ def run_worker(
     worker_shutting_down.connect(stop_in_time, weak=False)
     # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
+    enrol(client, node, queues)
     app.worker_main(
         [
             # No banner: each line that is written is a line of the log.
