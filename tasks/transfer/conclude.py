@@ -103,6 +103,7 @@ class Concluding:
                 with at_once, telemetry.context(reference=tag.reference):
                     published = self._publish(plan, publications[id(item)], tag, intents)
                 counter.add(manifests_copied=published.manifests)
+                telemetry.count(telemetry.MANIFESTS, published.manifests)
                 concluded = published.report
                 # Before the tag counts as dealt with: a repeat tells of it again rather than never.
                 self._announce(plan, item, tag, concluded)
