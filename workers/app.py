@@ -51,7 +51,7 @@ def make_embedded_app(queue_suffix: str) -> Celery:
         # Nobody watches an embedded worker, and kombu's memory has no fanout worth sending events to.
         worker_send_task_events=False,
         worker_enable_remote_control=False,
-        **_queues(queue_suffix, {}),
+        **_queues(queue_suffix, rabbitmq=False),
     )
     app.backend  # noqa: B018 - made here and now, or two threads would make one each
     # A task that an embedded worker receives is looked up on the default application: without this it never runs.
@@ -77,10 +77,9 @@ _COMMON: Final[dict[str, Any]] = {
     "result_extended": False,
     # One task at a time for each slot: a long copy must not hold others back in its worker.
     "worker_prefetch_multiplier": 1,
-    # Flower shows a push as started, and sees its events.
+    # Flower shows a push as started, and sees its events; one for each sending would add nothing but load.
     "task_track_started": True,
     "worker_send_task_events": True,
-    "task_send_sent_event": True,
     # The keys of a chord outlive the longest push; a result that expires before its chord ends hangs it.
     "result_expires": 86_400,
     "result_chord_expires": 7 * 86_400,
@@ -107,8 +106,8 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX},
     }
     if (settings.broker_url or "").startswith("amqp"):
-        # A queue that is replicated and survives a restart; copies stay below RabbitMQ's consumer_timeout by setting.
-        return options | _queues("", {"x-queue-type": "quorum"})
+        # Copies stay below RabbitMQ's consumer_timeout by setting.
+        return options | _queues("", rabbitmq=True)
     broker_options = redis_options | {
         # Longer than the longest copy: a shorter time only does work twice.
         "visibility_timeout": settings.visibility_seconds,
@@ -116,26 +115,35 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
     }
-    # A worker takes no message that it has no slot for: the queue's length is true, and another worker is free for it.
-    return options | {"broker_transport_options": broker_options, "worker_disable_prefetch": True} | _queues("", {})
+    return options | {
+        "broker_transport_options": broker_options,
+        # A worker takes no message that it has no slot for: the queue's length is true, and others are free for it.
+        "worker_disable_prefetch": True,
+        **_queues("", rabbitmq=False),
+    }
 
 
-def _queues(suffix: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _queues(suffix: str, *, rabbitmq: bool) -> dict[str, Any]:
     """Return three queues, so that long copies never hold up planning and publishing.
 
-    The exchange is a topic: on a direct one, Celery's delayed delivery on RabbitMQ blocks slots.
+    On RabbitMQ they are quorum queues, replicated and kept over a restart, on a topic exchange: on a direct one,
+    Celery's delayed delivery blocks slots. Elsewhere the exchange is direct: Celery then names the queue itself, and
+    does not ask for its bindings with each message.
     """
-    exchange = Exchange("imagepusher", type="topic")
+    kind = "topic" if rabbitmq else "direct"
+    exchange = Exchange("imagepusher" if rabbitmq else "", type=kind)
+    arguments = {"x-queue-type": "quorum"} if rabbitmq else {}
+    routes = {task: queue + suffix for task, queue in _QUEUE_OF.items()}
     return {
         "task_queues": [
             Queue(name + suffix, exchange, routing_key=name + suffix, queue_arguments=arguments)
             for name in contract.QUEUES
         ],
         "task_default_queue": contract.PUSH_QUEUE + suffix,
-        "task_default_exchange": "imagepusher",
-        "task_default_exchange_type": "topic",
+        "task_default_exchange": exchange.name,
+        "task_default_exchange_type": kind,
         "task_default_routing_key": contract.PUSH_QUEUE + suffix,
         "task_routes": {
-            task: {"queue": queue + suffix, "routing_key": queue + suffix} for task, queue in _QUEUE_OF.items()
+            task: {"queue": queue} | ({"routing_key": queue} if rabbitmq else {}) for task, queue in routes.items()
         },
     }
