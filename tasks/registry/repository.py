@@ -22,6 +22,7 @@ from tasks.registry.credentials import CredentialStore
 from tasks.registry.exchange import Request, Response, find_digest
 from tasks.registry.listing import list_tags
 from tasks.registry.manifest_upload import ManifestUpload
+from tasks.registry.passage import Reader
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
 from tasks.registry.upload import BlobUpload, UploadSession, session_of
@@ -184,7 +185,7 @@ class Repository:
     def push_blob(
         self,
         descriptor: Descriptor,
-        reader: BlobReader,
+        reader: Reader,
         progress: Callable[[int], None],
         session: UploadSession | None = None,
     ) -> None:

@@ -26,6 +26,8 @@ _STORED: Final = frozenset({200, 201, 204})
 _TAKEN: Final = _STORED | {202}
 _GONE: Final = 404
 _RANGE_REFUSED: Final = 416
+# Whoever is not let in, or is limited, has not stored anything.
+_NOT_TAKEN: Final = frozenset({401, 429})
 # What registries answer to a PUT that they do not support; one that ignores its body finds a wrong digest.
 _UNSUPPORTED: Final = frozenset({400, 405, 411, 415, 501})
 _RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII | re.IGNORECASE)
@@ -159,8 +161,8 @@ class BlobUpload:
                 body=body,
                 expect={*_STORED, *_UNSUPPORTED, _GONE, _RANGE_REFUSED},
             )
-        except Transient:
-            self._outcome_unknown = self._passage.finished
+        except Transient as failure:
+            self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
             raise
         if response.status in _STORED and self._passage.finished:
             return

@@ -11,12 +11,31 @@ from tests.support.scripted import Answer, Exchange
 
 QUICK: Final = HttpLimits(connect_timeout=10, idle_timeout=10, tries=3, longest_wait=0.01)
 # What a stalled registry runs into.
-IMPATIENT: Final = replace(QUICK, idle_timeout=0.2, tries=2)
+IMPATIENT: Final = replace(QUICK, idle_timeout=0.5, tries=2)
 PING: Final = Exchange("GET", "/v2/", Answer(200))
 USER: Final = Credentials("user", "password")
 NAME: Final = "team/app"
 UPLOADS: Final = f"/v2/{NAME}/blobs/uploads/"
 SESSION: Final = f"{UPLOADS}1"
+
+
+class Source:
+    """A reader over bytes in memory that notes where it was told to go on."""
+
+    def __init__(self, content: bytes, piece: int = 50_000) -> None:
+        self.position = 0
+        self.reopened: list[int] = []
+        self.content = content
+        self._piece = piece
+
+    def reopen(self, offset: int) -> None:
+        self.reopened.append(offset)
+        self.position = offset
+
+    def read_piece(self) -> bytes:
+        piece = self.content[self.position : self.position + self._piece]
+        self.position += len(piece)
+        return piece
 
 
 def client(

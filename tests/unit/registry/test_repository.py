@@ -21,7 +21,7 @@ from tasks.registry.settings import RegistrySettings
 from tests.support.images import image, index
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.token_server import TokenServer
-from tests.unit.registry.clients import NAME, PING, QUICK, SESSION, USER, blob_of, blob_path, client, manifest_path
+from tests.unit.registry.clients import NAME, PING, QUICK, USER, blob_of, blob_path, client, manifest_path
 
 IMAGE = image()
 DIGEST = Digest(IMAGE.digest)
@@ -179,48 +179,6 @@ def test_a_tag_that_is_still_there_was_not_deleted() -> None:
         assert client(registry.host).delete_tag("latest") is False
 
 
-def page(tags: list[str] | None, link: str = "") -> Answer:
-    return Answer(200, {"Link": link} if link else {}, json.dumps({"name": NAME, "tags": tags}).encode())
-
-
-def test_tags_are_listed_over_all_pages() -> None:
-    path = f"/v2/{NAME}/tags/list"
-    with ScriptedRegistry(
-        PING, Exchange("GET", f"{path}?n=1000", page(["a", "b"], f'<{path}?last=b>; rel="next"'))
-    ) as registry:
-        absolute = f"{registry.url}{path}?last=c"
-        registry.expect(
-            Exchange("GET", f"{path}?last=b", page(["c"], f"<{absolute}>;rel=next")),
-            Exchange("GET", f"{path}?last=c", page(["d"], '<x>; rel="prev"')),
-        )
-        assert client(registry.host).tags() == ["a", "b", "c", "d"]
-
-
-@pytest.mark.parametrize("answer", [Answer(404), page(None), page([])])
-def test_a_repository_without_tags_has_none(answer: Answer) -> None:
-    with ScriptedRegistry(PING, Exchange("GET", f"/v2/{NAME}/tags/list", answer)) as registry:
-        assert client(registry.host).tags() == []
-
-
-def test_pages_that_lead_back_are_an_error() -> None:
-    """8.4."""
-    around = page(["a"], f"</v2/{NAME}/tags/list?n=1000>; rel=next")
-    with (
-        ScriptedRegistry(PING, Exchange("GET", f"/v2/{NAME}/tags/list", around, times=2)) as registry,
-        pytest.raises(ResponseInvalid, match="does not end"),
-    ):
-        client(registry.host).tags()
-
-
-@pytest.mark.parametrize("body", [b"[]", b'{"tags": 1}', b"\xff"])
-def test_what_is_no_list_of_tags_is_an_error(body: bytes) -> None:
-    with (
-        ScriptedRegistry(PING, Exchange("GET", f"/v2/{NAME}/tags/list", Answer(body=body))) as registry,
-        pytest.raises(ResponseInvalid),
-    ):
-        client(registry.host).tags()
-
-
 def test_the_size_of_a_blob_is_known_or_it_is_absent() -> None:
     """5.1: what is there is skipped."""
     content = b"content"
@@ -242,27 +200,6 @@ def test_a_small_blob_is_read_and_verified() -> None:
             repository.read_blob(blob_of(content), 100)
         with pytest.raises(ResponseInvalid, match="more than 14 bytes"):
             repository.read_blob(blob_of(content), 14)
-
-
-def test_a_mount_asks_for_both_repositories_in_one_token() -> None:
-    """5.1."""
-    with TokenServer({"user": "password"}) as tokens:
-        challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.realm}",service="{tokens.service}"'}
-        target = f"/v2/{NAME}/blobs/uploads/?mount={DIGEST}&from=other/app"
-        script = [
-            Exchange("GET", "/v2/", Answer(401, challenge)),
-            Exchange("POST", target, Answer(201)),
-            Exchange("POST", target, Answer(202, {"Location": f"{SESSION}?_state=x"})),
-        ]
-        with ScriptedRegistry(*script) as registry:
-            repository = client(registry.host, settings=RegistrySettings(credentials=USER))
-            assert repository.mount_blob(DIGEST, "other/app") is None
-            session = repository.mount_blob(DIGEST, "other/app")
-            assert session is not None
-            assert session.location == f"{registry.url}{SESSION}?_state=x"
-        assert [set(each.scopes) for each in tokens.asked] == [
-            {f"repository:{NAME}:pull,push", "repository:other/app:pull"}
-        ]
 
 
 def scopes_asked(*, push: bool, granted: bool) -> list[str]:
