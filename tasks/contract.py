@@ -259,3 +259,9 @@ def schema() -> dict[str, Any]:
 
 
 _REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, SeedItem, SeedMetadata))
+
+
+def push_id_of(request: Any, task_id: str) -> str:
+    """Return the id of the push that a request, valid or not, is for: its own word, else the id of its task."""
+    given = request.get("push_id") if isinstance(request, dict) else None
+    return given if given and isinstance(given, str) else task_id

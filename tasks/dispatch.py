@@ -41,9 +41,9 @@ def drive_on(app: Celery, plan: Plan, ended: frozenset[str], task_id: str) -> No
     canvas_of(app, plan, ended).apply_async(task_id=task_id)
 
 
-def send_again(app: Celery, request: Any, push_id: str, task_id: str) -> None:
-    """Send a push again that never got a plan."""
-    app.send_task(contract.PUSH_TASK, args=[request | {"push_id": push_id}], task_id=task_id)
+def send_again(app: Celery, request: Any, task_id: str) -> None:
+    """Send a push again that never got a plan; a request that does not name the push has its id from the task."""
+    app.send_task(contract.PUSH_TASK, args=[request], task_id=task_id)
 
 
 def _priority(position: int, *, inverted: bool) -> int:

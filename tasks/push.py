@@ -16,8 +16,7 @@ from tasks.publish import result_of
 def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
     here = runtime.of(self.app)
-    given = request.get("push_id") if isinstance(request, dict) else None
-    push_id = given if given and isinstance(given, str) else str(self.request.id)
+    push_id = contract.push_id_of(request, str(self.request.id))
     with returned_to_queue(self):
         plan = here.accepting.accept(
             push_id,

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
@@ -89,7 +89,7 @@ class CeleryClient:
         known = self._ledger.request(push_id) is not None
         # An id of its own stays, whatever it is: its validation names that fault.
         request = request if request.get("push_id") is not None else request | {"push_id": push_id}
-        self._send(request, push_id, str(uuid.uuid4()) if known else push_id)
+        self._send(request, push_id, str(uuid.uuid4()) if known else push_id, announced=not known)
 
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
         request, task_id = self._sent.get(push_id, (None, push_id))
@@ -98,7 +98,8 @@ class CeleryClient:
         def tick() -> None:
             if not follower.look() and request is not None:
                 # Redis came back empty, and with it went the push: who asked for it is the one who still knows.
-                self._send(request, push_id, task_id)
+                with suppress(StateUnavailable):
+                    self._send(request, push_id, task_id, announced=True)
 
         try:
             report = self._get(task_id, tick)
@@ -125,10 +126,10 @@ class CeleryClient:
     def undo(self, push_id: str) -> contract.Undo:
         return self._ask(contract.UNDO_TASK, push_id, contract.Undo)
 
-    def _send(self, request: dict[str, Any], push_id: str, task_id: str) -> None:
+    def _send(self, request: dict[str, Any], push_id: str, task_id: str, *, announced: bool) -> None:
         try:
-            if not self.embedded and task_id == push_id:
-                self._ledger.announce(push_id, request)
+            if announced and not self.embedded:
+                self._ledger.announce(push_id, request, task_id)
             self._app.send_task(contract.PUSH_TASK, args=[request], task_id=task_id)
         except OperationalError as error:
             raise StateUnavailable(f"The broker does not take the push: {type(error).__name__}.") from None

@@ -20,6 +20,7 @@ from tasks.transfer.ports import OpenPush
 from tasks.transfer.report import summary
 from tasks.transfer.watch import Patience, Verdict
 from workers.queues import queue_lengths
+from workers.reclaim import reclaim
 
 LOG: Final = logging.getLogger(__name__)
 _LOOKS_A_STALL: Final = 4
@@ -60,8 +61,9 @@ class Watchdog:
                 LOG.warning("The watchdog could not look (%s), and tries again.", error)
 
     def look(self) -> None:
-        """Judge every open push once."""
+        """Give back what dead workers held, and judge every open push once."""
         ledger, now = self._runtime.ledger, self._runtime.clock()
+        reclaim(self._app, self._runtime.runs, now - self._patience.stall_seconds)
         pushes = ledger.open_pushes()
         quiet = [push for push in pushes if push.ended or not push.known or self._patience.is_quiet(push, now)]
         lengths = queue_lengths(self._app) if any(not push.ended for push in quiet) else {}
@@ -107,7 +109,7 @@ class Watchdog:
             return
         request = ledger.request(push.push_id)
         if request is not None:
-            send_again(self._app, request, push.push_id, push.task_id)
+            send_again(self._app, request, push.task_id)
 
     def _give_up(self, push: OpenPush, error: ImagePusherError) -> None:
         plan = self._runtime.ledger.plan(push.push_id)

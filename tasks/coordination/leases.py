@@ -199,10 +199,17 @@ class LeasedRuns:
     @contextmanager
     def hold(self, push_id: str, part: str) -> Iterator[None]:
         """Wait until no other delivery works on the part; raises LockUnavailable, StateUnavailable."""
-        key = f"{self._prefix}run:{push_id}:{part}"
         named = f"{part} of the push {push_id}"
-        with self._leases.hold(key, named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
+        with self._leases.hold(self._key(push_id, part), named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
             yield
+
+    def is_held(self, push_id: str, part: str) -> bool:
+        """Tell whether some worker is alive and works on the part; raises StateUnavailable."""
+        with _named_failures(f"Whether somebody works on {part} of the push {push_id}"):
+            return bool(self._leases.client.exists(self._key(push_id, part)))
+
+    def _key(self, push_id: str, part: str) -> str:
+        return f"{self._prefix}run:{push_id}:{part}"
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy
 
 PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
-# Pushes whose result has not been stored yet: those that the watchdog looks at.
+# Pushes whose result has not been stored yet: those that the watchdog looks at. Announced ones are among them: a broker
+# on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "deliveries")
 
@@ -36,11 +37,16 @@ class HashLedger:
         self._hashes = hashes
         self._clock = clock
 
-    def announce(self, push_id: str, request: dict[str, Any]) -> None:
+    def announce(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
-        self._hashes.put(
-            {_key(push_id): {"request": msgspec.json.encode(request), "created": now}, _PUSHES: {push_id: now}}
-        )
+        fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
+        self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
+
+    def withdraw(self, push_id: str) -> None:
+        if self._field(push_id, "updated") is None:
+            self._hashes.delete(_key(push_id))
+            self._hashes.drop(_PUSHES, push_id)
+            self._hashes.drop(_OPEN, push_id)
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
@@ -55,6 +61,10 @@ class HashLedger:
 
     def request(self, push_id: str) -> dict[str, Any] | None:
         return _decode(self._field(push_id, "request"), dict[str, Any])
+
+    def task_id(self, push_id: str) -> str | None:
+        found = self._field(push_id, "task_id")
+        return None if found is None else found.decode()
 
     def reopen(self, push_id: str) -> None:
         self._hashes.drop(
@@ -91,7 +101,8 @@ class HashLedger:
             self._put(push_id, "", "quiet_until", repr(quiet_until).encode())
 
     def touch(self, push_id: str) -> None:
-        self._hashes.put({_key(push_id): {"updated": self._now()}})
+        if self._field(push_id, "created") is not None:
+            self._hashes.put({_key(push_id): {"updated": self._now()}})
 
     def keep_content(self, push_id: str, digest: Digest, content: bytes) -> None:
         self._put(push_id, "contents", digest, content)
@@ -188,18 +199,19 @@ class HashLedger:
         self._hashes.drop(_OPEN, push_id)
 
     def _open_push(self, push_id: str) -> OpenPush:
-        names = ("task_id", "updated", "quiet_until", "outline", "state", "drives", "driven_at")
-        task_id, updated, quiet_until, outlined, state, drives, driven_at = self._hashes.fetch(
+        names = ("task_id", "created", "updated", "quiet_until", "outline", "state", "drives", "driven_at")
+        task_id, created, updated, quiet_until, outlined, state, drives, driven_at = self._hashes.fetch(
             *((_key(push_id), name) for name in names)
         )
+        heard = updated or created
         done = self._hashes.size(_key(push_id, "copies")) + self._hashes.size(_key(push_id, "tags"))
         return OpenPush(
             push_id=push_id,
             task_id=(task_id or push_id.encode()).decode(),
-            known=updated is not None,
+            known=heard is not None,
             planned=outlined is not None,
             ended=state is not None,
-            quiet_since=max(float(updated or 0), float(quiet_until or 0)),
+            quiet_since=max(float(heard or 0), float(quiet_until or 0)),
             done=done,
             drives=int(drives or 0) if int(driven_at or -1) == done else 0,
         )

@@ -38,11 +38,15 @@ class Accepting:
     ) -> Plan | contract.PushReport:
         """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
 
-        A push that failed is not run again because the broker delivers its message once more (`redelivered`). Raises
-        RequestInvalid before anything is written; unless this is the `last_try`, raises RegistryUnavailable where a
-        registry may answer later.
+        A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
+        Raises RequestInvalid before anything is written, and RegistryUnavailable, unless this is the `last_try`, where
+        a registry may answer later.
         """
-        order = read_order(request, self.targets)
+        try:
+            order = read_order(request, self.targets)
+        except RequestInvalid:
+            self.ledger.withdraw(push_id)
+            raise
         with self.runs.hold(push_id, PART):
             report = self.ledger.report(push_id)
             if report is not None and self.ledger.request(push_id) != request:
@@ -51,7 +55,7 @@ class Accepting:
                 )
             if report is not None:
                 done = report.state == "succeeded" and not self.ledger.is_undone(push_id)
-                if done or redelivered:
+                if done or redelivered or self.ledger.task_id(push_id) == task_id:
                     return report
                 self.ledger.reopen(push_id)
             self.ledger.accept(push_id, request, task_id)

@@ -63,8 +63,12 @@ class Ledger(Protocol):
     All methods raise StateUnavailable.
     """
 
-    def announce(self, push_id: str, request: dict[str, Any]) -> None:
-        """Note that a push was enqueued."""
+    def announce(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+        """Note that a push is enqueued; its result is that of `task_id`."""
+        ...
+
+    def withdraw(self, push_id: str) -> None:
+        """Forget a push that was announced, unless a worker took it on."""
         ...
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
@@ -72,6 +76,10 @@ class Ledger(Protocol):
         ...
 
     def request(self, push_id: str) -> dict[str, Any] | None: ...
+    def task_id(self, push_id: str) -> str | None:
+        """Return the task whose result is that of the push."""
+        ...
+
     def reopen(self, push_id: str) -> None:
         """Forget the report, the copies and the outcomes of a push that is to be run again; intents stay."""
         ...
@@ -166,6 +174,10 @@ class Runs(Protocol):
 
     def hold(self, push_id: str, part: str) -> AbstractContextManager[None]:
         """Wait until no other delivery works on the part; raises LockUnavailable."""
+        ...
+
+    def is_held(self, push_id: str, part: str) -> bool:
+        """Tell whether some worker is alive and works on the part; raises StateUnavailable."""
         ...
 
 

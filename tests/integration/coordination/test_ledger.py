@@ -142,3 +142,19 @@ def test_a_push_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
     HashLedger(hashes).accept("p", {}, "task")
     assert HashLedger(hashes).pushes() == []
     hashes.close()
+
+
+def test_an_announced_push_is_watched_until_a_worker_takes_it_on_or_it_is_invalid(hashes: Hashes) -> None:
+    """Rule 7.5: a message that is lost before a worker has noted it leaves a push that somebody looks after."""
+    ledger = HashLedger(hashes, clock=lambda: 7.0)
+    ledger.announce("p", {"items": [1]}, "task")
+    (push,) = ledger.open_pushes()
+    assert (push.task_id, push.known, push.planned, push.ended, push.quiet_since) == ("task", True, False, False, 7.0)
+    ledger.withdraw("p")
+    assert (ledger.open_pushes(), ledger.pushes(), ledger.request("p")) == ([], [], None)
+
+
+def test_a_push_that_was_taken_on_is_not_withdrawn(ledger: HashLedger) -> None:
+    ledger.accept("p", {"items": [1]}, "task")
+    ledger.withdraw("p")
+    assert [push.push_id for push in ledger.open_pushes()] == ["p"]
