@@ -1,6 +1,7 @@
 """Real worker processes of the project, started as an operator starts them."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tests.support.processes import wait_until
 
+_HARMED = "tests.support.chaos"
 _READY = " ready."
 _START_DEADLINE = 60.0
 _STOP_DEADLINE = 60.0
@@ -24,6 +26,23 @@ class Worker:
 
     def log(self) -> str:
         return self._log_path.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """Kill the worker as a crash would, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def resume(self) -> None:
+        """Let a worker that was stopped by SIGSTOP go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """Ask the worker to end and return its exit code; it is killed if it does not."""
@@ -55,13 +74,19 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running_worker(settings: Mapping[str, str], arguments: Sequence[str] = ()) -> Iterator[Worker]:
-    """Start a worker, wait until it serves, and end it; its log is shown if it does not start."""
+def running_worker(
+    settings: Mapping[str, str], arguments: Sequence[str] = (), *, arms_url: str | None = None
+) -> Iterator[Worker]:
+    """Start a worker, wait until it serves, and end it; its log is shown if it does not start.
+
+    With `arms_url` it is one that harms itself as the Redis there says (tests/support/chaos.py).
+    """
+    program = [sys.executable, "-m", "workers.cli"] if arms_url is None else [sys.executable, "-m", _HARMED, arms_url]
     with tempfile.TemporaryDirectory() as folder:
         log_path = Path(folder) / "worker.log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                command("worker", *arguments), env=environment(settings), stdout=log, stderr=subprocess.STDOUT
+                [*program, "worker", *arguments], env=environment(settings), stdout=log, stderr=subprocess.STDOUT
             )
         worker = Worker(process, log_path)
         try:

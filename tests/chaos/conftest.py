@@ -1,0 +1,106 @@
+"""Sites with short limits for the tests that kill, cut and race, and the figures of all of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.chaos.site import Figures, Fleet, Site
+from tests.support.chaos import Arms
+from tests.support.redis_server import RedisServer
+from tests.support.registries import DistributionRegistry
+
+_FIGURES = pytest.StashKey[Figures]()
+SETTINGS = """
+[http]
+connect_timeout = 2
+idle_timeout = 5
+tries = 5
+longest_wait = 1
+[limits]
+stall_seconds = 1.5
+lock_seconds = 1.5
+lock_wait_seconds = 10
+grace_seconds = 1.5
+outage_seconds = 20
+"""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _FIGURES in config.stash:
+        terminalreporter.section("workers killed, brokers cut, pushes racing")
+        terminalreporter.write_line(str(config.stash[_FIGURES]))
+
+
+@pytest.fixture(scope="session")
+def chaos_figures(pytestconfig: pytest.Config) -> Figures:
+    return pytestconfig.stash.setdefault(_FIGURES, Figures())
+
+
+@pytest.fixture(scope="session")
+def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("chaos") / "settings.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+MakeSite = Callable[..., Site]
+
+
+@contextmanager
+def open_site(
+    a: DistributionRegistry,
+    b: DistributionRegistry,
+    server: RedisServer,
+    arms_server: RedisServer,
+    settings: dict[str, str],
+    figures: Figures,
+    *,
+    concurrency: int = 4,
+    broker_url: str | None = None,
+) -> Iterator[Site]:
+    """Open a site without workers; what runs there is ended with it."""
+    urls = {"IMAGEPUSHER_BROKER_URL": broker_url or server.url}
+    if broker_url is not None:
+        urls["IMAGEPUSHER_RESULT_URL"] = server.url
+    settings = urls | settings
+    arms_url = f"{arms_server.url.removesuffix('/0')}/9"
+    with ExitStack() as stack:
+        client = stack.enter_context(redis.Redis(port=server.port, socket_timeout=5))
+        arms = Arms(stack.enter_context(redis.Redis.from_url(arms_url)))
+        arms.clear()
+        fleet = Fleet(settings, arms_url, ["--concurrency", str(concurrency)])
+        stack.callback(fleet.close)
+        yield Site(a, b, urls["IMAGEPUSHER_BROKER_URL"], client, fleet, arms, figures, settings)
+
+
+@pytest.fixture(scope="module")
+def site_redis() -> Iterator[RedisServer]:
+    """Share one Redis within a module, with a log that outlives a crash."""
+    with RedisServer(appendonly=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_site(
+    registry_a: DistributionRegistry,
+    registry_b: DistributionRegistry,
+    site_redis: RedisServer,
+    redis_server: RedisServer,
+    settings_file: Path,
+    chaos_figures: Figures,
+) -> Iterator[Site]:
+    settings = {"IMAGEPUSHER_CONFIG": str(settings_file)}
+    with open_site(registry_a, registry_b, site_redis, redis_server, settings, chaos_figures) as site:
+        yield site
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """Share the workers of a module; nothing is armed, and nothing is left of earlier tests."""
+    shared_site.arms.clear()
+    shared_site.before.clear()
+    yield shared_site
+    shared_site.arms.clear()

@@ -1,0 +1,87 @@
+"""Workers killed with SIGKILL, in every window of a push and at random (BEHAVIOUR 7.4)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.chaos.site import Site, item, small_index
+from tests.support.images import Index
+
+ARCHITECTURES = ("amd64", "arm64", "s390x")
+
+
+def scene(site: Site, name: str) -> tuple[dict[str, Any], Index]:
+    """Prepare an index of three platforms that goes to a new tag and into an index of another platform."""
+    source = small_index(name, *ARCHITECTURES)
+    reference = site.put_a(f"{name}/src", source)
+    site.put_b(f"{name}/dst", small_index(f"{name}-old", "ppc64le"), "merged")
+    destinations = {f"{site.b.host}/{name}/dst": ["merged", "new"], f"{site.b.host}/{name}/other": ["1"]}
+    return {"items": [item(reference, destinations)]}, source
+
+
+WINDOWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "before the push is accepted": ("part begins", {"match": "'push'"}),
+    "after the push is accepted": ("push accepted", {}),
+    "after the plan is saved": ("plan saved", {}),
+    "before the chord is sent": ("push marked as sent", {}),
+    "in the middle of sending the chord": ("message is sent", {"match": "imagepusher.copy.v1", "nth": 2}),
+    "before a copy": ("copy begins", {"nth": 2}),
+    "between a copy and its count": ("outcome recorded", {"nth": 3}),
+    "between the last count and the callback": ("callback is sent", {}),
+    "after the callback was sent": ("callback sent", {}),
+    "before a tag is taken": ("tag is taken", {"nth": 2}),
+    "after a protective tag": ("manifest put", {"match": "merged.merged-"}),
+    "after an intent": ("intent noted", {"nth": 2}),
+    "after a tag is put": ("manifest put", {"match": "('merged'"}),
+    "after a new tag is put": ("manifest put", {"match": "('new'"}),
+    "after a tag is recorded": ("tag recorded", {"nth": 2}),
+    "before the report is kept": ("report is built", {}),
+    "after the report, before the result": ("push finished", {}),
+    "after the result, before it is acknowledged": ("result stored", {"match": "SUCCESS"}),
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_push_completes_whatever_the_window_in_which_its_worker_is_killed(site: Site, name: str, window: str) -> None:
+    site.fleet.replace(2)
+    request, source = scene(site, name)
+    point, how = WINDOWS[window]
+    site.arms.arm(point, **how)
+    push_id = site.send(request)
+    site.wait_for_harm()
+    report = site.report(push_id)
+    assert [tag["action"] for tag in report["items"][0]["tags"]] == ["merged", "copied", "copied"]
+    assert report["items"][0]["tags"][1]["new_digest"] == source.digest
+    site.judge(report)
+    site.settle()
+    site.figures.add(pushes_recovered=1)
+
+
+def test_a_message_that_its_worker_took_to_the_grave_is_sent_again(site: Site, name: str) -> None:
+    """kombu notes what it took from Redis only after it took it: of what is lost between, only the ledger knows."""
+    site.fleet.replace(2)
+    request, _ = scene(site, name)
+    site.arms.arm("message taken", match="imagepusher.push")
+    with site.cli("push", "-", "--output", "json") as program:
+        answer, errors = program.communicate(json.dumps(request).encode(), timeout=60)
+    assert program.returncode == 0, errors.decode()
+    site.wait_for_harm()
+    site.judge(json.loads(answer))
+    site.settle()
+    site.figures.add(pushes_recovered=1)
+
+
+def test_an_undo_whose_worker_is_killed_is_done_by_another(site: Site, name: str) -> None:
+    site.fleet.replace(2)
+    request, _ = scene(site, name)
+    push_id = site.send(request)
+    site.judge(site.report(push_id))
+    site.arms.arm("tag is taken")
+    with site.cli("undo", push_id, "--yes", "--output", "json") as program:
+        answer, errors = program.communicate(timeout=60)
+    assert program.returncode == 0, errors.decode()
+    site.wait_for_harm()
+    assert {tag["action"] for tag in json.loads(answer)["tags"]} == {"restored", "deleted"}
+    assert site.tags() == site.before
+    site.settle()
