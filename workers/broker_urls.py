@@ -38,7 +38,7 @@ def read_urls(broker: str | None, result: str | None, state: str | None, faults:
             " because a push is a Celery chord and RabbitMQ cannot hold the results of one"
         )
     result = result or broker
-    return BrokerUrls(_for_celery(broker), _for_celery(result), _for_redis(state or result))
+    return BrokerUrls(_for_celery(broker), _for_celery(result), for_redis(state or result))
 
 
 def _scheme(place: str, url: str | None, supported: tuple[str, ...], faults: list[str]) -> str | None:
@@ -87,7 +87,7 @@ def _for_celery(url: str) -> str:
     return url
 
 
-def _for_redis(url: str) -> str:
+def for_redis(url: str) -> str:
     """Return `url` as redis-py reads it: a socket is unix:// with a `db`, and checks of certificates in its words."""
     scheme, _, rest = url.partition("://")
     if scheme in _SOCKETS:

@@ -7,6 +7,7 @@ import click
 
 from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import FAILED, INTERRUPTED, code_of_error
+from workers.cli.doctor import doctor
 from workers.cli.inspection import status, undo, verify
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
 from workers.cli.push import copy, push
@@ -97,7 +98,7 @@ def imagepusher(config: str | None) -> None:
     """Copy container images between registries and merge their platforms."""
 
 
-for _command in (push, copy, status, verify, undo, worker, schema):
+for _command in (push, copy, status, verify, undo, worker, doctor, schema):
     imagepusher.add_command(_command)
 
 

@@ -1,0 +1,54 @@
+"""`imagepusher doctor`: what would keep a push from working, and what to do about it."""
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from workers.cli.amounts import count
+from workers.cli.output import output_option, printable, wants_json
+from workers.cli.session import settings_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from workers.doctor import Diagnosis
+
+_STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+_FOUND_ERRORS: Final = 1
+
+
+@click.command()
+@click.argument("places", metavar="[HOST/NAMESPACE]...", nargs=-1)
+@click.option("--read-only", is_flag=True, help="Do not try to push; ask registries for pull scope only.")
+@output_option
+@click.pass_context
+def doctor(context: click.Context, places: tuple[str, ...], *, read_only: bool) -> None:
+    """Examine broker, workers and registries as a push would use them.
+
+    Registries are those of the settings, their targets, and each HOST/NAMESPACE. An upload to
+    HOST/NAMESPACE/imagepusher-doctor is opened and cancelled there. Ends with 1 if a push would not work.
+    """
+    from workers.cli import render
+    from workers.doctor import examine
+
+    settings = settings_of(context)
+    try:
+        diagnosis = examine(settings, places, read_only=read_only)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    render.show(diagnosis, _draw, as_json=wants_json(context))
+    context.exit(_FOUND_ERRORS if diagnosis.level == "error" else 0)
+
+
+def _draw(console: "Console", diagnosis: "Diagnosis") -> None:
+    from rich.text import Text
+
+    for finding in diagnosis.findings:
+        head = Text.assemble((f"{finding.level:<8}", _STYLES[finding.level]), printable(finding.where), ": ")
+        console.print(head.append(printable(finding.found)), overflow="fold")
+        if finding.advice:
+            console.print(Text(f"        → {printable(finding.advice)}"), overflow="fold")
+    levels = [finding.level for finding in diagnosis.findings]
+    told = f"{count(levels.count('error'), 'error')}, {count(levels.count('warning'), 'warning')}"
+    verdict = "A push would not work" if diagnosis.level == "error" else "A push would work"
+    console.print(f"\n{verdict}: {count(len(levels), 'finding')}, {told}.")

@@ -1,0 +1,109 @@
+"""Examine all that a push needs, from where this process stands and with its settings."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Final
+
+from tasks.coordination.hashes import FileHashes
+from tasks.oci.reference import Reference, carries_registry
+from tasks.registry.settings import HttpLimits
+from workers.broker_urls import for_redis
+from workers.doctor.finding import Diagnosis, Finding, diagnose, fault, fine, warning
+from workers.doctor.fleet import judge_fleet
+from workers.doctor.rabbitmq import examine_rabbitmq
+from workers.doctor.redis_server import RedisServer
+from workers.doctor.registries import PROBE, RegistryExamination
+from workers.settings import Settings
+
+_AT_ONCE: Final = 8
+_STATE_KEY: Final = "broker.state_url"
+_TRANSPORT: Final = "docker://"
+
+
+def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool = False) -> Diagnosis:
+    """Return what is found of broker, workers and registries; `places` are further ones to push to, HOST/NAMESPACE.
+
+    Without a broker the state folder is looked at instead. Raises ValueError for a place that is none.
+    """
+    examinations = _registries(settings, [_place(text) for text in places], read_only=read_only)
+    findings = [*(_broker(settings) if settings.broker_url is not None else _state_dir(settings))]
+    if not examinations:
+        findings.append(_no_registry())
+    with ThreadPoolExecutor(_AT_ONCE) as executor:
+        for found in executor.map(lambda examination: list(examination.examine()), examinations):
+            findings += found
+    return diagnose(findings)
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    servers: dict[str, dict[str, str]] = {}
+    for key, use, url in (
+        ("broker.url", "messages", settings.broker_url),
+        ("broker.result_url", "results", settings.result_url),
+        (_STATE_KEY, "state", settings.state_url),
+    ):
+        if url is not None and url.startswith("amqp"):
+            yield examine_rabbitmq(url)
+        elif url is not None:
+            servers.setdefault(for_redis(url), {})[key] = use
+    for url, uses in servers.items():
+        server = RedisServer(url, uses)
+        yield from server.examine()
+        if _STATE_KEY in uses and (workers := server.workers()) is not None:
+            yield from judge_fleet(workers, version("imagepusher"), server.where)
+
+
+def _state_dir(settings: Settings) -> Iterator[Finding]:
+    """Open what a push without a broker remembers itself in, as it would."""
+    check, where = "state_dir.writable", str(settings.state_dir)
+    try:
+        FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds).close()
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        advice = "Let state_dir (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
+        yield fault(check, where, f"the state folder cannot be used: {reason}", advice)
+        return
+    yield fine(check, where, "the state folder can be written (no broker: pushes run in the process of the command)")
+
+
+def _registries(settings: Settings, places: Iterable[Reference], *, read_only: bool) -> list[RegistryExamination]:
+    to_push: dict[str, list[str]] = {name: [] for name in settings.registries.registries}
+    aimed_at = [target.reference(PROBE) for target in settings.targets.values() if target.host]
+    for reference in (*aimed_at, *places):
+        repositories = to_push.setdefault(reference.registry, [])
+        if reference.repository not in repositories:
+            repositories.append(reference.repository)
+    hasty = replace(settings.registries, limits=_hasty(settings.registries.limits))
+    return [RegistryExamination(registry, repositories, hasty, read_only) for registry, repositories in to_push.items()]
+
+
+def _hasty(limits: HttpLimits) -> HttpLimits:
+    """Return bounds for somebody who waits for an answer."""
+    return replace(
+        limits,
+        connect_timeout=min(limits.connect_timeout, 5),
+        idle_timeout=min(limits.idle_timeout, 10),
+        answer_timeout=min(limits.answer_timeout, 20),
+        tries=min(limits.tries, 2),
+        longest_wait=min(limits.longest_wait, 1),
+    )
+
+
+def _place(text: str) -> Reference:
+    """Return the repository to try below HOST/NAMESPACE; raises ValueError."""
+    name = text.removeprefix(_TRANSPORT).rstrip("/")
+    if not carries_registry(f"{name}/{PROBE}"):
+        raise ValueError(f"{text!r} is not HOST/NAMESPACE, such as registry.example.com/team")
+    return Reference.parse(f"{name}/{PROBE}")
+
+
+def _no_registry() -> Finding:
+    return warning(
+        "registries",
+        "settings",
+        "no registry and no target is configured here, so that none was examined",
+        "Name what you push to, imagepusher doctor HOST/NAMESPACE; with a broker, run it with the workers' settings.",
+    )

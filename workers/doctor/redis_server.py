@@ -1,0 +1,140 @@
+"""A Redis that pushes rely on: whether it answers, takes writes, outlives a restart, and keeps what it is given."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.retry import Retry
+
+from workers.app import KEY_PREFIX
+from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
+from workers.observability.masking import mask
+from workers.roster import Worker, read_roster, redis_time
+
+_PATIENCE_SECONDS: Final = 5.0
+_PROBE_MILLISECONDS: Final = 10_000
+_NEARLY_FULL: Final = 0.9
+
+
+class RedisServer:
+    """One Redis, by its URL in redis-py's words; `uses` maps the settings that it stands for to what it then is."""
+
+    def __init__(self, url: str, uses: Mapping[str, str]) -> None:
+        self.where = f"Redis {place_of(url)}"
+        # The others follow the first one, unless they are set.
+        self._key = next(iter(uses))
+        self._uses = ", ".join(uses.values())
+        self._url = url
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what is found; ends early where there is nothing more to ask."""
+        with closing(self._connect()) as client:
+            try:
+                client.ping()
+                info = cast("Mapping[str, Any]", client.info())
+            except (RedisError, OSError) as error:
+                yield self._unreachable(error)
+                return
+            version = info.get("redis_version", "?")
+            yield fine("redis.reachable", self.where, f"Redis {version} answers, for {self._uses}")
+            yield self._write(client)
+            yield judge_persistence(self.where, info, _snapshots(client))
+            yield from judge_memory(self.where, info)
+            asked = time.time()
+            told = redis_time(client)
+            yield judge_clock("this machine", self.where, (asked + time.time()) / 2 - told)
+
+    def workers(self) -> list[Worker] | None:
+        """Return the workers that are in its roster, None where they cannot be read."""
+        with closing(self._connect()) as client:
+            try:
+                return read_roster(client)
+            except (RedisError, OSError):
+                return None
+
+    def _connect(self) -> redis.Redis:
+        return redis.Redis.from_url(
+            self._url,
+            socket_timeout=_PATIENCE_SECONDS,
+            socket_connect_timeout=_PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+        )
+
+    def _unreachable(self, error: Exception) -> Finding:
+        said = mask(str(error)) or type(error).__name__
+        if isinstance(error, AuthenticationError | NoPermissionError):
+            return fault(
+                "redis.reachable",
+                self.where,
+                f"it refuses the user: {said}",
+                f"Check user and password in {self._key}.",
+            )
+        advice = f"Start it, or let {self._key} name the one that runs; check the network and TLS between."
+        return fault("redis.reachable", self.where, f"it does not answer: {said}", advice)
+
+    def _write(self, client: redis.Redis) -> Finding:
+        key = f"{KEY_PREFIX}doctor:{uuid.uuid4()}"
+        try:
+            client.set(key, "1", px=_PROBE_MILLISECONDS)
+            client.delete(key)
+        except (RedisError, OSError) as error:
+            advice = "It must be a primary with room in memory and on disk, and let this user write imagepusher:*."
+            return fault("redis.writable", self.where, f"it does not take a key: {mask(str(error))}", advice)
+        return fine("redis.writable", self.where, "it takes keys")
+
+
+def place_of(url: str) -> str:
+    """Return where a URL leads, without user and password: host, port and database, or the path of a socket."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def judge_persistence(where: str, info: Mapping[str, Any], snapshots: str | None) -> Finding:
+    """Judge what is left after a restart, by INFO and the setting `save` (None where that may not be read)."""
+    check = "redis.persistence"
+    advice = "Set `appendonly yes`: pushes that are under way survive no restart otherwise, until they are sent again."
+    if info.get("aof_enabled"):
+        if info.get("aof_last_write_status", "ok") != "ok":
+            return fault(check, where, "its append-only file cannot be written", "Look at its disk and its log.")
+        return fine(check, where, "it keeps an append-only file")
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        return fault(
+            check, where, "its last snapshot failed, and it has no append-only file", "Look at its disk and its log."
+        )
+    if snapshots is None:
+        return warning(check, where, "it has no append-only file; whether it takes snapshots may not be read", advice)
+    if snapshots:
+        return warning(check, where, "it takes snapshots only: what came after the last one is lost with it", advice)
+    return warning(check, where, "it keeps nothing on disk", advice)
+
+
+def judge_memory(where: str, info: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge whether it evicts keys, and whether it has room for more."""
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        yield fine("redis.eviction", where, "it evicts no keys")
+    else:
+        evicted = info.get("evicted_keys", 0)
+        yield fault(
+            "redis.eviction",
+            where,
+            f"it may evict keys (maxmemory-policy {policy}, {evicted} evicted so far)",
+            "Set `maxmemory-policy noeviction`: a push hangs, or is forgotten, without any one of its keys.",
+        )
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if most and used >= _NEARLY_FULL * most:
+        share = f"it uses {used / most:.0%} of its {most // 2**20} MiB"
+        yield warning("redis.memory", where, share, "Raise `maxmemory`: a Redis that is full takes no push.")
+
+
+def _snapshots(client: redis.Redis) -> str | None:
+    try:
+        return str(client.config_get("save").get("save", ""))
+    except (RedisError, OSError):
+        return None
