@@ -45,7 +45,8 @@ class Fault:
     """Say what goes wrong, and with which requests.
 
     Meant are those of `method` (None: any) in whose path and query the regular expression `path` is found: from the
-    `nth` one on, counted from 1, `times` of them. `at` is a share of the bytes, from 0 to 1.
+    `nth` one on, counted from 1, `times` of them. `at` is a share of the bytes, from 0 to 1; `seconds` is how
+    long a limit asks to wait, in the shapes that say so.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Fault:
     at: float = 0.5
     status: int = 503
     retry_after: RetryAfter = "seconds"
+    seconds: int = 0
 
     def names(self, method: str, target: str) -> bool:
         return self.method in {None, method} and re.search(self.path, target) is not None
@@ -134,8 +136,12 @@ class Mixture:
         key = f"{method} {stable(target)}"
         with self._guard:
             self._seen[key] += 1
-            drawn = random.Random(f"{self._seed} {key} {self._seen[key]}")
-        suitable = [kind for kind in self._kinds if suits(kind, method, target, authorized=authorized)]
+            occurrence = self._seen[key]
+        drawn = random.Random(f"{self._seed} {key} {occurrence}")
+        # A token that was just fetched has not expired: the request that follows a challenge gets through. One that
+        # opens an upload looks like all others, so that it cannot be told which of them follows.
+        expires = authorized and method != "POST" and occurrence % 2 == 1
+        suitable = [kind for kind in self._kinds if suits(kind, method, target, authorized=expires)]
         if not suitable or drawn.random() >= self._rate:
             return None
         shapes: tuple[RetryAfter, ...] = ("seconds", "date", "none", "html")
@@ -160,9 +166,9 @@ def suits(kind: Kind, method: str, target: str, *, authorized: bool) -> bool:
     match kind:
         case Kind.EXPIRED_TOKEN:
             return authorized
-        case Kind.LOST_SESSION:
+        case Kind.LOST_SESSION | Kind.FLIPPED_REQUEST:
             return method in _BODIES and "/blobs/uploads/" in target
-        case Kind.FLIPPED_REQUEST | Kind.RESET_REQUEST | Kind.STALL_REQUEST | Kind.DENIED:
+        case Kind.RESET_REQUEST | Kind.STALL_REQUEST | Kind.DENIED:
             return method in _BODIES
         case Kind.REDIRECTED | Kind.CUT | Kind.TRUNCATED | Kind.LONGER | Kind.GROWN | Kind.FLIPPED:
             return content

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from time import time
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 from tests.support.faults import Fault, Injected, Kind, Plan
 from tests.support.loopback import Handler, LoopbackServer
@@ -45,37 +45,11 @@ class _Answer:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-class _Passing(Handler):
-    """Pass a request on to the registry, and its answer back."""
-
-    owner: "_Server"
-
-    def answer(self) -> None:
-        self.owner.authorizations.append(self.headers.get("Authorization"))
-        self.send(self.forward(self.body()))
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # http.server's names  # noqa: N815 - http.server's names
+class _Answering(Handler):
+    """Send answers, whole or not."""
 
     def body(self) -> bytes:
         return b"".join(self.body_pieces())
-
-    def forward(self, body: bytes, *, dropped: str = "", declared: int | None = None) -> _Answer:
-        """Ask the registry, without the header `dropped`; one that gets less than `declared` bytes is left alone."""
-        upstream = http.client.HTTPConnection(self.owner.upstream, timeout=_UPSTREAM_TIMEOUT)
-        try:
-            upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() not in _OF_ONE_HOP | {dropped}:
-                    upstream.putheader(name, value)
-            if self.command not in {"GET", "HEAD"}:
-                upstream.putheader("Content-Length", str(len(body) if declared is None else declared))
-            upstream.endheaders(body)
-            if declared is not None:
-                return _Answer(HTTPStatus.NO_CONTENT, ())
-            answer = upstream.getresponse()
-            return self._taken(answer, answer.read())
-        finally:
-            upstream.close()
 
     def send(self, answer: _Answer, *, share: float = 1.0, ending: Ending = "goes on") -> None:
         """Send `share` of the answer's bytes, and then go on, close or reset the connection, or leave it silent."""
@@ -88,14 +62,14 @@ class _Passing(Handler):
             self.reset()
         self.close_connection = self.close_connection or ending != "goes on"
 
-    def reset(self) -> None:
-        """End the connection with a reset instead of in order."""
+    def reset(self) -> NoReturn:
+        """End the connection with a reset instead of in order, and the handler with it."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # The socket is closed when its files are, and not by a shutdown, which would be an end in order.
         self.rfile.close()
         self.wfile.close()
         self.connection.close()
-        self.close_connection = True
+        raise ConnectionResetError
 
     def wait_for_the_client(self) -> None:
         """Wait until the client, or the end of the proxy, ends the connection; what still comes stays unread."""
@@ -104,20 +78,8 @@ class _Passing(Handler):
         waiting.poll()
         self.close_connection = True
 
-    def _taken(self, answer: http.client.HTTPResponse, content: bytes) -> _Answer:
-        headers = tuple(
-            (name, self._stay(value) if name.lower() == "location" else value)
-            for name, value in answer.getheaders()
-            if name.lower() not in _OF_ONE_HOP
-        )
-        declared = answer.getheader("Content-Length") if self.command == "HEAD" else None
-        return _Answer(answer.status, headers, content, declared)
 
-    def _stay(self, location: str) -> str:
-        return location.replace(f"http://{self.owner.upstream}", self.owner.url, 1)
-
-
-class _Faulty(_Passing):
+class _Faulty(_Answering):
     """Pass a request on, unless the plan has something else in mind."""
 
     owner: "FaultyProxy"
@@ -141,9 +103,12 @@ class _Faulty(_Passing):
             case Kind.STALL_REQUEST:
                 self._forward_a_part(fault.at)
                 self.wait_for_the_client()
-            case Kind.REFUSED | Kind.LIMITED | Kind.REDIRECTED:
+            case Kind.REFUSED | Kind.LIMITED:
                 self.body()
-                self.send(_denial(fault, f"{self.owner.elsewhere.url}{self.path}", self.command))
+                self.send(_denial(fault, self.command))
+            case Kind.REDIRECTED:
+                location = self.owner.elsewhere.take(self.path, self.forward(self.body()))
+                self.send(_Answer(HTTPStatus.TEMPORARY_REDIRECT, (("Location", location),)))
             case Kind.EXPIRED_TOKEN:
                 self.body()
                 self.send(self.forward(b"", dropped="authorization"))
@@ -154,6 +119,36 @@ class _Faulty(_Passing):
                 self.send(self.forward(flip(self.body(), fault.at)))
             case _:
                 self._spoil(fault, self.forward(self.body()))
+
+    def forward(self, body: bytes, *, dropped: str = "", declared: int | None = None) -> _Answer:
+        """Ask the registry, without the header `dropped`; one that gets less than `declared` bytes is left alone."""
+        upstream = http.client.HTTPConnection(self.owner.upstream, timeout=_UPSTREAM_TIMEOUT)
+        try:
+            upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in _OF_ONE_HOP | {dropped}:
+                    upstream.putheader(name, value)
+            if self.command not in {"GET", "HEAD"}:
+                upstream.putheader("Content-Length", str(len(body) if declared is None else declared))
+            upstream.endheaders(body)
+            if declared is not None:
+                return _Answer(HTTPStatus.NO_CONTENT, ())
+            answer = upstream.getresponse()
+            return self._taken(answer, answer.read())
+        finally:
+            upstream.close()
+
+    def _taken(self, answer: http.client.HTTPResponse, content: bytes) -> _Answer:
+        headers = tuple(
+            (name, self._stay(value) if name.lower() == "location" else value)
+            for name, value in answer.getheaders()
+            if name.lower() not in _OF_ONE_HOP
+        )
+        declared = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        return _Answer(answer.status, headers, content, declared)
+
+    def _stay(self, location: str) -> str:
+        return location.replace(f"http://{self.owner.upstream}", self.owner.url, 1)
 
     def _forward_a_part(self, share: float) -> None:
         length = int(self.headers.get("Content-Length", "0"))
@@ -169,7 +164,7 @@ class _Faulty(_Passing):
             case Kind.STALL_ANSWER:
                 self.send(answer, share=fault.at, ending="stall")
             case Kind.DENIED:
-                self.send(_denial(fault, "", self.command))
+                self.send(_denial(fault, self.command))
             case Kind.CUT:
                 self.send(replace(answer, content=content[:place], declared=str(len(content))), ending="close")
             case Kind.TRUNCATED:
@@ -184,29 +179,42 @@ class _Faulty(_Passing):
                 raise NotImplementedError(fault.kind)
 
 
-class _Server(LoopbackServer):
-    """Stand before the registry at `upstream` (`host:port`, plain HTTP); `authorizations` lists what clients sent."""
+class _Stored(_Answering):
+    """Send an answer that the registry gave before, to whoever asks."""
 
-    handler = _Passing
+    owner: "Elsewhere"
 
-    def __init__(self, upstream: str) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self.owner.authorizations.append(self.headers.get("Authorization"))
+        self.send(self.owner.answers[self.path])
+
+
+class Elsewhere(LoopbackServer):
+    """Be the other host of redirects; `authorizations` lists what credentials came along, if any, else None."""
+
+    handler = _Stored
+
+    def __init__(self) -> None:
         super().__init__()
-        self.upstream = upstream
+        self.answers: dict[str, _Answer] = {}
         self.authorizations: list[str | None] = []
 
+    def take(self, path: str, answer: _Answer) -> str:
+        """Keep an answer, and return the URL where it is to be had from now on."""
+        self.answers[path] = answer
+        return f"{self.url}{path}"
 
-class FaultyProxy(_Server):
-    """Stand before a registry and do what the plan says.
 
-    `elsewhere` is the other host of redirects; it passes all on, and remembers what credentials came along.
-    """
+class FaultyProxy(LoopbackServer):
+    """Stand before the registry at `upstream` (`host:port`, plain HTTP) and do what the plan says."""
 
     handler = _Faulty
 
     def __init__(self, upstream: str, plan: Plan) -> None:
-        super().__init__(upstream)
+        super().__init__()
+        self.upstream = upstream
         self.plan = plan
-        self.elsewhere = _Server(upstream)
+        self.elsewhere = Elsewhere()
         self._injected: list[Injected] = []
         self._guard = threading.Lock()
 
@@ -251,17 +259,15 @@ def flip(content: bytes, at: float) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :] if content else content
 
 
-def _denial(fault: Fault, elsewhere: str, method: str) -> _Answer:
-    if fault.kind is Kind.REDIRECTED:
-        return _Answer(HTTPStatus.TEMPORARY_REDIRECT, (("Location", elsewhere),))
+def _denial(fault: Fault, method: str) -> _Answer:
     limited = fault.kind is Kind.LIMITED
     page = limited and fault.retry_after == "html"
     content = _PAGE if page else _DENIALS[Kind.LIMITED if limited else Kind.REFUSED]
     headers = [("Content-Type", "text/html" if page else "application/json")]
     if limited and fault.retry_after == "seconds":
-        headers.append(("Retry-After", "1"))
+        headers.append(("Retry-After", str(fault.seconds)))
     if limited and fault.retry_after == "date":
-        headers.append(("Retry-After", formatdate(time() + 1, usegmt=True)))
+        headers.append(("Retry-After", formatdate(time() + fault.seconds, usegmt=True)))
     status = HTTPStatus.TOO_MANY_REQUESTS if limited else fault.status
     answer = _Answer(status, tuple(headers), content)
     return replace(answer, content=b"", declared=str(len(content))) if method == "HEAD" else answer
