@@ -232,6 +232,34 @@ def index(
     return Index(manifest, media_type, tuple(e.node if isinstance(e, Entry) else e for e in listed))
 
 
+def like(content: bytes, seed: int | str = "") -> Index:
+    """Build an index shaped as a real one: to the letter, but that its entries are nodes made here.
+
+    Annotations that named the digest of an entry name that of the node in its place.
+    """
+    document = json.loads(content)
+    made = {said["digest"]: _standing_in(said, seed) for said in document["manifests"]}
+    entries = []
+    for said in document["manifests"]:
+        node = made[said["digest"]]
+        described = said | {"digest": node.digest, "size": len(node.manifest)}
+        if "annotations" in said:
+            described["annotations"] = {
+                key: made[value].digest if value in made else value for key, value in said["annotations"].items()
+            }
+        entries.append(described)
+    manifest = encode(document | {"manifests": entries})
+    return Index(manifest, document.get("mediaType", OCI_INDEX), tuple(made.values()))
+
+
+def _standing_in(said: Mapping[str, Any], seed: int | str) -> Node:
+    media_type = said.get("mediaType")
+    only = [layer(f"{seed} {said['digest']}", 100)]
+    docker = media_type in {DOCKER_MANIFEST, DOCKER_LIST}
+    node = image(said.get("platform", UNKNOWN_PLATFORM), only, docker=docker)
+    return index([node], docker=docker) if media_type in {OCI_INDEX, DOCKER_LIST} else node
+
+
 def encode(document: Mapping[str, Any]) -> bytes:
     # Three spaces and sorted nowhere: a copier that re-serialises what it should only copy changes the digest.
     return json.dumps(document, indent=3).encode()
