@@ -59,7 +59,8 @@ def platform_of(said: dict[str, Any]) -> tuple[str, ...] | None:
 
 def expected(source: Index, destination: Index) -> list[dict[str, Any]] | None:
     """Return the entries of the merge, None where the source replaces all platforms."""
-    mine, theirs = source.document["manifests"], destination.document["manifests"]
+    mine: list[dict[str, Any]] = source.document["manifests"]
+    theirs: list[dict[str, Any]] = destination.document["manifests"]
     taken = {platform_of(each) for each in mine}
     kept = [each for each in theirs if platform_of(each) and platform_of(each) not in taken]
     if not kept:
@@ -78,7 +79,7 @@ def expected(source: Index, destination: Index) -> list[dict[str, Any]] | None:
 
 @pytest.mark.parametrize(("number", "offset"), PAIRS, ids=[f"{INDEXES[number]}{offset}" for number, offset in PAIRS])
 def test_indexes_shaped_as_real_ones_are_copied_or_merged_to_the_letter(world: World, number: int, offset: int) -> None:
-    """Rules 3.1, 3.2, 3.3, 4.1, 4.3, 4.4, 4.5, 4.6: with their attestations, variants, annotations and unknown fields."""
+    """Rules 3.1, 3.2, 3.3, 4.1, 4.3, 4.4, 4.5, 4.6: with their attestations, variants and unknown fields."""
     source = images.like(fixtures.load(INDEXES[number]), "source")
     old = images.like(fixtures.load(INDEXES[(number + offset) % len(INDEXES)]), "destination")
     world.put_b(old)
