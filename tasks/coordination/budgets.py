@@ -35,7 +35,15 @@ _RAISE: Final = 1.1
 class SharedBudget:
     """One budget as this process sees it; `share` and `factor` come from the last look at Redis."""
 
-    def __init__(self, registry: str, at_once: int, per_second: float | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        registry: str,
+        at_once: int,
+        per_second: float | None,
+        clock: Callable[[], float],
+        on_use: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_use = on_use
         self.at_once = at_once
         self.used = 0.0
         self._registry = registry
@@ -59,6 +67,7 @@ class SharedBudget:
             yield
             return
         self._wait(patience)
+        self._on_use()
         self._mine.asking = True
         try:
             yield
@@ -135,10 +144,7 @@ class RedisBudgets:
         key = f"{self._prefix}budget:{registry}:{who}"
         with self._guard:
             if key not in self._budgets:
-                self._budgets[key] = SharedBudget(registry, at_once, per_second, self._clock)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._keep_in_step, name="budgets", daemon=True)
-                self._thread.start()
+                self._budgets[key] = SharedBudget(registry, at_once, per_second, self._clock, self._stay_in_step)
             return self._budgets[key]
 
     def synchronise(self) -> None:
@@ -152,13 +158,27 @@ class RedisBudgets:
             if limit is not None or self._clock() - budget.used < _MEMBER_SECONDS:
                 self._share(key, budget)
 
+    def _stay_in_step(self) -> None:
+        if self._thread is not None:
+            return
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._keep_in_step, name="budgets", daemon=True)
+                self._thread.start()
+
     def _keep_in_step(self) -> None:
-        while True:
+        """Synchronise as long as any budget is in use."""
+        while self._is_in_use():
             time.sleep(_SYNC_SECONDS)
             try:
                 self.synchronise()
             except RedisError as error:
                 LOG.debug("Budgets are not in step: %s from Redis", type(error).__name__)
+        self._thread = None
+
+    def _is_in_use(self) -> bool:
+        with self._guard:
+            return any(self._clock() - budget.used < _MEMBER_SECONDS for budget in self._budgets.values())
 
     def _share(self, key: str, budget: SharedBudget) -> None:
         now = self._clock()

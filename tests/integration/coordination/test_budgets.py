@@ -1,0 +1,168 @@
+"""Budgets of requests, shared by processes through real Redis, and through the one inside the process."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import fakeredis
+import pytest
+import redis
+
+from tasks.coordination.budgets import RedisBudgets, SharedBudget
+from tasks.errors import RateLimited
+from tests.support.redis_server import RedisServer
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(params=["redis", "embedded"])
+def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[redis.Redis]:
+    if request.param == "redis":
+        with redis.Redis.from_url(f"{redis_server.url.removesuffix('/0')}/9") as made:
+            made.flushdb()
+            yield made
+    else:
+        with fakeredis.FakeRedis(server=fakeredis.FakeServer()) as made:
+            yield made
+
+
+def shared(budgets: RedisBudgets, at_once: int = 8, per_second: float | None = None) -> SharedBudget:
+    budget = budgets.of("registry.example", "default", at_once, per_second)
+    assert isinstance(budget, SharedBudget)
+    return budget
+
+
+def fits(budget: SharedBudget, wanted: int) -> int:
+    """Return how many of `wanted` requests get room at once."""
+    inside, release = threading.Semaphore(0), threading.Event()
+
+    def ask() -> None:
+        with budget.request(5):
+            inside.release()
+            release.wait(30)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(wanted)]
+    for thread in threads:
+        thread.start()
+    entered = 0
+    while entered < wanted and inside.acquire(timeout=0.15):
+        entered += 1
+    release.set()
+    for thread in threads:
+        thread.join()
+    return entered
+
+
+def test_no_more_requests_at_once_than_the_budget_has() -> None:
+    assert fits(SharedBudget("registry.example", 3, None, time.time), 6) == 3
+
+
+def test_a_request_inside_another_of_its_thread_does_not_wait_for_it() -> None:
+    budget = SharedBudget("registry.example", 1, None, time.time)
+    with budget.request(0), budget.request(0):
+        pass
+    assert fits(budget, 1) == 1
+
+
+def test_processes_that_are_active_share_the_budget(client: redis.Redis) -> None:
+    one, other = (RedisBudgets(client, "i:") for _ in range(2))
+    mine, theirs = shared(one), shared(other)
+    for budget in (mine, theirs):
+        with budget.request(5):
+            pass
+    one.synchronise()
+    other.synchronise()
+    one.synchronise()
+    assert (fits(mine, 8), fits(theirs, 8)) == (4, 4)
+
+
+def test_a_process_that_is_silent_leaves_its_share_to_the_others(client: redis.Redis) -> None:
+    clock = Clock()
+    one, other = (RedisBudgets(client, "i:", clock) for _ in range(2))
+    mine = shared(one)
+    for budgets in (one, other):
+        with shared(budgets).request(5):
+            pass
+        budgets.synchronise()
+    clock.now += 10
+    with mine.request(5):
+        pass
+    one.synchronise()
+    assert fits(mine, 9) == 8
+
+
+def test_a_limit_halves_the_budget_of_all_once_and_it_comes_back_slowly(client: redis.Redis) -> None:
+    one, other = (RedisBudgets(client, "i:") for _ in range(2))
+    mine, theirs = shared(one, 32), shared(other, 32)
+    for budget in (mine, theirs):
+        with budget.request(5):
+            pass
+    mine.limited(0.01)
+    theirs.limited(0.01)
+    one.synchronise()
+    other.synchronise()
+    one.synchronise()
+    assert client.hget("i:budget:registry.example:default", "factor") == b"0.5"
+    assert fits(mine, 10) == 8
+    client.delete("i:budget:registry.example:default:raised")
+    one.synchronise()
+    raised = client.hget("i:budget:registry.example:default", "factor")
+    assert isinstance(raised, bytes)
+    assert 0.5 < float(raised) < 0.6
+
+
+def test_retry_after_rests_every_process(client: redis.Redis) -> None:
+    """Rule 8.3: the whole fleet leaves the registry alone."""
+    one, other = (RedisBudgets(client, "i:") for _ in range(2))
+    mine, theirs = shared(one), shared(other)
+    with theirs.request(5):
+        pass
+    mine.limited(60)
+    one.synchronise()
+    other.synchronise()
+    with (
+        pytest.raises(RateLimited, match=r"registry\.example wants to be left alone for \d+ seconds") as refusal,
+        theirs.request(5),
+    ):
+        pass
+    assert 50 < (refusal.value.retry_after or 0) <= 60
+
+
+def test_requests_per_second_are_bounded() -> None:
+    clock = Clock()
+    budget = SharedBudget("registry.example", 100, 2.0, clock)
+    clock.now += 1
+    entered = threading.Semaphore(0)
+
+    def ask() -> None:
+        with budget.request(5):
+            entered.release()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    counts = [sum(entered.acquire(timeout=0.3) for _ in range(4))]
+    for _ in range(2):
+        clock.now += 0.5
+        counts.append(int(entered.acquire(timeout=5)))
+    for thread in threads:
+        thread.join()
+    assert counts == [2, 1, 1]
+
+
+def test_a_redis_that_is_away_stops_nothing(redis_server: RedisServer) -> None:
+    with redis.Redis(port=1, retry=None) as nobody:
+        budgets = RedisBudgets(nobody, "i:")
+        budget = shared(budgets)
+        budget.limited(0.01)
+        with pytest.raises(redis.ConnectionError), budget.request(5):
+            budgets.synchronise()
+        assert fits(budget, 1) == 1
