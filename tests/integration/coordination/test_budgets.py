@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import fakeredis
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tasks.coordination.budgets import RedisBudgets, SharedBudget
 from tasks.errors import RateLimited
@@ -159,7 +161,7 @@ def test_requests_per_second_are_bounded() -> None:
 
 
 def test_a_redis_that_is_away_stops_nothing(redis_server: RedisServer) -> None:
-    with redis.Redis(port=1, retry=None) as nobody:
+    with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as nobody:
         budgets = RedisBudgets(nobody, "i:")
         budget = shared(budgets)
         budget.limited(0.01)
