@@ -152,7 +152,8 @@ class _Scripted(Handler):
         framing = answer.framing
         if framing == "length" and not isinstance(answer.body, bytes) and "content-length" not in names:
             framing = "chunked"
-        self.send_response(answer.status)
+        # Without Date and Server, where the script dates its answer.
+        (self.send_response_only if "date" in names else self.send_response)(answer.status)
         for name, value in pairs:
             self.send_header(name, value)
         if framing == "chunked":

@@ -77,7 +77,10 @@ def _registries(settings: Settings, places: Iterable[Reference], *, read_only: b
         if reference.repository not in repositories:
             repositories.append(reference.repository)
     hasty = replace(settings.registries, limits=_hasty(settings.registries.limits))
-    return [RegistryExamination(registry, repositories, hasty, read_only) for registry, repositories in to_push.items()]
+    return [
+        RegistryExamination(registry, repositories, hasty, read_only=read_only)
+        for registry, repositories in to_push.items()
+    ]
 
 
 def _hasty(limits: HttpLimits) -> HttpLimits:

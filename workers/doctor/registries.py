@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -30,7 +29,6 @@ _ADVICE_ON_REACHING: Final = "Check the host's name, its port, and the network b
 _ANY_REFUSAL: Final = frozenset({400, 401, 403, 404, 405, 501})
 
 
-@dataclass(frozen=True)
 class RegistryExamination:
     """What is to be asked of one registry; `repositories` are those to try to push to.
 
@@ -38,10 +36,15 @@ class RegistryExamination:
     whoever asks for a token that may push.
     """
 
-    registry: str
-    repositories: Sequence[str]
-    configuration: RegistryConfiguration
-    read_only: bool
+    def __init__(
+        self, registry: str, repositories: Sequence[str], configuration: RegistryConfiguration, *, read_only: bool
+    ) -> None:
+        self.registry = registry
+        self._repositories = repositories
+        self._configuration = configuration
+        self._read_only = read_only
+        self._store = CredentialStore(configuration)
+        self._transports: dict[Role, Transport] = {}
 
     def examine(self) -> Iterator[Finding]:
         """Yield what is found; ends early where there is nothing more to ask."""
@@ -63,11 +66,11 @@ class RegistryExamination:
             refused = refused or (finding.level == "error" and role == "destination")
             yield finding
         if not refused:
-            yield from map(self._try, self.repositories)
+            yield from map(self._try, self._repositories)
 
     def _reach(self) -> tuple[Pong, float | None]:
         """Return the answer of the API's base, and how many seconds this clock is ahead of what it is dated."""
-        settings, limits = self.configuration.settings(self.registry, "destination"), self.configuration.limits
+        settings, limits = self._configuration.settings(self.registry, "destination"), self._configuration.limits
         connections = Connections(host_for(self.registry), settings, limits)
         answers: list[tuple[Pong, float | None]] = []
 
@@ -103,14 +106,14 @@ class RegistryExamination:
                 "plain HTTP: whoever is between reads the credentials",
                 "Serve it by TLS.",
             )
-        if not self.configuration.settings(self.registry, "destination").tls_verify:
+        if not self._configuration.settings(self.registry, "destination").tls_verify:
             advice = f"Name its authority in `ca_file` of {self._table()}, and leave `tls_verify` on."
             return warning("registry.tls", self.registry, "TLS, its certificate not verified", advice)
         return fine("registry.tls", self.registry, "TLS, its certificate verified")
 
     def _who(self) -> Iterator[tuple[str, Role]]:
         """Yield the roles to log in as: one, if both roles ask as the same user."""
-        of_role = {role: self.configuration.settings(self.registry, role).credentials for role in _ROLES}
+        of_role = {role: self._configuration.settings(self.registry, role).credentials for role in _ROLES}
         if of_role["source"] == of_role["destination"]:
             yield self.registry, "destination"
             return
@@ -125,7 +128,7 @@ class RegistryExamination:
                 return fine(check, where, "the registry asks for none")
             if credentials is None:
                 found = "none are configured: the registry is asked as anybody may ask it"
-                if role == "source" or not self.repositories:
+                if role == "source" or not self._repositories:
                     return fine(check, where, found)
                 advice = f"Set `username` and `password_file` in {self._table()}, or log in with podman or docker."
                 return warning(check, where, found, advice)
@@ -139,12 +142,12 @@ class RegistryExamination:
         return fine(check, where, "they are accepted")
 
     def _credentials(self, role: Role) -> Credentials | None:
-        repository = self.repositories[0] if self.repositories else ""
-        return CredentialStore(self.configuration).find(self.registry, repository, role)
+        repository = self._repositories[0] if self._repositories else ""
+        return self._store.find(self.registry, repository, role)
 
     def _try(self, repository: str) -> Finding:
         where = f"{self.registry}/{repository}"
-        return self._try_to_pull(where, repository) if self.read_only else self._try_to_push(where, repository)
+        return self._try_to_pull(where, repository) if self._read_only else self._try_to_push(where, repository)
 
     def _try_to_pull(self, where: str, repository: str) -> Finding:
         request = Request(
@@ -199,8 +202,10 @@ class RegistryExamination:
         return fine(check, where, f"it may be pushed to: an upload was opened, and {ended}")
 
     def _transport(self, role: Role) -> Transport:
-        store = CredentialStore(self.configuration)
-        return Transport(self.registry, role, self.configuration, store, UnboundedBudgets())
+        if role not in self._transports:
+            known = self._configuration, self._store, UnboundedBudgets()
+            self._transports[role] = Transport(self.registry, role, *known)
+        return self._transports[role]
 
     def _advice_on_tls(self) -> str:
         return f"Set `ca_file` in {self._table()}, or let the registry serve a certificate that is valid for its name."
