@@ -1,7 +1,7 @@
 """By which scheme a registry is reached: asked once by the API's base, "GET /v2/" (BEHAVIOUR 8.5)."""
 
 import ipaddress
-import threading
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,11 +9,14 @@ from typing import Final
 from tasks.errors import ResponseInvalid
 from tasks.registry.addresses import host_of
 from tasks.registry.exchange import describe
+from tasks.registry.expiring import Expiring, ExpiringCache
 from tasks.registry.retry import Transient
 from tasks.registry.settings import RegistrySettings
 
 _HOSTS: Final = {"docker.io": "registry-1.docker.io"}
 _BAD_REQUEST: Final = 400
+_SERVER_ERROR: Final = 500
+_OF_A_BASE: Final = frozenset({200, 401, 403, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class Pong:
     url: str
     status: int
     headers: Mapping[str, str]
+
+    @property
+    def is_base(self) -> bool:
+        """Whether this may be a registry, and not the web server that many hosts have beside it."""
+        return self.status in _OF_A_BASE or self.status >= _SERVER_ERROR
 
     @property
     def speaks_http(self) -> bool:
@@ -68,18 +76,16 @@ class Endpoint:
         self._schemes = schemes(registry, settings)
         self._ping = ping
         self._learn = learn
-        self._guard = threading.Lock()
-        self._base: str | None = None
+        self._found: ExpiringCache[str, str] = ExpiringCache()
 
     def base(self) -> str:
         """Return the scheme and host that all paths follow; raises Transient, or the error that stays."""
-        if self._base is None:
-            with self._guard:
-                if self._base is None:
-                    pong = self._find()
-                    self._learn(pong)
-                    self._base = pong.url
-        return self._base
+        return self._found.value(self._host, self._settle)
+
+    def _settle(self) -> Expiring[str]:
+        pong = self._find()
+        self._learn(pong)
+        return Expiring(pong.url, math.inf)
 
     def _find(self) -> Pong:
         failures: list[Transient | ResponseInvalid] = []
@@ -89,7 +95,7 @@ class Endpoint:
             except (Transient, ResponseInvalid) as failure:
                 failures.append(failure)
                 continue
-            if scheme == "https" or len(self._schemes) == 1 or pong.speaks_http:
+            if scheme == "https" or len(self._schemes) == 1 or (pong.speaks_http and (not failures or pong.is_base)):
                 return pong
             failures.append(Transient(f"{describe('GET', pong.url)} answered {pong.status} to plain HTTP"))
         # A wrong certificate says more than that plain HTTP did not work either.

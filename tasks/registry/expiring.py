@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from tasks.errors import RegistryError
+from tasks.registry.retry import Transient
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -35,8 +36,9 @@ class ExpiringCache(Generic[Key, Value]):
     def value(self, key: Key, fetch: Callable[[], Expiring[Value]]) -> Value:
         """Return the value of `key`, fetched if there is none or it has ended.
 
-        Threads that ask for the same key meanwhile wait and get the same value, or the same RegistryError. Any other
-        error is the fetching thread's own (it may have been cancelled): one of those that waited fetches then.
+        Threads that ask for the same key meanwhile wait and get the same value, or the same failure of the other side:
+        else each would wait anew for one that does not answer. Any other error is the fetching thread's own (it may
+        have been cancelled): one of those that waited fetches then.
         """
         while True:
             with self._guard:
@@ -51,7 +53,7 @@ class ExpiringCache(Generic[Key, Value]):
             error = under_way.exception()
             if error is None:
                 return under_way.result()
-            if isinstance(error, RegistryError):
+            if isinstance(error, RegistryError | Transient):
                 raise type(error)(*error.args) from error
         return self._fetch(key, fetch, own)
 

@@ -6,12 +6,14 @@ from typing import Final, Protocol
 import msgspec
 
 from tasks.errors import ResponseInvalid
+from tasks.oci.reference import parse_tag
 from tasks.registry.exchange import Response
 
 MOST_TAGS: Final = 1_000_000
+MOST_PAGES: Final = 20_000
 
 _PAGE: Final = 1000
-_NEXT: Final = re.compile(r'<([^<>]*)>[^<>]*;\s*rel="?next"?', re.IGNORECASE)
+_NEXT: Final = re.compile(r'<([^<>]*)>[^<>]*;\s*rel=(?:"(?:[^"<>]*\s)?next[\s"]|next\b)', re.IGNORECASE)
 
 
 class Read(Protocol):
@@ -33,23 +35,33 @@ def list_tags(read: Read, name: str, limit: int) -> list[str]:
     Raises ResponseInvalid for something else than pages of tags, for pages without end and for too many tags.
     """
     found: dict[str, None] = {}
-    path: str | None = f"tags/list?n={_PAGE}"
-    while path is not None:
-        response = read("GET", path, expect=frozenset({200, 404}), limit=limit)
+    path = f"tags/list?n={_PAGE}"
+    # Only of the first page does 404 mean that there is nothing: whoever deletes by a list must have all of it.
+    expect = frozenset({200, 404})
+    for _ in range(MOST_PAGES):
+        response = read("GET", path, expect=expect, limit=limit)
         if response.status == 404:  # noqa: PLR2004
-            return list(found)
+            return []
         before = len(found)
-        try:
-            found |= dict.fromkeys(_decoder.decode(response.content).tags or ())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise ResponseInvalid(f"The list of tags of {name} is not one.") from None
-        path = next_page(response)
-        if path is not None and (len(found) == before or len(found) > MOST_TAGS):
-            raise ResponseInvalid(f"The list of tags of {name} does not end.")
-    return list(found)
+        found |= dict.fromkeys(_parse(response.content, name))
+        following = next_page(response)
+        if following is None:
+            return list(found)
+        if len(found) == before or len(found) > MOST_TAGS:
+            break
+        path, expect = following, frozenset({200})
+    raise ResponseInvalid(f"The list of tags of {name} does not end.")
 
 
 def next_page(response: Response) -> str | None:
     """Return the URL of the next page, None on the last."""
     match = _NEXT.search(response.headers.get("Link", ""))
     return response.resolve(match[1]) if match else None
+
+
+def _parse(content: bytes, name: str) -> list[str]:
+    try:
+        return [parse_tag(tag) for tag in _decoder.decode(content).tags or ()]
+    except (ValueError, RecursionError):
+        # msgspec's and Unicode's errors are ValueErrors too.
+        raise ResponseInvalid(f"The list of tags of {name} is not one.") from None

@@ -227,13 +227,14 @@ class Repository:
 
         Some registries answer 401 for a repository that does not exist yet, and let those look who may create it.
         """
+        by_push = self._push and self.name in self._transport.read_by_push
         try:
-            return self._send(method, path, self._reading, retry=retry, **more)
+            return self._send(method, path, self._writing if by_push else self._reading, retry=retry, **more)
         except AuthenticationRefused:
-            if not self._push or self._reading == self._writing:
+            if by_push or not self._push:
                 raise
         response = self._send(method, path, self._writing, retry=retry, **more)
-        self._reading = self._writing
+        self._transport.read_by_push.add(self.name)
         return response
 
     def _write(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:

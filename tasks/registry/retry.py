@@ -30,7 +30,7 @@ class Transient(Exception):
     """
 
     def __init__(self, what: str, status: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(what)
+        super().__init__(what, status, retry_after)
         self.what = what
         self.status = status
         self.retry_after = retry_after

@@ -10,7 +10,7 @@ from tasks import telemetry
 from tasks.errors import AddressForbidden, ResponseInvalid
 from tasks.oci.digest import digest_of
 from tasks.registry.addresses import forbid_inward, host_of
-from tasks.registry.authentication import Authentication
+from tasks.registry.authentication import Authentication, conceal
 from tasks.registry.budget import Budgets
 from tasks.registry.connections import Connections
 from tasks.registry.credentials import CredentialStore
@@ -22,6 +22,8 @@ from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.tokens import TokenSource
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+# What may be sent elsewhere with its method and body (RFC 9110, 15.4); of a write no other redirect makes sense.
+_REPEATING: Final = frozenset({307, 308})
 _MOST_REDIRECTS: Final = 5
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
@@ -49,6 +51,8 @@ class Transport:
         settings = configuration.settings(registry, role)
         self.limits = configuration.limits
         self.uploads = UploadHabits()
+        # Repositories that let one read only with a token that is good for `push` too (BEHAVIOUR 3.4).
+        self.read_by_push: set[str] = set()
         self._host = host_for(registry)
         self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry)
         self._connections = Connections(self._host, settings, self.limits)
@@ -110,15 +114,16 @@ class Transport:
                 headers["Authorization"] = sent
             with self._budget.request(self.limits.longest_wait):
                 incoming = self._connections.exchange(request.method, url, headers, request.body)
-            response = self._read(request, incoming, url, own=own)
+            response = self._read(request, incoming, url, own=own, sent=sent)
             location = response.location
-            if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
+            followed = _REDIRECTS if request.method in {"GET", "HEAD"} else _REPEATING
+            if response.status not in followed or location is None:
                 return response, sent
             self._check_hop(url, location)
             url = location
         raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {_MOST_REDIRECTS} times.")
 
-    def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool) -> Response:
+    def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool, sent: str | None) -> Response:
         expected = incoming.status in request.expect
         if expected and request.stream:
             return Response(incoming.status, incoming.headers, url, own, incoming=incoming)
@@ -126,7 +131,8 @@ class Transport:
         content = incoming.read(limit, self.limits.answer_timeout)
         if expected and len(content) > limit:
             raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes.")
-        return Response(incoming.status, incoming.headers, url, own, content[:limit])
+        shown = content if expected else conceal(content[:limit], sent)
+        return Response(incoming.status, incoming.headers, url, own, shown)
 
     def _check_hop(self, origin: str, url: str) -> None:
         """Raise AddressForbidden for a URL that a registry must not lead to."""

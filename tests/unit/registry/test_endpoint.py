@@ -1,12 +1,15 @@
 """By which scheme a registry is reached, and by whom it is believed to be served (BEHAVIOUR 8.5)."""
 
 import shutil
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import RegistryUnavailable, ResponseInvalid, SettingsInvalid
+from tasks.registry import expiring
 from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback, schemes
 from tasks.registry.repository import Repository
 from tasks.registry.retry import Transient
@@ -84,6 +87,46 @@ def test_an_unverified_registry_without_tls_is_recognised() -> None:
     http = Pong("http://registry.example", 200, {})
     answers: dict[str, Pong | Exception] = {"https": ResponseInvalid("TLS failed"), "http": http}
     assert settle(answers, UNVERIFIED, "registry.example") == "http"
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 429, 503])
+def test_an_unverified_registry_is_one_that_answers_as_one(status: int) -> None:
+    """8.5."""
+    pong = Pong("http://registry.example", status, {})
+    assert settle({"https": Transient("refused"), "http": pong}, UNVERIFIED, "registry.example") == "http"
+
+
+@pytest.mark.parametrize("status", [204, 301, 302, 400, 404])
+def test_the_web_server_beside_a_registry_is_not_taken_for_it(status: int) -> None:
+    """8.5: where https failed for a moment, the next try asks by https again."""
+    pong = Pong("http://registry.example", status, {"Location": "http://www.example/"})
+    with pytest.raises(Transient, match="reset"):
+        settle({"https": Transient("reset"), "http": pong}, UNVERIFIED, "registry.example")
+
+
+def test_threads_wait_for_one_answer_and_share_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8.4: a registry that does not answer holds each up for one timeout, not for those of all."""
+    waiting, answered = threading.Semaphore(0), threading.Event()
+    pings: list[str] = []
+
+    def counted(fetches: list[Future[str]]) -> None:
+        waiting.release()
+        wait(fetches)
+
+    def ping(base: str) -> Pong:
+        pings.append(base)
+        assert answered.wait(30)
+        raise Transient("no connection within the time allowed")
+
+    monkeypatch.setattr(expiring, "wait", counted)
+    endpoint = Endpoint("registry.example", RegistrySettings(), ping, lambda _: None)
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(endpoint.base) for _ in range(4)]
+        for _ in range(3):
+            assert waiting.acquire(timeout=30)
+        answered.set()
+        assert [type(each.exception(30)) for each in asking] == [Transient] * 4
+    assert pings == ["https://registry.example"]
 
 
 def test_a_failure_is_not_remembered() -> None:

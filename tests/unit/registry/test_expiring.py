@@ -8,6 +8,7 @@ import pytest
 from tasks.errors import PushCancelled, RegistryUnavailable
 from tasks.registry import expiring
 from tasks.registry.expiring import Expiring, ExpiringCache
+from tasks.registry.retry import Transient
 
 
 class Clock:
@@ -95,9 +96,12 @@ def test_threads_that_want_the_same_wait_for_one_fetch(waiting: threading.Semaph
         assert [first.result(30), *(other.result(30) for other in others)] == ["value"] * 5
 
 
-def test_threads_that_wait_share_the_failure_of_a_registry(waiting: threading.Semaphore) -> None:
+@pytest.mark.parametrize("failure", [RegistryUnavailable("gone", 7.0), Transient("gone", 503, 7.0)])
+def test_threads_that_wait_share_the_failure_of_a_registry(
+    waiting: threading.Semaphore, failure: RegistryUnavailable | Transient
+) -> None:
     cache: ExpiringCache[str, str] = ExpiringCache(Clock())
-    gate = Gate(RegistryUnavailable("gone"))
+    gate = Gate(failure)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(cache.value, "key", gate)
         assert gate.entered.wait(30)
@@ -106,8 +110,9 @@ def test_threads_that_wait_share_the_failure_of_a_registry(waiting: threading.Se
             assert waiting.acquire(timeout=30)
         gate.open.set()
         for each in [first, *others]:
-            with pytest.raises(RegistryUnavailable, match="gone"):
+            with pytest.raises(type(failure), match="gone") as caught:
                 each.result(30)
+            assert caught.value.args == failure.args
     assert cache.value("key", lambda: Expiring("back", 60)) == "back"
 
 

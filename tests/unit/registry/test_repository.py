@@ -1,5 +1,6 @@
 """Manifests, tags and blobs of one repository (distribution-spec 1.1; BEHAVIOUR 2.4, 3.4, 8.4)."""
 
+import base64
 import hashlib
 import json
 from dataclasses import replace
@@ -17,9 +18,10 @@ from tasks.errors import (
 )
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
-from tasks.registry.settings import RegistrySettings
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration, RegistrySettings
 from tests.support.images import image, index
-from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
 from tests.support.token_server import TokenServer
 from tests.unit.registry.clients import NAME, PING, QUICK, USER, blob_of, blob_path, client, manifest_path
 
@@ -234,6 +236,28 @@ def test_a_refused_read_of_a_destination_is_tried_with_push() -> None:
 def test_a_dry_run_asks_for_pull_only() -> None:
     """3.4: a token with push creates a missing repository at some registries."""
     assert scopes_asked(push=False, granted=False) == [f"repository:{NAME}:pull"]
+
+
+def test_what_reads_a_repository_is_learnt_once_for_all_that_push_there() -> None:
+    """3.4: but a dry run still asks for pull only."""
+    with TokenServer({"user": "password"}) as tokens:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.realm}",service="{tokens.service}"'}
+
+        def answer(received: Received) -> Answer:
+            claims = json.loads(base64.urlsafe_b64decode(received.headers["Authorization"].split(".")[1] + "=="))
+            return Answer(404) if "push" in claims["access"][0]["actions"] else Answer(401, challenge)
+
+        script = [Exchange("GET", "/v2/", Answer(401, challenge)), Exchange("HEAD", LATEST, answer, times=None)]
+        with ScriptedRegistry(*script) as registry:
+            configuration = RegistryConfiguration({registry.host: RegistrySettings(credentials=USER)}, limits=QUICK)
+            registries = Registries(configuration)
+            for _ in range(3):
+                assert registries.repository(registry.host, NAME, "destination", push=True).resolve("latest") is None
+            with pytest.raises(AuthenticationRefused):
+                registries.repository(registry.host, NAME, "destination").resolve("latest")
+            heads = len([each for each in registry.received if each.method == "HEAD"])
+        # Two refused for pull and one for push, two more of those that follow, and two of the dry run.
+        assert heads == 7
 
 
 @pytest.mark.parametrize("status", [401, 403])

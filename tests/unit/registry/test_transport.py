@@ -300,11 +300,60 @@ def test_a_redirect_to_no_place_is_an_error(location: str) -> None:
     assert "word" not in str(caught.value)
 
 
-def test_a_write_is_not_redirected() -> None:
-    """8.2."""
-    moved = Exchange("PUT", LATEST, Answer(307, {"Location": "/elsewhere"}))
-    with ScriptedRegistry(PING, moved) as registry, pytest.raises(ResponseInvalid, match="answered 307"):
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_that_would_make_another_request_of_a_write_is_an_error(status: int) -> None:
+    """DESIGN 6: some clients send an empty body then, or a GET."""
+    moved = Exchange("PUT", LATEST, Answer(status, {"Location": "/elsewhere"}))
+    with ScriptedRegistry(PING, moved) as registry, pytest.raises(ResponseInvalid, match=f"answered {status}"):
         client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_write_is_repeated_with_its_body_where_a_redirect_says_so(status: int) -> None:
+    """RFC 9110, 15.4.8; 8.2: another host gets no credentials."""
+    stored = Exchange(
+        "PUT", "/x?sig=a%2fb", Answer(201), request_body=IMAGE.manifest, request_headers={"Authorization": None}
+    )
+    with ScriptedRegistry(stored) as elsewhere:
+        moved = [Answer(status, {"Location": where}) for where in ("/y", f"{elsewhere.url}/x?sig=a%2fb")]
+        basic = {"request_body": IMAGE.manifest, "request_headers": {"Authorization": BASIC}}
+        script = (
+            Exchange("GET", "/v2/", challenge('Basic realm="r"')),
+            Exchange("PUT", LATEST, moved[0], **basic),  # type: ignore[arg-type]
+            Exchange("PUT", "/y", moved[1], **basic),  # type: ignore[arg-type]
+        )
+        with ScriptedRegistry(*script, ordered=True) as registry:
+            repository = client(registry.host, role="destination", settings=RegistrySettings(credentials=USER))
+            repository.push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+def test_a_write_that_a_redirect_leads_to_no_place_is_an_error() -> None:
+    """8.2."""
+    moved = Exchange("PUT", LATEST, Answer(307, {"Location": "ftp://host/"}))
+    with ScriptedRegistry(PING, moved) as registry, pytest.raises(AddressForbidden):
+        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_what_a_registry_quotes_of_the_credentials_is_not_shown(scheme: str) -> None:
+    """6.7: some errors quote the request."""
+
+    def quoting(received: Received) -> Answer:
+        said = f"{received.headers['Authorization']} / user:password / password"
+        return Answer(403, body=json.dumps({"errors": [{"code": "DENIED", "message": said}]}).encode())
+
+    token = Exchange("GET", "/token", Answer(body=b'{"token": "secret-token"}'))
+    with ScriptedRegistry(*([token] if scheme == "Bearer" else [])) as realm:
+        asked = Exchange("GET", "/v2/", challenge(f'{scheme} realm="{realm.url}/token"'))
+        with (
+            ScriptedRegistry(asked, Exchange("GET", LATEST, quoting)) as registry,
+            pytest.raises(AuthenticationRefused, match="DENIED: ") as caught,
+        ):
+            fetch(registry, credentials=USER)
+    shown = f"{caught.value!r} {caught.value}"
+    assert "secret-token" not in shown
+    assert BASIC.split()[1] not in shown
+    assert scheme == "Bearer" or "password" not in shown
 
 
 def test_a_refusal_of_another_host_says_nothing_of_the_credentials() -> None:
