@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
 from tasks import contract, telemetry
+from tasks.transfer.watch import Verdict
 from workers.observability.backlog import Backlog, BacklogCollector
 
 _PREFIX: Final = "imagepusher_"
@@ -28,6 +29,7 @@ _HELP: Final[Mapping[str, str]] = {
 
 # A rate needs a value before the first increase: these series are there from the start.
 _OUTCOMES: Final = ("copied", "mounted", "skipped")
+_QUIET_VERDICTS: Final = frozenset({Verdict.WAIT, Verdict.STORE_RESULT})
 _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     telemetry.PUSHES: get_args(contract.State),
     telemetry.PUSH_SECONDS: get_args(contract.State),
@@ -35,7 +37,7 @@ _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     telemetry.BLOBS: _OUTCOMES,
     telemetry.BYTES: _OUTCOMES,
     telemetry.WAIT_SECONDS: (telemetry.BUDGET, telemetry.TAG_LOCK, telemetry.FLIGHT),
-    telemetry.WATCHDOG: ("send_again", "drive_on", "give_up", "declare_lost"),
+    telemetry.WATCHDOG: tuple(verdict.name.lower() for verdict in Verdict if verdict not in _QUIET_VERDICTS),
 }
 
 # An unchanged tag takes less than a second, an image of many GiB hours.

@@ -1,10 +1,15 @@
 """The log of a real worker: one JSON object a line, each about the push, the digest, the tag that it is about."""
 
+import json
+import subprocess
+import sys
+
 from tests.integration.observability.conftest import Watched
 from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import upload
+from tests.support.workers import environment
 
 
 def test_a_push_has_a_start_and_an_end_under_the_names_of_the_seed(
@@ -50,6 +55,26 @@ def test_a_request_that_is_refused_has_an_error_with_its_code(watched: Watched) 
     (error,) = (line for line in watched.log_of(push_id) if line["event"] == "push-images-to-quay-error")
     assert error["code"] == "request_invalid"
     assert "items: is empty" in error["error"]
+
+
+def test_what_plugins_log_in_the_manner_of_celery_is_json_too() -> None:
+    """Celery gives its task loggers handlers of their own, unless someone else takes care of logging."""
+    program = (
+        "from celery.utils.log import get_task_logger\n"
+        "from workers.app import make_app\n"
+        "from workers.observability import configure_logging, observe_worker\n"
+        "from workers.settings import load_settings\n"
+        "settings = load_settings({'IMAGEPUSHER_BROKER_URL': 'redis://127.0.0.1:1/0'})\n"
+        "configure_logging('info', 'json')\n"
+        "app = make_app(settings)\n"
+        "observe_worker(app, settings.observability, list)\n"
+        "app.log.setup('INFO')\n"
+        "get_task_logger('plugin').warning('hello')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment({}), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["hello"]
 
 
 def events(watched: Watched, push_id: str) -> list[str]:
