@@ -1,0 +1,128 @@
+"""Rounds of one workload: all peers in turn, each with a registry B of its own that is empty."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measuring import RunFailedError, Sample, measure
+from tests.benchmarks.peers import Errand, Peer, environment_of
+from tests.benchmarks.storage import store
+from tests.benchmarks.workloads import TINY, Workload
+from tests.support.delaying_proxy import DelayingProxy
+from tests.support.registries import DistributionRegistry, Logged
+from tests.support.stored import Stored
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Row:
+    """One peer's samples of one workload, and the requests of its last run by registry, method and kind."""
+
+    workload: str
+    peer: str
+    note: str = ""
+    samples: list[Sample] = field(default_factory=list)
+    requests: dict[str, dict[str, int]] = field(default_factory=dict)
+    # What belongs to some rows only, in JSON's types.
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@contextmanager
+def source_of(workload: Workload) -> Iterator[DistributionRegistry]:
+    """Run registry A with the content of a workload."""
+    registry = DistributionRegistry()
+    for placed in chain([TINY], workload.at_a()):
+        store(registry.storage, placed)
+    with registry:
+        yield registry
+
+
+@contextmanager
+def errand_of(workload: Workload, a: DistributionRegistry) -> Iterator[tuple[Errand, DistributionRegistry]]:
+    """Restart A, run a B that holds only what the workload says, and put distance before both if it says so."""
+    a.restart()
+    b = DistributionRegistry()
+    for placed in workload.at_b():
+        store(b.storage, placed)
+    with ExitStack() as running:
+        running.enter_context(b)
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+
+        def reached(host: str) -> str:
+            return running.enter_context(DelayingProxy(host, workload.delay)).host if workload.delay else host
+
+        yield Errand(workload, reached(a.host), reached(b.host), folder), b
+
+
+def run_rounds(workload: Workload, peers: Sequence[Peer], rounds: int, say: Say) -> list[Row]:
+    """Warm up, then measure `rounds` times A B A B; a peer that cannot do the workload has a row without samples."""
+    rows = {peer.name: Row(workload.name, peer.name, peer.note(workload)) for peer in peers}
+    with source_of(workload) as a:
+        for number in range(rounds + 1):
+            for peer in peers:
+                sample = _run(workload, peer, a, rows[peer.name])
+                if sample is not None and number > 0:
+                    rows[peer.name].samples.append(sample)
+                    say(f"{workload.name} {peer.name}, round {number}: {sample.wall:.2f} s")
+    return list(rows.values())
+
+
+def _run(workload: Workload, peer: Peer, a: DistributionRegistry, row: Row) -> Sample | None:
+    with errand_of(workload, a) as (errand, b):
+        command = peer.prepare(errand)
+        if command is None:
+            row.note = "has no command for it"
+            return None
+        environment = environment_of(errand.folder)
+        log_path = errand.folder / "log"
+        if workload.again:
+            measure(command, environment, log_path)
+        # A's log starts anew with each process, and lasts for all of them.
+        before = {"A": len(a.requests()), "B": len(b.requests())}
+        sample = measure(command, environment, log_path)
+        row.requests = {
+            name: count_requests(registry.requests()[before[name] :]) for name, registry in (("A", a), ("B", b))
+        }
+        check(workload, b)
+        return sample
+
+
+def check(workload: Workload, b: DistributionRegistry) -> None:
+    """Raise RunFailedError if a tag is not there: what is quick because it did nothing does not count."""
+    stored = Stored(b.host)
+    missing = [
+        f"{repository}:{tag}"
+        for copy in workload.copies
+        for repository, tag in copy.references()
+        if stored.digest(repository, tag) is None
+    ]
+    if missing:
+        raise RunFailedError(f"{workload.name} left out {', '.join(missing)}")
+
+
+def count_requests(logged: Sequence[Logged]) -> dict[str, int]:
+    """Return how many requests there were of each kind, the most frequent first."""
+    return dict(Counter(kind_of(each) for each in logged).most_common())
+
+
+def kind_of(logged: Logged) -> str:
+    """Return what a request is for, with its status."""
+    path = logged.path
+    if "/manifests/" in path:
+        what = "manifest by digest" if "/manifests/sha256:" in path else "manifest by tag"
+    elif "/blobs/uploads" in path:
+        what = "mount" if "mount=" in logged.query else "upload"
+    elif "/blobs/" in path:
+        what = "blob"
+    else:
+        what = "base" if path == "/v2/" else "other"
+    return f"{logged.method} {what} {logged.status}"
