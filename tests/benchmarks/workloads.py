@@ -13,8 +13,7 @@ MEBIBYTE: Final = 1 << 20
 KIBIBYTE: Final = 1 << 10
 _BLOCK: Final = 64 * MEBIBYTE
 PLATFORMS: Final = ("linux/amd64", "linux/arm64", "linux/ppc64le", "linux/s390x")
-MORE__BLOCK: Final = 64 * MEBIBYTE
-PLATFORMS: Final = (*PLATFORMS, "linux/386", "linux/arm/v6", "linux/arm/v7", "linux/riscv64")
+MORE_PLATFORMS: Final = (*PLATFORMS, "linux/386", "linux/arm/v6", "linux/arm/v7", "linux/riscv64")
 
 
 @dataclass(frozen=True)
