@@ -12,17 +12,12 @@ import msgspec
 from celery import Celery
 from celery.exceptions import TimeoutError as NotYet
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from tasks import contract
-from tasks.coordination.hashes import RedisHashes
-from tasks.coordination.ledger import HashLedger
 from tasks.errors import ImagePusherError, PushFailed, PushUnknown, StateUnavailable
 from tasks.registry.settings import RegistryOverride
 from tasks.transfer.ports import Ledger
-from workers.app import make_app
 from workers.observability import observe_client
-from workers.process import connect
 from workers.settings import Settings, load_settings
 
 Answer = TypeVar("Answer")
@@ -32,8 +27,6 @@ _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
 # Of a push of thousands of digests a look takes long.
 _REST_FACTOR: Final = 20
-# A person waits for this process: a Redis that is away is told of soon.
-_PATIENCE_SECONDS: Final = 5.0
 
 
 class Client(Protocol):
@@ -75,10 +68,22 @@ class Client(Protocol):
 
 
 class CeleryClient:
-    """A client of one Celery application and the ledger of its workers."""
+    """A client of one Celery application and the ledger of its workers.
 
-    def __init__(self, app: Celery, ledger: Ledger, *, embedded: bool, patience: float) -> None:
+    A broker or result store that is `away`, which these errors tell, is waited for: `patience` is in seconds.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        ledger: Ledger,
+        *,
+        embedded: bool,
+        away: tuple[type[Exception], ...] = (),
+        patience: float = 0.0,
+    ) -> None:
         self.embedded = embedded
+        self._away = away
         self._app = app
         self._ledger = ledger
         self._patience = patience
@@ -151,7 +156,7 @@ class CeleryClient:
                 tick()
             except (ImagePusherError, KeyboardInterrupt):
                 raise
-            except (RedisError, OperationalError) as error:
+            except self._away as error:
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > self._patience:
                     raise StateUnavailable(f"The result store does not answer: {type(error).__name__}.") from None
@@ -200,14 +205,14 @@ def open_client(
 
     What is said of registries here is for the embedded mode: with a broker, the workers' own settings count.
     """
+    # Each mode loads only what it needs: this process may be a command that a person waits for.
     settings = settings or load_settings(os.environ)
     observe_client(settings.observability)
     if settings.broker_url is not None:
-        client = connect(settings, _PATIENCE_SECONDS)
-        ledger = HashLedger(RedisHashes(client, settings.ledger_seconds))
-        yield CeleryClient(make_app(settings), ledger, embedded=False, patience=settings.outage_seconds)
+        from workers.broker_client import broker_client  # noqa: PLC0415
+
+        yield broker_client(settings)
         return
-    # Only the embedded mode needs a worker's parts in this process.
     from workers.embedded import embedded_worker  # noqa: PLC0415
 
     registries = replace(
@@ -218,4 +223,4 @@ def open_client(
     )
     chosen = replace(settings, jobs=jobs or settings.jobs)
     with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
-        yield CeleryClient(app, runtime.ledger, embedded=True, patience=0)
+        yield CeleryClient(app, runtime.ledger, embedded=True)

@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import fakeredis
 from celery import Celery
 from celery._state import _set_task_join_will_block  # type: ignore[attr-defined]
 from celery.worker import WorkController, state
 
 from tasks.coordination.hashes import FileHashes
-from tasks.coordination.leases import Leases
+from tasks.coordination.local import (
+    KeyLocks,
+    LocalBlobLocations,
+    LocalBudgets,
+    LocalRuns,
+    LocalSingleFlight,
+    LocalTagLocks,
+)
 from tasks.errors import SettingsInvalid
 from tasks.registry.settings import RegistryConfiguration
 from tasks.runtime import Runtime, provide
 from workers.app import make_embedded_app
+from workers.assembly import make_runtime
 from workers.events import CeleryAnnouncer, load_plugins
-from workers.process import make_runtime
 from workers.settings import Settings
 
 # Celery keeps the state of a worker in module variables: one embedded worker at a time.
@@ -41,12 +47,17 @@ def embedded_worker(
         app = make_embedded_app(f".{uuid.uuid4().hex}")
         hashes = _open_ledger(settings)
         cancelled = threading.Event()
+        locks = KeyLocks()
         runtime = make_runtime(
             settings,
             registries,
             hashes,
-            Leases(fakeredis.FakeRedis(server=fakeredis.FakeServer()), settings.lock_seconds),
-            CeleryAnnouncer(app, None, "", load_plugins()),
+            budgets=LocalBudgets(),
+            locations=LocalBlobLocations(),
+            flights=LocalSingleFlight(locks, settings.copy_seconds),
+            runs=LocalRuns(locks, settings.lock_wait_seconds),
+            locks=LocalTagLocks(locks, settings.lock_wait_seconds),
+            announcer=CeleryAnnouncer(app, None, "", load_plugins()),
             task_tries=_TASK_TRIES,
             cancelled=cancelled,
         )

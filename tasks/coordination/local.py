@@ -1,0 +1,177 @@
+"""Coordination where one process does all the work: the same words as on Redis, on what threads share."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from tasks.coordination.shared_budget import SharedBudget
+from tasks.errors import LockUnavailable
+from tasks.registry.budget import Budget
+
+_RAISE = 1.1
+_RAISED_AGAIN = 1.0
+
+
+class KeyLocks:
+    """Locks by key, which exist while someone holds or waits for them."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def hold(self, key: str, wait_seconds: float) -> Iterator[None]:
+        """Wait for `key` and hold it; raises LockUnavailable when `wait_seconds` have passed."""
+        with self._guard:
+            lock, users = self._locks.get(key, (threading.Lock(), 0))
+            self._locks[key] = (lock, users + 1)
+        try:
+            if not lock.acquire(timeout=wait_seconds):
+                raise LockUnavailable(f"{key} was held by another task for {wait_seconds:g} seconds.")
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            with self._guard:
+                lock, users = self._locks[key]
+                if users == 1:
+                    del self._locks[key]
+                else:
+                    self._locks[key] = (lock, users - 1)
+
+    def is_held(self, key: str) -> bool:
+        """Tell whether someone holds `key` or waits for it."""
+        with self._guard:
+            return key in self._locks
+
+
+class LocalTag:
+    """A tag that is held: a lock of this process is never lost."""
+
+    def __init__(self, reference: str, written: dict[str, str]) -> None:
+        self._reference = reference
+        self._written = written
+
+    def ensure(self) -> None: ...
+
+    def last_written(self) -> str | None:
+        """Return the digest that was written last."""
+        return self._written.get(self._reference)
+
+    def note_written(self, digest: str) -> None:
+        """Note what was written and verified."""
+        self._written[self._reference] = digest
+
+
+class LocalTagLocks:
+    """One push at a time works on a tag."""
+
+    def __init__(self, locks: KeyLocks, wait_seconds: float) -> None:
+        self._locks = locks
+        self._wait_seconds = wait_seconds
+        self._written: dict[str, str] = {}
+
+    @contextmanager
+    def hold(self, reference: str) -> Iterator[LocalTag]:
+        """Wait for the tag and hold it; raises LockUnavailable."""
+        with self._locks.hold(f"tag {reference}", self._wait_seconds):
+            yield LocalTag(reference, self._written)
+
+
+class LocalSingleFlight:
+    """One task at a time moves the bytes of a blob to a registry."""
+
+    def __init__(self, locks: KeyLocks, wait_seconds: float) -> None:
+        self._locks = locks
+        self._wait_seconds = wait_seconds
+
+    @contextmanager
+    def lead(self, registry: str, digest: str) -> Iterator[None]:
+        """Wait until nobody else moves this blob there, and keep others waiting while it is moved."""
+        with self._locks.hold(f"blob {registry} {digest}", self._wait_seconds):
+            yield
+
+
+class LocalRuns:
+    """One delivery at a time works on a part of a push."""
+
+    def __init__(self, locks: KeyLocks, wait_seconds: float) -> None:
+        self._locks = locks
+        self._wait_seconds = wait_seconds
+
+    @contextmanager
+    def hold(self, push_id: str, part: str) -> Iterator[None]:
+        """Wait until no other delivery works on the part; raises LockUnavailable."""
+        with self._locks.hold(_part(push_id, part), self._wait_seconds):
+            yield
+
+    @contextmanager
+    def alone(self, push_id: str) -> Iterator[None]:
+        """Wait until no other part is worked on alone; raises LockUnavailable."""
+        del push_id
+        with self._locks.hold("the place of what may end its worker", self._wait_seconds):
+            yield
+
+    def is_held(self, push_id: str, part: str) -> bool:
+        """Tell whether the part is worked on."""
+        return self._locks.is_held(_part(push_id, part))
+
+
+class LocalBlobLocations:
+    """Which repositories of a registry hold a blob."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._repositories: dict[tuple[str, str], dict[str, None]] = {}
+
+    def repositories(self, registry: str, digest: str) -> Sequence[str]:
+        """Return the repositories that held the blob."""
+        with self._guard:
+            return list(self._repositories.get((registry, digest), ()))
+
+    def add(self, registry: str, digest: str, repository: str) -> None:
+        """Note that a repository holds the blob."""
+        with self._guard:
+            self._repositories.setdefault((registry, digest), {})[repository] = None
+
+    def forget(self, registry: str, digest: str, repository: str) -> None:
+        """Note that a repository does not hold the blob."""
+        with self._guard:
+            self._repositories.get((registry, digest), {}).pop(repository, None)
+
+
+class LocalBudgets:
+    """The budgets of this process: a limit halves one, and it comes back slowly."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._budgets: dict[tuple[str, str], SharedBudget] = {}
+        self._factors: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def of(self, registry: str, who: str, at_once: int, per_second: float | None) -> Budget:
+        """Return the budget of the user `who` at a registry."""
+        key = (registry, who)
+        with self._guard:
+            if key not in self._budgets:
+                self._budgets[key] = SharedBudget(registry, at_once, per_second, self._clock, lambda: self._adapt(key))
+            return self._budgets[key]
+
+    def _adapt(self, key: tuple[str, str]) -> None:
+        budget, now = self._budgets[key], self._clock()
+        with self._guard:
+            factor, changed = self._factors.get(key, (1.0, 0.0))
+            if budget.take_limit() is not None:
+                factor = max(1 / budget.at_once, factor / 2)
+            elif factor < 1 and now - changed > _RAISED_AGAIN:
+                factor = min(1.0, factor * _RAISE)
+            else:
+                return
+            self._factors[key] = (factor, now)
+        budget.share_with(1, factor, 0.0)
+
+
+def _part(push_id: str, part: str) -> str:
+    return f"{part} of the push {push_id}"
