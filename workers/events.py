@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from tasks.contract import TagMoved
 from tasks.errors import StateUnavailable
@@ -34,21 +35,26 @@ class CeleryAnnouncer:
 
     def tag_moved(self, moved: TagMoved) -> None:
         """Tell of one tag; raises StateUnavailable where the broker does not take the task."""
-        event = msgspec.to_builtins(moved)
         if self._task is not None:
             try:
-                self._app.send_task(self._task, args=[event], queue=self._queue)
-            except OperationalError as error:
+                self._app.send_task(self._task, args=[msgspec.to_builtins(moved)], queue=self._queue)
+            except (OperationalError, RedisError) as error:
                 raise StateUnavailable(
                     f"The broker did not take the event of {moved.reference}: {type(error).__name__}."
                 ) from None
         for plugin in self._plugins:
             try:
-                plugin(event)
+                plugin(msgspec.to_builtins(moved))
             except Exception:
                 LOG.exception("A plug-in failed to take the event of %s", moved.reference)
 
 
 def load_plugins() -> list[Plugin]:
-    """Return the plug-ins that are installed."""
-    return [entry.load() for entry in entry_points(group=PLUGINS)]
+    """Return the plug-ins that are installed, by name; one that cannot be loaded is logged and left out."""
+    loaded: list[Plugin] = []
+    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
+        try:
+            loaded.append(entry.load())
+        except Exception:
+            LOG.exception("The plug-in %s (%s) cannot be loaded: it is told nothing", entry.name, entry.value)
+    return loaded
