@@ -19,6 +19,7 @@ from tasks.runtime import Runtime
 from tasks.transfer.ports import OpenPush
 from tasks.transfer.report import summary
 from tasks.transfer.watch import Patience, Verdict
+from workers.observability.pushes import log_ended_push, log_failed_push
 from workers.queues import queue_lengths
 from workers.reclaim import reclaim
 
@@ -72,7 +73,8 @@ class Watchdog:
             if verdict is Verdict.WAIT:
                 continue
             try:
-                self._act(push, verdict, now)
+                with telemetry.context(push_id=push.push_id):
+                    self._act(push, verdict, now)
             except ImagePusherError as error:
                 LOG.warning("The watchdog could not %s the push %s: %s", verdict.value, push.push_id, error)
 
@@ -98,7 +100,8 @@ class Watchdog:
             self._give_up(push, PushStalled(stalled))
             return
         ledger.note_drive(push)
-        self._send(push)
+        with telemetry.span("watchdog", push_id=push.push_id, verdict=verdict.value):
+            self._send(push)
 
     def _send(self, push: OpenPush) -> None:
         ledger = self._runtime.ledger
@@ -127,6 +130,7 @@ class Watchdog:
                 return
             if report.state == "succeeded":
                 self._app.backend.store_result(push.task_id, msgspec.to_builtins(report), states.SUCCESS)
+                log_ended_push(msgspec.to_builtins(report))
             else:
                 self._store_failure(push, PushFailed(summary(report), msgspec.to_builtins(report)))
         ledger.close(push.push_id)
@@ -137,3 +141,4 @@ class Watchdog:
     def _store_failure(self, push: OpenPush, error: ImagePusherError) -> None:
         if not self._has_result(push):
             self._app.backend.store_result(push.task_id, error, states.FAILURE)
+            log_failed_push(error)

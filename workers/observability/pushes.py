@@ -27,8 +27,13 @@ def log_pushes() -> None:
     task_failure.connect(_failed, weak=False)
 
 
+def log_ended_push(report: Mapping[str, Any]) -> None:
+    """Log that a push ended well; the watchdog calls this and the next where no task of the push came to its end."""
+    LOG.info(END, extra=_described(report))
+
+
 def log_failed_push(error: BaseException) -> None:
-    """Log that a push ended, and why; a watchdog calls it, for no task of the push does."""
+    """Log that a push ended, and why it failed."""
     report = error.report if isinstance(error, PushFailed) else {}
     code = error.code if isinstance(error, ImagePusherError) else ImagePusherError.code
     LOG.error(ERROR, extra={"code": code, "error": str(error), **_described(report)})
@@ -41,7 +46,7 @@ def _started(task: Task[Any, Any], **_: Any) -> None:
 
 def _succeeded(sender: Task[Any, Any], result: Any, **_: Any) -> None:
     if sender.name in _ENDING and isinstance(result, Mapping):
-        LOG.info(END, extra=_described(result))
+        log_ended_push(result)
 
 
 def _failed(sender: Task[Any, Any], exception: BaseException, **_: Any) -> None:
