@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from tasks.registry.repository import Registries
 from tasks.transfer.accept import Accepting
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.conclude import Concluding
 from tasks.transfer.copy import Copier
 from tasks.transfer.copying import Copying
@@ -38,16 +39,21 @@ class Runtime:
     clock: Callable[[], float] = time.time
 
     @property
+    def attempts(self) -> Attempts:
+        """What counts the starts of what may end its worker."""
+        return Attempts(self.ledger, self.runs, self.task_tries)
+
+    @property
     def accepting(self) -> Accepting:
         """What takes pushes on."""
         return Accepting(
-            self.registries, self.ledger, self.runs, self.targets, self.executor, self.task_tries, self.clock
+            self.registries, self.ledger, self.runs, self.targets, self.executor, self.attempts, self.clock
         )
 
     @property
     def copying(self) -> Copying:
         """What carries copies out."""
-        return Copying(self.ledger, self.copier, self.runs, self.task_tries)
+        return Copying(self.ledger, self.copier, self.runs, self.attempts)
 
     @property
     def concluding(self) -> Concluding:
@@ -61,7 +67,7 @@ class Runtime:
             self.announcer,
             self.executor,
             self.cancelled,
-            self.task_tries,
+            self.attempts,
             self.clock,
         )
 

@@ -203,6 +203,13 @@ class LeasedRuns:
         with self._leases.hold(self._key(push_id, part), named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
             yield
 
+    @contextmanager
+    def alone(self, push_id: str) -> Iterator[None]:
+        """Wait until no other part of any push is worked on alone; raises LockUnavailable, StateUnavailable."""
+        named = "The place of what may end its worker"
+        with self._leases.hold(f"{self._prefix}alone", named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
+            yield
+
     def is_held(self, push_id: str, part: str) -> bool:
         """Tell whether some worker is alive and works on the part; raises StateUnavailable."""
         with _named_failures(f"Whether somebody works on {part} of the push {push_id}"):

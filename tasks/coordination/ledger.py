@@ -1,7 +1,7 @@
 """The ledger of pushes: what was asked, what was planned, what was done (DESIGN section 4)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Announced ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
-_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "deliveries")
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
 
 Record = TypeVar("Record")
 
@@ -89,14 +89,19 @@ class HashLedger:
         return self._field(push_id, "sent") is not None
 
     def take_copy(self, push_id: str, digest: str) -> TakenCopy:
-        copy, outcome = self._hashes.fetch((_key(push_id, "plan"), digest), (_key(push_id, "copies"), digest))
-        return TakenCopy(_decode(copy, Copy), _decode(outcome, CopyOutcome))
+        copy, outcome, lost = self._hashes.fetch(
+            *((_key(push_id, part), digest) for part in ("plan", "copies", "starts"))
+        )
+        return TakenCopy(_decode(copy, Copy), _decode(outcome, CopyOutcome), int(lost or 0))
 
-    def begin(self, push_id: str, part: str) -> int:
-        return self._hashes.increment(_key(push_id, "deliveries"), part)
+    def lost(self, push_id: str, parts: Sequence[str]) -> list[int]:
+        return [int(found or 0) for found in self._hashes.fetch(*((_key(push_id, "starts"), part) for part in parts))]
+
+    def begin(self, push_id: str, part: str) -> None:
+        self._hashes.increment(_key(push_id, "starts"), part)
 
     def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
-        self._hashes.drop(_key(push_id, "deliveries"), part)
+        self._hashes.drop(_key(push_id, "starts"), part)
         if quiet_until is not None:
             self._put(push_id, "", "quiet_until", repr(quiet_until).encode())
 
@@ -128,6 +133,9 @@ class HashLedger:
 
     def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None:
         self._put(push_id, "intents", reference, msgspec.json.encode(intent))
+
+    def intent(self, push_id: str, reference: str) -> TagIntent | None:
+        return _decode(self._hashes.fetch((_key(push_id, "intents"), reference))[0], TagIntent)
 
     def intents(self, push_id: str) -> dict[str, TagIntent]:
         return self._records(push_id, "intents", TagIntent)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushAbandoned, RegistryUnavailable, RequestInvalid
 from tasks.registry.repository import Registries
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.image import SourceImage
 from tasks.transfer.order import Order, read_order
 from tasks.transfer.plan import Plan, plan_push
@@ -23,14 +24,14 @@ _LATER: Final = frozenset({"registry_unavailable", "rate_limited"})
 
 @dataclass(frozen=True)
 class Accepting:
-    """What taking a push on needs; one that was started `most_starts` times and never came back is abandoned."""
+    """What taking a push on needs."""
 
     registries: Registries
     ledger: Ledger
     runs: Runs
     targets: Mapping[str, Target]
     executor: Executor
-    most_starts: int
+    attempts: Attempts
     clock: Callable[[], float]
 
     def accept(
@@ -59,12 +60,19 @@ class Accepting:
                     return report
                 self.ledger.reopen(push_id)
             self.ledger.accept(push_id, request, task_id)
-            return self.ledger.plan(push_id) or self._plan(push_id, order, last_try=last_try)
+            plan = self.ledger.plan(push_id)
+            if plan is not None:
+                return plan
+            (lost,) = self.ledger.lost(push_id, [PART])
+            try:
+                with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):
+                    return self._plan(push_id, order, last_try=last_try)
+            except PushAbandoned as error:
+                return self._fail(push_id, order, error)
 
     def give_up(self, push_id: str, error: ImagePusherError) -> None:
         """End a push that has no plan: all of its tags fail with `error`."""
-        order = read_order(self.ledger.request(push_id), self.targets)
-        self.ledger.finish(_failed(push_id, order, contract.Fault(error.code, str(error))))
+        self._fail(push_id, read_order(self.ledger.request(push_id), self.targets), error)
 
     def preview(self, request: Any) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only."""
@@ -72,18 +80,17 @@ class Accepting:
         sources, tags = prepare(order, self.registries, self.executor, push=False)
         return plan_push(order, sources, tags, push_id=order.push_id or "", created=self.clock())
 
-    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan | contract.PushReport:
-        if self.ledger.begin(push_id, PART) > self.most_starts:
-            error = PushAbandoned(f"Planning the push {push_id} ended its worker {self.most_starts} times.")
-            report = _failed(push_id, order, contract.Fault(error.code, str(error)))
-            self.ledger.finish(report)
-            telemetry.count(telemetry.PUSHES, state=report.state)
-            return report
+    def _fail(self, push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
+        report = _failed(push_id, order, contract.Fault(error.code, str(error)))
+        self.ledger.finish(report)
+        telemetry.count(telemetry.PUSHES, state=report.state)
+        return report
+
+    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan:
         for warning in order.warnings:
             LOG.warning("Push %s: %s", push_id, warning)
         sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
         later = _unavailable(findings)
-        self.ledger.settle(push_id, PART)
         if later is not None and not last_try:
             raise RegistryUnavailable(later.message)
         plan = plan_push(order, sources, tags, push_id=push_id, created=self.clock())

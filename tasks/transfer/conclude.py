@@ -1,15 +1,16 @@
 """Publish every tag of a push and write its report (BEHAVIOUR section 6)."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract, telemetry
 from tasks.errors import (
     ImagePusherError,
-    PushAbandoned,
+    LockUnavailable,
     PushCancelled,
     PushUndone,
     PushUnknown,
@@ -22,6 +23,7 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.transfer.announce import moved_tag
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy import Copier
 from tasks.transfer.decide import MergePolicy
 from tasks.transfer.image import SourceImage, take_platforms
@@ -32,12 +34,13 @@ from tasks.transfer.report import build_report, obstacle, unmoved
 from tasks.transfer.sightings import Sightings
 from tasks.transfer.totals import Counter
 
+LOG: Final = logging.getLogger(__name__)
 PART: Final = "publish"
 
 
 @dataclass(frozen=True)
 class Concluding:
-    """What the end of a push needs; one that was started `most_starts` times and never came back is abandoned."""
+    """What the end of a push needs."""
 
     registries: Registries
     ledger: Ledger
@@ -47,7 +50,7 @@ class Concluding:
     announcer: Announcer
     executor: Executor
     cancelled: threading.Event
-    most_starts: int
+    attempts: Attempts
     clock: Callable[[], float]
 
     def conclude(self, push_id: str) -> contract.PushReport:
@@ -63,14 +66,7 @@ class Concluding:
             plan = self.ledger.plan(push_id)
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
-            if self.ledger.begin(push_id, PART) > self.most_starts:
-                error = PushAbandoned(f"Publishing the push {push_id} ended its worker {self.most_starts} times.")
-                return self.give_up(plan, error)
-            try:
-                return self._move_tags(plan)
-            except (PushCancelled, StateUnavailable):
-                self.ledger.settle(push_id, PART)
-                raise
+            return self._move_tags(plan)
 
     def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
         """End a push as it is: tags that have not been dealt with fail with `error`."""
@@ -87,21 +83,18 @@ class Concluding:
         counter = Counter()
         at_once = threading.BoundedSemaphore(plan.jobs)
         tags = dict(self.ledger.tags(push_id))
-        intents = self.ledger.intents(push_id)
         work = [(item, tag) for item in plan.items for tag in item.tags if tag.reference not in tags]
+        lost = self.ledger.lost(push_id, [tag.reference for _, tag in work])
         seen = Sightings()
         publications = {id(item): self._publication(plan, item, counter, seen) for item in plan.items}
 
-        def conclude_tag(item: PlannedItem, tag: PlannedTag) -> contract.TagReport:
+        def conclude_tag(item: PlannedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
             if self.cancelled.is_set():
                 raise PushCancelled("The worker is shutting down.")
             concluded = obstacle(plan, item, tag, copies) or _found_right(tag)
-            if concluded is None and self.ledger.is_undone(push_id):
-                error = PushUndone(f"The push {push_id} was taken back before {tag.reference} was moved.")
-                concluded = unmoved(tag, contract.Fault(error.code, str(error)))
             if concluded is None:
                 with at_once, telemetry.context(reference=tag.reference):
-                    published = self._publish(plan, publications[id(item)], tag, intents)
+                    published = self._attempt(plan, publications[id(item)], tag, lost)
                 counter.add(manifests_copied=published.manifests)
                 telemetry.count(telemetry.MANIFESTS, published.manifests)
                 concluded = published.report
@@ -111,9 +104,34 @@ class Concluding:
             telemetry.count(telemetry.TAGS, action=concluded.action)
             return concluded
 
-        for concluded in self.executor.map(lambda part: conclude_tag(*part), work):
-            tags[concluded.reference] = concluded
+        futures = [
+            self.executor.submit(conclude_tag, item, tag, number)
+            for (item, tag), number in zip(work, lost, strict=True)
+        ]
+        # Nothing of this delivery may go on when the next one begins.
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        for future in futures:
+            if not future.cancelled():
+                concluded = future.result()
+                tags[concluded.reference] = concluded
         return self._finish(plan, tags, counter)
+
+    def _attempt(self, plan: Plan, publication: Publication | None, tag: PlannedTag, lost: int) -> Published:
+        """Publish a tag; what fails of it is in its report, but for what has the whole push concluded again."""
+        try:
+            with self.attempts.attempt(plan.push_id, tag.reference, lost, f"Moving {tag.reference}"):
+                return self._publish(plan, publication, tag)
+        except (PushCancelled, StateUnavailable, LockUnavailable):
+            raise
+        except ImagePusherError as error:
+            return Published(unmoved(tag, contract.Fault(error.code, str(error))))
+        except Exception as error:
+            LOG.exception("Push %s: moving %s broke", plan.push_id, tag.reference)
+            broken = ImagePusherError(f"Moving {tag.reference} broke ({type(error).__name__}): see the worker's log.")
+            return Published(unmoved(tag, contract.Fault(broken.code, str(broken))))
 
     def _finish(self, plan: Plan, tags: Mapping[str, contract.TagReport], counter: Counter) -> contract.PushReport:
         parts = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
@@ -173,23 +191,18 @@ class Concluding:
         )
         return take_platforms(image, tuple(map(Platform.parse, item.platforms)), rules)
 
-    def _publish(
-        self,
-        plan: Plan,
-        publication: Publication | None,
-        tag: PlannedTag,
-        intents: Mapping[str, TagIntent],
-    ) -> Published:
+    def _publish(self, plan: Plan, publication: Publication | None, tag: PlannedTag) -> Published:
         if publication is None:
             raise PushUnknown(f"The source of {tag.reference} is gone from the ledger.")
+
+        def note(intent: TagIntent) -> None:
+            self.ledger.record_intent(plan.push_id, tag.reference, intent)
+            # In this order: an undo that begins now either is seen here, or sees the intent and waits for the tag.
+            if self.ledger.is_undone(plan.push_id):
+                raise PushUndone(f"The push {plan.push_id} was taken back before {tag.reference} was moved.")
+
         repository = self.registries.repository(tag.registry, tag.repository, "destination", push=True)
-        return publish_tag(
-            publication,
-            repository,
-            tag,
-            intents.get(tag.reference),
-            lambda intent: self.ledger.record_intent(plan.push_id, tag.reference, intent),
-        )
+        return publish_tag(publication, repository, tag, lambda: self.ledger.intent(plan.push_id, tag.reference), note)
 
 
 def _found_right(tag: PlannedTag) -> contract.TagReport | None:

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, PushAbandoned, PushCancelled, StateUnavailable
-from tasks.transfer.copy import Copier
+from tasks.errors import (
+    ImagePusherError,
+    LockUnavailable,
+    PushCancelled,
+    RateLimited,
+    RegistryUnavailable,
+    StateUnavailable,
+)
+from tasks.transfer.attempts import Attempts
+from tasks.transfer.copy import Copied, Copier
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import CopyOutcome, Ledger, Runs
 
@@ -16,12 +24,12 @@ LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Copying:
-    """What carrying a copy out needs; one that was started `most_starts` times and never came back is abandoned."""
+    """What carrying a copy out needs."""
 
     ledger: Ledger
     copier: Copier
     runs: Runs
-    most_starts: int
+    attempts: Attempts
 
     def carry_out(self, push_id: str, digest: str, *, tries_left: Callable[[int], bool]) -> ImagePusherError | None:
         """Copy and record the outcome; return the error of a registry that may answer later instead, if tries are left.
@@ -36,40 +44,39 @@ class Copying:
                 return None
             if taken.outcome is not None:
                 return None
-            if self.ledger.begin(push_id, digest) > self.most_starts:
-                error = PushAbandoned(f"The copy of {digest} ended its worker {self.most_starts} times.")
-                self._record(push_id, _failed(taken.planned, error))
-                return None
-            return self._copy(push_id, taken.planned, tries_left)
+            try:
+                with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
+                    copied = self._copy(push_id, taken.planned)
+                    if copied.transient is not None and tries_left(taken.planned.tries):
+                        raise copied.transient
+                    self.ledger.record_copy(push_id, copied.outcome, copied.progress)
+            except (PushCancelled, StateUnavailable, LockUnavailable):
+                raise
+            except (RateLimited, RegistryUnavailable) as error:
+                return error
+            except ImagePusherError as error:
+                failed = _failed(taken.planned, error)
+                self.ledger.record_copy(push_id, failed.outcome, failed.progress)
+            return None
 
-    def _copy(self, push_id: str, planned: Copy, tries_left: Callable[[int], bool]) -> ImagePusherError | None:
+    def _copy(self, push_id: str, planned: Copy) -> Copied:
         try:
-            copied = self.copier.copy(planned, lambda progress: self.ledger.record_progress(push_id, progress))
+            return self.copier.copy(planned, lambda progress: self.ledger.record_progress(push_id, progress))
         except (PushCancelled, StateUnavailable):
-            self.ledger.settle(push_id, planned.digest)
             raise
         except ImagePusherError as error:
-            self._record(push_id, _failed(planned, error))
-            return None
+            return _failed(planned, error)
         except Exception as error:
             LOG.exception("Push %s: the copy of %s broke", push_id, planned.digest)
             broken = ImagePusherError(
                 f"The copy of {planned.digest} broke ({type(error).__name__}): see the worker's log."
             )
-            self._record(push_id, _failed(planned, broken))
-            return None
-        if copied.transient is not None and tries_left(planned.tries):
-            self.ledger.settle(push_id, planned.digest)
-            return copied.transient
-        self.ledger.record_copy(push_id, copied.outcome, copied.progress)
-        return None
-
-    def _record(self, push_id: str, outcome: CopyOutcome) -> None:
-        ended = contract.CopyProgress(digest=outcome.digest, ended=True, failed=True)
-        self.ledger.record_copy(push_id, outcome, ended)
+            return _failed(planned, broken)
 
 
-def _failed(planned: Copy, error: ImagePusherError) -> CopyOutcome:
-    """Return the outcome of a copy that reached none of its repositories."""
+def _failed(planned: Copy, error: ImagePusherError) -> Copied:
+    """Return how a copy ended that reached none of its repositories."""
     fault = contract.Fault(error.code, str(error))
-    return CopyOutcome(digest=planned.digest, faults={"/".join(name): fault for name in planned.destinations})
+    faults = {"/".join(name): fault for name in planned.destinations}
+    progress = contract.CopyProgress(digest=planned.digest, ended=True, failed=True)
+    return Copied(CopyOutcome(digest=planned.digest, faults=faults), progress, None)

@@ -21,7 +21,10 @@ class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push is about to do to a tag: noted before the write, so that a repeat knows its own work."""
+    """What a push is about to do to a tag: noted before the write, so that a repeat knows its own work.
+
+    `written_before` is what a push of ours, this one or another, had written there last at that time.
+    """
 
     action: contract.Action
     old_digest: str | None
@@ -29,13 +32,18 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     kept_platforms: list[str] = []
     protective_tag: str | None = None
     protective_tag_created: bool = False
+    written_before: str | None = None
 
 
 class TakenCopy(NamedTuple):
-    """What the ledger holds of one copy: None where it was never planned, or has not ended yet."""
+    """What the ledger holds of one copy: None where it was never planned, or has not ended yet.
+
+    `lost` counts the starts that never came back.
+    """
 
     planned: Copy | None
     outcome: CopyOutcome | None
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +100,12 @@ class Ledger(Protocol):
 
     def was_sent(self, push_id: str) -> bool: ...
     def take_copy(self, push_id: str, digest: str) -> TakenCopy: ...
-    def begin(self, push_id: str, part: str) -> int:
-        """Count a start of a part of a push (a digest, or a task's name) and return how many have not been settled."""
+    def lost(self, push_id: str, parts: Sequence[str]) -> list[int]:
+        """Return how often each part (a digest, a tag, or a task's name) was started and has not been settled."""
+        ...
+
+    def begin(self, push_id: str, part: str) -> None:
+        """Count a start of a part."""
         ...
 
     def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
@@ -110,6 +122,7 @@ class Ledger(Protocol):
     def copies(self, push_id: str) -> dict[str, CopyOutcome]: ...
     def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None: ...
     def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None: ...
+    def intent(self, push_id: str, reference: str) -> TagIntent | None: ...
     def intents(self, push_id: str) -> dict[str, TagIntent]: ...
     def record_tag(self, push_id: str, tag: contract.TagReport) -> None: ...
     def tags(self, push_id: str) -> dict[str, contract.TagReport]: ...
@@ -174,6 +187,10 @@ class Runs(Protocol):
 
     def hold(self, push_id: str, part: str) -> AbstractContextManager[None]:
         """Wait until no other delivery works on the part; raises LockUnavailable."""
+        ...
+
+    def alone(self, push_id: str) -> AbstractContextManager[None]:
+        """Wait until no other part is worked on alone; raises LockUnavailable, StateUnavailable."""
         ...
 
     def is_held(self, push_id: str, part: str) -> bool:

@@ -18,7 +18,7 @@ from tasks.errors import (
     TagConflict,
 )
 from tasks.oci import media_types
-from tasks.oci.digest import Digest
+from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.merge import MergeRules
 from tasks.registry.repository import Repository
 from tasks.transfer.decide import Current, Decision, MergePolicy, decide, protective_tag, without
@@ -57,14 +57,15 @@ def publish_tag(
     publication: Publication,
     repository: Repository,
     tag: PlannedTag,
-    intended: TagIntent | None,
+    read_intent: Callable[[], TagIntent | None],
     note_intent: Callable[[TagIntent], None],
 ) -> Published:
     """Bring one tag to what the push wants of it; failures are in the report, but StateUnavailable is raised.
 
-    `intended` is what an earlier delivery of this push noted before it wrote: if the tag is that, the work is done.
+    What an earlier delivery of this push noted before it wrote is read under the lock: if the tag is that, the work is
+    done. `note_intent` may forbid the write by raising.
     """
-    work = _Tag(publication, repository, tag, intended, note_intent)
+    work = _Tag(publication, repository, tag, read_intent, note_intent)
     try:
         return work.publish_under_lock()
     except StateUnavailable:
@@ -84,21 +85,22 @@ class _Tag:
         publication: Publication,
         repository: Repository,
         tag: PlannedTag,
-        intended: TagIntent | None,
+        read_intent: Callable[[], TagIntent | None],
         note_intent: Callable[[TagIntent], None],
     ) -> None:
         self.publication = publication
         self.repository = repository
         self.tag = tag
-        self._intended = intended
+        self._read_intent = read_intent
         self._note_intent = note_intent
-        self._replaced: Digest | None = None
+        self._intended: TagIntent | None = None
 
     def publish_under_lock(self) -> Published:
         """Publish; a lock that was lost before or during the write is taken again, and the tag read again under it."""
         for _ in range(_LOCKS):
             try:
                 with self.publication.locks.hold(self.tag.reference) as lock:
+                    self._intended = self._read_intent()
                     return self._publish(lock)
             except LockLost as error:
                 LOG.warning("%s: %s", self.tag.reference, error.message)
@@ -111,41 +113,49 @@ class _Tag:
         for _ in range(_ROUNDS):
             held = self._read()
             over = held.digest if held else None
-            current = self._not_overwritten(held, lock)
+            last = lock.last_written()
+            current = self._not_overwritten(held, last)
             decision = self._decide(current)
             if decision.action == "unchanged" and decision.digest == over:
-                return Published(self._report(self._mine(over) or self._intent(decision, over)))
+                return self._left(lock, decision)
             if decision.action == "unchanged":
                 decision = replace(decision, action="merged" if decision.kept else "copied")
-            intent = self._intent(decision, over)
+            intent = self._intent(decision, over, last)
+            self._note_intent(intent)
+            self._intended = intent
             if intent.protective_tag is not None:
-                intent = self._protect(intent, intent.protective_tag, decision)
+                if intent.protective_tag_created:
+                    self.repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
                 # That took its time: what was read may be out of date.
                 if self._digest() != over:
                     continue
             lock.ensure()
-            self._note_intent(intent)
-            self._intended = intent
             try:
                 self.repository.push_manifest(self.tag.tag, decision.content, decision.media_type, over=over)
             except TagConflict:
                 continue
-            self._replaced = over
             if self._digest() == decision.digest:
                 lock.ensure()
                 lock.note_written(decision.digest)
                 return Published(self._report(intent), manifests=int(decision.media_type in media_types.INDEXES))
         raise TagConflict(f"{self.tag.reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
-    def _not_overwritten(self, held: Current | None, lock: TagLock) -> Current | None:
+    def _left(self, lock: TagLock, decision: Decision) -> Published:
+        """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
+        mine = self._mine(decision.digest)
+        if mine is not None:
+            lock.ensure()
+            lock.note_written(decision.digest)
+        return Published(self._report(mine or self._intent(decision, decision.digest)))
+
+    def _not_overwritten(self, held: Current | None, last: str | None) -> Current | None:
         """Return what the tag holds, or what another push wrote there and this one, without its lock, wrote over.
 
         Without a fence in the registry, a process that stood still between looking at its lock and writing may do that.
+        Since its intent, noted under the lock, others have written there then; `last` is what.
         """
-        if held is None or self._mine(held.digest) is None:
-            return held
-        last = lock.last_written()
-        if last in {None, held.digest, self._replaced}:
+        mine = self._mine(held.digest) if held is not None else None
+        if held is None or mine is None or last in {None, held.digest, mine.written_before}:
             return held
         LOG.warning("%s: %s was written over, and is merged again", self.tag.reference, last)
         try:
@@ -210,27 +220,26 @@ class _Tag:
         for fault in outcome.faults.values():
             raise CopyIncomplete(f"{self.tag.reference} needs {digest}; copying it again failed: {fault.message}")
 
-    def _protect(self, intent: TagIntent, tag: str, decision: Decision) -> TagIntent:
-        """Give a merged index its own tag before it gets the floating one (BEHAVIOUR 4.8)."""
-        described = self.repository.resolve(tag)
-        if described is not None and described.digest == decision.digest:
-            earlier = self._intended
-            mine = earlier is not None and earlier.protective_tag == tag and earlier.protective_tag_created
-            return msgspec.structs.replace(intent, protective_tag_created=mine)
-        over = described.digest if described is not None else None
-        self.repository.push_manifest(tag, decision.content, decision.media_type, over=over)
-        return msgspec.structs.replace(intent, protective_tag_created=True)
-
-    def _intent(self, decision: Decision, over: Digest | None) -> TagIntent:
-        merged = decision.action == "merged"
+    def _intent(self, decision: Decision, over: Digest | None, last: str | None = None) -> TagIntent:
         mine = self._mine(over)
-        return TagIntent(
+        intent = TagIntent(
             action=decision.action,
             old_digest=mine.old_digest if mine is not None else over,
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
-            protective_tag=protective_tag(self.tag.tag, decision.digest) if merged else None,
+            written_before=last,
         )
+        return self._protected(intent) if decision.action == "merged" else intent
+
+    def _protected(self, intent: TagIntent) -> TagIntent:
+        """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""
+        tag = protective_tag(self.tag.tag, parse_digest(intent.new_digest))
+        earlier = self._intended
+        mine = earlier is not None and earlier.protective_tag == tag and earlier.protective_tag_created
+        if not mine:
+            described = self.repository.resolve(tag)
+            mine = described is None or described.digest != intent.new_digest
+        return msgspec.structs.replace(intent, protective_tag=tag, protective_tag_created=mine)
 
     def _report(self, intent: TagIntent) -> contract.TagReport:
         return contract.TagReport(
