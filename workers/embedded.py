@@ -25,7 +25,7 @@ from tasks.registry.settings import RegistryConfiguration
 from tasks.runtime import Runtime, provide
 from workers.app import make_embedded_app
 from workers.assembly import make_runtime
-from workers.events import CeleryAnnouncer, load_plugins
+from workers.plugins import PluginAnnouncer, load_plugins
 from workers.settings import Settings
 
 # Celery keeps the state of a worker in module variables: one embedded worker at a time.
@@ -57,7 +57,7 @@ def embedded_worker(
             flights=LocalSingleFlight(locks, settings.copy_seconds),
             runs=LocalRuns(locks, settings.lock_wait_seconds),
             locks=LocalTagLocks(locks, settings.lock_wait_seconds),
-            announcer=CeleryAnnouncer(app, None, "", load_plugins()),
+            announcer=PluginAnnouncer(load_plugins()),
             task_tries=_TASK_TRIES,
             cancelled=cancelled,
         )

@@ -19,9 +19,10 @@ from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.app import KEY_PREFIX, make_app
 from workers.assembly import make_runtime
-from workers.events import CeleryAnnouncer, load_plugins
+from workers.events import CeleryAnnouncer
 from workers.heartbeat import heartbeat_step
 from workers.observability import configure_logging, observe_worker
+from workers.plugins import PluginAnnouncer, load_plugins
 from workers.redis_client import connect
 from workers.roster import enrol
 from workers.settings import Settings
@@ -63,7 +64,7 @@ def run_worker(
     client = connect(settings, settings.outage_seconds)
     leases = Leases(client, settings.lock_seconds)
     hashes = RedisHashes(client, settings.ledger_seconds)
-    announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, load_plugins())
+    announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, PluginAnnouncer(load_plugins()))
     runtime = make_shared_runtime(settings, client, leases, announcer, cancelled)
     provide(app, lambda: runtime)
     if settings.heartbeat_file is not None:

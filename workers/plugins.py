@@ -1,0 +1,42 @@
+"""Plug-ins: functions that are told of each tag that moved, found by the entry points' group `imagepusher.tag_moved`."""
+
+import logging
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import msgspec
+
+from tasks.contract import TagMoved
+
+PLUGINS: Final = "imagepusher.tag_moved"
+LOG: Final = logging.getLogger(__name__)
+
+Plugin = Callable[[dict[str, Any]], None]
+
+
+class PluginAnnouncer:
+    """Call the plug-ins for each tag that moved; what one raises is logged and stops nothing."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self._plugins = plugins
+        self.listens = bool(plugins)
+
+    def tag_moved(self, moved: TagMoved) -> None:
+        """Tell of one tag."""
+        for plugin in self._plugins:
+            try:
+                plugin(msgspec.to_builtins(moved))
+            except Exception:
+                LOG.exception("A plug-in failed to take the event of %s", moved.reference)
+
+
+def load_plugins() -> list[Plugin]:
+    """Return the plug-ins that are installed, by name; one that cannot be loaded is logged and left out."""
+    loaded: list[Plugin] = []
+    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
+        try:
+            loaded.append(entry.load())
+        except Exception:
+            LOG.exception("The plug-in %s (%s) cannot be loaded: it is told nothing", entry.name, entry.value)
+    return loaded
