@@ -1,4 +1,4 @@
-"""Plug-ins: functions that are told of each tag that moved, found by the entry points' group `imagepusher.tag_moved`."""
+"""Plug-ins: functions in the entry points' group `imagepusher.tag_moved`, which are told of each tag that moved."""
 
 import logging
 from collections.abc import Callable, Sequence
