@@ -46,7 +46,7 @@ def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-MakeSite = Callable[..., Site]
+OpenSite = Callable[[dict[str, str]], Site]
 
 
 @contextmanager
@@ -84,17 +84,29 @@ def site_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
-def shared_site(
+def open_module_site(
     registry_a: DistributionRegistry,
     registry_b: DistributionRegistry,
     site_redis: RedisServer,
     redis_server: RedisServer,
     settings_file: Path,
     chaos_figures: Figures,
-) -> Iterator[Site]:
-    settings = {"IMAGEPUSHER_CONFIG": str(settings_file)}
-    with open_site(registry_a, registry_b, site_redis, redis_server, settings, chaos_figures) as site:
-        yield site
+) -> Iterator[OpenSite]:
+    """Open a site for a module; it takes settings beside the usual ones."""
+    with ExitStack() as stack:
+
+        def make(settings: dict[str, str]) -> Site:
+            chosen = {"IMAGEPUSHER_CONFIG": str(settings_file)} | settings
+            return stack.enter_context(
+                open_site(registry_a, registry_b, site_redis, redis_server, chosen, chaos_figures)
+            )
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_site(open_module_site: OpenSite) -> Site:
+    return open_module_site({})
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ POINTS = {
     "message taken": Point("kombu.transport.redis", "QoS.append", "before"),
     "part begins": Point("tasks.coordination.leases", "LeasedRuns.hold", "before"),
     "push accepted": Point("tasks.coordination.ledger", "HashLedger.accept", "after"),
+    "plan is saved": Point("tasks.coordination.ledger", "HashLedger.save_plan", "before"),
     "plan saved": Point("tasks.coordination.ledger", "HashLedger.save_plan", "after"),
     "push marked as sent": Point("tasks.coordination.ledger", "HashLedger.mark_sent", "after"),
     "message is sent": Point("kombu.messaging", "Producer.publish", "before"),
