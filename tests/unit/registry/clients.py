@@ -19,25 +19,6 @@ UPLOADS: Final = f"/v2/{NAME}/blobs/uploads/"
 SESSION: Final = f"{UPLOADS}1"
 
 
-class Source:
-    """A reader over bytes in memory that notes where it was told to go on."""
-
-    def __init__(self, content: bytes, piece: int = 50_000) -> None:
-        self.position = 0
-        self.reopened: list[int] = []
-        self.content = content
-        self._piece = piece
-
-    def reopen(self, offset: int) -> None:
-        self.reopened.append(offset)
-        self.position = offset
-
-    def read_piece(self) -> bytes:
-        piece = self.content[self.position : self.position + self._piece]
-        self.position += len(piece)
-        return piece
-
-
 def client(
     host: str,
     *,

@@ -16,8 +16,9 @@ from tasks.registry.connections import Connections
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
 from tests.support.images import image
+from tests.support.readers import MemoryReader
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
-from tests.unit.registry.clients import NAME, SESSION, UPLOADS, USER, Source, blob_of, blob_path, client, manifest_path
+from tests.unit.registry.clients import NAME, SESSION, UPLOADS, USER, blob_of, blob_path, client, manifest_path
 
 IMAGE = image()
 CONTENT = b"content"
@@ -112,14 +113,14 @@ def by_a_second_redirect(registry: ScriptedRegistry, url: str) -> None:
 
 def by_location_of_an_upload(registry: ScriptedRegistry, url: str) -> None:
     registry.expect(Exchange("POST", UPLOADS, Answer(202, {"Location": url})))
-    repository().push_blob(blob_of(CONTENT), Source(CONTENT), lambda _: None)
+    repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
 
 
 def by_location_of_a_mount(registry: ScriptedRegistry, url: str) -> None:
     registry.expect(Exchange("POST", UPLOADS, Answer(202, {"Location": url})))
     destination = repository()
     session = destination.mount_blob(blob_of(CONTENT).digest, "other")
-    destination.push_blob(blob_of(CONTENT), Source(CONTENT), lambda _: None, session)
+    destination.push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None, session)
 
 
 def by_location_of_a_status(registry: ScriptedRegistry, url: str) -> None:
@@ -128,7 +129,7 @@ def by_location_of_a_status(registry: ScriptedRegistry, url: str) -> None:
         Exchange("PUT", SESSION, Answer(429)),
         Exchange("GET", SESSION, Answer(204, {"Location": url, "Range": "0-0"})),
     )
-    repository().push_blob(blob_of(CONTENT), Source(CONTENT), lambda _: None)
+    repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
 
 
 def by_location_of_a_patch(registry: ScriptedRegistry, url: str) -> None:
@@ -137,7 +138,7 @@ def by_location_of_a_patch(registry: ScriptedRegistry, url: str) -> None:
         Exchange("PUT", SESSION, Answer(405)),
         Exchange("PATCH", SESSION, Answer(202, {"Location": url, "Range": f"0-{len(CONTENT) - 1}"})),
     )
-    repository().push_blob(blob_of(CONTENT), Source(CONTENT), lambda _: None)
+    repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
 
 
 def by_link(registry: ScriptedRegistry, url: str) -> None:

@@ -8,9 +8,10 @@ import pytest
 from tasks.errors import AuthenticationRefused, NotFound, RegistryUnavailable, RequestRefused
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
+from tests.support.readers import MemoryReader
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.token_server import TokenServer
-from tests.unit.registry.clients import NAME, PING, SESSION, UPLOADS, USER, Source, blob_of, client
+from tests.unit.registry.clients import NAME, PING, SESSION, UPLOADS, USER, blob_of, client
 
 CONTENT = b"shared content"
 BLOB = blob_of(CONTENT)
@@ -41,7 +42,7 @@ def test_a_mount_that_the_registry_did_not_make_leaves_a_session_that_takes_the_
         repository = destination(registry)
         session = repository.mount_blob(BLOB.digest, FROM)
         assert session is not None
-        repository.push_blob(BLOB, Source(CONTENT), lambda _: None, session)
+        repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None, session)
 
 
 def test_a_session_that_a_mount_left_and_that_is_gone_is_replaced() -> None:
@@ -50,7 +51,7 @@ def test_a_session_that_a_mount_left_and_that_is_gone_is_replaced() -> None:
     with ScriptedRegistry(PING, OFFERED, gone, POST, commit(f"{SESSION}?"), ordered=True) as registry:
         repository = destination(registry)
         session = repository.mount_blob(BLOB.digest, FROM)
-        repository.push_blob(BLOB, Source(CONTENT), lambda _: None, session)
+        repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None, session)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_mount_that_is_denied_is_an_error_at_once(status: int, kind: type[Exce
         repository = destination(registry)
         with pytest.raises(kind):
             repository.mount_blob(BLOB.digest, FROM)
-        repository.push_blob(BLOB, Source(CONTENT), lambda _: None)
+        repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None)
 
 
 def test_a_mount_is_tried_again_like_any_request() -> None:
@@ -104,7 +105,7 @@ def test_a_token_that_does_not_reach_the_other_repository_is_a_denial(said: str)
             repository = destination(registry)
             with pytest.raises(AuthenticationRefused):
                 repository.mount_blob(BLOB.digest, FROM)
-            repository.push_blob(BLOB, Source(CONTENT), lambda _: None)
+            repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None)
         assert [set(each.scopes) for each in tokens.asked] == [{PULL_PUSH, PULL_FROM}] * 2 + [{PULL_PUSH}]
 
 

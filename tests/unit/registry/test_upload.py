@@ -27,6 +27,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import digest_of
 from tasks.registry.passage import Reader
 from tasks.registry.settings import HttpLimits, RegistrySettings
+from tests.support.readers import MemoryReader
 from tests.support.scripted import Answer, Exchange, NoAnswer, Received, Reply, ScriptedRegistry
 from tests.support.token_server import TokenServer
 from tests.unit.registry.clients import (
@@ -36,7 +37,6 @@ from tests.unit.registry.clients import (
     SESSION,
     UPLOADS,
     USER,
-    Source,
     blob_of,
     blob_path,
     client,
@@ -101,7 +101,7 @@ class Upload:
         """Bring the content there, and return what the progress was told."""
         done: list[int] = []
         destination = client(registry.host, role="destination", push=True, limits=limits, settings=settings)
-        destination.push_blob(self.blob, source or Source(self.content), done.append)
+        destination.push_blob(self.blob, source or MemoryReader(self.content), done.append)
         return done
 
 
@@ -247,7 +247,7 @@ def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
     with ScriptedRegistry(PING, POST, SMALL.put(Answer(refused)), *ladder, *ladder, ordered=True) as registry:
         destination = client(registry.host, role="destination")
         for _ in range(2):
-            destination.push_blob(SMALL.blob, Source(SMALL.content), lambda _: None)
+            destination.push_blob(SMALL.blob, MemoryReader(SMALL.content), lambda _: None)
 
 
 def patching(upload: Upload, *script: Exchange) -> list[Exchange]:
@@ -402,7 +402,7 @@ def test_other_content_is_never_committed(place: int) -> None:
     """5.3: one byte is flipped; the registry gets less than it was promised, and nobody tries again."""
     script = (PING, POST, Exchange("PUT", SMALL.commit(), NoAnswer.DROP))
     with ScriptedRegistry(*script) as registry, pytest.raises(ContentMismatch):
-        SMALL.push(registry, source=Source(flipped(place)))
+        SMALL.push(registry, source=MemoryReader(flipped(place)))
     assert registry.received[-1].body_size < SMALL.size
 
 
@@ -468,5 +468,5 @@ def test_an_upload_stops_where_its_progress_says_so() -> None:
 
     script = (PING, POST, Exchange("PUT", SMALL.commit(), NoAnswer.DROP))
     with ScriptedRegistry(*script) as registry, pytest.raises(PushCancelled):
-        client(registry.host, role="destination").push_blob(SMALL.blob, Source(SMALL.content), stop)
+        client(registry.host, role="destination").push_blob(SMALL.blob, MemoryReader(SMALL.content), stop)
     assert registry.received[-1].body_size == 100_000
