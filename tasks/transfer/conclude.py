@@ -99,7 +99,7 @@ class Concluding:
                 telemetry.count(telemetry.MANIFESTS, published.manifests)
                 concluded = published.report
                 # Before the tag counts as dealt with: a repeat tells of it again rather than never.
-                self._announce(plan, item, tag, concluded)
+                self._announce(plan, item, tag, published)
             self.ledger.record_tag(push_id, concluded)
             telemetry.count(telemetry.TAGS, action=concluded.action)
             return concluded
@@ -141,10 +141,10 @@ class Concluding:
         telemetry.observe(telemetry.PUSH_SECONDS, report.totals.seconds, state=report.state)
         return report
 
-    def _announce(self, plan: Plan, item: PlannedItem, planned: PlannedTag, tag: contract.TagReport) -> None:
-        if tag.action in {"copied", "merged"} and self.announcer.listens:
-            repository = self.registries.repository(planned.registry, planned.repository, "destination")
-            self.announcer.tag_moved(moved_tag(plan.push_id, item, planned, tag, repository))
+    def _announce(self, plan: Plan, item: PlannedItem, tag: PlannedTag, published: Published) -> None:
+        moved = published.report.action in {"copied", "merged"}
+        if moved and published.held is not None and self.announcer.listens:
+            self.announcer.tag_moved(moved_tag(plan.push_id, item, tag, published.report, published.held))
 
     def _publication(self, plan: Plan, item: PlannedItem, counter: Counter, seen: Sightings) -> Publication | None:
         if item.error is not None:

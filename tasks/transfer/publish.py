@@ -47,10 +47,11 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published:
-    """The report of a tag, and how many manifests were written for it."""
+    """The report of a tag, how many manifests were written for it, and what it holds now, unless it failed."""
 
     report: contract.TagReport
     manifests: int = 0
+    held: Current | None = None
 
 
 def publish_tag(
@@ -137,7 +138,7 @@ class _Tag:
             if self._digest() == decision.digest:
                 lock.ensure()
                 lock.note_written(decision.digest)
-                return Published(self._report(intent), manifests=int(decision.media_type in media_types.INDEXES))
+                return Published(self._report(intent), int(decision.media_type in media_types.INDEXES), _held(decision))
         raise TagConflict(f"{self.tag.reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
     def _left(self, lock: TagLock, decision: Decision) -> Published:
@@ -146,7 +147,7 @@ class _Tag:
         if mine is not None:
             lock.ensure()
             lock.note_written(decision.digest)
-        return Published(self._report(mine or self._intent(decision, decision.digest)))
+        return Published(self._report(mine or self._intent(decision, decision.digest)), held=_held(decision))
 
     def _not_overwritten(self, held: Current | None, last: str | None) -> Current | None:
         """Return what the tag holds, or what another push wrote there and this one, without its lock, wrote over.
@@ -250,3 +251,8 @@ class _Tag:
             kept_platforms=intent.kept_platforms,
             protective_tag=intent.protective_tag,
         )
+
+
+def _held(decision: Decision) -> Current:
+    """Return what a tag holds once a decision is carried out."""
+    return Current(decision.digest, decision.media_type, decision.content)
