@@ -14,7 +14,7 @@ from tests.conftest import MakeRegistry
 from tests.support import fixtures, images
 from tests.support.images import Image, Index, attestation, entry, image, index, layer
 from tests.support.registries import BasicAuth, TokenAuth
-from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
 from tests.support.stored import Stored, upload
 from tests.support.token_server import TokenServer
 
@@ -258,6 +258,40 @@ def test_a_merge_that_is_repeated_after_the_source_moved_replaces_only_its_platf
         *(each["digest"] for each in third.document["manifests"]),
         second.document["manifests"][0]["digest"],
     ]
+    world.stored.holds(world.destination, "1")
+
+
+@pytest.mark.parametrize("first", ["absent", "another index", "a manifest"])
+def test_what_is_there_when_the_tag_moves_is_what_counts(world: World, first: str) -> None:
+    """Rule 3.5: someone else writes the tag after the plan, while the source's only layer is being read."""
+    kept, new = made("linux/s390x"), made("linux/amd64", world.name)
+    written_meanwhile = index([kept, made("linux/amd64", "old")])
+    if first != "absent":
+        world.put_b(index([made("linux/386")]) if first == "another index" else made("linux/386"))
+
+    def read_slowly(_: Received) -> Answer:
+        world.put_b(written_meanwhile)
+        return Answer(body=content)
+
+    source = index([new])
+    (config, _), (blob, content) = sorted(new.blobs.items(), key=lambda pair: len(pair[1]))
+    manifests = ((node, reference) for node, reference in ((source, "1"), (new, new.digest)))
+    with ScriptedRegistry(
+        Exchange("GET", "/v2/"),
+        *(
+            Exchange(
+                "GET",
+                f"/v2/app/manifests/{reference}",
+                Answer(headers={"Content-Type": node.media_type}, body=node.manifest),
+            )
+            for node, reference in manifests
+        ),
+        Exchange("GET", f"/v2/app/blobs/{config}", Answer(body=new.blobs[config])),
+        Exchange("GET", f"/v2/app/blobs/{blob}", read_slowly),
+    ) as registry:
+        tag = world.push_one(f"{registry.host}/app:1")
+    assert (tag.action, tag.old_digest, tag.kept_platforms) == ("merged", written_meanwhile.digest, ["linux/s390x"])
+    assert written(world) == [new.digest, kept.digest]
     world.stored.holds(world.destination, "1")
 
 
