@@ -92,6 +92,9 @@ class CeleryClient:
     def send(self, request: dict[str, Any], push_id: str) -> None:
         # A push that is run again gets a task of its own: the result of the first one stands under the push id.
         known = self._ledger.request(push_id) is not None
+        if self.embedded and known and push_id not in self._sent and self._ledger.report(push_id) is None:
+            # Its messages were in the memory of a process that was interrupted: nobody will work on them.
+            self._ledger.reopen(push_id)
         # An id of its own stays, whatever it is: its validation names that fault.
         request = request if request.get("push_id") is not None else request | {"push_id": push_id}
         self._send(request, push_id, str(uuid.uuid4()) if known else push_id, announced=not known)

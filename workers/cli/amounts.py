@@ -1,6 +1,9 @@
 """Digests, sizes and counts as people read them. Pure."""
 
-from tasks import contract
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks import contract
 
 _SHORT = 12
 _STEP = 1024
@@ -27,7 +30,7 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def progress_of(push: contract.Progress) -> tuple[int, int, int]:
+def progress_of(push: "contract.Progress") -> tuple[int, int, int]:
     """Return bytes done, bytes in all, and copies that ended."""
     copies = push.copies
     return sum(copy.done for copy in copies), sum(copy.total for copy in copies), sum(copy.ended for copy in copies)

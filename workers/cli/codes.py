@@ -1,9 +1,8 @@
 """Exit codes, each a decision on a result. Pure."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tasks import contract
 from tasks.errors import (
     AuthenticationRefused,
     ImagePusherError,
@@ -12,6 +11,9 @@ from tasks.errors import (
     RequestInvalid,
     SettingsInvalid,
 )
+
+if TYPE_CHECKING:
+    from tasks import contract
 
 SUCCEEDED: Final = 0
 PARTIAL: Final = 1
@@ -23,13 +25,13 @@ INTERRUPTED: Final = 130
 _OF_STATE: Final = {"succeeded": SUCCEEDED, "partial": PARTIAL, "failed": FAILED}
 
 
-def code_of_report(report: contract.PushReport) -> int:
+def code_of_report(report: "contract.PushReport") -> int:
     """Return the code of a push that ended; one that failed by authentication or settings alone has theirs."""
     code = _OF_STATE[report.state]
     return _code_of_faults(_faults(report.items)) if code == FAILED else code
 
 
-def code_of_preview(preview: contract.Preview) -> int:
+def code_of_preview(preview: "contract.Preview") -> int:
     """Return the code that the push would end with as far as its preview can tell."""
     failed = [tag.error is not None or item.error is not None for item in preview.items for tag in item.tags]
     faults = _faults(preview.items)
@@ -41,12 +43,12 @@ def code_of_preview(preview: contract.Preview) -> int:
     return _code_of_faults([*faults, *copies])
 
 
-def code_of_verification(verification: contract.Verification) -> int:
+def code_of_verification(verification: "contract.Verification") -> int:
     """Return the code of a comparison."""
     return SUCCEEDED if verification.state == "verified" else PARTIAL
 
 
-def code_of_undo(undo: contract.Undo) -> int:
+def code_of_undo(undo: "contract.Undo") -> int:
     """Return the code of an undo."""
     return _OF_STATE[undo.state]
 
@@ -62,11 +64,11 @@ def code_of_error(error: ImagePusherError) -> int:
     return FAILED
 
 
-def _faults(items: Iterable[contract.ItemReport]) -> list[contract.Fault]:
+def _faults(items: "Iterable[contract.ItemReport]") -> "list[contract.Fault]":
     return [fault for item in items for fault in (item.error, *(tag.error for tag in item.tags)) if fault is not None]
 
 
-def _code_of_faults(faults: Iterable[contract.Fault]) -> int:
+def _code_of_faults(faults: "Iterable[contract.Fault]") -> int:
     """Return the code of a push of which nothing succeeded."""
     codes = {fault.code for fault in faults}
     if codes == {AuthenticationRefused.code}:

@@ -1,0 +1,133 @@
+"""The program itself: version, help, schema, settings, state folder, and what needs a broker."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from importlib.resources import files
+
+import pytest
+
+from tests.acceptance.cli.conftest import Shell, error_of
+from tests.support.images import Index
+from tests.support.workers import command, environment
+
+HEAVY = ("celery", "kombu", "redis", "requests", "urllib3", "fakeredis", "rich", "yaml", "msgspec", "asyncio")
+
+
+def test_the_version_is_that_of_the_distribution(shell: Shell) -> None:
+    ended = shell("--version")
+    assert (ended.code, ended.stdout) == (0, f"imagepusher {version('imagepusher')}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["copy", "--help"], ["schema"]])
+def test_what_needs_no_registry_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Startup is most of a short command; what counts is which modules, not a time that depends on the machine."""
+    code = (
+        "import sys\n"
+        "from workers.cli.main import main\n"
+        "try:\n    main()\n"
+        f"finally:\n    print(sorted(sys.modules.keys() & set({HEAVY!r})), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment({}), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr.decode().strip()) == (0, "[]")
+
+
+def test_help_names_every_command_and_exit_code(shell: Shell) -> None:
+    ended = shell("--help")
+    words = ended.stdout.split()
+    assert ended.code == 0
+    for name in ("copy", "push", "schema", "status", "undo", "verify", "worker"):
+        assert name in words
+        assert shell(name, "--help").code == 0
+    assert "Exit codes: 0 all done, 1 some failed, 2 usage" in " ".join(words)
+
+
+@pytest.mark.parametrize("arguments", [[], ["pusch"], ["--verbose"]])
+def test_what_is_no_command_is_a_fault_of_usage(shell: Shell, arguments: list[str]) -> None:
+    ended = shell(*arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert "Usage: imagepusher" in ended.stderr
+
+
+def test_the_schema_is_the_one_that_ships(shell: Shell) -> None:
+    assert shell("schema").stdout == files("tasks").joinpath("schema.v1.json").read_text()
+
+
+@pytest.mark.parametrize("form", ["file", "variable"])
+def test_a_typo_in_the_settings_names_the_key_and_what_was_meant(shell: Shell, form: str) -> None:
+    config = shell.write("config.toml", "[limits]\njobz = 3\n")
+    if form == "file":
+        ended = shell("--config", config, "status", "--output", "json")
+        named = "limits.jobz is not a known key; did you mean jobs?"
+        assert config in ended.stderr
+    else:
+        ended = shell("status", "--output", "json", settings={"IMAGEPUSHER_JOBZ": "3"})
+        named = "IMAGEPUSHER_JOBZ is not a known variable; did you mean IMAGEPUSHER_JOBS?"
+    assert (ended.code, error_of(ended)["code"]) == (2, "settings_invalid")
+    assert named in ended.stderr
+
+
+def test_settings_that_cannot_be_read_are_named(shell: Shell) -> None:
+    for path, fault in (
+        (str(shell.folder / "none.toml"), "none.toml cannot be read: No such file or directory"),
+        (shell.write("bad.toml", "a = \n"), "line 1"),
+    ):
+        ended = shell("status", settings={"IMAGEPUSHER_CONFIG": path})
+        assert ended.code == 2
+        assert fault in ended.stderr
+
+
+def test_a_state_folder_that_cannot_be_used_is_named_with_the_way_out(shell: Shell) -> None:
+    file = shell.write("file", "")
+    (shell.folder / "broken").mkdir()
+    (shell.folder / "broken" / "ledger.sqlite3").write_text("no database, but long enough to be taken for one" * 100)
+    for folder in (file, f"{file}/below", "/proc/none", str(shell.folder / "broken")):
+        ended = shell("status", "-o", "json", settings={"IMAGEPUSHER_STATE_DIR": folder})
+        assert (ended.code, error_of(ended)["code"]) == (2, "settings_invalid")
+        assert f"The state folder {folder} cannot be used: " in ended.stderr
+        assert "IMAGEPUSHER_STATE_DIR" in ended.stderr
+
+
+def test_without_a_home_the_state_is_kept_where_the_user_database_says(shell: Shell, multi_arch: Index) -> None:
+    """A container often has no HOME, or one that cannot be written."""
+    source, destination = shell.put_a(multi_arch), shell.destination()
+    state = shell.folder / "xdg"
+    surroundings = {key: value for key, value in environment({}).items() if key != "HOME"}
+    done = subprocess.run(
+        command("copy", source, destination, "-o", "json"),
+        env=surroundings | {"XDG_STATE_HOME": str(state)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "succeeded"
+    assert (state / "imagepusher").stat().st_mode & 0o777 == 0o700
+    assert (state / "imagepusher" / "ledger.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("arguments", [["copy", "a.example/a:1", "b.example/b:1"], ["push", "-"]])
+def test_nobody_would_do_the_work_without_broker_and_waiting(shell: Shell, arguments: list[str]) -> None:
+    ended = shell(*arguments, "--no-wait", "--output", "json", stdin='{"items": []}')
+    assert (ended.code, error_of(ended)["code"]) == (2, "usage")
+    assert "--no-wait needs a broker" in ended.stderr
+
+
+def test_a_worker_needs_a_broker_and_queues_that_exist(shell: Shell) -> None:
+    ended = shell("worker")
+    assert ended.code == 2
+    assert "A worker needs a broker: set IMAGEPUSHER_BROKER_URL." in ended.stderr
+    unknown = shell("worker", "--queues", "push,pull", settings={"IMAGEPUSHER_BROKER_URL": "redis://127.0.0.1:1/0"})
+    assert unknown.code == 2
+    assert "'pull' is not one of push, copy, publish" in unknown.stderr
+
+
+def test_a_broker_that_is_not_there_is_told_without_its_password(shell: Shell) -> None:
+    """Rule 6.7."""
+    broker = {"IMAGEPUSHER_BROKER_URL": "redis://me:geheim@127.0.0.1:1/0"}
+    ended = shell("copy", "a.example/a:1", "b.example/b:1", "--no-wait", "-o", "json", settings=broker)
+    assert (ended.code, error_of(ended)["code"]) == (3, "state_unavailable")
+    assert "geheim" not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
