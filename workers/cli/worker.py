@@ -19,6 +19,7 @@ _PREFIX: Final = "imagepusher."
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     default="info",
     show_default=True,
+    envvar="IMAGEPUSHER_LOG_LEVEL",
 )
 @click.pass_context
 def worker(

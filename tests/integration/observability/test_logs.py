@@ -9,7 +9,7 @@ from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import upload
-from tests.support.workers import environment
+from tests.support.workers import command, environment
 
 
 def test_a_push_has_a_start_and_an_end_under_the_names_of_the_seed(
@@ -75,6 +75,15 @@ def test_what_plugins_log_in_the_manner_of_celery_is_json_too() -> None:
         [sys.executable, "-c", program], env=environment({}), capture_output=True, text=True, check=True, timeout=60
     )
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["hello"]
+
+
+def test_the_level_is_taken_from_the_environment_too() -> None:
+    settings = {"IMAGEPUSHER_BROKER_URL": "redis://127.0.0.1:1/0", "IMAGEPUSHER_LOG_LEVEL": "loud"}
+    done = subprocess.run(
+        command("worker"), env=environment(settings), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "'loud' is not one of 'debug', 'info', 'warning', 'error'" in done.stderr
 
 
 def events(watched: Watched, push_id: str) -> list[str]:
