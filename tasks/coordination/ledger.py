@@ -89,10 +89,10 @@ class HashLedger:
         return self._field(push_id, "sent") is not None
 
     def take_copy(self, push_id: str, digest: str) -> TakenCopy:
-        copy, outcome, lost = self._hashes.fetch(
-            *((_key(push_id, part), digest) for part in ("plan", "copies", "starts"))
+        copy, outcome, lost, content = self._hashes.fetch(
+            *((_key(push_id, part), digest) for part in ("plan", "copies", "starts", "contents"))
         )
-        return TakenCopy(_decode(copy, Copy), _decode(outcome, CopyOutcome), int(lost or 0))
+        return TakenCopy(_decode(copy, Copy), _decode(outcome, CopyOutcome), int(lost or 0), content)
 
     def lost(self, push_id: str, parts: Sequence[str]) -> list[int]:
         return [int(found or 0) for found in self._hashes.fetch(*((_key(push_id, "starts"), part) for part in parts))]

@@ -24,7 +24,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
 from tasks.oci.document import parse_document
 from tasks.oci.graph import Successors, successors
-from tasks.registry.repository import Registries, Repository
+from tasks.registry.repository import FetchedManifest, Registries, Repository
 from tasks.transfer.blobs import BlobPlacer, Placements
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
@@ -67,8 +67,11 @@ class Copier:
         self._cancelled = cancelled
         self._deadline_seconds = deadline_seconds
 
-    def copy(self, copy: Copy, report: Report = lambda _: None) -> Copied:
-        """Return how the copy ended; raises PushCancelled when the worker shuts down, StateUnavailable."""
+    def copy(self, copy: Copy, report: Report = lambda _: None, content: bytes | None = None) -> Copied:
+        """Return how the copy ended; `content` is the manifest, if it was read before.
+
+        Raises PushCancelled when the worker shuts down, StateUnavailable.
+        """
         counter = Counter()
         source = self._registries.repository(*copy.source, "source")
         run = _Run(
@@ -84,7 +87,8 @@ class Copier:
             for registry, name in copy.destinations
         }
         descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
-        failures = run.bring(descriptor, destinations, depth=0)
+        known = None if content is None else FetchedManifest(content, copy.media_type, descriptor.digest)
+        failures = run.bring(descriptor, destinations, known, depth=0)
         faults = {name: contract.Fault(error.code, str(error)) for name, error in failures.items()}
         transient = [error for error in failures.values() if isinstance(error, RateLimited | RegistryUnavailable)]
         return Copied(
@@ -123,18 +127,18 @@ class _Run:
         self.meter = meter
 
     def bring(
-        self, descriptor: Descriptor, destinations: dict[str, Repository], depth: int
+        self, descriptor: Descriptor, destinations: dict[str, Repository], known: FetchedManifest | None, depth: int
     ) -> dict[str, ImagePusherError]:
-        """Bring one manifest and all that it needs; return the failures by destination."""
+        """Bring one manifest, fetched if it is not `known`, and all that it needs; return failures by destination."""
         lacking, failures = self._lacking(descriptor, destinations)
         if not lacking:
             return failures
         try:
-            manifest, media_type, needs = self._fetch(descriptor, depth)
+            manifest, media_type, needs = self._fetch(descriptor, known, depth)
         except ImagePusherError as error:
             return failures | dict.fromkeys(lacking, error)
         for child in needs.manifests:
-            failed = self.bring(child, lacking, depth + 1)
+            failed = self.bring(child, lacking, None, depth + 1)
             failures |= failed
             lacking = _without(lacking, failed)
         content = _Content(descriptor, manifest, media_type, sorted(needs.blobs, key=lambda blob: -blob.size))
@@ -172,9 +176,11 @@ class _Run:
         failures = self._each([(name, descriptor) for name in destinations], look)
         return _without(destinations, present | failures.keys()), failures
 
-    def _fetch(self, descriptor: Descriptor, depth: int) -> tuple[bytes, str, Successors]:
+    def _fetch(
+        self, descriptor: Descriptor, known: FetchedManifest | None, depth: int
+    ) -> tuple[bytes, str, Successors]:
         try:
-            fetched = self._source.fetch_manifest(descriptor.digest)
+            fetched = known or self._source.fetch_manifest(descriptor.digest)
         except NotFound:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
         needs = successors(parse_document(fetched.content, fetched.media_type))

@@ -46,7 +46,7 @@ class Copying:
                 return None
             try:
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
-                    copied = self._copy(push_id, taken.planned)
+                    copied = self._copy(push_id, taken.planned, taken.content)
                     if copied.transient is not None and tries_left(taken.planned.tries):
                         raise copied.transient
                     self.ledger.record_copy(push_id, copied.outcome, copied.progress)
@@ -59,9 +59,9 @@ class Copying:
                 self.ledger.record_copy(push_id, failed.outcome, failed.progress)
             return None
 
-    def _copy(self, push_id: str, planned: Copy) -> Copied:
+    def _copy(self, push_id: str, planned: Copy, content: bytes | None) -> Copied:
         try:
-            return self.copier.copy(planned, lambda progress: self.ledger.record_progress(push_id, progress))
+            return self.copier.copy(planned, lambda progress: self.ledger.record_progress(push_id, progress), content)
         except (PushCancelled, StateUnavailable):
             raise
         except ImagePusherError as error:

@@ -38,12 +38,13 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
 class TakenCopy(NamedTuple):
     """What the ledger holds of one copy: None where it was never planned, or has not ended yet.
 
-    `lost` counts the starts that never came back.
+    `lost` counts the starts that never came back. `content` is the manifest, where planning read it already.
     """
 
     planned: Copy | None
     outcome: CopyOutcome | None
     lost: int = 0
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
