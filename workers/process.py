@@ -1,9 +1,12 @@
 """What a worker process has: its runtime, and its start."""
 
+import logging
+import os
 import socket
 import threading
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 import redis
 from celery.signals import worker_ready, worker_shutting_down
@@ -27,6 +30,10 @@ from workers.redis_client import connect
 from workers.roster import enrol
 from workers.settings import Settings
 from workers.watchdog import Watchdog
+
+LOG: Final = logging.getLogger(__name__)
+# What a running copy takes to notice that the grace time is over, unless its registry is silent.
+_LAST_MOMENTS: Final = 5.0
 
 
 def make_shared_runtime(
@@ -74,9 +81,10 @@ def run_worker(
 
     def stop_in_time(**_: object) -> None:
         watchdog.stop()
-        grace = threading.Timer(settings.grace_seconds, cancelled.set)
-        grace.daemon = True
-        grace.start()
+        for seconds, act in ((settings.grace_seconds, cancelled.set), (settings.grace_seconds + _LAST_MOMENTS, _end)):
+            timer = threading.Timer(seconds, act)
+            timer.daemon = True
+            timer.start()
 
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
     # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
@@ -100,3 +108,9 @@ def run_worker(
             "--without-mingle",
         ]
     )
+
+
+def _end() -> None:
+    """End at once: no thread that waits for a silent registry can be stopped, and what it held is delivered again."""
+    LOG.warning("The grace time is over, and a registry is silent: what waits for it goes back to its queue.")
+    os._exit(0)

@@ -79,10 +79,16 @@ class Fleet:
         """Return the ends of all logs, for the message of a test that fails."""
         return "\n".join(f"worker {worker.pid}:\n{worker.log()[-5000:]}" for worker in self.workers)
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Tell all workers to end, and wait until they have."""
         for worker in self.alive:
             worker.resume()
             worker.process.terminate()
+        for worker in self.alive:
+            worker.process.wait(60)
+
+    def close(self) -> None:
+        self.end()
         self._running.close()
 
 
@@ -251,3 +257,21 @@ def small_index(seed: str, *architectures: str, size: int = 1000, layers: int = 
 def item(source: str, destinations: Mapping[str, Sequence[str]], **options: Any) -> dict[str, Any]:
     """Return an item of a request; destinations are full repositories and their tags."""
     return {"source": source, "destinations": {name: list(tags) for name, tags in destinations.items()}, **options}
+
+
+class Delay:
+    """Let requests of `method` whose path shows `path` wait; a plan of a faulty proxy that spoils nothing."""
+
+    def __init__(self, method: str, path: str, seconds: float) -> None:
+        self._method = method
+        self._path = path
+        self._seconds = seconds
+        self.met = 0
+
+    def __str__(self) -> str:
+        return f"{self._method} {self._path} {self._seconds:g} s later"
+
+    def choose(self, method: str, target: str, *, authorized: bool) -> None:
+        if method == self._method and self._path in target:
+            self.met += 1
+            time.sleep(self._seconds)
