@@ -70,7 +70,8 @@ def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFA
             and any(entry.platform.matches(each, exact_os_version=rules.exact_os_version) for each in eligible)
         )
     ]
-    entries = _with_subjects(chosen, _annotated)
+    grounded = _grounded(_said(chosen, _annotated))
+    entries = tuple(entry for entry in chosen if _annotated(entry) in grounded)
     if entries == source.entries:
         return source
     return source.containing(entries, source.media_type)
@@ -79,14 +80,24 @@ def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFA
 def _parts(
     source: Index, destination: Index, rules: MergeRules
 ) -> tuple[tuple[Descriptor, ...], tuple[Descriptor, ...]]:
-    """Return the entries of a merge: the source's, and the destination's."""
+    """Return the entries of a merge: the source's, and the destination's.
+
+    Of a digest that both list, only what the source says counts: or else a repeated merge would find other words there.
+    What the source's manifests say of subjects was not read: an entry of the source stays unless its annotation lies.
+    """
     taken = {rules.platform(entry) for entry in source.entries if entry.platform is not None}
-    candidates = [entry for entry in destination.entries if rules.platform(entry) not in taken]
-    theirs = _with_subjects(candidates, rules.subject)
-    # What the source's manifests say of subjects was not read: an entry of the source stays unless its annotation lies.
-    mine = _with_subjects(source.entries, _annotated, present=[entry.digest for entry in theirs])
-    listed = {entry.digest for entry in mine}
-    return mine, tuple(entry for entry in theirs if entry.platform is not None or entry.digest not in listed)
+    listed = {entry.digest for entry in source.entries}
+    candidates = [
+        entry
+        for entry in destination.entries
+        if (entry.digest not in listed if entry.platform is None else rules.platform(entry) not in taken)
+    ]
+    loose = [entry for entry in source.entries if entry.platform is None]
+    there = _grounded([*_said(candidates, rules.subject), *_said(loose, _annotated)])
+    theirs = tuple(entry for entry in candidates if rules.subject(entry) in there)
+    present = [(entry.digest, None) for entry in theirs]
+    here = _grounded([*_said(source.entries, _annotated), *present])
+    return tuple(entry for entry in source.entries if _annotated(entry) in here), theirs
 
 
 def _annotated(entry: Descriptor) -> str | None:
@@ -94,25 +105,27 @@ def _annotated(entry: Descriptor) -> str | None:
     return entry.subject if entry.platform is None else None
 
 
-def _with_subjects(
-    entries: Iterable[Descriptor], subject_of: Callable[[Descriptor], str | None], present: Iterable[str] = ()
-) -> tuple[Descriptor, ...]:
-    """Keep what refers to nothing, or by however many steps to something that does, or to what is `present`."""
-    entries = tuple(entries)
-    reached: list[str] = list(present)
+def _said(
+    entries: Iterable[Descriptor], subject_of: Callable[[Descriptor], str | None]
+) -> list[tuple[str, str | None]]:
+    return [(entry.digest, subject_of(entry)) for entry in entries]
+
+
+def _grounded(said: Iterable[tuple[str, str | None]]) -> set[str | None]:
+    """Return the digests that refer to nothing (None is among them), or by however many steps to one that does."""
+    reached: list[str] = []
     referrers: dict[str, list[str]] = {}
-    for entry in entries:
-        subject = subject_of(entry)
+    for digest, subject in said:
         if subject is None:
-            reached.append(entry.digest)
+            reached.append(digest)
         else:
-            referrers.setdefault(subject, []).append(entry.digest)
+            referrers.setdefault(subject, []).append(digest)
     grounded: set[str | None] = {None}
     while reached:
         digest = reached.pop()
         grounded.add(digest)
         reached += referrers.pop(digest, [])
-    return tuple(entry for entry in entries if subject_of(entry) in grounded)
+    return grounded
 
 
 def _media_type(source: Index, entries: Iterable[Descriptor]) -> str:

@@ -106,13 +106,28 @@ def test_what_refers_to_an_artifact_that_both_list_stays() -> None:
     assert merge(source, merged).encode() == merged.encode()
 
 
-def test_an_attestation_that_the_source_lists_for_nothing_does_not_hide_that_of_the_destination() -> None:
-    """Rule 4.3: the entry with the subject stays."""
-    source = index(image("new", "linux/amd64"), attestation("att", "nowhere"))
-    destination = index(image("arm", "linux/arm64"), attestation("att", "arm"))
+def test_of_an_attestation_that_both_list_only_the_source_s_word_counts() -> None:
+    """Rules 4.1, 4.3 and 4.6: whatever the destination says of it, a repeated merge finds the same."""
+    source = index(image("new", "linux/amd64"), attestation("att", "new"), attestation("lost", "nowhere"))
+    destination = index(
+        image("arm", "linux/arm64"),
+        attestation("att", "arm"),
+        attestation("signature", "att"),
+        attestation("lost", "arm"),
+        attestation("signature of lost", "lost"),
+    )
     merged = merge(source, destination)
-    assert digests(merged) == words("new", "arm", "att")
-    assert merged.entries[2].subject == named("arm")
+    assert digests(merged) == words("new", "att", "arm")
+    assert merge(source, merged).encode() == merged.encode()
+
+
+def test_an_image_with_a_note_of_another_is_an_image_in_the_source_too() -> None:
+    """Rules 4.1, 4.3 and 4.7: only entries without platform refer to others."""
+    noted = image("noted", "linux/amd64", annotations={"vnd.docker.reference.digest": named("nowhere")})
+    source = index(noted, image("arm64", "linux/arm64"))
+    assert digests(merge(source, index(image("arm", "linux/arm")))) == words("noted", "arm64", "arm")
+    assert digests(select(source, [Platform.parse("linux/amd64")])) == words("noted")
+    assert digests(select(source, [Platform.parse("linux/arm64")])) == words("arm64")
 
 
 def test_an_annotation_that_is_no_digest_refers_to_nothing_that_is_there() -> None:

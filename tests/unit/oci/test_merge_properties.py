@@ -13,9 +13,9 @@ from tasks.oci.document import parse_document
 from tasks.oci.index import Index, parse_index
 from tasks.oci.merge import MergeRules, kept, merge, select
 from tasks.oci.platform import Platform
-from tests.support.strategies import IndexText, indexes, platforms, squeezed
+from tests.support.strategies import IndexText, digests, indexes, platforms, squeezed
 
-RULES = st.builds(MergeRules, st.booleans())
+RULES = st.builds(MergeRules, st.booleans(), st.dictionaries(digests(), digests(), max_size=3))
 
 
 def normal_forms(entries: Iterable[Descriptor], rules: MergeRules) -> set[Platform]:
@@ -109,9 +109,9 @@ def test_no_attestation_is_without_its_subject(source: IndexText, destination: I
 def test_an_attestation_whose_subject_is_kept_is_kept(
     source: IndexText, destination: IndexText, rules: MergeRules
 ) -> None:
-    """Rule 4.3: attestations of kept platforms stay with them."""
+    """Rule 4.3: attestations of kept platforms stay with them, unless the source has a word on them of its own."""
     merged = merge(source.parse(), destination.parse(), rules)
-    listed = {entry.digest for entry in merged.entries}
+    listed = {entry.digest for entry in (*merged.entries, *source.parse().entries)}
     remaining = {entry.digest for entry in kept(source.parse(), destination.parse(), rules) if entry.platform}
     attestations = [
         entry for entry in destination.parse().entries if entry.platform is None and entry.subject in remaining
