@@ -1,12 +1,18 @@
 """Workers killed with SIGKILL, in every window of a push and at random (BEHAVIOUR 7.4)."""
 
 import json
+import random
+import time
 from typing import Any
 
 import pytest
 
 from tests.chaos.site import Site, item, small_index
+from tests.support.faults import Chosen, Fault, Kind
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.images import Index
+from tests.support.processes import wait_until
+from tests.support.stored import Stored
 
 ARCHITECTURES = ("amd64", "arm64", "s390x")
 
@@ -85,3 +91,46 @@ def test_an_undo_whose_worker_is_killed_is_done_by_another(site: Site, name: str
     assert {tag["action"] for tag in json.loads(answer)["tags"]} == {"restored", "deleted"}
     assert site.tags() == site.before
     site.settle()
+
+
+@pytest.mark.parametrize(("kind", "method"), [(Kind.STALL_ANSWER, "GET"), (Kind.STALL_REQUEST, "PUT")])
+def test_a_worker_killed_in_the_middle_of_a_blob(site: Site, name: str, kind: Kind, method: str) -> None:
+    site.fleet.replace(1)
+    source = small_index(name, "amd64", size=3_000_000)
+    site.put_a(f"{name}/src", source)
+    halfway = Chosen(Fault(kind, method, "/blobs/", at=0.5))
+    with FaultyProxy(site.a.host, halfway) as at_a, FaultyProxy(site.b.host, halfway) as at_b:
+        request = {"items": [item(f"{at_a.host}/{name}/src:1", {f"{at_b.host}/{name}/dst": ["1"]})]}
+        push_id = site.send(request)
+        wait_until(lambda: bool(at_a.injected or at_b.injected), "no blob is under way")
+        for worker in site.fleet.alive:
+            worker.kill()
+            site.figures.add(workers_killed=1)
+        site.fleet.replace(1)
+        report = site.report(push_id)
+    assert report["items"][0]["tags"][0]["new_digest"] == source.digest
+    Stored(site.b.host).holds(f"{name}/dst", "1")
+    site.settle()
+    site.figures.add(pushes_recovered=1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_workers_killed_at_random(site: Site, name: str, seed: int) -> None:
+    """Kill one worker, or both, at moments that the seed draws."""
+    drawn = random.Random(seed)
+    site.fleet.replace(2)
+    request, source = scene(site, name)
+    push_id = site.send(request)
+    for _ in range(drawn.randint(1, 2)):
+        time.sleep(drawn.uniform(0, 0.4))
+        victims = drawn.sample(site.fleet.alive, drawn.randint(1, 2))
+        for worker in victims:
+            worker.kill()
+        site.figures.add(workers_killed=len(victims))
+        site.fleet.replace(2)
+    report = site.report(push_id)
+    assert [tag["action"] for tag in report["items"][0]["tags"]] == ["merged", "copied", "copied"]
+    assert report["items"][0]["tags"][1]["new_digest"] == source.digest
+    site.judge(report)
+    site.settle()
+    site.figures.add(pushes_recovered=1)
