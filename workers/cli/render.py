@@ -61,7 +61,7 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
             _cell(short(copy.digest)),
             _cell(copy.platform),
             _cell(repository.repository),
-            _cell("there already" if repository.present else _moves(repository)),
+            _cell("" if repository.error else "there already" if repository.present else _moves(repository)),
             _code(repository.error),
         ]
         for copy in preview.copies

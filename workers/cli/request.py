@@ -19,6 +19,7 @@ _TRANSPORT: Final = "docker://"
 _OTHER_TRANSPORTS: Final = re.compile(
     r"(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|ostree|sif|tarball):|[a-z]+://"
 )
+_LONGEST_REQUEST: Final = 32 << 20
 _USER_INFO: Final = re.compile(r"^([a-z-]+://)?[^/@]*:[^/@]*@")
 # YAML's own 1.1 types would make a date of the tag 2024-01-01, a boolean of `on`, and a number of base 60 of 12:30.
 _CORE_SCHEMA: Final = (
@@ -49,7 +50,7 @@ def read_request(name: str) -> dict[str, Any]:
     is_json = suffix == ".json" or (suffix not in {".yaml", ".yml"} and text.lstrip()[:1] in {"{", "["})
     try:
         document = parse_json(text) if is_json else parse_yaml(text)
-        json.dumps(document, allow_nan=False)
+        _check_size(document)
     except RecursionError as error:
         raise RequestInvalid(f"{shown} is nested too deeply.") from error
     except (TypeError, ValueError) as error:
@@ -57,6 +58,15 @@ def read_request(name: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RequestInvalid(f"{shown} is not a request: it must be an object with `items` or `push_items`.")
     return _without_secrets(document)
+
+
+def _check_size(document: Any) -> None:
+    """Raise ValueError where a document is not of JSON's types, or too long: aliases of YAML make much of little."""
+    length = 0
+    for piece in json.JSONEncoder(allow_nan=False).iterencode(document):
+        length += len(piece)
+        if length > _LONGEST_REQUEST:
+            raise ValueError(f"it has more than {_LONGEST_REQUEST >> 20} MiB as JSON")
 
 
 def _without_secrets(request: dict[str, Any]) -> dict[str, Any]:

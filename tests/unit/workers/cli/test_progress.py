@@ -1,0 +1,126 @@
+"""Progress as people see it: lines now and then, or bars, and nothing when it is not wanted."""
+
+import re
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from tasks import contract
+from workers.cli.progress import Bars, Lines, Silence, follow_push
+
+DIGESTS = [f"sha256:{number:064x}" for number in range(1, 9)]
+
+
+def snapshot(*copies: tuple[int, int, bool, bool], tags_done: int = 0, tags: int = 2) -> contract.Progress:
+    """Return a snapshot of copies, each as done, total, ended, failed."""
+    listed = [
+        contract.CopyProgress(digest=digest, done=done, total=total, ended=ended, failed=failed)
+        for digest, (done, total, ended, failed) in zip(DIGESTS, copies, strict=False)
+    ]
+    return contract.Progress(
+        push_id="p", state="copying", created=0, updated=0, copies=listed, tags=tags, tags_done=tags_done
+    )
+
+
+def report(state: contract.State = "succeeded") -> contract.PushReport:
+    return contract.PushReport(
+        push_id="p", state=state, items=[], totals=contract.Totals(bytes_copied=3 << 20, seconds=1.25)
+    )
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_lines_come_now_and_then_and_say_what_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = Lines("p", clock)
+    waiting = contract.Progress(push_id="p", state="accepted", created=0, updated=0)
+    for second, shown in (
+        (0.0, waiting),
+        (0.2, snapshot((0, 0, False, False))),
+        (3.1, snapshot((512, 2048, False, False), (0, 0, False, False))),
+        (6.2, snapshot((512, 2048, False, False), (0, 0, False, False))),
+        (9.3, snapshot((2048, 2048, True, False), (0, 10, True, True), tags_done=1)),
+    ):
+        clock.now = 100.0 + second
+        lines(shown)
+    lines.end(report("partial"))
+    assert capsys.readouterr().err.splitlines() == [
+        "Push p: looking at sources and destinations",
+        "Push p: 0 of 2 copies, 512 B of 2.0 KiB, 0 of 2 tags",
+        "Push p: 2 of 2 copies, 2.0 KiB of 2.0 KiB, 1 of 2 tags; done 000000000000; failed 000000000000",
+        "Push p partial: 3.0 MiB copied in 1.2 s",
+    ]
+
+
+def test_a_line_names_few_of_many(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines("p", Clock())(snapshot(*[(1, 1, True, False)] * 5))
+    assert capsys.readouterr().err.rstrip().endswith(" and 2 more")
+
+
+def test_without_copies_only_tags_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines("p", Clock())(snapshot(tags_done=1))
+    assert capsys.readouterr().err == "Push p: 1 of 2 tags\n"
+
+
+def drawn(*snapshots: contract.Progress) -> list[str]:
+    """Return what the bars look like after each snapshot."""
+    pictures = []
+    with Bars(Console(file=StringIO())) as bars:
+        for shown in snapshots:
+            bars(shown)
+            pictures.append(picture(bars))
+    return pictures
+
+
+def picture(bars: Bars) -> str:
+    """Return what the bars look like now."""
+    paper = StringIO()
+    Console(file=paper, width=120).print(bars._bars.get_renderable())
+    return paper.getvalue()
+
+
+def test_bars_show_the_whole_and_each_copy_that_moves() -> None:
+    planning, moving, ending = drawn(
+        contract.Progress(push_id="p", state="accepted", created=0, updated=0),
+        snapshot((1 << 20, 4 << 20, False, False), (0, 1 << 20, False, False), (1, 1, True, False)),
+        snapshot((4 << 20, 4 << 20, True, False), (1 << 20, 1 << 20, True, False), (1, 1, True, False), tags_done=1),
+    )
+    assert "planning" in planning
+    whole, copy = moving.splitlines()
+    assert re.search(r"copying +━+.* 1\.0 MiB of 5\.0 MiB.* 1 of 3 copies, 0 of 2 tags", whole)
+    assert re.search(r"000000000000 +━+.* 1\.0 MiB of 4\.0 MiB", copy)
+    (whole,) = ending.splitlines()
+    assert re.search(r"5\.0 MiB of 5\.0 MiB.* 3 of 3 copies, 1 of 2 tags", whole)
+
+
+def test_bars_show_a_rate() -> None:
+    clock = Clock()
+    with Bars(Console(file=StringIO())) as bars:
+        bars._bars.get_time = clock
+        for second in range(4):
+            clock.now = 100.0 + second
+            bars(snapshot((second << 20, 9 << 20, False, False)))
+        assert "3.0 MiB of 9.0 MiB  1.0 MiB/s" in picture(bars)
+
+
+def test_no_more_than_eight_copies_have_bars() -> None:
+    digests = [f"sha256:{number:064x}" for number in range(20)]
+    copies = [contract.CopyProgress(digest=digest, done=1, total=10) for digest in digests]
+    shown = contract.Progress(push_id="p", state="copying", created=0, updated=0, copies=copies, tags=1)
+    (seen,) = drawn(shown)
+    assert len(seen.splitlines()) == 1 + 8
+
+
+def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with follow_push("p", quiet=True, bars=True) as follower:
+        assert isinstance(follower, Silence)
+        follower(snapshot())
+        follower.end(report())
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""

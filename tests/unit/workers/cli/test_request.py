@@ -1,0 +1,214 @@
+"""Requests as files hold them: what is read, what is refused, and where the fault is."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import RequestInvalid
+from workers.cli.request import copy_request, identify, parse_json, parse_yaml, read_request
+
+# YAML knows no control characters and no halves of pairs.
+WORDS = st.text(st.characters(exclude_categories=("Cc", "Cn", "Cs")), max_size=20)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
+def test_json_means_what_it_means_elsewhere(value: Any) -> None:
+    assert parse_json(json.dumps(value)) == value
+
+
+@given(VALUES)
+def test_json_is_yaml(value: Any) -> None:
+    assert parse_yaml(json.dumps(value, ensure_ascii=False)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2024-01-01", "2024-01-01"),
+        ("12:30", "12:30"),
+        ("on", "on"),
+        ("No", "No"),
+        ("0777", "0777"),
+        ("0x1F", "0x1F"),
+        ("1_000", "1_000"),
+        ("1e3", "1e3"),
+        ("=", "="),
+        ("true", True),
+        ("~", None),
+        ("", None),
+        ("-5", -5),
+        ("1.10", 1.1),
+        ('"1.10"', "1.10"),
+    ],
+)
+def test_words_of_yaml_are_those_of_its_core_schema(text: str, value: Any) -> None:
+    assert parse_yaml(f"[{text}]" if text else "[null]") == [value]
+
+
+def test_anchors_and_merges_are_understood() -> None:
+    assert parse_yaml("a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}") == {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 3}}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"items": [\n  {"source": }]}', "Expecting value in line 2, column 14"),
+        ('{"items": []', "in line 1, column 13"),
+        ("", "in line 1, column 1"),
+        ("{} {}", "Extra data in line 1, column 4"),
+        ('{"items": [], "items": []}', "the key 'items' is there twice in the outermost object"),
+        ('{"items": [{"a": {"source": 1, "source": 2}}]}', "the key 'source' is there twice in items[0].a"),
+    ],
+)
+def test_faults_of_json_have_a_place(text: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_json(text)
+    assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("items:\n  - source: a\n   bad: [\n", "in line 3, column 4"),
+        ("items: [\n", "in line 2, column 1"),
+        ("items: []\nitems: []\n", "the key 'items' is there twice in line 2, column 1"),
+        ("1: x\n", "the key 1 is not a string: put it into quotes in line 1, column 1"),
+        ("on: x\n? [a]\n: y\n", "is not a string"),
+        ("a: !!python/object:os.system x\n", "in line 1, column 4"),
+        ("a: *b\n", "found undefined alias"),
+        ("--- a\n--- b\n", "in line 2, column 1"),
+        ("a: \x01", "special characters are not allowed"),
+    ],
+)
+def test_faults_of_yaml_have_a_place(text: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_yaml(text)
+    assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("a.json", b'{"a": \xe9}', "is not UTF-8 at byte 6"),
+        ("a.json", b"[1]", "must be an object with `items` or `push_items`"),
+        ("a.json", b'{"items": NaN}', "is not a request: Out of range float values"),
+        ("a.json", b"items: []", "line 1, column 1"),
+        ("a.yaml", b"{", "line 1, column 2"),
+        ("a", b"just words", "must be an object"),
+        ("a", b" \n", "is empty: a request is due"),
+        ("a.json", b"[" * 100_000, "is nested too deeply"),
+        ("a.yaml", b"[" * 5_000, "is nested too deeply"),
+        ("a.yaml", b"a: &x [*x]", "Circular reference"),
+    ],
+)
+def test_a_file_that_is_no_request_is_named(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(RequestInvalid) as refused:
+        read_request(str(path))
+    assert str(refused.value).startswith(f"{path} is")
+    assert fault in str(refused.value)
+    assert str(refused.value).endswith("Nothing was written.")
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"items": []}', b'\xef\xbb\xbf{"items": []}', b"\n items: []", b"# x\nitems: []\n"]
+)
+def test_the_first_character_tells_json_from_yaml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "request"
+    path.write_bytes(content)
+    assert read_request(str(path)) == {"items": []}
+
+
+def test_a_secret_is_replaced_before_anything_else_sees_it(tmp_path: Path) -> None:
+    """Rule 6.7."""
+    path = tmp_path / "request.json"
+    settings = {"quay_host": "h", "quay_user": "me", "quay_password": "geheim", "umb_client_token": "geheim"}
+    path.write_text(json.dumps({"target_settings": settings, "items": []}))
+    read = read_request(str(path))
+    assert "geheim" not in json.dumps(read)
+    assert read["target_settings"].keys() == settings.keys()
+    assert (read["target_settings"]["quay_host"], read["target_settings"]["quay_user"]) == ("h", "me")
+
+
+def test_a_push_has_the_id_of_its_request_or_of_the_command_line_or_a_new_one() -> None:
+    assert identify({"push_id": "a"}, None) == ({"push_id": "a"}, "a")
+    assert identify({"push_id": "a"}, "a") == ({"push_id": "a"}, "a")
+    assert identify({"push_id": None}, "b") == ({"push_id": "b"}, "b")
+    request, push_id = identify({}, None)
+    assert request == {"push_id": push_id}
+    assert str(uuid.UUID(push_id)) == push_id
+    with pytest.raises(RequestInvalid, match=r"'a', the command line says 'b'"):
+        identify({"push_id": "a"}, "b")
+
+
+@pytest.mark.parametrize("own", ["", 5, ["a"]])
+def test_an_id_that_cannot_be_one_is_kept_for_its_validation(own: Any) -> None:
+    request, push_id = identify({"push_id": own}, None)
+    assert request == {"push_id": own}
+    assert str(uuid.UUID(push_id)) == push_id
+
+
+def test_a_copy_is_a_request_of_one_item() -> None:
+    assert copy_request(
+        "docker://a.example/x:1",
+        ["docker://b.example/x:1", "b.example/x:2", "b.example/x:2", "localhost/y:1"],
+        kind="source",
+        single_arch="refuse",
+        platforms=["linux/amd64,linux/arm64", "linux/s390x"],
+        merge=False,
+    ) == {
+        "items": [
+            {
+                "source": "a.example/x:1",
+                "destinations": {"b.example/x": ["1", "2", "2"], "localhost/y": ["1"]},
+                "kind": "source",
+                "single_arch": "refuse",
+                "merge": False,
+                "platforms": ["linux/amd64", "linux/arm64", "linux/s390x"],
+            }
+        ]
+    }
+    named = copy_request("a:1", ["ns/app:1"], target="stage")
+    assert (named["target"], named["items"][0]["destinations"]) == ("stage", {"ns/app": ["1"]})
+
+
+@pytest.mark.parametrize(
+    ("destination", "target", "reason"),
+    [
+        ("b.example/x", None, "has no tag: write host/repository:tag"),
+        ("b.example:5000/x", None, "has no tag"),
+        (f"b.example/x@sha256:{'0' * 64}", None, "has a digest: a destination is a tag"),
+        ("x:1", None, "carries no registry host"),
+        ("", None, "carries no registry host"),
+        ("x", "stage", "has no tag: write repository:tag"),
+        ("ns/x:", "stage", "has no tag"),
+        (f"x@sha256:{'0' * 64}", "stage", "has a digest"),
+        ("dir:/tmp", None, "dir: is not supported"),
+        ("containers-storage:x", None, "containers-storage: is not supported"),
+        ("http://b.example/x:1", None, "http:// is not supported"),
+    ],
+)
+def test_a_destination_is_a_repository_with_a_tag(destination: str, target: str | None, reason: str) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        copy_request("a:1", [destination], target=target)
+    (fault,) = refused.value.faults
+    assert fault["field"] == f"destination {destination}"
+    assert reason in fault["reason"]
+
+
+def test_what_looks_like_a_transport_is_one_unless_docker_says_otherwise() -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        copy_request("oci:1", ["oci.example/x:1"])
+    assert [fault["field"] for fault in refused.value.faults] == ["source oci:1"]
+    assert copy_request("docker://oci:1", ["oci.example/x:1"])["items"][0]["source"] == "oci:1"
