@@ -40,6 +40,19 @@ def test_a_chain_of_referrers_goes_and_stays_as_a_whole_in_any_order() -> None:
         assert digests(merged) == words("new", *(expected or ["arm"]))
 
 
+def test_a_chain_may_go_through_what_manifests_say() -> None:
+    """Rule 4.3: the signature of an artifact goes and stays with it, and the artifact with its image."""
+    destination = index(
+        image("old", "linux/amd64"),
+        image("arm", "linux/arm64"),
+        *(image(word, None) for word in ("of old", "of arm")),
+        *(attestation(f"signature {word}", word) for word in ("of old", "of arm")),
+    )
+    rules = MergeRules(subjects={named("of old"): named("old"), named("of arm"): named("arm")})
+    merged = merge(index(image("new", "linux/amd64")), destination, rules)
+    assert digests(merged) == words("new", "arm", "of arm", "signature of arm")
+
+
 def test_referrers_in_a_circle_refer_to_no_image_and_go() -> None:
     """Rule 4.3: an annotation may say anything, even that an entry refers to itself."""
     destination = index(
@@ -89,11 +102,11 @@ def test_entries_that_the_destination_lists_twice_stay_as_they_are() -> None:
 
 def test_what_manifests_at_the_destination_say_is_not_held_against_the_source() -> None:
     """Rules 4.1 and 4.6: both list one artifact; that its image at the destination is replaced must not flip it."""
-    source = index(image("new", "linux/amd64"), image("artifact", None))
+    source = index(image("new", "linux/amd64"), image("artifact", None), attestation("signature", "artifact"))
     destination = index(image("old", "linux/amd64"), image("artifact", None), image("arm", "linux/arm64"))
     rules = MergeRules(subjects={named("artifact"): named("old")})
     merged = merge(source, destination, rules)
-    assert digests(merged) == words("new", "artifact", "arm")
+    assert digests(merged) == words("new", "artifact", "signature", "arm")
     assert merge(source, merged, rules).encode() == merged.encode()
 
 
