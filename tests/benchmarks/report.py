@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from tests.benchmarks.peers import OURS
 from tests.benchmarks.rounds import Row
-from tests.benchmarks.workloads import MEBIBYTE, WORKLOADS
+from tests.benchmarks.workloads import MEBIBYTE, WORKLOADS, Workload
 
 _GIBIBYTE: Final = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """The medians of one row; `net` is `wall` without interpreter and imports, where they count (ours)."""
+    """The medians of one row; what is `net` is without interpreter and imports, where they count (ours)."""
 
     workload: str
     peer: str
@@ -23,7 +23,7 @@ class Figures:
     lowest: float
     highest: float
     cpu: float
-    cpu_per_gibibyte: float
+    net_cpu: float
     peak_bytes: int
     requests_a: int
     requests_b: int
@@ -45,7 +45,8 @@ def _figures(row: Row, best: float | None, startup: dict[str, Any]) -> Figures:
     walls = [sample.wall for sample in row.samples]
     cpu = statistics.median(sample.cpu for sample in row.samples)
     wall = statistics.median(walls)
-    net = wall - startup["imports"]["wall"] if row.peer == OURS else wall
+    start = startup["imports"] if row.peer == OURS else {"wall": 0.0, "cpu": 0.0}
+    net = wall - start["wall"]
     return Figures(
         workload=row.workload,
         peer=row.peer,
@@ -54,7 +55,7 @@ def _figures(row: Row, best: float | None, startup: dict[str, Any]) -> Figures:
         lowest=min(walls),
         highest=max(walls),
         cpu=cpu,
-        cpu_per_gibibyte=cpu / (WORKLOADS[row.workload].content_bytes / _GIBIBYTE),
+        net_cpu=cpu - start["cpu"],
         peak_bytes=max(sample.peak_bytes for sample in row.samples),
         requests_a=sum(row.requests.get("A", {}).values()),
         requests_b=sum(row.requests.get("B", {}).values()),
@@ -75,22 +76,43 @@ def table(rows: Sequence[Row], figures: Sequence[Figures], startup: dict[str, An
     for name in dict.fromkeys(row.workload for row in rows):
         workload = WORKLOADS[name]
         lines += ["", f"{name}  {workload.title}", _HEAD]
-        lines += [_line(each, workload.tags) for each in figures if each.workload == name]
+        lines += [_line(each, workload) for each in figures if each.workload == name]
         lines += [f"{row.peer:<12} {row.note}" for row in rows if row.workload == name and not row.samples]
     return "\n".join(lines)
 
 
-_HEAD: Final = (
-    f"{'':<12}{'wall s':>8}{'spread':>14}{'net s':>8}{'ratio':>7}{'CPU s':>8}{'CPU/GiB':>9}{'peak MiB':>9}"
-    f"{'at A':>8}{'at B':>8}{'B/tag':>8}"
-)
+_COLUMNS: Final = {
+    "wall s": 8,
+    "spread": 14,
+    "net s": 8,
+    "ratio": 7,
+    "CPU s": 8,
+    "net": 7,
+    "CPU/GiB": 9,
+    "net ": 8,
+    "peak MiB": 10,
+    "at A": 8,
+    "at B": 8,
+    "B/tag": 8,
+}
+_HEAD: Final = " " * 12 + "".join(name.rjust(width) for name, width in _COLUMNS.items())
 
 
-def _line(each: Figures, tags: int) -> str:
-    spread = f"{each.lowest:.2f}-{each.highest:.2f}"
-    ratio = f"{each.ratio:.2f}" if each.ratio is not None else "-"
-    return (
-        f"{each.peer:<12}{each.wall:>8.2f}{spread:>14}{each.net:>8.2f}{ratio:>7}{each.cpu:>8.2f}"
-        f"{each.cpu_per_gibibyte:>9.2f}{each.peak_bytes / MEBIBYTE:>9.0f}{each.requests_a:>8}{each.requests_b:>8}"
-        f"{each.requests_b / tags:>8.1f}  {each.note}"
-    ).rstrip()
+def _line(each: Figures, workload: Workload) -> str:
+    gibibytes = workload.content_bytes / _GIBIBYTE
+    cells = (
+        f"{each.wall:.2f}",
+        f"{each.lowest:.2f}-{each.highest:.2f}",
+        f"{each.net:.2f}",
+        f"{each.ratio:.2f}" if each.ratio is not None else "-",
+        f"{each.cpu:.2f}",
+        f"{each.net_cpu:.2f}",
+        f"{each.cpu / gibibytes:.2f}",
+        f"{each.net_cpu / gibibytes:.2f}",
+        f"{each.peak_bytes / MEBIBYTE:.0f}",
+        f"{each.requests_a}",
+        f"{each.requests_b}",
+        f"{each.requests_b / workload.tags:.1f}",
+    )
+    row = "".join(cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True))
+    return f"{each.peer:<12}{row}  {each.note}".rstrip()
