@@ -1,6 +1,7 @@
 """Move one tag, under its lock: read again, decide, protect, write, verify (BEHAVIOUR 3.5, 4.8, 4.9, 5.5, 7.1, 7.2)."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -31,6 +32,8 @@ from tasks.transfer.sightings import Sightings
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
 _LOCKS: Final = 4
+# What was read longer ago is looked at again before it is written over.
+_FRESH_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,17 @@ class _Tag:
         self.tag = tag
         self._read_intent = read_intent
         self._note_intent = note_intent
-        self._intended: TagIntent | None = None
+        # By what it wrote: a process that stood still may find its own work, though a later delivery noted another.
+        self._intents: dict[str, TagIntent] = {}
 
     def publish_under_lock(self) -> Published:
         """Publish; a lock that was lost before or during the write is taken again, and the tag read again under it."""
         for _ in range(_LOCKS):
             try:
                 with self.publication.locks.hold(self.tag.reference) as lock:
-                    self._intended = self._read_intent()
+                    noted = self._read_intent()
+                    if noted is not None:
+                        self._intents.setdefault(noted.new_digest, noted)
                     return self._publish(lock)
             except LockLost as error:
                 LOG.warning("%s: %s", self.tag.reference, error.message)
@@ -112,6 +118,7 @@ class _Tag:
         """Read, decide and write until nobody else came between."""
         self._ensure_needs(self.publication.image)
         for _ in range(_ROUNDS):
+            stale_at = time.monotonic() + _FRESH_SECONDS
             held = self._read()
             over = held.digest if held else None
             last = lock.last_written()
@@ -123,13 +130,12 @@ class _Tag:
                 decision = replace(decision, action="merged" if decision.kept else "copied")
             intent = self._intent(decision, over, last)
             self._note_intent(intent)
-            self._intended = intent
-            if intent.protective_tag is not None:
-                if intent.protective_tag_created:
-                    self.repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
-                # That took its time: what was read may be out of date.
-                if self._digest() != over:
-                    continue
+            self._intents[intent.new_digest] = intent
+            if intent.protective_tag is not None and intent.protective_tag_created:
+                self.repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
+            # A merge takes its time, and so does a Redis that is away: what was read may be out of date.
+            if (intent.protective_tag is not None or time.monotonic() > stale_at) and self._digest() != over:
+                continue
             lock.ensure()
             try:
                 self.repository.push_manifest(self.tag.tag, decision.content, decision.media_type, over=over)
@@ -143,7 +149,7 @@ class _Tag:
 
     def _left(self, lock: TagLock, decision: Decision) -> Published:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
-        mine = self._mine(decision.digest)
+        mine = self._intents.get(decision.digest)
         if mine is not None:
             lock.ensure()
             lock.note_written(decision.digest)
@@ -155,7 +161,7 @@ class _Tag:
         Without a fence in the registry, a process that stood still between looking at its lock and writing may do that.
         Since its intent, noted under the lock, others have written there then; `last` is what.
         """
-        mine = self._mine(held.digest) if held is not None else None
+        mine = self._intents.get(held.digest) if held is not None else None
         if held is None or mine is None or last in {None, held.digest, mine.written_before}:
             return held
         LOG.warning("%s: %s was written over, and is merged again", self.tag.reference, last)
@@ -164,10 +170,6 @@ class _Tag:
         except NotFound:
             return held
         return Current(fetched.digest, fetched.media_type, fetched.content)
-
-    def _mine(self, held: Digest | None) -> TagIntent | None:
-        """Return what this push noted before it wrote what the tag holds, None if someone else wrote that."""
-        return self._intended if self._intended is not None and self._intended.new_digest == held else None
 
     def _read(self) -> Current | None:
         return read_current(self.repository, self.tag.tag, self.publication.image, self.publication.policy)
@@ -222,7 +224,7 @@ class _Tag:
             raise CopyIncomplete(f"{self.tag.reference} needs {digest}; copying it again failed: {fault.message}")
 
     def _intent(self, decision: Decision, over: Digest | None, last: str | None = None) -> TagIntent:
-        mine = self._mine(over)
+        mine = self._intents.get(over or "")
         intent = TagIntent(
             action=decision.action,
             old_digest=mine.old_digest if mine is not None else over,
@@ -235,8 +237,8 @@ class _Tag:
     def _protected(self, intent: TagIntent) -> TagIntent:
         """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""
         tag = protective_tag(self.tag.tag, parse_digest(intent.new_digest))
-        earlier = self._intended
-        mine = earlier is not None and earlier.protective_tag == tag and earlier.protective_tag_created
+        earlier = self._intents.get(intent.new_digest)
+        mine = earlier is not None and earlier.protective_tag_created
         if not mine:
             described = self.repository.resolve(tag)
             mine = described is None or described.digest != intent.new_digest
