@@ -84,7 +84,7 @@ def without(current: Current, missing: frozenset[Digest]) -> Current:
     """Return `current` as if its index did not list what is missing; its digest stays that of the tag."""
     index = read_index(current)
     remaining = index.containing((entry for entry in index.entries if entry.digest not in missing), index.media_type)
-    return Current(current.digest, current.media_type, remaining.encode())
+    return Current(current.digest, current.media_type, _encode(remaining, current.digest))
 
 
 def read_index(current: Current) -> Index:
@@ -122,10 +122,18 @@ def _copy(
 
 def _merge(source: Index, current: Current, destination: Index, rules: MergeRules) -> Decision:
     merged = merge(source, destination, rules)
-    content = merged.encode()
+    content = _encode(merged, current.digest)
     digest = digest_of(content)
     action: Literal["merged", "unchanged"] = "unchanged" if digest == current.digest else "merged"
     return Decision(action, digest, merged.media_type, content, kept(source, destination, rules))
+
+
+def _encode(index: Index, held: Digest) -> bytes:
+    """Return the text of an index that has entries of the one that the tag holds; raises DestinationError."""
+    try:
+        return index.encode()
+    except ManifestInvalid as error:
+        raise unmergeable(held, error) from None
 
 
 def _entry_of(image: SourceImage, destination: Index) -> Descriptor:

@@ -96,6 +96,10 @@ class World:
         entries: list[dict[str, Any]] = json.loads(content)["manifests"]
         return entries
 
+    def digests(self, tag: str = "1") -> list[str]:
+        """Return the digests of the entries of the index that a tag at B holds."""
+        return [each["digest"] for each in self.entries(tag)]
+
 
 @pytest.fixture(scope="session")
 def client_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,23 @@ def test_two_items_that_share_layers_move_them_once(world: World) -> None:
     assert report.totals.bytes_copied == sum(map(len, moved.values()))
     for tag in ("1", "2", "3"):
         world.stored.holds(world.destination, tag)
+
+
+def test_two_pushes_at_once_that_need_the_same_blobs_move_them_once(world: World) -> None:
+    """Rule 5.4: one moves the bytes, the other waits and mounts."""
+    source = index([image("linux/amd64", [layer(f"big {world.name} {number}", 2_000_000) for number in range(3)])])
+    reference = world.put_a(source)
+    repositories = [f"{world.name}/at-once-{number}" for number in range(4)]
+    pushes = {}
+    for repository in repositories:
+        pushes[repository] = str(uuid.uuid4())
+        item = {"source": reference, "destinations": {f"{world.b.host}/{repository}": ["1"]}}
+        world.client.send({"items": [item]}, pushes[repository])
+    totals = [world.client.wait(push_id).totals for push_id in pushes.values()]
+    assert sum(each.bytes_copied for each in totals) == sum(map(len, blobs_of(source).values()))
+    assert sum(each.blobs_copied for each in totals) == 4
+    for repository in repositories:
+        world.stored.holds(repository, "1")
 
 
 def test_what_the_registry_collected_is_copied_again(world: World) -> None:

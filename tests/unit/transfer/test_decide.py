@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.errors import DestinationError
 from tasks.oci import media_types
@@ -24,7 +27,7 @@ from tasks.transfer.decide import (
     without,
 )
 from tasks.transfer.image import SourceImage
-from tests.support.strategies import tags
+from tests.support.strategies import json_values, tags
 from tests.unit.oci.listing import attestation, docker_list, image, index, named, text
 from tests.unit.transfer.sources import holding, of_index, single
 
@@ -228,6 +231,34 @@ def test_an_index_that_cannot_be_read_is_an_error_of_the_destination(content: by
     ):
         decide(SOURCE, held, MERGE)
     assert is_copy(decide(SOURCE, held, MergePolicy(merge=False)))
+
+
+def test_an_index_that_is_nested_too_deeply_to_be_written_again_is_an_error_of_the_destination() -> None:
+    """Rule 3.2: between what is shallow enough to be written and what is too deep to be read lies what is neither."""
+    actions = set()
+    for depth in range(800, 1010):
+        odd = b'"odd":' + b"[" * depth + b"]" * depth
+        content = text([image("arm", "linux/arm", odd=1)]).replace(b'"odd": 1', odd)
+        with suppress(DestinationError):
+            actions.add(decide(SOURCE, Current(named("deep"), media_types.OCI_INDEX, content), MERGE).action)
+    assert actions == {"merged"}
+
+
+@given(json_values(), st.sampled_from(sorted(media_types.INDEXES)), st.booleans())
+def test_whatever_a_tag_holds_is_decided_on_or_an_error_of_the_destination(
+    value: Any, media_type: str, single_arch: bool
+) -> None:
+    """Rule 3.2: never a traceback, and never an error that blames the source."""
+    image_ = single("linux/arm") if single_arch else SOURCE
+    entry = image("arm", "linux/arm")
+    for document in (value, {"manifests": value}, {"manifests": [value]}, {"manifests": [entry | {"odd": value}]}):
+        for said in (document, {"mediaType": media_type, "manifests": [entry | {"platform": value}]}):
+            held = Current(named("odd"), media_type, json.dumps(said).encode())
+            try:
+                decision = decide(image_, held, MERGE)
+            except DestinationError:
+                continue
+            assert decision.digest in {image_.digest, held.digest, digest_of(decision.content)}
 
 
 def test_a_manifest_that_its_registry_calls_an_index_is_an_error_of_the_destination() -> None:

@@ -1,20 +1,12 @@
-"""What a push would do, and whether what it did still stands: read from real registries."""
-
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+"""What a push would do, read from real registries."""
 
 import pytest
-import requests
 
 from tasks import contract
-from tasks.oci.digest import digest_of
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.plan import Copy, Plan
 from tasks.transfer.preview import preview
-from tasks.transfer.verify import verify
-from tests.support import images
 from tests.support.images import Image, Node, image, index, layer
 from tests.support.registries import DistributionRegistry
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
@@ -25,12 +17,6 @@ from tests.unit.registry.clients import QUICK
 @pytest.fixture
 def registries() -> Registries:
     return Registries(RegistryConfiguration(limits=QUICK))
-
-
-@pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(2) as running:
-        yield running
 
 
 def made(name: str) -> Image:
@@ -138,77 +124,3 @@ def test_a_destination_that_cannot_be_read_is_said_of_that_repository(
     assert one.error is not None
     assert one.error.code == "authentication_refused"
     assert (other.error, other.blobs_copied) == (None, 3)
-
-
-def reported(host: str, name: str, digest: str, action: contract.Action = "copied") -> contract.PushReport:
-    tag = contract.TagReport(reference=f"{host}/{name}:1", action=action, new_digest=digest)
-    item = contract.ItemReport(source="x", tags=[tag])
-    return contract.PushReport(push_id="p", state="succeeded", items=[item], totals=contract.Totals())
-
-
-def verified(found: contract.Verification) -> tuple[Any, ...]:
-    (tag,) = found.tags
-    return found.state, tag.found_digest, tag.missing, tag.error and tag.error.code
-
-
-def test_a_tag_with_all_that_it_needs_is_verified(
-    registry_b: DistributionRegistry, registries: Registries, executor: Executor, name: str
-) -> None:
-    """Rule 6.1: the report is true to what B holds, nested and shared parts included."""
-    inner = made(name)
-    node = index([inner, index([inner])])
-    upload(registry_b.host, name, node, "1")
-    report = reported(registry_b.host, name, node.digest)
-    assert verified(verify(report, registries, executor)) == ("verified", node.digest, [], None)
-
-
-@pytest.mark.parametrize("action", ["failed", "skipped"])
-def test_a_tag_that_the_push_did_not_move_is_not_looked_at(
-    registries: Registries, executor: Executor, action: contract.Action
-) -> None:
-    found = verify(reported("127.0.0.1:1", "app", "x", action), registries, executor)
-    assert (found.state, found.tags) == ("verified", [])
-
-
-def test_a_tag_that_is_gone_or_another_is_broken(
-    registry_b: DistributionRegistry, registries: Registries, executor: Executor, name: str
-) -> None:
-    node = made(name)
-    expected = digest_of(b"expected")
-    report = reported(registry_b.host, name, expected)
-    assert verified(verify(report, registries, executor)) == ("broken", None, [], None)
-    upload(registry_b.host, name, node, "1")
-    assert verified(verify(report, registries, executor)) == ("broken", node.digest, [], None)
-
-
-def test_children_and_blobs_that_are_gone_are_named(
-    registry_b: DistributionRegistry, registries: Registries, executor: Executor, name: str
-) -> None:
-    """Rule 5.2."""
-    whole, lost = made(name), image("linux/arm", [layer(f"{name} arm", 100)])
-    node = index([whole, lost])
-    upload(registry_b.host, name, node, "1")
-    blob = next(iter(whole.blobs))
-    for part in (f"manifests/{lost.digest}", f"blobs/{blob}"):
-        requests.delete(f"{registry_b.url}/v2/{name}/{part}", timeout=10).raise_for_status()
-    found = verify(reported(registry_b.host, name, node.digest), registries, executor)
-    assert verified(found) == ("broken", node.digest, [blob, lost.digest], None)
-
-
-def test_a_registry_that_refuses_is_an_error_of_the_tag(registries: Registries, executor: Executor) -> None:
-    refused = Exchange("HEAD", "/v2/app/manifests/1", Answer(403))
-    with ScriptedRegistry(Exchange("GET", "/v2/"), refused) as closed:
-        found = verify(reported(closed.host, "app", digest_of(b"x")), registries, executor)
-    assert verified(found) == ("broken", None, [], "authentication_refused")
-
-
-def test_a_manifest_of_another_kind_is_an_error_of_the_tag(registries: Registries, executor: Executor) -> None:
-    content = images.encode({"mediaType": "application/vnd.example", "odd": True})
-    headers = {"Content-Type": images.OCI_MANIFEST, "Docker-Content-Digest": images.digest_of(content)}
-    with ScriptedRegistry(
-        Exchange("GET", "/v2/"),
-        Exchange("HEAD", "/v2/app/manifests/1", Answer(headers=headers | {"Content-Length": str(len(content))})),
-        Exchange("GET", f"/v2/app/manifests/{images.digest_of(content)}", Answer(headers=headers, body=content)),
-    ) as odd:
-        found = verify(reported(odd.host, "app", images.digest_of(content)), registries, executor)
-    assert verified(found) == ("broken", None, [], "manifest_invalid")
