@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable
+from http.client import HTTPResponse
 from typing import Any, Final
 
 import requests
@@ -14,6 +15,22 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 Connected = Callable[[str, str], None]
 
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
+
+
+class _Reusing(HTTPResponse):
+    """An answer that is read into one buffer: what `read1` returns is good until it is called again."""
+
+    _buffer = memoryview(b"")
+
+    def read1(self, n: int = -1) -> Any:
+        if self.isclosed() or self.chunked or not self.length or n < 0:
+            return super().read1(n)
+        most = min(n, self.length)
+        if len(self._buffer) < most:
+            self._buffer = memoryview(bytearray(most))
+        got = self.fp.readinto1(self._buffer[:most])
+        self.length -= got
+        return self._buffer[:got]
 
 
 class Adapter(HTTPAdapter):
@@ -52,6 +69,8 @@ def target_of(url: str) -> str:
 
 def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str]) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
+        response_class = _Reusing
+
         def connect(self) -> None:
             super().connect()
             connected(self.host, self.sock.getpeername()[0])

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from tasks.errors import ContentMismatch, ResponseInvalid
 from tasks.registry.exchange import Response
-from tasks.registry.incoming import Incoming
+from tasks.registry.incoming import Incoming, Piece
 from tasks.registry.retry import RetryPolicy, Transient
 from tasks.registry.settings import HttpLimits
 
@@ -60,8 +60,8 @@ class BlobReader:
             self.close()
             self.position = offset
 
-    def read_piece(self) -> bytes:
-        """Return the next bytes as they come, at most the buffer's size; none at the end.
+    def read_piece(self) -> Piece:
+        """Return the next bytes as they come, at most the buffer's size; none at the end. Good until the next call.
 
         Raises ContentMismatch where the registry's blob is longer or shorter than declared, RegistryError.
         """
@@ -75,7 +75,7 @@ class BlobReader:
                 self._policy.on_retry()
         return self._policy.run(self._reconnect)
 
-    def _reconnect(self) -> bytes:
+    def _reconnect(self) -> Piece:
         self.close()
         self._connect()
         try:
@@ -112,14 +112,14 @@ class BlobReader:
             raise ContentMismatch(f"{self._name} has {match[2]} bytes instead of {self._size}.")
         return self.position
 
-    def _next(self) -> bytes:
+    def _next(self) -> Piece:
         piece = self._receive(min(self._piece, self._size - self.position))
         self.position += len(piece)
         if self.position == self._size:
             self._end()
         return piece
 
-    def _receive(self, most: int) -> bytes:
+    def _receive(self, most: int) -> Piece:
         if self._incoming is None:
             raise TypeError("the response of a blob is streamed")
         piece = self._incoming.receive(most)

@@ -19,7 +19,7 @@ from tasks.errors import (
     ResponseInvalid,
 )
 from tasks.oci.digest import Digest, parse_digest
-from tasks.registry.incoming import Incoming
+from tasks.registry.incoming import Incoming, Piece
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -28,10 +28,10 @@ _SHOWN_ERRORS: Final = 3
 
 
 class Body(Protocol):
-    """Content to send: each iteration starts anew, and yields exactly `len` bytes."""
+    """Content to send: each iteration starts anew, and yields exactly `len` bytes, each piece good until the next."""
 
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[bytes]: ...
+    def __iter__(self) -> Iterator[Piece]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ import requests
 from tasks.registry.failures import FAILURES, normalise
 from tasks.registry.retry import Transient
 
+Piece = bytes | memoryview
+
 
 class Incoming:
     """One answer whose content is still to come; it occupies its connection until `close`, which ends the request.
@@ -21,13 +23,13 @@ class Incoming:
         self.what = what
         self._answer = answer
 
-    def receive(self, most: int) -> bytes:
+    def receive(self, most: int) -> Piece:
         """Return what has come, at most so many bytes, none at the end; raises Transient.
 
-        A connection that stalls or is cut keeps what came before.
+        What it returns is good until it is called again. A connection that stalls or is cut keeps what came before.
         """
         try:
-            piece: bytes = self._answer.raw.read1(most, decode_content=False)
+            piece: Piece = self._answer.raw.read1(most, decode_content=False)
         except FAILURES as error:
             raise normalise(error, self.what) from None
         return piece

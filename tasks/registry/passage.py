@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tasks.errors import ContentMismatch
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import algorithm_of, encoded_of
+from tasks.registry.incoming import Piece
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -21,7 +22,9 @@ class Reader(Protocol):
     position: int
 
     def reopen(self, offset: int) -> None: ...
-    def read_piece(self) -> bytes: ...
+    def read_piece(self) -> Piece:
+        """Return the next bytes, none at the end; they are good until the next call."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Rest:
     def __len__(self) -> int:
         return self.passage.size - self.offset
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Piece]:
         return self.passage.pieces(self.offset)
 
 
@@ -62,7 +65,7 @@ class Passage:
         """Return the content from `offset` on, at most `reached`, as the body of a request."""
         return Rest(self, offset)
 
-    def pieces(self, offset: int) -> Iterator[bytes]:
+    def pieces(self, offset: int) -> Iterator[Piece]:
         """Yield the content from `offset` on; raises ContentMismatch instead of yielding the end of other content."""
         self.finished = False
         position, state = self._state_before(offset)

@@ -8,6 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from tasks.errors import ContentMismatch, NotFound, RateLimited, RegistryUnavailable, RequestRefused, ResponseInvalid
+from tasks.registry.blobs import BlobReader
 from tasks.registry.settings import HttpLimits
 from tests.support.scripted import Answer, Exchange, NoAnswer, Reply, ScriptedRegistry
 from tests.unit.registry.clients import IMPATIENT, PING, QUICK, blob_of, blob_path, client
@@ -32,9 +33,14 @@ def cut(at: int, answer: Answer | None = None) -> Answer:
     return replace(answer or Answer(body=CONTENT), cut_after=at)
 
 
+def pieces_of(reader: BlobReader) -> Iterator[bytes]:
+    """Yield all that comes; each piece is good until the next."""
+    return map(bytes, iter(reader.read_piece, b""))
+
+
 def read(registry: ScriptedRegistry, limits: HttpLimits = QUICK) -> bytes:
     with client(registry.host, limits=limits).open_blob(BLOB) as reader:
-        return b"".join(iter(reader.read_piece, b""))
+        return b"".join(pieces_of(reader))
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
@@ -44,10 +50,21 @@ def test_a_blob_is_read_in_pieces_of_the_buffers_size(framing: str) -> None:
         ScriptedRegistry(PING, get(answer)) as registry,
         client(registry.host, limits=SMALL).open_blob(BLOB) as reader,
     ):
-        pieces = list(iter(reader.read_piece, b""))
+        pieces = list(pieces_of(reader))
         assert reader.position == SIZE
     assert b"".join(pieces) == CONTENT
     assert max(map(len, pieces)) <= 4096
+
+
+def test_a_blob_is_read_into_one_buffer() -> None:
+    """DESIGN 7: no new memory for each piece."""
+    with (
+        ScriptedRegistry(PING, get(Answer(body=CONTENT))) as registry,
+        client(registry.host, limits=SMALL).open_blob(BLOB) as reader,
+    ):
+        pieces = [piece for piece in iter(reader.read_piece, b"") if isinstance(piece, memoryview)]
+        assert sum(map(len, pieces)) == SIZE
+        assert {(id(piece.obj), piece.nbytes <= 4096) for piece in pieces} == {(id(pieces[0].obj), True)}
 
 
 @pytest.mark.parametrize("at", [1, 4096, 50_000, SIZE - 1])
@@ -241,7 +258,7 @@ def test_a_reader_may_go_on_anywhere() -> None:
         reader.read_piece()
         for start in (10, 0):
             reader.reopen(start)
-            assert b"".join(iter(reader.read_piece, b"")) == CONTENT[start:]
+            assert b"".join(pieces_of(reader)) == CONTENT[start:]
 
 
 def test_a_blob_of_no_bytes_is_read() -> None:
