@@ -76,6 +76,22 @@ def test_a_connection_with_unread_content_is_not_used_again() -> None:
     assert (first == second, second == third) == (True, False)
 
 
+def test_what_follows_the_declared_end_is_neither_content_nor_the_next_answer() -> None:
+    """8.4."""
+
+    def longer() -> Iterator[bytes]:
+        yield IMAGE.manifest[:10]
+        time.sleep(0.05)
+        yield IMAGE.manifest[10:] + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    declared = {"Content-Type": IMAGE.media_type, "Content-Length": str(len(IMAGE.manifest))}
+    script = [Exchange("GET", LATEST, Answer(200, declared, longer())), Exchange("GET", LATEST, MANIFEST)]
+    with ScriptedRegistry(PING, *script, ordered=True) as registry:
+        repository = client(registry.host)
+        assert [repository.fetch_manifest("latest").content for _ in range(2)] == [IMAGE.manifest] * 2
+    assert len({each.connection for each in registry.received}) == 2
+
+
 def test_threads_have_connections_of_their_own() -> None:
     both = threading.Barrier(2)
 
