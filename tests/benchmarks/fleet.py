@@ -10,7 +10,7 @@ import redis
 from tasks.contract import PushReport
 from tests.benchmarks.measuring import RunFailedError, Sample, cpu_of
 from tests.benchmarks.peers import Errand, request_of
-from tests.benchmarks.rounds import Row, Say, check, count_requests, errand_of, source_of
+from tests.benchmarks.rounds import Row, Say, check, errand_of, source_of, watching
 from tests.benchmarks.workloads import Copy, Workload
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
@@ -38,16 +38,13 @@ def _run(workload: Workload, a: DistributionRegistry, size: int, row: Row) -> Sa
         # The first push of a worker imports what later ones have.
         for _ in range(size):
             _push(client, Errand(_with_copies(workload, _WARM_UP), errand.a, errand.b, errand.folder))
-        before = {"A": len(a.requests()), "B": len(b.requests())}
         cpu = [cpu_of(worker.process.pid) for worker in workers]
         server_cpu = cpu_of(server.process.pid)
-        started = time.monotonic()
-        _push(client, errand)
-        wall = time.monotonic() - started
+        with watching(row, {"A": a, "B": b}):
+            started = time.monotonic()
+            _push(client, errand)
+            wall = time.monotonic() - started
         used = [cpu_of(worker.process.pid) - before_it for worker, before_it in zip(workers, cpu, strict=True)]
-        row.requests = {
-            name: count_requests(registry.requests()[before[name] :]) for name, registry in (("A", a), ("B", b))
-        }
         with redis.Redis(port=server.port) as connection:
             row.more["redis peak bytes"] = connection.info("memory")["used_memory_peak"]
         row.more["redis cpu"] = round(cpu_of(server.process.pid) - server_cpu, 2)

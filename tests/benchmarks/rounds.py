@@ -2,14 +2,14 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.measuring import RunFailedError, Sample, measure
+from tests.benchmarks.measuring import RunFailedError, Sample, cpu_of, measure
 from tests.benchmarks.peers import Errand, Peer, environment_of
 from tests.benchmarks.storage import store
 from tests.benchmarks.workloads import TINY, Workload
@@ -86,14 +86,23 @@ def _run(workload: Workload, peer: Peer, a: DistributionRegistry, row: Row) -> S
         log_path = errand.folder / "log"
         if workload.again:
             measure(command, environment, log_path)
-        # A's log starts anew with each process, and lasts for all of them.
-        before = {"A": len(a.requests()), "B": len(b.requests())}
-        sample = measure(command, environment, log_path)
-        row.requests = {
-            name: count_requests(registry.requests()[before[name] :]) for name, registry in (("A", a), ("B", b))
-        }
+        with watching(row, {"A": a, "B": b}):
+            sample = measure(command, environment, log_path)
         check(workload, b)
         return sample
+
+
+@contextmanager
+def watching(row: Row, registries: Mapping[str, DistributionRegistry]) -> Iterator[None]:
+    """Note in a row what is asked of registries meanwhile, and what CPU time that takes them."""
+    # A log lasts longer than the process that writes it.
+    before = {name: len(registry.requests()) for name, registry in registries.items()}
+    cpu = {name: cpu_of(registry.process.pid) for name, registry in registries.items()}
+    yield
+    row.more["cpu of registries"] = {
+        name: round(cpu_of(registry.process.pid) - cpu[name], 2) for name, registry in registries.items()
+    }
+    row.requests = {name: count_requests(registry.requests()[before[name] :]) for name, registry in registries.items()}
 
 
 def check(workload: Workload, b: DistributionRegistry) -> None:
