@@ -10,13 +10,14 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from tasks import contract
-from tasks.errors import PushFailed, SettingsInvalid
+from tasks.errors import PushFailed, RequestInvalid, SettingsInvalid
 from tasks.registry.settings import Credentials, RegistryOverride
 from tasks.transfer import seed
 from tasks.transfer.report import summary
 
 LOG: Final = logging.getLogger(__name__)
 _HOST_PLATFORM: Final = "linux/amd64"
+_HIDDEN: Final = "…"
 
 
 class PushClient(Protocol):
@@ -33,7 +34,8 @@ class ContainerImagePusher:
 
     `push_items` are objects with `metadata`, or dicts; `target_settings` are the seed's. Passwords in them are used
     where the push runs in this process, and refused where a broker would carry them. Every method waits, returns the
-    report (BEHAVIOUR 6.1), and raises RequestInvalid, or PushFailed with the report.
+    report (BEHAVIOUR 6.1), and raises RequestInvalid before anything is written, SettingsInvalid, or PushFailed with
+    the report.
     """
 
     def __init__(self, push_items: Sequence[Any], target_settings: Mapping[str, Any]) -> None:
@@ -46,16 +48,12 @@ class ContainerImagePusher:
 
     def copy_source_push_item(self, push_item: Any) -> contract.PushReport:
         """Push one item as a source image: as it is, whatever it is."""
-        item = _seed_item(push_item)
-        marked = item["metadata"] | {"build": {"extra": {"image": {"sources_for_nvr": True}}}}
-        return _push([{"metadata": marked}], self.target_settings)
+        return _push([_seed_item(push_item, is_source=True)], self.target_settings)
 
     def copy_multiarch_push_item(self, push_item: Any, source_ml: Any = None) -> contract.PushReport:
         """Push one multi-arch item; `source_ml` is not needed, the source is read when the push is planned."""
         del source_ml
-        item = _seed_item(push_item)
-        unmarked = {key: value for key, value in item["metadata"].items() if key != "build"}
-        return _push([{"metadata": unmarked}], self.target_settings)
+        return _push([_seed_item(push_item, is_source=False)], self.target_settings)
 
     def run_merge_workflow(self, source_ref: str, dest_refs: Sequence[str]) -> contract.PushReport:
         """Push one multi-arch image to full references, merged where they hold more platforms."""
@@ -76,32 +74,39 @@ class ContainerImagePusher:
         return _push_references(source_ref, dest_refs, target_settings, only)
 
 
-def _seed_item(push_item: Any) -> dict[str, Any]:
+def _seed_item(push_item: Any, *, is_source: bool | None = None) -> dict[str, Any]:
+    """Return what a push needs of an item; of its build that is whether it marks a source image (BEHAVIOUR 1.1)."""
     metadata = push_item.get("metadata") if isinstance(push_item, Mapping) else getattr(push_item, "metadata", None)
-    carried = {key: metadata[key] for key in ("pull_url", "tags", "build") if key in metadata} if metadata else {}
-    return {"metadata": carried}
+    if not isinstance(metadata, Mapping):
+        return {} if metadata is None else {"metadata": str(type(metadata).__name__)}
+    mark = metadata.get("build")
+    for key in ("extra", "image", "sources_for_nvr"):
+        mark = mark.get(key) if isinstance(mark, Mapping) else None
+    marked = bool(mark) if is_source is None else is_source
+    carried = {key: metadata[key] for key in ("pull_url", "tags") if key in metadata}
+    return {"metadata": carried | {"build": {"extra": {"image": {"sources_for_nvr": marked}}}}}
 
 
 def _push(items: list[dict[str, Any]], target_settings: Mapping[str, Any]) -> contract.PushReport:
-    return _run({"push_items": items}, target_settings, with_target=True)
+    return _run({"push_items": items, "target_settings": _public(target_settings)}, target_settings)
 
 
 def _push_references(
     source_ref: str, dest_refs: Sequence[str], target_settings: Mapping[str, Any], options: Mapping[str, Any]
 ) -> contract.PushReport:
+    if isinstance(dest_refs, str):
+        raise RequestInvalid("dest_refs is a string: a list of references is due.")
+    _refuse_half_pairs(target_settings)
     destinations: dict[str, list[str]] = {}
     for reference in dest_refs:
         repository, _, tag = reference.rpartition(":")
         destinations.setdefault(repository, []).append(tag)
-    item = {"source": source_ref, "destinations": destinations, **options}
-    return _run({"items": [item]}, target_settings, with_target=False)
+    return _run({"items": [{"source": source_ref, "destinations": destinations, **options}]}, target_settings)
 
 
-def _run(request: dict[str, Any], target_settings: Mapping[str, Any], *, with_target: bool) -> contract.PushReport:
+def _run(request: dict[str, Any], target_settings: Mapping[str, Any]) -> contract.PushReport:
     source = _credentials(target_settings, seed.SOURCE_PAIR)
     destination = _credentials(target_settings, *seed.DESTINATION_PAIRS)
-    if with_target:
-        request = request | {"target_settings": _public(target_settings)}
     push_id = str(uuid.uuid4())
     with _open_client(source, destination) as client:
         if not client.embedded and (source or destination):
@@ -109,17 +114,34 @@ def _run(request: dict[str, Any], target_settings: Mapping[str, Any], *, with_ta
                 "target_settings carry a password, and a broker would carry it along. Put the credentials into the"
                 " settings of the workers."
             )
-        client.send(request, push_id)
+        client.send(_plain(request), push_id)
         report = client.wait(push_id)
     if report.state != "succeeded":
         raise PushFailed(summary(report), msgspec.to_builtins(report))
     return report
 
 
+def _plain(request: dict[str, Any]) -> dict[str, Any]:
+    """Return a request of JSON's types; raises RequestInvalid where a value is of no such type."""
+    try:
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(request, enc_hook=_plain_mapping))
+    except TypeError as error:
+        raise RequestInvalid(f"The push items or target_settings cannot be sent as JSON: {error}.") from None
+    return plain
+
+
+def _plain_mapping(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not a type of JSON")
+
+
 def _open_client(source: Credentials | None, destination: Credentials | None) -> AbstractContextManager[PushClient]:
     """Open the client that the distribution registers: `tasks` does not import the package that implements it."""
-    (entry,) = entry_points(group="imagepusher.client", name="default")
-    client: AbstractContextManager[PushClient] = entry.load()(
+    found = entry_points(group="imagepusher.client", name="default")
+    if not found:
+        raise SettingsInvalid("imagepusher is not installed in this environment: pip install it.")
+    client: AbstractContextManager[PushClient] = next(iter(found)).load()(
         source=RegistryOverride(credentials=source), destination=RegistryOverride(credentials=destination)
     )
     return client
@@ -132,11 +154,32 @@ def _credentials(target_settings: Mapping[str, Any], *pairs: tuple[str, str]) ->
     return None
 
 
+def _refuse_half_pairs(target_settings: Mapping[str, Any]) -> None:
+    """Raise RequestInvalid for what the validation of target settings says of them, where they are not sent."""
+    fields = [
+        f"target_settings.{missing}"
+        for pair in seed.CREDENTIAL_PAIRS
+        for missing, given in (pair, pair[::-1])
+        if target_settings.get(given) and not target_settings.get(missing)
+    ]
+    if fields:
+        reason = "is missing: half a credential pair"
+        raise RequestInvalid(
+            f"{', '.join(fields)} {reason}.", [{"item": None, "field": field, "reason": reason} for field in fields]
+        )
+
+
 def _public(target_settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a request may carry: whole credential pairs are used here, other secrets have no use at all."""
+    """Return what a request may carry of target settings.
+
+    Whole credential pairs are used here, and secrets without a meaning dropped. Of any other secret the key stays, for
+    the validation to name it.
+    """
     pairs = [pair for pair in seed.CREDENTIAL_PAIRS if all(target_settings.get(key) for key in pair)]
+    secrets = seed.secrets(target_settings)
     used = {key for pair in pairs for key in pair}
-    useless = {key for key in seed.secrets(target_settings) if seed.meaningless(key)}
+    useless = {key for key in secrets if seed.meaningless(key)}
     for key in sorted(useless):
         LOG.warning("target_settings.%s has no meaning here: %s.", key, seed.meaningless(key))
-    return {key: value for key, value in target_settings.items() if key not in used | useless}
+    public = {key: value for key, value in target_settings.items() if key not in used | useless}
+    return public | {key: _HIDDEN for key in public if key in secrets and public[key]}

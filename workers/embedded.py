@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from celery import Celery
-from celery._state import _set_task_join_will_block  # type: ignore[attr-defined]
-from celery.worker import WorkController, state
+from celery import Celery, _state
+from celery.exceptions import WorkerShutdown
+from celery.worker import WorkController
 
 from tasks.coordination.hashes import FileHashes
 from tasks.coordination.local import (
@@ -20,7 +20,7 @@ from tasks.coordination.local import (
     LocalSingleFlight,
     LocalTagLocks,
 )
-from tasks.errors import SettingsInvalid
+from tasks.errors import ImagePusherError, SettingsInvalid
 from tasks.registry.settings import RegistryConfiguration
 from tasks.runtime import Runtime, provide
 from workers.app import make_embedded_app
@@ -28,13 +28,13 @@ from workers.assembly import make_runtime
 from workers.plugins import PluginAnnouncer, load_plugins
 from workers.settings import Settings
 
-# Celery keeps the state of a worker in module variables: one embedded worker at a time.
+# Tasks find their application as the default one of the process: one embedded worker at a time.
 _ONE_AT_A_TIME: Final = threading.Lock()
 # A person waits: a registry that does not answer is tried again once after HTTP's own retries, not for minutes.
 _TASK_TRIES: Final = 2
 # Planning, publishing and the copies that wait for blobs need slots of their own.
 _SLOTS_BESIDE_COPIES: Final = 4
-# Celery's loop looks whether to stop only between two waits for messages, of two seconds each.
+# Celery waits two seconds for messages, and nothing wakes it to stop.
 _LONGEST_WAIT: Final = 0.05
 
 
@@ -43,7 +43,7 @@ def embedded_worker(
     settings: Settings, registries: RegistryConfiguration, jobs: int
 ) -> Iterator[tuple[Celery, Runtime]]:
     """Run a worker in threads of this process; what it remembers of pushes is in a file of the state directory."""
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, _default_app_kept():
         app = make_embedded_app(f".{uuid.uuid4().hex}")
         hashes = _open_ledger(settings)
         cancelled = threading.Event()
@@ -75,6 +75,16 @@ def embedded_worker(
             hashes.close()
 
 
+@contextmanager
+def _default_app_kept() -> Iterator[None]:
+    """Give a process that has a Celery application of its own its default one back."""
+    before = _state.default_app  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        _state.set_default_app(before)
+
+
 def _open_ledger(settings: Settings) -> FileHashes:
     try:
         return FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
@@ -88,12 +98,19 @@ def _open_ledger(settings: Settings) -> FileHashes:
 
 @contextmanager
 def _running(app: Celery, concurrency: int) -> Iterator[None]:
-    ready = threading.Event()
+    ready, stopping = threading.Event(), threading.Event()
 
     def on_ready(consumer: Any) -> None:
         transport = consumer.connection.transport
         wait = transport.drain_events
-        transport.drain_events = lambda connection, **_: wait(connection, timeout=_LONGEST_WAIT)
+
+        def wait_for_messages(connection: Any, **_: Any) -> None:
+            # Not by Celery's own variable: it would stop every worker of the process, the host's too.
+            if stopping.is_set():
+                raise WorkerShutdown(0)
+            wait(connection, timeout=_LONGEST_WAIT)
+
+        transport.drain_events = wait_for_messages
         ready.set()
 
     worker: Any = WorkController(
@@ -108,12 +125,13 @@ def _running(app: Celery, concurrency: int) -> Iterator[None]:
     )
     thread = threading.Thread(target=worker.start, name="embedded-worker", daemon=True)
     thread.start()
-    ready.wait()
+    while not ready.wait(1):
+        if not thread.is_alive():
+            raise ImagePusherError("The embedded worker did not start.")
     # The worker of this process and whoever waits for its results are different threads: waiting blocks nothing.
-    _set_task_join_will_block(False)
+    _state._set_task_join_will_block(False)  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
     try:
         yield
     finally:
-        state.should_stop = 0  # type: ignore[assignment]
+        stopping.set()
         thread.join()
-        state.should_stop = None
