@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tasks.pusher import _public
 from tasks.transfer.faults import Faults
 from tasks.transfer.seed import CREDENTIAL_PAIRS, USED, meaningless, read_target, secrets
 from tasks.transfer.target import Target
@@ -126,6 +127,16 @@ def test_a_secret_of_the_seed_is_a_fault_and_known_to_be_useless(key: str) -> No
     _, faults, warnings = read(**{key: "s3cret"})
     assert (faults, warnings) == ([key], [])
     assert meaningless(key)
+
+
+def test_the_python_entry_takes_everything_that_the_seed_takes() -> None:
+    """Rules 1.1 and 6.7: all keys at once, credentials and useless secrets left out of the request."""
+    everything: dict[str, Any] = dict.fromkeys(OTHERS, "x") | dict.fromkeys(CREDENTIALS, "s3cret")
+    carried = _public(everything | {"quay_host": "q.example/", "quay_namespace": "shop"})
+    assert not carried.keys() & (SECRETS | CREDENTIALS)
+    target, faults, warnings = read(**carried)
+    assert (target.host, target.namespace, faults) == ("q.example", "shop", [])
+    assert len(warnings) == len(OTHERS - SECRETS)
 
 
 @pytest.mark.parametrize(("user", "password"), CREDENTIAL_PAIRS)
