@@ -32,5 +32,8 @@ def _platforms(held: Current, item: PlannedItem) -> dict[str, str]:
     if not isinstance(document, Index):
         platform = item.platform.read() if item.platform else None
         return {} if platform is None else {str(platform): held.digest}
-    listed = [(str(entry.platform), str(entry.digest)) for entry in document.entries if entry.platform is not None]
-    return dict(reversed(listed))
+    platforms: dict[str, str] = {}
+    for entry in document.entries:
+        if entry.platform is not None:
+            platforms.setdefault(str(entry.platform), entry.digest)
+    return platforms
