@@ -8,8 +8,9 @@ import redis
 
 from tasks import contract
 from tasks.contract import CopyProgress, PushReport, TagReport, Totals
-from tasks.coordination.hashes import FileHashes, Hashes, RedisHashes
+from tasks.coordination.hashes import FileHashes, Hashes
 from tasks.coordination.ledger import HashLedger
+from tasks.coordination.redis_hashes import RedisHashes
 from tasks.errors import PushUnknown
 from tasks.oci.digest import digest_of
 from tasks.transfer.plan import Copy, Plan, PlannedItem, PlannedTag
