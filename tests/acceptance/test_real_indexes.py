@@ -7,12 +7,9 @@ import pytest
 
 from tests.acceptance.conftest import World
 from tests.support import fixtures, images
+from tests.support.fixtures import INDEXES
 from tests.support.images import Index
 
-INDEXES = (
-    "01-", "02-", "03-", "04-", "05-", "16-", "17-", "18-", "19-", "20-", "21-", "22-", "26-", "27-", "39-", "43-",
-    "45-", "46-", "48-", "50-", "51-", "53-",
-)  # fmt: skip
 # Every index as the source, and as the destination of another one.
 PAIRS = [(number, 1) for number in range(len(INDEXES))] + [(number, 5) for number in range(1, len(INDEXES), 4)]
 

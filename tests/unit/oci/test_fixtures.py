@@ -18,15 +18,8 @@ from tasks.oci.manifest import Manifest
 from tasks.oci.merge import DEFAULT_RULES, kept, merge, select
 from tasks.oci.platform import Platform
 from tests.support import fixtures
+from tests.support.fixtures import DOCKER_LISTS, IMAGES, INDEXES, SCHEMA1
 from tests.support.strategies import squeezed
-
-INDEXES = (
-    "01-", "02-", "03-", "04-", "05-", "16-", "17-", "18-", "19-", "20-", "21-", "22-", "26-", "27-", "39-", "43-",
-    "45-", "46-", "48-", "50-", "51-", "53-",
-)  # fmt: skip
-DOCKER_LISTS = ("19-", "22-", "43-", "45-", "46-", "51-")
-IMAGES = ("09-", "10-", "11-", "15-", "30-", "32-", "33-", "34-", "35-", "38-", "40-")
-SCHEMA1 = ("28-",)
 
 
 def read(prefix: str) -> Index:
