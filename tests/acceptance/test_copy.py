@@ -257,18 +257,21 @@ def test_skopeo_finds_the_protective_tag(world: World) -> None:
     assert set(listed["Tags"]) == {"1", tag.protective_tag}
 
 
-@pytest.mark.xfail(reason="a tag that holds the right digest is planned as unchanged, whatever its index has lost")
-def test_a_push_run_again_completes_what_is_missing(world: World) -> None:
-    """Rule 6.5: and changes nothing else, though the tag itself is right."""
+def test_an_unchanged_tag_costs_one_request_and_verify_finds_what_its_index_lost(world: World) -> None:
+    """Rules 3.1 and 4.6: what a registry lost below a right tag is for `verify` to find, not for every push."""
     source = multi_arch(world.name)
     reference = world.put_a(source)
-    world.push(world.item(reference, "1", "2"))
+    push_id = world.push(world.item(reference, "1")).push_id
     child = source.members[0]
     assert isinstance(child, Image)
     _delete(world, f"manifests/{child.digest}")
-    world.push(world.item(reference, "1", "2"))
-    world.stored.holds(world.destination, "1")
-    assert world.stored.tags(world.destination) == ["1", "2"]
+    before = len(world.b.requests())
+    assert actions(world.push(world.item(reference, "1"))) == ["unchanged"]
+    assert [(each.method, each.path) for each in world.b.requests()[before:]] == [
+        ("HEAD", f"/v2/{world.destination}/manifests/1")
+    ]
+    (tag,) = world.client.verify(push_id).tags
+    assert tag.missing == [child.digest]
 
 
 def _delete(world: World, path: str) -> None:
