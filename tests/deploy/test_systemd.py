@@ -1,0 +1,159 @@
+"""`deploy/systemd`: units that systemd takes, locked in, and what they start run for real."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import requests
+import yaml
+
+from tests.deploy.local import DEPLOY, Machine, make_secrets
+from tests.support.processes import find_program, free_port, wait_until
+from tests.support.redis_server import RedisServer
+from workers.settings_document import LimitsTable
+
+UNITS = DEPLOY / "systemd"
+WORKER = UNITS / "imagepusher-worker@.service"
+FLOWER = UNITS / "imagepusher-flower.service"
+QUEUES = ("push", "copy", "publish")
+
+
+def directives(unit: Path) -> dict[str, list[str]]:
+    """Return what a unit says, by key; a key may come more than once."""
+    said: dict[str, list[str]] = {}
+    for line in unit.read_text().splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            said.setdefault(key, []).append(value)
+    return said
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the units as they would be installed, with a program that this machine has."""
+    folder = tmp_path_factory.mktemp("units")
+    for unit in UNITS.iterdir():
+        text = re.sub(r"(?<=ExecStart=)/opt/imagepusher/venv/bin/\w+", "/usr/bin/env", unit.read_text())
+        (folder / unit.name.replace("@.", "@copy.")).write_text(text)
+    return folder
+
+
+def _analyze(*arguments: str, units: Path) -> subprocess.CompletedProcess[str]:
+    program = find_program("systemd-analyze", "systemd")
+    return subprocess.run(
+        [program, *arguments],
+        env={"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": f"{units}:"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_systemd_takes_the_units(installed: Path) -> None:
+    units = [str(unit) for unit in installed.iterdir() if unit.suffix in {".service", ".target"}]
+    told = _analyze("verify", "--man=no", *units, units=installed)
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_systemd_refuses_a_unit_with_a_fault(installed: Path, tmp_path: Path) -> None:
+    """The check can fail."""
+    broken = tmp_path / "imagepusher-worker@copy.service"
+    broken.write_text((installed / broken.name).read_text().replace("ProtectSystem=strict", "ProtectSistem=strict"))
+    assert "ProtectSistem" in _analyze("verify", "--man=no", str(broken), units=tmp_path).stderr
+
+
+@pytest.mark.parametrize("name", ["imagepusher-worker@copy.service", "imagepusher-flower.service"])
+def test_a_service_is_locked_in(installed: Path, name: str) -> None:
+    """By systemd's own measure, from 0 (locked in) to 10; it calls up to 2 "OK"."""
+    told = _analyze("security", "--offline=true", "--threshold=15", str(installed / name), units=installed)
+    assert told.returncode == 0, told.stdout
+
+
+@pytest.mark.parametrize("unit", [WORKER, FLOWER])
+def test_secrets_are_credentials_that_only_root_reads(unit: Path) -> None:
+    """Rule 6.7."""
+    said = directives(unit)
+    loaded = {value.partition(":")[0] for value in said["LoadCredential"]}
+    used = set(re.findall(r"%d/(\S+)", " ".join(said["Environment"])))
+    assert used == loaded
+    assert all(path.startswith("-") for path in said["EnvironmentFile"])
+
+
+def test_a_worker_has_time_to_end() -> None:
+    (seconds,) = directives(WORKER)["TimeoutStopSec"]
+    assert int(seconds) >= LimitsTable().grace_seconds + 15
+
+
+class Host:
+    """Start units as systemd would: their commands, environment, credentials and folders, without its walls."""
+
+    def __init__(self, folder: Path, redis: str, running: ExitStack) -> None:
+        self.folder = folder
+        self._running = running
+        self._etc = make_secrets(folder / "etc", redis)
+        (self._etc / "imagepusher.env").write_bytes((UNITS / "imagepusher.env").read_bytes())
+
+    def start(self, unit: Path, instance: str = "", **more: str) -> tuple[Machine, dict[str, str]]:
+        said = directives(unit)
+        name = f"{unit.name.partition('@')[0].removesuffix('.service')}-{instance}"
+        credentials, runtime = self.folder / f"credentials-{name}", self.folder / "run"
+        credentials.mkdir()
+        moved = {"%d": str(credentials), "%t": str(runtime), "%i": instance, "/etc/imagepusher": str(self._etc)}
+        machine = Machine(self.folder, moved | {"/opt/imagepusher/flower": str(DEPLOY / "flower")})
+        for folder in said.get("RuntimeDirectory", []):
+            (runtime / machine.here(folder)).mkdir(parents=True)
+        for credential in said["LoadCredential"]:
+            known, _, source = credential.partition(":")
+            (credentials / known).write_bytes(Path(machine.here(source)).read_bytes())
+        variables = dict(pair.split("=", 1) for line in said["Environment"] for pair in line.split())
+        for optional in said["EnvironmentFile"]:
+            path = Path(machine.here(optional.removeprefix("-")))
+            lines = path.read_text().splitlines() if path.exists() else []
+            variables |= dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        variables |= more
+        command = said["ExecStart"][0].replace("/opt/imagepusher/venv/bin/", "").split()
+        self._running.enter_context(machine.running(name, command, variables))
+        return machine, variables
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with ExitStack() as running:
+        server = running.enter_context(RedisServer())
+        folder = tmp_path_factory.mktemp("host")
+        host = Host(folder, f"127.0.0.1:{server.port}", running)
+        with redis.Redis(port=server.port) as client:
+            # The default user is the one that says it, and stays.
+            for user in (folder / "etc" / "users.acl").read_text().splitlines()[1:]:
+                say: Any = client.execute_command
+                say("ACL", "SETUSER", *user.split()[1:])
+        yield host
+
+
+def test_workers_and_flower_start_as_their_units_say(host: Host) -> None:
+    assert yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].keys() >= set(QUEUES)
+    for queue in QUEUES:
+        machine, variables = host.start(WORKER, queue)
+        machine.wait_for(f"imagepusher-worker-{queue}", ["test", "-f", "%t/imagepusher-%i/heartbeat"], variables)
+        assert (host.folder / "run" / f"imagepusher-{queue}" / "heartbeat").exists()
+    port = free_port()
+    host.start(FLOWER, FLOWER_PORT=str(port))
+    url = f"http://127.0.0.1:{port}/workers"
+    wait_until(lambda: _status(url) is not None, "Flower does not serve")
+    user, _, password = (host.folder / "etc" / "flower_login").read_text().strip().partition(":")
+    assert _status(url) == requests.codes.unauthorized
+    assert _status(url, (user, password)) == requests.codes.ok
+
+
+def _status(url: str, login: tuple[str, str] | None = None) -> int | None:
+    try:
+        return requests.get(url, auth=login, timeout=10).status_code
+    except requests.ConnectionError:
+        return None
