@@ -292,6 +292,7 @@ def test_who_may_not_push_is_told_so(doctor: Doctor, make_registry: MakeRegistry
         finding = diagnosed.only("error")
         where = f"{registry.host}/team/imagepusher-doctor"
         assert (finding["check"], finding["where"]) == ("registry.push", where)
+        assert "create repositories" in finding["advice"]
         assert ("registry.credentials", registry.host) in diagnosed.of("ok")
 
 
