@@ -1,5 +1,7 @@
 """Say what a push would do, without doing it."""
 
+from collections import defaultdict
+
 from tasks import contract
 from tasks.errors import ImagePusherError
 from tasks.oci.descriptor import Descriptor
@@ -8,10 +10,13 @@ from tasks.oci.graph import successors
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan import Copy, Plan
 
+# The repositories of a registry that hold a blob.
+_Holders = defaultdict[tuple[str, str], set[str]]
+
 
 def preview(plan: Plan, registries: Registries) -> contract.Preview:
     """Return the actions of the tags and what each copy would move; asks for pull scope only."""
-    placed: dict[tuple[str, str], str] = {}
+    holders: _Holders = defaultdict(set)
     return contract.Preview(
         items=[
             contract.ItemReport(
@@ -33,18 +38,18 @@ def preview(plan: Plan, registries: Registries) -> contract.Preview:
             )
             for item in plan.items
         ],
-        copies=[_copy(copy, registries, placed) for copy in plan.copies],
+        copies=[_copy(copy, registries, holders) for copy in plan.copies],
         warnings=plan.warnings,
     )
 
 
-def _copy(copy: Copy, registries: Registries, placed: dict[tuple[str, str], str]) -> contract.CopyPreview:
-    """Look at one copy; `placed` says which repository of a registry will hold a blob by then."""
+def _copy(copy: Copy, registries: Registries, holders: _Holders) -> contract.CopyPreview:
+    """Look at one copy; `holders` says which repositories of a registry will hold a blob by then."""
     source = registries.repository(*copy.source, "source")
     try:
         blobs = _blobs(source, copy.digest, depth=0)
         repositories = [
-            _repository(registries.repository(registry, name, "destination"), copy.digest, blobs, source, placed)
+            _repository(registries.repository(registry, name, "destination"), copy.digest, blobs, source, holders)
             for registry, name in copy.destinations
         ]
     except ImagePusherError as error:
@@ -67,30 +72,29 @@ def _blobs(source: Repository, digest: str, depth: int) -> dict[str, Descriptor]
 
 
 def _repository(
-    destination: Repository,
-    digest: str,
-    blobs: dict[str, Descriptor],
-    source: Repository,
-    placed: dict[tuple[str, str], str],
+    destination: Repository, digest: str, blobs: dict[str, Descriptor], source: Repository, holders: _Holders
 ) -> contract.RepositoryPreview:
     name = f"{destination.registry}/{destination.name}"
     try:
-        if destination.resolve(digest) is not None:
-            return contract.RepositoryPreview(repository=name, present=True, blobs_skipped=len(blobs))
-        absent = [blob for blob in blobs.values() if destination.blob_size(blob.digest) is None]
+        present = destination.resolve(digest) is not None
+        found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
     except ImagePusherError as error:
         return contract.RepositoryPreview(repository=name, error=contract.Fault(error.code, str(error)))
-    mountable = [
-        blob
-        for blob in absent
-        if source.registry == destination.registry
-        or placed.setdefault((destination.registry, blob.digest), destination.name) != destination.name
-    ]
-    copied = [blob for blob in absent if blob not in mountable]
+    copied, mounted, skipped = [], 0, 0
+    for blob in blobs.values():
+        held_by = holders[destination.registry, blob.digest]
+        if blob.digest in found or destination.name in held_by:
+            skipped += 1
+        elif held_by or source.registry == destination.registry:
+            mounted += 1
+        else:
+            copied.append(blob)
+        held_by.add(destination.name)
     return contract.RepositoryPreview(
         repository=name,
-        blobs_skipped=len(blobs) - len(absent),
-        blobs_mounted=len(mountable),
+        present=present,
+        blobs_skipped=skipped,
+        blobs_mounted=mounted,
         blobs_copied=len(copied),
         bytes_copied=sum(blob.size for blob in copied),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.cli.conftest import Shell, actions, faults
 from tests.conftest import MakeRegistry
-from tests.support.images import Image, Index, index
+from tests.support.images import Image, Index, image, index, layer
 from tests.support.registries import DistributionRegistry, TokenAuth
 from tests.support.stored import Stored, upload
 from tests.support.token_server import TokenServer
@@ -55,6 +55,24 @@ def test_what_was_planned_is_what_is_done(shell: Shell, multi_arch: Index, singl
     planned = shell("push", "-", "--dry-run", "-o", "json", stdin=request).document["items"][0]["tags"][0]
     done = shell("push", "-", "-o", "json", stdin=request).document["items"][0]["tags"][0]
     assert {**done, "protective_tag": None} == {**planned, "protective_tag": None}
+
+
+def test_blobs_are_counted_as_the_push_will_find_them(shell: Shell) -> None:
+    """Images share a layer, and one of the destination repositories holds it already."""
+    shared = layer(f"{shell.name}shared", 3000)
+    images = [image(f"linux/{each}", [shared, layer(f"{shell.name}{each}", 500)]) for each in ("amd64", "arm64")]
+    shell.put_b(image("linux/s390x", [shared]), "old")
+    destinations = {f"{shell.b.host}/{shell.name}/{name}": ["1"] for name in ("dst", "two", "three")}
+    request = json.dumps({"items": [{"source": shell.put_a(index(images)), "destinations": destinations}]})
+    preview = shell("push", "-", "--dry-run", "-o", "json", stdin=request).document
+    planned = [there for copy in preview["copies"] for there in copy["repositories"]]
+    totals = shell("push", "-", "-o", "json", stdin=request).document["totals"]
+    for key in ("blobs_copied", "bytes_copied"):
+        assert sum(there[key] for there in planned) == totals[key]
+    assert totals["blobs_copied"] == 4
+    # Two copies that need one blob in one place at the same moment both mount it.
+    cheap = ("blobs_mounted", "blobs_skipped")
+    assert sum(there[key] for there in planned for key in cheap) == sum(totals[key] for key in cheap)
 
 
 def test_only_pull_is_asked_for(
