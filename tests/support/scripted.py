@@ -265,3 +265,14 @@ class ScriptedRegistry(LoopbackServer):
             wanted = 1 if each.times is None else each.times
             if used < wanted:
                 yield f"asked for {used} of {wanted} times: {each.method} {each.path}"
+
+
+class ImprovisingRegistry(ScriptedRegistry):
+    """Answer every request by a function of it, which may change; nothing is off the script."""
+
+    def __init__(self, answer: Callable[[Received], Reply] = lambda _: Answer()) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def choose(self, method: str, target: str) -> Exchange:
+        return Exchange(method, target, self.answer)
