@@ -191,6 +191,8 @@ _fill_venv() {
     return 1
   fi
   _fingerprint "$dir" >"$dir/.imagepusher-installed-$extras"
+  # With extras the project is there without them too.
+  if [[ -n $extras ]]; then cp "$dir/.imagepusher-installed-$extras" "$dir/.imagepusher-installed-"; fi
 }
 
 # Makes the environment anew if its interpreter or the project moved. The mark `.imagepusher` tells that a folder is
