@@ -1,6 +1,7 @@
 """How requests and urllib3 are made to send what they are given: one adapter for each thread and registry."""
 
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from http.client import HTTPResponse
@@ -11,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-# Is told the host and the address of each new connection, before anything is sent, and raises to give it up.
+# Is told the host and the address of each new connection, before TLS and all else, and raises to give it up.
 Connected = Callable[[str, str], None]
 
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
@@ -71,9 +72,17 @@ def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str])
     class Plain(HTTPConnection):
         response_class = _Reusing
 
+        def _new_conn(self) -> socket.socket:
+            opened = super()._new_conn()
+            try:
+                connected(self.host, opened.getpeername()[0])
+            except BaseException:
+                opened.close()
+                raise
+            return opened
+
         def connect(self) -> None:
             super().connect()
-            connected(self.host, self.sock.getpeername()[0])
             self._may_idle()
 
         def request(self, *args: Any, **more: Any) -> None:

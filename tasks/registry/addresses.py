@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from tasks.errors import AddressForbidden
 
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+# What a network without IPv4 of its own translates to an IPv4 address (RFC 6052, 2.1).
+_TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_ENDINGS: Final = (".localhost", ".local", ".internal", ".home.arpa")
 
 
@@ -60,5 +62,7 @@ def _address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         except (OSError, ValueError):
             return None
     if isinstance(address, ipaddress.IPv6Address):
+        if address in _TRANSLATED:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address

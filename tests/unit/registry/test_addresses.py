@@ -27,6 +27,8 @@ INWARD = [
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
     "2002:7f00:1::",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::a9fe:a9fe",
     "localhost",
     "LOCALHOST.",
     "a.localhost",
@@ -34,7 +36,15 @@ INWARD = [
     "metadata.google.internal",
     "redis",
 ]
-PUBLIC = ["quay.io", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "local.example.com", "10.example.com"]
+PUBLIC = [
+    "quay.io",
+    "64:ff9b::8.8.8.8",
+    "8.8.8.8",
+    "2606:4700:4700::1111",
+    "::ffff:8.8.8.8",
+    "local.example.com",
+    "10.example.com",
+]
 
 
 @pytest.mark.parametrize("host", INWARD)

@@ -196,6 +196,17 @@ def test_no_way_leads_to_a_name_of_an_address_within(
     assert inner.received == []
 
 
+def test_an_address_within_hears_nothing_of_tls_either(registry: ScriptedRegistry, network: Network) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+        network.names["cdn.example"] = ("127.0.0.1", listening.getsockname()[1])
+        with pytest.raises(AddressForbidden):
+            by_redirect(registry, "https://cdn.example/x")
+        opened, _ = listening.accept()
+        with opened:
+            assert opened.recv(1) == b""
+
+
 @way
 def test_a_name_is_looked_at_each_time_it_is_resolved(
     way: Any, registry: ScriptedRegistry, inner: ScriptedRegistry, network: Network

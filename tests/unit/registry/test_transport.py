@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 import threading
 from dataclasses import replace
 
@@ -114,6 +115,16 @@ def test_a_registry_that_sends_nothing_runs_into_a_timeout(reply: Answer | NoAns
         pytest.raises(RegistryUnavailable, match=r"sent nothing within the time allowed \(tries: 2\)"),
     ):
         fetch(registry, IMPATIENT)
+
+
+def test_a_handshake_that_does_not_go_on_runs_into_a_timeout() -> None:
+    """8.4: the registry takes the connection and says nothing of TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        settings = RegistrySettings(plain_http=False)
+        limits = replace(IMPATIENT, connect_timeout=0.2)
+        with pytest.raises(RegistryUnavailable, match=r"within the time allowed \(tries: 2\)"):
+            client(host, limits=limits, settings=settings).fetch_manifest("latest")
 
 
 def test_a_manifest_over_its_cap_is_refused() -> None:
