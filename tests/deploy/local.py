@@ -37,6 +37,20 @@ sys.addaudithook(note)
 """
 
 
+class Started:
+    """A process of a machine."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._asked = False
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, once: a second one tells a worker to drop what it does."""
+        if not self._asked:
+            self._asked = True
+            self.process.terminate()
+
+
 @dataclass(frozen=True)
 class Machine:
     """Where things of a container or of a host are here: `moved` maps texts to what stands for them."""
@@ -75,10 +89,8 @@ class Machine:
         return {path for path in paths if not path.is_relative_to("/dev") and not path.is_relative_to("/proc")}
 
     @contextmanager
-    def running(
-        self, name: str, words: Sequence[str], variables: Mapping[str, str]
-    ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a command until the context ends; it must end well when it is asked to."""
+    def running(self, name: str, words: Sequence[str], variables: Mapping[str, str]) -> Iterator[Started]:
+        """Run a command until the context ends; it must have lived until then, and end well when it is asked to."""
         with self.log(name).open("wb") as log:
             process = subprocess.Popen(
                 self.command(words),
@@ -88,16 +100,18 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
             )
+        started = Started(process)
         try:
-            yield process
+            yield started
         finally:
-            process.terminate()
+            started.ask_to_end()
             try:
-                process.wait(60)
+                code = process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
                 raise
+        assert code == 0, f"{name} ended with {code}:\n{self.log(name).read_text()}"
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -121,6 +135,12 @@ class Machine:
             wait_until(passes, f"{name} never became healthy")
         except AssertionError as error:
             raise AssertionError(f"{error}; its log:\n{self.log(name).read_text()}") from None
+
+
+def ask_to_end(processes: Sequence[Started]) -> None:
+    """Ask processes to end, all at once; whoever runs them waits for each."""
+    for process in processes:
+        process.ask_to_end()
 
 
 def make_secrets(folder: Path, redis: str) -> Path:

@@ -17,7 +17,7 @@ import requests
 import yaml
 from celery import Celery
 
-from tests.deploy.local import DEPLOY, Machine, make_secrets
+from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
 from tests.support.images import image, index
 from tests.support.processes import find_program, free_port
 from tests.support.registries import DistributionRegistry
@@ -117,6 +117,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     machine = Machine(folder, moved)
     (folder / "redis.conf").write_text(machine.here((DEPLOY / "redis" / "redis.conf").read_text()))
     metrics = {name: free_port() for name in WORKERS}
+    processes: list[Started] = []
     with ExitStack() as running:
         server = SERVICES["redis"]
         find_program("redis-server", "redis-server")
@@ -129,14 +130,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             own = _machine_of(machine, name, metrics[name])
             service = SERVICES[name]
             command = ["imagepusher", *service["command"]]
-            running.enter_context(own.running(name, command, service["environment"]))
+            processes.append(running.enter_context(own.running(name, command, service["environment"])))
         for name in WORKERS:
             own = _machine_of(machine, name, metrics[name])
             own.wait_for(name, _check(SERVICES[name]), SERVICES[name]["environment"])
         service = SERVICES["flower"]
-        running.enter_context(
-            machine.running("flower", [*service["entrypoint"], *service["command"]], service["environment"])
-        )
+        command = [*service["entrypoint"], *service["command"]]
+        processes.append(running.enter_context(machine.running("flower", command, service["environment"])))
+        running.callback(ask_to_end, processes)
         machine.wait_for("flower", _check(service), service["environment"])
         yield Project(machine, secrets, port, metrics, f"http://127.0.0.1:{flower_port}")
 

@@ -13,7 +13,7 @@ import redis
 import requests
 import yaml
 
-from tests.deploy.local import DEPLOY, Machine, make_secrets
+from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
 from tests.support.processes import find_program, free_port, wait_until
 from tests.support.redis_server import RedisServer
 from workers.settings_document import LimitsTable
@@ -96,6 +96,7 @@ class Host:
 
     def __init__(self, folder: Path, redis: str, running: ExitStack) -> None:
         self.folder = folder
+        self.processes: list[Started] = []
         self._running = running
         self._etc = make_secrets(folder / "etc", redis)
         (self._etc / "imagepusher.env").write_bytes((UNITS / "imagepusher.env").read_bytes())
@@ -119,7 +120,7 @@ class Host:
             variables |= dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         variables |= more
         command = said["ExecStart"][0].replace("/opt/imagepusher/venv/bin/", "").split()
-        self._running.enter_context(machine.running(name, command, variables))
+        self.processes.append(self._running.enter_context(machine.running(name, command, variables)))
         return machine, variables
 
 
@@ -135,6 +136,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
                 say: Any = client.execute_command
                 say("ACL", "SETUSER", *user.split()[1:])
         yield host
+        ask_to_end(host.processes)
 
 
 def test_workers_and_flower_start_as_their_units_say(host: Host) -> None:
