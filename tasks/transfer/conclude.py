@@ -30,7 +30,7 @@ from tasks.transfer.image import SourceImage, take_platforms
 from tasks.transfer.plan import Copy, Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import Announcer, CopyOutcome, Ledger, Runs, TagIntent, TagLocks
 from tasks.transfer.publish import Publication, Published, publish_tag
-from tasks.transfer.report import build_report, obstacle, unmoved
+from tasks.transfer.report import build_report, obstacle, unmoved, withheld_tags
 from tasks.transfer.sightings import Sightings
 from tasks.transfer.totals import Counter
 
@@ -86,12 +86,13 @@ class Concluding:
         work = [(item, tag) for item in plan.items for tag in item.tags if tag.reference not in tags]
         lost = self.ledger.lost(push_id, [tag.reference for _, tag in work])
         seen = Sightings()
+        withheld = {id(item): fault for item, fault in zip(plan.items, withheld_tags(plan, copies), strict=True)}
         publications = {id(item): self._publication(plan, item, counter, seen) for item in plan.items}
 
         def conclude_tag(item: PlannedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
             if self.cancelled.is_set():
                 raise PushCancelled("The worker is shutting down.")
-            concluded = obstacle(plan, item, tag, copies) or _found_right(tag)
+            concluded = obstacle(item, tag, copies, withheld[id(item)]) or _found_right(tag)
             if concluded is None:
                 with at_once, telemetry.context(reference=tag.reference):
                     published = self._attempt(plan, publications[id(item)], tag, lost)

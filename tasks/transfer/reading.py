@@ -3,7 +3,7 @@
 from tasks import contract
 from tasks.errors import ManifestInvalid, NotFound, SingleArchRefused, SourceChildMissing, SourceError, SourceMissing
 from tasks.oci import media_types
-from tasks.oci.digest import Digest
+from tasks.oci.digest import Digest, digest_of
 from tasks.oci.document import parse_document
 from tasks.oci.manifest import Manifest, platform_of_config
 from tasks.oci.merge import MergeRules
@@ -38,13 +38,15 @@ def read_source(
     platform = None
     if isinstance(document, Manifest) and found == "single-arch" and (single_arch == "merge" or eligible):
         platform = _platform(repository, reference, document)
+    # What destinations are compared with is what registries answer, whatever the reference's own digest is.
+    digest = digest_of(fetched.content)
     image = SourceImage(
         reference=reference.at(fetched.digest),
         kind=found,
         media_type=fetched.media_type,
         content=fetched.content,
-        digest=fetched.digest,
-        original_digest=fetched.digest,
+        digest=digest,
+        original_digest=digest,
         original_content=fetched.content,
         document=document,
         platform=platform,

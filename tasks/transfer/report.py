@@ -12,16 +12,43 @@ from tasks.transfer.totals import total
 
 
 def obstacle(
-    plan: Plan, item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]
+    item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome], withheld: contract.Fault | None
 ) -> contract.TagReport | None:
-    """Return the report of a tag that must not move; None if nothing stands in its way."""
+    """Return the report of a tag that must not move; None if nothing stands in its way.
+
+    `withheld` is why the tags of its item stay though nothing is wrong with this one.
+    """
     fault = item.error or tag.error or _copy_fault(item, tag, copies)
     if fault is not None:
         return unmoved(tag, fault)
     if tag.action == "unchanged":
         return None
-    withheld = _withheld(plan, item, copies)
     return None if withheld is None else unmoved(tag, withheld, "skipped")
+
+
+def withheld_tags(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[contract.Fault | None]:
+    """Return for each item why its tags stay, None if they do not: those that belong together move together."""
+    broken = [
+        item.error is not None or any(tag.error or _copy_fault(item, tag, copies) for tag in item.tags)
+        for item in plan.items
+    ]
+    faults = [
+        contract.Fault(
+            "withheld",
+            f"Something else of this {plan.atomic} failed (source {item.source}), and its tags move together or"
+            " not at all. Mend that and push again.",
+        )
+        if is_broken
+        else None
+        for item, is_broken in zip(plan.items, broken, strict=True)
+    ]
+    match plan.atomic:
+        case "item":
+            return faults
+        case "push":
+            return [next(filter(None, faults), None)] * len(faults)
+        case None:
+            return [None] * len(faults)
 
 
 def build_report(
@@ -70,20 +97,6 @@ def _copy_fault(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOut
         fault = outcome.faults.get(repository) or next(lost, None)
         if fault is not None:
             return fault
-    return None
-
-
-def _withheld(plan: Plan, item: PlannedItem, copies: Mapping[str, CopyOutcome]) -> contract.Fault | None:
-    """Return why the tags that belong together stay (BEHAVIOUR 6.2)."""
-    together = {"push": plan.items, "item": [item]}.get(plan.atomic or "", [])
-    for other in together:
-        broken = other.error is not None or any(tag.error or _copy_fault(other, tag, copies) for tag in other.tags)
-        if broken:
-            return contract.Fault(
-                "withheld",
-                f"Something else of this {plan.atomic} failed (source {other.source}), and its tags move together or"
-                " not at all. Mend that and push again.",
-            )
     return None
 
 

@@ -9,7 +9,7 @@ from tasks import contract
 from tasks.contract import Fault, TagReport, Totals
 from tasks.transfer.plan import Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome
-from tasks.transfer.report import build_report, obstacle, summary, unmoved
+from tasks.transfer.report import build_report, obstacle, summary, unmoved, withheld_tags
 from tasks.transfer.totals import Counter, total
 
 B, C = "b.example", "c.example"
@@ -50,8 +50,10 @@ def stays(
     atomic: contract.Atomic | None, items: list[PlannedItem], done: dict[str, CopyOutcome]
 ) -> list[tuple[str, str] | None]:
     """Return action and code of each tag that must not move, None for those that may."""
-    whole = plan(*items, atomic=atomic)
-    reports = [obstacle(whole, item, tag, done) for item in items for tag in item.tags]
+    withheld = withheld_tags(plan(*items, atomic=atomic), done)
+    reports = [
+        obstacle(item, tag, done, fault) for item, fault in zip(items, withheld, strict=True) for tag in item.tags
+    ]
     return [(report.action, report.error.code) if report and report.error else None for report in reports]
 
 
@@ -65,7 +67,7 @@ def test_a_fault_of_the_source_or_of_the_tag_fails_the_tag_and_leaves_it_as_it_w
     """Rule 6.1."""
     tag = planned_tag(error=REFUSED)
     for item, tag_ in ((planned_item(planned_tag(), error=REFUSED), planned_tag()), (planned_item(tag), tag)):
-        assert obstacle(plan(item), item, tag_, copies()) == TagReport(
+        assert obstacle(item, tag_, copies(), None) == TagReport(
             reference=f"{B}/app:1", action="failed", old_digest="old", new_digest="old", error=REFUSED
         )
     assert unmoved(planned_tag(), REFUSED, "skipped").action == "skipped"
@@ -128,10 +130,9 @@ def test_a_source_that_failed_withholds_the_whole_push() -> None:
     items = [planned_item(planned_tag(), error=REFUSED, source="a.example/bad:1"), planned_item(planned_tag("2"))]
     assert stays("push", items, copies()) == [("failed", REFUSED.code), ("skipped", "withheld")]
     assert stays("item", items, copies()) == [("failed", REFUSED.code), None]
-    report = obstacle(plan(*items, atomic="push"), items[1], items[1].tags[0], copies())
-    assert report is not None
-    assert report.error is not None
-    assert "source a.example/bad:1" in report.error.message
+    fault = withheld_tags(plan(*items, atomic="push"), copies())[1]
+    assert fault is not None
+    assert "source a.example/bad:1" in fault.message
 
 
 def done(tag: PlannedTag, action: contract.Action, error: Fault | None = None) -> TagReport:
