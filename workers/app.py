@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from celery import Celery
 from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 import tasks.inspection
 import tasks.push
@@ -14,6 +15,7 @@ from tasks import contract
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
+_TRANSPORT: Final = "workers.broker_transport:Transport"
 
 # The module names are what binds the tasks to every application that is made from here.
 _TASK_MODULES: Final = (tasks.push, tasks.inspection)
@@ -30,6 +32,8 @@ _QUEUE_OF: Final = {
 
 def make_app(settings: Settings) -> Celery:
     """Return the application of a broker."""
+    # By name: it is imported where there is such a broker.
+    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
     app = Celery("imagepusher", set_as_current=False)
     app.conf.update(_COMMON)
     app.conf.update(_of_broker(settings))

@@ -3,10 +3,11 @@
 import logging
 import os
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import redis
 from celery.signals import worker_ready, worker_shutting_down
@@ -92,7 +93,8 @@ def run_worker(
     # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     enrol(client, node, queues)
-    app.worker_main(
+    worker_main: Any = app.worker_main
+    status = worker_main(
         [
             # No banner: each line that is written is a line of the log.
             "--quiet",
@@ -108,6 +110,9 @@ def run_worker(
             "--without-mingle",
         ]
     )
+    if status:
+        # Whoever watches over the process must see that it did not end as it was told to.
+        sys.exit(status)
 
 
 def _end() -> None:

@@ -1,0 +1,40 @@
+"""kombu's transport for Redis, with which a worker outlives the loss of its connection.
+
+kombu 5.7 takes a connection that broke apart twice. A channel that was waiting for messages while tasks were running
+then wants to put these back into their queues, by a connection that knows no address any more: the AttributeError ends
+the worker. What such a channel holds stays where it is, and the watchdog gives back what nobody works on.
+"""
+
+from typing import Any
+
+from kombu.transport import redis
+
+
+class _QoS(redis.QoS):
+    """What was delivered and is not acknowledged; of a connection that was taken apart, nothing is any more."""
+
+    @property
+    def _is_apart(self) -> bool:
+        return self.channel.connection is None or self.channel.connection.client is None  # type: ignore[redundant-expr]
+
+    def restore_unacked(self, client: Any = None) -> None:
+        if not self._is_apart:
+            super().restore_unacked(client)
+
+    def ack(self, delivery_tag: str) -> None:
+        if not self._is_apart:
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        if not self._is_apart:
+            super().reject(delivery_tag, requeue=requeue)
+
+
+class _Channel(redis.Channel):
+    QoS = _QoS
+
+
+class Transport(redis.Transport):
+    """The transport of redis:// and rediss://."""
+
+    Channel = _Channel
