@@ -75,6 +75,23 @@ def _composes(arguments: list[str]) -> None:
     assert set(named) <= services.keys()
 
 
+def _copies(arguments: list[str]) -> None:
+    *sources, _ = [argument for argument in arguments if not argument.startswith("-")]
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def _starts_units(arguments: list[str]) -> None:
+    units = [re.sub(r"@\w+$", "@", argument) for argument in arguments[1:] if not argument.startswith("-")]
+    assert units
+    for unit in units:
+        name = unit if "." in unit else f"{unit}.service"
+        assert (ROOT / "deploy" / "systemd" / name).is_file(), name
+
+
+def _makes_an_environment(arguments: list[str]) -> None:
+    assert arguments[:2] == ["-m", "venv"]
+
+
 def _is_there(_: list[str]) -> None:
     """Be content with a program of this checkout that can be run: tests of its own run it."""
 
@@ -83,6 +100,9 @@ _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
     "imagepusher": _runs_imagepusher,
     "pip": _installs,
     "docker": _composes,
+    "cp": _copies,
+    "systemctl": _starts_units,
+    "python3": _makes_an_environment,
     ".": _is_there,
     "export": _is_there,
     "": _is_there,
@@ -91,6 +111,8 @@ _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
 
 def _check(words: list[str]) -> None:
     program, arguments = _program(words)
+    if program.startswith("/"):
+        program = Path(program).name
     if "/" in program:
         assert (ROOT / program).stat().st_mode & 0o111, f"{program} cannot be run"
         return

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,17 +70,22 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     (folder / "tour.sh").write_text(here(_script(readme().of("bash", SECTION))))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / "err").open("wb") as log:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["bash", "tour.sh"],
             cwd=folder,
             env=environment({"IMAGEPUSHER_STATE_DIR": str(folder / "state"), "PATH": path}),
             stdout=subprocess.PIPE,
             stderr=log,
-            timeout=_DEADLINE,
-            check=False,
+            # A group of its own: what the tour started ends with it, whatever becomes of the shell.
+            start_new_session=True,
         )
-    output = done.stdout.decode()
-    assert done.returncode == 0, f"{output}\n{(folder / 'err').read_text()}"
+    try:
+        output = process.communicate(timeout=_DEADLINE)[0].decode()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.returncode == 0, f"{output}\n{(folder / 'err').read_text()}"
     for port, other in moved.items():
         output = output.replace(other, port)
     outputs = [part.partition("\n")[2] for part in output.split(">>> ")[1:]]
