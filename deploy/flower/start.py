@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import flower.events
 import flower.urls
@@ -52,6 +53,15 @@ def masked(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def tls_of(broker_url: str) -> dict[str, str] | None:
+    """Return what a rediss:// URL says of certificates: Flower's page of queues reads it elsewhere than Celery does."""
+    url = urlsplit(broker_url)
+    if url.scheme != "rediss":
+        return None
+    said = {name: value for name, value in parse_qsl(url.query) if name.startswith("ssl_")}
+    return said | {"ssl_cert_reqs": said.get("ssl_cert_reqs", "required").removeprefix("CERT_").lower()}
+
+
 def main() -> None:
     """Run until told to stop."""
     if sys.argv[1:]:
@@ -65,7 +75,9 @@ def main() -> None:
     handlers = flower.urls.handlers
     handlers[handlers.index((r"/metrics", Metrics))] = (r"/metrics", ClosedMetrics)
     flower.events.EventsState = ShownEvents
-    make_app(settings).start(["flower", f"--conf={Path(__file__).with_name('flowerconfig.py')}"])
+    app = make_app(settings)
+    app.conf.broker_use_ssl = tls_of(settings.broker_url)
+    app.start(["flower", f"--conf={Path(__file__).with_name('flowerconfig.py')}"])
 
 
 if __name__ == "__main__":
