@@ -1,6 +1,5 @@
 """A worker inside this process: the same tasks and the same chord, with no server to start."""
 
-import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from celery import Celery, _state
 from celery.exceptions import WorkerShutdown
 from celery.worker import WorkController
 
-from tasks.coordination.hashes import FileHashes
 from tasks.coordination.local import (
     KeyLocks,
     LocalBlobLocations,
@@ -20,11 +18,12 @@ from tasks.coordination.local import (
     LocalSingleFlight,
     LocalTagLocks,
 )
-from tasks.errors import ImagePusherError, SettingsInvalid
+from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
 from tasks.runtime import Runtime, provide
 from workers.app import make_embedded_app
 from workers.assembly import make_runtime
+from workers.ledger import open_hashes
 from workers.plugins import PluginAnnouncer, load_plugins
 from workers.settings import Settings
 
@@ -45,7 +44,7 @@ def embedded_worker(
     """Run a worker in threads of this process; what it remembers of pushes is in a file of the state directory."""
     with _ONE_AT_A_TIME, _default_app_kept():
         app = make_embedded_app(f".{uuid.uuid4().hex}")
-        hashes = _open_ledger(settings)
+        hashes = open_hashes(settings)
         cancelled = threading.Event()
         locks = KeyLocks()
         runtime = make_runtime(
@@ -83,17 +82,6 @@ def _default_app_kept() -> Iterator[None]:
         yield
     finally:
         _state.set_default_app(before)
-
-
-def _open_ledger(settings: Settings) -> FileHashes:
-    try:
-        return FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SettingsInvalid(
-            f"The state folder {settings.state_dir} cannot be used: {reason}. Let state_dir"
-            " (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
-        ) from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from workers.cli.amounts import count
-from workers.cli.output import output_option, printable, wants_json
+from workers.cli.output import emit_as_json, output_option, printable
 from workers.cli.session import settings_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def doctor(context: click.Context, places: tuple[str, ...], *, read_only: bool) 
     Registries are those of the settings, their targets, and each HOST/NAMESPACE. An upload to
     HOST/NAMESPACE/imagepusher-doctor is opened and cancelled there. Ends with 1 if a push would not work.
     """
-    from workers.cli import render
     from workers.doctor import examine
 
     settings = settings_of(context)
@@ -36,7 +35,10 @@ def doctor(context: click.Context, places: tuple[str, ...], *, read_only: bool) 
         diagnosis = examine(settings, places, read_only=read_only)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    render.show(diagnosis, _draw, as_json=wants_json(context))
+    if not emit_as_json(context, diagnosis):
+        from workers.cli import render
+
+        render.show(diagnosis, _draw)
     context.exit(_FOUND_ERRORS if diagnosis.level == "error" else 0)
 
 

@@ -7,8 +7,8 @@ import click
 
 from workers.cli.access import RegistryCommand, registry_options
 from workers.cli.codes import INVALID, code_of_undo, code_of_verification
-from workers.cli.output import emit_json, is_terminal, note, output_option, wants_json
-from workers.cli.session import open_session
+from workers.cli.output import emit_as_json, is_terminal, note, output_option
+from workers.cli.session import open_session, settings_of
 
 
 @click.command()
@@ -17,21 +17,18 @@ from workers.cli.session import open_session
 @click.pass_context
 def status(context: click.Context, push_id: str | None) -> None:
     """List the pushes, or show one of them and its report."""
-    import msgspec
+    from workers.ledger import open_ledger
 
+    with open_ledger(settings_of(context)) as ledger:
+        pushes = ledger.pushes() if push_id is None else [ledger.progress(push_id)]
+        report = None if push_id is None else ledger.report(push_id)
+    if emit_as_json(context, pushes if push_id is None else {"progress": pushes[0], "report": report}):
+        return
     from workers.cli import render
 
-    with open_session(context) as client:
-        if push_id is None:
-            render.show(client.pushes(), render.render_pushes, as_json=wants_json(context))
-            return
-        progress, report = client.progress(push_id), client.report(push_id)
-    if wants_json(context):
-        emit_json({"progress": msgspec.to_builtins(progress), "report": msgspec.to_builtins(report)})
-        return
-    render.show([progress], render.render_pushes, as_json=False)
+    render.show(pushes, render.render_pushes)
     if report is not None:
-        render.show(report, render.render_report, as_json=False)
+        render.show(report, render.render_report)
 
 
 @click.command(cls=RegistryCommand)
@@ -44,11 +41,12 @@ def verify(context: click.Context, /, push_id: str, **_: Any) -> None:
 
     Every tag of PUSH_ID must be what the report says, and all that it needs must be there.
     """
-    from workers.cli import render
-
     with open_session(context) as client:
         verification = client.verify(push_id)
-    render.show(verification, render.render_verification, as_json=wants_json(context))
+    if not emit_as_json(context, verification):
+        from workers.cli import render
+
+        render.show(verification, render.render_verification)
     context.exit(code_of_verification(verification))
 
 
@@ -63,13 +61,14 @@ def undo(context: click.Context, /, push_id: str, *, yes: bool, **_: Any) -> Non
 
     Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone.
     """
-    from workers.cli import render
-
     with open_session(context) as client:
         client.progress(push_id)
         if not yes and is_terminal(sys.stdin) and not click.confirm(f"Put the tags of push {push_id} back?", err=True):
             note("Nothing was changed.")
             context.exit(INVALID)
         undone = client.undo(push_id)
-    render.show(undone, render.render_undo, as_json=wants_json(context))
+    if not emit_as_json(context, undone):
+        from workers.cli import render
+
+        render.show(undone, render.render_undo)
     context.exit(code_of_undo(undone))

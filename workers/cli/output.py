@@ -66,6 +66,16 @@ def emit_json(value: Any) -> None:
     emit(json.dumps(value, indent=2) + "\n")
 
 
+def emit_as_json(context: click.Context, result: Any) -> bool:
+    """Write a result of the contract's types to stdout as JSON if that is asked for; tell whether it was."""
+    if not wants_json(context):
+        return False
+    import msgspec
+
+    emit_json(msgspec.to_builtins(result))
+    return True
+
+
 def note(text: str) -> None:
     """Write a line to stderr; that nobody can read it is no error."""
     _note(printable(text))

@@ -3,11 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
-from rich.text import Text
+from typing import Final, Protocol
 
 from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
@@ -15,7 +11,6 @@ from workers.cli.output import note
 
 _SECONDS_BETWEEN_LINES: Final = 3.0
 _NAMED: Final = 3
-_BARS: Final = 8
 
 
 class Follower(Protocol):
@@ -36,8 +31,10 @@ def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
     if quiet:
         yield Silence()
     elif bars:
+        from workers.cli.bars import Bars
+
         note(f"Push {push_id}")
-        with Bars(Console(stderr=True)) as follower:
+        with Bars.on_stderr() as follower:
             yield follower
     else:
         yield Lines(push_id)
@@ -88,58 +85,3 @@ def _line_of(progress: contract.Progress) -> str:
     done, total, ended = progress_of(progress)
     copies = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}, " if progress.copies else ""
     return f"{copies}{progress.tags_done} of {count(progress.tags, 'tag')}"
-
-
-class Bars:
-    """A bar for the whole push, and one for each copy that moves bytes; all of them go when the push ends."""
-
-    def __init__(self, console: Console) -> None:
-        self._bars = Progress(
-            SpinnerColumn(style="dim"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            _Moved(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-            transient=True,
-        )
-        self._total = self._bars.add_task("planning", total=None, note="")
-        self._copies: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, progress: contract.Progress) -> None:
-        done, total, ended = progress_of(progress)
-        tags = f"{ended} of {len(progress.copies)} copies, {progress.tags_done} of {count(progress.tags, 'tag')}"
-        described = progress.state if progress.tags else "planning"
-        self._bars.update(
-            self._total,
-            description=f"{described:<12}",
-            completed=done,
-            total=total or None,
-            note=tags if progress.tags else "",
-        )
-        active = [copy for copy in progress.copies if copy.done and not copy.ended][:_BARS]
-        for digest in self._copies.keys() - {copy.digest for copy in active}:
-            self._bars.remove_task(self._copies.pop(digest))
-        for copy in active:
-            if copy.digest not in self._copies:
-                self._copies[copy.digest] = self._bars.add_task(f"[dim]{short(copy.digest)}", total=None, note="")
-            self._bars.update(self._copies[copy.digest], completed=copy.done, total=copy.total or None)
-
-    def end(self, report: contract.PushReport) -> None: ...
-
-
-class _Moved(ProgressColumn):
-    """Bytes moved of those to move, and bytes a second."""
-
-    def render(self, task: Task) -> Text:
-        if task.total is None:
-            return Text("")
-        rate = f"  {size(task.speed)}/s" if task.speed else ""
-        return Text(f"{size(task.completed)} of {size(task.total)}{rate}")

@@ -8,7 +8,7 @@ import click
 
 from workers.cli.access import STDIN, RegistryCommand, refuse_stdin, registry_options
 from workers.cli.codes import code_of_preview, code_of_report
-from workers.cli.output import emit, emit_json, is_terminal, note, output_option, wants_json
+from workers.cli.output import emit, emit_as_json, emit_json, is_terminal, note, output_option, wants_json
 from workers.cli.session import open_session
 
 if TYPE_CHECKING:
@@ -100,17 +100,17 @@ def _name(context: click.Context, push_id: str) -> None:
 
 
 def _preview(context: click.Context, client: "Client", request: dict[str, Any]) -> int:
-    from workers.cli import render
-
     preview = client.preview(request)
     for warning in preview.warnings:
         note(f"Warning: {warning}")
-    render.show(preview, render.render_preview, as_json=wants_json(context))
+    if not emit_as_json(context, preview):
+        from workers.cli import render
+
+        render.show(preview, render.render_preview)
     return code_of_preview(preview)
 
 
 def _push(context: click.Context, client: "Client", request: dict[str, Any], push_id: str) -> int:
-    from workers.cli import render
     from workers.cli.progress import follow_push
 
     try:
@@ -120,7 +120,10 @@ def _push(context: click.Context, client: "Client", request: dict[str, Any], pus
             follower.end(report)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_after_interrupt(push_id, embedded=client.embedded)) from None
-    render.show(report, render.render_report, as_json=wants_json(context))
+    if not emit_as_json(context, report):
+        from workers.cli import render
+
+        render.show(report, render.render_report)
     return code_of_report(report)
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Final, TypeVar
 
-import msgspec
 from rich import box
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
-from workers.cli.output import emit, emit_json, is_terminal, printable
+from workers.cli.output import emit, is_terminal, printable
 
 Result = TypeVar("Result")
 _PIPE_WIDTH: Final = 1_000_000
@@ -26,16 +25,10 @@ _STYLES: Final = {
 }  # fmt: skip
 
 
-def show(result: Result, draw: Callable[[Console, Result], None], *, as_json: bool, width: int | None = None) -> None:
-    """Write a result to stdout: its contract's structure as JSON, or what `draw` makes of it.
-
-    Only a terminal bounds the width, in columns: elsewhere no line is wrapped or cut.
-    """
-    if as_json:
-        emit_json(msgspec.to_builtins(result))
-        return
+def show(result: Result, draw: Callable[[Console, Result], None]) -> None:
+    """Write what `draw` makes of a result to stdout; only a terminal bounds the width, in columns."""
     terminal = is_terminal(sys.stdout)
-    console = Console(highlight=False, width=width) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
+    console = Console(highlight=False) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
     with console.capture() as captured:
         draw(console, result)
     emit("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

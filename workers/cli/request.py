@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-import yaml
-
 from tasks.errors import RequestInvalid
 from tasks.oci.reference import Reference, carries_registry
 from tasks.transfer.seed import secrets
@@ -21,14 +19,6 @@ _OTHER_TRANSPORTS: Final = re.compile(
 )
 _LONGEST_REQUEST: Final = 32 << 20
 _USER_INFO: Final = re.compile(r"^([a-z-]+://)?[^/@]*:[^/@]*@")
-# YAML's own 1.1 types would make a date of the tag 2024-01-01, a boolean of `on`, and a number of base 60 of 12:30.
-_CORE_SCHEMA: Final = (
-    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
-    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("tag:yaml.org,2002:int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
-    ("tag:yaml.org,2002:float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("tag:yaml.org,2002:merge", r"<<", "<"),
-)
 
 
 def read_request(name: str) -> dict[str, Any]:
@@ -49,7 +39,7 @@ def read_request(name: str) -> dict[str, Any]:
     suffix = Path(name).suffix.lower()
     is_json = suffix == ".json" or (suffix not in {".yaml", ".yml"} and text.lstrip()[:1] in {"{", "["})
     try:
-        document = parse_json(text) if is_json else parse_yaml(text)
+        document = parse_json(text) if is_json else _parse_yaml(text)
         _check_size(document)
     except RecursionError as error:
         raise RequestInvalid(f"{shown} is nested too deeply.") from error
@@ -108,41 +98,10 @@ def _unique(value: Any, place: str) -> Any:
     return value
 
 
-def parse_yaml(text: str) -> Any:
-    """Return the value of one YAML document of JSON's types; raises ValueError that names the place of a fault."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ValueError(f"{error.problem or error.context}{place}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+def _parse_yaml(text: str) -> Any:
+    from workers.cli.yaml_documents import parse_yaml
 
-
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML declares it so
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature is PyYAML's
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is not a string: put it into quotes", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is there twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-for _tag, _pattern, _first in _CORE_SCHEMA:
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first])
+    return parse_yaml(text)
 
 
 def identify(request: Mapping[str, Any], push_id: str | None) -> tuple[dict[str, Any], str]:

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from tasks import contract
-from workers.cli.progress import Bars, Lines, Silence, follow_push
+from workers.cli.bars import Bars
+from workers.cli.progress import Lines, Silence, follow_push
 
 DIGESTS = [f"sha256:{number:064x}" for number in range(1, 9)]
 

@@ -211,5 +211,5 @@ def test_a_pipe_gets_lines_of_any_length(capsys: pytest.CaptureFixture[str]) -> 
         items=[contract.ItemReport(source=f"h.example/{'x' * 500}:1", kind="source", digest=NEW)],
         totals=contract.Totals(),
     )
-    render.show(long, render.render_report, as_json=False)
+    render.show(long, render.render_report)
     assert f"h.example/{'x' * 500}:1  source  bbbbbbbbbbbb\n" in capsys.readouterr().out

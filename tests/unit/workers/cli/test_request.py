@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import RequestInvalid
-from workers.cli.request import copy_request, identify, parse_json, parse_yaml, read_request
+from workers.cli.request import copy_request, identify, parse_json, read_request
+from workers.cli.yaml_documents import parse_yaml
 
 # YAML knows no control characters and no halves of pairs.
 WORDS = st.text(st.characters(exclude_categories=("Cc", "Cn", "Cs")), max_size=20)

@@ -1,0 +1,40 @@
+"""The ledger alone, for those who only look: no Celery, no worker, and without a broker no Redis."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+
+from tasks.coordination.hashes import FileHashes
+from tasks.coordination.ledger import HashLedger
+from tasks.errors import SettingsInvalid
+from tasks.transfer.ports import Ledger
+from workers.settings import Settings
+
+# A person waits: a Redis that is away is told of soon.
+_PATIENCE_SECONDS: Final = 5.0
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Yield the ledger of a broker's workers, or that of the embedded mode; raises SettingsInvalid."""
+    if settings.broker_url is None:
+        with closing(open_hashes(settings)) as hashes:
+            yield HashLedger(hashes)
+        return
+    from tasks.coordination.redis_hashes import RedisHashes  # noqa: PLC0415 - the embedded mode needs no Redis
+    from workers.redis_client import connect  # noqa: PLC0415 - as above
+
+    yield HashLedger(RedisHashes(connect(settings, _PATIENCE_SECONDS), settings.ledger_seconds))
+
+
+def open_hashes(settings: Settings) -> FileHashes:
+    """Open the file in the state folder; raises SettingsInvalid where that cannot be used."""
+    try:
+        return FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsInvalid(
+            f"The state folder {settings.state_dir} cannot be used: {reason}. Let state_dir"
+            " (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
+        ) from None
