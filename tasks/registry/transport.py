@@ -78,8 +78,11 @@ class Transport:
 
     def _attempt(self, request: Request) -> Response:
         base = self._endpoint.base()
-        url = f"{base}{request.target}" if request.target.startswith("/") else request.target
-        self._check_hop(base, url)
+        url = request.target
+        if url.startswith("/"):
+            url = f"{base}{url}"
+        else:
+            self._check_hop(base, url)
         response, sent = self._follow(request, base, url)
         if response.status == _UNAUTHORIZED and response.own and _UNAUTHORIZED not in request.expect:
             learnt = self._authentication.learn(
