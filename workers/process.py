@@ -28,6 +28,7 @@ from workers.heartbeat import heartbeat_step
 from workers.observability import configure_logging, observe_worker
 from workers.plugins import PluginAnnouncer, load_plugins
 from workers.redis_client import connect
+from workers.result_store import for_worker
 from workers.roster import enrol
 from workers.settings import Settings
 from workers.watchdog import Watchdog
@@ -68,6 +69,7 @@ def run_worker(
     """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
     configure_logging(log_level, settings.observability.log_format)
     app = make_app(settings)
+    app.conf.update(result_backend=for_worker(settings.result_url or ""))
     cancelled = threading.Event()
     client = connect(settings, settings.outage_seconds)
     leases = Leases(client, settings.lock_seconds)

@@ -1,0 +1,24 @@
+"""The result store of a worker, which waits for no result.
+
+Celery's own subscribes to the result of each task that is sent, one by one, and looks for a Redis that is away wherever
+Python drops such a result: for that long a worker would stand still, and would not end.
+"""
+
+from typing import Any
+
+from celery.backends.redis import RedisBackend
+
+
+class WorkerResults(RedisBackend):
+    """Results on Redis, stored and read, never waited for."""
+
+    def add_pending_result(self, result: Any, *_: Any, **__: Any) -> Any:
+        return result
+
+    def remove_pending_result(self, result: Any) -> Any:
+        return result
+
+
+def for_worker(url: str) -> str:
+    """Return the URL of a result store as a worker uses it, in Celery's words."""
+    return f"{WorkerResults.__module__}:{WorkerResults.__name__}+{url.removeprefix('redis+')}"
