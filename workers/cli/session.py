@@ -42,15 +42,19 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
         raise click.UsageError("--no-wait needs a broker: without one nothing would do the work after this command.")
     overrides = read_overrides(context.params)
     authfile = context.params.get("authfile")
+    from workers.cli.trouble import telling_of_trouble
     from workers.client import open_client
 
-    with open_client(
-        settings,
-        source=overrides["source"],
-        destination=overrides["destination"],
-        auth_files=(authfile,) if authfile else (),
-        jobs=jobs,
-    ) as client:
+    with (
+        telling_of_trouble(quiet=context.params.get("quiet", False)),
+        open_client(
+            settings,
+            source=overrides["source"],
+            destination=overrides["destination"],
+            auth_files=(authfile,) if authfile else (),
+            jobs=jobs,
+        ) as client,
+    ):
         try:
             yield client
         except KeyboardInterrupt as interrupt:

@@ -151,8 +151,12 @@ def test_jobs_are_at_least_one(shell: Shell, multi_arch: Index) -> None:
     assert shell.digests() == {"1": multi_arch.digest}
 
 
-def test_a_registry_that_is_down_is_named(shell: Shell, multi_arch: Index) -> None:
-    fast = shell.write("config.toml", "http.tries = 1\n")
-    ended = shell("--config", fast, "copy", shell.put_a(multi_arch), "127.0.0.1:1/app:1")
+def test_a_registry_that_is_down_is_named_while_it_is_tried_and_in_the_end(shell: Shell, multi_arch: Index) -> None:
+    fast = shell.write("config.toml", "http.tries = 2\n")
+    arguments = ["--config", fast, "copy", shell.put_a(multi_arch), "127.0.0.1:1/app:1"]
+    ended = shell(*arguments)
     assert ended.code == 3
+    trouble = "127.0.0.1:1 does not answer, or with errors; it is tried again for a while."
+    assert ended.stderr.splitlines().count(trouble) == 1
     assert "Error [registry_unavailable] GET 127.0.0.1:1/v2/: connection refused" in ended.stdout
+    assert shell(*arguments, "--quiet").stderr == ""

@@ -15,6 +15,7 @@ from tests.support.faults import Chosen, Fault, Kind
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.images import Index, image, index, layer
 from tests.support.processes import wait_until
+from tests.support.redis_server import RedisServer
 from tests.support.terminal import Terminal
 from tests.support.workers import command, environment
 
@@ -164,6 +165,26 @@ def test_ctrl_c_is_an_error_in_json_too(shell: Shell, big: Index) -> None:
     with FaultyProxy(shell.a.host, stalling(100)) as proxy:
         ended = interrupted(shell, proxy, "--output", "json")
     assert (ended.code, error_of(ended)["code"]) == (130, "interrupted")
+
+
+def test_ctrl_c_leaves_a_push_that_workers_do_alone(shell: Shell, redis_server: RedisServer) -> None:
+    """Nobody serves this database of the broker: the command waits, and the push stays enqueued."""
+    settings = {"IMAGEPUSHER_BROKER_URL": f"{redis_server.url.removesuffix('/0')}/9"}
+    push_id = f"p{shell.name}"
+    arguments = ["copy", "a.example/a:1", "b.example/b:1", "--push-id", push_id]
+    with subprocess.Popen(
+        command(*arguments), env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        try:
+            wait_until(lambda: push_id in shell("status", settings=settings).stdout, "the push was never enqueued")
+            running.send_signal(signal.SIGINT)
+            stdout, stderr = running.communicate(timeout=20)
+        finally:
+            running.kill()
+    assert (running.returncode, stdout) == (130, b"")
+    told = f"Interrupted. The push goes on: imagepusher status {push_id} shows how far it is."
+    assert stderr.decode().splitlines()[-1] == told
+    assert push_id in shell("status", settings=settings).stdout
 
 
 def test_ctrl_c_on_a_terminal_takes_the_bars_away(shell: Shell, big: Index) -> None:
