@@ -88,6 +88,11 @@ def _starts_units(arguments: list[str]) -> None:
         assert (ROOT / "deploy" / "systemd" / name).is_file(), name
 
 
+def _applies(arguments: list[str]) -> None:
+    assert arguments[:2] == ["apply", "-k"]
+    assert (ROOT / arguments[2] / "kustomization.yaml").is_file()
+
+
 def _makes_an_environment(arguments: list[str]) -> None:
     assert arguments[:2] == ["-m", "venv"]
 
@@ -101,6 +106,7 @@ _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
     "pip": _installs,
     "docker": _composes,
     "cp": _copies,
+    "kubectl": _applies,
     "systemctl": _starts_units,
     "python3": _makes_an_environment,
     ".": _is_there,
