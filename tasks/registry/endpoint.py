@@ -10,6 +10,7 @@ from tasks.errors import ResponseInvalid
 from tasks.registry.addresses import host_of
 from tasks.registry.exchange import describe
 from tasks.registry.expiring import Expiring, ExpiringCache
+from tasks.registry.failures import is_certificate_fault
 from tasks.registry.retry import Transient
 from tasks.registry.settings import RegistrySettings
 
@@ -97,6 +98,10 @@ class Endpoint:
                 continue
             if scheme == "https" or len(self._schemes) == 1 or (pong.speaks_http and (not failures or pong.is_base)):
                 return pong
-            failures.append(Transient(f"{describe('GET', pong.url)} answered {pong.status} to plain HTTP"))
-        # A wrong certificate says more than that plain HTTP did not work either.
-        raise next((failure for failure in failures if isinstance(failure, ResponseInvalid)), failures[0])
+            said = f"{describe('GET', pong.url)} answered {pong.status} to plain HTTP."
+            failures.append(ResponseInvalid(said))
+        # A wrong certificate says more than that plain HTTP did not work either. That a registry does not speak TLS
+        # says less than that a connection was lost, for which there is another try.
+        telling = [failure for failure in failures if is_certificate_fault(failure)]
+        passing = [failure for failure in failures if isinstance(failure, Transient)]
+        raise (telling or passing or failures)[-1]

@@ -14,8 +14,14 @@ from tasks.registry.retry import Transient
 # All that an exchange over these libraries can raise because of the other side.
 FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, UnicodeError)
 
+_CERTIFICATE: Final = "the certificate cannot be verified"
 # The other side refuses, or does not speak TLS: it will say the same next time. OpenSSL's names for it.
 _TLS_REFUSALS: Final = ("ALERT", "WRONG_VERSION", "UNSUPPORTED", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
+
+
+def is_certificate_fault(error: BaseException) -> bool:
+    """Tell whether what `normalise` returned says that TLS is spoken, but not by whom one trusts."""
+    return isinstance(error, ResponseInvalid) and _CERTIFICATE in error.message
 
 
 def normalise(error: BaseException, what: str) -> Transient | RegistryError:
@@ -24,7 +30,7 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ResponseInvalid(
-                f"{what}: the certificate cannot be verified ({cause.verify_message}). Name its authority in"
+                f"{what}: {_CERTIFICATE} ({cause.verify_message}). Name its authority in"
                 " `ca_file`, or set `tls_verify` to false for this registry."
             )
         if isinstance(cause, ssl.SSLError) and any(word in (cause.reason or "") for word in _TLS_REFUSALS):

@@ -213,14 +213,17 @@ class Repository:
     def _fetch_manifest(self, reference: str, *, retry: bool) -> FetchedManifest:
         limit = self._transport.limits.manifest_bytes
         response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit, retry=retry)
-        media_type = media_type_of(response.content, response.headers.get("Content-Type"))
+        content, content_type = response.content, response.headers.get("Content-Type")
         wanted = find_digest(reference) or find_digest(response.headers.get("Docker-Content-Digest"))
-        if wanted is None or media_type == media_types.DOCKER_SCHEMA1_SIGNED:
-            # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway.
-            return FetchedManifest(response.content, media_type, wanted or digest_of(response.content))
-        if digest_of(response.content, algorithm_of(wanted)) != wanted:
-            raise ContentMismatch(f"{self} served a manifest for {reference} that is not {wanted}.")
-        return FetchedManifest(response.content, media_type, wanted)
+        found = digest_of(content, algorithm_of(wanted)) if wanted is not None else digest_of(content)
+        if wanted in {None, found}:
+            return FetchedManifest(content, media_type_of(content, content_type), found)
+        # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway. What says of
+        # itself that it is something else is no such manifest, whatever the header says.
+        signed = media_types.DOCKER_SCHEMA1_SIGNED
+        if wanted and media_types.essence(content_type) == signed and media_type_of(content, content_type) == signed:
+            return FetchedManifest(content, signed, wanted)
+        raise ContentMismatch(f"{self} served a manifest for {reference} that is not {wanted}.")
 
     def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
         """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.

@@ -19,13 +19,6 @@ _ALL_AT_B = (*_READS_AT_B, ("POST", "/blobs/uploads/"), *_COMMITS)
 _LIES = (Kind.TRUNCATED, Kind.GROWN, Kind.FLIPPED)
 _ANYWHERE = (0.0, 0.01, 0.6, 0.999)
 
-_PING_IS_FINAL = pytest.mark.xfail(
-    reason="tasks/registry/endpoint.py: a ping by http that was lost ends in what https says, for good"
-)
-_PARSED_FIRST = pytest.mark.xfail(
-    reason="tasks/registry/repository.py: a manifest is parsed before its digest is compared, so it seems to be invalid"
-)
-
 
 def on(
     requests: tuple[tuple[str, str], ...],
@@ -46,15 +39,7 @@ def test_without_faults_a_push_completes(make_scene: MakeScene) -> None:
     assert [tag.action for tag in report.items[0].tags] == ["copied", "copied", "merged", "copied"]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(Kind.RESET_ANSWER, marks=_PING_IS_FINAL),
-        pytest.param(Kind.STALL_ANSWER, marks=_PING_IS_FINAL),
-        Kind.REFUSED,
-        Kind.LIMITED,
-    ],
-)
+@pytest.mark.parametrize("kind", [Kind.RESET_ANSWER, Kind.STALL_ANSWER, Kind.REFUSED, Kind.LIMITED])
 def test_the_first_request_to_a_registry_fails(make_scene: MakeScene, kind: Kind) -> None:
     ping = (("GET", "/v2/$"),)
     assert_all_complete([make_scene(at_a=on(ping, kind)), make_scene(at_b=on(ping, kind))])
@@ -132,7 +117,6 @@ def test_a_source_serves_a_blob_with_other_bytes(make_scene: MakeScene, kind: Ki
         assert scene.codes(report) == {"content_mismatch"}, scene.story()
 
 
-@_PARSED_FIRST
 @pytest.mark.parametrize("kind", _LIES)
 @pytest.mark.parametrize("request_of_manifest", _READS_AT_A[:2])
 def test_a_source_serves_a_manifest_with_other_bytes(
@@ -143,7 +127,6 @@ def test_a_source_serves_a_manifest_with_other_bytes(
     assert scene.codes(scene.push()) == {"content_mismatch"}, scene.story()
 
 
-@_PARSED_FIRST
 @pytest.mark.parametrize("kind", _LIES)
 def test_a_destination_serves_another_index(make_scene: MakeScene, kind: Kind) -> None:
     """Rule 3.4: it is not taken for absent."""
