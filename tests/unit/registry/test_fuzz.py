@@ -34,6 +34,7 @@ from tests.unit.registry.clients import USER, blob_of, client
 
 LIMITS: Final = HttpLimits(connect_timeout=5, idle_timeout=5, tries=2, longest_wait=0, manifest_bytes=100_000)
 IMAGE: Final = image()
+MEDIA_TYPES: Final = (*media_types.ACCEPT, *sorted(media_types.SCHEMA1))
 CONTENT: Final = b"the content of a blob"
 MIB: Final = 1 << 20
 
@@ -104,7 +105,7 @@ def answers(draw: st.DrawFn) -> Answer:
                 "Link": URLS.map("<{}>; rel=next".format) | URLS,
                 "WWW-Authenticate": URLS,
                 "Docker-Content-Digest": DIGESTS,
-                "Content-Type": st.sampled_from((*media_types.ACCEPT, "text/html")) | HEADERS,
+                "Content-Type": st.sampled_from((*MEDIA_TYPES, "text/html")) | HEADERS,
                 "Content-Range": st.sampled_from(("bytes 0-1/2", "bytes 0-20/21", "bytes 5-20/*")) | HEADERS,
                 "Range": st.sampled_from(("0-0", "0-20", "0-5", "bytes=0-9", "0-99999999999999999999")) | HEADERS,
                 "Retry-After": st.sampled_from(("0", "99999999", "-1", "Wed, 21 Oct 2015 07:28:00 GMT")) | HEADERS,
@@ -203,7 +204,7 @@ def successors_of(fetched: FetchedManifest) -> Successors:
 @settings(max_examples=100)
 @given(
     content=manifests() | st.binary(max_size=100),
-    content_type=HEADERS | st.sampled_from(media_types.ACCEPT),
+    content_type=HEADERS | st.sampled_from(MEDIA_TYPES),
     digest=DIGESTS,
 )
 @example(content=b"x" * 100_001, content_type=media_types.OCI_INDEX, digest="")

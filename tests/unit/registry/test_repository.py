@@ -16,6 +16,7 @@ from tasks.errors import (
     RequestRefused,
     ResponseInvalid,
 )
+from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries
@@ -114,6 +115,27 @@ def test_a_manifest_asked_for_by_digest_is_verified_by_that() -> None:
     served = Answer(200, {**TYPE, "Docker-Content-Digest": SHA512}, IMAGE.manifest)
     with ScriptedRegistry(PING, Exchange("GET", manifest_path(DIGEST), served)) as registry:
         assert client(registry.host).fetch_manifest(DIGEST).digest == DIGEST
+
+
+SIGNED = {"Content-Type": media_types.DOCKER_SCHEMA1_SIGNED}
+
+
+def test_a_signed_manifest_has_the_digest_of_its_payload() -> None:
+    """2.3: it cannot be verified here, and is refused by its kind."""
+    content = b'{"schemaVersion": 1, "fsLayers": [], "signatures": []}'
+    with ScriptedRegistry(PING, Exchange("GET", manifest_path(OTHER), Answer(200, SIGNED, content))) as registry:
+        fetched = client(registry.host).fetch_manifest(OTHER)
+    assert (fetched.media_type, fetched.digest) == (media_types.DOCKER_SCHEMA1_SIGNED, OTHER)
+
+
+@pytest.mark.parametrize("headers", [TYPE, SIGNED, {}])
+@pytest.mark.parametrize("content", [IMAGE.manifest, IMAGE.manifest[:-2], b"<html>"])
+def test_no_header_makes_other_bytes_a_manifest(headers: dict[str, str], content: bytes) -> None:
+    """2.4: and bytes that are not those of the digest are said to be that, not to be no JSON."""
+    kind = ManifestInvalid if headers is SIGNED and content is not IMAGE.manifest else ContentMismatch
+    served = Answer(200, headers, content)
+    with ScriptedRegistry(PING, Exchange("GET", manifest_path(OTHER), served)) as registry, pytest.raises(kind):
+        client(registry.host).fetch_manifest(OTHER)
 
 
 def test_what_is_no_manifest_is_an_error_of_its_own() -> None:
