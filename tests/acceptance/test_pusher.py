@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import RequestInvalid
-from tasks.pusher import ContainerImagePusher, _plain
+from tasks.pusher import ContainerImagePusher, _plain, _public
 from tests.conftest import MakeRegistry
 from tests.support import embedding
 from tests.support.embedding import Called
@@ -247,6 +247,19 @@ def test_half_a_pair_is_refused_without_the_half_that_is_secret(
     (faults,) = called.details
     assert "target_settings.dest_quay_user" in [fault["field"] for fault in faults]
     assert PASSWORD not in json.dumps([called.message, faults]) + called.log
+
+
+def test_what_is_sent_holds_no_secret() -> None:
+    """Rule 6.7: pairs are used here, secrets without a meaning go, of a half only its key is left."""
+    settings = {
+        "quay_namespace": "ns",
+        "source_quay_user": "src",
+        "source_quay_password": PASSWORD,
+        "dest_quay_password": PASSWORD,
+        "umb_client_password": PASSWORD,
+        "quay_token": {"value": PASSWORD},
+    }
+    assert _public(settings) == {"quay_namespace": "ns", "dest_quay_password": "…", "quay_token": "…"}
 
 
 def test_a_password_that_a_broker_would_carry_is_refused(program: Program) -> None:

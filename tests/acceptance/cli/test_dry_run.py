@@ -88,6 +88,19 @@ def test_only_pull_is_asked_for(
     assert any(scope.endswith(("pull,push", "push,pull")) for scope in tokens.scopes), "the push does ask for more"
 
 
+def test_only_pull_is_asked_for_where_nothing_may_be_read_without_a_user(
+    shell: Shell, multi_arch: Index, make_registry: MakeRegistry
+) -> None:
+    """A push would ask such a registry for pull and push, as Quay wants it of who makes a repository."""
+    source = shell.put_a(multi_arch)
+    with TokenServer({"me": "geheim"}, anonymous_pull=False) as tokens:
+        registry = make_registry(auth=TokenAuth(tokens))
+        arguments = ["copy", "--dry-run", source, f"{registry.host}/app:1"]
+        assert shell(*arguments).code == 4
+        assert shell(*arguments, "--dest-creds", "me:geheim").code == 0
+        assert set(tokens.scopes) == {"repository:app:pull"}
+
+
 def test_no_request_writes(shell: Shell, multi_arch: Index, make_registry: MakeRegistry) -> None:
     destination = make_registry()
     upload(destination.host, "app", multi_arch, "old")
