@@ -63,9 +63,20 @@ def _installs(arguments: list[str]) -> None:
     assert {extra for extra in (found[1] or "").split(",") if extra} <= extras.keys()
 
 
+def _runs_docker(arguments: list[str]) -> None:
+    kind, *rest = arguments
+    if kind == "compose":
+        _composes(rest)
+    elif kind == "build":
+        assert rest[0] == "-f"
+        assert (ROOT / rest[1]).is_file()
+    else:
+        assert kind == "push"
+
+
 def _composes(arguments: list[str]) -> None:
-    kind, option, path, verb, *rest = arguments
-    assert (kind, option) == ("compose", "-f")
+    option, path, verb, *rest = arguments
+    assert option == "-f"
     services = yaml.safe_load((ROOT / path).read_text())["services"]
     named = [word.partition("=")[0] for word in rest if re.fullmatch(r"[a-z-]+=\d+", word)]
     if verb == "exec":
@@ -104,7 +115,7 @@ def _is_there(_: list[str]) -> None:
 _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
     "imagepusher": _runs_imagepusher,
     "pip": _installs,
-    "docker": _composes,
+    "docker": _runs_docker,
     "cp": _copies,
     "kubectl": _applies,
     "systemctl": _starts_units,
