@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import redis
@@ -46,7 +47,13 @@ def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-OpenSite = Callable[[dict[str, str]], Site]
+class OpenSite(Protocol):
+    """Open a site with settings beside the usual ones, on another broker than the Redis of its results if need be."""
+
+    def __call__(self, settings: dict[str, str], *, broker_url: str | None = None) -> Site: ...
+
+
+MakeSite = Callable[[RedisServer, dict[str, str]], Site]
 
 
 @contextmanager
@@ -95,10 +102,18 @@ def open_module_site(
     """Open a site for a module; it takes settings beside the usual ones."""
     with ExitStack() as stack:
 
-        def make(settings: dict[str, str]) -> Site:
+        def make(settings: dict[str, str], *, broker_url: str | None = None) -> Site:
             chosen = {"IMAGEPUSHER_CONFIG": str(settings_file)} | settings
             return stack.enter_context(
-                open_site(registry_a, registry_b, site_redis, redis_server, chosen, chaos_figures)
+                open_site(
+                    registry_a,
+                    registry_b,
+                    site_redis,
+                    redis_server,
+                    chosen,
+                    chaos_figures,
+                    broker_url=broker_url,
+                )
             )
 
         yield make
@@ -116,3 +131,21 @@ def site(shared_site: Site) -> Iterator[Site]:
     shared_site.before.clear()
     yield shared_site
     shared_site.arms.clear()
+
+
+@pytest.fixture
+def make_site(
+    registry_a: DistributionRegistry,
+    registry_b: DistributionRegistry,
+    redis_server: RedisServer,
+    settings_file: Path,
+    chaos_figures: Figures,
+) -> Iterator[MakeSite]:
+    """Open a site for a test, on a Redis of its own."""
+    with ExitStack() as stack:
+
+        def make(server: RedisServer, settings: dict[str, str]) -> Site:
+            chosen = {"IMAGEPUSHER_CONFIG": str(settings_file)} | settings
+            return stack.enter_context(open_site(registry_a, registry_b, server, redis_server, chosen, chaos_figures))
+
+        yield make

@@ -120,8 +120,11 @@ class Site:
     def send(self, request: Mapping[str, Any], task_id: str | None = None) -> str:
         """Send a push as any producer does, and return its id."""
         producer = self.producer()
+        where: dict[str, Any] = {"queue": QUEUES[0]}
+        if self.broker_url.startswith("amqp"):
+            where = {"exchange": "imagepusher", "routing_key": QUEUES[0]}
         try:
-            result = producer.send_task("imagepusher.push.v1", args=[request], queue=QUEUES[0], task_id=task_id)
+            result = producer.send_task("imagepusher.push.v1", args=[request], task_id=task_id, **where)
         finally:
             producer.close()
         return str(result.id)
