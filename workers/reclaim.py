@@ -46,10 +46,13 @@ def reclaim(app: Celery, runs: Runs, taken_before: float) -> int:
 
 def _part_of(message: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return which part of which push a message is for, as its run is called; None for one that is not ours."""
-    headers = message["headers"]
-    task_id = str(headers["id"])
-    arguments = json.loads(base64.b64decode(message["body"]))[0]
-    match headers["task"], arguments:
+    try:
+        task, task_id, body = message["headers"]["task"], str(message["headers"]["id"]), message["body"]
+        encoded = message["properties"].get("body_encoding") == "base64"
+        arguments = json.loads(base64.b64decode(body) if encoded else body)[0]
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        return None
+    match task, arguments:
         case contract.PUSH_TASK, [request]:
             return contract.push_id_of(request, task_id), accept.PART
         case contract.COPY_TASK, [str(push_id), str(digest)]:
