@@ -44,7 +44,11 @@ def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[flo
     """
     seconds = pause(task, error)
     note_due(time.time() + seconds)
-    return task.retry(countdown=seconds, throw=False)
+    try:
+        return task.retry(countdown=seconds, throw=False)
+    except Reject:
+        # Celery would drop the message that it cannot replace.
+        raise Reject("the broker does not take its successor", requeue=True) from None
 
 
 @contextmanager

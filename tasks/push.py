@@ -1,6 +1,7 @@
 """`imagepusher.push.v1`: plan a push and hand it to its chord."""
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore
@@ -10,6 +11,8 @@ from tasks.delivery import returned_to_queue, tries_left
 from tasks.dispatch import canvas_of
 from tasks.errors import PushFailed, RequestInvalid
 from tasks.publish import result_of
+
+LOG: Final = logging.getLogger(__name__)
 
 
 @shared_task(name=contract.PUSH_TASK, bind=True, max_retries=None, throws=(RequestInvalid, PushFailed))
@@ -30,4 +33,9 @@ def push(self: Task[Any, Any], request: Any) -> Any:
         if here.ledger.was_sent(push_id):
             raise Ignore
         here.ledger.mark_sent(push_id)
-    return self.replace(canvas_of(self.app, plan))
+    try:
+        return self.replace(canvas_of(self.app, plan))
+    except here.away as error:
+        # How many of its tasks were sent, nobody knows: the watchdog sends what is left of it again.
+        LOG.warning("Push %s: its tasks could not be sent (%s).", push_id, type(error).__name__)
+        raise Ignore from None

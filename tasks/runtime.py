@@ -24,6 +24,7 @@ class Runtime:
 
     `executor` is for what is done to many tags; the copier has its own. `cancelled` is set when running work is to come
     to an end. `task_tries` bounds the deliveries of a task whose registries do not answer, or that ends its worker.
+    `away` is what Celery raises where broker or result store do not serve, and a watchdog will see to what that broke.
     """
 
     registries: Registries
@@ -36,6 +37,7 @@ class Runtime:
     executor: Executor
     cancelled: threading.Event
     task_tries: int = Target.tries
+    away: tuple[type[Exception], ...] = ()
     clock: Callable[[], float] = time.time
 
     @property

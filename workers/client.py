@@ -109,8 +109,14 @@ class CeleryClient:
                 with suppress(StateUnavailable):
                     self._send(request, push_id, task_id, announced=True)
 
+        def goes_on() -> bool:
+            # A chord that broke is sent again: of a push that has not ended, its task is not the last word.
+            with suppress(PushUnknown, StateUnavailable):
+                return not self.embedded and self._ledger.report(push_id) is None and bool(self.progress(push_id))
+            return False
+
         try:
-            report = self._get(task_id, tick)
+            report = self._get(task_id, tick, goes_on)
         except PushFailed as failure:
             report = failure.report
         return msgspec.convert(report, contract.PushReport)
@@ -147,8 +153,11 @@ class CeleryClient:
         result = self._app.send_task(task, args=[argument])
         return msgspec.convert(self._get(result.id, lambda: None), kind)
 
-    def _get(self, task_id: str, tick: Callable[[], None]) -> Any:
-        """Wait for a result, and call `tick` now and then; what it raises is of our own tree."""
+    def _get(self, task_id: str, tick: Callable[[], None], goes_on: Callable[[], bool] = lambda: False) -> Any:
+        """Wait for a result, and call `tick` now and then; what it raises is of our own tree.
+
+        `goes_on` is asked whether to wait for another one where the worker failed.
+        """
         result = self._app.AsyncResult(task_id)
         away_since: float | None = None
         while True:
@@ -166,7 +175,10 @@ class CeleryClient:
                 time.sleep(1)
                 result = self._app.AsyncResult(task_id)
             except Exception as error:  # whatever a worker raised, rebuilt by Celery from its name and arguments
-                raise ImagePusherError(f"The worker failed: {type(error).__name__}: {error}.") from error
+                if not goes_on():
+                    raise ImagePusherError(f"The worker failed: {type(error).__name__}: {error}.") from error
+                time.sleep(1)
+                result = self._app.AsyncResult(task_id)
 
 
 class _Follower:

@@ -7,10 +7,13 @@ import sys
 import threading
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import redis
 from celery.signals import worker_ready, worker_shutting_down
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from tasks import contract
 from tasks.coordination.budgets import RedisBudgets
@@ -43,7 +46,7 @@ def make_shared_runtime(
 ) -> Runtime:
     """Return the runtime of a worker, which shares what `client` reaches with all others."""
     hashes = RedisHashes(client, settings.ledger_seconds)
-    return make_runtime(
+    runtime = make_runtime(
         settings,
         settings.registries,
         hashes,
@@ -56,6 +59,7 @@ def make_shared_runtime(
         task_tries=settings.task_tries,
         cancelled=cancelled,
     )
+    return replace(runtime, away=(OperationalError, RedisError))
 
 
 def run_worker(
@@ -69,7 +73,11 @@ def run_worker(
     """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
     configure_logging(log_level, settings.observability.log_format)
     app = make_app(settings)
-    app.conf.update(result_backend=for_worker(settings.result_url or ""))
+    app.conf.update(
+        result_backend=for_worker(settings.result_url or ""),
+        # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
+        task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
+    )
     cancelled = threading.Event()
     client = connect(settings, settings.outage_seconds)
     leases = Leases(client, settings.lock_seconds)

@@ -124,7 +124,7 @@ class Watchdog:
     def _store(self, push: OpenPush, now: float) -> None:
         """Close a push whose result is there; store it where the worker that ended the push did not come to that."""
         ledger = self._runtime.ledger
-        if not self._has_result(push):
+        if not self._has_report(push):
             report = ledger.report(push.push_id)
             if report is None or not self._patience.is_quiet(push, now):
                 return
@@ -134,6 +134,11 @@ class Watchdog:
             else:
                 self._store_failure(push, PushFailed(summary(report), msgspec.to_builtins(report)))
         ledger.close(push.push_id)
+
+    def _has_report(self, push: OpenPush) -> bool:
+        """Tell whether the report of a push is its result: a chord that broke has left something else there."""
+        result = self._app.AsyncResult(push.task_id)
+        return bool(result.state == states.SUCCESS or isinstance(result.result, PushFailed))
 
     def _has_result(self, push: OpenPush) -> bool:
         return self._app.AsyncResult(push.task_id).state in states.READY_STATES

@@ -69,6 +69,12 @@ class Accepting:
                     return self._plan(push_id, order, last_try=last_try)
             except PushAbandoned as error:
                 return self._fail(push_id, order, error)
+            except ImagePusherError:
+                raise
+            except Exception as error:
+                LOG.exception("Push %s: planning broke", push_id)
+                broken = ImagePusherError(f"Planning the push broke ({type(error).__name__}): see the worker's log.")
+                return self._fail(push_id, order, broken)
 
     def give_up(self, push_id: str, error: ImagePusherError) -> None:
         """End a push that has no plan: all of its tags fail with `error`."""
