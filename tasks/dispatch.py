@@ -5,8 +5,6 @@ from typing import Any, Final
 from celery import Celery, Signature, chord
 
 from tasks import contract
-from tasks.copy import copy
-from tasks.publish import publish
 from tasks.transfer.plan import Copy, Plan
 
 # A push of one image is not stuck behind one of 500: the first copies of each go before the many that follow.
@@ -21,7 +19,8 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
 
     Each header message carries the whole callback: both name the push only, the ledger holds the rest.
     """
-    published = publish.si(plan.push_id)
+    # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
+    published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
     published.options["argsrepr"] = _shown(f"{plan.push_id}: {_counted(_tags(plan), 'tag')}")
     open_copies = [planned for planned in plan.copies if planned.digest not in ended]
     if not open_copies:
@@ -29,7 +28,7 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
     inverted = str(app.conf.broker_url or "").startswith("amqp")
     header = []
     for position, planned in enumerate(open_copies):
-        signature = copy.s(plan.push_id, planned.digest)
+        signature = app.signature(contract.COPY_TASK, args=(plan.push_id, planned.digest))
         signature.options["argsrepr"] = _shown(_described(planned))
         signature.options["priority"] = _priority(position, inverted=inverted)
         header.append(signature)

@@ -9,7 +9,9 @@ from celery import Celery
 from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
+import tasks.copy
 import tasks.inspection
+import tasks.publish
 import tasks.push
 from tasks import contract
 from workers.settings import Settings
@@ -18,7 +20,7 @@ KEY_PREFIX: Final = "imagepusher:"
 _TRANSPORT: Final = "workers.broker_transport:Transport"
 
 # The module names are what binds the tasks to every application that is made from here.
-_TASK_MODULES: Final = (tasks.push, tasks.inspection)
+_TASK_MODULES: Final = (tasks.push, tasks.copy, tasks.publish, tasks.inspection)
 
 _QUEUE_OF: Final = {
     contract.PUSH_TASK: contract.PUSH_QUEUE,
@@ -58,8 +60,6 @@ def make_embedded_app(queue_suffix: str) -> Celery:
         **_queues(queue_suffix, rabbitmq=False),
     )
     app.backend  # noqa: B018 - made here and now, or two threads would make one each
-    # A task that an embedded worker receives is looked up on the default application: without this it never runs.
-    app.set_default()
     return app
 
 

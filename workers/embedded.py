@@ -3,10 +3,12 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
 from celery import Celery, _state
+from celery.concurrency.thread import TaskPool
 from celery.exceptions import WorkerShutdown
 from celery.worker import WorkController
 
@@ -27,7 +29,7 @@ from workers.ledger import open_hashes
 from workers.plugins import PluginAnnouncer, load_plugins
 from workers.settings import Settings
 
-# Tasks find their application as the default one of the process: one embedded worker at a time.
+# What Celery knows of the worker of a process it keeps in module variables: one embedded worker at a time.
 _ONE_AT_A_TIME: Final = threading.Lock()
 # A person waits: a registry that does not answer is tried again once after HTTP's own retries, not for minutes.
 _TASK_TRIES: Final = 2
@@ -42,7 +44,7 @@ def embedded_worker(
     settings: Settings, registries: RegistryConfiguration, jobs: int
 ) -> Iterator[tuple[Celery, Runtime]]:
     """Run a worker in threads of this process; what it remembers of pushes is in a file of the state directory."""
-    with _ONE_AT_A_TIME, _default_app_kept():
+    with _ONE_AT_A_TIME:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
         hashes = open_hashes(settings)
         cancelled = threading.Event()
@@ -74,14 +76,19 @@ def embedded_worker(
             hashes.close()
 
 
-@contextmanager
-def _default_app_kept() -> Iterator[None]:
-    """Give a process that has a Celery application of its own its default one back."""
-    before = _state.default_app  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        _state.set_default_app(before)
+def _pool_of(app: Celery) -> type[TaskPool]:
+    """Return a pool whose threads work for `app`.
+
+    Celery looks a task that it received up on the current application: without this it would be the default one of the
+    process, which may be somebody else's.
+    """
+
+    class Threads(TaskPool):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.executor = ThreadPoolExecutor(self.limit, initializer=app.set_current)
+
+    return Threads
 
 
 @contextmanager
@@ -101,17 +108,21 @@ def _running(app: Celery, concurrency: int) -> Iterator[None]:
         transport.drain_events = wait_for_messages
         ready.set()
 
+    def run() -> None:
+        app.set_current()
+        worker.start()
+
     worker: Any = WorkController(
         app=app,
         hostname=f"embedded-{uuid.uuid4().hex[:8]}@localhost",
-        pool="threads",
+        pool=_pool_of(app),
         concurrency=concurrency,
         ready_callback=on_ready,
         without_heartbeat=True,
         without_mingle=True,
         without_gossip=True,
     )
-    thread = threading.Thread(target=worker.start, name="embedded-worker", daemon=True)
+    thread = threading.Thread(target=run, name="embedded-worker", daemon=True)
     thread.start()
     while not ready.wait(1):
         if not thread.is_alive():
