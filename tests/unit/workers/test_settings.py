@@ -41,7 +41,7 @@ def test_without_a_file_and_variables_everything_has_a_default() -> None:
     assert settings.registries.registries == {}
     assert settings.registries.limits == HttpLimits()
     assert settings.state_dir == Path("/home/someone/.local/state/imagepusher")
-    assert (settings.jobs, settings.task_tries, settings.lock_seconds, settings.lock_wait_seconds) == (8, 4, 30, 60)
+    assert (settings.jobs, settings.task_tries, settings.lock_seconds, settings.lock_wait_seconds) == (8, 4, 15, 60)
     assert (settings.copy_seconds, settings.visibility_seconds) == (6 * 3600, 8 * 3600)
     assert (settings.grace_seconds, settings.ledger_seconds) == (30, 7 * 86_400)
 
@@ -166,7 +166,9 @@ def test_work_is_not_delivered_again_before_its_deadline(load: Load) -> None:
 
 def test_http_limits_are_those_of_the_client(load: Load) -> None:
     text = "[http]\nconnect_timeout = 1\nidle_timeout = 2.5\ntries = 3\nlongest_wait = 0\nmanifest_bytes = 4"
-    assert load(text).registries.limits == HttpLimits(1, 2.5, 3, 0, 4)
+    assert load(text).registries.limits == HttpLimits(
+        connect_timeout=1, idle_timeout=2.5, tries=3, longest_wait=0, manifest_bytes=4
+    )
 
 
 def test_a_target_has_the_settings_of_its_table(load: Load) -> None:
