@@ -35,6 +35,8 @@ class Commands(click.Group):
             ctx.exit(code_of_error(error))
         except (KeyboardInterrupt, click.Abort):
             note("Interrupted.")
+            if wants_json(ctx):
+                emit_json({"error": {"code": "interrupted", "message": "Interrupted."}})
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit):
             raise
