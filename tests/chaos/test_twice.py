@@ -64,6 +64,8 @@ def test_every_task_is_delivered_twice(site: Site, name: str) -> None:
     site.figures.add(tasks_delivered_twice=added)
     report = site.report(push_id)
     assert [tag["action"] for tag in report["items"][0]["tags"]] == ["merged", "copied"]
+    kept = cast("bytes", site.results.hget(f"{PREFIX}push:{push_id}", "report"))
+    assert json.loads(kept)["totals"] == report["totals"], "a second report replaced the first"
     site.judge(report)
     protective = report["items"][0]["tags"][0]["protective_tag"]
     assert Stored(site.b.host).tags(f"{name}/dst") == sorted(["merged", "new", protective])
