@@ -94,7 +94,7 @@ class Fleet:
 
 @dataclass
 class Site:
-    """Where pushes are sent to; `before` is what tags held that a test has filled."""
+    """Where pushes are sent to; `before` is what the tags of B held that a test has filled, without the host."""
 
     a: DistributionRegistry
     b: DistributionRegistry
@@ -112,10 +112,9 @@ class Site:
         return f"{self.a.host}/{name}:{tag}"
 
     def put_b(self, name: str, node: Node, tag: str) -> str:
-        """Put a node into B, and remember that the tag holds it; return the tag's full reference."""
-        reference = f"{self.b.host}/{name}:{tag}"
-        self.before[reference] = upload(self.b.host, name, node, tag)
-        return reference
+        """Put a node into B, remember that the tag holds it, and return its digest."""
+        self.before[f"{name}:{tag}"] = upload(self.b.host, name, node, tag)
+        return node.digest
 
     def send(self, request: Mapping[str, Any], task_id: str | None = None) -> str:
         """Send a push as any producer does, and return its id."""
@@ -184,25 +183,24 @@ class Site:
         stored = Stored(self.b.host)
         for item in report["items"]:
             for tag in item["tags"]:
-                name, _, label = tag["reference"].partition("/")[2].rpartition(":")
+                place = tag["reference"].partition("/")[2]
+                name, _, label = place.rpartition(":")
                 found = stored.digest(name, label)
                 if tag["action"] in {"failed", "skipped"}:
-                    assert found == self.before.get(tag["reference"]), f"{tag} moved to {found}"
+                    assert found == self.before.get(place), f"{tag} moved to {found}"
                     assert tag["error"], f"{tag} has no error"
                     continue
                 assert found == tag["new_digest"], f"{tag} is {found}"
-                assert tag["old_digest"] in {self.before.get(tag["reference"]), found}, f"{tag} was something else"
+                assert tag["old_digest"] in {self.before.get(place), found}, f"{tag} was something else"
                 stored.holds(name, label)
                 if tag["protective_tag"]:
                     assert stored.digest(name, tag["protective_tag"]) == found, f"{tag} is not protected"
 
     def tags(self) -> dict[str, str]:
         """Return what all tags hold at B, in the repositories that a test has filled or pushed to."""
-        names = {reference.partition("/")[2].rpartition(":")[0] for reference in self.before}
         stored = Stored(self.b.host)
-        return {
-            f"{self.b.host}/{name}:{tag}": str(stored.digest(name, tag)) for name in names for tag in stored.tags(name)
-        }
+        names = {place.rpartition(":")[0] for place in self.before}
+        return {f"{name}:{tag}": str(stored.digest(name, tag)) for name in names for tag in stored.tags(name)}
 
     def settle(self, deadline: float = _DEADLINE) -> None:
         """Wait until nothing is left of any push: no message, no open push, no lease."""
@@ -218,7 +216,7 @@ class Site:
             raise AssertionError(f"left behind: {left}\n{self.fleet.logs()}") from None
 
     def left(self) -> list[str]:
-        """Return what is left of pushes: queues with messages, open pushes, leases."""
+        """Return what is left of pushes: messages that wait or that someone has taken, open pushes, leases."""
         held = [
             str(key)
             for kind in ("tag", "run", "flight", "alone")
@@ -229,7 +227,8 @@ class Site:
             for queue in (*QUEUES, *(f"{name}\x06\x16{priority}" for name in QUEUES for priority in (3, 6, 9)))
             if self.results.llen(f"{PREFIX}{queue}")
         ]
-        return [*held, *queued, *map(str, cast("list[bytes]", self.results.hkeys(f"{PREFIX}open")))]
+        taken = [f"{count} taken"] if (count := self.results.hlen(f"{PREFIX}unacked")) else []
+        return [*held, *queued, *taken, *map(str, cast("list[bytes]", self.results.hkeys(f"{PREFIX}open")))]
 
     def wait_for_harm(self, count: int = 1) -> Worker:
         """Wait until workers have harmed themselves `count` times, and return the last one."""

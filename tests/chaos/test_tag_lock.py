@@ -85,7 +85,7 @@ def test_someone_else_writes_between_look_and_write(site: Site, name: str, befor
     worker = site.wait_for_harm()
     time.sleep(0.6)
     theirs = small_index(f"{name}-theirs", "ppc64le")
-    site.before[f"{site.b.host}/{name}/dst:1"] = upload(site.b.host, f"{name}/dst", theirs, "1")
+    site.before[f"{name}/dst:1"] = upload(site.b.host, f"{name}/dst", theirs, "1")
     worker.resume()
     report = site.report(push_id)
     assert platforms(site, name, "1") == {"amd64", "ppc64le"}
@@ -103,7 +103,7 @@ def test_someone_else_who_never_stops_writing_is_a_visible_conflict(site: Site, 
     push_id = site.send(push_of(site, name, small_index(name, "amd64"), "1"))
     for number in range(5):
         worker = site.wait_for_harm(number + 1)
-        site.before[f"{site.b.host}/{name}/dst:1"] = upload(site.b.host, f"{name}/dst", theirs[number], "1")
+        site.before[f"{name}/dst:1"] = upload(site.b.host, f"{name}/dst", theirs[number], "1")
         worker.resume()
     report = site.report(push_id)
     assert report["items"][0]["tags"][0]["error"]["code"] == "tag_conflict"

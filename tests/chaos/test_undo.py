@@ -92,7 +92,7 @@ def test_a_tag_that_someone_else_has_moved_is_left_alone(site: Site, name: str) 
     push_id = site.send(scene(site, name))
     site.judge(site.report(push_id))
     theirs = upload(site.b.host, f"{name}/dst", small_index(f"{name}-theirs", "riscv64"), "merged-1")
-    site.before[f"{site.b.host}/{name}/dst:merged-1"] = theirs
+    site.before[f"{name}/dst:merged-1"] = theirs
     status, told = undo(site, push_id)
     assert status == 1
     actions = {tag["reference"].rpartition("/")[2]: tag["action"] for tag in told["tags"]}
