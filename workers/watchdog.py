@@ -14,7 +14,7 @@ from celery import Celery, states
 from tasks import contract, telemetry
 from tasks.coordination.leases import Leases
 from tasks.dispatch import drive_on, send_again
-from tasks.errors import ImagePusherError, LockUnavailable, PushFailed, PushStalled, PushUnknown
+from tasks.errors import ImagePusherError, LockUnavailable, PushFailed, PushStalled, PushUnknown, RequestInvalid
 from tasks.runtime import Runtime
 from tasks.transfer.ports import OpenPush
 from tasks.transfer.report import summary
@@ -75,7 +75,7 @@ class Watchdog:
             try:
                 with telemetry.context(push_id=push.push_id):
                     self._act(push, verdict, now)
-            except ImagePusherError as error:
+            except Exception as error:  # noqa: BLE001 - one push must not keep the others from being looked at
                 LOG.warning("The watchdog could not %s the push %s: %s", verdict.value, push.push_id, error)
 
     def _is_queued(self, push: OpenPush, lengths: Mapping[str, int]) -> bool:
@@ -91,8 +91,7 @@ class Watchdog:
         telemetry.count(telemetry.WATCHDOG, action=verdict.name.lower())
         if verdict is Verdict.DECLARE_LOST:
             lost = f"The ledger lost the push {push.push_id!r}: was its Redis emptied, or does it evict keys?"
-            self._store_failure(push, PushUnknown(lost))
-            ledger.close(push.push_id)
+            self._end(push, PushUnknown(lost))
             return
         if verdict is Verdict.GIVE_UP:
             # Its result is stored at the next look, unless a worker does that by then.
@@ -118,8 +117,12 @@ class Watchdog:
         plan = self._runtime.ledger.plan(push.push_id)
         if plan is not None:
             self._runtime.concluding.give_up(plan, error)
-        else:
+            return
+        try:
             self._runtime.accepting.give_up(push.push_id, error)
+        except RequestInvalid as invalid:
+            # It was valid when a worker took it on: the settings have changed since.
+            self._end(push, invalid)
 
     def _store(self, push: OpenPush, now: float) -> None:
         """Close a push whose result is there; store it where the worker that ended the push did not come to that."""
@@ -135,15 +138,17 @@ class Watchdog:
                 self._store_failure(push, PushFailed(summary(report), msgspec.to_builtins(report)))
         ledger.close(push.push_id)
 
+    def _end(self, push: OpenPush, error: ImagePusherError) -> None:
+        """End a push of which there is nothing to report."""
+        if self._app.AsyncResult(push.task_id).state not in states.READY_STATES:
+            self._store_failure(push, error)
+        self._runtime.ledger.close(push.push_id)
+
     def _has_report(self, push: OpenPush) -> bool:
         """Tell whether the report of a push is its result: a chord that broke has left something else there."""
         result = self._app.AsyncResult(push.task_id)
         return bool(result.state == states.SUCCESS or isinstance(result.result, PushFailed))
 
-    def _has_result(self, push: OpenPush) -> bool:
-        return self._app.AsyncResult(push.task_id).state in states.READY_STATES
-
     def _store_failure(self, push: OpenPush, error: ImagePusherError) -> None:
-        if not self._has_result(push):
-            self._app.backend.store_result(push.task_id, error, states.FAILURE)
-            log_failed_push(error)
+        self._app.backend.store_result(push.task_id, error, states.FAILURE)
+        log_failed_push(error)
