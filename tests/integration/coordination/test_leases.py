@@ -7,7 +7,7 @@ import fakeredis
 import pytest
 import redis
 
-from tasks.coordination.leases import LeasedSingleFlight, LeasedTagLocks, Leases
+from tasks.coordination.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.locations import RedisBlobLocations
 from tasks.errors import LockLost, LockUnavailable
 from tests.support.redis_server import RedisServer
@@ -106,3 +106,45 @@ def test_blob_locations_are_hints_that_can_be_forgotten(client: redis.Redis) -> 
     assert list(locations.repositories("other", "sha256:a")) == []
     locations.forget("b", "sha256:a", "x")
     assert list(locations.repositories("b", "sha256:a")) == ["y"]
+
+
+def runs_on(client: redis.Redis, touched: list[str], wait_seconds: float = 0.1) -> LeasedRuns:
+    return LeasedRuns(Leases(client, 0.6), "i:", wait_seconds, touched.append)
+
+
+def test_one_delivery_at_a_time_works_on_a_part(client: redis.Redis) -> None:
+    """Rule 7.3."""
+    runs = runs_on(client, [])
+    with runs.hold("p", "sha256:a"):
+        assert runs.is_held("p", "sha256:a")
+        assert not runs.is_held("p", "publish")
+        with pytest.raises(LockUnavailable, match="sha256:a of the push p"), runs.hold("p", "sha256:a"):
+            pass
+        with runs.hold("p", "publish"), runs.hold("other", "sha256:a"):
+            pass
+    assert not runs.is_held("p", "sha256:a")
+
+
+def test_one_part_of_any_push_is_worked_on_alone(client: redis.Redis) -> None:
+    runs = runs_on(client, [])
+    with runs.alone("p"), pytest.raises(LockUnavailable), runs.alone("other"):
+        pass
+    with runs.alone("other"):
+        pass
+
+
+def test_a_part_that_is_worked_on_is_seen_to_be_alive(client: redis.Redis) -> None:
+    """Rule 7.5: the watchdog leaves alone what somebody works on, however long that takes."""
+    heard = threading.Event()
+    with LeasedRuns(Leases(client, 0.3), "i:", 1, lambda _: heard.set()).hold("p", "sha256:a"):
+        assert heard.wait(20)
+
+
+def test_what_was_written_last_is_known_to_the_next_that_holds_the_tag(client: redis.Redis) -> None:
+    """Rule 7.1: a writer that stood still learns that others wrote meanwhile."""
+    locks = LeasedTagLocks(Leases(client, 30), "i:", 5)
+    with locks.hold("b/x:1") as lock:
+        assert lock.last_written() is None
+        lock.note_written("sha256:a")
+    with locks.hold("b/x:1") as lock, locks.hold("b/x:2") as other:
+        assert (lock.last_written(), other.last_written()) == ("sha256:a", None)

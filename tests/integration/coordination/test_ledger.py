@@ -159,3 +159,52 @@ def test_a_push_that_was_taken_on_is_not_withdrawn(ledger: HashLedger) -> None:
     ledger.accept("p", {"items": [1]}, "task")
     ledger.withdraw("p")
     assert [push.push_id for push in ledger.open_pushes()] == ["p"]
+
+
+def test_starts_are_counted_until_they_are_settled(ledger: HashLedger) -> None:
+    """Rule 7.4: what ends its worker each time is known by the starts that never came back."""
+    ledger.accept("p", {}, "task")
+    ledger.save_plan(plan_of("p", "sha256:a", "sha256:b"))
+    for part in ("sha256:a", "sha256:a", "b/x:1"):
+        ledger.begin("p", part)
+    assert ledger.lost("p", ["b/x:1", "sha256:a", "sha256:b"]) == [1, 2, 0]
+    assert ledger.lost("p", []) == []
+    assert (ledger.take_copy("p", "sha256:a").lost, ledger.take_copy("p", "sha256:b").lost) == (2, 0)
+    ledger.settle("p", "sha256:a")
+    assert ledger.lost("p", ["b/x:1", "sha256:a"]) == [1, 0]
+    ledger.reopen("p")
+    assert ledger.lost("p", ["b/x:1"]) == [0]
+
+
+def test_a_push_that_rests_is_not_quiet_before_it_is_due(hashes: Hashes) -> None:
+    ledger = HashLedger(hashes, clock=lambda: 100.0)
+    ledger.accept("p", {}, "task")
+    ledger.settle("p", "sha256:a", quiet_until=250.0)
+    assert [push.quiet_since for push in ledger.open_pushes()] == [250.0]
+
+
+def test_drives_count_until_there_is_progress(ledger: HashLedger) -> None:
+    ledger.accept("p", {}, "task")
+    ledger.save_plan(plan_of("p", "sha256:a"))
+    for drives in range(3):
+        (push,) = ledger.open_pushes()
+        assert push.drives == drives
+        ledger.note_drive(push)
+    ledger.record_copy("p", CopyOutcome(digest="sha256:a"), CopyProgress(digest="sha256:a", ended=True))
+    (push,) = ledger.open_pushes()
+    assert (push.drives, push.done, push.planned) == (0, 1, True)
+
+
+def test_a_push_that_the_ledger_does_not_know_is_not_brought_to_life_by_a_sign_of_life(ledger: HashLedger) -> None:
+    """Rule 7.5: after Redis was emptied its producer must see that the push is gone, and send it again."""
+    ledger.touch("p")
+    with pytest.raises(PushUnknown):
+        ledger.progress("p")
+
+
+def test_a_push_is_open_until_its_result_was_stored(ledger: HashLedger) -> None:
+    ledger.accept("p", {}, "task")
+    ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
+    assert [(push.push_id, push.task_id, push.ended) for push in ledger.open_pushes()] == [("p", "task", True)]
+    ledger.close("p")
+    assert (ledger.open_pushes(), ledger.open_ages()) == ([], [])
