@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.benchmarks.peers import OURS, PEERS, Peer
 from tests.benchmarks.plot import plot
 from tests.benchmarks.report import figures_of, table
 from tests.benchmarks.rounds import Row, run_rounds
-from tests.benchmarks.startup import measure_startup
+from tests.benchmarks.startup import Startup
 from tests.benchmarks.workloads import WORKLOADS
 
 # Workloads whose distributed figures are asked for, and the numbers of workers.
@@ -29,27 +30,31 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parse(arguments)
     chosen.output.mkdir(parents=True, exist_ok=True)
     peers = _present([PEERS[name] for name in chosen.peers or PEERS], named=bool(chosen.peers))
-    _say(f"measuring the start of {OURS}")
-    startup = measure_startup(_STARTS)
     rows: list[Row] = []
-    for name in chosen.workloads:
-        # Each result is kept as soon as it is there: a run takes its time.
-        for run in _runs(name, peers, chosen):
-            try:
-                rows += run()
-            except RunFailedError as error:
-                _say(f"{name}: {error}")
-                chosen.failed = True
-            _write(rows, startup, chosen.output)
+    with tempfile.TemporaryDirectory() as folder:
+        start = Startup(Path(folder))
+        _say(f"measuring the start of {OURS}")
+        startup = start.medians(_STARTS)
+        for name in chosen.workloads:
+            # Each result is kept as soon as it is there: a run takes its time.
+            for run in _runs(name, peers, start, chosen):
+                try:
+                    rows += run()
+                except RunFailedError as error:
+                    _say(f"{name}: {error}")
+                    chosen.failed = True
+                _write(rows, startup, chosen.output)
     _show(rows, startup, chosen.output)
     return int(chosen.failed)
 
 
-def _runs(name: str, peers: Sequence[Peer], chosen: argparse.Namespace) -> list[Callable[[], list[Row]]]:
+def _runs(
+    name: str, peers: Sequence[Peer], start: Startup, chosen: argparse.Namespace
+) -> list[Callable[[], list[Row]]]:
     workload = WORKLOADS[name]
     runs: list[Callable[[], list[Row]]] = []
     if peers and not chosen.only_fleets:
-        runs.append(lambda: run_rounds(workload, peers, chosen.rounds, _say))
+        runs.append(lambda: run_rounds(workload, peers, chosen.rounds, start.imports, _say))
     if sizes := _FLEETS.get(name, ()):
         wanted = [size for size in chosen.workers or sizes if not chosen.no_fleets]
         runs += [lambda: run_fleets(workload, wanted, chosen.rounds, _say)] if wanted else []
@@ -83,14 +88,14 @@ def _write(rows: Sequence[Row], startup: dict[str, Any], folder: Path) -> None:
     document = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
         "startup": startup,
-        "figures": [asdict(each) for each in figures_of(rows, startup)],
+        "figures": [asdict(each) for each in figures_of(rows)],
         "rows": [row.document() for row in rows],
     }
     (folder / "benchmark.json").write_text(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _show(rows: Sequence[Row], startup: dict[str, Any], folder: Path) -> None:
-    figures = figures_of(rows, startup)
+    figures = figures_of(rows)
     text = table(rows, figures, startup)
     (folder / "benchmark.txt").write_text(f"{text}\n")
     sys.stdout.write(f"{text}\n")

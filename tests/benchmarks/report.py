@@ -31,22 +31,21 @@ class Figures:
     note: str
 
 
-def figures_of(rows: Sequence[Row], startup: dict[str, Any]) -> list[Figures]:
+def figures_of(rows: Sequence[Row]) -> list[Figures]:
     """Return the figures of all rows that have samples; ratios are to the best peer of the same workload."""
     best: dict[str, float] = {}
     for row in rows:
         if row.samples and row.peer != OURS and "worker" not in row.peer:
             wall = statistics.median(sample.wall for sample in row.samples)
             best[row.workload] = min(wall, best.get(row.workload, wall))
-    return [_figures(row, best.get(row.workload), startup) for row in rows if row.samples]
+    return [_figures(row, best.get(row.workload)) for row in rows if row.samples]
 
 
-def _figures(row: Row, best: float | None, startup: dict[str, Any]) -> Figures:
+def _figures(row: Row, best: float | None) -> Figures:
     walls = [sample.wall for sample in row.samples]
     cpu = statistics.median(sample.cpu for sample in row.samples)
     wall = statistics.median(walls)
-    start = startup["imports"] if row.peer == OURS else {"wall": 0.0, "cpu": 0.0}
-    net = wall - start["wall"]
+    net = wall - statistics.median([start.wall for start in row.starts] or [0.0])
     return Figures(
         workload=row.workload,
         peer=row.peer,
@@ -55,7 +54,7 @@ def _figures(row: Row, best: float | None, startup: dict[str, Any]) -> Figures:
         lowest=min(walls),
         highest=max(walls),
         cpu=cpu,
-        net_cpu=cpu - start["cpu"],
+        net_cpu=cpu - statistics.median([start.cpu for start in row.starts] or [0.0]),
         peak_bytes=max(sample.peak_bytes for sample in row.samples),
         requests_a=sum(row.requests.get("A", {}).values()),
         requests_b=sum(row.requests.get("B", {}).values()),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measuring import RunFailedError, Sample, cpu_of, measure
-from tests.benchmarks.peers import Errand, Peer, environment_of
+from tests.benchmarks.peers import OURS, Errand, Peer, environment_of
 from tests.benchmarks.storage import store
 from tests.benchmarks.workloads import TINY, Workload
 from tests.support.delaying_proxy import DelayingProxy
@@ -28,6 +28,8 @@ class Row:
     peer: str
     note: str = ""
     samples: list[Sample] = field(default_factory=list)
+    # What the start of the program alone took, right after each sample, where that is told apart (ours).
+    starts: list[Sample] = field(default_factory=list)
     requests: dict[str, dict[str, int]] = field(default_factory=dict)
     # What belongs to some rows only, in JSON's types.
     more: dict[str, Any] = field(default_factory=dict)
@@ -63,7 +65,9 @@ def errand_of(workload: Workload, a: DistributionRegistry) -> Iterator[tuple[Err
         yield Errand(workload, reached(a.host), reached(b.host), folder), b
 
 
-def run_rounds(workload: Workload, peers: Sequence[Peer], rounds: int, say: Say) -> list[Row]:
+def run_rounds(
+    workload: Workload, peers: Sequence[Peer], rounds: int, start: Callable[[], Sample], say: Say
+) -> list[Row]:
     """Warm up, then measure `rounds` times A B A B; a peer that cannot do the workload has a row without samples."""
     rows = {peer.name: Row(workload.name, peer.name, peer.note(workload)) for peer in peers}
     with source_of(workload) as a:
@@ -72,6 +76,7 @@ def run_rounds(workload: Workload, peers: Sequence[Peer], rounds: int, say: Say)
                 sample = _run(workload, peer, a, rows[peer.name])
                 if sample is not None and number > 0:
                     rows[peer.name].samples.append(sample)
+                    rows[peer.name].starts += [start()] if peer.name == OURS else []
                     say(f"{workload.name} {peer.name}, round {number}: {sample.wall:.2f} s")
     return list(rows.values())
 

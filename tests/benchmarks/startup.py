@@ -3,8 +3,7 @@
 import json
 import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,36 +38,42 @@ for name in json.load(open(sys.argv[1])):
 """
 
 
-def measure_startup(rounds: int) -> dict[str, Any]:
-    """Return medians: `imports` (interpreter and all modules of a push), `version` and `idle` (the whole tiny push)."""
-    with tempfile.TemporaryDirectory() as name, source_of(_NEXT_TO_NOTHING) as a:
-        folder = Path(name)
-        listed = folder / "modules.json"
-        environment = environment_of(folder)
+class Startup:
+    """Measures the start of our command again and again; the list of what it imports is made once, in `folder`."""
 
-        def push(errand: Errand) -> list[str]:
-            request = folder / "request.json"
-            request.write_text(json.dumps(request_of(errand)))
-            return ["push", str(request), "--quiet"]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._environment = environment_of(folder)
+        self._listed = folder / "modules.json"
+        with source_of(_NEXT_TO_NOTHING) as a, errand_of(_NEXT_TO_NOTHING, a) as (errand, _):
+            self._measure([sys.executable, "-c", _LISTING, str(self._listed), *self._push(errand)])
 
-        def idle() -> Sample:
-            with errand_of(_NEXT_TO_NOTHING, a) as (errand, _):
-                return measure(command(*push(errand)), environment, folder / "log")
+    @property
+    def modules(self) -> int:
+        return len(json.loads(self._listed.read_text()))
 
-        with errand_of(_NEXT_TO_NOTHING, a) as (errand, _):
-            measure([sys.executable, "-c", _LISTING, str(listed), *push(errand)], environment, folder / "log")
-        kinds: dict[str, Callable[[], Sample]] = {
-            "imports": lambda: measure([sys.executable, "-c", _IMPORTING, str(listed)], environment, folder / "log"),
-            "version": lambda: measure(command("--version"), environment, folder / "log"),
-            "idle": idle,
-        }
-        samples: dict[str, list[Sample]] = {kind: [] for kind in kinds}
-        for _ in range(rounds):
-            for kind, run in kinds.items():
-                samples[kind].append(run())
-        return {kind: _medians(each) for kind, each in samples.items()} | {
-            "modules": len(json.loads(listed.read_text()))
-        }
+    def imports(self) -> Sample:
+        """Start an interpreter that imports all that a push imports, and ends."""
+        return self._measure([sys.executable, "-c", _IMPORTING, str(self._listed)])
+
+    def medians(self, rounds: int) -> dict[str, Any]:
+        """Return medians of `imports`, of `version` (the command that only tells it) and of `idle` (a tiny push)."""
+        samples: dict[str, list[Sample]] = {"imports": [], "version": [], "idle": []}
+        with source_of(_NEXT_TO_NOTHING) as a:
+            for _ in range(rounds):
+                samples["imports"].append(self.imports())
+                samples["version"].append(self._measure(command("--version")))
+                with errand_of(_NEXT_TO_NOTHING, a) as (errand, _b):
+                    samples["idle"].append(self._measure(command(*self._push(errand))))
+        return {kind: _medians(each) for kind, each in samples.items()} | {"modules": self.modules}
+
+    def _measure(self, line: Sequence[str]) -> Sample:
+        return measure(line, self._environment, self._folder / "log")
+
+    def _push(self, errand: Errand) -> list[str]:
+        request = self._folder / "request.json"
+        request.write_text(json.dumps(request_of(errand)))
+        return ["push", str(request), "--quiet"]
 
 
 def _medians(samples: Sequence[Sample]) -> dict[str, float]:
