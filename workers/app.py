@@ -17,6 +17,8 @@ from tasks import contract
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
+# On Redis, where workers take pushes that are in the ledger; producers send them to contract.PUSH_QUEUE everywhere.
+NOTED_QUEUE: Final = f"{contract.PUSH_QUEUE}.noted"
 _TRANSPORT: Final = "workers.broker_transport:Transport"
 
 # The module names are what binds the tasks to every application that is made from here.
@@ -141,7 +143,7 @@ def _queues(suffix: str, *, rabbitmq: bool) -> dict[str, Any]:
     return {
         "task_queues": [
             Queue(name + suffix, exchange, routing_key=name + suffix, queue_arguments=arguments)
-            for name in contract.QUEUES
+            for name in (*contract.QUEUES, *(() if suffix or rabbitmq else (NOTED_QUEUE,)))
         ],
         "task_default_queue": contract.PUSH_QUEUE + suffix,
         "task_default_exchange": exchange.name,

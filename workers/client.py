@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
-from celery import Celery
+from celery import Celery, states
 from celery.exceptions import TimeoutError as NotYet
 from kombu.exceptions import OperationalError
 
@@ -25,6 +25,7 @@ Follow = Callable[[contract.Progress], None]
 
 _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
+_ASK_AGAIN_SECONDS: Final = 30.0
 # Of a push of thousands of digests a look takes long.
 _REST_FACTOR: Final = 20
 
@@ -151,7 +152,19 @@ class CeleryClient:
 
     def _ask(self, task: str, argument: Any, kind: type[Answer]) -> Answer:
         result = self._app.send_task(task, args=[argument])
-        return msgspec.convert(self._get(result.id, lambda: None), kind)
+        again_at = time.monotonic() + _ASK_AGAIN_SECONDS
+
+        def send_if_lost() -> None:
+            # A broker on Redis may lose a message to a worker that is killed; asked twice, the answer is the same.
+            nonlocal again_at
+            if time.monotonic() < again_at:
+                return
+            again_at = time.monotonic() + _ASK_AGAIN_SECONDS
+            with suppress(*self._away):
+                if self._app.AsyncResult(result.id).state == states.PENDING:
+                    self._app.send_task(task, args=[argument], task_id=result.id)
+
+        return msgspec.convert(self._get(result.id, send_if_lost), kind)
 
     def _get(self, task_id: str, tick: Callable[[], None], goes_on: Callable[[], bool] = lambda: False) -> Any:
         """Wait for a result, and call `tick` now and then; what it raises is of our own tree.

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import redis
 from celery.signals import worker_ready, worker_shutting_down
+from celery.worker import state
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -24,13 +25,14 @@ from tasks.coordination.redis_hashes import RedisHashes
 from tasks.runtime import Runtime, provide
 from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
-from workers.app import KEY_PREFIX, make_app
+from workers.app import KEY_PREFIX, NOTED_QUEUE, make_app
 from workers.assembly import make_runtime
 from workers.events import CeleryAnnouncer
 from workers.heartbeat import heartbeat_step
+from workers.intake import Intake
 from workers.observability import configure_logging, observe_worker
 from workers.plugins import PluginAnnouncer, load_plugins
-from workers.redis_client import connect
+from workers.redis_client import connect, connect_broker
 from workers.result_store import for_worker
 from workers.roster import enrol
 from workers.settings import Settings
@@ -97,6 +99,14 @@ def run_worker(
             timer.daemon = True
             timer.start()
 
+    taken_from = list(queues)
+    broker = connect_broker(settings, settings.outage_seconds)
+    if broker is not None and contract.PUSH_QUEUE in queues:
+        limit = concurrency or settings.jobs
+        intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit)
+        worker_ready.connect(lambda **_: intake.start(), weak=False)
+        worker_shutting_down.connect(lambda **_: intake.stop(), weak=False)
+        taken_from[taken_from.index(contract.PUSH_QUEUE)] = NOTED_QUEUE
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
     # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
     worker_shutting_down.connect(stop_in_time, weak=False)
@@ -112,7 +122,7 @@ def run_worker(
             # Threads: copies wait for the network and hash outside the interpreter's lock, in a tenth of the memory.
             "--pool=threads",
             f"--concurrency={concurrency or settings.jobs}",
-            f"--queues={','.join(queues)}",
+            f"--queues={','.join(taken_from)}",
             f"--hostname={node}",
             f"--loglevel={log_level}",
             # Neither is needed: workers share nothing but Redis, and both cost broker traffic.

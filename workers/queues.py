@@ -5,7 +5,8 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import ChannelError
 
-from tasks.contract import QUEUES
+from tasks.contract import PUSH_QUEUE, QUEUES
+from workers.app import NOTED_QUEUE
 
 
 def _length(channel: Any, name: str, *, on_redis: bool) -> int:
@@ -26,4 +27,6 @@ def queue_lengths(app: Celery) -> dict[str, int]:
                 lengths[name] = _length(connection.channel(), name, on_redis=on_redis)
             except ChannelError:
                 lengths[name] = 0
+        if on_redis:
+            lengths[PUSH_QUEUE] += _length(connection.channel(), NOTED_QUEUE, on_redis=True)
     return lengths

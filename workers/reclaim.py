@@ -4,11 +4,8 @@ RabbitMQ does that itself when a worker's connection ends. On Redis, Celery wait
 longer than the longest task; and a push that its worker never came to note is in no ledger.
 """
 
-import base64
 import json
 import logging
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from celery import Celery
@@ -16,6 +13,7 @@ from celery import Celery
 from tasks import contract, inspection
 from tasks.transfer import accept, conclude
 from tasks.transfer.ports import Runs
+from workers.messages import TaskMessage, read_message
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -34,9 +32,9 @@ def reclaim(app: Celery, runs: Runs, taken_before: float) -> int:
             taken = channel.client.hget(channel.unacked_key, tag)
             if taken is None:
                 continue
-            message = json.loads(taken)[0]
-            part = _part_of(message)
-            if part is None or _due(message) > taken_before or runs.is_held(*part):
+            message = read_message(json.loads(taken)[0])
+            part = _part_of(message) if message is not None and message.due <= taken_before else None
+            if part is None or runs.is_held(*part):
                 continue
             LOG.warning("A worker that is gone held %s of the push %s: it goes back to its queue.", part[1], part[0])
             channel.qos.restore_by_tag(tag)
@@ -44,26 +42,15 @@ def reclaim(app: Celery, runs: Runs, taken_before: float) -> int:
     return reclaimed
 
 
-def _part_of(message: Mapping[str, Any]) -> tuple[str, str] | None:
+def _part_of(message: TaskMessage) -> tuple[str, str] | None:
     """Return which part of which push a message is for, as its run is called; None for one that is not ours."""
-    try:
-        task, task_id, body = message["headers"]["task"], str(message["headers"]["id"]), message["body"]
-        encoded = message["properties"].get("body_encoding") == "base64"
-        arguments = json.loads(base64.b64decode(body) if encoded else body)[0]
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
-        return None
-    match task, arguments:
+    match message.task, message.arguments:
         case contract.PUSH_TASK, [request]:
-            return contract.push_id_of(request, task_id), accept.PART
+            return contract.push_id_of(request, message.task_id), accept.PART
         case contract.COPY_TASK, [str(push_id), str(digest)]:
             return push_id, digest
         case contract.PUBLISH_TASK, [str(push_id)]:
             return push_id, conclude.PART
         case contract.PREVIEW_TASK | contract.VERIFY_TASK | contract.UNDO_TASK, _:
-            return task_id, inspection.PART
+            return message.task_id, inspection.PART
     return None
-
-
-def _due(message: Mapping[str, Any]) -> float:
-    eta = message["headers"].get("eta")
-    return datetime.fromisoformat(eta).timestamp() if eta else 0.0

@@ -1,4 +1,4 @@
-"""The client of the Redis that holds ledger and locks."""
+"""Clients of Redis: of the one that holds ledger and locks, and of the one that is the broker."""
 
 from typing import Final
 
@@ -9,6 +9,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from workers.broker_urls import for_redis
 from workers.settings import Settings
 
 _LONGEST_BACKOFF: Final = 1.0
@@ -21,9 +22,19 @@ def connect(settings: Settings, patience: float) -> redis.Redis:
     """
     if settings.state_url is None:
         raise ValueError("there is no Redis without a broker")
+    return _client(settings.state_url, patience)
+
+
+def connect_broker(settings: Settings, patience: float) -> redis.Redis | None:
+    """Return a client, of the same patience, of the broker, None where it is no Redis."""
+    url = settings.broker_url
+    return None if url is None or url.startswith("amqp") else _client(for_redis(url), patience)
+
+
+def _client(url: str, patience: float) -> redis.Redis:
     tries = round(patience / _LONGEST_BACKOFF)
     return redis.Redis.from_url(
-        settings.state_url,
+        url,
         socket_timeout=30,
         socket_connect_timeout=5,
         socket_keepalive=True,

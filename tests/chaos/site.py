@@ -23,6 +23,8 @@ from tests.support.stored import Stored, upload
 from tests.support.workers import Worker, command, environment, running_worker
 
 QUEUES = ("imagepusher.push", "imagepusher.copy", "imagepusher.publish")
+# Where a push waits after it was noted.
+_TAKEN_FROM = ("imagepusher.push.intake", "imagepusher.push.noted")
 PREFIX = "imagepusher:"
 _POLL = 0.05
 _DEADLINE = 60.0
@@ -224,7 +226,11 @@ class Site:
         ]
         queued = [
             queue
-            for queue in (*QUEUES, *(f"{name}\x06\x16{priority}" for name in QUEUES for priority in (3, 6, 9)))
+            for queue in (
+                *QUEUES,
+                *_TAKEN_FROM,
+                *(f"{name}\x06\x16{priority}" for name in QUEUES for priority in (3, 6, 9)),
+            )
             if self.results.llen(f"{PREFIX}{queue}")
         ]
         taken = [f"{count} taken"] if (count := self.results.hlen(f"{PREFIX}unacked")) else []

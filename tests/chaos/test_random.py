@@ -134,7 +134,8 @@ def judge(storm: Storm, reports: dict[str, Report]) -> None:
         repository, _, tag = place.rpartition(":")
         assert held.pop(place) in digests, f"{place} is what no push says"
         _, _, content = stored.manifest(repository, tag)
-        assert {entry["platform"]["architecture"] for entry in json.loads(content)["manifests"]} == platforms[place]
+        found = {entry["platform"]["architecture"] for entry in json.loads(content)["manifests"]}
+        assert found == platforms[place], f"{place}: {found ^ platforms[place]}; failed: {failed(reports)}"
         stored.holds(repository, tag)
     for place in expected:
         stored.holds(*place.rsplit(":", 1))
@@ -144,6 +145,10 @@ def judge(storm: Storm, reports: dict[str, Report]) -> None:
     assert protective.items() <= others.items()
     assert all(".merged-" in place and place.partition(".merged-")[2] in digest for place, digest in others.items())
     site.figures.add(protective_tags_of_merges_that_were_overtaken=len(others) - len(protective))
+
+
+def failed(reports: dict[str, Report]) -> list[Any]:
+    return [tag for report in reports.values() for tag in report["items"][0]["tags"] if tag["error"]]
 
 
 def architectures(source: Index) -> set[str]:

@@ -134,3 +134,15 @@ def test_workers_killed_at_random(site: Site, name: str, seed: int) -> None:
     site.judge(report)
     site.settle()
     site.figures.add(pushes_recovered=1)
+
+
+@pytest.mark.parametrize("lost", ["imagepusher.push", "imagepusher.copy", "imagepusher.publish"])
+def test_a_message_that_any_producer_sent_and_kombu_lost(site: Site, name: str, lost: str) -> None:
+    site.fleet.replace(2)
+    request, _ = scene(site, name)
+    site.arms.arm("message taken", match=lost)
+    push_id = site.send(request)
+    site.wait_for_harm()
+    site.judge(site.report(push_id))
+    site.settle()
+    site.figures.add(pushes_recovered=1)
