@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from celery import Task
@@ -43,7 +43,8 @@ def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[flo
     `note_due` is told when it is due, in seconds since the epoch.
     """
     seconds = pause(task, error)
-    note_due(time.time() + seconds)
+    with suppress(StateUnavailable):
+        note_due(time.time() + seconds)
     try:
         return task.retry(countdown=seconds, throw=False)
     except Reject:
@@ -52,11 +53,14 @@ def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[flo
 
 
 @contextmanager
-def returned_to_queue(task: Task[Any, Any]) -> Iterator[None]:
-    """Give the task back where its worker shuts down, or where what workers share does not serve at the moment."""
+def returned_to_queue(task: Task[Any, Any], note_due: Callable[[float], None] = lambda _: None) -> Iterator[None]:
+    """Give the task back where its worker shuts down, or where what it needs does not serve at the moment.
+
+    For `note_due` see `later`.
+    """
     try:
         yield
     except PushCancelled:
         raise Reject("the worker is shutting down", requeue=True) from None
     except (RegistryUnavailable, StateUnavailable, LockUnavailable) as error:
-        raise later(task, error, lambda _: None) from None
+        raise later(task, error, note_due) from None

@@ -11,6 +11,7 @@ from tasks.delivery import returned_to_queue, tries_left
 from tasks.dispatch import canvas_of
 from tasks.errors import PushFailed, RequestInvalid
 from tasks.publish import result_of
+from tasks.transfer.accept import PART
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
     here = runtime.of(self.app)
     push_id = contract.push_id_of(request, str(self.request.id))
-    with returned_to_queue(self):
+    with returned_to_queue(self, lambda due: here.ledger.settle(push_id, PART, quiet_until=due)):
         plan = here.accepting.accept(
             push_id,
             request,

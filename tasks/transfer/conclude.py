@@ -14,6 +14,8 @@ from tasks.errors import (
     PushCancelled,
     PushUndone,
     PushUnknown,
+    RateLimited,
+    RegistryUnavailable,
     StateUnavailable,
 )
 from tasks.oci.digest import parse_digest
@@ -53,11 +55,12 @@ class Concluding:
     attempts: Attempts
     clock: Callable[[], float]
 
-    def conclude(self, push_id: str) -> contract.PushReport:
+    def conclude(self, push_id: str, *, last_try: bool) -> contract.PushReport:
         """Move the tags of a push and return its report; raises PushUnknown if its plan is gone.
 
-        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Raises
-        PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
+        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Unless
+        this is the `last_try`, raises RegistryUnavailable where a registry may answer later. Raises PushCancelled when
+        the worker shuts down, StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, PART):
             report = self.ledger.report(push_id)
@@ -66,7 +69,7 @@ class Concluding:
             plan = self.ledger.plan(push_id)
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
-            return self._move_tags(plan)
+            return self._move_tags(plan, last_try=last_try)
 
     def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
         """End a push as it is: tags that have not been dealt with fail with `error`."""
@@ -77,7 +80,7 @@ class Concluding:
         }
         return self._finish(plan, tags, Counter())
 
-    def _move_tags(self, plan: Plan) -> contract.PushReport:
+    def _move_tags(self, plan: Plan, *, last_try: bool) -> contract.PushReport:
         push_id = plan.push_id
         copies = self.ledger.copies(push_id)
         counter = Counter()
@@ -89,6 +92,8 @@ class Concluding:
         withheld = {id(item): fault for item, fault in zip(plan.items, withheld_tags(plan, copies), strict=True)}
         publications = {id(item): self._publication(plan, item, counter, seen) for item in plan.items}
 
+        postponed: list[ImagePusherError] = []
+
         def conclude_tag(item: PlannedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
             if self.cancelled.is_set():
                 raise PushCancelled("The worker is shutting down.")
@@ -96,6 +101,9 @@ class Concluding:
             if concluded is None:
                 with at_once, telemetry.context(reference=tag.reference):
                     published = self._attempt(plan, publications[id(item)], tag, lost)
+                if published.transient is not None and not last_try:
+                    postponed.append(published.transient)
+                    return published.report
                 counter.add(manifests_copied=published.manifests)
                 telemetry.count(telemetry.MANIFESTS, published.manifests)
                 concluded = published.report
@@ -118,6 +126,11 @@ class Concluding:
             if not future.cancelled():
                 concluded = future.result()
                 tags[concluded.reference] = concluded
+        if postponed:
+            asked = [
+                error.retry_after or 0 for error in postponed if isinstance(error, RateLimited | RegistryUnavailable)
+            ]
+            raise RegistryUnavailable(postponed[0].message, max(asked, default=0) or None)
         return self._finish(plan, tags, counter)
 
     def _attempt(self, plan: Plan, publication: Publication | None, tag: PlannedTag, lost: int) -> Published:

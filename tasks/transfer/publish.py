@@ -15,6 +15,8 @@ from tasks.errors import (
     ImagePusherError,
     LockLost,
     NotFound,
+    RateLimited,
+    RegistryUnavailable,
     StateUnavailable,
     TagConflict,
 )
@@ -27,6 +29,7 @@ from tasks.transfer.image import SourceImage
 from tasks.transfer.plan import Copy, PlannedTag, needed
 from tasks.transfer.ports import CopyOutcome, TagIntent, TagLock, TagLocks
 from tasks.transfer.reading import read_current, read_subjects
+from tasks.transfer.report import unmoved
 from tasks.transfer.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
@@ -50,11 +53,15 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published:
-    """The report of a tag, how many manifests were written for it, and what it holds now, unless it failed."""
+    """The report of a tag, how many manifests were written for it, and what it holds now, unless it failed.
+
+    `transient` is the error, if there is one, that makes another try worthwhile.
+    """
 
     report: contract.TagReport
     manifests: int = 0
     held: Current | None = None
+    transient: ImagePusherError | None = None
 
 
 def publish_tag(
@@ -76,11 +83,10 @@ def publish_tag(
         raise
     except ImagePusherError as error:
         LOG.warning("%s: %s", tag.reference, error)
-        fault = contract.Fault(error.code, str(error))
-        report = contract.TagReport(
-            reference=tag.reference, action="failed", old_digest=tag.old_digest, new_digest=tag.old_digest, error=fault
-        )
-        return Published(report)
+        later = isinstance(error, RateLimited | RegistryUnavailable | LockLost)
+        unknown = " Whether the tag was written cannot be told." if later and work.may_have_written else ""
+        report = unmoved(tag, contract.Fault(error.code, f"{error}{unknown}"))
+        return Published(report, transient=error if later else None)
 
 
 class _Tag:
@@ -99,6 +105,7 @@ class _Tag:
         self._note_intent = note_intent
         # By what it wrote: a process that stood still may find its own work, though a later delivery noted another.
         self._intents: dict[str, TagIntent] = {}
+        self.may_have_written = False
 
     def publish_under_lock(self) -> Published:
         """Publish; a lock that was lost before or during the write is taken again, and the tag read again under it."""
@@ -137,6 +144,7 @@ class _Tag:
             if (intent.protective_tag is not None or time.monotonic() > stale_at) and self._digest() != over:
                 continue
             lock.ensure()
+            self.may_have_written = True
             try:
                 self.repository.push_manifest(self.tag.tag, decision.content, decision.media_type, over=over)
             except TagConflict:
