@@ -77,7 +77,10 @@ class Terminal:
         return self.process.wait(max(0.0, ends_at - time.monotonic()))
 
     def _read(self, ends_at: float) -> bool:
-        ready, _, _ = select.select([self._screen], [], [], max(0.0, ends_at - time.monotonic()))
+        # Not select.select, which takes no descriptor beyond 1023.
+        poll = select.poll()
+        poll.register(self._screen, select.POLLIN)
+        ready = poll.poll(max(0.0, ends_at - time.monotonic()) * 1000)
         piece = b""
         if ready:
             # The last process on a line that leaves it ends it with EIO.

@@ -61,11 +61,11 @@ def test_each_task_is_surrounded_even_inside_of_another_and_when_it_fails(app: C
         yield
         told.append(f"leave {name}")
 
-    @app.task(name=contract.COPY_TASK)
+    @app.task(name=contract.COPY_TASK, shared=False)
     def inner(push_id: str, digest: str) -> None:
         raise ValueError(push_id, digest)
 
-    @app.task(name=contract.PUSH_TASK)
+    @app.task(name=contract.PUSH_TASK, shared=False)
     def outer(request: dict[str, str]) -> dict[str, str]:
         inner.apply(("two", "sha256:ab"))
         return dict(telemetry.bound())
