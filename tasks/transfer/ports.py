@@ -23,7 +23,8 @@ class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     """What a push is about to do to a tag: noted before the write, so that a repeat knows its own work.
 
-    `written_before` is what a push of ours, this one or another, had written there last at that time.
+    `written_before` is what a push of ours, this one or another, had written there last at that time. `overtaken` are
+    the protective tags, with their digests, that this push made for merges that it did not stay with.
     """
 
     action: contract.Action
@@ -33,6 +34,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     protective_tag: str | None = None
     protective_tag_created: bool = False
     written_before: str | None = None
+    overtaken: dict[str, str] = {}
 
 
 class TakenCopy(NamedTuple):

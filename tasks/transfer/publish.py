@@ -105,6 +105,7 @@ class _Tag:
         self._note_intent = note_intent
         # By what it wrote: a process that stood still may find its own work, though a later delivery noted another.
         self._intents: dict[str, TagIntent] = {}
+        self._latest: TagIntent | None = None
         self.may_have_written = False
 
     def publish_under_lock(self) -> Published:
@@ -113,6 +114,7 @@ class _Tag:
             try:
                 with self.publication.locks.hold(self.tag.reference) as lock:
                     noted = self._read_intent()
+                    self._latest = noted or self._latest
                     if noted is not None:
                         self._intents.setdefault(noted.new_digest, noted)
                     return self._publish(lock)
@@ -137,7 +139,7 @@ class _Tag:
                 decision = replace(decision, action="merged" if decision.kept else "copied")
             intent = self._intent(decision, over, last)
             self._note_intent(intent)
-            self._intents[intent.new_digest] = intent
+            self._intents[intent.new_digest] = self._latest = intent
             if intent.protective_tag is not None and intent.protective_tag_created:
                 self.repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
             # A merge takes its time, and so does a Redis that is away: what was read may be out of date.
@@ -239,8 +241,16 @@ class _Tag:
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
             written_before=last,
+            overtaken=self._overtaken(decision.digest),
         )
         return self._protected(intent) if decision.action == "merged" else intent
+
+    def _overtaken(self, digest: Digest) -> dict[str, str]:
+        latest = self._latest
+        if latest is None:
+            return {}
+        left = {latest.protective_tag: latest.new_digest} if latest.protective_tag_created else {}
+        return {tag: of for tag, of in (latest.overtaken | left).items() if tag is not None and of != digest}
 
     def _protected(self, intent: TagIntent) -> TagIntent:
         """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""

@@ -22,9 +22,7 @@ def undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries,
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    protective = [
-        mark.protective() for mark in marks if mark.intent.protective_tag and mark.intent.protective_tag_created
-    ]
+    protective = [protective for mark in marks for protective in mark.protective()]
     undoing = _Undoing(registries, locks, frozenset(str(mark.reference) for mark in (*new, *protective)))
     tags = [undoing.put_back(mark) for mark in marks if mark.intent.old_digest is not None]
     tags += [undoing.put_back(mark) for mark in new]
@@ -49,10 +47,18 @@ class _Mark:
     reference: Reference
     intent: TagIntent
 
-    def protective(self) -> "_Mark":
-        """Return the protective tag that was written along with this one: it was new."""
-        reference = Reference(self.reference.registry, self.reference.repository, self.intent.protective_tag)
-        return _Mark(reference, TagIntent(action="merged", old_digest=None, new_digest=self.intent.new_digest))
+    def protective(self) -> "list[_Mark]":
+        """Return the protective tags that were written along with this one: they were new."""
+        tags = dict(self.intent.overtaken)
+        if self.intent.protective_tag is not None and self.intent.protective_tag_created:
+            tags[self.intent.protective_tag] = self.intent.new_digest
+        return [
+            _Mark(
+                Reference(self.reference.registry, self.reference.repository, tag),
+                TagIntent(action="merged", old_digest=None, new_digest=digest),
+            )
+            for tag, digest in tags.items()
+        ]
 
 
 @dataclass(frozen=True)

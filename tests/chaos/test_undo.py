@@ -120,3 +120,33 @@ def test_no_tag_moves_after_a_push_under_way_is_taken_back(site: Site, name: str
         assert site.tags() == site.before
     site.settle()
     assert site.tags() == site.before
+
+
+def test_the_protective_tag_of_a_merge_that_was_overtaken_is_taken_back_too(
+    unwatched_site: Site, shared_site: Site, name: str
+) -> None:
+    """A push that stands still between the protective tag and its own merges again, with what came between."""
+    site = unwatched_site
+    shared_site.fleet.end()
+    site.before.clear()
+    site.arms.clear()
+    site.fleet.start(2, "--concurrency", "1")
+    site.put_b(f"{name}/dst", small_index(f"{name}-old", "ppc64le"), "1")
+    sources = [site.put_a(f"{name}/src", small_index(f"{name}-{arch}", arch), arch) for arch in ("amd64", "arm64")]
+    first, second = ({"items": [item(source, {f"{site.b.host}/{name}/dst": ["1"]})]} for source in sources)
+    site.arms.arm("manifest put", "stop", match=".merged-")
+    push_id = site.send(first)
+    worker = site.wait_for_harm()
+    site.judge(site.report(site.send(second)))
+    # What the first push finds is what the second one left, and its own protective tag.
+    site.before |= site.tags()
+    worker.resume()
+    report = site.report(push_id)
+    site.judge(report)
+    assert undo(site, push_id)[0] == 0
+    left = site.tags()
+    assert left.items() <= site.before.items()
+    assert len(site.before) - len(left) == 1
+    assert report["items"][0]["tags"][0]["action"] == "merged"
+    site.fleet.end()
+    site.results.flushall()

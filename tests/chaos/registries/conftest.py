@@ -30,9 +30,19 @@ lock_wait_seconds = 5
 
 
 class MakeScene(Protocol):
-    """Prepare a push through proxies that follow these plans, by default through honest ones."""
+    """Prepare a push through proxies that follow these plans, by default through honest ones.
 
-    def __call__(self, at_a: Plan | None = None, at_b: Plan | None = None, *, tokens: bool = False) -> Scene: ...
+    `name` names repositories and content, where a plan that depends on them shall be the same in every run.
+    """
+
+    def __call__(
+        self,
+        at_a: Plan | None = None,
+        at_b: Plan | None = None,
+        *,
+        tokens: bool = False,
+        name: str | None = None,
+    ) -> Scene: ...
 
 
 @pytest.fixture(scope="session")
@@ -84,12 +94,18 @@ def make_scene(
     known_blobs: set[Path],
     name: str,
 ) -> Iterator[MakeScene]:
-    numbers = itertools.count()
+    unique, numbers = name, itertools.count()
     with ExitStack() as running:
 
-        def make(at_a: Plan | None = None, at_b: Plan | None = None, *, tokens: bool = False) -> Scene:
+        def make(
+            at_a: Plan | None = None,
+            at_b: Plan | None = None,
+            *,
+            tokens: bool = False,
+            name: str | None = None,
+        ) -> Scene:
             # Scenes that push at the same time share nothing, not even content.
-            own = f"{name}-{next(numbers)}"
+            own = name or f"{unique}-{next(numbers)}"
             a, b, auth = registry_a, registry_b, None
             if tokens:
                 a = b = request.getfixturevalue("registry_of_tokens")

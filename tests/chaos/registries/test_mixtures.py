@@ -32,7 +32,10 @@ def _push(
     codes: set[str],
 ) -> None:
     scenes = [
-        make_scene(Mixture(seed, rate, kinds), Mixture(-seed, rate, kinds), tokens=seed % 2 == 0) for seed in seeds
+        make_scene(
+            Mixture(seed, rate, kinds), Mixture(-seed, rate, kinds), tokens=seed % 2 == 0, name=f"mixture-{seed}"
+        )
+        for seed in seeds
     ]
     for scene, report in zip(scenes, push_all(scenes, atomic), strict=True):
         assert scene.codes(report) <= codes, f"{scene.codes(report)}\n{scene.story()}"

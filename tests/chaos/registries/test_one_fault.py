@@ -80,6 +80,20 @@ def test_a_commit_times_out_or_answers_500_stored_or_not(make_scene: MakeScene) 
     )
 
 
+def test_the_last_try_of_a_commit_answers_500_though_it_was_stored(make_scene: MakeScene) -> None:
+    """Rule 6.1: what is reported as failed has not moved."""
+    tries = 3
+    assert_all_complete(
+        make_scene(
+            at_b=Chosen(
+                Fault(Kind.REFUSED, method, path, times=tries - 1),
+                Fault(Kind.DENIED, method, path, nth=tries, status=500),
+            )
+        )
+        for method, path in _COMMITS
+    )
+
+
 def test_bursts_of_server_errors(make_scene: MakeScene) -> None:
     assert_all_complete(
         make_scene(
