@@ -23,6 +23,7 @@ SECRET = "Gehe1m"
         (f"sent Bearer {SECRET}.a-b_c", "sent Bearer ***"),
         (f"sent Basic {SECRET}==", "sent Basic ***"),
         (f'{{"username":"me","password":"{SECRET}"}}', '{"username":"me","password":"***"}'),
+        (f"{{'dest_quay_password': '{SECRET}', 'x': 1}}", "{'dest_quay_password': '***', 'x': 1}"),
         (
             f'{{"access_token": "{SECRET}", "identitytoken": "{SECRET}"}}',
             '{"access_token": "***", "identitytoken": "***"}',
