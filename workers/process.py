@@ -33,6 +33,7 @@ from workers.intake import Intake
 from workers.observability import configure_logging, observe_worker
 from workers.plugins import PluginAnnouncer, load_plugins
 from workers.redis_client import connect, connect_broker
+from workers.remote_control import answer_with_intake
 from workers.result_store import for_worker
 from workers.roster import enrol
 from workers.settings import Settings
@@ -107,6 +108,7 @@ def run_worker(
         worker_ready.connect(lambda **_: intake.start(), weak=False)
         worker_shutting_down.connect(lambda **_: intake.stop(), weak=False)
         taken_from[taken_from.index(contract.PUSH_QUEUE)] = NOTED_QUEUE
+        answer_with_intake()
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
     # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
     worker_shutting_down.connect(stop_in_time, weak=False)

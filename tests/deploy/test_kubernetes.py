@@ -321,11 +321,11 @@ def test_pods_run_and_pass_their_probes(running: Cluster) -> None:
     def all_serve() -> bool:
         # Two seconds: workers answer when they come to it.
         answers: Any = app.control.inspect(timeout=2).active_queues() or {}
-        served[:] = sorted(queue["name"] for queues in answers.values() for queue in queues)
-        return len(served) == len(QUEUES)
+        served[:] = [queue["name"] for queues in answers.values() for queue in queues]
+        return len(answers) == len(QUEUES)
 
     wait_until(all_serve, "not every worker answers")
-    assert served == sorted(f"imagepusher.{queue}" for queue in QUEUES)
+    assert set(served) >= {f"imagepusher.{queue}" for queue in QUEUES}
 
 
 def test_keda_finds_the_lists_in_which_messages_wait(running: Cluster) -> None:
@@ -335,8 +335,8 @@ def test_keda_finds_the_lists_in_which_messages_wait(running: Cluster) -> None:
     app = make_app(load_settings({"IMAGEPUSHER_BROKER_URL": url, "HOME": "/nonexistent"}))
     for priority in range(10):
         app.send_task("imagepusher.copy.v1", args=["p", "d"], priority=priority)
-    for queue in ("push", "publish"):
-        app.send_task(f"imagepusher.{queue}.v1", args=["p"])
+    for queue in ("push", "push.noted", "publish"):
+        app.send_task(f"imagepusher.{queue.partition('.')[0]}.v1", args=["p"], queue=f"imagepusher.{queue}")
     scaler = running.named("Secret", "redis-scaler")["data"]
     credentials: dict[str, Any] = {name: base64.b64decode(content).decode() for name, content in scaler.items()}
     lengths = {}
@@ -345,7 +345,8 @@ def test_keda_finds_the_lists_in_which_messages_wait(running: Cluster) -> None:
             names = [trigger["metadata"]["listName"] for trigger in made["spec"]["triggers"]]
             read: Any = client.eval
             lengths[made["metadata"]["name"]] = [read(KEDA_SCRIPT, 1, name) for name in names]
-    assert lengths["imagepusher-push"] == lengths["imagepusher-publish"] == [1]
+    assert lengths["imagepusher-push"] == [1, 1]
+    assert lengths["imagepusher-publish"] == [1]
     assert sum(lengths["imagepusher-copy"]) == 10
     assert all(lengths["imagepusher-copy"])
 
