@@ -45,8 +45,10 @@ def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[flo
     seconds = pause(task, error)
     with suppress(StateUnavailable):
         note_due(time.time() + seconds)
+    # Without it Celery would show its own representation of the arguments from now on.
+    options: dict[str, Any] = {"argsrepr": getattr(task.request, "argsrepr", None)}
     try:
-        return task.retry(countdown=seconds, throw=False)
+        return task.retry(countdown=seconds, throw=False, **options)
     except Reject:
         # Celery would drop the message that it cannot replace.
         raise Reject("the broker does not take its successor", requeue=True) from None

@@ -1,17 +1,19 @@
 """What a push becomes: a chord of its copies with the publish callback, under the id that its producer waits for."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from celery import Celery, Signature, chord
 
 from tasks import contract
+from tasks.monitors import counted
 from tasks.transfer.plan import Copy, Plan
 
 # A push of one image is not stuck behind one of 500: the first copies of each go before the many that follow.
 # Redis serves the lowest number first. (How many copies have a priority, the priority.)
 _PRIORITIES: Final = ((8, 0), (64, 3), (512, 6))
 _LOWEST: Final = 9
-_SHOWN_DIGITS: Final = 12
+_SHOWN_DIGITS: Final = 6
 
 
 def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> Signature[Any]:
@@ -21,7 +23,7 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
     """
     # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
     published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
-    published.options["argsrepr"] = _shown(f"{plan.push_id}: {_counted(_tags(plan), 'tag')}")
+    published.options["argsrepr"] = _shown(_first_and_more([tag.reference for item in plan.items for tag in item.tags]))
     open_copies = [planned for planned in plan.copies if planned.digest not in ended]
     if not open_copies:
         return published
@@ -53,16 +55,11 @@ def _priority(position: int, *, inverted: bool) -> int:
 def _described(planned: Copy) -> str:
     algorithm, _, encoded = planned.digest.partition(":")
     source = "/".join(planned.source)
-    return f"{source}@{algorithm}:{encoded[:_SHOWN_DIGITS]}… → {_counted(len(planned.destinations), 'repository')}"
+    return f"{source}@{algorithm}:{encoded[:_SHOWN_DIGITS]}… → {counted(len(planned.destinations), 'repository')}"
 
 
-def _counted(number: int, noun: str) -> str:
-    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else many}"
-
-
-def _tags(plan: Plan) -> int:
-    return sum(len(item.tags) for item in plan.items)
+def _first_and_more(tags: Sequence[str]) -> str:
+    return f"{tags[0]} and {counted(len(tags) - 1, 'more tag')}" if tags[1:] else tags[0]
 
 
 def _shown(text: str) -> str:

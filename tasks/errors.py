@@ -53,6 +53,10 @@ class ImagePusherError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".rstrip()
 
+    def __repr__(self) -> str:
+        # Monitors show this: one line, and not the report that a PushFailed carries.
+        return f"{type(self).__name__}({self.message!r})"
+
 
 class RequestInvalid(ImagePusherError):
     code = "request_invalid"

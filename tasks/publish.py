@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from celery import Task, shared_task
 
-from tasks import contract, runtime
+from tasks import contract, monitors, runtime
 from tasks.delivery import returned_to_queue, tries_left
 from tasks.errors import PushFailed, PushUnknown
 from tasks.transfer.conclude import PART
@@ -15,6 +15,7 @@ from tasks.transfer.report import summary
 @shared_task(name=contract.PUBLISH_TASK, bind=True, max_retries=None, throws=(PushFailed, PushUnknown))
 def publish(self: Task[Any, Any], push_id: str) -> Any:
     """Return the report; raises PushFailed with it if any tag failed, so that monitors show the push as failed."""
+    monitors.progress_of(self)("moving tags")
     here = runtime.of(self.app)
     with returned_to_queue(self, lambda due: here.ledger.settle(push_id, PART, quiet_until=due)):
         return result_of(here.concluding.conclude(push_id, last_try=not tries_left(self, here.task_tries)))

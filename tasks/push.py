@@ -6,7 +6,7 @@ from typing import Any, Final
 from celery import Task, shared_task
 from celery.exceptions import Ignore
 
-from tasks import contract, runtime
+from tasks import contract, monitors, runtime
 from tasks.delivery import returned_to_queue, tries_left
 from tasks.dispatch import canvas_of
 from tasks.errors import PushFailed, RequestInvalid
@@ -16,7 +16,14 @@ from tasks.transfer.accept import PART
 LOG: Final = logging.getLogger(__name__)
 
 
-@shared_task(name=contract.PUSH_TASK, bind=True, max_retries=None, throws=(RequestInvalid, PushFailed))
+@shared_task(
+    name=contract.PUSH_TASK,
+    base=Task,
+    bind=True,
+    max_retries=None,
+    throws=(RequestInvalid, PushFailed),
+    Request="tasks.message:PushMessage",
+)
 def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
     here = runtime.of(self.app)
@@ -34,6 +41,7 @@ def push(self: Task[Any, Any], request: Any) -> Any:
         if here.ledger.was_sent(push_id):
             raise Ignore
         here.ledger.mark_sent(push_id)
+    monitors.progress_of(self)(f"{len(plan.copies)} to copy")
     try:
         return self.replace(canvas_of(self.app, plan))
     except here.away as error:

@@ -15,7 +15,7 @@ from tasks.errors import (
     StateUnavailable,
 )
 from tasks.transfer.attempts import Attempts
-from tasks.transfer.copy import Copied, Copier
+from tasks.transfer.copy import Copied, Copier, Report
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import CopyOutcome, Ledger, Runs
 
@@ -31,11 +31,13 @@ class Copying:
     runs: Runs
     attempts: Attempts
 
-    def carry_out(self, push_id: str, digest: str, *, tries_left: Callable[[int], bool]) -> ImagePusherError | None:
+    def carry_out(
+        self, push_id: str, digest: str, *, tries_left: Callable[[int], bool], tell: Report = lambda _: None
+    ) -> ImagePusherError | None:
         """Copy and record the outcome; return the error of a registry that may answer later instead, if tries are left.
 
-        `tries_left` is asked with the number of tries that the plan allows. Raises PushCancelled when the worker shuts
-        down, StateUnavailable, LockUnavailable.
+        `tries_left` is asked with the number of tries that the plan allows, `tell` hears of the progress. Raises
+        PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, digest):
             taken = self.ledger.take_copy(push_id, digest)
@@ -46,10 +48,11 @@ class Copying:
                 return None
             try:
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
-                    copied = self._copy(push_id, taken.planned, taken.content)
+                    copied = self._copy(push_id, taken.planned, taken.content, tell)
                     if copied.transient is not None and tries_left(taken.planned.tries):
                         raise copied.transient
                     self.ledger.record_copy(push_id, copied.outcome, copied.progress)
+                    tell(copied.progress)
             except (PushCancelled, StateUnavailable, LockUnavailable):
                 raise
             except (RateLimited, RegistryUnavailable) as error:
@@ -59,9 +62,13 @@ class Copying:
                 self.ledger.record_copy(push_id, failed.outcome, failed.progress)
             return None
 
-    def _copy(self, push_id: str, planned: Copy, content: bytes | None) -> Copied:
+    def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
+        def report(progress: contract.CopyProgress) -> None:
+            self.ledger.record_progress(push_id, progress)
+            tell(progress)
+
         try:
-            return self.copier.copy(planned, lambda progress: self.ledger.record_progress(push_id, progress), content)
+            return self.copier.copy(planned, report, content)
         except (PushCancelled, StateUnavailable):
             raise
         except ImagePusherError as error:

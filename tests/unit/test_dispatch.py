@@ -74,7 +74,5 @@ def test_rabbitmq_serves_the_highest_number_first(app: Celery) -> None:
 @pytest.mark.parametrize(("destinations", "shown"), [(1, "1 repository"), (3, "3 repositories")])
 def test_monitors_show_what_is_copied_where(app: Celery, destinations: int, shown: str) -> None:
     canvas = canvas_of(app, plan_of(1, destinations))
-    assert canvas.kwargs["header"][0].options["argsrepr"] == (
-        f"(127.0.0.1:5001/src/app@sha256:000000000000… → {shown})"
-    )
-    assert canvas.kwargs["body"].options["argsrepr"] == "(p: 2 tags)"
+    assert canvas.kwargs["header"][0].options["argsrepr"] == (f"(127.0.0.1:5001/src/app@sha256:000000… → {shown})")
+    assert canvas.kwargs["body"].options["argsrepr"] == "(b/x:0 and 1 more tag)"
