@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from tasks import telemetry
-from tasks.errors import AuthenticationRefused, NotFound, RequestRefused, SourceChildMissing
+from tasks.errors import AuthenticationRefused, NotFound, RegistryError, RequestRefused, SourceChildMissing
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.repository import Repository
 from tasks.registry.upload import UploadSession
@@ -24,13 +24,14 @@ _MOST_FRESH: Final = 100_000
 
 
 class Placements:
-    """What this process placed or found moments ago, and which mounts are denied; threads share it."""
+    """What this process placed or found moments ago, and how its registries mount; threads share it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._guard = threading.Lock()
         self._placed: dict[tuple[str, str], float] = {}
         self._denied: dict[tuple[str, str], float] = {}
+        self._finding: dict[str, bool] = {}
 
     def add(self, blob: Descriptor, destination: Repository) -> None:
         """Note that `destination` holds `blob`."""
@@ -45,10 +46,11 @@ class Placements:
             return self._is_fresh(self._placed.get((str(destination), blob.digest)))
 
     def forget(self, destination: Repository) -> None:
-        """Forget what was placed in a repository that turned out to lack some of it."""
+        """Forget what was placed in a repository that turned out to lack some of it, and that mounts tell the truth."""
         with self._guard:
             for key in [key for key in self._placed if key[0] == str(destination)]:
                 del self._placed[key]
+            self._finding[destination.registry] = False
 
     def deny(self, destination: Repository, origin: str) -> None:
         """Note that the registry lets `destination` mount nothing of `origin`."""
@@ -59,6 +61,26 @@ class Placements:
         """Tell whether a mount from `origin` was denied not long ago."""
         with self._guard:
             return self._is_fresh(self._denied.get((str(destination), origin)))
+
+    def learn(self, registry: str, probe: Callable[[], bool]) -> None:
+        """Note, by `probe` if it is not known yet, whether a mount of a repository's own blob finds it there."""
+        with self._guard:
+            if registry in self._finding:
+                return
+            self._finding[registry] = False
+        if probe():
+            with self._guard:
+                self._finding[registry] = True
+
+    def finds_by_mount(self, registry: str) -> bool:
+        """Tell whether a mount from the same repository says if a blob is there."""
+        with self._guard:
+            return self._finding.get(registry, False)
+
+    def distrust(self, registry: str) -> None:
+        """Note that mounts do not tell what is there."""
+        with self._guard:
+            self._finding[registry] = False
 
     def _is_fresh(self, since: float | None) -> bool:
         return since is not None and self._clock() - since < _FRESH_SECONDS
@@ -101,11 +123,13 @@ class BlobPlacer:
             self._counter.add(blobs_skipped=1)
             return "skipped"
         known = self._known(blob, destination)
+        session: UploadSession | bool = False
         if destination.name in known or not known:
-            if self._is_present(blob, destination):
+            session = self._find(blob, destination, only=not known)
+            if session is True:
                 return "skipped"
             known = [name for name in known if name != destination.name]
-        session = self._mount(blob, destination, known)
+        session = session or self._mount(blob, destination, known)
         if session is True:
             return "mounted"
         with self._flights.lead(destination.registry, blob.digest):
@@ -123,6 +147,22 @@ class BlobPlacer:
         if self._source.registry == destination.registry and self._source.name not in known:
             known.append(self._source.name)
         return known
+
+    def _find(self, blob: Descriptor, destination: Repository, *, only: bool) -> UploadSession | bool:
+        """Return True if the blob is there, else a session for it where the same request that looked opened one."""
+        # A HEAD, then a POST for what is not there, would be two requests; a mount from the repository itself is both.
+        if not (only and self._placements.finds_by_mount(destination.registry)):
+            return self._is_present(blob, destination)
+        try:
+            session = destination.mount_blob(blob.digest, destination.name)
+        except (AuthenticationRefused, NotFound, RequestRefused):
+            self._placements.distrust(destination.registry)
+            return self._is_present(blob, destination)
+        if session is not None:
+            return session
+        self._note(blob, destination)
+        self._counter.add(blobs_skipped=1)
+        return True
 
     def _is_present(self, blob: Descriptor, destination: Repository) -> bool:
         if destination.blob_size(blob.digest) is None:
@@ -163,7 +203,14 @@ class BlobPlacer:
             with reader:
                 destination.push_blob(blob, reader, progress, session)
         self._note(blob, destination)
+        self._placements.learn(destination.registry, lambda: self._mounts_itself(blob, destination))
         self._counter.add(blobs_copied=1, bytes_copied=blob.size)
+
+    def _mounts_itself(self, blob: Descriptor, destination: Repository) -> bool:
+        try:
+            return destination.mount_blob(blob.digest, destination.name) is None
+        except RegistryError:
+            return False
 
     def _note(self, blob: Descriptor, destination: Repository) -> None:
         self._placements.add(blob, destination)

@@ -71,6 +71,7 @@ def test_who_has_not_told_for_long_is_gone_and_forgotten_by_whoever_joins(
     member.start()
     wait_until(lambda: client.hkeys("imagepusher:workers") == [b"new@there"], "the one that is gone was not forgotten")
     member.stop()
+    wait_until(lambda: not client.hlen("imagepusher:workers"), "the worker did not leave")
 
 
 def test_a_redis_that_is_away_ends_nothing(
