@@ -1,6 +1,6 @@
 """Merge two indexes by platform (BEHAVIOUR section 4)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +9,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.index import Index
 from tasks.oci.platform import Platform
+from tasks.oci.subjects import anchored, references, stated_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,14 @@ DEFAULT_RULES: Final = MergeRules()
 
 
 def merge(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> Index:
-    """Return all source entries in source order, then what is kept of the destination, in destination order."""
-    entries = [entry for part in _parts(source, destination, rules) for entry in part]
-    return source.containing(entries, _media_type(source, entries))
+    """Return all source entries in source order, then what is kept of the destination, in destination order.
+
+    An attestation whose subject is in neither goes, the source's own too.
+    """
+    theirs = kept(source, destination, rules)
+    subjects = anchored([*references(source.entries), *((entry.digest, None) for entry in theirs)])
+    ours = tuple(entry for entry in source.entries if stated_subject(entry) in subjects)
+    return source.containing(ours + theirs, _media_type(source, ours + theirs))
 
 
 def kept(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> tuple[Descriptor, ...]:
@@ -51,7 +57,17 @@ def kept(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -
     destination's alone and refer to nothing. What refers to an image of a platform that the source has goes, even if
     the source has the same image: the source has the word on all of a platform.
     """
-    return _parts(source, destination, rules)[1]
+    platforms = {rules.platform(entry) for entry in source.entries if entry.platform is not None}
+    # Of a digest that both list only what the source says counts, or a repeated merge would find other words there.
+    listed = {entry.digest for entry in source.entries}
+    alone = [
+        entry
+        for entry in destination.entries
+        if (entry.digest not in listed if entry.platform is None else rules.platform(entry) not in platforms)
+    ]
+    loose = [entry for entry in source.entries if entry.platform is None]
+    subjects = anchored([*references(alone, rules.subject), *references(loose)])
+    return tuple(entry for entry in alone if rules.subject(entry) in subjects)
 
 
 def kept_platforms(entries: Iterable[Descriptor]) -> tuple[Platform, ...]:
@@ -64,68 +80,15 @@ def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFA
     chosen = [
         entry
         for entry in source.entries
-        if _annotated(entry) is not None
+        if stated_subject(entry) is not None
         or (
             entry.platform is not None
             and any(entry.platform.matches(each, exact_os_version=rules.exact_os_version) for each in eligible)
         )
     ]
-    grounded = _grounded(_said(chosen, _annotated))
-    entries = tuple(entry for entry in chosen if _annotated(entry) in grounded)
-    if entries == source.entries:
-        return source
-    return source.containing(entries, source.media_type)
-
-
-def _parts(
-    source: Index, destination: Index, rules: MergeRules
-) -> tuple[tuple[Descriptor, ...], tuple[Descriptor, ...]]:
-    """Return the entries of a merge: the source's, and the destination's.
-
-    Of a digest that both list, only what the source says counts: or else a repeated merge would find other words there.
-    What the source's manifests say of subjects was not read: an entry of the source stays unless its annotation lies.
-    """
-    taken = {rules.platform(entry) for entry in source.entries if entry.platform is not None}
-    listed = {entry.digest for entry in source.entries}
-    candidates = [
-        entry
-        for entry in destination.entries
-        if (entry.digest not in listed if entry.platform is None else rules.platform(entry) not in taken)
-    ]
-    loose = [entry for entry in source.entries if entry.platform is None]
-    there = _grounded([*_said(candidates, rules.subject), *_said(loose, _annotated)])
-    theirs = tuple(entry for entry in candidates if rules.subject(entry) in there)
-    present = [(entry.digest, None) for entry in theirs]
-    here = _grounded([*_said(source.entries, _annotated), *present])
-    return tuple(entry for entry in source.entries if _annotated(entry) in here), theirs
-
-
-def _annotated(entry: Descriptor) -> str | None:
-    """Return what the annotation of an entry says that it refers to; one with a platform is an image."""
-    return entry.subject if entry.platform is None else None
-
-
-def _said(
-    entries: Iterable[Descriptor], subject_of: Callable[[Descriptor], str | None]
-) -> list[tuple[str, str | None]]:
-    return [(entry.digest, subject_of(entry)) for entry in entries]
-
-
-def _grounded(said: Iterable[tuple[str, str | None]]) -> set[str | None]:
-    """Return the digests that refer to nothing (None is among them), or by however many steps to one that does."""
-    reached: list[str] = []
-    referrers: dict[str, list[str]] = {}
-    for digest, subject in said:
-        if subject is None:
-            reached.append(digest)
-        else:
-            referrers.setdefault(subject, []).append(digest)
-    grounded: set[str | None] = {None}
-    while reached:
-        digest = reached.pop()
-        grounded.add(digest)
-        reached += referrers.pop(digest, [])
-    return grounded
+    subjects = anchored(references(chosen))
+    entries = tuple(entry for entry in chosen if stated_subject(entry) in subjects)
+    return source if entries == source.entries else source.containing(entries, source.media_type)
 
 
 def _media_type(source: Index, entries: Iterable[Descriptor]) -> str:
