@@ -25,6 +25,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _LONGEST_MESSAGE: Final = 300
 _SHOWN_ERRORS: Final = 3
+# Not implemented, version not supported (RFC 9110, 15.6): the next answer would be the same.
+_NEVER: Final = frozenset({501, 505})
 
 
 class Body(Protocol):
@@ -136,7 +138,7 @@ def refusal(method: str, response: Response) -> RegistryError:
         return NotFound(message)
     if response.status == 429:  # noqa: PLR2004
         return RateLimited(message)
-    if response.status >= 500:  # noqa: PLR2004
+    if response.status >= 500 and response.status not in _NEVER:  # noqa: PLR2004
         return RegistryUnavailable(message)
     if response.status >= 400:  # noqa: PLR2004
         return RequestRefused(message)

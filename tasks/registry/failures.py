@@ -30,8 +30,8 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ResponseInvalid(
-                f"{what}: {_CERTIFICATE} ({cause.verify_message}). Name its authority in"
-                " `ca_file`, or set `tls_verify` to false for this registry."
+                f"{what}: {_CERTIFICATE} ({cause.verify_message}). Name its authority in `ca_file` (by --src-cert-dir"
+                " or --dest-cert-dir on the command line), or set `tls_verify` to false for this registry."
             )
         if isinstance(cause, ssl.SSLError) and any(word in (cause.reason or "") for word in _TLS_REFUSALS):
             return ResponseInvalid(f"{what}: TLS failed ({(cause.reason or '').replace('_', ' ').lower()}).")

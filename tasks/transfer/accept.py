@@ -95,11 +95,12 @@ class Accepting:
     def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan:
         for warning in order.warnings:
             LOG.warning("Push %s: %s", push_id, warning)
+        begun = self.clock()
         sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
         later = _unavailable(findings)
         if later is not None and not last_try:
             raise RegistryUnavailable(later.message)
-        plan = plan_push(order, sources, tags, push_id=push_id, created=self.clock())
+        plan = plan_push(order, sources, tags, push_id=push_id, created=begun)
         for found in sources:
             if isinstance(found, SourceImage):
                 self.ledger.keep_content(push_id, found.original_digest, found.original_content)

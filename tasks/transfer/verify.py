@@ -11,7 +11,10 @@ from tasks.registry.repository import Registries, Repository
 
 
 def verify(report: contract.PushReport, registries: Registries, executor: Executor) -> contract.Verification:
-    """Return for each tag that the push did not fail whether it is what the report says, with all that it needs."""
+    """Return for each tag that the push did not fail whether it is what the report says, with all that it needs.
+
+    That includes its protective tag (BEHAVIOUR 4.8).
+    """
     tags = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
     looked = list(executor.map(lambda tag: _tag(tag, registries), tags))
     broken = any(tag.error or tag.missing or tag.found_digest != tag.expected_digest for tag in looked)
@@ -25,15 +28,27 @@ def _tag(tag: contract.TagReport, registries: Registries) -> contract.TagVerific
     try:
         described = repository.resolve(reference.identifier)
         missing = [] if described is None else _missing(repository, described.digest, set())
-    except ImagePusherError as error:
-        fault = contract.Fault(error.code, str(error))
+        error = _unprotected(repository, tag)
+    except ImagePusherError as refused:
+        fault = contract.Fault(refused.code, str(refused))
         return contract.TagVerification(reference=tag.reference, expected_digest=expected, error=fault)
     return contract.TagVerification(
         reference=tag.reference,
         expected_digest=expected,
         found_digest=described.digest if described else None,
         missing=missing,
+        error=error,
     )
+
+
+def _unprotected(repository: Repository, tag: contract.TagReport) -> contract.Fault | None:
+    if tag.protective_tag is None:
+        return None
+    described = repository.resolve(tag.protective_tag)
+    if described is not None and described.digest == tag.new_digest:
+        return None
+    gone = NotFound(f"The protective tag {repository}:{tag.protective_tag} is gone, or is something else.")
+    return contract.Fault(gone.code, f"{gone.message} Once the tag moves on, the registry may collect what was merged.")
 
 
 def _missing(repository: Repository, digest: str, seen: set[str]) -> list[str]:

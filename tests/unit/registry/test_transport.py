@@ -57,7 +57,7 @@ def test_what_may_pass_is_tried_again(reply: Answer | NoAnswer) -> None:
         (404, NotFound),
         (405, RequestRefused),
         (451, RequestRefused),
-        (501, RegistryUnavailable),
+        (501, RequestRefused),
         (204, ResponseInvalid),
     ],
 )

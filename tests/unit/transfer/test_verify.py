@@ -107,3 +107,23 @@ def test_a_manifest_of_another_kind_is_an_error_of_the_tag(registries: Registrie
     ) as odd:
         found = verify(reported(odd.host, "app", images.digest_of(content)), registries, executor)
     assert verified(found) == ("broken", None, [], "manifest_invalid")
+
+
+def test_a_protective_tag_that_is_gone_is_told(
+    registry_b: DistributionRegistry, registries: Registries, executor: Executor, name: str
+) -> None:
+    """Rule 4.8."""
+    node = index([made(name)])
+    upload(registry_b.host, name, node, "1")
+    tag = contract.TagReport(
+        reference=f"{registry_b.host}/{name}:1", action="merged", new_digest=node.digest, protective_tag="1-kept"
+    )
+    item = contract.ItemReport(source="x", tags=[tag])
+    report = contract.PushReport(push_id="p", state="succeeded", items=[item], totals=contract.Totals())
+    found = verify(report, registries, executor)
+    assert found.state == "broken"
+    (told,) = found.tags
+    assert (told.found_digest, told.error and told.error.code) == (node.digest, "not_found")
+    assert f"{name}:1-kept is gone" in str(told.error)
+    upload(registry_b.host, name, node, "1-kept")
+    assert verify(report, registries, executor).state == "verified"
