@@ -1,7 +1,6 @@
 """Pushes that race for a tag, with each other and with someone else (BEHAVIOUR 7.1, 7.2)."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,7 +82,6 @@ def test_someone_else_writes_between_look_and_write(site: Site, name: str, befor
     site.arms.arm("intent noted", "stop")
     push_id = site.send(push_of(site, name, small_index(name, "amd64"), "1"))
     worker = site.wait_for_harm()
-    time.sleep(0.6)
     theirs = small_index(f"{name}-theirs", "ppc64le")
     site.before[f"{name}/dst:1"] = upload(site.b.host, f"{name}/dst", theirs, "1")
     worker.resume()
