@@ -123,8 +123,9 @@ class _Tag:
     def _publish(self, lock: TagLock) -> Published:
         """Read, decide and write until nobody else came between."""
         self._ensure_needs(self.publication.image)
-        for _ in range(_ROUNDS):
-            held = self._read()
+        for number in range(_ROUNDS):
+            # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
+            held = None if number == 0 and self._was_absent() else self._read()
             over = held.digest if held else None
             last = lock.last_written()
             current = self._not_overwritten(held, last)
@@ -176,6 +177,9 @@ class _Tag:
         except NotFound:
             return held
         return Current(fetched.digest, fetched.media_type, fetched.content)
+
+    def _was_absent(self) -> bool:
+        return self.tag.action == "copied" and self.tag.old_digest is None and not self._intents
 
     def _read(self) -> Current | None:
         return read_current(self.repository, self.tag.tag, self.publication.image, self.publication.policy)
