@@ -15,7 +15,7 @@ from tests.benchmarks.fleet import run_fleets
 from tests.benchmarks.measuring import RunFailedError
 from tests.benchmarks.peers import OURS, PEERS, Peer
 from tests.benchmarks.plot import plot
-from tests.benchmarks.report import figures_of, table
+from tests.benchmarks.report import Figures, figures_of, table
 from tests.benchmarks.rounds import Row, run_rounds
 from tests.benchmarks.startup import Startup
 from tests.benchmarks.workloads import WORKLOADS
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parse(arguments)
     chosen.output.mkdir(parents=True, exist_ok=True)
     peers = _present([PEERS[name] for name in chosen.peers or PEERS], named=bool(chosen.peers))
+    earlier = _read(chosen.output) if chosen.append else {"figures": [], "rows": []}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         start = Startup(Path(folder))
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
                 except RunFailedError as error:
                     _say(f"{name}: {error}")
                     chosen.failed = True
-                _write(rows, startup, chosen.output)
-    _show(rows, startup, chosen.output)
+                _write(rows, startup, chosen.output, earlier)
+    _show(rows, startup, chosen.output, earlier)
     return int(chosen.failed)
 
 
@@ -68,6 +69,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("-r", "--rounds", type=int, default=5, help="measured rounds after the warm-up")
     parser.add_argument("-n", "--workers", type=int, nargs="+", help="numbers of worker processes")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmark-results"), help="folder of JSON and PNG")
+    parser.add_argument("-a", "--append", action="store_true", help="keep the other workloads' figures in that folder")
     fleets = parser.add_mutually_exclusive_group()
     fleets.add_argument("--no-fleets", action="store_true", help="nothing distributed")
     fleets.add_argument("--only-fleets", action="store_true", help="only what is distributed")
@@ -84,18 +86,34 @@ def _present(peers: Sequence[Peer], *, named: bool) -> list[Peer]:
     return [peer for peer in peers if peer.present]
 
 
-def _write(rows: Sequence[Row], startup: dict[str, Any], folder: Path) -> None:
+def _read(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "benchmark.json").read_text())
+    return found
+
+
+def _write(rows: Sequence[Row], startup: dict[str, Any], folder: Path, earlier: dict[str, Any]) -> None:
     document = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
         "startup": startup,
-        "figures": [asdict(each) for each in figures_of(rows)],
-        "rows": [row.document() for row in rows],
+        "figures": [asdict(each) for each in _with_earlier(rows, earlier)],
+        "rows": [*_kept(earlier["rows"], rows), *(row.document() for row in rows)],
     }
     (folder / "benchmark.json").write_text(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def _show(rows: Sequence[Row], startup: dict[str, Any], folder: Path) -> None:
-    figures = figures_of(rows)
+def _kept(documents: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return what an earlier run has of workloads and peers that this one did not run."""
+    ran = {(row.workload, row.peer) for row in rows}
+    return [document for document in documents if (document["workload"], document["peer"]) not in ran]
+
+
+def _with_earlier(rows: Sequence[Row], earlier: dict[str, Any]) -> list[Figures]:
+    kept = [Figures(**each) for each in _kept(earlier["figures"], rows)]
+    return sorted([*kept, *figures_of(rows)], key=lambda each: list(WORKLOADS).index(each.workload))
+
+
+def _show(rows: Sequence[Row], startup: dict[str, Any], folder: Path, earlier: dict[str, Any]) -> None:
+    figures = _with_earlier(rows, earlier)
     text = table(rows, figures, startup)
     (folder / "benchmark.txt").write_text(f"{text}\n")
     sys.stdout.write(f"{text}\n")
