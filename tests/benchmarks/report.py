@@ -72,7 +72,7 @@ def table(rows: Sequence[Row], figures: Sequence[Figures], startup: dict[str, An
         f" ({startup['idle']['cpu']:.2f} s CPU)"
     )
     lines = [start]
-    for name in dict.fromkeys(each.workload for each in (*figures, *rows)):
+    for name in dict.fromkeys([*(each.workload for each in figures), *(row.workload for row in rows)]):
         workload = WORKLOADS[name]
         lines += ["", f"{name}  {workload.title}", _HEAD]
         lines += [_line(each, workload) for each in figures if each.workload == name]
