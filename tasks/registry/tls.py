@@ -17,6 +17,8 @@ def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
     SettingsInvalid for a file that is missing or holds something else.
     """
     context = ssl.create_default_context()
+    # Python 3.13 refuses what many authorities of companies lack (a key identifier), and every other client takes.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     if not settings.tls_verify:
         context.check_hostname = False
