@@ -1,10 +1,43 @@
-"""A push as a worker receives it."""
+"""A push as a worker receives it: its producer may be a program that does not know Celery."""
 
+from collections.abc import Callable
 from typing import Any
 
+from celery import Celery, Task, states
+from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request
+from celery.worker.strategy import default
 
+from tasks.errors import RequestInvalid
 from tasks.monitors import describe_push
+
+
+def is_call(payload: object) -> bool:
+    """Tell whether a message carries arguments as Celery's protocols want them: anything else would end a worker."""
+    match payload:
+        case [list(), dict(), dict() | None] | {"args": list(), "kwargs": dict()}:
+            return True
+    return False
+
+
+def refuse(app: Celery, task_id: object) -> None:
+    """Let the producer, who may wait for the result, know that its message is none."""
+    if isinstance(task_id, str):
+        said = "The message carries no arguments of a task: its body must be [[request], {}, {}] in JSON."
+        app.backend.store_result(task_id, RequestInvalid(said), states.FAILURE)
+
+
+def strategy(task: Task[Any, Any], app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:
+    """Return what takes messages of a task as Celery's strategy does, and refuses what it could not take."""
+    take = default(task, app, consumer, **options)
+
+    def take_calls(message: Any, *arguments: Any, **more: Any) -> Any:
+        if not is_call(message.payload):
+            refuse(app, (message.headers or {}).get("id"))
+            raise InvalidTaskError("its body is not [arguments, keyword arguments, options]")
+        return take(message, *arguments, **more)
+
+    return take_calls
 
 
 class PushMessage(Request):

@@ -23,6 +23,7 @@ LOG: Final = logging.getLogger(__name__)
     max_retries=None,
     throws=(RequestInvalid, PushFailed),
     Request="tasks.message:PushMessage",
+    Strategy="tasks.message:strategy",
 )
 def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""

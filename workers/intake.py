@@ -15,9 +15,10 @@ from redis.exceptions import RedisError
 
 from tasks import contract
 from tasks.errors import StateUnavailable
+from tasks.message import is_call
 from tasks.transfer.ports import Ledger
 from workers.app import KEY_PREFIX, NOTED_QUEUE
-from workers.messages import TaskMessage, read_message
+from workers.messages import TaskMessage, payload_of, read_message
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -38,8 +39,11 @@ if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('LPUSH', KEYS[2]
 class Intake:
     """Note pushes and pass them on, while this worker has room for more tasks, in a thread of its own."""
 
-    def __init__(self, broker: redis.Redis, ledger: Ledger, has_room: Callable[[], bool]) -> None:
+    def __init__(
+        self, broker: redis.Redis, ledger: Ledger, has_room: Callable[[], bool], refuse: Callable[[object], None]
+    ) -> None:
         self._broker = broker
+        self._refuse = refuse
         self._ledger = ledger
         self._has_room = has_room
         self._pass_on = broker.register_script(_HANDOVER)
@@ -61,9 +65,11 @@ class Intake:
         if not self._broker.llen(_INTAKE):
             self._broker.blmove(_QUEUE, _INTAKE, _WAIT_SECONDS, "RIGHT", "LEFT")
         for taken in reversed(cast("list[bytes]", self._broker.lrange(_INTAKE, 0, -1))):
-            message = _decoded(taken)
-            if message is None:
-                LOG.error("Something that is no message lay in the queue of pushes, and was thrown away.")
+            message = _parse(taken)
+            fault = _fault_of(message)
+            if fault is not None:
+                LOG.error("What lay in the queue of pushes is no message of a task, and is thrown away: %s.", fault)
+                self._refuse((message.get("headers") or {}).get("id"))
                 self._broker.lrem(_INTAKE, 1, cast("str", taken))
                 continue
             self._note(message)
@@ -88,11 +94,20 @@ class Intake:
                     self._ledger.announce(push_id, request, task_id)
 
 
-def _decoded(taken: bytes) -> dict[str, Any] | None:
-    """Return a message, None for what would end a worker whose kombu takes it."""
+def _parse(taken: bytes) -> dict[str, Any]:
     try:
         message = json.loads(taken)
     except ValueError:
-        return None
-    whole = isinstance(message, dict) and isinstance(message.get("properties"), dict) and "body" in message
-    return message if whole else None
+        return {}
+    return message if isinstance(message, dict) and isinstance(message.get("headers", {}), dict | None) else {}
+
+
+def _fault_of(message: dict[str, Any]) -> str | None:
+    """Return what is wrong with a message that would end a worker whose kombu takes it, None for a good one."""
+    if not isinstance(message.get("properties"), dict) or "body" not in message:
+        return "it is no JSON object with properties and body"
+    try:
+        payload = payload_of(message)
+    except ValueError as error:
+        return str(error)
+    return None if is_call(payload) else "its body is not [arguments, keyword arguments, options]"

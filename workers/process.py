@@ -8,10 +8,11 @@ import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import redis
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 from celery.worker import state
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -22,6 +23,7 @@ from tasks.coordination.leases import LeasedRuns, LeasedSingleFlight, LeasedTagL
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.locations import RedisBlobLocations
 from tasks.coordination.redis_hashes import RedisHashes
+from tasks.message import refuse
 from tasks.runtime import Runtime, provide
 from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
@@ -104,7 +106,7 @@ def run_worker(
     broker = connect_broker(settings, settings.outage_seconds)
     if broker is not None and contract.PUSH_QUEUE in queues:
         limit = concurrency or settings.jobs
-        intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit)
+        intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit, partial(refuse, app))
         worker_ready.connect(lambda **_: intake.start(), weak=False)
         worker_shutting_down.connect(lambda **_: intake.stop(), weak=False)
         taken_from[taken_from.index(contract.PUSH_QUEUE)] = NOTED_QUEUE
@@ -115,8 +117,10 @@ def run_worker(
     # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     enrol(client, node, queues)
+    started: list[Any] = []
+    worker_init.connect(lambda sender, **_: started.append(sender), weak=False)
     worker_main: Any = app.worker_main
-    status = worker_main(
+    worker_main(
         [
             # No banner: each line that is written is a line of the log.
             "--quiet",
@@ -132,9 +136,9 @@ def run_worker(
             "--without-mingle",
         ]
     )
-    if status:
-        # Whoever watches over the process must see that it did not end as it was told to.
-        sys.exit(status)
+    # Whoever watches over the process must see that it did not end as it was told to; Celery keeps that to itself.
+    if not started or started[0].exitcode:
+        sys.exit(1)
 
 
 def _end() -> None:

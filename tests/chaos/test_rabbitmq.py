@@ -1,11 +1,14 @@
 """RabbitMQ as the broker, with results and ledger on Redis (BEHAVIOUR 7.4, 7.5)."""
 
+import json
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from kombu import Connection, Producer
 
 from tests.chaos.conftest import OpenSite
 from tests.chaos.site import Delay, Site, item, small_index
@@ -79,3 +82,17 @@ def test_rabbitmq_is_restarted_in_the_middle_of_a_push(site: Site, name: str, br
         check(site, site.report(push_id, 90), source)
     request, source = scene(site, f"{name}-after", site.a.host)
     check(site, site.report(site.send(request)), source)
+
+
+def test_a_message_without_arguments_ends_no_worker_and_its_producer_is_told(site: Site, broker: RabbitMQ) -> None:
+    task_id = str(uuid.uuid4())
+    with Connection(broker.url) as connection:
+        Producer(connection).publish(
+            {"items": []},
+            exchange="imagepusher",
+            routing_key="imagepusher.push",
+            headers={"task": "imagepusher.push.v1", "id": task_id},
+        )
+    wait_until(lambda: site.ended(task_id), "nobody told the producer")
+    assert "no arguments of a task" in json.dumps(site.result(task_id))
+    assert len(site.fleet.alive) == 2

@@ -1,5 +1,6 @@
 """Pushes over a real broker with real worker processes, sent as any producer sends them."""
 
+import base64
 import json
 import subprocess
 import uuid
@@ -160,3 +161,22 @@ def test_messages_are_small_whatever_the_push(redis_server: RedisServer) -> None
         assert isinstance(queued, list)
         assert len(queued) == 3
         assert max(map(len, queued)) < 3000
+
+
+def test_a_message_without_arguments_ends_no_worker_and_its_producer_is_told(
+    workers: list[Worker], producer: Celery, redis_server: RedisServer
+) -> None:
+    """What a program that does not know Celery is likely to write: the request, and not a list with it."""
+    task_id = str(uuid.uuid4())
+    message = {
+        "body": base64.b64encode(b'{"items": []}').decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"task": "imagepusher.push.v1", "id": task_id},
+        "properties": {"body_encoding": "base64", "delivery_tag": task_id, "delivery_info": {}},
+    }
+    with redis.Redis(port=redis_server.port) as client:
+        client.lpush("imagepusher:imagepusher.push", json.dumps(message))
+    with pytest.raises(Exception, match="no arguments of a task"):
+        producer.AsyncResult(task_id).get(timeout=60)
+    assert all(worker.running for worker in workers)

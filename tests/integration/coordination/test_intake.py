@@ -1,5 +1,6 @@
 """Pushes that are taken from their queue, on real Redis: each is in the ledger before Celery may take it."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any, cast
@@ -41,8 +42,14 @@ def ledger(client: redis.Redis) -> HashLedger:
 
 
 @pytest.fixture
-def intake(client: redis.Redis, ledger: HashLedger) -> Intake:
-    return Intake(client, ledger, lambda: True)
+def refused() -> list[object]:
+    """Return a list of the ids whose messages are refused."""
+    return []
+
+
+@pytest.fixture
+def intake(client: redis.Redis, ledger: HashLedger, refused: list[object]) -> Intake:
+    return Intake(client, ledger, lambda: True, refused.append)
 
 
 def noted(client: redis.Redis) -> list[str]:
@@ -105,14 +112,15 @@ def test_two_that_find_a_message_in_the_intake_pass_it_on_once(
     app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one")
     client.lmove(QUEUE, f"{QUEUE}.intake", "RIGHT", "LEFT")
     (taken,) = cast("list[bytes]", client.lrange(f"{QUEUE}.intake", 0, -1))
-    other = Intake(client, ledger, lambda: True)
+    other = Intake(client, ledger, lambda: True, lambda _: None)
     for each in (intake, other):
         each._pass_on(keys=[f"{QUEUE}.intake", NOTED], args=[taken])
     assert noted(client) == ["one"]
 
 
 @pytest.mark.parametrize(
-    "message", [b"not JSON", b"[]", b'{"headers": {}}', b"7", b"\xff", b'{"properties": 1, "body": ""}']
+    "message",
+    [b"not JSON", b"[]", b'{"headers": {}}', b"7", b"\xff", b'{"properties": 1, "body": ""}', b'{"headers": 7}'],
 )
 def test_what_is_no_message_ends_no_worker(client: redis.Redis, intake: Intake, message: bytes) -> None:
     client.lpush(QUEUE, message)
@@ -120,11 +128,77 @@ def test_what_is_no_message_ends_no_worker(client: redis.Redis, intake: Intake, 
     assert [client.llen(key) for key in (QUEUE, f"{QUEUE}.intake", NOTED)] == [0, 0, 0]
 
 
-def test_a_message_of_an_older_protocol_is_passed_on(client: redis.Redis, ledger: HashLedger, intake: Intake) -> None:
-    message = b'{"headers": {}, "properties": {}, "body": "e30="}'
-    client.lpush(QUEUE, message)
+def plain_message(**changed: Any) -> dict[str, Any]:
+    """Return a message as a program that does not know Celery may write it."""
+    message: dict[str, Any] = {
+        "body": base64.b64encode(json.dumps([[REQUEST], {}, {}]).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"task": contract.PUSH_TASK, "id": "one"},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": "one",
+            "delivery_info": {"exchange": "", "routing_key": contract.PUSH_QUEUE},
+        },
+    }
+    return message | changed
+
+
+def encoded(document: object) -> str:
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+def test_a_message_that_was_written_by_hand_is_passed_on(
+    client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object]
+) -> None:
+    client.lpush(QUEUE, json.dumps(plain_message()))
     intake.take()
-    assert client.lrange(NOTED, 0, -1) == [message]
+    assert (noted(client), refused) == (["one"], [])
+    assert [push.push_id for push in ledger.open_pushes()] == ["one"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"body": ""},
+        {"body": None},
+        {"body": 5},
+        {"body": "e30"},
+        {"body": encoded(REQUEST)},
+        {"body": encoded([])},
+        {"body": encoded(7)},
+        {"body": encoded("x")},
+        {"body": encoded([REQUEST, {}, {}])},
+        {"content-type": None},
+        {"content-type": "application/x-python-serialize"},
+        {"properties": {"body_encoding": "foo", "delivery_tag": "one"}},
+        {"headers": {"task": contract.PUSH_TASK, "id": "one", "compression": "no such one"}},
+    ],
+)
+def test_a_body_that_would_end_a_worker_is_refused_and_its_producer_told(
+    client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object], changed: dict[str, Any]
+) -> None:
+    client.lpush(QUEUE, json.dumps(plain_message(**changed)))
+    intake.take()
+    assert [client.llen(key) for key in (QUEUE, f"{QUEUE}.intake", NOTED)] == [0, 0, 0]
+    assert refused == ["one"]
+    assert ledger.open_pushes() == []
+
+
+def test_a_compressed_message_is_read_too(app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake) -> None:
+    app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one", compression="gzip")
+    intake.take()
+    assert noted(client) == ["one"]
+    assert [push.push_id for push in ledger.open_pushes()] == ["one"]
+
+
+def test_a_message_of_an_older_protocol_is_passed_on(
+    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake
+) -> None:
+    app.conf.task_protocol = 1
+    app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one")
+    intake.take()
+    assert client.llen(NOTED) == 1
     assert ledger.open_pushes() == []
 
 
