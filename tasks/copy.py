@@ -17,7 +17,11 @@ def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
     meter = monitors.CopyMeter(monitors.progress_of(self))
     with returned_to_queue(self):
         transient = here.copying.carry_out(
-            push_id, digest, tries_left=lambda tries: tries_left(self, min(tries, here.task_tries)), tell=meter
+            push_id,
+            digest,
+            tries_left=lambda tries: tries_left(self, min(tries, here.task_tries)),
+            tell=meter,
+            end=meter.end,
         )
         if transient is not None:
             raise later(self, transient, lambda due: here.ledger.settle(push_id, digest, quiet_until=due))

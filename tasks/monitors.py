@@ -9,11 +9,13 @@ from celery import Task
 
 from tasks import contract
 from tasks.oci.reference import Reference
+from tasks.transfer.ports import CopyOutcome
 
 PROGRESS_EVENT: Final = "task-progress"
 _EVERY_SECONDS: Final = 1.0
 _SHOWN_DIGITS: Final = 6
 _SHOWN: Final = 200
+_MEBIBYTE: Final = 1 << 20
 
 
 def describe_push(request: object) -> str:
@@ -66,12 +68,19 @@ class CopyMeter:
         self._shown = time.monotonic()
 
     def __call__(self, progress: contract.CopyProgress) -> None:
-        total = f"{progress.total / 1e6:.1f} MB"
-        if progress.ended:
-            self.text = "failed" if progress.failed else total
-        elif time.monotonic() - self._shown >= _EVERY_SECONDS:
+        if not progress.ended and time.monotonic() - self._shown >= _EVERY_SECONDS:
             self._shown = time.monotonic()
-            self._show(f"{progress.done / 1e6:.1f} of {total}")
+            self._show(f"{progress.done / _MEBIBYTE:.1f} of {progress.total / _MEBIBYTE:.1f} MiB")
+
+    def end(self, outcome: CopyOutcome) -> None:
+        """Keep how the copy ended."""
+        totals = outcome.totals
+        parts = [
+            f"{totals.bytes_copied / _MEBIBYTE:.1f} MiB copied" if totals.blobs_copied else "",
+            f"{counted(totals.blobs_mounted, 'blob')} mounted" if totals.blobs_mounted else "",
+            *(f"failed for {repository}: {fault.code}" for repository, fault in outcome.faults.items()),
+        ]
+        self.text = "; ".join(part for part in parts if part) or "there already"
 
 
 def _items(request: object) -> Iterator[tuple[object, dict[Any, Any]]]:

@@ -99,7 +99,7 @@ class Concluding:
                 raise PushCancelled("The worker is shutting down.")
             concluded = obstacle(item, tag, copies, withheld[id(item)]) or _found_right(tag)
             if concluded is None:
-                with at_once, telemetry.context(reference=tag.reference):
+                with at_once:
                     published = self._attempt(plan, publications[id(item)], tag, lost)
                 if published.transient is not None and not last_try:
                     postponed.append(published.transient)
@@ -111,10 +111,15 @@ class Concluding:
                 self._announce(plan, item, tag, published)
             self.ledger.record_tag(push_id, concluded)
             telemetry.count(telemetry.TAGS, action=concluded.action)
+            _log(concluded)
             return concluded
 
+        def conclude_named(item: PlannedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
+            with telemetry.context(reference=tag.reference):
+                return conclude_tag(item, tag, lost)
+
         futures = [
-            self.executor.submit(conclude_tag, item, tag, number)
+            self.executor.submit(conclude_named, item, tag, number)
             for (item, tag), number in zip(work, lost, strict=True)
         ]
         # Nothing of this delivery may go on when the next one begins.
@@ -230,3 +235,10 @@ def _found_right(tag: PlannedTag) -> contract.TagReport | None:
         new_digest=tag.new_digest,
         kept_platforms=tag.kept_platforms,
     )
+
+
+def _log(report: contract.TagReport) -> None:
+    if report.error is not None:
+        LOG.warning("%s %s (%s): %s", report.reference, report.action, report.error.code, report.error.message)
+    else:
+        LOG.info("%s %s: %s → %s", report.reference, report.action, report.old_digest or "new", report.new_digest)

@@ -32,12 +32,18 @@ class Copying:
     attempts: Attempts
 
     def carry_out(
-        self, push_id: str, digest: str, *, tries_left: Callable[[int], bool], tell: Report = lambda _: None
+        self,
+        push_id: str,
+        digest: str,
+        *,
+        tries_left: Callable[[int], bool],
+        tell: Report = lambda _: None,
+        end: Callable[[CopyOutcome], None] = lambda _: None,
     ) -> ImagePusherError | None:
         """Copy and record the outcome; return the error of a registry that may answer later instead, if tries are left.
 
-        `tries_left` is asked with the number of tries that the plan allows, `tell` hears of the progress. Raises
-        PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
+        `tries_left` is asked with the number of tries that the plan allows, `tell` hears of the progress,
+        and `end` of the outcome. Raises PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, digest):
             taken = self.ledger.take_copy(push_id, digest)
@@ -51,16 +57,20 @@ class Copying:
                     copied = self._copy(push_id, taken.planned, taken.content, tell)
                     if copied.transient is not None and tries_left(taken.planned.tries):
                         raise copied.transient
-                    self.ledger.record_copy(push_id, copied.outcome, copied.progress)
-                    tell(copied.progress)
+                    self._end(push_id, copied, end)
             except (PushCancelled, StateUnavailable, LockUnavailable):
                 raise
             except (RateLimited, RegistryUnavailable) as error:
                 return error
             except ImagePusherError as error:
-                failed = _failed(taken.planned, error)
-                self.ledger.record_copy(push_id, failed.outcome, failed.progress)
+                self._end(push_id, _failed(taken.planned, error), end)
             return None
+
+    def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
+        self.ledger.record_copy(push_id, copied.outcome, copied.progress)
+        for repository, fault in copied.outcome.faults.items():
+            LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, fault.code, fault.message)
+        end(copied.outcome)
 
     def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
         def report(progress: contract.CopyProgress) -> None:

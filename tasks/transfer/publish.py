@@ -79,8 +79,9 @@ def publish_tag(
     except StateUnavailable:
         raise
     except ImagePusherError as error:
-        LOG.warning("%s: %s", tag.reference, error)
         later = isinstance(error, RateLimited | RegistryUnavailable | LockLost)
+        if later:
+            LOG.warning("%s: %s", tag.reference, error)
         unknown = " Whether the tag was written cannot be told." if later and work.may_have_written else ""
         report = unmoved(tag, contract.Fault(error.code, f"{error}{unknown}"))
         return Published(report, transient=error if later else None)

@@ -7,6 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from tasks import contract, monitors
+from tasks.transfer.ports import CopyOutcome
 from workers.app import make_app
 from workers.settings import load_settings
 
@@ -62,16 +63,28 @@ def test_the_meter_shows_the_progress_of_a_long_copy_once_in_a_second(monkeypatc
     meter = monitors.CopyMeter(shown.append)
     for seconds in (0.6, 0.6, 0.6, 0.6, 0.6):
         now += seconds
-        meter(contract.CopyProgress(digest=DIGEST, done=int(now * 1_000_000), total=200_000_000))
-    assert shown == ["101.2 of 200.0 MB", "102.4 of 200.0 MB"]
+        meter(contract.CopyProgress(digest=DIGEST, done=int(now * 1_048_576), total=209_715_200))
+    assert shown == ["101.2 of 200.0 MiB", "102.4 of 200.0 MiB"]
     assert meter.text is None
 
 
-@pytest.mark.parametrize(("failed", "text"), [(False, "200.0 MB"), (True, "failed")])
-def test_the_last_word_of_the_meter_is_how_the_copy_ended(failed: bool, text: str) -> None:
+@pytest.mark.parametrize(
+    ("totals", "faults", "text"),
+    [
+        (contract.Totals(bytes_copied=3 << 20, blobs_copied=2), {}, "3.0 MiB copied"),
+        (contract.Totals(bytes_copied=3 << 20, blobs_copied=2, blobs_mounted=1), {}, "3.0 MiB copied; 1 blob mounted"),
+        (contract.Totals(blobs_mounted=4), {}, "4 blobs mounted"),
+        (contract.Totals(blobs_skipped=4), {}, "there already"),
+        (contract.Totals(), {"b/x": contract.Fault("not_found", "It is gone.")}, "failed for b/x: not_found"),
+    ],
+)
+def test_the_last_word_of_the_meter_is_how_the_copy_ended(
+    totals: contract.Totals, faults: dict[str, contract.Fault], text: str
+) -> None:
     shown: list[str] = []
     meter = monitors.CopyMeter(shown.append)
-    meter(contract.CopyProgress(digest=DIGEST, done=1, total=200_000_000, ended=True, failed=failed))
+    meter(contract.CopyProgress(digest=DIGEST, done=1, total=200_000_000, ended=True))
+    meter.end(CopyOutcome(digest=DIGEST, totals=totals, faults=faults))
     assert (shown, meter.text) == ([], text)
 
 
