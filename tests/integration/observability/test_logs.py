@@ -47,6 +47,8 @@ def test_a_push_that_failed_has_an_error_that_says_which_tags_and_why_in_one_lin
     assert (error["level"], error["code"], error["state"]) == ("error", "push_failed", "failed")
     assert f"{registry_b.host}/{name}:1" in error["error"]
     assert "source_missing" in error["error"]
+    (told,) = (line for line in watched.log_of(push_id) if line.get("reference") == f"{registry_b.host}/{name}:1")
+    assert (told["level"], "source_missing" in told["event"]) == ("warning", True)
 
 
 def test_a_request_that_is_refused_has_an_error_with_its_code(watched: Watched) -> None:
