@@ -1,6 +1,8 @@
 """Run a real RabbitMQ node with a data folder, an Erlang port mapper and a home of its own."""
 
+import os
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +69,12 @@ class RabbitMQ:
     def start(self) -> None:
         """Start the node again on the same port."""
         self._process = self._start(self.port)
+
+    def control(self, *arguments: str) -> None:
+        """Administer the node as `rabbitmqctl` does; raises CalledProcessError."""
+        program = str(_PROGRAM.with_name("rabbitmqctl"))
+        env = os.environ | self._settings(self.port)
+        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=60)
 
     def _end(self) -> None:
         for process in (self._process, self._mapper):

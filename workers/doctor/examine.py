@@ -46,7 +46,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         (_STATE_KEY, "state", settings.state_url),
     ):
         if url is not None and url.startswith("amqp"):
-            yield examine_rabbitmq(url)
+            yield from examine_rabbitmq(settings)
         elif url is not None:
             servers.setdefault(for_redis(url), {})[key] = use
     for url, uses in servers.items():
