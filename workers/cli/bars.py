@@ -1,5 +1,7 @@
 """How far a push is, as bars on a terminal."""
 
+import time
+from collections.abc import Callable
 from typing import Final, Self
 
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.text import Text
 
 from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
+from workers.cli.waiting import Waiting
 
 _BARS: Final = 8
 
@@ -15,7 +18,7 @@ _BARS: Final = 8
 class Bars:
     """A bar for the whole push, and one for each copy that moves bytes; all of them go when the push ends."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._bars = Progress(
             SpinnerColumn(style="dim"),
             TextColumn("{task.description}"),
@@ -27,6 +30,7 @@ class Bars:
         )
         self._total = self._bars.add_task("planning", total=None, note="")
         self._copies: dict[str, TaskID] = {}
+        self._waiting = Waiting(clock)
 
     @classmethod
     def on_stderr(cls) -> Self:
@@ -41,9 +45,11 @@ class Bars:
         self._bars.stop()
 
     def __call__(self, progress: contract.Progress) -> None:
+        if hint := self._waiting.news(progress):
+            self._bars.console.print(f"It {hint}", highlight=False, soft_wrap=True)
         done, total, ended = progress_of(progress)
         tags = f"{ended} of {len(progress.copies)} copies, {progress.tags_done} of {count(progress.tags, 'tag')}"
-        described = progress.state if progress.tags else "planning"
+        described = progress.state if progress.tags or progress.state == "enqueued" else "planning"
         self._bars.update(
             self._total,
             description=f"{described:<12}",

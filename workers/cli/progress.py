@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
 from workers.cli.output import note
+from workers.cli.waiting import Waiting
 
 _SECONDS_BETWEEN_LINES: Final = 3.0
 _NAMED: Final = 3
@@ -53,10 +54,13 @@ class Lines:
         self._push_id = push_id
         self._clock = clock
         self._last = float("-inf")
+        self._waiting = Waiting(clock)
         self._told: set[str] = set()
         self._line = ""
 
     def __call__(self, progress: contract.Progress) -> None:
+        if hint := self._waiting.news(progress):
+            note(f"Push {self._push_id}: {hint}")
         now = self._clock()
         line = _line_of(progress)
         if now - self._last < _SECONDS_BETWEEN_LINES or line == self._line:
@@ -80,6 +84,8 @@ class Lines:
 
 
 def _line_of(progress: contract.Progress) -> str:
+    if progress.state == "enqueued":
+        return "enqueued"
     if not progress.tags:
         return "looking at sources and destinations"
     done, total, ended = progress_of(progress)

@@ -114,6 +114,16 @@ def test_progress_on_a_terminal_is_bars_with_bytes(shell: Shell) -> None:
     assert re.search(rf"{re.escape(shell.destination())} +copied", result)
 
 
+def test_a_push_that_no_worker_takes_says_so_on_a_terminal(shell: Shell) -> None:
+    arguments = ["copy", "a.example/a:1", "b.example/b:1"]
+    with RedisServer() as server:
+        settings = environment(shell.settings | {"IMAGEPUSHER_BROKER_URL": server.url})
+        with Terminal(command(*arguments), settings) as terminal:
+            terminal.wait_for("waits for a worker of imagepusher.push (imagepusher doctor tells more)")
+            terminal.type("\x03")
+            assert terminal.wait() == 130
+
+
 def test_a_narrow_terminal_shows_one_thing_below_the_other(shell: Shell, multi_arch: Index) -> None:
     arguments = ["copy", "--quiet", shell.put_a(multi_arch), shell.destination()]
     with Terminal(command(*arguments), environment(shell.settings | {"NO_COLOR": "1"}), columns=50) as terminal:

@@ -2,6 +2,7 @@
 
 import re
 from io import StringIO
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,10 @@ from workers.cli.bars import Bars
 from workers.cli.progress import Lines, Silence, follow_push
 
 DIGESTS = [f"sha256:{number:064x}" for number in range(1, 9)]
+
+State = Literal["enqueued", "accepted"]
+LEFT: list[tuple[float, State]] = [(0.0, "enqueued"), (3.0, "enqueued"), (3.2, "enqueued"), (60.0, "enqueued")]
+TAKEN: list[tuple[float, State]] = [(0.0, "enqueued"), (2.0, "accepted"), (60.0, "accepted")]
 
 
 def snapshot(*copies: tuple[int, int, bool, bool], tags_done: int = 0, tags: int = 2) -> contract.Progress:
@@ -69,6 +74,27 @@ def test_without_copies_only_tags_are_counted(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "Push p: 1 of 2 tags\n"
 
 
+def test_lines_say_once_that_no_worker_takes_the_push(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = Lines("p", clock)
+    for second, state in LEFT:
+        clock.now = 100.0 + second
+        lines(contract.Progress(push_id="p", state=state, created=0, updated=0))
+    assert capsys.readouterr().err.splitlines() == [
+        "Push p: enqueued",
+        "Push p: waits for a worker of imagepusher.push (imagepusher doctor tells more)",
+    ]
+
+
+def test_a_push_that_a_worker_took_waits_for_none(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = Lines("p", clock)
+    for second, state in TAKEN:
+        clock.now = 100.0 + second
+        lines(contract.Progress(push_id="p", state=state, created=0, updated=0))
+    assert "waits" not in capsys.readouterr().err
+
+
 def drawn(*snapshots: contract.Progress) -> list[str]:
     """Return what the bars look like after each snapshot."""
     pictures = []
@@ -98,6 +124,17 @@ def test_bars_show_the_whole_and_each_copy_that_moves() -> None:
     assert re.search(r"000000000000 +━+.* 1\.0 MiB of 4\.0 MiB", copy)
     (whole,) = ending.splitlines()
     assert re.search(r"5\.0 MiB of 5\.0 MiB.* 3 of 3 copies, 1 of 2 tags", whole)
+
+
+def test_bars_say_once_that_no_worker_takes_the_push() -> None:
+    paper, clock = StringIO(), Clock()
+    with Bars(Console(file=paper, width=60), clock) as bars:
+        for second in (0.0, 3.2, 60.0):
+            clock.now = 100.0 + second
+            bars(contract.Progress(push_id="p", state="enqueued", created=0, updated=0))
+        assert "enqueued" in picture(bars)
+    told = "It waits for a worker of imagepusher.push (imagepusher doctor tells more)"
+    assert paper.getvalue().count(told) == 1
 
 
 def test_bars_show_a_rate() -> None:
