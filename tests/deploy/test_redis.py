@@ -1,0 +1,231 @@
+"""`deploy/redis`: what a Redis with this configuration and these users keeps, and whom it lets do what."""
+
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+
+from tests.deploy.local import DEPLOY, make_secrets
+from tests.docs.readme import readme
+from tests.support import processes
+from tests.support.processes import Process, free_port, wait_until
+from tests.support.workers import environment
+
+PREFIX = "imagepusher:"
+
+
+@dataclass
+class Deployed:
+    """A Redis with the configuration and the users of deploy/redis; `admin` may do anything, for the tests."""
+
+    folder: Path
+    port: int
+    process: Process | None = None
+
+    def start(self) -> None:
+        options = {
+            "--bind": "127.0.0.1",
+            "--dir": str(self.folder),
+            "--aclfile": str(self.folder / "secrets" / "users.acl"),
+        }
+        words = [text for option in options.items() for text in option]
+        program = processes.find_program("redis-server", "redis-server")
+        self.process = processes.start(
+            lambda port: [program, str(DEPLOY / "redis" / "redis.conf"), "--port", str(port), *words],
+            lambda _: self._answers(),
+            self.folder / "redis.log",
+            port=self.port,
+        )
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.stop()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _answers(self) -> bool:
+        try:
+            with self.client("admin") as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    def url(self, user: str) -> str:
+        if user == "admin":
+            return f"redis://admin:made-up@127.0.0.1:{self.port}/0"
+        secrets = self.folder / "secrets"
+        if (secrets / f"{user}_url").exists():
+            return (secrets / f"{user}_url").read_text().strip()
+        url: str = tomllib.loads((secrets / f"{user}.toml").read_text())["broker"]["url"]
+        return url
+
+    def client(self, user: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(user), decode_responses=True)
+
+    def app(self, user: str, **options: Any) -> Celery:
+        app = Celery("somebody", broker=self.url(user), set_as_current=False)
+        app.conf.broker_transport_options = {"global_keyprefix": PREFIX, **options}
+        return app
+
+    def refused(self) -> list[tuple[str, str]]:
+        """Return who was refused what since it was asked last."""
+        with self.client("admin") as client:
+            log = [(entry["username"], entry["object"]) for entry in client.acl_log()]
+            client.acl_log_reset()
+        return log
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Deployed]:
+    port = free_port()
+    secrets = make_secrets(tmp_path / "secrets", f"127.0.0.1:{port}")
+    with (secrets / "users.acl").open("a") as users:
+        users.write("user admin on >made-up allcommands allkeys allchannels\n")
+    server = Deployed(tmp_path, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def test_what_was_written_together_outlasts_a_restart(deployed: Deployed) -> None:
+    """Redis reads its append-only file as its default user, and leaves out of MULTI what that one may not do."""
+    with deployed.client("imagepusher") as client, client.pipeline(transaction=True) as pipe:
+        pipe.set(f"{PREFIX}push:1", "done").hset(f"{PREFIX}pushes", "1", "done").lpush(f"{PREFIX}imagepusher.push", "m")
+        pipe.execute()
+        deployed.restart()
+        assert client.get(f"{PREFIX}push:1") == "done"
+        assert client.hgetall(f"{PREFIX}pushes") == {"1": "done"}
+        assert client.lrange(f"{PREFIX}imagepusher.push", 0, -1) == ["m"]
+    assert "NOPERM" not in (deployed.folder / "redis.log").read_text()
+
+
+def test_who_has_no_password_may_ask_whether_redis_lives_and_nothing_else(deployed: Deployed) -> None:
+    with redis.Redis(port=deployed.port, username="health", password="none") as client:
+        assert client.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.get(f"{PREFIX}x")
+    for credentials in ({}, {"username": "default", "password": ""}, {"username": "default", "password": "none"}):
+        nobody = redis.Redis(port=deployed.port, **credentials)
+        with nobody, pytest.raises(redis.AuthenticationError):
+            nobody.ping()
+
+
+def test_other_machines_are_let_in(deployed: Deployed) -> None:
+    """Protected mode, in which a default user without a password puts Redis, takes 127.0.0.1 alone for this machine."""
+    with socket.create_connection(("127.0.0.1", deployed.port), 10, source_address=("127.0.0.2", 0)) as other:
+        other.sendall(b"AUTH health none\r\nPING\r\n")
+        with other.makefile("rb") as answers:
+            assert [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
+
+
+def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
+    """The program of the README, by the command line that its users know, with the user that is made for it."""
+    (program,) = readme().of("python", "What comes after a push")
+    text = program.text.replace("redis://redis.example.com/0", deployed.url("consumer"))
+    assert deployed.url("consumer") in text
+    (deployed.folder / "consumer.py").write_text(text)
+    log = deployed.folder / "consumer.log"
+    worker = ["-A", "consumer", "worker", "--without-gossip", "--without-mingle", "-Q", "signing", "--concurrency", "1"]
+    app = deployed.app("imagepusher")
+    event = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "platforms": {}}
+    with log.open("wb") as output:
+        consumer = subprocess.Popen(
+            [sys.executable, "-m", "celery", *worker],
+            cwd=deployed.folder, env=environment({}), stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        app.send_task("signer.tag_moved", args=[event], queue="signing")
+        wait_until(lambda: "r: None -> sha256:1 {}" in log.read_text(), "the event did not come")
+        # Operators and Flower ask all workers, and this one is one of them.
+        wait_until(lambda: bool(app.control.inspect(timeout=2).ping()), "the consumer does not answer")
+        with deployed.client("admin") as client:
+            wait_until(lambda: not client.exists(f"{PREFIX}signing.unacked"), "the event was not acknowledged")
+    finally:
+        consumer.terminate()
+        consumer.wait(60)
+    assert deployed.refused() == [], log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_consumer_puts_back_what_it_had_taken_and_nothing_of_workers(deployed: Deployed) -> None:
+    """A copy may take longer than the hour after which Celery delivers what nobody acknowledged once more."""
+    own = {f"unacked{end}_key": f"signing.unacked{end}" for end in ("", "_index", "_mutex")}
+    with deployed.app("imagepusher").connection() as ours, deployed.client("admin") as client:
+        queue: Any = ours.SimpleQueue("imagepusher.copy")
+        queue.put({"copy": 1})
+        queue.get(timeout=10)
+        with deployed.app("consumer", visibility_timeout=0, **own).connection() as connection:
+            signing: Any = connection.SimpleQueue("signing")
+            signing.put({"number": 1})
+            taken = signing.get(timeout=10)
+            signing.channel.qos.restore_visible(interval=1)
+            assert signing.get(timeout=10).payload == taken.payload
+            signing.close()
+        assert client.hlen(f"{PREFIX}unacked") == 1
+        assert client.llen(f"{PREFIX}imagepusher.copy") == 0
+        queue.close()
+    assert deployed.refused() == []
+
+
+@pytest.mark.parametrize("user", ["imagepusher", "flower", "consumer"])
+def test_whoever_has_a_queue_that_expires_sweeps_up_after_those_that_did(deployed: Deployed, user: str) -> None:
+    with deployed.client("admin") as client, deployed.app(user).connection() as connection:
+        client.zadd(f"{PREFIX}_kombu.binding_deadlines", {"reply.celery.pidbox": 1})
+        client.sadd(f"{PREFIX}_kombu.binding.reply.celery.pidbox", "gone")
+        channel: Any = connection.channel()
+        assert channel.sweep_bindings() == 1
+        assert not client.exists(f"{PREFIX}_kombu.binding.reply.celery.pidbox")
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        ("consumer", ("LPUSH", f"{PREFIX}imagepusher.push", "x")),
+        ("consumer", ("SADD", f"{PREFIX}_kombu.binding.imagepusher.push", "x")),
+        ("consumer", ("HGET", f"{PREFIX}unacked", "x")),
+        ("consumer", ("HGET", f"{PREFIX}pushes", "x")),
+        ("consumer", ("GET", f"{PREFIX}celery-task-meta-1")),
+        ("consumer", ("CONFIG", "GET", "*")),
+    ],
+)
+def test_a_consumer_may_do_nothing_else(deployed: Deployed, user: str, command: tuple[str, ...]) -> None:
+    with deployed.client("admin") as client:
+        assert "no permissions" in str(client.acl_dryrun(user, *command))
+        assert str(client.acl_dryrun(user, "LPUSH", f"{PREFIX}signing", "x")) == "OK"
+
+
+def test_only_compose_gets_the_registries_of_compose(tmp_path: Path) -> None:
+    """On a host or in a cluster, `imagepusher doctor` would look for them in vain."""
+    script = DEPLOY / "redis" / "make-secrets"
+    for name, option in (("compose", ["--compose"]), ("elsewhere", [])):
+        subprocess.run([script, *option, tmp_path / name], check=True, timeout=30)
+    read = {path.parent.name: tomllib.loads(path.read_text()) for path in tmp_path.glob("*/imagepusher.toml")}
+    assert read["elsewhere"].keys() == {"broker"}
+    assert read["compose"]["registries"].keys() == {"registry-a:5000", "registry-b:5000"}
+
+
+@pytest.mark.parametrize("words", [[], ["--kubernetes", "folder"], ["a", "b", "c"]])
+def test_make_secrets_says_how_it_is_called(tmp_path: Path, words: list[str]) -> None:
+    told = subprocess.run(
+        [DEPLOY / "redis" / "make-secrets", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert told.stderr.startswith("make-secrets [--compose] FOLDER")
+    assert list(tmp_path.iterdir()) == []
