@@ -12,6 +12,7 @@ from tasks.registry.connections import Connections
 from tasks.registry.credentials import CredentialStore
 from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback
 from tasks.registry.exchange import Request
+from tasks.registry.failures import is_certificate_fault
 from tasks.registry.retry import RetryPolicy
 from tasks.registry.settings import Credentials, RegistryConfiguration, Role
 from tasks.registry.transport import Transport
@@ -26,6 +27,8 @@ _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _CANCELLED: Final = frozenset({200, 202, 204})
 _ADVICE_ON_REACHING: Final = "Check the host's name, its port, and the network between."
+# OpenSSL's words, as of different versions, for an answer that is not TLS.
+_NO_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
 _ANY_REFUSAL: Final = frozenset({400, 401, 403, 404, 405, 501})
 
 
@@ -51,7 +54,7 @@ class RegistryExamination:
         try:
             pong, ahead = self._reach()
         except ResponseInvalid as error:
-            yield fault("registry.tls", self.registry, error.message, self._advice_on_tls())
+            yield fault("registry.tls", self.registry, error.message, self._advice_on_tls(error))
             return
         except ImagePusherError as error:
             yield fault("registry.reachable", self.registry, error.message, _ADVICE_ON_REACHING)
@@ -207,7 +210,11 @@ class RegistryExamination:
             self._transports[role] = Transport(self.registry, role, *known)
         return self._transports[role]
 
-    def _advice_on_tls(self) -> str:
+    def _advice_on_tls(self, error: ResponseInvalid) -> str:
+        if any(word in error.message for word in _NO_TLS):
+            return f"It seems to speak plain HTTP: set `plain_http = true` in {self._table()}, or serve it by TLS."
+        if not is_certificate_fault(error):
+            return f"Is this its host and port? Its log says whether it wants `client_certificate` in {self._table()}."
         return f"Set `ca_file` in {self._table()}, or let the registry serve a certificate that is valid for its name."
 
     def _table(self) -> str:

@@ -280,6 +280,18 @@ def test_a_certificate_that_nobody_vouches_for_is_an_error_that_names_ca_file(
     assert doctor().only("warning")["check"] == "registry.tls"
 
 
+def test_plain_http_where_tls_is_wanted_is_an_error_that_names_plain_http(
+    doctor: Doctor, registry_b: DistributionRegistry
+) -> None:
+    doctor.configure(registry_table(registry_b.host, "plain_http = false") + target_table(registry_b.host))
+    diagnosed = doctor()
+    assert diagnosed.code == 1
+    finding = diagnosed.only("error")
+    assert (finding["check"], finding["where"]) == ("registry.tls", registry_b.host)
+    assert f'set `plain_http = true` in [registries."{registry_b.host}"]' in finding["advice"]
+    assert "ca_file" not in finding["advice"]
+
+
 def test_who_may_not_push_is_told_so(doctor: Doctor, make_registry: MakeRegistry) -> None:
     def may_look(_: str | None, __: str, actions: frozenset[str]) -> Iterable[str]:
         return actions & {"pull"}

@@ -15,7 +15,7 @@ DIGESTS = [f"sha256:{number:064x}" for number in range(1, 9)]
 
 State = Literal["enqueued", "accepted"]
 LEFT: list[tuple[float, State]] = [(0.0, "enqueued"), (3.0, "enqueued"), (3.2, "enqueued"), (60.0, "enqueued")]
-TAKEN: list[tuple[float, State]] = [(0.0, "enqueued"), (2.0, "accepted"), (60.0, "accepted")]
+TAKEN: list[tuple[float, State]] = [(0.0, "enqueued"), (2.0, "enqueued"), (4.0, "accepted"), (60.0, "accepted")]
 
 
 def snapshot(*copies: tuple[int, int, bool, bool], tags_done: int = 0, tags: int = 2) -> contract.Progress:
