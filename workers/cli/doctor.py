@@ -28,8 +28,10 @@ def doctor(context: click.Context, places: tuple[str, ...], *, read_only: bool) 
     Registries are those of the settings, their targets, and each HOST/NAMESPACE. An upload to
     HOST/NAMESPACE/imagepusher-doctor is opened and cancelled there. Ends with 1 if a push would not work.
     """
+    from workers.cli.logs import mask_logs
     from workers.doctor import examine
 
+    mask_logs()
     settings = settings_of(context)
     try:
         diagnosis = examine(settings, places, read_only=read_only)

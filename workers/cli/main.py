@@ -70,7 +70,9 @@ def _number(fault: dict[str, Any]) -> int:
 
 
 def _unexpected(error: Exception) -> ImagePusherError:
-    told = _USER_INFO.sub("://", str(error))
+    from workers.observability.masking import mask
+
+    told = mask(_USER_INFO.sub("://", str(error)))
     return ImagePusherError(f"{type(error).__name__}: {told}" if told else type(error).__name__)
 
 

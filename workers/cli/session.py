@@ -42,9 +42,11 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
         raise click.UsageError("--no-wait needs a broker: without one nothing would do the work after this command.")
     overrides = read_overrides(context.params)
     authfile = context.params.get("authfile")
+    from workers.cli.logs import mask_logs
     from workers.cli.trouble import telling_of_trouble
     from workers.client import open_client
 
+    mask_logs()
     with (
         telling_of_trouble(quiet=context.params.get("quiet", False)),
         open_client(

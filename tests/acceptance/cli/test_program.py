@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
+from textwrap import dedent
 
 import pytest
 
@@ -142,3 +143,22 @@ def test_a_broker_that_is_not_there_is_told_without_its_password(shell: Shell) -
     assert (ended.code, error_of(ended)["code"]) == (3, "state_unavailable")
     assert "geheim" not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_a_plug_in_raises_is_told_without_its_secrets(shell: Shell, multi_arch: Index) -> None:
+    """Rule 6.7."""
+    raising = """
+        def bad(event):
+            raise RuntimeError("the answer was \\x1b[31m password=geheim redis://me:geheim@broker.example/0")
+    """
+    shell.write("a_plugin.py", dedent(raising))
+    information = shell.folder / "a_plugin-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: a-plugin\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[imagepusher.tag_moved]\nbad = a_plugin:bad\n")
+    plugged = {"PYTHONPATH": str(shell.folder)}
+    ended = shell("copy", shell.put_a(multi_arch), shell.destination(), "--quiet", settings=plugged)
+    assert ended.code == 0
+    assert "A plug-in failed to take the event of" in ended.stderr
+    assert "RuntimeError: the answer was \\x1b[31m password=*** redis://***@broker.example/0" in ended.stderr
+    assert "geheim" not in ended.stderr

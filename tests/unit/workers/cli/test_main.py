@@ -50,6 +50,7 @@ def test_an_error_is_one_message_and_one_code(error: BaseException, code: int, n
 
 def test_an_error_of_a_library_shows_no_password_of_a_url() -> None:
     """Rule 6.7."""
-    result = ended(ConnectionError("cannot reach redis://me:geheim@broker.example/0"), "-o", "json")
+    said = "cannot reach redis://me:geheim@broker.example/0 with password=geheim"
+    result = ended(ConnectionError(said), "-o", "json")
     assert "redis://broker.example/0" in result.stderr
     assert "geheim" not in result.output
