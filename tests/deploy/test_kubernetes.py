@@ -4,6 +4,7 @@ import base64
 import importlib
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ import jsonschema
 import pytest
 import redis
 import requests
+import yaml
 from celery import Celery
 
+from tests.deploy import monitoring
 from tests.deploy.kustomize import Object, build, containers_of, pod_of
 from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import find_program, free_port, wait_until
 from workers.app import make_app
 from workers.settings import load_settings
 from workers.settings_document import LimitsTable
@@ -358,5 +361,76 @@ def test_keda_has_the_credentials_that_it_is_told_of(cluster: Cluster) -> None:
     for made in cluster.of("ScaledObject"):
         for trigger in made["spec"]["triggers"]:
             assert trigger["authenticationRef"] == {"name": "redis"}
+            # Its operator looks the name up from a namespace of its own.
             host, _, port = trigger["metadata"]["address"].partition(":")
-            assert int(port) == cluster.named("Service", host)["spec"]["ports"][0]["port"]
+            service = cluster.named("Service", host.partition(".")[0])
+            assert host == "{name}.{namespace}.svc".format(**service["metadata"])
+            assert int(port) == service["spec"]["ports"][0]["port"]
+
+
+def test_redis_refuses_writes_before_it_is_killed(cluster: Cluster) -> None:
+    (container,) = cluster.pods["redis"]["spec"]["containers"]
+    words = container["command"]
+    most = words[words.index("--maxmemory") + 1]
+    limit = container["resources"]["limits"]["memory"]
+    assert (most[-2:], limit[-2:]) == ("mb", "Gi")
+    assert int(most[:-2]) <= int(limit[:-2]) * 1024 * 0.7
+
+
+def test_workers_reach_what_they_need_and_flower_reaches_less(cluster: Cluster) -> None:
+    reached = {name: _reached(cluster, name) for name in cluster.pods}
+    # Names, Redis, registries here and elsewhere, and a collector of spans.
+    assert all(reached[f"imagepusher-worker-{queue}"] == {53, 6379, 443, 5000, 4318} for queue in QUEUES)
+    assert reached["flower"] == {53, 6379}
+    assert reached["redis"] == set()
+
+
+def _reached(cluster: Cluster, name: str) -> set[int]:
+    policies = [policy["spec"] for policy in cluster.of("NetworkPolicy")]
+    own = [spec for spec in policies if name in cluster.selected(spec["podSelector"])]
+    return {port["port"] for spec in own for rule in spec.get("egress", []) for port in rule["ports"]}
+
+
+def test_producers_with_a_label_reach_redis_from_any_namespace(cluster: Cluster) -> None:
+    (rule,) = cluster.named("NetworkPolicy", "redis")["spec"]["ingress"]
+    labelled = {"matchLabels": {"imagepusher.redis-client": "true"}}
+    assert {"namespaceSelector": {}, "podSelector": labelled} in rule["from"]
+    # Whoever comes from anywhere has the label: a selector on its own would let all of a namespace in.
+    assert not [peer for peer in rule["from"] if peer == {"namespaceSelector": {}}]
+
+
+def test_prometheus_scrapes_each_worker_once_as_the_job_that_the_rules_name(cluster: Cluster, tmp_path: Path) -> None:
+    config = yaml.safe_load((monitoring.FOLDER / "kubernetes.yml").read_text())
+    (job,) = config["scrape_configs"]
+    (named,) = {
+        value
+        for query in monitoring.queries()
+        for _, label, values in monitoring.selectors_in(query)
+        if label == "job"
+        for value in values
+    }
+    assert job["job_name"] == named
+    (discovery,) = job["kubernetes_sd_configs"]
+    assert discovery["namespaces"]["names"] == [cluster.named("Namespace", "imagepusher")["metadata"]["name"]]
+    keep = next(rule for rule in job["relabel_configs"] if rule.get("action") == "keep")
+    kept = {
+        (name, port["name"])
+        for name, pod in cluster.pods.items()
+        for port in pod["spec"]["containers"][0]["ports"]
+        if re.fullmatch(keep["regex"], ";".join(_discovered(pod, port)[label] for label in keep["source_labels"]))
+    }
+    assert kept == {(f"imagepusher-worker-{queue}", "metrics") for queue in QUEUES}
+    assert not [pod for pod in cluster.pods.values() if "prometheus.io/scrape" in str(pod["metadata"])]
+    # Debian's promtool knows no discovery by Kubernetes; all the rest it checks.
+    del job["kubernetes_sd_configs"]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    shutil.copy(monitoring.FOLDER / "alerts.yml", tmp_path)
+    words = [find_program("promtool", "prometheus"), "check", "config", "prometheus.yml"]
+    checked = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def _discovered(pod: Object, port: Object) -> dict[str, str]:
+    labels = {re.sub(r"\W", "_", name): value for name, value in pod["metadata"]["labels"].items()}
+    found = {f"__meta_kubernetes_pod_label_{name}": value for name, value in labels.items()}
+    return found | {"__meta_kubernetes_pod_container_port_name": port["name"]}

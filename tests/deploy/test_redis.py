@@ -116,8 +116,8 @@ def test_who_has_no_password_may_ask_whether_redis_lives_and_nothing_else(deploy
         assert client.ping()
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.get(f"{PREFIX}x")
-    for credentials in ({}, {"username": "default", "password": ""}, {"username": "default", "password": "none"}):
-        nobody = redis.Redis(port=deployed.port, **credentials)
+    for username, password in ((None, None), ("default", ""), ("default", "none")):
+        nobody = redis.Redis(port=deployed.port, username=username, password=password)
         with nobody, pytest.raises(redis.AuthenticationError):
             nobody.ping()
 
@@ -139,7 +139,7 @@ def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
     log = deployed.folder / "consumer.log"
     worker = ["-A", "consumer", "worker", "--without-gossip", "--without-mingle", "-Q", "signing", "--concurrency", "1"]
     app = deployed.app("imagepusher")
-    event = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "platforms": {}}
+    event: dict[str, Any] = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "platforms": {}}
     with log.open("wb") as output:
         consumer = subprocess.Popen(
             [sys.executable, "-m", "celery", *worker],
