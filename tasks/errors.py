@@ -103,7 +103,10 @@ class PushUndone(ImagePusherError):
 
 class StateUnavailable(ImagePusherError):
     code = "state_unavailable"
-    advice = "Look at the Redis of `broker.state_url`: is it reached, out of memory, or read-only?"
+    advice = (
+        "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
+        " is it reached, out of memory, or read-only?"
+    )
 
 
 class SourceError(ImagePusherError):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.cli.conftest import Shell, error_of
 from tests.support.images import Index
+from tests.support.redis_server import RedisServer
 from tests.support.workers import command, environment
 
 HEAVY = ("celery", "kombu", "redis", "requests", "urllib3", "fakeredis", "rich", "yaml", "msgspec", "asyncio")
@@ -162,3 +163,16 @@ def test_what_a_plug_in_raises_is_told_without_its_secrets(shell: Shell, multi_a
     assert "A plug-in failed to take the event of" in ended.stderr
     assert "RuntimeError: the answer was \\x1b[31m password=*** redis://***@broker.example/0" in ended.stderr
     assert "geheim" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["copy", "a.example/a:1", "b.example/b:1"]])
+def test_a_wrong_password_of_redis_is_told_with_the_setting_that_holds_it(
+    shell: Shell, redis_server: RedisServer, arguments: list[str]
+) -> None:
+    """Rule 6.7."""
+    broker = {"IMAGEPUSHER_BROKER_URL": f"redis://me:geheim@127.0.0.1:{redis_server.port}/0"}
+    ended = shell(*arguments, "-o", "json", settings=broker)
+    assert (ended.code, error_of(ended)["code"]) == (3, "state_unavailable")
+    assert "`broker.url`" in ended.stderr
+    assert "user and password" in ended.stderr
+    assert "geheim" not in ended.stdout + ended.stderr
