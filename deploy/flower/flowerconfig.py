@@ -15,7 +15,13 @@ _YES = ("1", "true", "yes", "on")
 def _said(name: str) -> str:
     """Return FLOWER_<name>, or what is in the file that FLOWER_<name>_FILE names: secrets are best kept in files."""
     file = os.environ.get(f"FLOWER_{name}_FILE")
-    return Path(file).read_text().strip() if file else os.environ.get(f"FLOWER_{name}", "")
+    if not file:
+        return os.environ.get(f"FLOWER_{name}", "")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SystemExit(f"The file that FLOWER_{name}_FILE names, {file}, cannot be read: {reason}.") from None
 
 
 address = _said("ADDRESS") or "127.0.0.1"

@@ -337,6 +337,7 @@ def test_queues_are_read_over_tls_too(tmp_path: Path) -> None:
         ({"FLOWER_ADDRESS": "::"}, "would be open to everybody"),
         ({"FLOWER_UNAUTHENTICATED_API": "true"}, "set a login instead"),
         ({"FLOWER_BASIC_AUTH": "nobody"}, "must be user:password"),
+        ({"FLOWER_BASIC_AUTH_FILE": "/none/login"}, "The file that FLOWER_BASIC_AUTH_FILE names, /none/login, cannot"),
         ({"IMAGEPUSHER_BROKER_URL": ""}, "set IMAGEPUSHER_BROKER_URL"),
     ],
 )
@@ -344,6 +345,7 @@ def test_it_refuses_to_start(options: dict[str, str], complaint: str) -> None:
     told = _start(options)
     assert told.returncode == 1
     assert complaint in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 def test_words_of_the_worker_stay_when_those_of_the_sender_come_late() -> None:
