@@ -54,5 +54,14 @@ def _draw(console: "Console", diagnosis: "Diagnosis") -> None:
             console.print(Text(f"        → {printable(finding.advice)}"), overflow="fold")
     levels = [finding.level for finding in diagnosis.findings]
     told = f"{count(levels.count('error'), 'error')}, {count(levels.count('warning'), 'warning')}"
-    verdict = "A push would not work" if diagnosis.level == "error" else "A push would work"
-    console.print(f"\n{verdict}: {count(len(levels), 'finding')}, {told}.")
+    console.print(f"\n{_verdict(diagnosis)}: {count(len(levels), 'finding')}, {told}.", soft_wrap=True)
+
+
+def _verdict(diagnosis: "Diagnosis") -> str:
+    from workers.doctor import NONE_EXAMINED
+
+    if diagnosis.level == "error":
+        return "A push would not work"
+    if any(finding.check == NONE_EXAMINED for finding in diagnosis.findings):
+        return "No registry was examined (name HOST/NAMESPACE, or configure a target); nothing else is amiss"
+    return "A push would work"

@@ -1,6 +1,6 @@
 """What keeps a push from working, found before one is sent."""
 
-from workers.doctor.examine import examine
+from workers.doctor.examine import NONE_EXAMINED, examine
 from workers.doctor.finding import Diagnosis, Finding
 
-__all__ = ["Diagnosis", "Finding", "examine"]
+__all__ = ["NONE_EXAMINED", "Diagnosis", "Finding", "examine"]

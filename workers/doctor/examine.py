@@ -18,6 +18,8 @@ from workers.doctor.redis_server import RedisServer
 from workers.doctor.registries import PROBE, RegistryExamination
 from workers.settings import Settings
 
+NONE_EXAMINED: Final = "registries"
+
 _AT_ONCE: Final = 8
 _STATE_KEY: Final = "broker.state_url"
 _TRANSPORT: Final = "docker://"
@@ -105,7 +107,7 @@ def _place(text: str) -> Reference:
 
 def _no_registry() -> Finding:
     return warning(
-        "registries",
+        NONE_EXAMINED,
         "settings",
         "no registry and no target is configured here, so that none was examined",
         "Name what you push to, imagepusher doctor HOST/NAMESPACE; with a broker, run it with the workers' settings.",

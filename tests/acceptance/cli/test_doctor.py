@@ -357,3 +357,17 @@ def test_people_read_each_finding_with_what_to_do(doctor: Doctor) -> None:
     assert lines[2].startswith("        → ")
     assert lines[-1] == "A push would not work: 2 findings, 1 error, 0 warnings."
     assert ended.stderr == ""
+
+
+def test_the_verdict_promises_no_push_where_no_registry_was_examined(
+    doctor: Doctor, registry_b: DistributionRegistry, name: str
+) -> None:
+    ended = run("doctor", settings=doctor.settings)
+    assert ended.code == 0
+    assert "would work" not in ended.stdout
+    assert ended.stdout.splitlines()[-1] == (
+        "No registry was examined (name HOST/NAMESPACE, or configure a target); nothing else is amiss:"
+        " 2 findings, 0 errors, 1 warning."
+    )
+    examined = run("doctor", f"{registry_b.host}/{name}", settings=doctor.settings)
+    assert examined.stdout.splitlines()[-1].startswith("A push would work: ")
