@@ -6,16 +6,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 import requests
 import yaml
 
-from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
-from tests.support.processes import find_program, free_port, wait_until
-from tests.support.redis_server import RedisServer
+from tests.deploy.local import DEPLOY, ROOT, Machine, Started, ask_to_end, make_secrets
+from tests.docs.readme import readme
+from tests.support.processes import Process, find_program, free_port, start, wait_until
 from workers.settings_document import LimitsTable
 
 UNITS = DEPLOY / "systemd"
@@ -91,15 +90,62 @@ def test_a_worker_has_time_to_end() -> None:
     assert int(seconds) >= LimitsTable().grace_seconds + 15
 
 
+def redis_recipe() -> list[str]:
+    """Return the commands of the README that configure Redis on a host."""
+    (block,) = [block for block in readme().of("bash", "Deployment") if "/etc/redis/" in block.text]
+    return [line for line in block.text.splitlines() if "/etc/redis/" in line]
+
+
+def test_only_redis_reads_its_users() -> None:
+    (line,) = [line for line in redis_recipe() if line.endswith(" /etc/redis/users.acl")]
+    assert line.startswith("install --owner=redis --group=redis --mode=400 /etc/imagepusher/users.acl ")
+
+
+def _lives(process: Process) -> bool:
+    try:
+        with redis.Redis(port=process.port, username="health", password="none") as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
 class Host:
     """Start units as systemd would: their commands, environment, credentials and folders, without its walls."""
 
-    def __init__(self, folder: Path, redis: str, running: ExitStack) -> None:
+    def __init__(self, folder: Path, redis_port: int, running: ExitStack) -> None:
         self.folder = folder
         self.processes: list[Started] = []
         self._running = running
-        self._etc = make_secrets(folder / "etc", redis)
+        self._etc = make_secrets(folder / "etc", f"127.0.0.1:{redis_port}")
         (self._etc / "imagepusher.env").write_bytes((UNITS / "imagepusher.env").read_bytes())
+        running.callback(self._start_redis(redis_port).stop)
+
+    def _start_redis(self, port: int) -> Process:
+        """Configure and start Redis as the README says; only root can give files away, so that they stay ours."""
+        data, etc = self.folder / "data", self.folder / "etc-redis"
+        data.mkdir()
+        etc.mkdir()
+        # What matters here of the file that Debian's package brings.
+        debian = f"bind 127.0.0.1 -::1\nprotected-mode yes\nport {port}\ndir {data}\n"
+        (etc / "redis.conf").write_text(debian)
+        machine = Machine(self.folder, {"/etc/imagepusher": str(self._etc), "/etc/redis": str(etc)})
+        for line in redis_recipe():
+            here = machine.here(line.replace("--owner=redis --group=redis ", ""))
+            subprocess.run(["bash", "-euc", here], cwd=ROOT, check=True, timeout=30)
+        program = find_program("redis-server", "redis-server")
+        return start(lambda _: [program, str(etc / "redis.conf")], _lives, self.folder / "redis.log", port=port)
+
+    def operator(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run the command line with the settings of /etc/imagepusher, as root."""
+        machine = Machine(self.folder)
+        variables = {"IMAGEPUSHER_CONFIG": str(self._etc / "imagepusher.toml")}
+        return subprocess.run(
+            machine.command(["imagepusher", *arguments]),
+            env=machine.environment(variables),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
 
     def start(self, unit: Path, instance: str = "", **more: str) -> tuple[Machine, dict[str, str]]:
         said = directives(unit)
@@ -127,14 +173,7 @@ class Host:
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with ExitStack() as running:
-        server = running.enter_context(RedisServer())
-        folder = tmp_path_factory.mktemp("host")
-        host = Host(folder, f"127.0.0.1:{server.port}", running)
-        with redis.Redis(port=server.port) as client:
-            # The default user is the one that says it, and stays.
-            for user in (folder / "etc" / "users.acl").read_text().splitlines()[1:]:
-                say: Any = client.execute_command
-                say("ACL", "SETUSER", *user.split()[1:])
+        host = Host(tmp_path_factory.mktemp("host"), free_port(), running)
         yield host
         ask_to_end(host.processes)
 
@@ -145,6 +184,8 @@ def test_workers_and_flower_start_as_their_units_say(host: Host) -> None:
         machine, variables = host.start(WORKER, queue)
         machine.wait_for(f"imagepusher-worker-{queue}", ["test", "-f", "%t/imagepusher-%i/heartbeat"], variables)
         assert (host.folder / "run" / f"imagepusher-{queue}" / "heartbeat").exists()
+    doctor = host.operator("doctor")
+    assert doctor.returncode == 0, doctor.stdout.decode()
     port = free_port()
     host.start(FLOWER, FLOWER_PORT=str(port))
     url = f"http://127.0.0.1:{port}/workers"
@@ -152,6 +193,8 @@ def test_workers_and_flower_start_as_their_units_say(host: Host) -> None:
     user, _, password = (host.folder / "etc" / "flower_login").read_text().strip().partition(":")
     assert _status(url) == requests.codes.unauthorized
     assert _status(url, (user, password)) == requests.codes.ok
+    # Not what its package would do, which is to lose the last writes.
+    assert (host.folder / "data" / "appendonlydir").is_dir()
 
 
 def _status(url: str, login: tuple[str, str] | None = None) -> int | None:
