@@ -1,7 +1,7 @@
 """`imagepusher status`, `verify` and `undo`: look at a push that was sent, and take it back."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,11 @@ from workers.cli.access import RegistryCommand, registry_options
 from workers.cli.codes import INVALID, code_of_undo, code_of_verification
 from workers.cli.output import emit_as_json, is_terminal, note, output_option
 from workers.cli.session import open_session, settings_of
+
+if TYPE_CHECKING:
+    from tasks import contract
+    from tasks.transfer.ports import Ledger
+    from workers.cli.render import Remembered
 
 
 @click.command()
@@ -22,13 +27,24 @@ def status(context: click.Context, push_id: str | None) -> None:
     with open_ledger(settings_of(context)) as ledger:
         pushes = ledger.pushes() if push_id is None else [ledger.progress(push_id)]
         report = None if push_id is None else ledger.report(push_id)
-    if emit_as_json(context, pushes if push_id is None else {"progress": pushes[0], "report": report}):
-        return
+        if emit_as_json(context, pushes if push_id is None else {"progress": pushes[0], "report": report}):
+            return
+        remembered = [_remember(ledger, push) for push in pushes]
     from workers.cli import render
 
-    render.show(pushes, render.render_pushes)
+    render.show(remembered, render.render_pushes)
     if report is not None:
         render.show(report, render.render_report)
+
+
+def _remember(ledger: "Ledger", push: "contract.Progress") -> "Remembered":
+    from workers.cli.render import Remembered
+
+    report = None if push.state == "succeeded" else ledger.report(push.push_id)
+    done = push.tags_done
+    if report is not None:
+        done = sum(tag.action != "failed" for item in report.items for tag in item.tags)
+    return Remembered(push, tags_done=done, undone=ledger.is_undone(push.push_id))
 
 
 @click.command(cls=RegistryCommand)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Final, TypeVar
@@ -77,23 +78,34 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
     )
 
 
-def render_pushes(console: Console, pushes: Sequence[contract.Progress]) -> None:
+@dataclass(frozen=True)
+class Remembered:
+    """A push with what became of it; `tags_done` are those that did not fail."""
+
+    progress: contract.Progress
+    tags_done: int
+    undone: bool = False
+
+
+def render_pushes(console: Console, pushes: Sequence[Remembered]) -> None:
     """Draw how far pushes are."""
     if not pushes:
         console.print("No push is remembered.")
         return
     rows = []
-    for push in pushes:
+    for remembered in pushes:
+        push = remembered.progress
         done, total, ended = progress_of(push)
+        state = f"{push.state}, undone" if remembered.undone else push.state
         started = datetime.fromtimestamp(push.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         rows.append(
             [
                 _cell(push.push_id),
-                _cell(push.state, _STYLES.get(push.state, "")),
+                _cell(state, _STYLES.get(state, "")),
                 _cell(started),
                 _cell(f"{ended} of {len(push.copies)}"),
                 _cell(f"{size(done)} of {size(total)}"),
-                _cell(f"{push.tags_done} of {push.tags}"),
+                _cell(f"{remembered.tags_done} of {push.tags}"),
             ]
         )
     _table(console, ["Push", "State", "Started", "Copies", "Blobs", "Tags"], rows)

@@ -1,6 +1,7 @@
 """`status`, `verify` and `undo`: what is known of a push, whether it still holds, and how it is taken back."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -45,6 +46,15 @@ def test_status_of_a_push_has_its_progress_and_its_report(shell: Shell, pushed: 
     assert shown.code == 0
     assert "Error [source_missing]" in shown.stdout
     assert " partial in " in shown.stdout.splitlines()[-1]
+
+
+def test_status_counts_no_tag_that_failed_and_says_what_was_undone(shell: Shell, pushed: str) -> None:
+    assert shell("copy", f"{shell.a.host}/gone:1", shell.destination(), "--push-id", "failed").code == 3
+    assert shell("undo", pushed, "--yes").code == 0
+    rows = [line for line in shell("status").stdout.splitlines()[1:] if line]
+    assert [line.split("  ")[-1].strip() for line in rows] == ["0 of 1", "2 of 3"]
+    assert re.match(r"failed +failed +\d", rows[0])
+    assert re.match(r"mine +partial, undone +\d", rows[1])
 
 
 def test_without_a_push_there_is_nothing_to_list(shell: Shell) -> None:
