@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.deploy.local import DEPLOY, make_secrets
 from tests.docs.readme import readme
@@ -117,7 +119,7 @@ def test_who_has_no_password_may_ask_whether_redis_lives_and_nothing_else(deploy
         with pytest.raises(redis.exceptions.NoPermissionError):
             client.get(f"{PREFIX}x")
     for username, password in ((None, None), ("default", ""), ("default", "none")):
-        nobody = redis.Redis(port=deployed.port, username=username, password=password)
+        nobody = redis.Redis(port=deployed.port, username=username, password=password, retry=Retry(NoBackoff(), 0))
         with nobody, pytest.raises(redis.AuthenticationError):
             nobody.ping()
 
