@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Final, TextIO, TypeVar
 
 import click
@@ -15,6 +16,8 @@ _PREFIXES: Final[Mapping[Role, str]] = {"source": "src", "destination": "dest"}
 _FLAGS: Final = {
     f"{prefix}_{name}" for prefix in _PREFIXES.values() for name in ("creds", "tls_verify", "cert_dir")
 } | {"authfile"}
+# Words that nobody means to be a name.
+_BOOLEANS: Final = frozenset({"true", "false", "yes", "no", "on", "off"})
 _TLS_FLAGS: Final = frozenset(f"--{prefix}-tls-verify" for prefix in _PREFIXES.values())
 
 
@@ -50,6 +53,7 @@ class RegistryCommand(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        self._refuse_values(ctx, args)
         try:
             return super().parse_args(ctx, [f"{arg}=true" if arg in _TLS_FLAGS else arg for arg in args])
         except click.NoSuchOption as error:
@@ -57,6 +61,16 @@ class RegistryCommand(click.Command):
             if hint is None:
                 raise
             raise click.UsageError(f"There is no {error.option_name} here: {hint}.", ctx) from None
+
+    def _refuse_values(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise click's UsageError where a word can only be meant as the value of the flag before it."""
+        # A word that names no registry is neither source nor destination, unless there is a target.
+        names_no_image = self.name == "copy" and not any(arg.startswith("--target") for arg in args)
+        for flag, word in pairwise(args):
+            named = "/" in word or word.startswith("-") or not names_no_image
+            if flag in _TLS_FLAGS and (word.lower() in _BOOLEANS or not named):
+                told = f"{flag} alone means true; write {flag}=true or {flag}=false where you have {word!r} after it."
+                raise click.UsageError(told, ctx)
 
 
 def registry_options(*roles: Role) -> Callable[[Command], Command]:

@@ -218,6 +218,26 @@ def test_a_bare_flag_takes_no_argument(shell: Shell, multi_arch: Index) -> None:
     assert "'maybe' is not a valid boolean" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["copy", "--src-tls-verify", "maybe", "a.example/a:1", "b.example/b:1"],
+        ["copy", "a.example/a:1", "b.example/b:1", "--src-tls-verify", "false"],
+        ["push", "--src-tls-verify", "False", "request.yaml"],
+    ],
+)
+def test_a_word_that_is_meant_as_the_value_of_a_flag_is_told_how_to_be(shell: Shell, arguments: list[str]) -> None:
+    ended = shell(*arguments, "-o", "json")
+    assert (ended.code, error_of(ended)["code"]) == (2, "usage")
+    assert "--src-tls-verify alone means true; write --src-tls-verify=true or --src-tls-verify=false" in ended.stderr
+
+
+def test_after_a_bare_flag_a_target_has_destinations_without_a_registry(shell: Shell) -> None:
+    ended = shell("copy", "--target", "prod", "a.example/a:1", "--dest-tls-verify", "app:1", "-o", "json")
+    assert error_of(ended)["code"] == "request_invalid"
+    assert "prod" in ended.stderr
+
+
 def test_a_client_certificate_is_found_in_the_folder(
     shell: Shell, multi_arch: Index, make_registry: MakeRegistry, authority: Authority, certificates: str
 ) -> None:
