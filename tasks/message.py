@@ -1,7 +1,7 @@
 """A push as a worker receives it: its producer may be a program that does not know Celery."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, Task, states
 from celery.exceptions import InvalidTaskError
@@ -10,6 +10,8 @@ from celery.worker.strategy import default
 
 from tasks.errors import RequestInvalid
 from tasks.monitors import describe_push
+
+NO_CALL: Final = "its body is not [arguments, keyword arguments, options]"
 
 
 def is_call(payload: object) -> bool:
@@ -20,22 +22,26 @@ def is_call(payload: object) -> bool:
     return False
 
 
-def refuse(app: Celery, task_id: object) -> None:
-    """Let the producer, who may wait for the result, know that its message is none."""
+def refuse(app: Celery, task_id: object, why: str = NO_CALL) -> None:
+    """Let the producer, who may wait for the result, know that nobody can take its message."""
     if isinstance(task_id, str):
-        said = "The message carries no arguments of a task: its body must be [[request], {}, {}] in JSON."
+        said = f"The message cannot be taken: {why}. Its body must be [[request], {{}}, {{}}] in JSON."
         app.backend.store_result(task_id, RequestInvalid(said), states.FAILURE)
 
 
 def strategy(task: Task[Any, Any], app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """Return what takes messages of a task as Celery's strategy does, and refuses what it could not take."""
+    """Return what takes messages of a task as Celery's strategy does, and refuses what would end the worker."""
     take = default(task, app, consumer, **options)
 
     def take_calls(message: Any, *arguments: Any, **more: Any) -> Any:
-        if not is_call(message.payload):
-            refuse(app, (message.headers or {}).get("id"))
-            raise InvalidTaskError("its body is not [arguments, keyword arguments, options]")
-        return take(message, *arguments, **more)
+        why = NO_CALL
+        try:
+            if is_call(message.payload):
+                return take(message, *arguments, **more)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"Celery cannot read its headers ({type(error).__name__})"
+        refuse(app, (message.headers or {}).get("id"), why)
+        raise InvalidTaskError(why)
 
     return take_calls
 

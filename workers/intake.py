@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from tasks import contract
 from tasks.errors import StateUnavailable
-from tasks.message import is_call
+from tasks.message import NO_CALL, is_call
 from tasks.transfer.ports import Ledger
 from workers.app import KEY_PREFIX, NOTED_QUEUE
 from workers.messages import TaskMessage, payload_of, read_message
@@ -40,7 +40,7 @@ class Intake:
     """Note pushes and pass them on, while this worker has room for more tasks, in a thread of its own."""
 
     def __init__(
-        self, broker: redis.Redis, ledger: Ledger, has_room: Callable[[], bool], refuse: Callable[[object], None]
+        self, broker: redis.Redis, ledger: Ledger, has_room: Callable[[], bool], refuse: Callable[[object, str], None]
     ) -> None:
         self._broker = broker
         self._refuse = refuse
@@ -66,14 +66,25 @@ class Intake:
             self._broker.blmove(_QUEUE, _INTAKE, _WAIT_SECONDS, "RIGHT", "LEFT")
         for taken in reversed(cast("list[bytes]", self._broker.lrange(_INTAKE, 0, -1))):
             message = _parse(taken)
-            fault = _fault_of(message)
-            if fault is not None:
-                LOG.error("What lay in the queue of pushes is no message of a task, and is thrown away: %s.", fault)
-                self._refuse((message.get("headers") or {}).get("id"))
-                self._broker.lrem(_INTAKE, 1, cast("str", taken))
+            fault = self._take_in(message)
+            if fault is None:
+                self._pass_on(keys=[_INTAKE, _NOTED], args=[taken])
                 continue
-            self._note(message)
-            self._pass_on(keys=[_INTAKE, _NOTED], args=[taken])
+            LOG.error("What lay in the queue of pushes is no message of a task, and is thrown away: %s.", fault)
+            self._refuse((message.get("headers") or {}).get("id"), fault)
+            self._broker.lrem(_INTAKE, 1, cast("str", taken))
+
+    def _take_in(self, message: dict[str, Any]) -> str | None:
+        """Note a push; return what is wrong with its message if it is one that would end a worker, or this thread."""
+        try:
+            fault = _fault_of(message)
+            if fault is None:
+                self._note(message)
+        except (RedisError, StateUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - anyone may have written it, and it would come back for ever
+            return f"it cannot be noted ({type(error).__name__})"
+        return fault
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -90,14 +101,17 @@ class Intake:
         match read_message(message):
             case TaskMessage(task=contract.PUSH_TASK, arguments=[dict(request)], task_id=task_id):
                 push_id = contract.push_id_of(request, task_id)
-                if self._ledger.request(push_id) is None:
+                known = self._ledger.request(push_id)
+                if known is None:
                     self._ledger.announce(push_id, request, task_id)
+                elif known == request and self._ledger.task_id(push_id) != task_id:
+                    self._ledger.note_waiting(push_id, task_id)
 
 
 def _parse(taken: bytes) -> dict[str, Any]:
     try:
         message = json.loads(taken)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) and isinstance(message.get("headers", {}), dict | None) else {}
 
@@ -110,4 +124,4 @@ def _fault_of(message: dict[str, Any]) -> str | None:
         payload = payload_of(message)
     except ValueError as error:
         return str(error)
-    return None if is_call(payload) else "its body is not [arguments, keyword arguments, options]"
+    return None if is_call(payload) else NO_CALL

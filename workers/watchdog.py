@@ -5,13 +5,14 @@ It runs in a thread of every worker; the one that holds its lease leads.
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 from celery import Celery, states
 
 from tasks import contract, telemetry
+from tasks.contract import PushReport
 from tasks.coordination.leases import Leases
 from tasks.dispatch import drive_on, send_again
 from tasks.errors import ImagePusherError, LockUnavailable, PushFailed, PushStalled, PushUnknown, RequestInvalid
@@ -125,30 +126,51 @@ class Watchdog:
             self._end(push, invalid)
 
     def _store(self, push: OpenPush, now: float) -> None:
-        """Close a push whose result is there; store it where the worker that ended the push did not come to that."""
+        """Close a push whose result is there; store it where the worker that ended the push did not come to that.
+
+        It is stored for every task that waits for it. One that was noted and not heard of since is sent again: the push
+        may have failed, and is to be done once more then.
+        """
         ledger = self._runtime.ledger
-        if not self._has_report(push):
-            report = ledger.report(push.push_id)
+        lacking = [task_id for task_id in push.waiting if not self._has_report(task_id)]
+        lost = [task_id for task_id in push.noted if not self._has_ended(task_id)]
+        report = ledger.report(push.push_id)
+        request = ledger.request(push.push_id)
+        if lacking or lost:
             if report is None or not self._patience.is_quiet(push, now):
                 return
-            if report.state == "succeeded":
-                self._app.backend.store_result(push.task_id, msgspec.to_builtins(report), states.SUCCESS)
-                log_ended_push(msgspec.to_builtins(report))
-            else:
-                self._store_failure(push, PushFailed(summary(report), msgspec.to_builtins(report)))
+            self._store_report(report, lacking)
+        if lost and request is not None:
+            ledger.touch(push.push_id)
+            for task_id in lost:
+                send_again(self._app, request, task_id)
+            return
         ledger.close(push.push_id)
+
+    def _store_report(self, report: PushReport, task_ids: Sequence[str]) -> None:
+        document = msgspec.to_builtins(report)
+        for task_id in task_ids:
+            if report.state == "succeeded":
+                self._app.backend.store_result(task_id, document, states.SUCCESS)
+                log_ended_push(document)
+            else:
+                self._store_failure(task_id, PushFailed(summary(report), document))
 
     def _end(self, push: OpenPush, error: ImagePusherError) -> None:
         """End a push of which there is nothing to report."""
-        if self._app.AsyncResult(push.task_id).state not in states.READY_STATES:
-            self._store_failure(push, error)
+        for task_id in (*push.waiting, *push.noted):
+            if not self._has_ended(task_id):
+                self._store_failure(task_id, error)
         self._runtime.ledger.close(push.push_id)
 
-    def _has_report(self, push: OpenPush) -> bool:
-        """Tell whether the report of a push is its result: a chord that broke has left something else there."""
-        result = self._app.AsyncResult(push.task_id)
+    def _has_ended(self, task_id: str) -> bool:
+        return bool(self._app.AsyncResult(task_id).state in states.READY_STATES)
+
+    def _has_report(self, task_id: str) -> bool:
+        """Tell whether a report is the result of a task: a chord that broke has left something else there."""
+        result = self._app.AsyncResult(task_id)
         return bool(result.state == states.SUCCESS or isinstance(result.result, PushFailed))
 
-    def _store_failure(self, push: OpenPush, error: ImagePusherError) -> None:
-        self._app.backend.store_result(push.task_id, error, states.FAILURE)
+    def _store_failure(self, task_id: str, error: ImagePusherError) -> None:
+        self._app.backend.store_result(task_id, error, states.FAILURE)
         log_failed_push(error)

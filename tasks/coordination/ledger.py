@@ -19,6 +19,8 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
+# What a task that waits for the result is.
+_NOTED, _ACCEPTED = b"noted", b"accepted"
 
 Record = TypeVar("Record")
 
@@ -42,6 +44,11 @@ class HashLedger:
         fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
         self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
 
+    def note_waiting(self, push_id: str, task_id: str) -> None:
+        now = self._now()
+        waiting = {_key(push_id, "waiting"): {task_id: _NOTED}}
+        self._hashes.put({**waiting, _key(push_id): {"updated": now}, _OPEN: {push_id: now}})
+
     def withdraw(self, push_id: str) -> None:
         if self._field(push_id, "updated") is None:
             self._hashes.delete(_key(push_id))
@@ -57,7 +64,8 @@ class HashLedger:
             "task_id": task_id.encode(),
             "updated": now,
         }
-        self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
+        waiting = {_key(push_id, "waiting"): {task_id: _ACCEPTED}}
+        self._hashes.put({**waiting, _key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
 
     def request(self, push_id: str) -> dict[str, Any] | None:
         return _decode(self._field(push_id, "request"), dict[str, Any])
@@ -205,6 +213,7 @@ class HashLedger:
 
     def close(self, push_id: str) -> None:
         self._hashes.drop(_OPEN, push_id)
+        self._hashes.delete(_key(push_id, "waiting"))
 
     def _open_push(self, push_id: str) -> OpenPush:
         names = ("task_id", "created", "updated", "quiet_until", "outline", "state", "drives", "driven_at")
@@ -212,6 +221,7 @@ class HashLedger:
             *((_key(push_id), name) for name in names)
         )
         heard = updated or created
+        waiting = self._hashes.all(_key(push_id, "waiting"))
         done = self._hashes.size(_key(push_id, "copies")) + self._hashes.size(_key(push_id, "tags"))
         return OpenPush(
             push_id=push_id,
@@ -222,6 +232,8 @@ class HashLedger:
             quiet_since=max(float(heard or 0), float(quiet_until or 0)),
             done=done,
             drives=int(drives or 0) if int(driven_at or -1) == done else 0,
+            accepted=tuple(task for task, how in waiting.items() if how == _ACCEPTED),
+            noted=tuple(task for task, how in waiting.items() if how == _NOTED),
         )
 
     def _now(self) -> bytes:

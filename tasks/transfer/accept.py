@@ -49,8 +49,8 @@ class Accepting:
             self.ledger.withdraw(push_id)
             raise
         with self.runs.hold(push_id, PART):
-            report = self.ledger.report(push_id)
-            if report is not None and self.ledger.request(push_id) != request:
+            report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
+            if (report is not None or plan is not None) and self.ledger.request(push_id) != request:
                 raise RequestInvalid(
                     f"The push id {push_id!r} belongs to another request; give this one an id of its own."
                 )
@@ -60,8 +60,7 @@ class Accepting:
                     return report
                 self.ledger.reopen(push_id)
             self.ledger.accept(push_id, request, task_id)
-            plan = self.ledger.plan(push_id)
-            if plan is not None:
+            if report is None and plan is not None:
                 return plan
             (lost,) = self.ledger.lost(push_id, [PART])
             try:

@@ -55,7 +55,8 @@ class OpenPush:
 
     `known` is False where its record is gone, `planned` and `ended` tell what it has come to. Since `quiet_since`,
     seconds since the epoch, nothing of it was heard, nor is anything due before. `done` counts copies and tags that
-    ended, `drives` how often it was driven on since that last rose.
+    ended, `drives` how often it was driven on since that last rose. Beside `task_id` there may be more tasks that wait
+    for the result: `accepted` ones, and those that are `noted`, of which no worker has come to know yet.
     """
 
     push_id: str
@@ -66,6 +67,13 @@ class OpenPush:
     quiet_since: float
     done: int
     drives: int
+    accepted: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """All tasks that workers know of, each once."""
+        return tuple(dict.fromkeys((self.task_id, *self.accepted)))
 
 
 class Ledger(Protocol):
@@ -76,6 +84,10 @@ class Ledger(Protocol):
 
     def announce(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         """Note that a push is enqueued; its result is that of `task_id`."""
+        ...
+
+    def note_waiting(self, push_id: str, task_id: str) -> None:
+        """Note that one more task waits for the result of a push that is known, and is not taken on yet."""
         ...
 
     def withdraw(self, push_id: str) -> None:

@@ -49,7 +49,7 @@ def refused() -> list[object]:
 
 @pytest.fixture
 def intake(client: redis.Redis, ledger: HashLedger, refused: list[object]) -> Intake:
-    return Intake(client, ledger, lambda: True, refused.append)
+    return Intake(client, ledger, lambda: True, lambda task_id, _: refused.append(task_id))
 
 
 def noted(client: redis.Redis) -> list[str]:
@@ -93,6 +93,19 @@ def test_a_push_that_the_ledger_knows_stays_as_it_is(
     assert noted(client) == ["again"]
 
 
+def test_another_task_that_sent_the_same_push_is_noted_too(
+    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake
+) -> None:
+    """Rule 7.5: its message may be lost as any other."""
+    ledger.accept("mine", REQUEST | {"push_id": "mine"}, "first")
+    for task_id, request in (("again", {"push_id": "mine"}), ("other", {"push_id": "mine", "target": "x"})):
+        app.send_task(contract.PUSH_TASK, args=[REQUEST | request], task_id=task_id)
+        intake.take()
+    assert noted(client) == ["again", "other"]
+    (push,) = ledger.open_pushes()
+    assert (push.waiting, push.noted) == (("first",), ("again",))
+
+
 def test_what_another_worker_took_and_did_not_pass_on_is_passed_on(
     app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake
 ) -> None:
@@ -112,7 +125,7 @@ def test_two_that_find_a_message_in_the_intake_pass_it_on_once(
     app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one")
     client.lmove(QUEUE, f"{QUEUE}.intake", "RIGHT", "LEFT")
     (taken,) = cast("list[bytes]", client.lrange(f"{QUEUE}.intake", 0, -1))
-    other = Intake(client, ledger, lambda: True, lambda _: None)
+    other = Intake(client, ledger, lambda: True, lambda *_: None)
     for each in (intake, other):
         each._pass_on(keys=[f"{QUEUE}.intake", NOTED], args=[taken])
     assert noted(client) == ["one"]
@@ -120,7 +133,16 @@ def test_two_that_find_a_message_in_the_intake_pass_it_on_once(
 
 @pytest.mark.parametrize(
     "message",
-    [b"not JSON", b"[]", b'{"headers": {}}', b"7", b"\xff", b'{"properties": 1, "body": ""}', b'{"headers": 7}'],
+    [
+        b"not JSON",
+        b"[]",
+        b'{"headers": {}}',
+        b"7",
+        b"\xff",
+        b'{"properties": 1, "body": ""}',
+        b'{"headers": 7}',
+        b"[" * 100_000,
+    ],
 )
 def test_what_is_no_message_ends_no_worker(client: redis.Redis, intake: Intake, message: bytes) -> None:
     client.lpush(QUEUE, message)
@@ -169,6 +191,8 @@ def test_a_message_that_was_written_by_hand_is_passed_on(
         {"body": encoded(7)},
         {"body": encoded("x")},
         {"body": encoded([REQUEST, {}, {}])},
+        # A lone surrogate is valid JSON, and no text that can be stored.
+        {"body": encoded([[{"items": ["\ud800"]}], {}, {}])},
         {"content-type": None},
         {"content-type": "application/x-python-serialize"},
         {"properties": {"body_encoding": "foo", "delivery_tag": "one"}},
