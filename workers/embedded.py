@@ -18,8 +18,8 @@ from tasks.coordination.local import (
     LocalBudgets,
     LocalRuns,
     LocalSingleFlight,
-    LocalTagLocks,
 )
+from tasks.coordination.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
 from tasks.runtime import Runtime, provide
@@ -43,7 +43,7 @@ _LONGEST_WAIT: Final = 0.05
 def embedded_worker(
     settings: Settings, registries: RegistryConfiguration, jobs: int
 ) -> Iterator[tuple[Celery, Runtime]]:
-    """Run a worker in threads of this process; what it remembers of pushes is in a file of the state directory."""
+    """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory."""
     with _ONE_AT_A_TIME:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
         hashes = open_hashes(settings)
@@ -57,7 +57,7 @@ def embedded_worker(
             locations=LocalBlobLocations(),
             flights=LocalSingleFlight(locks, settings.copy_seconds),
             runs=LocalRuns(locks, settings.lock_wait_seconds),
-            locks=LocalTagLocks(locks, settings.lock_wait_seconds),
+            locks=FileTagLocks(settings.state_dir / "tags", locks, settings.lock_wait_seconds),
             announcer=PluginAnnouncer(load_plugins()),
             task_tries=_TASK_TRIES,
             cancelled=cancelled,

@@ -47,39 +47,6 @@ class KeyLocks:
             return key in self._locks
 
 
-class LocalTag:
-    """A tag that is held: a lock of this process is never lost."""
-
-    def __init__(self, reference: str, written: dict[str, str]) -> None:
-        self._reference = reference
-        self._written = written
-
-    def ensure(self) -> None: ...
-
-    def last_written(self) -> str | None:
-        """Return the digest that was written last."""
-        return self._written.get(self._reference)
-
-    def note_written(self, digest: str) -> None:
-        """Note what was written and verified."""
-        self._written[self._reference] = digest
-
-
-class LocalTagLocks:
-    """One push at a time works on a tag."""
-
-    def __init__(self, locks: KeyLocks, wait_seconds: float) -> None:
-        self._locks = locks
-        self._wait_seconds = wait_seconds
-        self._written: dict[str, str] = {}
-
-    @contextmanager
-    def hold(self, reference: str) -> Iterator[LocalTag]:
-        """Wait for the tag and hold it; raises LockUnavailable."""
-        with self._locks.hold(f"tag {reference}", self._wait_seconds):
-            yield LocalTag(reference, self._written)
-
-
 class LocalSingleFlight:
     """One task at a time moves the bytes of a blob to a registry."""
 

@@ -10,24 +10,9 @@ from tasks.coordination.local import (
     LocalBudgets,
     LocalRuns,
     LocalSingleFlight,
-    LocalTagLocks,
 )
 from tasks.coordination.shared_budget import SharedBudget
 from tasks.errors import LockUnavailable, RateLimited
-
-
-def test_a_tag_is_held_by_one_push_at_a_time_and_remembers_what_was_written() -> None:
-    """Rule 7.1."""
-    locks = LocalTagLocks(KeyLocks(), 0.05)
-    with locks.hold("b/x:1") as tag:
-        tag.ensure()
-        tag.note_written("sha256:a")
-        with pytest.raises(LockUnavailable, match="b/x:1"), locks.hold("b/x:1"):
-            pass
-        with locks.hold("b/x:2") as other:
-            assert other.last_written() is None
-    with locks.hold("b/x:1") as again:
-        assert again.last_written() == "sha256:a"
 
 
 def test_one_task_at_a_time_moves_a_blob() -> None:
