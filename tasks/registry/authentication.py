@@ -1,6 +1,5 @@
 """How one registry is told who asks: nothing, Basic or Bearer, as its last challenge wants it."""
 
-import base64
 from typing import Final
 
 from tasks.registry.basic import basic_authorization
@@ -22,18 +21,6 @@ def choose(challenges: list[Challenge]) -> Challenge | None:
     bearer = (each for each in challenges if each.scheme == "bearer" and each.parameters.get("realm"))
     basic = (each for each in challenges if each.scheme == "basic")
     return next(bearer, None) or next(basic, None)
-
-
-def conceal(content: bytes, authorization: str | None) -> bytes:
-    """Return what a registry said without the credentials that it was shown: some errors quote the request."""
-    scheme, _, secret = (authorization or "").partition(" ")
-    secrets = [secret.encode()]
-    if scheme == "Basic":
-        pair = base64.b64decode(secret)
-        secrets += [pair, pair.partition(b":")[2]]
-    for each in secrets:
-        content = content.replace(each, b"***") if each else content
-    return content
 
 
 class Authentication:

@@ -19,6 +19,7 @@ from tasks.errors import (
     ResponseInvalid,
 )
 from tasks.oci.digest import Digest, parse_digest
+from tasks.registry.concealment import conceal
 from tasks.registry.incoming import Incoming, Piece
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -62,7 +63,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response; `content` is empty where it is still `incoming`. `own` tells the registry from other hosts."""
+    """One response; `content` is empty where it is still `incoming`. `own` tells the registry from other hosts.
+
+    `authorization` is what the request showed; `content` may quote it.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -70,6 +74,7 @@ class Response:
     own: bool
     content: bytes = field(default=b"", repr=False)
     incoming: Incoming | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
 
     @property
     def location(self) -> str | None:
@@ -122,9 +127,9 @@ def describe(method: str, url: str) -> str:
 
 
 def explain(method: str, response: Response) -> str:
-    """Return what was asked and answered, with the registry's own words cleaned and shortened."""
+    """Return what was asked and answered, with the registry's own words concealed, cleaned and shortened."""
     said = "; ".join(f"{error.code}: {error.message}" for error in _parse_errors(response.content)[:_SHOWN_ERRORS])
-    said = _CONTROL.sub(" ", said)
+    said = _CONTROL.sub(" ", conceal(said, response.authorization))
     shown = f" ({said[:_LONGEST_MESSAGE].strip()})" if said else ""
     return f"{describe(method, response.url)} answered {response.status}{shown}"
 

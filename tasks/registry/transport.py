@@ -10,7 +10,7 @@ from tasks import telemetry
 from tasks.errors import AddressForbidden, ResponseInvalid
 from tasks.oci.digest import digest_of
 from tasks.registry.addresses import forbid_inward, host_of
-from tasks.registry.authentication import Authentication, conceal
+from tasks.registry.authentication import Authentication
 from tasks.registry.budget import Budgets
 from tasks.registry.connections import Connections
 from tasks.registry.credentials import CredentialStore
@@ -109,15 +109,16 @@ class Transport:
 
     def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
         """Send a request where it leads, and return the last response with the Authorization that it had."""
+        shown: str | None = None
         for _ in range(_MOST_REDIRECTS + 1):
             own = _origin(url) == _origin(base)
             headers = dict(request.headers)
             sent = self._authentication.header(request.repository, request.scopes) if own else None
             if sent is not None:
-                headers["Authorization"] = sent
+                headers["Authorization"] = shown = sent
             with self._budget.request(self.limits.longest_wait):
                 incoming = self._connections.exchange(request.method, url, headers, request.body)
-            response = self._read(request, incoming, url, own=own, sent=sent)
+            response = self._read(request, incoming, url, own=own, shown=shown)
             location = response.location
             followed = _REDIRECTS if request.method in {"GET", "HEAD"} else _REPEATING
             if response.status not in followed or location is None:
@@ -126,16 +127,15 @@ class Transport:
             url = location
         raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {_MOST_REDIRECTS} times.")
 
-    def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool, sent: str | None) -> Response:
+    def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool, shown: str | None) -> Response:
         expected = incoming.status in request.expect
         if expected and request.stream:
-            return Response(incoming.status, incoming.headers, url, own, incoming=incoming)
+            return Response(incoming.status, incoming.headers, url, own, incoming=incoming, authorization=shown)
         limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
         content = incoming.read(limit, self.limits.answer_timeout)
         if expected and len(content) > limit:
             raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes.")
-        shown = content if expected else conceal(content[:limit], sent)
-        return Response(incoming.status, incoming.headers, url, own, shown)
+        return Response(incoming.status, incoming.headers, url, own, content[:limit], authorization=shown)
 
     def _check_hop(self, origin: str, url: str) -> None:
         """Raise AddressForbidden for a URL that a registry must not lead to."""
