@@ -124,6 +124,7 @@ class _Tag:
     def _publish(self, lock: TagLock) -> Published:
         """Read, decide and write until nobody else came between."""
         self._ensure_needs(self.publication.image)
+        healed = False
         for number in range(_ROUNDS):
             # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
             held = None if number == 0 and self._was_absent() else self._read()
@@ -148,6 +149,14 @@ class _Tag:
             try:
                 self.repository.push_manifest(self.tag.tag, decision.content, decision.media_type, over=over)
             except TagConflict:
+                continue
+            except CopyIncomplete:
+                if healed:
+                    raise
+                # What was there at the last look was collected since (BEHAVIOUR 5.5).
+                healed = True
+                self.publication.seen.forget(self.repository)
+                self._ensure_needs(self.publication.image)
                 continue
             if self._digest() == decision.digest:
                 lock.ensure()

@@ -31,3 +31,8 @@ class Sightings:
         with self._guard:
             self._seen[key] = self._clock()
         return True
+
+    def forget(self, repository: Repository) -> None:
+        """Forget what was found in a repository that turned out to lack some of it."""
+        with self._guard:
+            self._seen = {key: since for key, since in self._seen.items() if key[0] != str(repository)}

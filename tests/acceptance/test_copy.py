@@ -3,6 +3,7 @@
 import json
 import subprocess
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tasks.registry.settings import Credentials, RegistrySettings
 from tests.acceptance.conftest import World, actions
 from tests.conftest import MakeRegistry
 from tests.support import images, processes
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.images import Image, Index, Node, attestation, image, index, layer
 from tests.support.registries import BasicAuth, Logged
 from tests.support.stored import Stored, upload
@@ -152,6 +154,32 @@ def test_what_the_registry_collected_is_copied_again(world: World) -> None:
     _delete(world, f"manifests/{source.members[1].digest}")
     assert actions(world.push(world.item(reference, "2"))) == ["copied"]
     world.stored.holds(world.destination, "2")
+
+
+class _Collector:
+    """Lets a registry collect a manifest right before the tag that needs it is written."""
+
+    def __init__(self, tag: str, collect: Callable[[], None]) -> None:
+        self._tag = tag
+        self._collect = collect
+        self.done = False
+
+    def choose(self, method: str, target: str, *, authorized: bool) -> None:
+        if method == "PUT" and target.endswith(f"/manifests/{self._tag}") and not self.done:
+            self.done = True
+            self._collect()
+
+
+def test_what_the_registry_collects_between_the_last_look_and_the_write_is_copied_again(world: World) -> None:
+    """Rule 5.5."""
+    source = multi_arch(world.name)
+    reference = world.put_a(source)
+    collector = _Collector("1", lambda: _delete(world, f"manifests/{source.members[1].digest}"))
+    with FaultyProxy(world.b.host, collector) as proxy:
+        item = {"source": reference, "destinations": {f"{proxy.host}/{world.destination}": ["1"]}}
+        assert actions(world.push(item)) == ["copied"]
+    assert collector.done
+    world.stored.holds(world.destination, "1")
 
 
 def test_layers_that_lie_elsewhere_are_not_copied(world: World, make_registry: MakeRegistry) -> None:
