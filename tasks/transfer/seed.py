@@ -61,7 +61,7 @@ def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -
             missing = password if settings.get(user) else user
             faults.add(f"target_settings.{missing}", "is missing: half a credential pair")
     for key in sorted(secrets(settings)):
-        faults.add(f"target_settings.{key}", "is a secret: put it into the settings of the workers, not into a request")
+        faults.add(f"target_settings.{key}", "is a secret; put it into the settings of the workers, not into a request")
     pairs = {key for pair in CREDENTIAL_PAIRS for key in pair}
     for key in sorted(settings.keys() - USED - pairs - secrets(settings)):
         reason = meaningless(key)

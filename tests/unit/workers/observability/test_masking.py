@@ -47,6 +47,8 @@ def test_a_credential_is_masked_and_what_stands_around_it_is_not(text: str, mask
         "Basic authentication is not offered, a Bearer token is",
         "set password_file, or passwordless access",
         "mail someone@example.com",
+        "target_settings.dest_quay_password: is a secret; put it into the settings of the workers",
+        "items[0].password: is not a known key",
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:
