@@ -22,7 +22,7 @@ _PATTERNS: Final = (
     ),
     # The same without the header's name; neither words of a sentence nor the parameters of a challenge.
     (re.compile(rf"\b((?:Bearer|Basic)\s+)(?![a-z_]+=)(?=\S*[0-9A-Z=]){_VALUE}"), r"\1***"),
-    # Also at the end of a longer name: `dest_quay_password`. What is said of a key is no value: `password: is a secret`.
+    # Also at the end of longer names, `dest_quay_password`. What is said of a key is no value: `password: is a secret`.
     (
         re.compile(rf"(?<![A-Za-z])((?i:{_SECRETS}){_QUOTES}\s*[:=]\s*{_QUOTES})(?!is (?:a|not) ){_VALUE}"),
         r"\1***",
