@@ -30,6 +30,8 @@ from tasks.registry.upload import BlobUpload, UploadSession, session_of
 _ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
 _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
 _DONE: Final = frozenset({200, 201, 202, 204})
+# What registries, or what stands before them, answer to a HEAD that they do not support.
+_UNANSWERED: Final = frozenset({400, 405, 415, 501})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,13 @@ class Repository:
     def resolve(self, reference: str) -> Descriptor | None:
         """Return what a tag or digest is, None if it is absent ("Checking if content exists in the registry").
 
-        A registry that does not answer HEAD, or says too little, is asked for the whole manifest.
+        A registry that does not answer HEAD, or says too little, is asked for the whole manifest. The digest of a tag
+        is its sha256, whatever algorithm the registry announces: so that two of them can be compared.
         """
         return self._resolve(reference, retry=True)
 
     def fetch_manifest(self, reference: str) -> FetchedManifest:
-        """Return a manifest by tag or digest ("Pulling manifests").
+        """Return a manifest by tag or digest, a tag's with its sha256 ("Pulling manifests").
 
         Raises NotFound, ContentMismatch, ResponseInvalid for one that is too large, ManifestInvalid.
         """
@@ -127,12 +130,23 @@ class Repository:
         return list_tags(self._read, self.name, self._transport.limits.manifest_bytes)
 
     def blob_size(self, digest: str) -> int | None:
-        """Return the size of a blob, 0 if the registry does not say, None if the blob is absent."""
-        response = self._read("HEAD", f"blobs/{digest}", expect={200, 404})
+        """Return the size of a blob, 0 if the registry does not say, None if it does not show that it has the blob."""
+        path = f"blobs/{digest}"
+        response = self._read("HEAD", path, expect={200, 404, *_UNANSWERED})
+        if response.status in _UNANSWERED:
+            return self._glance(path)
         if response.status == 404:  # noqa: PLR2004
             return None
         size = response.headers.get("Content-Length", "")
         return int(size) if size.isascii() and size.isdigit() else 0
+
+    def _glance(self, path: str) -> int | None:
+        """Begin to read where a registry does not answer HEAD."""
+        expect = {200, 206, 404, 416, *_UNANSWERED}
+        response = self._read("GET", path, headers={"Range": "bytes=0-0"}, expect=expect, stream=True)
+        if response.incoming is not None:
+            response.incoming.close()
+        return 0 if response.status in {200, 206, 416} else None
 
     def open_blob(self, descriptor: Descriptor) -> BlobReader:
         """Return a reader of a blob that is under way, its bytes not verified; raises NotFound ("Pulling blobs")."""
@@ -197,7 +211,7 @@ class Repository:
         BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session).run()
 
     def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
-        expect = {200, 400, 404, 405, 415, 501}
+        expect = {200, 404, *_UNANSWERED}
         response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect=expect, retry=retry)
         if response.status == 404:  # noqa: PLR2004
             return None
@@ -214,10 +228,10 @@ class Repository:
         limit = self._transport.limits.manifest_bytes
         response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit, retry=retry)
         content, content_type = response.content, response.headers.get("Content-Type")
-        wanted = find_digest(reference) or find_digest(response.headers.get("Docker-Content-Digest"))
-        found = digest_of(content, algorithm_of(wanted)) if wanted is not None else digest_of(content)
-        if wanted in {None, found}:
-            return FetchedManifest(content, media_type_of(content, content_type), found)
+        asked = find_digest(reference)
+        wanted = asked or find_digest(response.headers.get("Docker-Content-Digest"))
+        if wanted is None or wanted == digest_of(content, algorithm_of(wanted)):
+            return FetchedManifest(content, media_type_of(content, content_type), asked or digest_of(content))
         # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway. What says of
         # itself that it is something else is no such manifest, whatever the header says.
         signed = media_types.DOCKER_SCHEMA1_SIGNED
@@ -266,7 +280,10 @@ def _scopes(name: str, actions: str) -> frozenset[str]:
 
 def _described(reference: str, response: Response) -> Descriptor | None:
     """Return what the headers of a HEAD say, None where that is not enough."""
-    digest = find_digest(reference) or find_digest(response.headers.get("Docker-Content-Digest"))
+    digest = find_digest(reference)
+    if digest is None:
+        announced = find_digest(response.headers.get("Docker-Content-Digest"))
+        digest = announced if announced and algorithm_of(announced) == "sha256" else None
     media_type = media_types.essence(response.headers.get("Content-Type"))
     size = response.headers.get("Content-Length", "")
     known = response.status == 200 and media_type in _MANIFESTS and size.isascii() and size.isdigit()  # noqa: PLR2004

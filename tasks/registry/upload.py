@@ -112,7 +112,8 @@ class BlobUpload:
 
     def _is_stored(self) -> bool:
         """Tell whether a commit whose answer was lost took effect: asking is cheaper than sending again."""
-        return self._send("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, _GONE}).status != _GONE
+        response = self._send("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, _GONE, *_UNSUPPORTED})
+        return response.status == 200  # noqa: PLR2004
 
     def _resume(self) -> tuple[UploadSession, int]:
         """Return a session, and how many bytes it holds."""

@@ -60,6 +60,7 @@ def test_an_absent_tag_is_none() -> None:
         Answer(400),
         Answer(200, {**HEADERS, "Docker-Content-Digest": ""}),
         Answer(200, {**HEADERS, "Docker-Content-Digest": "nonsense"}),
+        Answer(200, {**HEADERS, "Docker-Content-Digest": SHA512}),
         Answer(200, {**HEADERS, "Content-Type": "text/plain"}),
     ],
 )
@@ -88,18 +89,18 @@ def test_a_content_type_counts_without_its_parameters(content_type: str) -> None
         assert repository.resolve("latest") == DESCRIPTOR
 
 
-@pytest.mark.parametrize(
-    ("announced", "digest"), [(None, DIGEST), (DIGEST, DIGEST), (SHA512, SHA512), ("md5:1234", DIGEST)]
-)
-def test_a_fetched_manifest_has_the_digest_that_was_announced(announced: str | None, digest: str) -> None:
-    """2.4."""
+@pytest.mark.parametrize("announced", [None, DIGEST, SHA512, "md5:1234"])
+def test_a_manifest_fetched_by_tag_has_its_sha256(announced: str | None) -> None:
+    """2.4, 7.2: whatever is announced, so that it can be compared with what was written."""
     served = Answer(200, {**TYPE, **({"Docker-Content-Digest": announced} if announced else {})}, IMAGE.manifest)
     with ScriptedRegistry(PING, Exchange("GET", LATEST, served)) as registry:
         fetched = client(registry.host).fetch_manifest("latest")
-    assert (fetched.content, fetched.media_type, fetched.digest) == (IMAGE.manifest, IMAGE.media_type, digest)
+    assert (fetched.content, fetched.media_type, fetched.digest) == (IMAGE.manifest, IMAGE.media_type, DIGEST)
 
 
-@pytest.mark.parametrize(("reference", "announced"), [("latest", OTHER), (OTHER, DIGEST), (OTHER, ""), (SHA512, "")])
+@pytest.mark.parametrize(
+    ("reference", "announced"), [("latest", OTHER), ("latest", SHA512), (OTHER, DIGEST), (OTHER, ""), (SHA512, "")]
+)
 def test_a_manifest_that_is_not_what_was_asked_for_or_announced_is_refused(reference: str, announced: str) -> None:
     """2.4."""
     served = Answer(200, {**TYPE, "Docker-Content-Digest": announced}, IMAGE.manifest + b"\n")
@@ -113,6 +114,8 @@ def test_a_manifest_that_is_not_what_was_asked_for_or_announced_is_refused(refer
 def test_a_manifest_asked_for_by_digest_is_verified_by_that() -> None:
     """2.4: what the header says of another algorithm does not matter."""
     served = Answer(200, {**TYPE, "Docker-Content-Digest": SHA512}, IMAGE.manifest)
+    with ScriptedRegistry(PING, Exchange("GET", manifest_path(SHA512), served)) as registry:
+        assert client(registry.host).fetch_manifest(SHA512).digest == SHA512
     with ScriptedRegistry(PING, Exchange("GET", manifest_path(DIGEST), served)) as registry:
         assert client(registry.host).fetch_manifest(DIGEST).digest == DIGEST
 
@@ -211,6 +214,18 @@ def test_the_size_of_a_blob_is_known_or_it_is_absent() -> None:
         repository = client(registry.host)
         assert repository.blob_size(blob_of(content).digest) == 7
         assert repository.blob_size(blob_of(content).digest) is None
+
+
+@pytest.mark.parametrize("refused", [400, 405, 501])
+@pytest.mark.parametrize(("status", "size"), [(200, 0), (206, 0), (404, None), (405, None)])
+def test_a_registry_that_does_not_answer_head_is_asked_for_the_first_byte(
+    refused: int, status: int, size: int | None
+) -> None:
+    """5.1: what it does not show is uploaded."""
+    path = blob_path(b"content")
+    first = Exchange("GET", path, Answer(status, body=b"c"), request_headers={"Range": "bytes=0-0"})
+    with ScriptedRegistry(PING, Exchange("HEAD", path, Answer(refused)), first, ordered=True) as registry:
+        assert client(registry.host).blob_size(blob_of(b"content").digest) == size
 
 
 def test_a_small_blob_is_read_and_verified() -> None:

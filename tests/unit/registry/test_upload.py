@@ -238,6 +238,15 @@ def test_a_commit_that_was_not_stored_goes_on(reply: Reply) -> None:
         SMALL.push(registry, IMPATIENT)
 
 
+@pytest.mark.parametrize("refused", [405, 501])
+def test_a_commit_that_cannot_be_looked_for_goes_on(refused: int) -> None:
+    """5.3."""
+    looked = Exchange("HEAD", SMALL.path, Answer(refused))
+    script = (PING, POST, SMALL.put(Answer(503)), looked, status(None), POST_AGAIN, SMALL.put(session=AGAIN))
+    with ScriptedRegistry(*script, ordered=True) as registry:
+        SMALL.push(registry)
+
+
 @pytest.mark.parametrize("refused", [400, 405, 411, 415, 501])
 def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
     """DESIGN 6: one streamed PATCH and an empty PUT; the next blob goes that way at once."""
