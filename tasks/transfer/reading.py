@@ -4,12 +4,12 @@ from tasks import contract
 from tasks.errors import ManifestInvalid, NotFound, SingleArchRefused, SourceChildMissing, SourceError, SourceMissing
 from tasks.oci import media_types
 from tasks.oci.digest import Digest, digest_of
-from tasks.oci.document import parse_document
+from tasks.oci.document import media_type_of, parse_document
 from tasks.oci.manifest import Manifest, platform_of_config
 from tasks.oci.merge import MergeRules
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
-from tasks.registry.repository import Repository
+from tasks.registry.repository import FetchedManifest, Repository
 from tasks.transfer.decide import Current, MergePolicy, may_merge, read_index, unmergeable
 from tasks.transfer.image import SourceImage, kind_of, take_platforms
 
@@ -55,11 +55,14 @@ def read_source(
 
 
 def read_current(repository: Repository, tag: str, image: SourceImage, policy: MergePolicy) -> Current | None:
-    """Return what a tag holds, None if it is absent; its content only where a merge may need it."""
+    """Return what a tag holds, None if it is absent; its content only where a merge may need it.
+
+    That includes what the registry calls a single manifest: some say so of an index.
+    """
     described = repository.resolve(tag)
     if described is None:
         return None
-    if described.digest == image.digest or not may_merge(image, policy, described.media_type):
+    if described.digest == image.digest or not may_merge(image, policy, media_types.OCI_INDEX):
         return Current(described.digest, described.media_type)
     try:
         fetched = repository.fetch_manifest(tag)
@@ -67,7 +70,13 @@ def read_current(repository: Repository, tag: str, image: SourceImage, policy: M
         return None
     except ManifestInvalid as error:
         raise unmergeable(described.digest, error) from None
-    return Current(fetched.digest, fetched.media_type, fetched.content)
+    return Current(fetched.digest, judged_media_type(fetched), fetched.content)
+
+
+def judged_media_type(fetched: FetchedManifest) -> str:
+    """Return the media type of a manifest, an index's where it is one by its content, whatever the registry says."""
+    own = media_type_of(fetched.content, None)
+    return own if own in media_types.INDEXES else fetched.media_type
 
 
 def read_subjects(repository: Repository, current: Current | None) -> dict[Digest, Digest]:

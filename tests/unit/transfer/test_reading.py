@@ -214,17 +214,43 @@ def test_5xx_and_429_of_the_destination_are_retried_and_then_an_error(status: in
         current(describes(content), refuses(status, times=3))
 
 
-def test_what_a_tag_holds_is_read_only_where_it_may_be_merged_with() -> None:
+def test_what_a_tag_holds_is_read_only_where_an_index_would_be_merged_with() -> None:
     """Rule 3.2: else one HEAD is all."""
     listed, manifest = text([image("s390x", "linux/s390x")]), fixtures.load("30-")
-    assert current(describes(manifest, media_types.DOCKER_MANIFEST)) == Current(
-        digest_of(manifest), media_types.DOCKER_MANIFEST
-    )
-    assert current(describes(listed), policy=MergePolicy(merge=False)) == Current(
-        digest_of(listed), media_types.OCI_INDEX
-    )
+    for content, media_type in ((listed, media_types.OCI_INDEX), (manifest, media_types.DOCKER_MANIFEST)):
+        held = Current(digest_of(content), media_type)
+        assert current(describes(content, media_type), policy=MergePolicy(merge=False)) == held
+        assert current(describes(content, media_type), image=single(None)) == held
     assert current(describes(SOURCE.content)) == Current(SOURCE.digest, media_types.OCI_INDEX)
-    assert current(describes(listed), image=single(None)) == Current(digest_of(listed), media_types.OCI_INDEX)
+
+
+def test_a_single_manifest_is_looked_at_before_it_is_overwritten() -> None:
+    """Rule 3.2: once."""
+    manifest = fixtures.load("30-")
+    docker = media_types.DOCKER_MANIFEST
+    held = current(describes(manifest, docker), serves(manifest, docker))
+    assert held == Current(digest_of(manifest), docker, manifest)
+
+
+@pytest.mark.parametrize("said", [media_types.OCI_MANIFEST, media_types.DOCKER_MANIFEST, media_types.DOCKER_SCHEMA1])
+@pytest.mark.parametrize("named_by", ["its media type", "its entries"])
+def test_an_index_that_its_registry_calls_a_manifest_is_an_index(said: str, named_by: str) -> None:
+    """Rules 3.2 and 3.3: taken at its registry's word, its other platforms would be overwritten."""
+    document = {"schemaVersion": 2, "manifests": [image("s390x", "linux/s390x")]}
+    media_type = media_types.OCI_INDEX
+    if named_by == "its media type":
+        document["mediaType"] = media_type = media_types.DOCKER_LIST
+    content = json.dumps(document).encode()
+    for source_image in (SOURCE, single("linux/amd64")):
+        held = current(describes(content, said), serves(content, said), image=source_image)
+        assert held == Current(digest_of(content), media_type, content)
+
+
+def test_what_nobody_can_read_is_not_overwritten_as_a_manifest() -> None:
+    """Rule 3.2: its registry's word alone does not make it one."""
+    both = json.dumps({"manifests": [], "config": {}}).encode()
+    with pytest.raises(DestinationError, match="Set `merge` of the item to false"):
+        current(describes(both, media_types.OCI_MANIFEST), serves(both, media_types.OCI_MANIFEST))
 
 
 def test_a_tag_that_vanishes_between_two_looks_is_absent() -> None:
