@@ -23,7 +23,7 @@ def verify(report: contract.PushReport, registries: Registries, executor: Execut
 
 def _tag(tag: contract.TagReport, registries: Registries) -> contract.TagVerification:
     reference = Reference.parse(tag.reference)
-    repository = registries.repository(reference.registry, reference.repository, "destination")
+    repository = registries.repository(reference.registry, reference.repository, "destination", push=True)
     expected = tag.new_digest or ""
     try:
         described = repository.resolve(reference.identifier)

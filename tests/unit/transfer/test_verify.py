@@ -10,13 +10,15 @@ import requests
 from tasks import contract
 from tasks.oci.digest import digest_of
 from tasks.registry.repository import Registries
-from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.settings import Credentials, RegistryConfiguration, RegistrySettings
 from tasks.transfer.verify import verify
+from tests.conftest import MakeRegistry
 from tests.support import images
 from tests.support.images import Image, image, index, layer
-from tests.support.registries import DistributionRegistry
+from tests.support.registries import DistributionRegistry, TokenAuth
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.stored import upload
+from tests.support.token_server import TokenServer
 from tests.unit.registry.clients import QUICK
 
 
@@ -91,10 +93,34 @@ def test_children_and_blobs_that_are_gone_are_named(
 
 
 def test_a_registry_that_refuses_is_an_error_of_the_tag(registries: Registries, executor: Executor) -> None:
-    refused = Exchange("HEAD", "/v2/app/manifests/1", Answer(403))
+    refused = Exchange("HEAD", "/v2/app/manifests/1", Answer(403), times=2)
     with ScriptedRegistry(Exchange("GET", "/v2/"), refused) as closed:
         found = verify(reported(closed.host, "app", digest_of(b"x")), registries, executor)
     assert verified(found) == ("broken", None, [], "authentication_refused")
+
+
+@pytest.mark.parametrize("pull", [False, True])
+def test_push_is_asked_for_only_where_pull_is_not_enough(
+    make_registry: MakeRegistry, executor: Executor, name: str, *, pull: bool
+) -> None:
+    """Rule 3.4: what may be read only with push is not broken."""
+
+    def policy(user: str | None, repository: str, asked: frozenset[str]) -> frozenset[str]:
+        del user, repository
+        return asked if pull or "push" in asked else frozenset()
+
+    user = Credentials("robot", "password of the robot")
+    with TokenServer({user.username: user.password}, policy=policy) as tokens:
+        registry = make_registry(auth=TokenAuth(tokens))
+        node = index([made(name)])
+        upload(registry.host, name, node, "1", auth=tokens.bearer(user.username, name))
+        known = {registry.host: RegistrySettings(credentials=user)}
+        registries = Registries(RegistryConfiguration(registries=known, limits=QUICK))
+        found = verify(reported(registry.host, name, node.digest), registries, executor)
+        assert verified(found) == ("verified", node.digest, [], None)
+        actions = ["pull"] if pull else ["pull", "pull,push"]
+        # A token that is refused is asked for once more.
+        assert list(dict.fromkeys(tokens.scopes)) == [f"repository:{name}:{each}" for each in actions]
 
 
 def test_a_manifest_of_another_kind_is_an_error_of_the_tag(registries: Registries, executor: Executor) -> None:
