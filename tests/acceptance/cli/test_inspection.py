@@ -142,14 +142,45 @@ def test_undo_puts_back_and_deletes(shell: Shell, multi_arch: Index, single_arch
 
 
 def test_undo_leaves_what_someone_else_has_moved(shell: Shell, pushed: str, single_arch: Image) -> None:
-    """Rule 6.6."""
+    """Rule 6.6: and the protective tag of what was there before."""
+    protective = {tag: digest for tag, digest in shell.digests().items() if ".merged-" in tag}
     moved = shell.put_b(single_arch, "1")
     ended = shell("undo", pushed, "--yes", "--output", "json")
     assert (ended.code, ended.document["state"]) == (1, "partial")
     actions_of = {tag["reference"]: tag["action"] for tag in ended.document["tags"]}
     assert actions_of == {shell.destination("1"): "moved", shell.destination("2"): "deleted"}
-    assert shell.digests() == {"1": moved}
+    assert len(protective) == 1
+    assert shell.digests() == {"1": moved} | protective
     assert "is left alone" in shell("undo", pushed, "--yes").stdout
+
+
+def test_undo_leaves_what_another_tag_needs(shell: Shell, multi_arch: Index) -> None:
+    """Rules 5.2 and 6.6: the registry can only delete the manifest, which the other tag's index names."""
+    child = multi_arch.members[0]
+    assert isinstance(child, Image)
+    shell.put_b(multi_arch, "latest")
+    report_of(shell("copy", shell.put_a(child), shell.destination("1-amd64"), "--push-id", "mine", "-o", "json"))
+    ended = shell("undo", "mine", "--yes", "--output", "json")
+    (tag,) = ended.document["tags"]
+    assert (ended.code, tag["action"], tag["error"]["code"]) == (3, "failed", "request_refused")
+    assert "is needed by latest." in tag["error"]["message"]
+    assert shell.digests() == {"latest": multi_arch.digest, "1-amd64": child.digest}
+    shell.stored.holds(shell.repository, "latest")
+
+
+def test_pushes_are_undone_in_any_order(shell: Shell, multi_arch: Index, single_arch: Image) -> None:
+    """Rules 4.8 and 6.6: the protective tag of what was moved over stays, for the other push to be undone."""
+    old = shell.put_b(index([single_arch]))
+    source = shell.put_a(multi_arch)
+    report_of(shell("copy", source, shell.destination(), "--push-id", "first", "-o", "json"))
+    between = shell.digests()
+    later = shell("copy", source, shell.destination(), "--push-id", "second", "--kind", "source", "-o", "json")
+    assert actions(report_of(later)) == ["copied"]
+    assert shell("undo", "first", "--yes").code == 3
+    assert shell("undo", "second", "--yes").code == 0
+    assert shell.digests() == between
+    assert shell("undo", "first", "--yes").code == 0
+    assert shell.digests() == {"1": old}
 
 
 def test_undo_asks_on_a_terminal_and_takes_no_for_an_answer(shell: Shell, pushed: str) -> None:
