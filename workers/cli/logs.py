@@ -1,9 +1,13 @@
 """What is logged in the process of a command: its warnings go to stderr, without what looks like a credential."""
 
 import logging
+from typing import Final
 
 from workers.cli.output import printable
 from workers.observability.masking import mask
+
+# What became of each copy and tag is in the report, which a command shows.
+_REPORTED: Final = frozenset({"tasks.transfer.conclude", "tasks.transfer.copying"})
 
 
 class MaskingFormatter(logging.Formatter):
@@ -15,9 +19,14 @@ class MaskingFormatter(logging.Formatter):
 
 
 def mask_logs() -> None:
-    """Mask what is logged from now on.
+    """Mask what is logged from now on, and leave out what the report says too.
 
     Not by a handler of the root: Celery and kombu, which are quiet as long as nobody configures logs, would speak up.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(MaskingFormatter())
+        logging.lastResort.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.name not in _REPORTED
