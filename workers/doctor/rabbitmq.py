@@ -30,7 +30,8 @@ def examine_rabbitmq(settings: Settings) -> Iterator[Finding]:
     with connection:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=_PATIENCE_SECONDS)
-            version = connection.connection.server_properties.get("version", "?")
+            established = connection.connection
+            version = established.server_properties.get("version", "?")
         except failures as error:
             advice = "Start it, or check broker.url (IMAGEPUSHER_BROKER_URL): host, user, password and virtual host."
             yield fault("broker.reachable", where, f"it cannot be used: {_said(error)}", advice)
@@ -41,7 +42,7 @@ def examine_rabbitmq(settings: Settings) -> Iterator[Finding]:
         except failures as error:
             yield _judge_refusal(where, urlsplit(url).username or "guest", error, blocked=bool(blocked))
             # One that is blocked is read no more: it would not answer to a farewell either.
-            connection.connection.collect()
+            established.collect()
             return
         yield fine("broker.writable", where, "exchange and queues are declared, and it takes messages")
 
