@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from tasks import telemetry
-from tasks.errors import AuthenticationRefused, NotFound, RegistryError, RequestRefused, SourceChildMissing
+from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailable, SourceChildMissing
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.repository import Repository
 from tasks.registry.upload import UploadSession
@@ -21,6 +21,7 @@ _BIG_BYTES: Final = 1 << 20
 # Much shorter than any registry keeps a blob that nothing refers to yet.
 _FRESH_SECONDS: Final = 600.0
 _MOST_FRESH: Final = 100_000
+_ANY: Final = ""
 
 
 class Placements:
@@ -46,21 +47,30 @@ class Placements:
             return self._is_fresh(self._placed.get((str(destination), blob.digest)))
 
     def forget(self, destination: Repository) -> None:
-        """Forget what was placed in a repository that turned out to lack some of it, and that mounts tell the truth."""
+        """Forget what was placed in a repository that turned out to lack some of it, and let it mount nothing.
+
+        What a mount said to be there may be what is missing.
+        """
         with self._guard:
             for key in [key for key in self._placed if key[0] == str(destination)]:
                 del self._placed[key]
             self._finding[destination.registry] = False
+            self._denied[str(destination), _ANY] = self._clock()
 
-    def deny(self, destination: Repository, origin: str) -> None:
-        """Note that the registry lets `destination` mount nothing of `origin`."""
+    def deny(self, destination: Repository, origin: str = _ANY) -> None:
+        """Note that the registry lets `destination` mount nothing of `origin`, of anything if none is named."""
         with self._guard:
             self._denied[str(destination), origin] = self._clock()
+
+    def allow(self, destination: Repository) -> None:
+        """Take back that `destination` can mount nothing of anything."""
+        with self._guard:
+            self._denied.pop((str(destination), _ANY), None)
 
     def is_denied(self, destination: Repository, origin: str) -> bool:
         """Tell whether a mount from `origin` was denied not long ago."""
         with self._guard:
-            return self._is_fresh(self._denied.get((str(destination), origin)))
+            return any(self._is_fresh(self._denied.get((str(destination), each))) for each in (origin, _ANY))
 
     def learn(self, registry: str, probe: Callable[[], bool]) -> None:
         """Note, by `probe` if it is not known yet, whether a mount of a repository's own blob finds it there."""
@@ -109,7 +119,8 @@ class BlobPlacer:
         """Make `destination` hold `blob`; `progress` is told how many of its bytes are done.
 
         A mount is tried first where a repository is known to hold the blob; where the registry answers with an
-        upload session instead, that session takes the bytes. Raises RegistryError, SourceError.
+        upload session instead, that session takes the bytes, and where the mount fails, a plain upload does. Raises
+        RegistryError, SourceError.
         """
         with telemetry.span("blob", digest=blob.digest, bytes=blob.size, repository=str(destination)) as span:
             outcome = self._place(blob, destination, progress)
@@ -139,7 +150,12 @@ class BlobPlacer:
             late = self._mount(blob, destination, [name for name in arrived if name != destination.name])
             if late is True:
                 return "mounted"
-            self._upload(blob, destination, progress, late or session or None)
+            try:
+                self._upload(blob, destination, progress, late or session or None)
+            except RegistryUnavailable:
+                # That a mount failed meant no more than that.
+                self._placements.allow(destination)
+                raise
         return "copied"
 
     def _known(self, blob: Descriptor, destination: Repository) -> list[str]:
@@ -155,7 +171,9 @@ class BlobPlacer:
             return self._is_present(blob, destination)
         try:
             session = destination.mount_blob(blob.digest, destination.name)
-        except (AuthenticationRefused, NotFound, RequestRefused):
+        except RateLimited:
+            raise
+        except RegistryError:
             self._placements.distrust(destination.registry)
             return self._is_present(blob, destination)
         if session is not None:
@@ -179,7 +197,13 @@ class BlobPlacer:
             return False
         try:
             session = destination.mount_blob(blob.digest, origin)
-        except (AuthenticationRefused, NotFound, RequestRefused, SourceChildMissing):
+        except RateLimited:
+            raise
+        except RegistryUnavailable:
+            # All tries of this blob have been in vain: the others need not wait for as many.
+            self._placements.deny(destination)
+            return False
+        except RegistryError:
             self._placements.deny(destination, origin)
             return False
         if session is None:
