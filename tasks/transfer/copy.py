@@ -1,15 +1,14 @@
 """Copy one digest, with all that it needs, into repositories: blobs, then children, then the manifest (BEHAVIOUR 5)."""
 
 import threading
-import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
 from tasks import contract, telemetry
 from tasks.errors import (
+    AuthenticationRefused,
+    ContentMismatch,
     CopyIncomplete,
     ImagePusherError,
     ManifestInvalid,
@@ -26,15 +25,16 @@ from tasks.oci.document import parse_document
 from tasks.oci.graph import Successors, successors
 from tasks.registry.repository import FetchedManifest, Registries, Repository
 from tasks.transfer.blobs import BlobPlacer, Placements
+from tasks.transfer.meter import Meter, Report
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
 from tasks.transfer.totals import Counter
 
 _MAX_DEPTH = 8
-_REPORT_EVERY = 0.2
+# What another source may do better. A destination says some of it, too: then the next source costs a few requests.
+_FAULTS_OF_A_SOURCE = (SourceChildMissing, NotFound, AuthenticationRefused, ContentMismatch)
 
 Value = TypeVar("Value")
-Report = Callable[[contract.CopyProgress], None]
 
 
 class Copied(NamedTuple):
@@ -70,32 +70,41 @@ class Copier:
     def copy(self, copy: Copy, report: Report = lambda _: None, content: bytes | None = None) -> Copied:
         """Return how the copy ended; `content` is the manifest, if it was read before.
 
-        Raises PushCancelled when the worker shuts down, StateUnavailable.
+        Where one source lacks something or refuses it, the next one is tried. Raises PushCancelled when the worker
+        shuts down, StateUnavailable.
         """
         counter = Counter()
-        source = self._registries.repository(*copy.source, "source")
-        run = _Run(
-            source,
-            BlobPlacer(source, self._locations, self._flights, self._placements, self._big, counter),
-            self._placements,
-            counter,
-            self._executor,
-            _Meter(copy.digest, report, self._cancelled, self._deadline_seconds),
-        )
-        destinations = {
+        meter = Meter(copy.digest, report, self._cancelled, self._deadline_seconds)
+        descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
+        known = None if content is None else FetchedManifest(content, copy.media_type, descriptor.digest)
+        lacking = {
             f"{registry}/{name}": self._registries.repository(registry, name, "destination", push=True)
             for registry, name in copy.destinations
         }
-        descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
-        known = None if content is None else FetchedManifest(content, copy.media_type, descriptor.digest)
-        failures = run.bring(descriptor, destinations, known, depth=0)
+        failures: dict[str, ImagePusherError] = {}
+        for place in [copy.source, *copy.spare_sources]:
+            meter.start_over()
+            failed = self._run(place, counter, meter).bring(descriptor, lacking, known, depth=0)
+            failures = _without(failures, lacking) | failed
+            lacking = {
+                name: repository
+                for name, repository in lacking.items()
+                if isinstance(failed.get(name), _FAULTS_OF_A_SOURCE)
+            }
+            if not lacking:
+                break
         faults = {name: contract.Fault(error.code, str(error)) for name, error in failures.items()}
         transient = [error for error in failures.values() if isinstance(error, RateLimited | RegistryUnavailable)]
         return Copied(
             CopyOutcome(digest=copy.digest, faults=faults, totals=counter.totals()),
-            run.meter.ended(failed=bool(faults)),
+            meter.ended(failed=bool(faults)),
             next(iter(transient), None),
         )
+
+    def _run(self, place: tuple[str, str], counter: Counter, meter: Meter) -> "_Run":
+        source = self._registries.repository(*place, "source")
+        placer = BlobPlacer(source, self._locations, self._flights, self._placements, self._big, counter)
+        return _Run(source, placer, self._placements, counter, self._executor, meter)
 
 
 class _Content(NamedTuple):
@@ -117,14 +126,14 @@ class _Run:
         placements: Placements,
         counter: Counter,
         executor: Executor,
-        meter: "_Meter",
+        meter: Meter,
     ) -> None:
         self._source = source
         self._placer = placer
         self._placements = placements
         self._counter = counter
         self._executor = executor
-        self.meter = meter
+        self._meter = meter
 
     def bring(
         self, descriptor: Descriptor, destinations: dict[str, Repository], known: FetchedManifest | None, depth: int
@@ -152,7 +161,7 @@ class _Run:
     def _fill(self, content: "_Content", lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
         """Bring the blobs of one manifest, then the manifest itself; return the failures by destination."""
         failures: dict[str, ImagePusherError] = {}
-        self.meter.expect(sum(blob.size for blob in content.blobs) * len(lacking))
+        self._meter.expect(sum(blob.size for blob in content.blobs) * len(lacking))
         for names in _rounds(lacking):
             failures |= self._each(
                 [(name, blob) for blob in content.blobs for name in names],
@@ -170,7 +179,9 @@ class _Run:
         present: set[str] = set()
 
         def look(name: str, _: Descriptor) -> None:
-            if destinations[name].resolve(descriptor.digest) is not None:
+            found = destinations[name].resolve(descriptor.digest)
+            # Where sizes differ, the content itself will tell which one is wrong.
+            if found is not None and found.size == descriptor.size:
                 present.add(name)
 
         failures = self._each([(name, descriptor) for name in destinations], look)
@@ -183,13 +194,18 @@ class _Run:
             fetched = known or self._source.fetch_manifest(descriptor.digest)
         except NotFound:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
+        if len(fetched.content) != descriptor.size:
+            raise ContentMismatch(
+                f"{self._source}@{descriptor.digest} has {len(fetched.content)} bytes instead of the {descriptor.size}"
+                " that the index declares."
+            )
         needs = successors(parse_document(fetched.content, fetched.media_type))
         if needs.manifests and depth >= _MAX_DEPTH:
             raise ManifestInvalid(f"{self._source}@{descriptor.digest} nests indexes more than {_MAX_DEPTH} deep.")
         return fetched.content, fetched.media_type, needs
 
     def _place(self, blob: Descriptor, destination: Repository) -> None:
-        self._placer.place(blob, destination, self.meter.track())
+        self._placer.place(blob, destination, self._meter.track())
 
     def _put(self, destination: Repository, content: "_Content") -> None:
         destination.push_manifest(content.descriptor.digest, content.manifest, content.media_type)
@@ -203,7 +219,7 @@ class _Run:
         failures: dict[str, ImagePusherError] = {}
 
         def run(name: str, descriptor: Descriptor) -> None:
-            self.meter.check()
+            self._meter.check()
             if name in failures:
                 return
             try:
@@ -229,55 +245,3 @@ def _rounds(destinations: dict[str, Repository]) -> list[list[str]]:
 
 def _without(named: Mapping[str, Value], names: Container[str]) -> dict[str, Value]:
     return {name: value for name, value in named.items() if name not in names}
-
-
-class _Meter:
-    """Bytes of one copy, reported now and then; also where a copy notices that the worker shuts down."""
-
-    def __init__(self, digest: str, report: Report, cancelled: threading.Event, deadline_seconds: float) -> None:
-        self._digest = digest
-        self._report = report
-        self._cancelled = cancelled
-        self._deadline = time.monotonic() + deadline_seconds
-        self._deadline_seconds = deadline_seconds
-        self._lock = threading.Lock()
-        self._total = 0
-        self._done = 0
-        self._reported = 0.0
-
-    def check(self) -> None:
-        """Raise PushCancelled if the worker shuts down, CopyIncomplete if the copy takes longer than it may."""
-        if self._cancelled.is_set():
-            raise PushCancelled("The worker is shutting down.")
-        if time.monotonic() > self._deadline:
-            raise CopyIncomplete(f"The copy of {self._digest} took longer than {self._deadline_seconds:g} seconds.")
-
-    def expect(self, size: int) -> None:
-        """Note that `size` more bytes will have to be at their destination."""
-        with self._lock:
-            self._total += size
-
-    def track(self) -> Callable[[int], None]:
-        """Return what one transfer calls with the number of its bytes that are done so far."""
-        mine = 0
-
-        def progress(done: int) -> None:
-            nonlocal mine
-            self.check()
-            with self._lock:
-                self._done += done - mine
-                mine = done
-                due = time.monotonic() - self._reported > _REPORT_EVERY
-                if due:
-                    self._reported = time.monotonic()
-            if due:
-                self._report(self._progress())
-
-        return progress
-
-    def ended(self, *, failed: bool) -> contract.CopyProgress:
-        """Return the progress of the copy, which ended."""
-        return msgspec.structs.replace(self._progress(), ended=True, failed=failed)
-
-    def _progress(self) -> contract.CopyProgress:
-        return contract.CopyProgress(digest=self._digest, done=self._done, total=self._total)

@@ -15,7 +15,8 @@ from tasks.errors import (
     StateUnavailable,
 )
 from tasks.transfer.attempts import Attempts
-from tasks.transfer.copy import Copied, Copier, Report
+from tasks.transfer.copy import Copied, Copier
+from tasks.transfer.meter import Report
 from tasks.transfer.plan import Copy
 from tasks.transfer.ports import CopyOutcome, Ledger, Runs
 

@@ -47,7 +47,10 @@ class PlannedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """One digest that goes from one repository into others (`registry`, `name` pairs)."""
+    """One digest that goes from one repository into others (`registry`, `name` pairs).
+
+    `spare_sources` are those where further items found it: what the first one lacks may be there.
+    """
 
     digest: str
     media_type: str
@@ -56,6 +59,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     destinations: list[tuple[str, str]]
     platform: str | None = None
     tries: int = Target.tries
+    spare_sources: list[tuple[str, str]] = []
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +143,8 @@ def _planned_item(
 
 def _copies(pairs: Iterable[tuple[SourceImage | None, PlannedItem]], tries: int) -> list[Copy]:
     """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
-    found: dict[Digest, tuple[SourceImage, Descriptor]] = {}
+    found: dict[Digest, Descriptor] = {}
+    sources: dict[Digest, dict[tuple[str, str], None]] = {}
     wanted: dict[Digest, dict[tuple[str, str], None]] = {}
     for image, item in pairs:
         if image is None or item.error is not None:
@@ -148,18 +153,21 @@ def _copies(pairs: Iterable[tuple[SourceImage | None, PlannedItem]], tries: int)
             (tag.registry, tag.repository) for tag in item.tags if tag.error is None and tag.action != "unchanged"
         )
         for descriptor in needed(image):
-            found.setdefault(descriptor.digest, (image, descriptor))
+            found.setdefault(descriptor.digest, descriptor)
+            source = (image.reference.registry, image.reference.repository)
+            sources.setdefault(descriptor.digest, {})[source] = None
             wanted.setdefault(descriptor.digest, {}).update(repositories)
     return [
         Copy(
             digest=digest,
             media_type=descriptor.media_type,
             size=descriptor.size,
-            source=(image.reference.registry, image.reference.repository),
+            source=next(iter(sources[digest])),
             destinations=list(wanted[digest]),
             platform=str(descriptor.platform) if descriptor.platform else None,
             tries=tries,
+            spare_sources=list(sources[digest])[1:],
         )
-        for digest, (image, descriptor) in found.items()
+        for digest, descriptor in found.items()
         if wanted[digest]
     ]

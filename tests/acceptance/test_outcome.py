@@ -10,6 +10,8 @@ import requests
 from tasks import contract
 from tests.acceptance.conftest import World, actions
 from tests.support import images
+from tests.support.faults import Chosen, Fault, Kind
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.images import image, index
 
 REFUSED = "127.0.0.1:1"  # nothing listens there
@@ -70,6 +72,53 @@ def test_an_item_that_fails_does_not_stop_the_others(world: World) -> None:
     report = world.push(bad, good)
     assert (report.state, actions(report)) == ("partial", ["failed", "copied"])
     assert world.stored.tags(world.destination) == ["good"]
+
+
+@pytest.mark.parametrize("damaged", [0, 1], ids=["the first", "the second"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(Kind.REFUSED, "GET", "/manifests/sha256:", status=404, times=100),
+        Fault(Kind.REFUSED, "GET", "/blobs/", status=404, times=100),
+        Fault(Kind.REFUSED, "GET", "/manifests/sha256:", status=403, times=100),
+        Fault(Kind.REFUSED, "GET", "/blobs/", status=403, times=100),
+        Fault(Kind.FLIPPED, "GET", "/blobs/", times=100),
+    ],
+    ids=["lost manifests", "lost blobs", "refused manifests", "refused blobs", "rotten blobs"],
+)
+def test_a_damaged_source_does_not_fail_an_item_that_has_the_same_digests_elsewhere(
+    world: World, fault: Fault, damaged: int
+) -> None:
+    """Rule 6.2."""
+    reference = world.put_a(multi_arch(world.name))
+    with FaultyProxy(world.a.host, Chosen(fault)) as proxy:
+        sources = [reference, reference]
+        sources[damaged] = reference.replace(world.a.host, proxy.host)
+        items = [world.item(source) for source in sources]
+        items[1]["destinations"] = {f"{world.b.host}/{world.name}/other": ["1"]}
+        report = world.push(*items)
+    assert actions(report) == ["copied", "copied"]
+    assert report.totals.blobs_copied == 4
+    world.stored.holds(world.destination, "1")
+    world.stored.holds(f"{world.name}/other", "1")
+
+
+def test_digests_that_no_source_has_whole_fail_all_items_that_need_them(world: World) -> None:
+    """Rules 2.3 and 6.4."""
+    source = multi_arch(world.name)
+    references = [world.put_a(source), world.put_a(source, repository=f"{world.name}/again")]
+    lost = next(iter(_blobs(source.members[0])))
+    for repository in (world.source, f"{world.name}/again"):
+        requests.delete(f"{world.a.url}/v2/{repository}/blobs/{lost}", timeout=10).raise_for_status()
+    whole = world.item(world.put_a(multi_arch(f"{world.name} whole"), "whole"), "3")
+    report = world.push(world.item(references[0], "1"), world.item(references[1], "2"), whole)
+    assert actions(report) == ["failed", "failed", "copied"]
+    assert [item.tags[0].error and item.tags[0].error.code for item in report.items] == [
+        "source_child_missing",
+        "source_child_missing",
+        None,
+    ]
+    assert world.stored.tags(world.destination) == ["3"]
 
 
 def test_atomic_push_moves_no_tag_unless_every_copy_succeeded(world: World) -> None:

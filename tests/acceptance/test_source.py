@@ -94,6 +94,31 @@ def test_a_blob_that_the_source_has_corrupted_is_never_committed(world: World) -
     assert world.stored.tags(world.destination) == []
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["absent", "at B already"])
+@pytest.mark.parametrize("more", [-1, 1])
+def test_an_entry_that_declares_a_wrong_size_is_not_copied(world: World, more: int, there: bool) -> None:
+    """Rule 2.4: wherever the manifest itself comes from."""
+    child, other = image("linux/amd64", [layer(f"{world.name} one", 100)]), image("linux/arm64")
+    if there:
+        world.put_b(child, "child")
+    source = index([images.entry(child, size=len(child.manifest) + more), other])
+    tag = world.push_one(world.put_a(source))
+    assert (tag.action, tag.error and tag.error.code) == ("failed", "content_mismatch")
+    assert tag.error is not None
+    assert f"{child.digest} has {len(child.manifest)} bytes instead of the {len(child.manifest) + more}" in str(
+        tag.error.message
+    )
+    assert world.stored.tags(world.destination) == (["child"] if there else [])
+
+
+def test_a_nested_entry_that_declares_a_wrong_size_is_not_copied(world: World) -> None:
+    """Rule 2.4."""
+    child = image("linux/amd64", [layer(f"{world.name} one", 100)])
+    tag = world.push_one(world.put_a(index([index([images.entry(child, size=5)])])))
+    assert (tag.action, tag.error and tag.error.code) == ("failed", "content_mismatch")
+    assert world.stored.tags(world.destination) == []
+
+
 def test_a_missing_source_is_asked_for_once(world: World) -> None:
     """Rule 2.3: a named error at once, no retries."""
     report = world.push(world.item(f"{world.a.host}/{world.source}:gone", "1", "2"))

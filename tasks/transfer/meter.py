@@ -1,0 +1,71 @@
+"""How many bytes of a copy have arrived."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import CopyIncomplete, PushCancelled
+
+_REPORT_EVERY: Final = 0.2
+
+Report = Callable[[contract.CopyProgress], None]
+
+
+class Meter:
+    """Bytes of one copy, reported now and then; also where a copy notices that the worker shuts down."""
+
+    def __init__(self, digest: str, report: Report, cancelled: threading.Event, deadline_seconds: float) -> None:
+        self._digest = digest
+        self._report = report
+        self._cancelled = cancelled
+        self._deadline = time.monotonic() + deadline_seconds
+        self._deadline_seconds = deadline_seconds
+        self._lock = threading.Lock()
+        self._total = 0
+        self._done = 0
+        self._reported = 0.0
+
+    def start_over(self) -> None:
+        """Count from 0 again; no transfer may be under way."""
+        self._total = self._done = 0
+
+    def check(self) -> None:
+        """Raise PushCancelled if the worker shuts down, CopyIncomplete if the copy takes longer than it may."""
+        if self._cancelled.is_set():
+            raise PushCancelled("The worker is shutting down.")
+        if time.monotonic() > self._deadline:
+            raise CopyIncomplete(f"The copy of {self._digest} took longer than {self._deadline_seconds:g} seconds.")
+
+    def expect(self, size: int) -> None:
+        """Note that `size` more bytes will have to be at their destination."""
+        with self._lock:
+            self._total += size
+
+    def track(self) -> Callable[[int], None]:
+        """Return what one transfer calls with the number of its bytes that are done so far."""
+        mine = 0
+
+        def progress(done: int) -> None:
+            nonlocal mine
+            self.check()
+            with self._lock:
+                self._done += done - mine
+                mine = done
+                due = time.monotonic() - self._reported > _REPORT_EVERY
+                if due:
+                    self._reported = time.monotonic()
+            if due:
+                self._report(self._progress())
+
+        return progress
+
+    def ended(self, *, failed: bool) -> contract.CopyProgress:
+        """Return the progress of the copy, which ended."""
+        return msgspec.structs.replace(self._progress(), ended=True, failed=failed)
+
+    def _progress(self) -> contract.CopyProgress:
+        return contract.CopyProgress(digest=self._digest, done=self._done, total=self._total)
