@@ -12,7 +12,7 @@ _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DOMAIN_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REGISTRY: Final = re.compile(
-    rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+    rf"(?P<host>{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
 _MAX_HOST: Final = 255
 _MAX_REPOSITORY: Final = 255
@@ -45,11 +45,16 @@ def parse_repository(text: str) -> str:
 
 
 def parse_registry(text: str) -> str:
-    """Return `text` if it is a registry's host, with or without a port; raises ValueError."""
+    """Return the one spelling of a registry's host, with or without a port; raises ValueError.
+
+    Lower case (RFC 3986, 3.2.2), but for a name that only its upper case tells from a part of a repository's.
+    """
     match = _REGISTRY.fullmatch(text) if len(text) <= _MAX_HOST else None
     if match is None or int(match["port"] or 1) not in range(1, _MAX_PORT + 1) or not _is_address(match["address"]):
         raise ValueError(f"{text[:_MAX_HOST]!r} is not a registry host")
-    return text
+    port = f":{int(match['port'])}" if match["port"] else ""
+    spelled = match["host"].lower() + port
+    return spelled if carries_registry(f"{spelled}/") else text
 
 
 def _is_address(text: str | None) -> bool:

@@ -117,6 +117,27 @@ def test_empty_upper_case_over_long_and_malformed_repositories_are_refused(name:
         parse_repository(name)
 
 
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("LOCALHOST", "localhost"),
+        ("LocalHost:5000", "localhost:5000"),
+        ("Registry.Example.COM", "registry.example.com"),
+        ("Registry:5000", "registry:5000"),
+        ("host:05000", "host:5000"),
+        ("host:00080", "host:80"),
+        ("[2001:DB8::17]:0443", "[2001:db8::17]:443"),
+        ("Docker.IO", "docker.io"),
+        ("Registry", "Registry"),
+    ],
+)
+def test_a_host_has_one_spelling(text: str, host: str) -> None:
+    """Rule 1.2: or two destinations would be one. Without its capital, `Registry` would be a user at Docker Hub."""
+    assert parse_registry(text) == parse_registry(host) == host
+    read = Reference.parse(f"{text}/ns/app:1")
+    assert (read.registry, Reference.parse(str(read))) == (host, read)
+
+
 @pytest.mark.parametrize("tag", ["a", "1", "_", "A", "v1.0", "latest", "1.0-2_x", "a" * 128])
 def test_tags_follow_the_grammar_of_distribution(tag: str) -> None:
     """Rule 1.2: at most 128 characters."""
