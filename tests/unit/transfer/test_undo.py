@@ -125,13 +125,14 @@ def test_what_a_tag_needs_that_was_restored_just_now_is_not_deleted(
     assert repository.tags() == {"1": old.digest, "new": child.digest}
 
 
+@pytest.mark.parametrize("last", ["moved", "new"])
 def test_what_a_tag_of_the_push_needs_that_someone_else_has_moved_is_not_deleted(
-    repository: Repository, child: Image, sibling: Image
+    repository: Repository, child: Image, sibling: Image, last: str
 ) -> None:
     """Rules 5.2 and 6.6: such a tag stays, as new as it was."""
-    repository.push("moved", sibling)
+    for tag, node in sorted({"moved": sibling, "new": child}.items(), reverse=last == "moved"):
+        repository.push(tag, node)
     theirs = repository.put("moved", index([child]))
-    repository.push("new", child)
     said = repository.undo()
     assert said["moved"] == "moved"
     assert "is needed by moved." in said["new"]
