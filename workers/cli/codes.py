@@ -53,8 +53,13 @@ def code_of_undo(undo: "contract.Undo") -> int:
     return _OF_STATE[undo.state]
 
 
-def code_of_error(error: ImagePusherError) -> int:
-    """Return the code of an error that kept a command from having a result."""
+def code_of_error(error: ImagePusherError, *, pushing: bool = False) -> int:
+    """Return the code of an error that kept a command from having a result.
+
+    With `pushing` a push that is unknown was lost while it was under way: something may have been written.
+    """
+    if pushing and isinstance(error, PushUnknown):
+        return FAILED
     if isinstance(error, (RequestInvalid, SettingsInvalid, PushUnknown)):
         return INVALID
     if isinstance(error, AuthenticationRefused):

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from tasks.errors import ImagePusherError, RequestInvalid
-from workers.cli.codes import FAILED, INTERRUPTED, code_of_error
+from workers.cli.codes import INTERRUPTED, code_of_error
 from workers.cli.doctor import doctor
 from workers.cli.inspection import status, undo, verify
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
@@ -14,6 +14,7 @@ from workers.cli.push import copy, push
 from workers.cli.worker import schema, worker
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
+_LONE_SURROGATE: Final = "surrogates not allowed"
 
 
 class Commands(click.Group):
@@ -32,7 +33,7 @@ class Commands(click.Group):
             raise
         except ImagePusherError as error:
             _tell(ctx, error)
-            ctx.exit(code_of_error(error))
+            ctx.exit(code_of_error(error, pushing=ctx.invoked_subcommand in {"push", "copy"}))
         except (KeyboardInterrupt, click.Abort):
             note("Interrupted.")
             if wants_json(ctx):
@@ -41,8 +42,9 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:  # noqa: BLE001 - a command never ends in a traceback
-            _tell(ctx, _unexpected(error))
-            ctx.exit(FAILED)
+            told = _unexpected(error)
+            _tell(ctx, told)
+            ctx.exit(code_of_error(told))
 
 
 def _tell(context: click.Context, error: ImagePusherError) -> None:
@@ -72,6 +74,9 @@ def _number(fault: dict[str, Any]) -> int:
 def _unexpected(error: Exception) -> ImagePusherError:
     from workers.observability.masking import mask
 
+    if isinstance(error, UnicodeEncodeError) and error.reason == _LONE_SURROGATE:
+        # By an escape in JSON, or an argument that is not UTF-8; nothing can store it, so nothing was sent.
+        return RequestInvalid("The request or an argument holds a lone surrogate, which is no text.")
     told = mask(_USER_INFO.sub("://", str(error)))
     return ImagePusherError(f"{type(error).__name__}: {told}" if told else type(error).__name__)
 

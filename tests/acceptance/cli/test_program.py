@@ -176,3 +176,10 @@ def test_a_wrong_password_of_redis_is_told_with_the_setting_that_holds_it(
     assert "`broker.url`" in ended.stderr
     assert "user and password" in ended.stderr
     assert "geheim" not in ended.stdout + ended.stderr
+
+
+def test_what_is_no_text_is_an_error_of_its_sender(shell: Shell) -> None:
+    request = '{"push_id": "\\ud800", "items": [{"source": "x/a:1", "destinations": {"x/b": ["1"]}}]}'
+    for ended in (shell("push", "-", stdin=request), shell("status", "\udcff")):
+        assert ended.code == 2
+        assert "lone surrogate" in ended.stderr

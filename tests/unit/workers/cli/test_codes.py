@@ -80,6 +80,10 @@ def test_an_error_has_the_code_of_its_class(error: ImagePusherError, code: int) 
     assert codes.code_of_error(error) == code
 
 
+def test_a_push_that_was_lost_on_the_way_may_have_written_something() -> None:
+    assert codes.code_of_error(PushUnknown("x"), pushing=True) == 3
+
+
 def test_comparisons_and_undos_have_codes_too() -> None:
     verified = contract.Verification(push_id="p", state="verified", tags=[])
     broken = contract.Verification(push_id="p", state="broken", tags=[])
