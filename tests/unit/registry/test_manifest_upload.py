@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import CopyIncomplete, RegistryUnavailable, TagConflict
 from tasks.oci.digest import Digest
-from tests.support.images import image
+from tests.support.images import Image, image
 from tests.support.scripted import Answer, Exchange, NoAnswer, Reply, ScriptedRegistry
 from tests.unit.registry.clients import IMPATIENT, PING, QUICK, client, manifest_path
 
@@ -100,11 +100,16 @@ def test_a_write_by_digest_is_repeated_where_nothing_arrived() -> None:
         push(registry, OURS.digest, over=BEFORE.digest)
 
 
-def test_ours_is_recognised_by_any_algorithm() -> None:
+@pytest.mark.parametrize(("held", "again"), [(OURS, False), (BEFORE, True)])
+def test_what_a_tag_holds_is_recognised_whatever_the_algorithm_that_is_announced(held: Image, *, again: bool) -> None:
     """7.2."""
-    announced = f"sha512:{hashlib.sha512(OURS.manifest).hexdigest()}"
-    with ScriptedRegistry(PING, put(Answer(500)), head(announced), ordered=True) as registry:
-        push(registry)
+    announced = f"sha512:{hashlib.sha512(held.manifest).hexdigest()}"
+    headers = {"Content-Type": held.media_type, "Docker-Content-Digest": announced}
+    got = Exchange("GET", LATEST, Answer(200, headers, held.manifest))
+    stored = Answer(201, {"Docker-Content-Digest": f"sha512:{hashlib.sha512(OURS.manifest).hexdigest()}"})
+    script = [put(Answer(500)), head(announced), got, *([put(stored)] if again else [])]
+    with ScriptedRegistry(PING, *script, ordered=True) as registry:
+        push(registry, over=BEFORE.digest)
 
 
 def test_tries_are_bounded() -> None:
