@@ -50,6 +50,8 @@ def session_of(response: Response) -> UploadSession:
 
 def with_digest(location: str, digest: str) -> str:
     """Return the URL that commits an upload; the query that is there may be signed, and stays as it is."""
+    # What is said after a fragment no registry hears.
+    location = location.partition("#")[0]
     return f"{location}{'&' if '?' in location else '?'}digest={digest}"
 
 

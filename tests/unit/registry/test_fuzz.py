@@ -295,7 +295,7 @@ def test_any_reference_is_resolved_to_a_clear_place_or_refused(text: str, base: 
         except (AddressForbidden, ResponseInvalid):
             continue
         assert not is_inward(host)
-        assert with_digest(found, "d").startswith(found)
+        assert with_digest(found, "d").startswith(found.partition("#")[0])
 
 
 @given(text=st.text(max_size=40) | HEADERS)

@@ -238,6 +238,13 @@ def test_a_commit_that_was_not_stored_goes_on(reply: Reply) -> None:
         SMALL.push(registry, IMPATIENT)
 
 
+def test_a_fragment_of_a_location_does_not_swallow_the_digest() -> None:
+    """5.3."""
+    named = Exchange("POST", UPLOADS, Answer(202, {"Location": f"{SESSION}?_state=x#part"}))
+    with ScriptedRegistry(PING, named, SMALL.put(session=f"{SESSION}?_state=x"), ordered=True) as registry:
+        SMALL.push(registry)
+
+
 @pytest.mark.parametrize("refused", [405, 501])
 def test_a_commit_that_cannot_be_looked_for_goes_on(refused: int) -> None:
     """5.3."""
