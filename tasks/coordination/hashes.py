@@ -6,7 +6,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_PATIENCE_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.01
 
 Place = tuple[str, str]
 
@@ -36,21 +39,14 @@ class Hashes(Protocol):
 
 
 class FileHashes:
-    """Hashes in a SQLite file that only its owner can read; processes that run one after the other share it."""
+    """Hashes in a SQLite file that only its owner can read; processes share it."""
 
     def __init__(self, path: Path, seconds: int) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        # Readers of another process do not wait for writers; a power cut may lose the last moments, not the file.
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS hashes"
-            " (key TEXT, field TEXT, value BLOB, expires REAL, PRIMARY KEY (key, field))"
-        )
-        self._database.execute("DELETE FROM hashes WHERE expires < ?", (time.time(),))
+        self._database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+        self._set_up()
         path.chmod(0o600)
 
     def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -90,6 +86,28 @@ class FileHashes:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    def _set_up(self) -> None:
+        ends_at = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                # Readers of another process do not wait for writers; a power cut may lose the last moments, not the
+                # file.
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = NORMAL")
+                self._database.execute(
+                    "CREATE TABLE IF NOT EXISTS hashes"
+                    " (key TEXT, field TEXT, value BLOB, expires REAL, PRIMARY KEY (key, field))"
+                )
+                self._database.execute("DELETE FROM hashes WHERE expires < ?", (time.time(),))
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait itself for another process that changes the journal of a new file.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
+                    self._database.close()
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
