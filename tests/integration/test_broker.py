@@ -177,6 +177,6 @@ def test_a_message_without_arguments_ends_no_worker_and_its_producer_is_told(
     }
     with redis.Redis(port=redis_server.port) as client:
         client.lpush("imagepusher:imagepusher.push", json.dumps(message))
-    with pytest.raises(Exception, match="no arguments of a task"):
+    with pytest.raises(Exception, match="its body is not"):
         producer.AsyncResult(task_id).get(timeout=60)
     assert all(worker.running for worker in workers)
