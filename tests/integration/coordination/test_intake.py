@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -12,28 +11,12 @@ from celery import Celery
 from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis_hashes import RedisHashes
-from tests.support.redis_server import RedisServer
-from workers.app import NOTED_QUEUE, make_app
+from workers.app import NOTED_QUEUE
 from workers.intake import Intake
-from workers.settings import load_settings
 
-DATABASE = 5
 QUEUE = f"imagepusher:{contract.PUSH_QUEUE}"
 NOTED = f"imagepusher:{NOTED_QUEUE}"
 REQUEST: dict[str, Any] = {"items": []}
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis(port=redis_server.port, db=DATABASE) as made:
-        made.flushdb()
-        yield made
-
-
-@pytest.fixture
-def app(redis_server: RedisServer) -> Celery:
-    url = f"{redis_server.url.removesuffix('/0')}/{DATABASE}"
-    return make_app(load_settings({"IMAGEPUSHER_BROKER_URL": url}))
 
 
 @pytest.fixture

@@ -13,25 +13,7 @@ from celery import Celery
 
 from tasks import contract, inspection
 from tasks.coordination.leases import LeasedRuns, Leases
-from tests.support.redis_server import RedisServer
-from workers.app import make_app
 from workers.reclaim import reclaim
-from workers.settings import load_settings
-
-DATABASE = 6
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis(port=redis_server.port, db=DATABASE) as made:
-        made.flushdb()
-        yield made
-
-
-@pytest.fixture
-def app(redis_server: RedisServer) -> Celery:
-    url = f"{redis_server.url.removesuffix('/0')}/{DATABASE}"
-    return make_app(load_settings({"IMAGEPUSHER_BROKER_URL": url}))
 
 
 @pytest.fixture

@@ -74,12 +74,16 @@ def test_without_copies_only_tags_are_counted(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "Push p: 1 of 2 tags\n"
 
 
-def test_lines_say_once_that_no_worker_takes_the_push(capsys: pytest.CaptureFixture[str]) -> None:
+def show_lines(states: list[tuple[float, State]]) -> None:
     clock = Clock()
     lines = Lines("p", clock)
-    for second, state in LEFT:
+    for second, state in states:
         clock.now = 100.0 + second
         lines(contract.Progress(push_id="p", state=state, created=0, updated=0))
+
+
+def test_lines_say_once_that_no_worker_takes_the_push(capsys: pytest.CaptureFixture[str]) -> None:
+    show_lines(LEFT)
     assert capsys.readouterr().err.splitlines() == [
         "Push p: enqueued",
         "Push p: waits for a worker of imagepusher.push (imagepusher doctor tells more)",
@@ -87,11 +91,7 @@ def test_lines_say_once_that_no_worker_takes_the_push(capsys: pytest.CaptureFixt
 
 
 def test_a_push_that_a_worker_took_waits_for_none(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
-    lines = Lines("p", clock)
-    for second, state in TAKEN:
-        clock.now = 100.0 + second
-        lines(contract.Progress(push_id="p", state=state, created=0, updated=0))
+    show_lines(TAKEN)
     assert "waits" not in capsys.readouterr().err
 
 
