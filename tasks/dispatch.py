@@ -6,14 +6,13 @@ from typing import Any, Final
 from celery import Celery, Signature, chord
 
 from tasks import contract
-from tasks.monitors import counted
+from tasks.monitors import counted, shortened
 from tasks.transfer.plan import Copy, Plan
 
 # A push of one image is not stuck behind one of 500: the first copies of each go before the many that follow.
 # Redis serves the lowest number first. (How many copies have a priority, the priority.)
 _PRIORITIES: Final = ((8, 0), (64, 3), (512, 6))
 _LOWEST: Final = 9
-_SHOWN_DIGITS: Final = 6
 
 
 def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> Signature[Any]:
@@ -53,9 +52,8 @@ def _priority(position: int, *, inverted: bool) -> int:
 
 
 def _described(planned: Copy) -> str:
-    algorithm, _, encoded = planned.digest.partition(":")
     source = "/".join(planned.source)
-    return f"{source}@{algorithm}:{encoded[:_SHOWN_DIGITS]}… → {counted(len(planned.destinations), 'repository')}"
+    return f"{source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
 
 
 def _first_and_more(tags: Sequence[str]) -> str:

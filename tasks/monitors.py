@@ -43,6 +43,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else many}"
 
 
+def shortened(digest: str) -> str:
+    """Return the algorithm and the first digits of a digest."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm}:{encoded[:_SHOWN_DIGITS]}…"
+
+
 def progress_of(task: Task[Any, Any]) -> Callable[[str], None]:
     """Return what lets monitors show the running task in state PROGRESS, with a text as its result so far.
 
@@ -99,10 +105,6 @@ def _reference(text: object) -> str:
     except ValueError:
         return "an invalid reference"
     tag = f":{reference.tag}" if reference.tag else ""
-    digest = (
-        f"@{reference.digest.partition(':')[0]}:{reference.digest.partition(':')[2][:_SHOWN_DIGITS]}…"
-        if reference.digest
-        else ""
-    )
+    digest = f"@{shortened(reference.digest)}" if reference.digest else ""
     shown = f"{reference.name}{tag}{digest}"
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

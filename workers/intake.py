@@ -18,7 +18,7 @@ from tasks.errors import StateUnavailable
 from tasks.message import NO_CALL, is_call
 from tasks.transfer.ports import Ledger
 from workers.app import KEY_PREFIX, NOTED_QUEUE
-from workers.messages import TaskMessage, payload_of, read_message
+from workers.messages import TaskMessage, UndecodableError, payload_of, task_of
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -77,14 +77,19 @@ class Intake:
     def _take_in(self, message: dict[str, Any]) -> str | None:
         """Note a push; return what is wrong with its message if it is one that would end a worker, or this thread."""
         try:
-            fault = _fault_of(message)
-            if fault is None:
-                self._note(message)
+            if not isinstance(message.get("properties"), dict) or "body" not in message:
+                return "it is no JSON object with properties and body"
+            payload = payload_of(message)
+            if not is_call(payload):
+                return NO_CALL
+            self._note(task_of(message.get("headers"), payload))
         except (RedisError, StateUnavailable):
             raise
+        except UndecodableError as error:
+            return str(error)
         except Exception as error:  # noqa: BLE001 - anyone may have written it, and it would come back for ever
             return f"it cannot be noted ({type(error).__name__})"
-        return fault
+        return None
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -97,8 +102,8 @@ class Intake:
                 LOG.warning("No push can be taken at the moment (%s).", type(error).__name__)
                 self._stopped.wait(_WAIT_SECONDS)
 
-    def _note(self, message: dict[str, Any]) -> None:
-        match read_message(message):
+    def _note(self, message: TaskMessage | None) -> None:
+        match message:
             case TaskMessage(task=contract.PUSH_TASK, arguments=[dict(request)], task_id=task_id):
                 push_id = contract.push_id_of(request, task_id)
                 known = self._ledger.request(push_id)
@@ -114,14 +119,3 @@ def _parse(taken: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) and isinstance(message.get("headers", {}), dict | None) else {}
-
-
-def _fault_of(message: dict[str, Any]) -> str | None:
-    """Return what is wrong with a message that would end a worker whose kombu takes it, None for a good one."""
-    if not isinstance(message.get("properties"), dict) or "body" not in message:
-        return "it is no JSON object with properties and body"
-    try:
-        payload = payload_of(message)
-    except ValueError as error:
-        return str(error)
-    return None if is_call(payload) else NO_CALL

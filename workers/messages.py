@@ -11,6 +11,10 @@ from kombu.serialization import loads
 _JSON: Final = "application/json"
 
 
+class UndecodableError(ValueError):
+    """What a message carries cannot be decoded."""
+
+
 @dataclass(frozen=True)
 class TaskMessage:
     """A task, its id and arguments, and when it is due, in seconds since the epoch."""
@@ -24,20 +28,23 @@ class TaskMessage:
 def read_message(message: Any) -> TaskMessage | None:
     """Return what a message says, None for one that Celery could not read either, or of an older protocol."""
     try:
-        headers = message["headers"]
+        return task_of(message["headers"], payload_of(message))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def task_of(headers: Any, payload: Any) -> TaskMessage | None:
+    """Return what a message with this payload says, as `read_message` does."""
+    try:
         eta = headers.get("eta")
-        return TaskMessage(
-            headers["task"],
-            str(headers["id"]),
-            payload_of(message)[0],
-            datetime.fromisoformat(eta).timestamp() if eta else 0.0,
-        )
+        due = datetime.fromisoformat(eta).timestamp() if eta else 0.0
+        return TaskMessage(headers["task"], str(headers["id"]), payload[0], due)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         return None
 
 
 def payload_of(message: Any) -> Any:
-    """Return what a message carries, decoded as kombu does; raises ValueError for what kombu cannot decode."""
+    """Return what a message carries, decoded as kombu does; raises UndecodableError for what it cannot."""
     try:
         body, encoding = message["body"], message["properties"].get("body_encoding")
         if encoding is not None:
@@ -48,4 +55,4 @@ def payload_of(message: Any) -> Any:
             content = decompress(content, compression)
         return loads(content, message["content-type"], message["content-encoding"], accept={_JSON})
     except Exception as error:  # noqa: BLE001 - anyone may have written it, and kombu's decoders raise what they like
-        raise ValueError(f"it cannot be decoded ({type(error).__name__})") from None
+        raise UndecodableError(f"it cannot be decoded ({type(error).__name__})") from None

@@ -134,13 +134,13 @@ class Watchdog:
         ledger = self._runtime.ledger
         lacking = [task_id for task_id in push.waiting if not self._has_report(task_id)]
         lost = [task_id for task_id in push.noted if not self._has_ended(task_id)]
-        report = ledger.report(push.push_id)
-        request = ledger.request(push.push_id)
         if lacking or lost:
+            report = ledger.report(push.push_id)
             if report is None or not self._patience.is_quiet(push, now):
                 return
             self._store_report(report, lacking)
-        if lost and request is not None:
+        request = ledger.request(push.push_id) if lost else None
+        if request is not None:
             ledger.touch(push.push_id)
             for task_id in lost:
                 send_again(self._app, request, task_id)
