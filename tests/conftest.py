@@ -1,9 +1,11 @@
 """Fixtures that every test may use: two real registries and a Redis, each started once, and more on demand."""
 
 import os
+import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from types import FrameType
 from typing import Protocol
 
 import pytest
@@ -16,6 +18,26 @@ from tests.support.registries import BasicAuth, DistributionRegistry, TokenAuth
 settings.register_profile("development", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "development")
+
+
+_TEARDOWN_SECONDS = 120
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    # pytest-timeout lets go of a test that failed: nothing else would end a teardown that hangs as its test did.
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        return (yield)
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, _TEARDOWN_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _give_up(_signal: int, _frame: FrameType | None) -> None:
+    pytest.fail(f"the teardown has not ended after {_TEARDOWN_SECONDS} s")
 
 
 class MakeRegistry(Protocol):

@@ -85,6 +85,7 @@ class CeleryClient:
     ) -> None:
         self.embedded = embedded
         self._away = away
+        self._out_of_reach: tuple[type[Exception], ...] = (StateUnavailable, *away)
         self._app = app
         self._ledger = ledger
         self._patience = patience
@@ -92,23 +93,30 @@ class CeleryClient:
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
         # A push that is run again gets a task of its own: the result of the first one stands under the push id.
-        known = self._ledger.request(push_id) is not None
+        before = self._ledger.request(push_id)
+        known = before is not None
         if self.embedded and known and push_id not in self._sent and self._ledger.report(push_id) is None:
             # Its messages were in the memory of a process that was interrupted: nobody will work on them.
             self._ledger.reopen(push_id)
         # An id of its own stays, whatever it is: its validation names that fault.
         request = request if request.get("push_id") is not None else request | {"push_id": push_id}
-        self._send(request, push_id, str(uuid.uuid4()) if known else push_id, announced=not known)
+        task_id = str(uuid.uuid4()) if known else push_id
+        if before == request and not self.embedded:
+            self._ledger.note_waiting(push_id, task_id)
+        self._send(request, push_id, task_id, announced=not known)
 
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
         request, task_id = self._sent.get(push_id, (None, push_id))
         follower = _Follower(self._ledger, push_id, follow)
 
-        def tick() -> None:
+        def tick() -> contract.PushReport | None:
             if not follower.look() and request is not None:
                 # Redis came back empty, and with it went the push: who asked for it is the one who still knows.
-                with suppress(StateUnavailable):
-                    self._send(request, push_id, task_id, announced=True)
+                self._send(request, push_id, task_id, announced=True)
+            if self.embedded or self._ledger.is_open(push_id):
+                return None
+            # A push is closed when its result has been stored: one that is not there has been evicted since.
+            return self._ledger.report(push_id)
 
         def goes_on() -> bool:
             # A chord that broke is sent again: of a push that has not ended, its task is not the last word.
@@ -166,32 +174,58 @@ class CeleryClient:
 
         return msgspec.convert(self._get(result.id, send_if_lost), kind)
 
-    def _get(self, task_id: str, tick: Callable[[], None], goes_on: Callable[[], bool] = lambda: False) -> Any:
+    def _get(self, task_id: str, tick: Callable[[], Any], goes_on: Callable[[], bool] = lambda: False) -> Any:
         """Wait for a result, and call `tick` now and then; what it raises is of our own tree.
 
-        `goes_on` is asked whether to wait for another one where the worker failed.
+        What `tick` returns is taken for the result, unless it is None. `goes_on` is asked whether to wait for another
+        one where the worker failed.
         """
         result = self._app.AsyncResult(task_id)
-        away_since: float | None = None
+        away = _Away(self._patience)
         while True:
             try:
                 return result.get(timeout=_TICK_SECONDS, interval=_POLL_SECONDS)
             except NotYet:
-                away_since = None
-                tick()
+                try:
+                    found = tick()
+                except self._out_of_reach as error:
+                    away.bear(error)
+                    continue
+                if found is not None:
+                    return found
+                away.over()
+                continue
             except (ImagePusherError, KeyboardInterrupt):
                 raise
             except self._away as error:
-                away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > self._patience:
-                    raise StateUnavailable(f"The result store does not answer: {type(error).__name__}.") from None
-                time.sleep(1)
-                result = self._app.AsyncResult(task_id)
+                away.bear(error)
             except Exception as error:  # whatever a worker raised, rebuilt by Celery from its name and arguments
                 if not goes_on():
                     raise ImagePusherError(f"The worker failed: {type(error).__name__}: {error}.") from error
                 time.sleep(1)
-                result = self._app.AsyncResult(task_id)
+            result = self._app.AsyncResult(task_id)
+
+
+class _Away:
+    """Bear with a broker or result store that does not answer, for as long as `patience` lasts, in seconds."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._since: float | None = None
+
+    def bear(self, error: Exception) -> None:
+        """Wait a little; raises StateUnavailable when it has been away for too long."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since > self._patience:
+            if isinstance(error, StateUnavailable):
+                raise error
+            raise StateUnavailable(f"The result store does not answer: {type(error).__name__}.") from None
+        time.sleep(1)
+
+    def over(self) -> None:
+        """Forget how long it was away: it answers."""
+        self._since = None
 
 
 class _Follower:

@@ -26,6 +26,7 @@ from workers.reclaim import reclaim
 
 LOG: Final = logging.getLogger(__name__)
 _LOOKS_A_STALL: Final = 4
+_LOOKS_A_SEARCH: Final = 20
 
 
 class Watchdog:
@@ -38,6 +39,7 @@ class Watchdog:
         self._key = key
         self._patience = patience
         self._pause = patience.stall_seconds / _LOOKS_A_STALL
+        self._looks = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -66,6 +68,9 @@ class Watchdog:
         """Give back what dead workers held, and judge every open push once."""
         ledger, now = self._runtime.ledger, self._runtime.clock()
         reclaim(self._app, self._runtime.runs, now - self._patience.stall_seconds)
+        if self._looks % _LOOKS_A_SEARCH == 0:
+            self._search()
+        self._looks += 1
         pushes = ledger.open_pushes()
         quiet = [push for push in pushes if push.ended or not push.known or self._patience.is_quiet(push, now)]
         lengths = queue_lengths(self._app) if any(not push.ended for push in quiet) else {}
@@ -78,6 +83,14 @@ class Watchdog:
                     self._act(push, verdict, now)
             except Exception as error:  # noqa: BLE001 - one push must not keep the others from being looked at
                 LOG.warning("The watchdog could not %s the push %s: %s", verdict.value, push.push_id, error)
+
+    def _search(self) -> None:
+        """Find the pushes that the list of open ones lost: a Redis that evicts keys may drop all of it at once."""
+        ledger = self._runtime.ledger
+        for push in ledger.overlooked():
+            if not self._has_ended(push.task_id):
+                LOG.warning("The push %s was missing from the open ones: does Redis evict keys?", push.push_id)
+                ledger.list_again(push.push_id)
 
     def _is_queued(self, push: OpenPush, lengths: Mapping[str, int]) -> bool:
         own = (contract.COPY_QUEUE, contract.PUBLISH_QUEUE) if push.planned else (contract.PUSH_QUEUE,)

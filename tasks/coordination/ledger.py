@@ -205,6 +205,20 @@ class HashLedger:
         now = self._clock()
         return [now - float(accepted) for accepted in self._hashes.all(_OPEN).values()]
 
+    def is_open(self, push_id: str) -> bool:
+        return self._hashes.fetch((_OPEN, push_id))[0] is not None
+
+    def overlooked(self) -> list[OpenPush]:
+        known = self._hashes.all(_PUSHES)
+        listed = self._hashes.all(_OPEN)
+        unlisted = [push_id for push_id in known if push_id not in listed]
+        states = self._hashes.fetch(*((_key(push_id), "state") for push_id in unlisted))
+        found = [self._open_push(push_id) for push_id, state in zip(unlisted, states, strict=True) if state is None]
+        return [push for push in found if push.known]
+
+    def list_again(self, push_id: str) -> None:
+        self._hashes.put({_OPEN: {push_id: self._now()}})
+
     def note_drive(self, push: OpenPush) -> None:
         drives = b"%d" % (push.drives + 1)
         self._hashes.put(

@@ -160,6 +160,18 @@ class Ledger(Protocol):
         """Return the pushes whose result has not been stored."""
         ...
 
+    def is_open(self, push_id: str) -> bool:
+        """Tell whether the result of a push has not been stored, as far as is known."""
+        ...
+
+    def overlooked(self) -> list[OpenPush]:
+        """Return the pushes that have not ended and are not among the open ones, as it should never be."""
+        ...
+
+    def list_again(self, push_id: str) -> None:
+        """Have a push be among the open ones."""
+        ...
+
     def open_ages(self) -> list[float]:
         """Return the seconds since each open push was accepted."""
         ...

@@ -5,8 +5,8 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -137,12 +137,17 @@ class Site:
             app.conf.broker_transport_options = {"global_keyprefix": PREFIX}
         return app
 
-    def cli(self, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-        """Start the command line as a user does."""
+    @contextmanager
+    def cli(self, *arguments: str, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the command line as a user does; one that still runs at the end is killed."""
         pipe = subprocess.PIPE
-        return subprocess.Popen(
+        with subprocess.Popen(
             command(*arguments), env=environment(self.settings), stdin=pipe, stdout=pipe, stderr=pipe, **options
-        )
+        ) as program:
+            try:
+                yield program
+            finally:
+                program.kill()
 
     def result(self, push_id: str) -> dict[str, Any] | None:
         """Return what the result store says of a push, None while there is nothing, or nobody who says it."""

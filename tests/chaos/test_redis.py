@@ -2,10 +2,11 @@
 
 import json
 import random
+import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, cast
 
 import pytest
 import redis
@@ -33,6 +34,27 @@ def slow_push(site: Site, name: str, running: ExitStack, seconds: float = 0.3) -
     proxy = running.enter_context(FaultyProxy(site.a.host, slow))
     destinations = {f"{site.b.host}/{name}/dst": ["merged", "new"]}
     return {"items": [item(f"{proxy.host}/{name}/src:1", destinations)]}, source, slow
+
+
+@contextmanager
+def sent(site: Site, request: dict[str, Any], *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Send a push by the command line, which waits for its report."""
+    with site.cli("push", "-", "--output", "json", *arguments) as program:
+        assert program.stdin is not None
+        program.stdin.write(json.dumps(request).encode())
+        program.stdin.close()
+        program.stdin = None
+        yield program
+
+
+def await_end(program: "subprocess.Popen[bytes]") -> None:
+    """Wait until a push has ended, and check that it tells how."""
+    answer, errors = program.communicate(timeout=90)
+    if program.returncode == 0:
+        assert json.loads(answer)["state"] == "succeeded"
+    else:
+        assert b"Error [" in errors or json.loads(answer)["state"] != "succeeded", errors.decode()
+        assert b"Traceback" not in errors
 
 
 def check(site: Site, report: dict[str, Any], source: Index) -> None:
@@ -87,11 +109,7 @@ def test_redis_forgets_everything_and_the_producer_sends_again(
     site.fleet.start(2)
     request, source, _ = slow_push(site, name, running)
     push_id = f"{name}-push"
-    with site.cli("push", "-", "--push-id", push_id, "--output", "json") as program:
-        assert program.stdin is not None
-        program.stdin.write(json.dumps(request).encode())
-        program.stdin.close()
-        program.stdin = None
+    with sent(site, request, "--push-id", push_id) as program:
         wait_until(lambda: bool(site.results.exists(f"imagepusher:push:{push_id}")), "the push was never sent")
         time.sleep(moment)
         server.kill()
@@ -121,35 +139,61 @@ def test_redis_is_full_for_a_while(make_site: MakeSite, running: ExitStack, name
     check(site, site.report(push_id), source)
 
 
-def test_redis_evicts_keys_and_every_push_ends(make_site: MakeSite, running: ExitStack, name: str) -> None:
+@pytest.mark.parametrize(
+    "evicted",
+    [
+        "imagepusher:open",
+        "imagepusher:[^p]*",
+        "imagepusher:push*",
+        "imagepusher:push:*:plan",
+        "imagepusher:push:*:contents",
+        "imagepusher:imagepusher.*",
+        "imagepusher:unacked*",
+        "imagepusher:_kombu.*",
+        "imagepusher:celery-taskset-meta-*",
+        "*",
+    ],
+)
+def test_redis_evicts_what_a_push_needs(make_site: MakeSite, running: ExitStack, name: str, evicted: str) -> None:
     """It is set up wrongly: what it evicts may be gone for good, but nobody waits for ever."""
+    server = running.enter_context(RedisServer())
+    site = make_site(server, {})
+    site.fleet.start(2, "--concurrency", "1")
+    request, _, slow = slow_push(site, name, running)
+    with sent(site, request) as program:
+        wait_until(lambda: slow.met > 2, "no copy is under way")
+        keys: list[bytes] = []
+
+        def found() -> bool:
+            keys[:] = cast("Iterable[bytes]", site.results.scan_iter(evicted))
+            return bool(keys)
+
+        wait_until(found, f"there is no {evicted}")
+        site.results.delete(*keys)
+        site.figures.add(keys_evicted=len(keys))
+        await_end(program)
+
+
+def test_redis_evicts_keys_and_every_push_ends(make_site: MakeSite, running: ExitStack, name: str) -> None:
     server = running.enter_context(RedisServer())
     site = make_site(server, {})
     site.fleet.start(2)
     programs = []
     for number in range(4):
         request, _, _ = slow_push(site, f"{name}-{number}", running, 0.1)
-        program = running.enter_context(site.cli("push", "-", "--output", "json"))
-        assert program.stdin is not None
-        program.stdin.write(json.dumps(request).encode())
-        program.stdin.close()
-        program.stdin = None
-        programs.append(program)
+        programs.append(running.enter_context(sent(site, request)))
     with redis.Redis(port=server.port) as client:
         used = int(client.info("memory")["used_memory"])
         client.config_set("maxmemory-policy", "allkeys-random")
         client.config_set("maxmemory", used + 400_000)
         for number in range(30):
-            client.set(f"junk-{number % 10}", b"x" * 100_000)
+            # For a moment nothing may be left that it could evict.
+            with suppress(redis.OutOfMemoryError):
+                client.set(f"junk-{number % 10}", b"x" * 100_000)
             time.sleep(0.1)
         evicted = int(client.info("stats")["evicted_keys"])
         client.config_set("maxmemory", 0)
     assert evicted
     site.figures.add(keys_evicted=evicted)
     for program in programs:
-        answer, errors = program.communicate(timeout=90)
-        if program.returncode == 0:
-            assert json.loads(answer)["state"] == "succeeded"
-        else:
-            assert b"Error [" in errors or json.loads(answer)["state"] != "succeeded", errors.decode()
-            assert b"Traceback" not in errors
+        await_end(program)

@@ -208,3 +208,17 @@ def test_a_push_is_open_until_its_result_was_stored(ledger: HashLedger) -> None:
     assert [(push.push_id, push.task_id, push.ended) for push in ledger.open_pushes()] == [("p", "task", True)]
     ledger.close("p")
     assert (ledger.open_pushes(), ledger.open_ages()) == ([], [])
+
+
+def test_a_push_that_is_missing_from_the_open_ones_is_found(ledger: HashLedger, hashes: Hashes) -> None:
+    """Rule 7.5."""
+    for push_id in ("lost", "open", "ended"):
+        ledger.accept(push_id, {"items": [1]}, f"task-{push_id}")
+    ledger.finish(PushReport(push_id="ended", state="failed", items=[], totals=Totals()))
+    hashes.delete("imagepusher:open")
+    ledger.list_again("open")
+    assert [(push.push_id, push.task_id) for push in ledger.overlooked()] == [("lost", "task-lost")]
+    assert ledger.is_open("open")
+    assert not ledger.is_open("lost")
+    ledger.list_again("lost")
+    assert ledger.overlooked() == []

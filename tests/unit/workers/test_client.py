@@ -10,7 +10,7 @@ from celery import states
 from celery.exceptions import ChordError
 from celery.exceptions import TimeoutError as NotYet
 
-from tasks.contract import PushReport, Totals
+from tasks.contract import PushReport, State, Totals
 from tasks.coordination.hashes import FileHashes
 from tasks.coordination.ledger import HashLedger
 from tasks.errors import ImagePusherError, PushFailed, StateUnavailable
@@ -58,8 +58,8 @@ def not_yet() -> Any:
     raise NotYet
 
 
-def fails(error: Exception) -> Callable[[], Any]:
-    def look() -> Any:
+def fails(error: Exception) -> Callable[..., Any]:
+    def look(*_: Any, **__: Any) -> Any:
         raise error
 
     return look
@@ -96,6 +96,50 @@ def test_a_push_that_redis_forgot_is_sent_again_by_who_asked_for_it(
     assert client.wait("p").state == "succeeded"
     assert app.sent == [("imagepusher.push.v1", "p", REQUEST | {"push_id": "p"})] * 2
     assert [push.push_id for push in ledger.open_pushes()] == ["p"]
+
+
+def test_a_redis_that_forgot_and_takes_nothing_any_more_is_told(
+    app: FakeApp, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 7.5: nobody waits for ever."""
+    any_app: Any = app
+    impatient = CeleryClient(any_app, ledger, embedded=False, away=(AwayError,), patience=-1)
+    impatient.send(REQUEST, "p")
+    ledger._hashes.delete("imagepusher:push:p")
+    monkeypatch.setattr(app, "send_task", fails(AwayError()))
+    app.looks = [not_yet]
+    with pytest.raises(StateUnavailable, match="AwayError"):
+        impatient.wait("p")
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed"])
+def test_a_result_that_redis_evicted_is_taken_from_the_ledger(
+    app: FakeApp, client: CeleryClient, ledger: HashLedger, state: State
+) -> None:
+    """Rule 7.5."""
+    client.send(REQUEST, "p")
+    ledger.finish(PushReport(push_id="p", state=state, items=[], totals=Totals()))
+
+    def closed() -> Any:
+        ledger.close("p")
+        raise NotYet
+
+    app.looks = [not_yet, closed]
+    assert client.wait("p").state == state
+    assert app.looks == []
+
+
+def test_an_earlier_report_is_not_the_result_of_a_push_that_is_run_again(
+    app: FakeApp, client: CeleryClient, ledger: HashLedger
+) -> None:
+    """Rule 6.5."""
+    request = REQUEST | {"push_id": "p"}
+    ledger.accept("p", request, "p")
+    ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
+    ledger.close("p")
+    client.send(request, "p")
+    app.looks = [not_yet, lambda: REPORT]
+    assert client.wait("p").state == "succeeded"
 
 
 def test_a_push_that_another_asked_for_is_not_sent_again(app: FakeApp, client: CeleryClient) -> None:

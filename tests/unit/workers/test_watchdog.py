@@ -54,8 +54,9 @@ class FakeApp:
 class World:
     """A ledger, a clock, and a watchdog that looks when it is told to."""
 
-    def __init__(self, ledger: HashLedger, now: list[float]) -> None:
-        self.ledger = ledger
+    def __init__(self, hashes: FileHashes, now: list[float]) -> None:
+        self._hashes = hashes
+        self.ledger = ledger = HashLedger(hashes, lambda: now[0])
         self.now = now
         self.app = FakeApp()
         self.queued: dict[str, int] = {}
@@ -91,6 +92,9 @@ class World:
             ]
             self.ledger.save_plan(Plan(push_id="p", created=1.0, items=[], copies=copies))
 
+    def lose_the_open_ones(self) -> None:
+        self._hashes.delete("imagepusher:open")
+
     def is_open(self) -> bool:
         return bool(self.ledger.open_pushes())
 
@@ -99,7 +103,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     hashes = FileHashes(tmp_path / "ledger.sqlite3", 10**6)
     now = [1000.0]
-    made = World(HashLedger(hashes, lambda: now[0]), now)
+    made = World(hashes, now)
 
     def note(what: Callable[..., str]) -> Callable[..., None]:
         return lambda _, *arguments: made.app.sent.append(what(*arguments))
@@ -136,6 +140,27 @@ def test_a_push_without_a_plan_is_sent_again(world: World) -> None:
     world.take_on()
     world.look_after(STALL)
     assert world.app.sent == ["push again as task"]
+
+
+def test_a_push_that_is_missing_from_the_open_ones_is_found_in_time(world: World) -> None:
+    """Rule 7.5: Redis may evict the whole list."""
+    world.look_after(0)
+    world.take_on()
+    world.lose_the_open_ones()
+    for _ in range(19):
+        world.look_after(STALL)
+    assert not world.is_open()
+    world.look_after(STALL)
+    assert world.is_open()
+    assert world.app.sent == ["push again as task"]
+
+
+def test_a_push_that_ended_without_a_report_is_not_looked_for(world: World) -> None:
+    world.take_on()
+    world.lose_the_open_ones()
+    world.app.results["task"] = Result(states.FAILURE, RequestInvalid("no"))
+    world.look_after(STALL)
+    assert not world.is_open()
 
 
 def test_only_what_is_left_of_a_planned_push_is_sent_again(world: World) -> None:
