@@ -8,6 +8,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -97,7 +98,8 @@ def _harmed(client: redis.Redis, point: str, shown: Callable[[], str]) -> None:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this thread: it would go on for a while if another one of the process took the signal.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         case "meet":
             _meet(client, shown())
         case "sleep":
