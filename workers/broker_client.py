@@ -1,5 +1,6 @@
 """The client of a broker's workers."""
 
+from collections.abc import Callable
 from typing import Final
 
 from kombu.exceptions import OperationalError
@@ -16,8 +17,8 @@ from workers.settings import Settings
 _PATIENCE_SECONDS: Final = 5.0
 
 
-def broker_client(settings: Settings) -> CeleryClient:
-    """Return a client of the broker that the settings name."""
+def broker_client(settings: Settings, unanswered: Callable[[], None] = lambda: None) -> CeleryClient:
+    """Return a client of the broker that the settings name; for `unanswered` see CeleryClient."""
     client = connect(settings, _PATIENCE_SECONDS)
     ledger = HashLedger(RedisHashes(client, settings.ledger_seconds))
     return CeleryClient(
@@ -26,4 +27,5 @@ def broker_client(settings: Settings) -> CeleryClient:
         embedded=False,
         away=(RedisError, OperationalError),
         patience=settings.outage_seconds,
+        unanswered=unanswered,
     )

@@ -26,6 +26,7 @@ Follow = Callable[[contract.Progress], None]
 _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
 _ASK_AGAIN_SECONDS: Final = 30.0
+_LONG_SECONDS: Final = 3.0
 # Of a push of thousands of digests a look takes long.
 _REST_FACTOR: Final = 20
 
@@ -72,6 +73,7 @@ class CeleryClient:
     """A client of one Celery application and the ledger of its workers.
 
     A broker or result store that is `away`, which these errors tell, is waited for: `patience` is in seconds.
+    `unanswered` is called, once, when no worker takes a question for some seconds.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class CeleryClient:
         embedded: bool,
         away: tuple[type[Exception], ...] = (),
         patience: float = 0.0,
+        unanswered: Callable[[], None] = lambda: None,
     ) -> None:
+        self._unanswered = unanswered
         self.embedded = embedded
         self._away = away
         self._out_of_reach: tuple[type[Exception], ...] = (StateUnavailable, *away)
@@ -160,19 +164,28 @@ class CeleryClient:
 
     def _ask(self, task: str, argument: Any, kind: type[Answer]) -> Answer:
         result = self._app.send_task(task, args=[argument])
-        again_at = time.monotonic() + _ASK_AGAIN_SECONDS
+        asked = sent = time.monotonic()
+        told = False
 
-        def send_if_lost() -> None:
-            # A broker on Redis may lose a message to a worker that is killed; asked twice, the answer is the same.
-            nonlocal again_at
-            if time.monotonic() < again_at:
+        def tick() -> None:
+            nonlocal sent, told
+            now = time.monotonic()
+            late, lost = not told and now - asked > _LONG_SECONDS, now - sent > _ASK_AGAIN_SECONDS
+            if not (late or lost):
                 return
-            again_at = time.monotonic() + _ASK_AGAIN_SECONDS
             with suppress(*self._away):
-                if self._app.AsyncResult(result.id).state == states.PENDING:
+                if self._app.AsyncResult(result.id).state != states.PENDING:
+                    return
+                if late:
+                    told = True
+                    self._unanswered()
+                if lost:
+                    # A broker on Redis may lose a message to a worker that is killed; asked twice, the answer is the
+                    # same.
+                    sent = now
                     self._app.send_task(task, args=[argument], task_id=result.id)
 
-        return msgspec.convert(self._get(result.id, send_if_lost), kind)
+        return msgspec.convert(self._get(result.id, tick), kind)
 
     def _get(self, task_id: str, tick: Callable[[], Any], goes_on: Callable[[], bool] = lambda: False) -> Any:
         """Wait for a result, and call `tick` now and then; what it raises is of our own tree.
@@ -262,10 +275,12 @@ def open_client(
     destination: RegistryOverride | None = None,
     auth_files: tuple[str, ...] = (),
     jobs: int | None = None,
+    unanswered: Callable[[], None] = lambda: None,
 ) -> Iterator[Client]:
     """Open the way to Celery that the settings name: a broker's, or an embedded one where none is.
 
-    What is said of registries here is for the embedded mode: with a broker, the workers' own settings count.
+    What is said of registries here is for the embedded mode: with a broker, the workers' own settings count, and
+    `unanswered` is called where none of them takes a question for some seconds.
     """
     # Each mode loads only what it needs: this process may be a command that a person waits for.
     settings = settings or load_settings(os.environ)
@@ -273,7 +288,7 @@ def open_client(
     if settings.broker_url is not None:
         from workers.broker_client import broker_client  # noqa: PLC0415
 
-        yield broker_client(settings)
+        yield broker_client(settings, unanswered)
         return
     from workers.embedded import embedded_worker  # noqa: PLC0415
 

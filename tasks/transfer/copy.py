@@ -184,7 +184,10 @@ class _Run:
             if found is not None and found.size == descriptor.size:
                 present.add(name)
 
-        failures = self._each([(name, descriptor) for name in destinations], look)
+        probed, rest = _probes(destinations)
+        failures = self._each([(name, descriptor) for name in probed], look)
+        if present or failures:
+            failures |= self._each([(name, descriptor) for name in rest], look)
         return _without(destinations, present | failures.keys()), failures
 
     def _fetch(
@@ -234,6 +237,17 @@ class _Run:
         for future in futures:
             future.result()
         return failures
+
+
+def _probes(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
+    """Return the first and the last destination of each registry, and the others.
+
+    What neither of the two has is taken to be in none of the others: where one does have it, its mounts find that out.
+    """
+    first = {destination.registry: name for name, destination in reversed(destinations.items())}
+    last = {destination.registry: name for name, destination in destinations.items()}
+    ends = {*first.values(), *last.values()}
+    return [name for name in destinations if name in ends], [name for name in destinations if name not in ends]
 
 
 def _rounds(destinations: dict[str, Repository]) -> list[list[str]]:

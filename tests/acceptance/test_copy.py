@@ -68,6 +68,29 @@ def test_an_image_that_is_there_is_not_sent_again(world: World) -> None:
     world.stored.holds(elsewhere, "1")
 
 
+@pytest.mark.parametrize(("there", "asked"), [(None, 2), (0, 5), (2, 2), (4, 5)])
+def test_what_many_repositories_lack_is_looked_for_in_two(world: World, there: int | None, asked: int) -> None:
+    """Rule 5.1: one that has it all the same mounts it and gets no byte."""
+    names = [f"{world.name}/dst{number}" for number in range(5)]
+    source = multi_arch(world.name, "linux/amd64")
+    if there is not None:
+        world.put_b(source, "old", names[there])
+    destinations = {f"{world.b.host}/{name}": ["1"] for name in names}
+    report = world.push({"source": world.put_a(source), "destinations": destinations})
+    assert [tag.action for tag in report.items[0].tags] == ["copied"] * 5
+    assert report.totals.blobs_copied <= 2
+    child = source.members[0].digest
+    looks = [
+        request.path
+        for request in world.b.requests()
+        if request.method == "HEAD" and request.path in {f"/v2/{name}/manifests/{child}" for name in names}
+    ]
+    # All of them are looked at once more right before their tags move.
+    assert len(looks) == asked + len(names)
+    for name in names:
+        world.stored.holds(name, "1")
+
+
 def test_an_unchanged_tag_costs_no_write(world: World) -> None:
     """Rule 4.6."""
     reference = world.put_a(multi_arch(world.name))

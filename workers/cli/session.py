@@ -44,6 +44,7 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
     authfile = context.params.get("authfile")
     from workers.cli.logs import mask_logs
     from workers.cli.trouble import telling_of_trouble
+    from workers.cli.waiting import WAITS
     from workers.client import open_client
 
     mask_logs()
@@ -55,6 +56,7 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
             destination=overrides["destination"],
             auth_files=(authfile,) if authfile else (),
             jobs=jobs,
+            unanswered=lambda: note(f"The command {WAITS}."),
         ) as client,
     ):
         try:

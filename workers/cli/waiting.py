@@ -7,6 +7,7 @@ from typing import Final
 from tasks import contract
 
 _LONG_SECONDS: Final = 3.0
+WAITS: Final = f"waits for a worker of {contract.PUSH_QUEUE} (imagepusher doctor tells more)"
 
 
 class Waiting:
@@ -25,4 +26,4 @@ class Waiting:
         # By the clock of this machine: the push was dated by another one.
         self._since = now if self._since is None else self._since
         self._told = now - self._since > _LONG_SECONDS
-        return f"waits for a worker of {contract.PUSH_QUEUE} (imagepusher doctor tells more)" if self._told else ""
+        return WAITS if self._told else ""

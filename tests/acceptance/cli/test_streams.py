@@ -114,8 +114,9 @@ def test_progress_on_a_terminal_is_bars_with_bytes(shell: Shell) -> None:
     assert re.search(rf"{re.escape(shell.destination())} +copied", result)
 
 
-def test_a_push_that_no_worker_takes_says_so_on_a_terminal(shell: Shell) -> None:
-    arguments = ["copy", "a.example/a:1", "b.example/b:1"]
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_what_no_worker_takes_says_so_on_a_terminal(shell: Shell, flags: list[str]) -> None:
+    arguments = ["copy", "a.example/a:1", "b.example/b:1", *flags]
     with RedisServer() as server:
         settings = environment(shell.settings | {"IMAGEPUSHER_BROKER_URL": server.url})
         with Terminal(command(*arguments), settings) as terminal:

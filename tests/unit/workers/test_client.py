@@ -196,8 +196,22 @@ def test_a_result_store_that_stays_away_is_told(app: FakeApp, ledger: HashLedger
 def test_a_question_that_nobody_has_begun_to_answer_is_asked_again(
     app: FakeApp, client: CeleryClient, monkeypatch: pytest.MonkeyPatch, state: str, times: int
 ) -> None:
-    monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", -1.0)
     app.state = state
     app.looks = [not_yet, not_yet, lambda: {"push_id": "p", "state": "succeeded", "tags": []}]
     client.undo("p")
     assert app.sent == [("imagepusher.undo.v1", "new", "p")] * times
+
+
+@pytest.mark.parametrize(("state", "times"), [(states.PENDING, 1), (states.STARTED, 0)])
+def test_that_nobody_answers_is_told_once(
+    app: FakeApp, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch, state: str, times: int
+) -> None:
+    monkeypatch.setattr(module, "_LONG_SECONDS", -1.0)
+    any_app: Any = app
+    told: list[str] = []
+    asking = CeleryClient(any_app, ledger, embedded=False, unanswered=lambda: told.append("nobody"))
+    app.state = state
+    app.looks = [not_yet, not_yet, lambda: {"push_id": "p", "state": "succeeded", "tags": []}]
+    asking.undo("p")
+    assert told == ["nobody"] * times
