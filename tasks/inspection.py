@@ -40,5 +40,7 @@ def undo(self: Task[Any, Any], push_id: str) -> Any:
     here = runtime.of(self.app)
     with here.runs.hold(str(self.request.id), PART):
         here.ledger.progress(push_id)
-        here.ledger.mark_undone(push_id)
-        return msgspec.to_builtins(undoing.undo(push_id, here.ledger.intents(push_id), here.registries, here.locks))
+        here.ledger.mark_undone(push_id, "begun")
+        undone = undoing.undo(push_id, here.ledger.intents(push_id), here.registries, here.locks)
+        here.ledger.mark_undone(push_id, undone.state)
+        return msgspec.to_builtins(undone)

@@ -11,7 +11,7 @@ from tasks.coordination.hashes import Hashes
 from tasks.errors import PushUnknown
 from tasks.oci.digest import Digest
 from tasks.transfer.plan import Copy, Plan
-from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy
+from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy, UndoState
 
 PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
@@ -161,8 +161,12 @@ class HashLedger:
     def report(self, push_id: str) -> contract.PushReport | None:
         return _decode(self._field(push_id, "report"), contract.PushReport)
 
-    def mark_undone(self, push_id: str) -> None:
-        self._put(push_id, "", "undone", b"1")
+    def mark_undone(self, push_id: str, state: UndoState) -> None:
+        self._put(push_id, "", "undone", state.encode())
+
+    def undo_state(self, push_id: str) -> UndoState | None:
+        found = self._field(push_id, "undone")
+        return None if found is None else msgspec.convert(found.decode(), UndoState)
 
     def is_undone(self, push_id: str) -> bool:
         return self._field(push_id, "undone") is not None

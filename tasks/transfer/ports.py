@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from tasks import contract
 from tasks.oci.digest import Digest
 from tasks.transfer.plan import Copy, Plan
+
+# "begun", or how it ended.
+UndoState = Literal["begun", "succeeded", "partial", "failed"]
 
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,11 +146,15 @@ class Ledger(Protocol):
     def tags(self, push_id: str) -> dict[str, contract.TagReport]: ...
     def finish(self, report: contract.PushReport) -> None: ...
     def report(self, push_id: str) -> contract.PushReport | None: ...
-    def mark_undone(self, push_id: str) -> None:
-        """Note that the push is taken back: no further tag of it moves."""
+    def mark_undone(self, push_id: str, state: UndoState) -> None:
+        """Note that the push is being taken back, or how that ended: no further tag of it moves."""
         ...
 
-    def is_undone(self, push_id: str) -> bool: ...
+    def undo_state(self, push_id: str) -> UndoState | None: ...
+    def is_undone(self, push_id: str) -> bool:
+        """Tell whether taking the push back was begun, however that ended."""
+        ...
+
     def progress(self, push_id: str) -> contract.Progress:
         """Return how far a push is; raises PushUnknown."""
         ...

@@ -44,7 +44,7 @@ def _remember(ledger: "Ledger", push: "contract.Progress") -> "Remembered":
     done = push.tags_done
     if report is not None:
         done = sum(tag.action != "failed" for item in report.items for tag in item.tags)
-    return Remembered(push, tags_done=done, undone=ledger.is_undone(push.push_id))
+    return Remembered(push, tags_done=done, undo=ledger.undo_state(push.push_id))
 
 
 @click.command(cls=RegistryCommand)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -17,6 +17,9 @@ from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
 from workers.cli.output import emit, is_terminal, printable
 
+if TYPE_CHECKING:
+    from tasks.transfer.ports import UndoState
+
 Result = TypeVar("Result")
 _PIPE_WIDTH: Final = 1_000_000
 _STYLES: Final = {
@@ -24,6 +27,12 @@ _STYLES: Final = {
     "succeeded": "green", "unchanged": "dim", "skipped": "yellow", "partial": "yellow", "moved": "yellow",
     "failed": "red", "broken": "red",
 }  # fmt: skip
+_UNDONE: Final = {
+    "begun": "being undone",
+    "succeeded": "undone",
+    "partial": "partly undone",
+    "failed": "undo failed",
+}
 
 
 def show(result: Result, draw: Callable[[Console, Result], None]) -> None:
@@ -84,7 +93,7 @@ class Remembered:
 
     progress: contract.Progress
     tags_done: int
-    undone: bool = False
+    undo: "UndoState | None" = None
 
 
 def render_pushes(console: Console, pushes: Sequence[Remembered]) -> None:
@@ -96,7 +105,7 @@ def render_pushes(console: Console, pushes: Sequence[Remembered]) -> None:
     for remembered in pushes:
         push = remembered.progress
         done, total, ended = progress_of(push)
-        state = f"{push.state}, undone" if remembered.undone else push.state
+        state = f"{push.state}, {_UNDONE[remembered.undo]}" if remembered.undo else push.state
         started = datetime.fromtimestamp(push.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         rows.append(
             [

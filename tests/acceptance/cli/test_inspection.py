@@ -57,6 +57,18 @@ def test_status_counts_no_tag_that_failed_and_says_what_was_undone(shell: Shell,
     assert re.match(r"mine +partial, undone +\d", rows[1])
 
 
+def test_status_tells_an_undo_that_failed_from_one_that_did_not(shell: Shell, single_arch: Image) -> None:
+    source = shell.put_a(single_arch)
+    for push_id, tags in (("none", ["1"]), ("some", ["2", "3"])):
+        destinations = [shell.destination(tag) for tag in tags]
+        assert shell("copy", source, *destinations, "--push-id", push_id).code == 0
+        shell.put_b(image("linux/s390x", [layer(f"{shell.name} theirs", 10)]), tags[0])
+        shell("undo", push_id, "--yes")
+    rows = [line for line in shell("status").stdout.splitlines()[1:] if line]
+    assert re.match(r"some +succeeded, partly undone +\d", rows[0])
+    assert re.match(r"none +succeeded, undo failed +\d", rows[1])
+
+
 def test_without_a_push_there_is_nothing_to_list(shell: Shell) -> None:
     assert shell("status").stdout == "No push is remembered.\n"
     assert shell("status", "-o", "json").document == []
