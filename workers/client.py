@@ -120,7 +120,11 @@ class CeleryClient:
             if self.embedded or self._ledger.is_open(push_id):
                 return None
             # A push is closed when its result has been stored: one that is not there has been evicted since.
-            return self._ledger.report(push_id)
+            report = self._ledger.report(push_id)
+            if report is None and self._ledger.request(push_id) is not None:
+                # Evicted was what has the watchdog look after the push.
+                self._ledger.list_again(push_id)
+            return report
 
         def goes_on() -> bool:
             # A chord that broke is sent again: of a push that has not ended, its task is not the last word.

@@ -129,6 +129,17 @@ def test_a_result_that_redis_evicted_is_taken_from_the_ledger(
     assert app.looks == []
 
 
+def test_a_push_that_is_missing_from_the_open_ones_is_listed_again(
+    app: FakeApp, client: CeleryClient, ledger: HashLedger
+) -> None:
+    """Rule 7.5: the watchdog looks after it again."""
+    client.send(REQUEST, "p")
+    ledger._hashes.delete("imagepusher:open", "imagepusher:pushes")
+    app.looks = [not_yet, lambda: REPORT]
+    client.wait("p")
+    assert ledger.is_open("p")
+
+
 def test_an_earlier_report_is_not_the_result_of_a_push_that_is_run_again(
     app: FakeApp, client: CeleryClient, ledger: HashLedger
 ) -> None:
