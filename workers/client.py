@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from celery import Celery, states
@@ -69,6 +69,14 @@ class Client(Protocol):
         ...
 
 
+class _Sent(NamedTuple):
+    """A push that this process has sent; `updated` is when the ledger had heard of it last before."""
+
+    request: dict[str, Any]
+    task_id: str
+    updated: float | None
+
+
 class CeleryClient:
     """A client of one Celery application and the ledger of its workers.
 
@@ -93,38 +101,28 @@ class CeleryClient:
         self._app = app
         self._ledger = ledger
         self._patience = patience
-        self._sent: dict[str, tuple[dict[str, Any], str]] = {}
+        self._sent: dict[str, _Sent] = {}
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
         # A push that is run again gets a task of its own: the result of the first one stands under the push id.
-        before = self._ledger.request(push_id)
-        known = before is not None
+        known = self._ledger.request(push_id) is not None
         if self.embedded and known and push_id not in self._sent and self._ledger.report(push_id) is None:
             # Its messages were in the memory of a process that was interrupted: nobody will work on them.
             self._ledger.reopen(push_id)
         # An id of its own stays, whatever it is: its validation names that fault.
         request = request if request.get("push_id") is not None else request | {"push_id": push_id}
         task_id = str(uuid.uuid4()) if known else push_id
-        if before == request and not self.embedded:
-            self._ledger.note_waiting(push_id, task_id)
-        self._send(request, push_id, task_id, announced=not known)
+        self._send(push_id, _Sent(request, task_id, self._ledger.updated(push_id)), announced=not known)
 
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
-        request, task_id = self._sent.get(push_id, (None, push_id))
+        sent = self._sent.get(push_id)
         follower = _Follower(self._ledger, push_id, follow)
 
         def tick() -> contract.PushReport | None:
-            if not follower.look() and request is not None:
+            if not follower.look() and sent is not None:
                 # Redis came back empty, and with it went the push: who asked for it is the one who still knows.
-                self._send(request, push_id, task_id, announced=True)
-            if self.embedded or self._ledger.is_open(push_id):
-                return None
-            # A push is closed when its result has been stored: one that is not there has been evicted since.
-            report = self._ledger.report(push_id)
-            if report is None and self._ledger.request(push_id) is not None:
-                # Evicted was what has the watchdog look after the push.
-                self._ledger.list_again(push_id)
-            return report
+                self._send(push_id, sent, announced=True)
+            return None if self.embedded or self._ledger.is_open(push_id) else self._evicted(push_id, sent)
 
         def goes_on() -> bool:
             # A chord that broke is sent again: of a push that has not ended, its task is not the last word.
@@ -133,7 +131,7 @@ class CeleryClient:
             return False
 
         try:
-            report = self._get(task_id, tick, goes_on)
+            report = self._get(sent.task_id if sent else push_id, tick, goes_on)
         except PushFailed as failure:
             report = failure.report
         return msgspec.convert(report, contract.PushReport)
@@ -157,14 +155,27 @@ class CeleryClient:
     def undo(self, push_id: str) -> contract.Undo:
         return self._ask(contract.UNDO_TASK, push_id, contract.Undo)
 
-    def _send(self, request: dict[str, Any], push_id: str, task_id: str, *, announced: bool) -> None:
+    def _evicted(self, push_id: str, sent: "_Sent | None") -> contract.PushReport | None:
+        """Return the report of a push that is not open, if its result has been stored, and evicted, since it was sent.
+
+        A push that has not ended is always open, unless Redis has evicted that; it is again then.
+        """
+        request, report = self._ledger.request(push_id), self._ledger.report(push_id)
+        if request is None or (sent is not None and request != sent.request):
+            return None
+        if report is None:
+            self._ledger.list_again(push_id)
+            return None
+        return report if sent is None or self._ledger.updated(push_id) != sent.updated else None
+
+    def _send(self, push_id: str, sent: "_Sent", *, announced: bool) -> None:
         try:
             if announced and not self.embedded:
-                self._ledger.announce(push_id, request, task_id)
-            self._app.send_task(contract.PUSH_TASK, args=[request], task_id=task_id)
+                self._ledger.announce(push_id, sent.request, sent.task_id)
+            self._app.send_task(contract.PUSH_TASK, args=[sent.request], task_id=sent.task_id)
         except OperationalError as error:
             raise StateUnavailable(f"The broker does not take the push: {type(error).__name__}.") from None
-        self._sent[push_id] = (request, task_id)
+        self._sent[push_id] = sent
 
     def _ask(self, task: str, argument: Any, kind: type[Answer]) -> Answer:
         result = self._app.send_task(task, args=[argument])

@@ -70,6 +70,10 @@ class HashLedger:
     def request(self, push_id: str) -> dict[str, Any] | None:
         return _decode(self._field(push_id, "request"), dict[str, Any])
 
+    def updated(self, push_id: str) -> float | None:
+        found = self._field(push_id, "updated")
+        return None if found is None else float(found)
+
     def task_id(self, push_id: str) -> str | None:
         found = self._field(push_id, "task_id")
         return None if found is None else found.decode()

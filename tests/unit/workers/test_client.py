@@ -13,7 +13,7 @@ from celery.exceptions import TimeoutError as NotYet
 from tasks.contract import PushReport, State, Totals
 from tasks.coordination.hashes import FileHashes
 from tasks.coordination.ledger import HashLedger
-from tasks.errors import ImagePusherError, PushFailed, StateUnavailable
+from tasks.errors import ImagePusherError, PushFailed, RequestInvalid, StateUnavailable
 from workers import client as module
 from workers.client import CeleryClient
 
@@ -151,6 +151,22 @@ def test_an_earlier_report_is_not_the_result_of_a_push_that_is_run_again(
     client.send(request, "p")
     app.looks = [not_yet, lambda: REPORT]
     assert client.wait("p").state == "succeeded"
+
+
+def test_the_report_of_another_request_is_not_the_result_of_one_under_its_id(
+    app: FakeApp, client: CeleryClient, ledger: HashLedger
+) -> None:
+    ledger.accept("p", REQUEST | {"push_id": "p"}, "p")
+    client.send({"items": [], "push_id": "p"}, "p")
+
+    def ended() -> Any:
+        ledger.finish(PushReport(push_id="p", state="succeeded", items=[], totals=Totals()))
+        ledger.close("p")
+        raise NotYet
+
+    app.looks = [ended, fails(RequestInvalid("The push id belongs to another request."))]
+    with pytest.raises(RequestInvalid):
+        client.wait("p")
 
 
 def test_a_push_that_another_asked_for_is_not_sent_again(app: FakeApp, client: CeleryClient) -> None:
