@@ -222,6 +222,8 @@ class HashLedger:
         unlisted = [push_id for push_id in known if push_id not in listed]
         states = self._hashes.fetch(*((_key(push_id), "state") for push_id in unlisted))
         found = [self._open_push(push_id) for push_id, state in zip(unlisted, states, strict=True) if state is None]
+        if expired := [push.push_id for push in found if not push.known]:
+            self._hashes.drop(_PUSHES, *expired)
         return [push for push in found if push.known]
 
     def list_again(self, push_id: str) -> None:

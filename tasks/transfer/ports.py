@@ -176,7 +176,10 @@ class Ledger(Protocol):
         ...
 
     def overlooked(self) -> list[OpenPush]:
-        """Return the pushes that have not ended and are not among the open ones, as it should never be."""
+        """Return the pushes that have not ended and are not among the open ones, as it should never be.
+
+        Those whose record has expired are forgotten.
+        """
         ...
 
     def list_again(self, push_id: str) -> None:

@@ -216,9 +216,12 @@ def test_a_push_that_is_missing_from_the_open_ones_is_found(ledger: HashLedger, 
         ledger.accept(push_id, {"items": [1]}, f"task-{push_id}")
     ledger.finish(PushReport(push_id="ended", state="failed", items=[], totals=Totals()))
     hashes.delete("imagepusher:open")
+    hashes.put({"imagepusher:pushes": {"expired": b"1"}})
     ledger.list_again("open")
     assert [(push.push_id, push.task_id) for push in ledger.overlooked()] == [("lost", "task-lost")]
     assert ledger.is_open("open")
     assert not ledger.is_open("lost")
     ledger.list_again("lost")
     assert ledger.overlooked() == []
+    # What is forgotten by now is not looked for again, for ever.
+    assert hashes.all("imagepusher:pushes").keys() == {"lost", "open", "ended"}
