@@ -40,7 +40,6 @@ class Browser:
 
     def __enter__(self) -> Self:
         folder = Path(self._temporary.name)
-        processes.find_program("chromium", "chromium")
         program = processes.find_program("chromedriver", "chromium-driver")
         self._driver = processes.start(
             lambda port: [program, f"--port={port}"],
