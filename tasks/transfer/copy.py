@@ -1,7 +1,7 @@
 """Copy one digest, with all that it needs, into repositories: blobs, then children, then the manifest (BEHAVIOUR 5)."""
 
 import threading
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from typing import NamedTuple, TypeVar
 
@@ -244,17 +244,24 @@ def _probes(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
 
     What neither of the two has is taken to be in none of the others: where one does have it, its mounts find that out.
     """
-    first = {destination.registry: name for name, destination in reversed(destinations.items())}
-    last = {destination.registry: name for name, destination in destinations.items()}
-    ends = {*first.values(), *last.values()}
-    return [name for name in destinations if name in ends], [name for name in destinations if name not in ends]
+    ends = _first_of_each_registry(destinations.items()) | _first_of_each_registry(reversed(destinations.items()))
+    return _parted(destinations, ends)
 
 
-def _rounds(destinations: dict[str, Repository]) -> list[list[str]]:
+def _rounds(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
     """Return one destination of each registry, then the others: by then they can mount."""
-    first = {destination.registry: name for name, destination in reversed(destinations.items())}
-    rest = [name for name in destinations if name not in first.values()]
-    return [list(first.values()), rest]
+    return _parted(destinations, _first_of_each_registry(destinations.items()))
+
+
+def _first_of_each_registry(destinations: Iterable[tuple[str, Repository]]) -> set[str]:
+    first: dict[str, str] = {}
+    for name, destination in destinations:
+        first.setdefault(destination.registry, name)
+    return set(first.values())
+
+
+def _parted(destinations: dict[str, Repository], chosen: set[str]) -> tuple[list[str], list[str]]:
+    return [name for name in destinations if name in chosen], [name for name in destinations if name not in chosen]
 
 
 def _without(named: Mapping[str, Value], names: Container[str]) -> dict[str, Value]:
