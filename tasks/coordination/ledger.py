@@ -10,7 +10,7 @@ from tasks import contract
 from tasks.coordination.hashes import Hashes
 from tasks.errors import PushUnknown
 from tasks.oci.digest import Digest
-from tasks.transfer.plan import Copy, Plan
+from tasks.transfer.plan.plan import Copy, Plan
 from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy, UndoState
 
 PREFIX: Final = "imagepusher:"

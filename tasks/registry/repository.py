@@ -16,16 +16,16 @@ from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of
 from tasks.oci.document import media_type_of
-from tasks.registry.blobs import BlobReader
+from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.blob.reader import BlobReader
+from tasks.registry.blob.upload import BlobUpload, UploadSession, session_of
+from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
-from tasks.registry.credentials import CredentialStore
-from tasks.registry.exchange import Request, Response, find_digest
+from tasks.registry.http.exchange import Request, Response, find_digest
 from tasks.registry.listing import list_tags
 from tasks.registry.manifest_upload import ManifestUpload
-from tasks.registry.passage import Reader
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
-from tasks.registry.upload import BlobUpload, UploadSession, session_of
 
 _ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
 _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1

@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 from tasks import telemetry
 from tasks.errors import AddressForbidden, ResponseInvalid
 from tasks.oci.digest import digest_of
-from tasks.registry.addresses import forbid_inward, host_of
-from tasks.registry.authentication import Authentication
+from tasks.registry.auth.authentication import Authentication
+from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.budget import Budgets
-from tasks.registry.connections import Connections
-from tasks.registry.credentials import CredentialStore
-from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback
-from tasks.registry.exchange import Request, Response, describe, explain, refusal
-from tasks.registry.incoming import Incoming
-from tasks.registry.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.registry.http.addresses import forbid_inward, host_of
+from tasks.registry.http.answer import Incoming
+from tasks.registry.http.connections import Connections
+from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback
+from tasks.registry.http.exchange import Request, Response, describe, explain, refusal
+from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.settings import RegistryConfiguration, Role
-from tasks.registry.tokens import TokenSource
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # What may be sent elsewhere with its method and body (RFC 9110, 15.4); of a write no other redirect makes sense.

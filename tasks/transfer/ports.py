@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from tasks import contract
 from tasks.oci.digest import Digest
-from tasks.transfer.plan import Copy, Plan
+from tasks.transfer.plan.plan import Copy, Plan
 
 # "begun", or how it ended.
 UndoState = Literal["begun", "succeeded", "partial", "failed"]
+
+# The part that a preview, verify or undo task holds while it runs: it shows that its worker is alive.
+INSPECTION: Final = "inspection"
 
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):

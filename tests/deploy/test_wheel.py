@@ -41,7 +41,7 @@ def test_a_wheel_brings_the_command_and_the_client(wheel: zipfile.ZipFile) -> No
     (path,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     declared = wheel.read(path).decode().splitlines()
     assert "imagepusher = workers.cli.main:main" in declared
-    assert "default = workers.client:open_client" in declared
+    assert "default = workers.client.open:open_client" in declared
 
 
 def test_a_wheel_holds_the_licence_and_names_it(wheel: zipfile.ZipFile) -> None:

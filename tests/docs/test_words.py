@@ -13,8 +13,8 @@ from msgspec import structs
 
 from tasks import contract, errors
 from tasks.errors import ImagePusherError
-from tasks.transfer import seed
-from tasks.transfer.faults import Faults
+from tasks.transfer.request import pubtools as seed
+from tasks.transfer.request.faults import Faults
 from tests.docs.readme import ROOT, Block, readme
 from workers.observability.backlog import Backlog
 from workers.observability.metrics import worker_metrics
@@ -39,7 +39,7 @@ def test_every_error_code_is_in_the_table_once_and_no_other_is() -> None:
     named = [code for row in rows for code in spans(row[0])]
     assert len(named) == len(set(named))
     assert set(named) == codes(ImagePusherError) | _BESIDE_THE_TREE
-    assert f'"{min(_BESIDE_THE_TREE)}"' in (ROOT / "tasks/transfer/report.py").read_text()
+    assert f'"{min(_BESIDE_THE_TREE)}"' in (ROOT / "tasks/transfer/publish/report.py").read_text()
     assert all(row[1] and row[2] for row in rows)
 
 

@@ -20,7 +20,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from tests.support.workers import Worker, command, environment, running_worker
-from workers.app import make_app
+from workers.broker.app import make_app
 from workers.settings import load_settings
 
 

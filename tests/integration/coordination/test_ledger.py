@@ -8,12 +8,13 @@ import redis
 
 from tasks import contract
 from tasks.contract import CopyProgress, PushReport, TagReport, Totals
-from tasks.coordination.hashes import FileHashes, Hashes
+from tasks.coordination.hashes import Hashes
 from tasks.coordination.ledger import HashLedger
-from tasks.coordination.redis_hashes import RedisHashes
+from tasks.coordination.local.sqlite import FileHashes
+from tasks.coordination.redis.hashes import RedisHashes
 from tasks.errors import PushUnknown
 from tasks.oci.digest import digest_of
-from tasks.transfer.plan import Copy, Plan, PlannedItem, PlannedTag
+from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome, TagIntent, TakenCopy
 from tests.support.redis_server import RedisServer
 
