@@ -21,7 +21,7 @@ from tests.docs.rules import citations, cited_in, read_rules, rules
         ("BEHAVIOUR sections 2.2, 3 and 4", ["2.2", "3", "4"]),
         ("BEHAVIOUR 2.2 and section 3", ["2.2", "3"]),
         ("Rules 2.3, 5.2, and 6.4: two of three", ["2.3", "5.2", "6.4"]),
-        ("DESIGN 3, rule 6.7", ["6.7"]),
+        ("the class, rule 6.7", ["6.7"]),
         ("# A comment that breaks (BEHAVIOUR\n    # 5.1,\n    # 5.4).", ["5.1", "5.4"]),
         ("BEHAVIOUR 10.4", ["10.4"]),
         ("RFC 9110 section 11.6.1", []),
