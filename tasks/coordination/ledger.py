@@ -1,4 +1,4 @@
-"""The ledger of pushes: what was asked, what was planned, what was done (DESIGN section 4)."""
+"""The ledger of pushes: what was asked, what was planned, what was done."""
 
 import time
 from collections.abc import Callable, Sequence
