@@ -10,6 +10,7 @@ import redis
 from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.redis.locations import RedisBlobLocations
 from tasks.errors import LockLost, LockUnavailable
+from tasks.transfer.ports import TagRecord, Written
 from tests.support.redis_server import RedisServer
 
 
@@ -141,10 +142,19 @@ def test_a_part_that_is_worked_on_is_seen_to_be_alive(client: redis.Redis) -> No
 
 
 def test_what_was_written_last_is_known_to_the_next_that_holds_the_tag(client: redis.Redis) -> None:
-    """Rule 7.1: a writer that stood still learns that others wrote meanwhile."""
+    """Rule 7.6: a writer that stood still learns that others wrote meanwhile, and gets the bytes of that."""
     locks = LeasedTagLocks(Leases(client, 30), "i:", 5)
+    first, second = (Written(f"sha256:{name}", "application/json", b"{\n}\n") for name in "ab")
+    with locks.hold("b/x:1") as late:
+        assert late.record() == TagRecord()
+        late.note_writing(first.digest, None)
     with locks.hold("b/x:1") as lock:
-        assert lock.last_written() is None
-        lock.note_written("sha256:a")
+        lock.note_writing(second.digest, None)
+        lock.note_written(second)
     with locks.hold("b/x:1") as lock, locks.hold("b/x:2") as other:
-        assert (lock.last_written(), other.last_written()) == ("sha256:a", None)
+        record = lock.record()
+        assert record == TagRecord(second.digest, {first.digest: frozenset({None})})
+        assert record.overwritten_by(first.digest) == second.digest
+        assert (lock.kept(second.digest), lock.kept(first.digest)) == (second, None)
+        assert (other.record(), other.kept(second.digest)) == (TagRecord(), None)
+    assert all(client.ttl(key) > 0 for key in client.keys("*"))
