@@ -113,9 +113,11 @@ class ProfileRegistry(LoopbackServer):
         finally:
             self.read_only = False
 
-    def auth(self, user: str | None, *repositories: str) -> Auth:
-        """Return how plain requests of a user log in to repositories; users push, delete and pull, nobody pulls."""
-        actions = "pull" if user is None else "delete,pull,push"
+    def auth(self, user: str | None, *repositories: str, actions: str = "delete,pull,push") -> Auth:
+        """Return how plain requests of a user log in to repositories; None is nobody, who may at most pull.
+
+        A token with the right to push makes a repository where the profile's token server does.
+        """
         if self.profile.access.scheme == "bearer":
             return BearerAuth(self.tokens.issue(user, tuple(f"repository:{each}:{actions}" for each in repositories)))
         return None if user is None or self.profile.access.scheme == "none" else (user, self.users[user])
