@@ -22,14 +22,14 @@ class _Missing(NamedTuple):
 def refuse_unfit(
     rules: ManifestRules, store: Store, repository: Repository, manifest: Manifest, *, tagged: bool
 ) -> None:
-    """Raise Refused where a manifest lacks a part, or is of a kind that the profile does not take."""
+    """Raise Refused where a manifest lacks a part, or is of a kind that the profile does not take.
+
+    A part counts as there as long as the registry has its bytes, be it readable or not.
+    """
     if manifest.document.get("subject") and rules.subject_refusal is not None:
         raise Refused(rules.subject_refusal.answer())
     if manifest.media_type == images.DOCKER_LIST and not rules.docker_list_of_oci:
         _refuse_oci_children(manifest)
-    if rules.untagged == "hidden" and manifest.digest in repository.manifests:
-        # Bytes that the registry still has are not looked into again, and their children become readable with them.
-        return
     missing = [*([] if rules.sparse_indexes else _missing_children(repository, manifest))]
     missing += _missing_blobs(repository, manifest)
     if missing:

@@ -113,7 +113,6 @@ class Store:
         for tag in tags:
             before = repository.tags.get(tag)
             repository.tags[tag] = digest
-            repository.deleted_tags.discard(tag)
             if before is not None and before != digest:
                 self._released(repository, before)
 
