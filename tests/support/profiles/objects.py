@@ -32,7 +32,7 @@ class _Object(Handler):
 
 
 class ObjectStore(LoopbackServer):
-    """Serve what the registry signs; `expire` makes the next URLs be expired when they are asked."""
+    """Serve what the registry signs; `expire` makes the next URLs expired, `inject` answers the next requests."""
 
     handler = _Object
 
@@ -41,10 +41,15 @@ class ObjectStore(LoopbackServer):
         self.registry = registry
         self._signed: dict[str, _Signed] = {}
         self._expired = 0
+        self._injected: list[Answer] = []
 
     def expire(self, urls: int = 1) -> None:
         """Let so many URLs that are signed from now on be expired at once."""
         self._expired += urls
+
+    def inject(self, *answers: Answer) -> None:
+        """Answer the next requests with these."""
+        self._injected += answers
 
     def sign(self, content: bytes, media_type: str) -> str:
         """Return a URL under which content is to be had."""
@@ -57,6 +62,8 @@ class ObjectStore(LoopbackServer):
 
     def answer(self, method: str, target: str, wanted: str | None) -> Answer:
         """Answer a GET of a URL that is signed and has not expired; anything else is 403."""
+        if self._injected:
+            return self._injected.pop(0)
         signed = self._signed.get(target)
         if signed is None or method != "GET":
             return _denied("SignatureDoesNotMatch", "The request signature does not match the signature you provided.")

@@ -140,6 +140,7 @@ ECR = Profile(
         ),
     ),
     referrers=_NO_REFERRERS,
+    redirects=RedirectRules(what=frozenset({"blobs"})),
 )
 
 ECR_CREATE_ON_PUSH = replace(ECR, name="ecr-create-on-push", access=replace(ECR.access, creates="push"))

@@ -108,6 +108,16 @@ def test_blobs_and_manifests_behind_signed_urls() -> None:
         assert statuses == [403, 200]
 
 
+def test_the_store_behind_ecr_may_be_overloaded() -> None:
+    with serving(profiles.ECR) as client:
+        client.registry.put(NAME, ONE, "1")
+        client.registry.objects.inject(Answer(503, body=b"<Error><Code>SlowDown</Code></Error>"))
+        digest, content = next(iter(ONE.blobs.items()))
+        location = client.send("GET", f"/blobs/{digest}").headers["Location"]
+        assert [requests.get(location, timeout=30).status_code for _ in range(2)] == [503, 200]
+        assert requests.get(location, headers={"Range": "bytes=5-"}, timeout=30).content == content[5:]
+
+
 def test_credentials_that_follow_a_redirect_fail_the_test() -> None:
     registry = ProfileRegistry(profiles.REDIRECTING_STORE)
     with pytest.raises(AssertionError, match="credentials were sent"), registry:
