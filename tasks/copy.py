@@ -4,8 +4,10 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from tasks import contract, monitors, runtime
-from tasks.delivery import later, returned_to_queue, tries_left
+from tasks import contract
+from tasks.celery_glue import display as monitors
+from tasks.celery_glue import runtime
+from tasks.celery_glue.redelivery import later, returned_to_queue, tries_left
 
 
 # Results of header tasks are ignored: outcomes go to the ledger as they happen, and the window between storing a result

@@ -5,11 +5,13 @@ from typing import Any
 import msgspec
 from celery import Task, shared_task
 
-from tasks import contract, monitors, runtime
-from tasks.delivery import returned_to_queue, tries_left
+from tasks import contract
+from tasks.celery_glue import display as monitors
+from tasks.celery_glue import runtime
+from tasks.celery_glue.redelivery import returned_to_queue, tries_left
 from tasks.errors import PushFailed, PushUnknown
-from tasks.transfer.conclude import PART
-from tasks.transfer.report import summary
+from tasks.transfer.publish.report import summary
+from tasks.transfer.steps.publish import PART
 
 
 @shared_task(name=contract.PUBLISH_TASK, bind=True, max_retries=None, throws=(PushFailed, PushUnknown))

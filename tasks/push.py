@@ -6,12 +6,14 @@ from typing import Any, Final
 from celery import Task, shared_task
 from celery.exceptions import Ignore
 
-from tasks import contract, monitors, runtime
-from tasks.delivery import returned_to_queue, tries_left
-from tasks.dispatch import canvas_of
+from tasks import contract
+from tasks.celery_glue import display as monitors
+from tasks.celery_glue import runtime
+from tasks.celery_glue.canvas import canvas_of
+from tasks.celery_glue.redelivery import returned_to_queue, tries_left
 from tasks.errors import PushFailed, RequestInvalid
 from tasks.publish import result_of
-from tasks.transfer.accept import PART
+from tasks.transfer.steps.push import PART
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -22,8 +24,8 @@ LOG: Final = logging.getLogger(__name__)
     bind=True,
     max_retries=None,
     throws=(RequestInvalid, PushFailed),
-    Request="tasks.message:PushMessage",
-    Strategy="tasks.message:strategy",
+    Request="tasks.celery_glue.message:PushMessage",
+    Strategy="tasks.celery_glue.message:strategy",
 )
 def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""

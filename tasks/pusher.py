@@ -12,8 +12,8 @@ import msgspec
 from tasks import contract
 from tasks.errors import PushFailed, RequestInvalid, SettingsInvalid
 from tasks.registry.settings import Credentials, RegistryOverride
-from tasks.transfer import seed
-from tasks.transfer.report import summary
+from tasks.transfer.publish.report import summary
+from tasks.transfer.request import pubtools as seed
 
 LOG: Final = logging.getLogger(__name__)
 _HOST_PLATFORM: Final = "linux/amd64"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final
 
-from tasks.coordination.hashes import FileHashes
 from tasks.coordination.ledger import HashLedger
+from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import SettingsInvalid
 from tasks.transfer.ports import Ledger
 from workers.settings import Settings
@@ -22,8 +22,8 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
         with closing(open_hashes(settings)) as hashes:
             yield HashLedger(hashes)
         return
-    from tasks.coordination.redis_hashes import RedisHashes  # noqa: PLC0415 - the embedded mode needs no Redis
-    from workers.redis_client import connect  # noqa: PLC0415 - as above
+    from tasks.coordination.redis.hashes import RedisHashes  # noqa: PLC0415 - the embedded mode needs no Redis
+    from workers.broker.redis_client import connect  # noqa: PLC0415 - as above
 
     yield HashLedger(RedisHashes(connect(settings, _PATIENCE_SECONDS), settings.ledger_seconds))
 

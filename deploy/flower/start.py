@@ -17,7 +17,7 @@ from flower.views.monitor import Metrics
 from tornado.web import authenticated
 
 from tasks.errors import SettingsInvalid
-from workers.app import make_app
+from workers.broker.app import make_app
 from workers.observability.masking import mask
 from workers.settings import load_settings
 

@@ -7,7 +7,7 @@ import msgspec
 
 from tasks.errors import ResponseInvalid
 from tasks.oci.reference import parse_tag
-from tasks.registry.exchange import Response
+from tasks.registry.http.exchange import Response
 
 MOST_TAGS: Final = 1_000_000
 MOST_PAGES: Final = 20_000

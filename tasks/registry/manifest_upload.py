@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tasks.errors import ContentMismatch, CopyIncomplete, TagConflict
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of
-from tasks.registry.exchange import Response, find_digest, refusal
+from tasks.registry.http.exchange import Response, find_digest, refusal
 
 # Child or layer missing: distribution-spec names one code, registries use all of these.
 _UNKNOWN_PARTS = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})

@@ -7,19 +7,19 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tasks import telemetry
-from tasks.errors import AddressForbidden, ResponseInvalid
+from tasks.errors import AddressForbidden, ImagePusherError, ResponseInvalid, Side
 from tasks.oci.digest import digest_of
-from tasks.registry.addresses import forbid_inward, host_of
-from tasks.registry.authentication import Authentication
+from tasks.registry.auth.authentication import Authentication
+from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.budget import Budgets
-from tasks.registry.connections import Connections
-from tasks.registry.credentials import CredentialStore
-from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback
-from tasks.registry.exchange import Request, Response, describe, explain, refusal
-from tasks.registry.incoming import Incoming
-from tasks.registry.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.registry.http.addresses import forbid_inward, host_of
+from tasks.registry.http.answer import Incoming
+from tasks.registry.http.connections import Connections
+from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback
+from tasks.registry.http.exchange import Request, Response, describe, explain, refusal
+from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.settings import RegistryConfiguration, Role
-from tasks.registry.tokens import TokenSource
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # What may be sent elsewhere with its method and body (RFC 9110, 15.4); of a write no other redirect makes sense.
@@ -54,7 +54,9 @@ class Transport:
         # Repositories that let one read only with a token that is good for `push` too (BEHAVIOUR 3.4).
         self.read_by_push: set[str] = set()
         self._host = host_for(registry)
-        self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry)
+        self.policy = RetryPolicy(
+            self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry, side=Side(role)
+        )
         self._connections = Connections(self._host, settings, self.limits)
         self._authentication = Authentication(registry, role, store, TokenSource(self._fetch_token))
         # Roles that ask as the same user share a budget; keys of Redis do not show who that is.
@@ -71,7 +73,11 @@ class Transport:
         """
         if retry:
             return self.policy.run(lambda: self._attempt(request))
-        return self._attempt(request)
+        try:
+            return self._attempt(request)
+        except ImagePusherError as error:
+            self.policy.blame(error)
+            raise
 
     def _count_retry(self) -> None:
         telemetry.count(telemetry.HTTP_RETRIES, registry=self._host)

@@ -3,23 +3,27 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from tasks import contract
+from tasks.errors import ImagePusherError
 from tasks.oci.digest import Digest
-from tasks.transfer.plan import Copy, Plan
+from tasks.transfer.plan.plan import Copy, Plan
 
 # "begun", or how it ended.
 UndoState = Literal["begun", "succeeded", "partial", "failed"]
 
+# The part that a preview, verify or undo task holds while it runs: it shows that its worker is alive.
+INSPECTION: Final = "inspection"
+
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the copy of one digest ended: what was moved, and a fault for each repository that lacks it."""
+    """How the copy of one digest ended: totals, and an error for each repository that did not get it."""
 
     digest: str
-    faults: dict[str, contract.Fault] = {}
+    errors: dict[str, ImagePusherError] = {}
     totals: contract.Totals = contract.Totals()
 
 

@@ -11,11 +11,12 @@ from tasks import contract
 from tasks.contract import PushReport, TagReport
 from tasks.errors import RequestInvalid
 from tasks.registry.settings import HttpLimits, RegistryConfiguration, RegistrySettings
-from tasks.transfer.target import Target
+from tasks.transfer.request.target import Target
 from tests.support.images import Node
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
-from workers.client import Client, open_client
+from workers.client.client import Client
+from workers.client.open import open_client
 from workers.settings import Settings, load_settings
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.contract import PushReport
 from tasks.oci.digest import digest_of
-from tasks.transfer.target import Target
+from tasks.transfer.request.target import Target
 from tests.acceptance.conftest import World, actions
 from tests.support import images
 from tests.support.images import image, index, layer

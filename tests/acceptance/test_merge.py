@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.oci.platform import Platform
-from tasks.transfer.target import Target
+from tasks.transfer.request.target import Target
 from tests.acceptance.conftest import World, actions
 from tests.support import images
 from tests.support.images import Image, attestation, entry, image, index, layer

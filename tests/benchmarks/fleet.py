@@ -15,7 +15,8 @@ from tests.benchmarks.workloads import Copy, Workload
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
 from tests.support.workers import Worker, running_worker
-from workers.client import Client, open_client
+from workers.client.client import Client
+from workers.client.open import open_client
 from workers.settings import load_settings
 
 _WARM_UP = (Copy("warm/up:1", {"warm/copy": ("1",)}),)

@@ -22,7 +22,7 @@ from tests.support.images import image, index
 from tests.support.processes import find_program, free_port
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
-from workers.settings_document import LimitsTable
+from workers.settings.document import LimitsTable
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

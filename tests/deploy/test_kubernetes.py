@@ -22,9 +22,9 @@ from tests.deploy import monitoring
 from tests.deploy.kustomize import Object, build, containers_of, pod_of
 from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
 from tests.support.processes import find_program, free_port, wait_until
-from workers.app import make_app
+from workers.broker.app import make_app
 from workers.settings import load_settings
-from workers.settings_document import LimitsTable
+from workers.settings.document import LimitsTable
 
 KUBERNETES = "1.33"
 QUEUES = ("push", "copy", "publish")

@@ -15,7 +15,7 @@ import yaml
 from tests.deploy.local import DEPLOY, ROOT, Machine, Started, ask_to_end, make_secrets
 from tests.docs.readme import readme
 from tests.support.processes import Process, find_program, free_port, start, wait_until
-from workers.settings_document import LimitsTable
+from workers.settings.document import LimitsTable
 
 UNITS = DEPLOY / "systemd"
 WORKER = UNITS / "imagepusher-worker@.service"

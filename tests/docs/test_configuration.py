@@ -11,7 +11,7 @@ import pytest
 
 from tests.docs.readme import Block, readme
 from workers.settings import load_settings
-from workers.settings_document import _OTHERS, PREFIX, VARIABLES, CredentialsTable, Document
+from workers.settings.document import _OTHERS, PREFIX, VARIABLES, CredentialsTable, Document
 
 SECTION: Final = "Configuration"
 NONE: Final = "\N{EN DASH}"

@@ -11,12 +11,12 @@ import pytest
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.workers import environment
-from workers import heartbeat
+from workers.process import heartbeat
 from workers.settings import load_settings
 
 # A worker as `imagepusher worker` starts it, whose heart beats faster.
 _FAST = """
-from workers import heartbeat
+from workers.process import heartbeat
 from workers.cli.main import main
 
 heartbeat.EVERY_SECONDS = 0.1

@@ -10,8 +10,8 @@ import redis
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.workers import running_worker
-from workers import roster
-from workers.roster import Roster, read_roster
+from workers.process import roster
+from workers.process.roster import Roster, read_roster
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 
 from tasks import contract
 from tasks.errors import RequestInvalid
-from tasks.transfer.order import read_order
-from tasks.transfer.target import Target
+from tasks.transfer.request.target import Target
+from tasks.transfer.request.validation import read_order
 
 SHIPPED = files("tasks").joinpath("schema.v1.json").read_text()
 VALIDATOR = Draft202012Validator(json.loads(SHIPPED))
@@ -51,7 +51,7 @@ REPORT: dict[str, Any] = {
                     "new_digest": None,
                     "kept_platforms": [],
                     "protective_tag": None,
-                    "error": {"code": "tag_conflict", "message": "Someone else writes this tag."},
+                    "error": {"code": "tag_conflict", "message": "Someone else writes this tag.", "side": None},
                 },
             ],
         }

@@ -7,7 +7,7 @@ from workers.cli.output import printable
 from workers.observability.masking import mask
 
 # What became of each copy and tag is in the report, which a command shows.
-_REPORTED: Final = frozenset({"tasks.transfer.conclude", "tasks.transfer.copying"})
+_REPORTED: Final = frozenset({"tasks.transfer.steps.publish", "tasks.transfer.steps.copy"})
 
 
 class MaskingFormatter(logging.Formatter):

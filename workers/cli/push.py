@@ -12,7 +12,7 @@ from workers.cli.output import emit, emit_as_json, emit_json, is_terminal, note,
 from workers.cli.session import open_session
 
 if TYPE_CHECKING:
-    from workers.client import Client
+    from workers.client.client import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

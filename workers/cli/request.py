@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO
 
 from tasks.errors import RequestInvalid
 from tasks.oci.reference import Reference, carries_registry
-from tasks.transfer.seed import secrets
+from tasks.transfer.request.pubtools import secrets
 from workers.cli.access import STDIN
 
 _TRANSPORT: Final = "docker://"

@@ -13,7 +13,7 @@ from workers.cli.codes import INTERRUPTED
 from workers.cli.output import emit_json, note, wants_json
 
 if TYPE_CHECKING:
-    from workers.client import Client
+    from workers.client.client import Client
     from workers.settings import Settings
 
 
@@ -45,7 +45,7 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
     from workers.cli.logs import mask_logs
     from workers.cli.trouble import telling_of_trouble
     from workers.cli.waiting import WAITS
-    from workers.client import open_client
+    from workers.client.open import open_client
 
     mask_logs()
     with (

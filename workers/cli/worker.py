@@ -34,7 +34,7 @@ def worker(
         raise click.UsageError(
             "A worker needs a broker: set IMAGEPUSHER_BROKER_URL. Without one, push needs no worker."
         )
-    from workers.process import run_worker
+    from workers.process.worker import run_worker
 
     run_worker(settings, queues=chosen, concurrency=concurrency, name=name, log_level=log_level)
 

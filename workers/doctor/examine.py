@@ -7,16 +7,16 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
 
-from tasks.coordination.hashes import FileHashes
+from tasks.coordination.local.sqlite import FileHashes
 from tasks.oci.reference import Reference, carries_registry
 from tasks.registry.settings import HttpLimits
-from workers.broker_urls import for_redis
 from workers.doctor.finding import Diagnosis, Finding, diagnose, fault, fine, warning
 from workers.doctor.fleet import judge_fleet
 from workers.doctor.rabbitmq import examine_rabbitmq
 from workers.doctor.redis_server import RedisServer
 from workers.doctor.registries import PROBE, RegistryExamination
 from workers.settings import Settings
+from workers.settings.broker_urls import for_redis
 
 NONE_EXAMINED: Final = "registries"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from tasks.contract import QUEUES
 from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
-from workers.roster import Worker
+from workers.process.roster import Worker
 
 
 def judge_fleet(workers: Sequence[Worker], own_version: str, redis: str) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from amqp.exceptions import PreconditionFailed
 from kombu.exceptions import OperationalError
 
-from workers.app import make_app
+from workers.broker.app import make_app
 from workers.doctor.finding import Finding, fault, fine
 from workers.doctor.redis_server import place_of
 from workers.observability.masking import mask

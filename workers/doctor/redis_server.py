@@ -12,10 +12,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
-from workers.app import KEY_PREFIX
+from workers.broker.app import KEY_PREFIX
 from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
 from workers.observability.masking import mask
-from workers.roster import Worker, read_roster, redis_time
+from workers.process.roster import Worker, read_roster, redis_time
 
 _PATIENCE_SECONDS: Final = 5.0
 _PROBE_MILLISECONDS: Final = 10_000

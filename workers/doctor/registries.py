@@ -6,17 +6,17 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, NotFound, RegistryError, ResponseInvalid
-from tasks.registry.addresses import host_of
+from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.blob.upload import session_of
 from tasks.registry.budget import UnboundedBudgets
-from tasks.registry.connections import Connections
-from tasks.registry.credentials import CredentialStore
-from tasks.registry.endpoint import Endpoint, Pong, host_for, is_loopback
-from tasks.registry.exchange import Request
-from tasks.registry.failures import is_certificate_fault
-from tasks.registry.retry import RetryPolicy
+from tasks.registry.http.addresses import host_of
+from tasks.registry.http.connections import Connections
+from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback
+from tasks.registry.http.exchange import Request
+from tasks.registry.http.failures import is_certificate_fault
+from tasks.registry.http.retry import RetryPolicy
 from tasks.registry.settings import Credentials, RegistryConfiguration, Role
 from tasks.registry.transport import Transport
-from tasks.registry.upload import session_of
 from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
 
 PROBE: Final = "imagepusher-doctor"

@@ -10,7 +10,7 @@ from celery import Celery
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from workers.queues import queue_lengths
+from workers.broker.queues import queue_lengths
 
 _PATIENCE_SECONDS: Final = 0.8
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import MetricsHandler
 
-from workers.settings_observability import Address
+from workers.settings.observability import Address
 
 LOG: Final = logging.getLogger(__name__)
 

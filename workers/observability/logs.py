@@ -10,7 +10,7 @@ import msgspec
 
 from tasks import telemetry
 from workers.observability.masking import mask
-from workers.settings_document import LogFormat
+from workers.settings.document import LogFormat
 
 if TYPE_CHECKING:
     from structlog.typing import Processor

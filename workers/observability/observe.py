@@ -12,7 +12,7 @@ from tasks import telemetry
 from tasks.errors import SettingsInvalid
 from workers.observability.pushes import log_pushes
 from workers.observability.running import Around, log_context, surround_tasks
-from workers.settings_observability import Address, Observability
+from workers.settings.observability import Address, Observability
 
 
 def observe_worker(app: Celery, settings: Observability, open_ages: Callable[[], Sequence[float]]) -> None:

@@ -20,7 +20,7 @@ from tests.support.registries import BasicAuth, DistributionRegistry, TokenAuth
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.token_server import TokenServer
 from tests.support.workers import running_worker
-from workers.roster import Roster
+from workers.process.roster import Roster
 
 USER: Final = "robot"
 PASSWORD: Final = "not-to-be-shown"
@@ -219,7 +219,7 @@ def test_a_queue_that_nobody_serves_and_two_versions_are_named(
     doctor.settings["IMAGEPUSHER_BROKER_URL"] = redis_server.url
     with redis.Redis(port=redis_server.port) as client:
         Roster(client, "new@here", ["imagepusher.push"]).tell()
-        monkeypatch.setattr("workers.roster.version", lambda _: "0.0.1")
+        monkeypatch.setattr("workers.process.roster.version", lambda _: "0.0.1")
         Roster(client, "old@here", ["imagepusher.publish"], clock=lambda: time.time() - 100).tell()
         diagnosed = doctor(registry_b.host)
     assert diagnosed.code == 1

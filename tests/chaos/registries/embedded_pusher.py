@@ -20,7 +20,7 @@ import msgspec
 from tasks.contract import PushReport
 from tasks.errors import ImagePusherError
 from tests.support.workers import environment
-from workers.client import open_client
+from workers.client.open import open_client
 from workers.settings import load_settings
 
 _DEADLINE = 100.0

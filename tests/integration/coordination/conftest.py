@@ -7,7 +7,7 @@ import redis
 from celery import Celery
 
 from tests.support.redis_server import RedisServer
-from workers.app import make_app
+from workers.broker.app import make_app
 from workers.settings import load_settings
 
 _DATABASE = 5

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tasks.coordination.budgets import RedisBudgets
+from tasks.coordination.redis.budgets import RedisBudgets
 from tasks.coordination.shared_budget import SharedBudget
 from tasks.errors import RateLimited
 from tests.support.redis_server import RedisServer

@@ -10,9 +10,9 @@ from celery import Celery
 
 from tasks import contract
 from tasks.coordination.ledger import HashLedger
-from tasks.coordination.redis_hashes import RedisHashes
-from workers.app import NOTED_QUEUE
-from workers.intake import Intake
+from tasks.coordination.redis.hashes import RedisHashes
+from workers.broker.app import NOTED_QUEUE
+from workers.broker.intake import Intake
 
 QUEUE = f"imagepusher:{contract.PUSH_QUEUE}"
 NOTED = f"imagepusher:{NOTED_QUEUE}"

@@ -7,8 +7,8 @@ import fakeredis
 import pytest
 import redis
 
-from tasks.coordination.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
-from tasks.coordination.locations import RedisBlobLocations
+from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
+from tasks.coordination.redis.locations import RedisBlobLocations
 from tasks.errors import LockLost, LockUnavailable
 from tests.support.redis_server import RedisServer
 

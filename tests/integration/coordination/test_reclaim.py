@@ -11,9 +11,10 @@ import pytest
 import redis
 from celery import Celery
 
-from tasks import contract, inspection
-from tasks.coordination.leases import LeasedRuns, Leases
-from workers.reclaim import reclaim
+from tasks import contract
+from tasks.coordination.redis.leases import LeasedRuns, Leases
+from tasks.transfer.ports import INSPECTION
+from workers.broker.reclaim import reclaim
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ MESSAGES = [
     (contract.PUSH_TASK, ["nonsense"], ("t", "push")),
     (contract.COPY_TASK, ["p", "sha256:a"], ("p", "sha256:a")),
     (contract.PUBLISH_TASK, ["p"], ("p", "publish")),
-    (contract.UNDO_TASK, ["p"], ("t", inspection.PART)),
-    (contract.VERIFY_TASK, ["p"], ("t", inspection.PART)),
+    (contract.UNDO_TASK, ["p"], ("t", INSPECTION)),
+    (contract.VERIFY_TASK, ["p"], ("t", INSPECTION)),
 ]
 
 

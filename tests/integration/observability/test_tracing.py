@@ -190,7 +190,7 @@ def run() -> Run:
 def test_nothing_is_imported_that_is_not_asked_for(run: Run) -> None:
     done = run(
         "import sys\n"
-        "from workers.app import make_app\n"
+        "from workers.broker.app import make_app\n"
         "from workers.observability import observe_client, observe_worker\n"
         "from workers.settings import load_settings\n"
         "settings = load_settings({'IMAGEPUSHER_BROKER_URL': 'redis://127.0.0.1:1/0'})\n"
@@ -206,7 +206,7 @@ def test_traces_without_the_extra_are_an_error_that_says_what_to_install(run: Ru
         "import sys\n"
         "sys.modules['opentelemetry'] = None\n"
         "from workers.observability import observe_client\n"
-        "from workers.settings_observability import Observability\n"
+        "from workers.settings.observability import Observability\n"
         "observe_client(Observability(tracing='http://127.0.0.1:4318/v1/traces'))\n"
     )
     assert "SettingsInvalid: tracing.endpoint is set, and opentelemetry is not installed" in done.stderr

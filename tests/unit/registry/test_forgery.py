@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import AddressForbidden, ImagePusherError
-from tasks.registry.connections import Connections
+from tasks.registry.http.connections import Connections
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
 from tests.support.images import image

@@ -19,13 +19,13 @@ from tasks.errors import AddressForbidden, ImagePusherError, RegistryError, Resp
 from tasks.oci import media_types
 from tasks.oci.document import parse_document
 from tasks.oci.graph import Successors, successors
-from tasks.registry.addresses import forbid_inward, host_of, is_inward
-from tasks.registry.exchange import Response, explain
+from tasks.registry.blob.upload import stored_bytes, with_digest
+from tasks.registry.http.addresses import forbid_inward, host_of, is_inward
+from tasks.registry.http.exchange import Response, explain
+from tasks.registry.http.retry import parse_retry_after
 from tasks.registry.listing import next_page
 from tasks.registry.repository import FetchedManifest, Repository
-from tasks.registry.retry import parse_retry_after
 from tasks.registry.settings import HttpLimits, RegistrySettings
-from tasks.registry.upload import stored_bytes, with_digest
 from tests.support.images import digest_of, image
 from tests.support.readers import MemoryReader
 from tests.support.scripted import Answer, ImprovisingRegistry, Received

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.errors import AddressForbidden, NotFound, ResponseInvalid
 from tasks.registry import listing
-from tasks.registry.exchange import Response
+from tasks.registry.http.exchange import Response
 from tasks.registry.listing import next_page
 from tasks.registry.settings import RegistrySettings
 from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry

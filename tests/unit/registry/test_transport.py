@@ -313,7 +313,7 @@ def test_a_redirect_to_no_place_is_an_error(location: str) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_redirect_that_would_make_another_request_of_a_write_is_an_error(status: int) -> None:
-    """DESIGN 6: some clients send an empty body then, or a GET."""
+    """Some clients send an empty body then, or a GET."""
     moved = Exchange("PUT", LATEST, Answer(status, {"Location": "/elsewhere"}))
     with ScriptedRegistry(PING, moved) as registry, pytest.raises(ResponseInvalid, match=f"answered {status}"):
         client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
@@ -420,7 +420,7 @@ def test_threads_share_one_ping() -> None:
 def test_a_name_that_stands_for_an_inward_address_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """8.2: it looks public, and only the connection shows what it is; the registry's own passes for public here."""
     answers = iter([False, True])
-    monkeypatch.setattr("tasks.registry.connections.is_inward", lambda _: next(answers))
+    monkeypatch.setattr("tasks.registry.http.connections.is_inward", lambda _: next(answers))
     with ScriptedRegistry(PING) as registry:
         port = registry.host.rpartition(":")[2]
         registry.expect(Exchange("GET", LATEST, Answer(307, {"Location": f"http://localhost:{port}/x"})))

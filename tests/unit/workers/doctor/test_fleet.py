@@ -3,7 +3,7 @@
 from tasks.contract import QUEUES
 from workers.doctor.finding import Finding
 from workers.doctor.fleet import judge_fleet
-from workers.roster import Worker
+from workers.process.roster import Worker
 
 
 def worker(name: str, *queues: str, version: str = "1.0", skew: float = 0.0) -> Worker:

@@ -8,7 +8,7 @@ import requests
 from prometheus_client import CollectorRegistry, Counter
 
 from workers.observability.endpoint import MetricsServer, serve_metrics
-from workers.settings_observability import Address
+from workers.settings.observability import Address
 
 ANY = Address("127.0.0.1", 0)
 

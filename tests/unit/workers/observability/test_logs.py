@@ -13,7 +13,7 @@ import pytest
 
 from tasks import telemetry
 from workers.observability import configure_logging
-from workers.settings_document import LogFormat
+from workers.settings.document import LogFormat
 
 LOG = logging.getLogger("tasks.transfer.example")
 SECRET = "Gehe1m"

@@ -1,0 +1,65 @@
+"""What a push becomes: a chord of its copies with the publish callback, under the id that its producer waits for."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from celery import Celery, Signature, chord
+
+from tasks import contract
+from tasks.celery_glue.display import counted, shortened
+from tasks.transfer.plan.plan import Copy, Plan
+
+# A push of one image is not stuck behind one of 500: the first copies of each go before the many that follow.
+# Redis serves the lowest number first. (How many copies have a priority, the priority.)
+_PRIORITIES: Final = ((8, 0), (64, 3), (512, 6))
+_LOWEST: Final = 9
+
+
+def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> Signature[Any]:
+    """Return what brings a plan to its end: the copies that have not `ended`, then the tags.
+
+    Each header message carries the whole callback: both name the push only, the ledger holds the rest.
+    """
+    # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
+    published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
+    published.options["argsrepr"] = _shown(_first_and_more([tag.reference for item in plan.items for tag in item.tags]))
+    open_copies = [planned for planned in plan.copies if planned.digest not in ended]
+    if not open_copies:
+        return published
+    inverted = str(app.conf.broker_url or "").startswith("amqp")
+    header = []
+    for position, planned in enumerate(open_copies):
+        signature = app.signature(contract.COPY_TASK, args=(plan.push_id, planned.digest))
+        signature.options["argsrepr"] = _shown(_described(planned))
+        signature.options["priority"] = _priority(position, inverted=inverted)
+        header.append(signature)
+    return chord(header, published, app=app)
+
+
+def drive_on(app: Celery, plan: Plan, ended: frozenset[str], task_id: str) -> None:
+    """Send what is left of a push again; its result is that of `task_id`."""
+    canvas_of(app, plan, ended).apply_async(task_id=task_id)
+
+
+def send_again(app: Celery, request: Any, task_id: str) -> None:
+    """Send a push again that never got a plan; a request that does not name the push has its id from the task."""
+    app.send_task(contract.PUSH_TASK, args=[request], task_id=task_id)
+
+
+def _priority(position: int, *, inverted: bool) -> int:
+    priority = next((priority for below, priority in _PRIORITIES if position < below), _LOWEST)
+    return _LOWEST - priority if inverted else priority
+
+
+def _described(planned: Copy) -> str:
+    source = "/".join(planned.source)
+    return f"{source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
+
+
+def _first_and_more(tags: Sequence[str]) -> str:
+    return f"{tags[0]} and {counted(len(tags) - 1, 'more tag')}" if tags[1:] else tags[0]
+
+
+def _shown(text: str) -> str:
+    """Return a text as monitors show arguments."""
+    return f"({text})"

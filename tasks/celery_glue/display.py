@@ -1,0 +1,110 @@
+"""What monitors such as Flower show of a task: a short form of its arguments, and its progress as a state."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from celery import Task
+
+from tasks import contract
+from tasks.oci.reference import Reference
+from tasks.transfer.ports import CopyOutcome
+
+PROGRESS_EVENT: Final = "task-progress"
+_EVERY_SECONDS: Final = 1.0
+_SHOWN_DIGITS: Final = 6
+_SHOWN: Final = 200
+_MEBIBYTE: Final = 1 << 20
+
+
+def describe_push(request: object) -> str:
+    """Return what a push is about.
+
+    Nobody has checked the request yet: of all that it says, only references that are well-formed are repeated.
+    """
+    sources: list[object] = []
+    repositories: set[object] = set()
+    tags = 0
+    for source, destinations in _items(request):
+        sources.append(source)
+        repositories |= destinations.keys()
+        tags += sum(len(names) for names in destinations.values() if isinstance(names, list))
+    if not sources:
+        return "(an invalid request)"
+    more = f" and {len(sources) - 1} more" if sources[1:] else ""
+    into = f" in {counted(len(repositories), 'repository')}" if len(repositories) > 1 else ""
+    return f"({_reference(sources[0])}{more} → {counted(tags, 'tag')}{into})"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else many}"
+
+
+def shortened(digest: str) -> str:
+    """Return the algorithm and the first digits of a digest."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm}:{encoded[:_SHOWN_DIGITS]}…"
+
+
+def progress_of(task: Task[Any, Any]) -> Callable[[str], None]:
+    """Return what lets monitors show the running task in state PROGRESS, with a text as its result so far.
+
+    It may be called from any thread, and whatever becomes of it, the task goes on.
+    """
+    app, task_id, hostname = task.app, task.request.id, task.request.hostname
+
+    def show(text: str) -> None:
+        if not app.conf.worker_send_task_events:
+            return
+        with suppress(Exception), app.events.default_dispatcher(hostname=hostname) as dispatcher:
+            dispatcher.send(PROGRESS_EVENT, uuid=task_id, retry=False, result=text)
+
+    return show
+
+
+class CopyMeter:
+    """Shows how far a copy is, once in a second and only if it takes that long; `text` is the last word on it."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.text: str | None = None
+        self._show = show
+        self._shown = time.monotonic()
+
+    def __call__(self, progress: contract.CopyProgress) -> None:
+        if not progress.ended and time.monotonic() - self._shown >= _EVERY_SECONDS:
+            self._shown = time.monotonic()
+            self._show(f"{progress.done / _MEBIBYTE:.1f} of {progress.total / _MEBIBYTE:.1f} MiB")
+
+    def end(self, outcome: CopyOutcome) -> None:
+        """Keep how the copy ended."""
+        totals = outcome.totals
+        parts = [
+            f"{totals.bytes_copied / _MEBIBYTE:.1f} MiB copied" if totals.blobs_copied else "",
+            f"{counted(totals.blobs_mounted, 'blob')} mounted" if totals.blobs_mounted else "",
+            *(f"failed for {repository}: {error.code}" for repository, error in outcome.errors.items()),
+        ]
+        self.text = "; ".join(part for part in parts if part) or "there already"
+
+
+def _items(request: object) -> Iterator[tuple[object, dict[Any, Any]]]:
+    document = request if isinstance(request, dict) else {}
+    for form, source, destinations in (("items", "source", "destinations"), ("push_items", "pull_url", "tags")):
+        entries = document.get(form)
+        for entry in entries if isinstance(entries, list) else []:
+            item = entry.get("metadata", entry) if isinstance(entry, dict) else {}
+            if isinstance(item, dict) and isinstance(item.get(destinations), dict):
+                yield item.get(source), item[destinations]
+
+
+def _reference(text: object) -> str:
+    try:
+        reference = Reference.parse(str(text))
+    except ValueError:
+        return "an invalid reference"
+    tag = f":{reference.tag}" if reference.tag else ""
+    digest = f"@{shortened(reference.digest)}" if reference.digest else ""
+    shown = f"{reference.name}{tag}{digest}"
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

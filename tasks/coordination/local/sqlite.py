@@ -1,0 +1,107 @@
+"""The hashes of the ledger in a SQLite file, where no Redis is shared."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.coordination.hashes import Place
+
+_PATIENCE_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.01
+
+
+class FileHashes:
+    """Hashes in a SQLite file that only its owner can read; processes share it."""
+
+    def __init__(self, path: Path, seconds: int) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+        self._set_up()
+        path.chmod(0o600)
+
+    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+        rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]
+        with self._writing():
+            self._write(rows)
+
+    def fetch(self, *places: Place) -> list[bytes | None]:
+        with self._lock:
+            return [self._value(key, field) for key, field in places]
+
+    def all(self, key: str) -> dict[str, bytes]:
+        with self._lock:
+            return dict(self._rows("SELECT field, value FROM hashes WHERE key = ? AND expires >= ?", key))
+
+    def size(self, key: str) -> int:
+        with self._lock:
+            return int(self._rows("SELECT count(*) FROM hashes WHERE key = ? AND expires >= ?", key)[0][0])
+
+    def increment(self, key: str, field: str) -> int:
+        with self._writing():
+            number = int(self._value(key, field) or 0) + 1
+            self._write([(key, field, b"%d" % number)])
+        return number
+
+    def drop(self, key: str, *fields: str) -> None:
+        with self._writing():
+            self._database.executemany(
+                "DELETE FROM hashes WHERE key = ? AND field = ?", [(key, field) for field in fields]
+            )
+
+    def delete(self, *keys: str) -> None:
+        with self._writing():
+            self._database.executemany("DELETE FROM hashes WHERE key = ?", [(key,) for key in keys])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _set_up(self) -> None:
+        ends_at = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                # Readers of another process do not wait for writers; a power cut may lose the last moments, not the
+                # file.
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = NORMAL")
+                self._database.execute(
+                    "CREATE TABLE IF NOT EXISTS hashes"
+                    " (key TEXT, field TEXT, value BLOB, expires REAL, PRIMARY KEY (key, field))"
+                )
+                self._database.execute("DELETE FROM hashes WHERE expires < ?", (time.time(),))
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait itself for another process that changes the journal of a new file.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
+                    self._database.close()
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+
+    def _write(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        expires = time.time() + self._seconds
+        self._database.executemany(
+            "INSERT INTO hashes VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key, field) DO UPDATE SET value = excluded.value, expires = excluded.expires",
+            [(*row, expires) for row in rows],
+        )
+
+    def _value(self, key: str, field: str) -> bytes | None:
+        found = self._rows("SELECT value FROM hashes WHERE key = ? AND field = ? AND expires >= ?", key, field)
+        return found[0][0] if found else None
+
+    def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        return self._database.execute(query, (*parameters, time.time())).fetchall()

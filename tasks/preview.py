@@ -1,0 +1,20 @@
+"""`imagepusher.preview.v1`: say what a push would do."""
+
+from typing import Any
+
+import msgspec
+from celery import Task, shared_task
+
+from tasks import contract
+from tasks.celery_glue import runtime
+from tasks.errors import ImagePusherError
+from tasks.transfer.after.preview import preview as preview_push
+from tasks.transfer.ports import INSPECTION
+
+
+@shared_task(name=contract.PREVIEW_TASK, bind=True, throws=(ImagePusherError,))
+def preview(self: Task[Any, Any], request: Any) -> Any:
+    """Return what a push would do; nothing is written."""
+    here = runtime.of(self.app)
+    with here.runs.hold(str(self.request.id), INSPECTION):
+        return msgspec.to_builtins(preview_push(here.accepting.preview(request), here.registries))

@@ -1,0 +1,89 @@
+"""How one registry is told who asks: nothing, Basic or Bearer, as its last challenge wants it."""
+
+from typing import Final
+
+from tasks.registry.auth.basic import basic_authorization
+from tasks.registry.auth.challenge import Challenge, parse_challenges
+from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.auth.scopes import merge_scopes
+from tasks.registry.auth.tokens import TokenSource
+from tasks.registry.settings import Credentials, Role
+
+_BEARER: Final = "Bearer "
+
+
+def choose(challenges: list[Challenge]) -> Challenge | None:
+    """Return the challenge to answer: the first Bearer with a realm, else the first Basic, else None.
+
+    Bearer comes first whether there are credentials or not: it works without them, and with them the password goes to
+    the realm once, not to the registry with every request.
+    """
+    bearer = (each for each in challenges if each.scheme == "bearer" and each.parameters.get("realm"))
+    basic = (each for each in challenges if each.scheme == "basic")
+    return next(bearer, None) or next(basic, None)
+
+
+class Authentication:
+    """The Authorization header of one registry in one role; threads share it.
+
+    It knows nothing until the first 401: a registry that lets everyone in is never shown a credential.
+    """
+
+    def __init__(self, registry: str, role: Role, store: CredentialStore, tokens: TokenSource) -> None:
+        self._registry = registry
+        self._role: Role = role
+        self._store = store
+        self._tokens = tokens
+        self._known: tuple[Challenge, str] | None = None
+        self._merged: dict[frozenset[str], frozenset[str]] = {}
+
+    def header(self, repository: str, scopes: frozenset[str]) -> str | None:
+        """Return the Authorization value for a request that needs `scopes`, None to send none.
+
+        `repository` picks the credentials; scopes of several repositories (a mount) end in one token. May fetch a
+        token, and raises what `TokenSource.token` and `CredentialStore.find` raise.
+        """
+        if self._known is None:
+            return None
+        challenge, origin = self._known
+        credentials = self._store.find(self._registry, repository, self._role)
+        if challenge.scheme == "basic":
+            return _basic(credentials)
+        merged = self._merged.get(scopes, scopes)
+        return _BEARER + self._tokens.token(challenge, merged, credentials, origin=origin)
+
+    def learn(
+        self,
+        www_authenticate: str | None,
+        repository: str,
+        scopes: frozenset[str],
+        sent: str | None,
+        *,
+        secure: bool = True,
+    ) -> bool:
+        """Take in a 401 and return whether the request is worth another try with a new `header`.
+
+        `sent` is the Authorization value that was refused, None if there was none; `secure` says whether the answer
+        came by https. True for Bearer, with a token that is newly fetched: the caller tries once more, not for ever.
+        For Basic, True only if there are credentials other than those refused. Fetches nothing.
+        """
+        if sent is not None and sent.startswith(_BEARER):
+            self._tokens.forget(sent.removeprefix(_BEARER))
+        chosen = choose(parse_challenges(www_authenticate or ""))
+        if chosen is not None:
+            self._known = (chosen, f"{'https' if secure else 'http'}://{self._registry}")
+            merged = merge_scopes(self._merged.get(scopes, scopes), chosen.parameters.get("scope", ""))
+            if merged != scopes:
+                self._merged[scopes] = merged
+        if self._known is None:
+            return False
+        if self._known[0].scheme == "basic":
+            renewed = _basic(self._store.find(self._registry, repository, self._role))
+            return renewed is not None and renewed != sent
+        return True
+
+
+def _basic(credentials: Credentials | None) -> str | None:
+    if credentials is None or not credentials.username:
+        return None
+    return basic_authorization(credentials)

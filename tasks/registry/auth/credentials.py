@@ -1,0 +1,106 @@
+"""Who asks a registry: the credentials that the settings, an authentication file or a helper hold (BEHAVIOUR 8.2)."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from tasks.errors import SettingsInvalid
+from tasks.registry.auth.auth_files import DOCKER_HUB, AuthFile, AuthFiles, default_paths, normalise_key
+from tasks.registry.auth.credential_helpers import CredentialHelpers, HelperFailed
+from tasks.registry.settings import Credentials, RegistryConfiguration, Role
+
+# What `docker login` files Docker Hub's credentials under, and so what its helpers know.
+_DOCKER_HUB_SERVER: Final = "https://index.docker.io/v1/"
+
+_logger = logging.getLogger(__name__)
+
+
+class CredentialStore:
+    """The credentials of a process, by registry, repository and role; threads share it.
+
+    The settings' word counts first; empty credentials there mean anonymous, whatever the files say. Then each file in
+    turn: the helper named for the registry, the entry with the longest name, the helper for all registries. Files are
+    those of the configuration, or else where podman, skopeo and docker look.
+    """
+
+    def __init__(
+        self,
+        configuration: RegistryConfiguration,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        helpers: CredentialHelpers | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._explicit = bool(configuration.auth_files)
+        self._paths = tuple(map(Path, configuration.auth_files)) or default_paths(environment)
+        self._files = AuthFiles()
+        self._helpers = helpers or CredentialHelpers(environment)
+        self._warned: set[str] = set()
+
+    def find(self, registry: str, repository: str, role: Role) -> Credentials | None:
+        """Return who asks, None for anonymous; `repository` may be empty.
+
+        A file of the configuration that is missing or broken, and a helper that fails though a file names it for this
+        registry, raise SettingsInvalid naming the file, never its content. A broken file in a default place is skipped
+        with a warning, as is a failing helper for all registries there: neither was meant for this program.
+        """
+        said = self._configuration.settings(registry, role).credentials
+        if said is not None:
+            return None if said == Credentials() else said
+        for path, file in self._existing_files():
+            found = self._find_in(path, file, registry, repository)
+            if found is not None:
+                return found
+        return None
+
+    def _existing_files(self) -> Iterator[tuple[Path, AuthFile]]:
+        for path in self._paths:
+            try:
+                file = self._files.read(path)
+            except FileNotFoundError:
+                if self._explicit:
+                    raise SettingsInvalid(f"The authentication file {path} does not exist.") from None
+                continue
+            except SettingsInvalid as error:
+                if self._explicit:
+                    raise
+                self._warn_once(error.message)
+                continue
+            yield path, file
+
+    def _find_in(self, path: Path, file: AuthFile, registry: str, repository: str) -> Credentials | None:
+        host = normalise_key(registry)
+        helper = file.helpers.get(host)
+        if helper:
+            try:
+                found = self._ask(helper, host)
+            except HelperFailed as error:
+                raise SettingsInvalid(f"The credential helper that {path} names for {host} failed: {error}.") from None
+            if found is not None:
+                return found
+        found = file.find(registry, repository)
+        if found is not None or not file.store or helper is not None:
+            return found
+        try:
+            return self._ask(file.store, host)
+        except HelperFailed as error:
+            fault = f"The credential helper that {path} names failed: {error}."
+            if self._explicit:
+                raise SettingsInvalid(fault) from None
+            self._warn_once(fault)
+            return None
+
+    def _ask(self, helper: str, host: str) -> Credentials | None:
+        servers = (_DOCKER_HUB_SERVER, host) if host == DOCKER_HUB else (host,)
+        for server in servers:
+            found = self._helpers.find(helper, server)
+            if found is not None:
+                return found
+        return None
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            _logger.warning("%s It is skipped.", message)

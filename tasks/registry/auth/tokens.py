@@ -1,0 +1,152 @@
+"""Bearer tokens: fetched from the realm that a registry names, shared until shortly before they end."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from tasks.errors import AddressForbidden, AuthenticationRefused, RateLimited, RegistryUnavailable, ResponseInvalid
+from tasks.registry.auth.basic import basic_authorization
+from tasks.registry.auth.challenge import Challenge
+from tasks.registry.http.addresses import forbid_inward, host_of
+from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.settings import Credentials
+
+CLIENT_ID: Final = "imagepusher"
+DEFAULT_SECONDS: Final = 60.0
+LONGEST_MARGIN: Final = 10.0
+
+_HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class Send(Protocol):
+    """Make one HTTP request, retried by its owner, and return status, headers and the capped body."""
+
+    def __call__(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]: ...
+
+
+class _Wanted(NamedTuple):
+    realm: str
+    service: str
+    scopes: frozenset[str]
+    credentials: Credentials | None
+
+
+class _Answer(msgspec.Struct):
+    token: str | None = None
+    access_token: str | None = None
+    expires_in: float | None = None
+
+
+_answers: Final = msgspec.json.Decoder(_Answer, strict=False)
+
+
+class TokenSource:
+    """The tokens of a process, by realm, service, scopes and who asks. Threads share it; one fetches, others wait.
+
+    Follows the Distribution token authentication specification ("token" and "oauth"). `clock` is a monotonic clock:
+    the realm's `issued_at` is not looked at, because its clock may differ from this machine's.
+    """
+
+    def __init__(self, send: Send, clock: Callable[[], float] = time.monotonic) -> None:
+        self._send = send
+        self._cache: ExpiringCache[_Wanted, str] = ExpiringCache(clock)
+
+    def token(
+        self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None, *, origin: str
+    ) -> str:
+        """Return a token for all of `scopes`, that lasts for more than a moment.
+
+        `origin` is the URL of the registry that made the challenge. An identity token is exchanged by OAuth2's POST; a
+        user and a password go as Basic authentication; without credentials the realm is asked anonymously. Raises
+        AddressForbidden for a realm that leads where it must not, AuthenticationRefused if the realm refuses,
+        RateLimited and RegistryUnavailable if it does not serve, ResponseInvalid for any other answer.
+        """
+        realm = challenge.parameters.get("realm", "")
+        check_realm(realm, origin, credentials)
+        wanted = _Wanted(realm, challenge.parameters.get("service", ""), scopes, credentials)
+        return self._cache.value(wanted, lambda: self._fetch(wanted))
+
+    def forget(self, token: str) -> None:
+        """Drop a token that a registry refused."""
+        self._cache.forget(token)
+
+    def _fetch(self, wanted: _Wanted) -> Expiring[str]:
+        identity = wanted.credentials is not None and bool(wanted.credentials.identity_token)
+        request = _oauth_request(wanted) if identity else _token_request(wanted)
+        status, _, body = self._send(*request)
+        realm = urlsplit(wanted.realm).netloc
+        # An identity token that is revoked or too old is a 400 (RFC 6749 section 5.2, invalid_grant).
+        if status in {401, 403} or (identity and status == 400):  # noqa: PLR2004
+            raise AuthenticationRefused(f"{realm} refused a token for {_listed(wanted.scopes)} (status {status}).")
+        if status == 429:  # noqa: PLR2004
+            raise RateLimited(f"{realm} limits how often it gives tokens.")
+        if status >= 500:  # noqa: PLR2004
+            raise RegistryUnavailable(f"{realm} gave no token (status {status}).")
+        if status != 200:  # noqa: PLR2004
+            raise ResponseInvalid(f"{realm} answered the request for a token with status {status}.")
+        return _parse_answer(body, realm)
+
+
+def check_realm(realm: str, origin: str, credentials: Credentials | None) -> None:
+    """Refuse a realm that is not http(s), leads inward from a public registry, or would expose credentials.
+
+    Raises ResponseInvalid or AddressForbidden.
+    """
+    registry = urlsplit(origin)
+    scheme = realm.partition(":")[0].lower()
+    if scheme not in {"http", "https"}:
+        raise ResponseInvalid(f"{registry.netloc} names a token realm that is not an http or https URL.")
+    forbid_inward(registry.netloc, realm)
+    if scheme == "http" and registry.scheme != "http" and credentials is not None:
+        raise AddressForbidden(
+            f"{registry.netloc} is reached by https, but its token realm {host_of(realm)} would get the credentials"
+            " unencrypted."
+        )
+
+
+def _token_request(wanted: _Wanted) -> tuple[str, str, dict[str, str], None]:
+    """Build the GET of Distribution's "token" specification, "Requesting a Token"."""
+    parameters = [("service", wanted.service)] if wanted.service else []
+    parameters += [("scope", scope) for scope in sorted(wanted.scopes)]
+    parts = urlsplit(wanted.realm)
+    query = "&".join(filter(None, [parts.query, urlencode(parameters)]))
+    headers = {"Accept": "application/json"}
+    if wanted.credentials is not None:
+        headers["Authorization"] = basic_authorization(wanted.credentials)
+    return "GET", parts._replace(query=query, fragment="").geturl(), headers, None
+
+
+def _oauth_request(wanted: _Wanted) -> tuple[str, str, dict[str, str], bytes]:
+    """Build the POST of Distribution's "oauth" specification, "Refreshing a token"."""
+    form = {
+        "grant_type": "refresh_token",
+        "client_id": CLIENT_ID,
+        "service": wanted.service,
+        "scope": " ".join(sorted(wanted.scopes)),
+        "refresh_token": wanted.credentials.identity_token if wanted.credentials else "",
+    }
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    return "POST", wanted.realm, headers, urlencode({name: value for name, value in form.items() if value}).encode()
+
+
+def _parse_answer(body: bytes, realm: str) -> Expiring[str]:
+    try:
+        answer = _answers.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The decoder's message and its cause may quote the token.
+        raise ResponseInvalid(f"{realm} answered the request for a token with something else.") from None
+    token = answer.token or answer.access_token or ""
+    if not _HEADER_SAFE.fullmatch(token):
+        raise ResponseInvalid(f"{realm} gave no token, or one that no header can hold.")
+    life = answer.expires_in if answer.expires_in is not None and answer.expires_in > 0 else DEFAULT_SECONDS
+    return Expiring(token, life - min(LONGEST_MARGIN, life / 4))
+
+
+def _listed(scopes: frozenset[str]) -> str:
+    return " and ".join(sorted(scopes)) or "the registry itself"

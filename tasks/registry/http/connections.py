@@ -1,0 +1,97 @@
+"""Connections to a registry and to where it leads: one adapter of requests in each thread, and nothing implied.
+
+Not a session: even told to leave redirects alone, it reads their bodies without bound and looks into their Locations.
+No environment (a .netrc would replace tokens), no cookies, no retries: decided elsewhere, or not wanted.
+"""
+
+import ssl
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from tasks import telemetry
+from tasks.errors import AddressForbidden
+from tasks.registry.http.adapter import Adapter
+from tasks.registry.http.addresses import host_of, is_inward
+from tasks.registry.http.answer import Incoming
+from tasks.registry.http.exchange import Body, describe
+from tasks.registry.http.failures import FAILURES, normalise
+from tasks.registry.http.tls import tls_context
+from tasks.registry.settings import HttpLimits, RegistrySettings
+
+USER_AGENT: Final = "imagepusher"
+
+_TOO_MANY: Final = "429"
+
+
+class Connections:
+    """What the threads of a process use to reach `host`, a registry with or without port, and where it leads."""
+
+    def __init__(self, host: str, settings: RegistrySettings, limits: HttpLimits) -> None:
+        self._host = host
+        self._settings = settings
+        self._limits = limits
+        self._guard = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+        self._inward: bool | None = None
+        self._local = threading.local()
+
+    def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None = None) -> Incoming:
+        """Send one request, its URL to the letter, and return what comes back, its content unread.
+
+        Every request starts here, and ends when the caller closes what it got. Raises Transient, or the RegistryError
+        that another try would end in too.
+        """
+        what = describe(method, url)
+        sized = {"Content-Length": str(len(body))} if body is not None else {}
+        # Not by `prepare`, which re-quotes URLs, and sends in chunks what has no length that it knows.
+        request = requests.PreparedRequest()
+        request.method = method
+        request.url = url
+        request.headers = CaseInsensitiveDict(
+            {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers, **sized}
+        )
+        request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
+        timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
+        status = "error"
+        try:
+            answer = self._adapter().send(request, stream=True, timeout=timeout)
+            status = str(answer.status_code)
+        except FAILURES as error:
+            raise normalise(error, what) from None
+        finally:
+            self._count(method, status)
+        return Incoming(answer, what)
+
+    def _count(self, method: str, status: str) -> None:
+        """Count a request; one that the registry led to another host counts for the registry."""
+        telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
+        if status == _TOO_MANY:
+            telemetry.count(telemetry.RATE_LIMITED, registry=self._host)
+
+    def _adapter(self) -> Adapter:
+        adapter: Adapter | None = getattr(self._local, "adapter", None)
+        if adapter is None:
+            adapter = self._local.adapter = Adapter(self._tls, self._limits.idle_timeout, self._connected)
+        return adapter
+
+    def _tls(self) -> ssl.SSLContext:
+        with self._guard:
+            if self._context is None:
+                self._context = tls_context(self._host, self._settings)
+            return self._context
+
+    def _connected(self, host: str, address: str) -> None:
+        """Look at where a new connection leads.
+
+        Raises AddressForbidden where a name that looks public stands for an inward address, unless the registry itself
+        has been inward from the start.
+        """
+        inward = is_inward(address)
+        if host.lower() == host_of(f"//{self._host}"):
+            self._inward = inward and self._inward is not False
+        elif inward and not self._inward:
+            raise AddressForbidden(f"{self._host} leads to {host}, which is an inward address.")

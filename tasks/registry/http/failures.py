@@ -1,0 +1,65 @@
+"""What requests and urllib3 raise, in this project's words: without URLs, and told apart by whether to try again."""
+
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPException
+from typing import Final
+
+import requests
+import urllib3
+
+from tasks.errors import RegistryError, ResponseInvalid
+from tasks.registry.http.retry import Transient
+
+# All that an exchange over these libraries can raise because of the other side.
+FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, UnicodeError)
+
+_CERTIFICATE: Final = "the certificate cannot be verified"
+# The other side refuses, or does not speak TLS: it will say the same next time. OpenSSL's names for it.
+_TLS_REFUSALS: Final = ("ALERT", "WRONG_VERSION", "UNSUPPORTED", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
+
+
+def is_certificate_fault(error: BaseException) -> bool:
+    """Tell whether what `normalise` returned says that TLS is spoken, but not by whom one trusts."""
+    return isinstance(error, ResponseInvalid) and _CERTIFICATE in error.message
+
+
+def normalise(error: BaseException, what: str) -> Transient | RegistryError:
+    """Return what to raise instead of `error`, which happened during `what` (a method, host and path)."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ResponseInvalid(
+                f"{what}: {_CERTIFICATE} ({cause.verify_message}). Name its authority in `ca_file` (by --src-cert-dir"
+                " or --dest-cert-dir on the command line), or set `tls_verify` to false for this registry."
+            )
+        if isinstance(cause, ssl.SSLError) and any(word in (cause.reason or "") for word in _TLS_REFUSALS):
+            return ResponseInvalid(f"{what}: TLS failed ({(cause.reason or '').replace('_', ' ').lower()}).")
+        if isinstance(cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError):
+            return ResponseInvalid(f"{what}: this is not an address that one can connect to.")
+    return Transient(f"{what}: {_reason(causes)}")
+
+
+def _reason(causes: list[BaseException]) -> str:
+    if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
+        return "the name of the host cannot be resolved"
+    # NewConnectionError, a refused connection say, is a ConnectTimeoutError by inheritance only.
+    if any(type(cause) is urllib3.exceptions.ConnectTimeoutError for cause in causes):
+        return "no connection within the time allowed"
+    if any(isinstance(cause, TimeoutError | urllib3.exceptions.ReadTimeoutError) for cause in causes):
+        return "the registry sent nothing within the time allowed"
+    numbered = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.errno and cause.strerror)
+    return next((str(text).lower() for text in numbered), "the connection was lost")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it stands for: requests and urllib3 wrap by argument, by `reason` and by cause."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]

@@ -1,0 +1,146 @@
+"""When an exchange with a registry is tried again, and when not (BEHAVIOUR 8.3). Here is decided; tenacity sleeps."""
+
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from tasks.errors import AuthenticationRefused, ImagePusherError, RateLimited, RegistryError, RegistryUnavailable, Side
+
+Result = TypeVar("Result")
+
+RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+_FIRST_WAIT: Final = 0.5
+_UNAUTHORIZED: Final = 401
+_TOO_MANY: Final = 429
+_SECONDS: Final = re.compile(r"\s*([0-9]{1,9})\s*", re.ASCII)
+
+
+class Transient(Exception):
+    """One try failed in a way in which the next one may not; it never leaves this package.
+
+    `retry_after` is the seconds that the registry asked for.
+    """
+
+    def __init__(self, what: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(what, status, retry_after)
+        self.what = what
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often one tries, and how many seconds one waits at most for the next try; `on_retry` is told of each.
+
+    `side` is that of the registry, which every error of a run then names.
+    """
+
+    tries: int
+    longest_wait: float
+    chance: Callable[[], float] = random.random
+    sleep: Callable[[float], None] = time.sleep
+    on_retry: Callable[[], None] = lambda: None
+    side: Side | None = None
+
+    def gives_up(self, failed: int, asked: float | None) -> bool:
+        """Tell whether to end after `failed` tries in a row, or rather than wait as long as the registry asks."""
+        return failed >= self.tries or (asked is not None and asked > self.longest_wait)
+
+    def pause(self, failed: int, asked: float | None) -> float:
+        """Return the seconds before the next try: exponential back-off with full jitter, or longer if asked for."""
+        ceiling = min(self.longest_wait, _FIRST_WAIT * 2.0 ** (failed - 1))
+        return max(asked or 0.0, ceiling * self.chance())
+
+    def run(self, attempt: Callable[[], Result], progress: Callable[[], int] = lambda: 0) -> Result:
+        """Return what `attempt` returns, tried again when it raises Transient.
+
+        Tries count anew whenever `progress` has risen. Raises RegistryUnavailable, RateLimited or AuthenticationRefused
+        after the last try; a wait that is longer than allowed stands in their `retry_after`.
+        """
+        run = _Run(self, progress)
+        retrying = Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=run.stop,
+            wait=run.wait,
+            sleep=self.sleep,
+            before_sleep=lambda _: self.on_retry(),
+            retry_error_callback=run.end,
+        )
+        try:
+            return retrying(attempt)
+        except ImagePusherError as error:
+            self.blame(error)
+            raise
+
+    def blame(self, error: ImagePusherError) -> None:
+        """Note in an error that knows no side that it is this registry's."""
+        if self.side is not None:
+            error.on(self.side)
+
+
+class _Run:
+    def __init__(self, policy: RetryPolicy, progress: Callable[[], int]) -> None:
+        self._policy = policy
+        self._progress = progress
+        self._best = progress()
+        self._forgiven = 0
+
+    def stop(self, state: RetryCallState) -> bool:
+        return self._policy.gives_up(self._failed(state), _failure(state).retry_after)
+
+    def wait(self, state: RetryCallState) -> float:
+        return self._policy.pause(self._failed(state), _failure(state).retry_after)
+
+    def end(self, state: RetryCallState) -> None:
+        failure = _failure(state)
+        asked = failure.retry_after
+        later = asked if asked is not None and asked > self._policy.longest_wait else None
+        raise _final(failure, state.attempt_number, later) from None
+
+    def _failed(self, state: RetryCallState) -> int:
+        reached = self._progress()
+        if reached > self._best:
+            self._best = reached
+            self._forgiven = state.attempt_number - 1
+        return state.attempt_number - self._forgiven
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for, None if it says nothing (RFC 9110, 10.2.3).
+
+    `now` is seconds since the epoch. A date in the past means no wait.
+    """
+    if not value:
+        return None
+    if match := _SECONDS.fullmatch(value):
+        return float(match[1])
+    try:
+        date = parsedate_to_datetime(value)
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _failure(state: RetryCallState) -> Transient:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, Transient):
+        raise TypeError("only a failed try has a next one")
+    return error
+
+
+def _final(failure: Transient, tries: int, later: float | None) -> RegistryError:
+    asked = f" and asks for {later:g} seconds" if later else ""
+    message = f"{failure.what}{asked} (tries: {tries})."
+    if failure.status == _UNAUTHORIZED:
+        return AuthenticationRefused(message)
+    if failure.status == _TOO_MANY:
+        return RateLimited(message, later)
+    return RegistryUnavailable(message, later)

@@ -1,0 +1,212 @@
+"""Put the tags of a push back to what they were, only where they still are what the push made them (BEHAVIOUR 6.6)."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from tasks import contract
+from tasks.errors import ImagePusherError, IndexEmpty, ManifestInvalid, NotFound, RequestRefused, Side, TagConflict
+from tasks.oci import media_types
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.document import parse_document
+from tasks.oci.graph import successors
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Registries, Repository
+from tasks.transfer.plan.look import judged_media_type
+from tasks.transfer.ports import TagIntent, TagLocks
+
+LOG: Final = logging.getLogger(__name__)
+
+
+def undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries, locks: TagLocks) -> contract.Undo:
+    """Return what became of each tag that the push wrote; a repeat finds its own work and says the same.
+
+    Tags are restored before others are deleted: a registry that can only delete by digest would take them along. The
+    protective tags of a tag that is not put back stay: what it holds by now may need them to be taken back.
+    """
+    marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
+    old = [mark for mark in marks if mark.intent.old_digest is not None]
+    new = [mark for mark in marks if mark.intent.old_digest is None]
+    undoing = _Undoing(registries, locks)
+    for mark in old:
+        undoing.put_back(mark)
+    protective = undoing.protective(old)
+    undoing.delete([*new, *protective], later=[tag for mark in new for tag in mark.protective()])
+    protective += undoing.protective(new)
+    undoing.delete(protective)
+    for mark in protective:
+        left = undoing.done[str(mark.reference)].error
+        if left is not None:
+            LOG.warning("%s stays: %s", mark.reference, left.message)
+    tags = [undoing.done[str(mark.reference)] for mark in (*old, *new)]
+    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+
+
+def _state(tags: Iterable[contract.TagUndo]) -> contract.State:
+    failed = [tag.action in {"failed", "moved"} for tag in tags]
+    if not any(failed):
+        return "succeeded"
+    return "failed" if all(failed) else "partial"
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A tag, and what the push did to it."""
+
+    reference: Reference
+    intent: TagIntent
+
+    def protective(self) -> "list[_Mark]":
+        """Return the protective tags that were written along with this one: they were new."""
+        tags = dict(self.intent.overtaken)
+        if self.intent.protective_tag is not None and self.intent.protective_tag_created:
+            tags[self.intent.protective_tag] = self.intent.new_digest
+        return [
+            _Mark(
+                Reference(self.reference.registry, self.reference.repository, tag),
+                TagIntent(action="merged", old_digest=None, new_digest=digest),
+            )
+            for tag, digest in tags.items()
+        ]
+
+
+class _Undoing:
+    """The state of one undo: `doomed` are the tags that are still to go, by what the push made them."""
+
+    def __init__(self, registries: Registries, locks: TagLocks) -> None:
+        self.done: dict[str, contract.TagUndo] = {}
+        self._registries = registries
+        self._locks = locks
+        self._doomed: dict[str, str] = {}
+        self._needs: dict[str, _Needs] = {}
+
+    def protective(self, marks: Iterable["_Mark"]) -> list["_Mark"]:
+        """Return the protective tags of those that have been put back."""
+        done = (mark for mark in marks if self.done[str(mark.reference)].error is None)
+        return [tag for mark in done for tag in mark.protective()]
+
+    def delete(self, marks: Iterable["_Mark"], later: Iterable["_Mark"] = ()) -> None:
+        """Delete tags, an index before what it names: one that cannot be deleted still needs that.
+
+        That they are not deleted yet keeps nobody from deleting what those need that are to be deleted `later`.
+        """
+        marks = [mark for mark in marks if str(mark.reference) not in self.done]
+        self._doomed |= {str(mark.reference): mark.intent.new_digest for mark in (*marks, *later)}
+        for mark in sorted(marks, key=self._count, reverse=True):
+            if self.put_back(mark).error is not None:
+                for tag in (mark, *mark.protective()):
+                    self._doomed.pop(str(tag.reference), None)
+
+    def put_back(self, mark: "_Mark") -> contract.TagUndo:
+        """Restore or delete one tag under its lock, and note what became of it."""
+        self.done[str(mark.reference)] = undone = self._put_back(mark)
+        return undone
+
+    def _put_back(self, mark: "_Mark") -> contract.TagUndo:
+        text = str(mark.reference)
+        repository = self._repository(mark)
+        try:
+            with self._locks.hold(text) as lock:
+                described = repository.resolve(mark.reference.identifier)
+                found = described.digest if described else None
+                if found not in {mark.intent.old_digest, mark.intent.new_digest}:
+                    return _moved(text, found)
+                if found != mark.intent.old_digest:
+                    lock.ensure()
+                    self._write(mark, repository, over=described.digest if described else None)
+        except ImagePusherError as error:
+            fault = contract.Fault.of(error.on(Side.DESTINATION))
+            return contract.TagUndo(reference=text, action="failed", error=fault)
+        action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
+        return contract.TagUndo(reference=text, action=action, digest=mark.intent.old_digest)
+
+    def _write(self, mark: "_Mark", repository: Repository, over: Digest | None) -> None:
+        if mark.intent.old_digest is None:
+            self._delete(mark, repository)
+            return
+        old = repository.fetch_manifest(mark.intent.old_digest)
+        repository.push_manifest(mark.reference.identifier, old.content, judged_media_type(old), over=over)
+
+    def _delete(self, mark: "_Mark", repository: Repository) -> None:
+        """Delete a tag; where the registry can only delete digests, the digest, if no tag that stays needs it."""
+        if repository.delete_tag(mark.reference.identifier):
+            return
+        digest = parse_digest(mark.intent.new_digest)
+        needing = self._needing(repository, mark.reference, digest)
+        if needing:
+            raise RequestRefused(
+                f"{mark.reference.name} cannot delete a tag by name, and what it would delete instead, {digest},"
+                f" is needed by {', '.join(needing)}. Delete {mark.reference.tag} by the registry's own means."
+            )
+        repository.delete_manifest(digest)
+
+    def _needing(self, repository: Repository, reference: Reference, digest: Digest) -> list[str]:
+        """Return the tags of a repository that stay, and that are this digest or need it."""
+        needing = []
+        for tag in repository.tags():
+            described = repository.resolve(tag)
+            if described is None or described.digest == self._doomed.get(f"{reference.name}:{tag}"):
+                continue
+            try:
+                needed = described.digest == digest or digest in self._needs_of(repository).all_of(described.digest)
+            except ManifestInvalid as error:
+                raise RequestRefused(
+                    f"{reference.name} cannot delete a tag by name, and whether {tag} needs {digest} cannot be told:"
+                    f" {error.message} Delete {reference.tag} by the registry's own means."
+                ) from None
+            if needed:
+                needing.append(tag)
+        return needing
+
+    def _count(self, mark: "_Mark") -> int:
+        """Return how many manifests a tag needs: an index needs more than each that it names."""
+        try:
+            return len(self._needs_of(self._repository(mark)).all_of(parse_digest(mark.intent.new_digest)))
+        except ImagePusherError:
+            return 0
+
+    def _needs_of(self, repository: Repository) -> "_Needs":
+        return self._needs.setdefault(str(repository), _Needs(repository))
+
+    def _repository(self, mark: "_Mark") -> Repository:
+        reference = mark.reference
+        return self._registries.repository(reference.registry, reference.repository, "destination", push=True)
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What the manifests of a repository name; each is read once."""
+
+    repository: Repository
+    _named: dict[Digest, tuple[Descriptor, ...]] = field(default_factory=dict)
+
+    def all_of(self, digest: Digest) -> set[Digest]:
+        """Return all the manifests that one needs, however deep; raises RegistryError, ManifestInvalid."""
+        needed: set[Digest] = set()
+        waiting = [digest]
+        while waiting:
+            named = [entry for entry in self._named_by(waiting.pop()) if entry.digest not in needed]
+            needed |= {entry.digest for entry in named}
+            waiting += [entry.digest for entry in named if entry.media_type not in media_types.IMAGES]
+        return needed
+
+    def _named_by(self, digest: Digest) -> tuple[Descriptor, ...]:
+        if digest not in self._named:
+            self._named[digest] = self._read(digest)
+        return self._named[digest]
+
+    def _read(self, digest: Digest) -> tuple[Descriptor, ...]:
+        try:
+            fetched = self.repository.fetch_manifest(digest)
+            media_type = judged_media_type(fetched)
+            document = parse_document(fetched.content, media_type) if media_type in media_types.INDEXES else None
+        except (NotFound, IndexEmpty):
+            return ()
+        return successors(document).manifests if document else ()
+
+
+def _moved(reference: str, found: str | None) -> contract.TagUndo:
+    conflict = TagConflict(f"{reference} is {found or 'gone'}, no longer what the push made it, and is left alone.")
+    return contract.TagUndo(reference=reference, action="moved", digest=found, error=contract.Fault.of(conflict))

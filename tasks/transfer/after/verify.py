@@ -1,0 +1,71 @@
+"""Compare what the destination holds with what the report of a push says."""
+
+from concurrent.futures import Executor
+
+from tasks import contract
+from tasks.errors import ImagePusherError, NotFound, Side
+from tasks.oci.document import parse_document
+from tasks.oci.graph import successors
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Registries, Repository
+
+
+def verify(report: contract.PushReport, registries: Registries, executor: Executor) -> contract.Verification:
+    """Return for each tag that the push did not fail whether it is what the report says, with all that it needs.
+
+    That includes its protective tag (BEHAVIOUR 4.8).
+    """
+    tags = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
+    looked = list(executor.map(lambda tag: _tag(tag, registries), tags))
+    broken = any(tag.error or tag.missing or tag.found_digest != tag.expected_digest for tag in looked)
+    return contract.Verification(push_id=report.push_id, state="broken" if broken else "verified", tags=looked)
+
+
+def _tag(tag: contract.TagReport, registries: Registries) -> contract.TagVerification:
+    reference = Reference.parse(tag.reference)
+    repository = registries.repository(reference.registry, reference.repository, "destination", push=True)
+    expected = tag.new_digest or ""
+    try:
+        described = repository.resolve(reference.identifier)
+        missing = [] if described is None else _missing(repository, described.digest, set())
+        error = _unprotected(repository, tag)
+    except ImagePusherError as refused:
+        fault = contract.Fault.of(refused.on(Side.DESTINATION))
+        return contract.TagVerification(reference=tag.reference, expected_digest=expected, error=fault)
+    return contract.TagVerification(
+        reference=tag.reference,
+        expected_digest=expected,
+        found_digest=described.digest if described else None,
+        missing=missing,
+        error=error,
+    )
+
+
+def _unprotected(repository: Repository, tag: contract.TagReport) -> contract.Fault | None:
+    if tag.protective_tag is None:
+        return None
+    described = repository.resolve(tag.protective_tag)
+    if described is not None and described.digest == tag.new_digest:
+        return None
+    gone = NotFound(
+        f"The protective tag {repository}:{tag.protective_tag} is gone, or is something else. Once the tag moves on,"
+        " the registry may collect the merged index.",
+        side=Side.DESTINATION,
+    )
+    return contract.Fault.of(gone)
+
+
+def _missing(repository: Repository, digest: str, seen: set[str]) -> list[str]:
+    """Return the digests that a manifest needs, however deep, and that the repository lacks."""
+    if digest in seen:
+        return []
+    seen.add(digest)
+    try:
+        fetched = repository.fetch_manifest(digest)
+    except NotFound:
+        return [digest]
+    needs = successors(parse_document(fetched.content, fetched.media_type))
+    missing: list[str] = [blob.digest for blob in needs.blobs if repository.blob_size(blob.digest) is None]
+    for child in needs.manifests:
+        missing += _missing(repository, child.digest, seen)
+    return missing

@@ -1,0 +1,269 @@
+"""Copy one digest, with all that it needs, into repositories: blobs, then children, then the manifest (BEHAVIOUR 5)."""
+
+import threading
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, wait
+from typing import NamedTuple, TypeVar
+
+from tasks import contract, telemetry
+from tasks.errors import (
+    ContentMismatch,
+    CopyIncomplete,
+    ImagePusherError,
+    ManifestInvalid,
+    NotFound,
+    Retry,
+    Side,
+    SourceChildMissing,
+    longest_wait,
+)
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import parse_digest
+from tasks.oci.document import parse_document
+from tasks.oci.graph import Successors, successors
+from tasks.registry.repository import FetchedManifest, Registries, Repository
+from tasks.transfer.copy.blobs import BlobPlacer, Placements
+from tasks.transfer.copy.meter import Meter, Report
+from tasks.transfer.copy.totals import Counter
+from tasks.transfer.plan.plan import Copy
+from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
+
+_MAX_DEPTH = 8
+
+Value = TypeVar("Value")
+
+
+class Copied(NamedTuple):
+    """How a copy ended, its last progress, and the error that makes another try worthwhile, if there is one."""
+
+    outcome: CopyOutcome
+    progress: contract.CopyProgress
+    transient: ImagePusherError | None
+
+
+class Copier:
+    """Copies digests; blobs of one image move in parallel on `executor`, at most `big_at_once` big ones in all."""
+
+    def __init__(
+        self,
+        registries: Registries,
+        locations: BlobLocations,
+        flights: SingleFlight,
+        executor: Executor,
+        big_at_once: int,
+        cancelled: threading.Event,
+        deadline_seconds: float,
+    ) -> None:
+        self._placements = Placements()
+        self._big = threading.BoundedSemaphore(big_at_once)
+        self._registries = registries
+        self._locations = locations
+        self._flights = flights
+        self._executor = executor
+        self._cancelled = cancelled
+        self._deadline_seconds = deadline_seconds
+
+    def copy(self, copy: Copy, report: Report = lambda _: None, content: bytes | None = None) -> Copied:
+        """Return how the copy ended; `content` is the manifest, if it was read before.
+
+        Where one source lacks something or refuses it, the next one is tried. Raises PushCancelled when the worker
+        shuts down, StateUnavailable.
+        """
+        counter = Counter()
+        meter = Meter(copy.digest, report, self._cancelled, self._deadline_seconds)
+        descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
+        known = None if content is None else FetchedManifest(content, copy.media_type, descriptor.digest)
+        lacking = {
+            f"{registry}/{name}": self._registries.repository(registry, name, "destination", push=True)
+            for registry, name in copy.destinations
+        }
+        failures: dict[str, ImagePusherError] = {}
+        for place in [copy.source, *copy.spare_sources]:
+            meter.start_over()
+            failed = self._run(place, counter, meter).bring(descriptor, lacking, known, depth=0)
+            failures = _without(failures, lacking) | _more_hopeful(failures, failed)
+            # Another source changes nothing about a fault of the destination.
+            lacking = {name: lacking[name] for name, error in failed.items() if error.side is Side.SOURCE}
+            if not lacking:
+                break
+        return Copied(
+            CopyOutcome(digest=copy.digest, errors=failures, totals=counter.totals()),
+            meter.ended(failed=bool(failures)),
+            longest_wait(failures.values()),
+        )
+
+    def _run(self, place: tuple[str, str], counter: Counter, meter: Meter) -> "_Run":
+        source = self._registries.repository(*place, "source")
+        placer = BlobPlacer(source, self._locations, self._flights, self._placements, self._big, counter)
+        return _Run(source, placer, self._placements, counter, self._executor, meter)
+
+
+class _Content(NamedTuple):
+    """One manifest, and the blobs that it needs, big ones first."""
+
+    descriptor: Descriptor
+    manifest: bytes
+    media_type: str
+    blobs: list[Descriptor]
+
+
+class _Run:
+    """One copy under way; failures are kept by destination, so that one registry does not spoil the others."""
+
+    def __init__(
+        self,
+        source: Repository,
+        placer: BlobPlacer,
+        placements: Placements,
+        counter: Counter,
+        executor: Executor,
+        meter: Meter,
+    ) -> None:
+        self._source = source
+        self._placer = placer
+        self._placements = placements
+        self._counter = counter
+        self._executor = executor
+        self._meter = meter
+
+    def bring(
+        self, descriptor: Descriptor, destinations: dict[str, Repository], known: FetchedManifest | None, depth: int
+    ) -> dict[str, ImagePusherError]:
+        """Bring one manifest, fetched if it is not `known`, and all that it needs; return failures by destination."""
+        lacking, failures = self._lacking(descriptor, destinations)
+        if not lacking:
+            return failures
+        try:
+            manifest, media_type, needs = self._fetch(descriptor, known, depth)
+        except ImagePusherError as error:
+            return failures | dict.fromkeys(lacking, error.on(Side.SOURCE))
+        for child in needs.manifests:
+            failed = self.bring(child, lacking, None, depth + 1)
+            failures |= failed
+            lacking = _without(lacking, failed)
+        content = _Content(descriptor, manifest, media_type, sorted(needs.blobs, key=lambda blob: -blob.size))
+        filled = self._fill(content, lacking)
+        stale = {name: lacking[name] for name, error in filled.items() if isinstance(error, CopyIncomplete)}
+        for destination in stale.values():
+            # What was thought to be there is gone.
+            self._placements.forget(destination)
+        return failures | _without(filled, stale) | (self._fill(content, stale) if stale else {})
+
+    def _fill(self, content: "_Content", lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
+        """Bring the blobs of one manifest, then the manifest itself; return the failures by destination."""
+        failures: dict[str, ImagePusherError] = {}
+        self._meter.expect(sum(blob.size for blob in content.blobs) * len(lacking))
+        for names in _rounds(lacking):
+            failures |= self._each(
+                [(name, blob) for blob in content.blobs for name in names],
+                lambda name, blob: self._place(blob, lacking[name]),
+            )
+        return failures | self._each(
+            [(name, content.descriptor) for name in _without(lacking, failures)],
+            lambda name, _: self._put(lacking[name], content),
+        )
+
+    def _lacking(
+        self, descriptor: Descriptor, destinations: dict[str, Repository]
+    ) -> tuple[dict[str, Repository], dict[str, ImagePusherError]]:
+        """Return the destinations without this manifest: where it is, all that it needs is too (BEHAVIOUR 5.2)."""
+        present: set[str] = set()
+
+        def look(name: str, _: Descriptor) -> None:
+            found = destinations[name].resolve(descriptor.digest)
+            # Where sizes differ, the content itself will tell which one is wrong.
+            if found is not None and found.size == descriptor.size:
+                present.add(name)
+
+        probed, rest = _probes(destinations)
+        failures = self._each([(name, descriptor) for name in probed], look)
+        if present or failures:
+            failures |= self._each([(name, descriptor) for name in rest], look)
+        return _without(destinations, present | failures.keys()), failures
+
+    def _fetch(
+        self, descriptor: Descriptor, known: FetchedManifest | None, depth: int
+    ) -> tuple[bytes, str, Successors]:
+        try:
+            fetched = known or self._source.fetch_manifest(descriptor.digest)
+        except NotFound:
+            raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
+        if len(fetched.content) != descriptor.size:
+            raise ContentMismatch(
+                f"{self._source}@{descriptor.digest} has {len(fetched.content)} bytes instead of the {descriptor.size}"
+                " that the index declares."
+            )
+        needs = successors(parse_document(fetched.content, fetched.media_type))
+        if needs.manifests and depth >= _MAX_DEPTH:
+            raise ManifestInvalid(f"{self._source}@{descriptor.digest} nests indexes more than {_MAX_DEPTH} deep.")
+        return fetched.content, fetched.media_type, needs
+
+    def _place(self, blob: Descriptor, destination: Repository) -> None:
+        self._placer.place(blob, destination, self._meter.track())
+
+    def _put(self, destination: Repository, content: "_Content") -> None:
+        destination.push_manifest(content.descriptor.digest, content.manifest, content.media_type)
+        self._counter.add(manifests_copied=1)
+        telemetry.count(telemetry.MANIFESTS)
+
+    def _each(
+        self, parts: Sequence[tuple[str, Descriptor]], act: Callable[[str, Descriptor], None]
+    ) -> dict[str, ImagePusherError]:
+        """Do all parts in parallel, those of a destination that failed no more; return the failures by destination."""
+        failures: dict[str, ImagePusherError] = {}
+
+        def run(name: str, descriptor: Descriptor) -> None:
+            self._meter.check()
+            if name in failures:
+                return
+            try:
+                act(name, descriptor)
+            except ImagePusherError as error:
+                if error.retry is Retry.GIVE_BACK:
+                    raise
+                failures.setdefault(name, error)
+
+        futures = [self._executor.submit(run, name, descriptor) for name, descriptor in parts]
+        wait(futures)
+        for future in futures:
+            future.result()
+        return failures
+
+
+def _probes(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
+    """Return the first and the last destination of each registry, and the others.
+
+    What neither of the two has is taken to be in none of the others: where one does have it, its mounts find that out.
+    """
+    ends = _first_of_each_registry(destinations.items()) | _first_of_each_registry(reversed(destinations.items()))
+    return _parted(destinations, ends)
+
+
+def _rounds(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
+    """Return one destination of each registry, then the others: by then they can mount."""
+    return _parted(destinations, _first_of_each_registry(destinations.items()))
+
+
+def _first_of_each_registry(destinations: Iterable[tuple[str, Repository]]) -> set[str]:
+    first: dict[str, str] = {}
+    for name, destination in destinations:
+        first.setdefault(destination.registry, name)
+    return set(first.values())
+
+
+def _parted(destinations: dict[str, Repository], chosen: set[str]) -> tuple[list[str], list[str]]:
+    return [name for name in destinations if name in chosen], [name for name in destinations if name not in chosen]
+
+
+def _without(named: Mapping[str, Value], names: Container[str]) -> dict[str, Value]:
+    return {name: value for name, value in named.items() if name not in names}
+
+
+def _more_hopeful(
+    before: Mapping[str, ImagePusherError], now: Mapping[str, ImagePusherError]
+) -> dict[str, ImagePusherError]:
+    """Return the errors of the last source, but that of an earlier one where only that one may serve later."""
+    return {
+        name: before[name] if name in before and before[name].retry is Retry.LATER else error
+        for name, error in now.items()
+    }

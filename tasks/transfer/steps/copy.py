@@ -1,0 +1,90 @@
+"""Do one copy of a push, with the effect of once, however often and wherever it is delivered (BEHAVIOUR 7.3, 7.4)."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tasks import contract
+from tasks.errors import ImagePusherError, Retry
+from tasks.transfer.copy.copier import Copied, Copier
+from tasks.transfer.copy.meter import Report
+from tasks.transfer.plan.plan import Copy
+from tasks.transfer.ports import CopyOutcome, Ledger, Runs
+from tasks.transfer.steps.attempts import Attempts
+
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What carrying a copy out needs."""
+
+    ledger: Ledger
+    copier: Copier
+    runs: Runs
+    attempts: Attempts
+
+    def carry_out(
+        self,
+        push_id: str,
+        digest: str,
+        *,
+        tries_left: Callable[[int], bool],
+        tell: Report = lambda _: None,
+        end: Callable[[CopyOutcome], None] = lambda _: None,
+    ) -> ImagePusherError | None:
+        """Copy and record the outcome; return the error of a registry that may answer later instead, if tries are left.
+
+        `tries_left` is asked with the number of tries that the plan allows, `tell` hears of the progress,
+        and `end` of the outcome. Raises PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
+        """
+        with self.runs.hold(push_id, digest):
+            taken = self.ledger.take_copy(push_id, digest)
+            if taken.planned is None:
+                LOG.warning("Push %s: the ledger has no copy of %s any more", push_id, digest)
+                return None
+            if taken.outcome is not None:
+                return None
+            try:
+                with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
+                    copied = self._copy(push_id, taken.planned, taken.content, tell)
+                    if copied.transient is not None and tries_left(taken.planned.tries):
+                        raise copied.transient
+                    self._end(push_id, copied, end)
+            except ImagePusherError as error:
+                if error.retry is Retry.GIVE_BACK:
+                    raise
+                if error.retry is Retry.LATER and tries_left(taken.planned.tries):
+                    return error
+                self._end(push_id, _failed(taken.planned, error), end)
+            return None
+
+    def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
+        self.ledger.record_copy(push_id, copied.outcome, copied.progress)
+        for repository, error in copied.outcome.errors.items():
+            LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, error.code, error)
+        end(copied.outcome)
+
+    def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
+        def report(progress: contract.CopyProgress) -> None:
+            self.ledger.record_progress(push_id, progress)
+            tell(progress)
+
+        try:
+            return self.copier.copy(planned, report, content)
+        except ImagePusherError:
+            raise
+        except Exception as error:
+            LOG.exception("Push %s: the copy of %s broke", push_id, planned.digest)
+            broken = ImagePusherError(
+                f"The copy of {planned.digest} broke ({type(error).__name__}): see the worker's log."
+            )
+            return _failed(planned, broken)
+
+
+def _failed(planned: Copy, error: ImagePusherError) -> Copied:
+    """Return how a copy ended that reached none of its repositories."""
+    errors = {"/".join(name): error for name in planned.destinations}
+    progress = contract.CopyProgress(digest=planned.digest, ended=True, failed=True)
+    return Copied(CopyOutcome(digest=planned.digest, errors=errors), progress, None)

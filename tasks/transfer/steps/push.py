@@ -1,0 +1,126 @@
+"""Take a push on: validate it, resolve its sources, look at its destinations, plan it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks import contract, telemetry
+from tasks.errors import ImagePusherError, PushAbandoned, RequestInvalid, longest_wait
+from tasks.registry.repository import Registries
+from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.plan import Plan, plan_push
+from tasks.transfer.plan.resolve import Findings, prepare
+from tasks.transfer.ports import Ledger, Runs
+from tasks.transfer.request.target import Target
+from tasks.transfer.request.validation import Order, read_order
+from tasks.transfer.steps.attempts import Attempts
+
+LOG: Final = logging.getLogger(__name__)
+PART: Final = "push"
+
+
+@dataclass(frozen=True)
+class Accepting:
+    """What taking a push on needs."""
+
+    registries: Registries
+    ledger: Ledger
+    runs: Runs
+    targets: Mapping[str, Target]
+    executor: Executor
+    attempts: Attempts
+    clock: Callable[[], float]
+
+    def accept(
+        self, push_id: str, request: Any, *, task_id: str, last_try: bool, redelivered: bool
+    ) -> Plan | contract.PushReport:
+        """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
+
+        A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
+        Raises RequestInvalid before anything is written, and the error of a registry that may answer later, unless this
+        is the `last_try`.
+        """
+        try:
+            order = read_order(request, self.targets)
+        except RequestInvalid:
+            self.ledger.withdraw(push_id)
+            raise
+        with self.runs.hold(push_id, PART):
+            report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
+            if (report is not None or plan is not None) and self.ledger.request(push_id) != request:
+                raise RequestInvalid(
+                    f"The push id {push_id!r} belongs to another request; give this one an id of its own."
+                )
+            if report is not None:
+                done = report.state == "succeeded" and not self.ledger.is_undone(push_id)
+                if done or redelivered or self.ledger.task_id(push_id) == task_id:
+                    return report
+                self.ledger.reopen(push_id)
+            self.ledger.accept(push_id, request, task_id)
+            if report is None and plan is not None:
+                return plan
+            (lost,) = self.ledger.lost(push_id, [PART])
+            try:
+                with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):
+                    return self._plan(push_id, order, last_try=last_try)
+            except PushAbandoned as error:
+                return self._fail(push_id, order, error)
+            except ImagePusherError:
+                raise
+            except Exception as error:
+                LOG.exception("Push %s: planning broke", push_id)
+                broken = ImagePusherError(f"Planning the push broke ({type(error).__name__}): see the worker's log.")
+                return self._fail(push_id, order, broken)
+
+    def give_up(self, push_id: str, error: ImagePusherError) -> None:
+        """End a push that has no plan: all of its tags fail with `error`."""
+        self._fail(push_id, read_order(self.ledger.request(push_id), self.targets), error)
+
+    def preview(self, request: Any) -> Plan:
+        """Return the plan of a push that is not to be done; asks for pull scope only."""
+        order = read_order(request, self.targets)
+        sources, tags = prepare(order, self.registries, self.executor, push=False)
+        return plan_push(order, sources, tags, push_id=order.push_id or "", created=self.clock())
+
+    def _fail(self, push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
+        report = _failed(push_id, order, error)
+        self.ledger.finish(report)
+        telemetry.count(telemetry.PUSHES, state=report.state)
+        return report
+
+    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan:
+        for warning in order.warnings:
+            LOG.warning("Push %s: %s", push_id, warning)
+        begun = self.clock()
+        sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
+        later = longest_wait(_errors(findings))
+        if later is not None and not last_try:
+            raise later
+        plan = plan_push(order, sources, tags, push_id=push_id, created=begun)
+        for found in sources:
+            if isinstance(found, SourceImage):
+                self.ledger.keep_content(push_id, found.original_digest, found.original_content)
+        self.ledger.save_plan(plan)
+        return plan
+
+
+def _failed(push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
+    """Return the report of a push that never had a plan."""
+    fault = contract.Fault.of(error)
+    items = [
+        contract.ItemReport(
+            source=str(item.source),
+            error=fault,
+            tags=[contract.TagReport(reference=str(tag), action="failed", error=fault) for tag in item.destinations],
+        )
+        for item in order.items
+    ]
+    return contract.PushReport(push_id=push_id, state="failed", items=items, totals=contract.Totals())
+
+
+def _errors(findings: Findings) -> list[ImagePusherError]:
+    sources, tags = findings
+    errors = [found for found in sources if isinstance(found, ImagePusherError)]
+    return errors + [tag.error for of_item in tags for tag in of_item if tag.error is not None]

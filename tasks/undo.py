@@ -1,0 +1,24 @@
+"""`imagepusher.undo.v1`: put the tags of a push back."""
+
+from typing import Any
+
+import msgspec
+from celery import Task, shared_task
+
+from tasks import contract
+from tasks.celery_glue import runtime
+from tasks.errors import ImagePusherError
+from tasks.transfer.after.undo import undo as undo_push
+from tasks.transfer.ports import INSPECTION
+
+
+@shared_task(name=contract.UNDO_TASK, bind=True, throws=(ImagePusherError,))
+def undo(self: Task[Any, Any], push_id: str) -> Any:
+    """Restore or delete each tag that a push moved; raises PushUnknown."""
+    here = runtime.of(self.app)
+    with here.runs.hold(str(self.request.id), INSPECTION):
+        here.ledger.progress(push_id)
+        here.ledger.mark_undone(push_id, "begun")
+        undone = undo_push(push_id, here.ledger.intents(push_id), here.registries, here.locks)
+        here.ledger.mark_undone(push_id, undone.state)
+        return msgspec.to_builtins(undone)

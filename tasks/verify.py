@@ -1,0 +1,23 @@
+"""`imagepusher.verify.v1`: compare the destination with the report of a push."""
+
+from typing import Any
+
+import msgspec
+from celery import Task, shared_task
+
+from tasks import contract
+from tasks.celery_glue import runtime
+from tasks.errors import ImagePusherError, PushUnknown
+from tasks.transfer.after.verify import verify as verify_push
+from tasks.transfer.ports import INSPECTION
+
+
+@shared_task(name=contract.VERIFY_TASK, bind=True, throws=(ImagePusherError,))
+def verify(self: Task[Any, Any], push_id: str) -> Any:
+    """Return whether each tag of a push is what its report says."""
+    here = runtime.of(self.app)
+    with here.runs.hold(str(self.request.id), INSPECTION):
+        report = here.ledger.report(push_id)
+        if report is None:
+            raise PushUnknown(f"No report of a push {push_id!r} is known here.")
+        return msgspec.to_builtins(verify_push(report, here.registries, here.executor))

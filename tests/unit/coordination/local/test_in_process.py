@@ -1,0 +1,77 @@
+"""Coordination within one process: what the embedded mode stands on instead of Redis."""
+
+import threading
+
+import pytest
+
+from tasks.coordination.local.in_process import (
+    KeyLocks,
+    LocalBlobLocations,
+    LocalBudgets,
+    LocalRuns,
+    LocalSingleFlight,
+)
+from tasks.coordination.shared_budget import SharedBudget
+from tasks.errors import LockUnavailable, RateLimited
+
+
+def test_one_task_at_a_time_moves_a_blob() -> None:
+    """Rule 5.4."""
+    flights = LocalSingleFlight(KeyLocks(), 30)
+    moving, most = 0, 0
+    guard = threading.Lock()
+
+    def move() -> None:
+        nonlocal moving, most
+        with flights.lead("b", "sha256:a"):
+            with guard:
+                moving += 1
+                most = max(most, moving)
+            threading.Event().wait(0.005)
+            with guard:
+                moving -= 1
+
+    threads = [threading.Thread(target=move) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, moving) == (1, 0)
+
+
+def test_a_part_that_is_worked_on_is_held_until_its_end() -> None:
+    """Rule 7.3."""
+    runs = LocalRuns(KeyLocks(), 0.05)
+    with runs.hold("p", "sha256:a"):
+        assert runs.is_held("p", "sha256:a")
+        with pytest.raises(LockUnavailable), runs.hold("p", "sha256:a"):
+            pass
+        with runs.alone("p"), pytest.raises(LockUnavailable), runs.alone("q"):
+            pass
+    assert not runs.is_held("p", "sha256:a")
+
+
+def test_locations_are_kept_by_registry_and_can_be_forgotten() -> None:
+    locations = LocalBlobLocations()
+    locations.add("b", "sha256:a", "x")
+    locations.add("b", "sha256:a", "y")
+    locations.forget("b", "sha256:a", "x")
+    locations.forget("b", "sha256:unknown", "x")
+    assert (locations.repositories("b", "sha256:a"), locations.repositories("c", "sha256:a")) == (["y"], [])
+
+
+def test_a_limit_halves_the_budget_and_it_comes_back_slowly() -> None:
+    now = 1_000_000.0
+    budgets = LocalBudgets(lambda: now)
+    budget = budgets.of("registry.example", "default", 8, None)
+    assert isinstance(budget, SharedBudget)
+    assert budgets.of("registry.example", "default", 8, None) is budget
+    budget.limited(60)
+    with pytest.raises(RateLimited, match="wants to be left alone for 60 seconds"), budget.request(5):
+        pass
+    factors = []
+    for seconds in (61, 0, 2):
+        now += seconds
+        with budget.request(5):
+            factors.append(budget.factor)
+    assert factors == [0.5, 0.5, pytest.approx(0.55)]

@@ -1,0 +1,42 @@
+"""The ledger's file, when several processes make it at once."""
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.coordination.local.sqlite import FileHashes
+
+
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite answers at once that it is locked, whatever its timeout, while its journal becomes another one."""
+    path = tmp_path / "ledger.sqlite3"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE unrelated (field TEXT)")
+    refused = threading.Event()
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *arguments: Any) -> sqlite3.Cursor:
+            try:
+                return super().execute(*arguments)
+            except sqlite3.OperationalError:
+                refused.set()
+                raise
+
+    def finish() -> None:
+        refused.wait()
+        other.execute("COMMIT")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *some, **more: connect(*some, **more, factory=Connection))
+    finishing = threading.Thread(target=finish, daemon=True)
+    finishing.start()
+    hashes = FileHashes(path, 60)
+    hashes.put({"key": {"field": b"value"}})
+    assert hashes.all("key") == {"field": b"value"}
+    hashes.close()
+    finishing.join()
+    other.close()

@@ -1,0 +1,105 @@
+"""No registry leads its client inward from the outside."""
+
+import pytest
+
+from tasks.errors import AddressForbidden
+from tasks.registry.http.addresses import forbid_inward, is_inward
+
+INWARD = [
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "0.0.0.0",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.0.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "2002:7f00:1::",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::a9fe:a9fe",
+    "localhost",
+    "LOCALHOST.",
+    "a.localhost",
+    "printer.local",
+    "metadata.google.internal",
+    "redis",
+]
+PUBLIC = [
+    "quay.io",
+    "64:ff9b::8.8.8.8",
+    "8.8.8.8",
+    "2606:4700:4700::1111",
+    "::ffff:8.8.8.8",
+    "local.example.com",
+    "10.example.com",
+]
+
+
+@pytest.mark.parametrize("host", INWARD)
+def test_an_inward_host_is_known(host: str) -> None:
+    assert is_inward(host)
+
+
+@pytest.mark.parametrize("host", PUBLIC)
+def test_a_public_host_is_not_inward(host: str) -> None:
+    assert not is_inward(host)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/token",
+        "https://127.1:8443/token",
+        "http://[::1]:5000/token",
+        "http://[::ffff:169.254.169.254]/latest",
+        "https://localhost:5001/token",
+        "HTTPS://Redis:6379",
+    ],
+)
+def test_a_public_registry_leads_nowhere_inward(url: str) -> None:
+    with pytest.raises(AddressForbidden):
+        forbid_inward("quay.io", url)
+
+
+@pytest.mark.parametrize("origin", ["127.0.0.1:5000", "localhost:5000", "[::1]:5000", "registry:5000", "10.0.0.1"])
+def test_an_inward_registry_may_lead_inward(origin: str) -> None:
+    forbid_inward(origin, "http://127.0.0.1:5001/token")
+
+
+@pytest.mark.parametrize("origin", ["quay.io", "quay.io:443", "127.0.0.1:5000"])
+def test_any_registry_may_lead_outside(origin: str) -> None:
+    forbid_inward(origin, "https://auth.example.com/token?x=1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1\\@quay.io/",
+        "https://user:password@quay.io/",
+        "https://user@quay.io/",
+        "https://①②⑦.0.0.1/",
+        "https://qu ay.io/",
+        "https://quay.io/\n",
+        "https:///token",
+        "https://[::1/",
+        "https://quay.io:99999/",
+        "token",
+        "",
+    ],
+)
+def test_a_url_that_two_parsers_could_read_differently_is_refused(url: str) -> None:
+    with pytest.raises(AddressForbidden) as refused:
+        forbid_inward("127.0.0.1:5000", url)
+    assert "password" not in str(refused.value)

@@ -1,0 +1,202 @@
+"""The target settings of pubtools-quay, key by key."""
+
+from typing import Any
+
+import pytest
+
+from tasks.pusher import _public
+from tasks.transfer.request.faults import Faults
+from tasks.transfer.request.pubtools import CREDENTIAL_PAIRS, USED, meaningless, read_target, secrets
+from tasks.transfer.request.target import Target
+
+# Every key that pubtools-quay reads from its target settings, or that its own tests put there.
+USED_HERE = {"quay_host", "quay_namespace", "source_quay_host", "tag_images_tries", "num_thread_container_push"}
+CREDENTIALS = {"source_quay_user", "source_quay_password", "dest_quay_user", "dest_quay_password"}
+OTHERS = {
+    "aws_kms_credentials",
+    "check_related_images",
+    "container_exec",
+    "cosign_private_key_path",
+    "cosign_public_key_path",
+    "cosign_rekor_url",
+    "cosign_sbom_skip_upload_rekor",
+    "cosign_sbom_skip_verify_rekor",
+    "dest_quay_api_token",
+    "do_repo_deprecation_check",
+    "docker_cert_path",
+    "docker_host",
+    "docker_settings",
+    "docker_timeout",
+    "docker_tls_verify",
+    "iib_build_timeout",
+    "iib_deprecation_list_url",
+    "iib_index_image",
+    "iib_krb_ktfile",
+    "iib_krb_principal",
+    "iib_organization",
+    "iib_overwrite_from_index",
+    "iib_overwrite_from_index_token",
+    "iib_server",
+    "index_image_quay_password",
+    "index_image_quay_user",
+    "max_concurrent",
+    "num_thread_build_index_images",
+    "num_thread_pyxis",
+    "num_thread_security_manifest_push",
+    "propagated_from",
+    "push_security_manifests_enabled",
+    "pyxis_server",
+    "pyxis_ssl_cert",
+    "pyxis_ssl_crtfile",
+    "pyxis_ssl_key",
+    "pyxis_ssl_keyfile",
+    "quay_operator_namespace",
+    "quay_operator_repository",
+    "quay_parallelism",
+    "retry_sleep_time",
+    "semaphore_components",
+    "semaphore_url",
+    "signing",
+    "signing_chunk_size",
+    "signing_parallelism",
+    "skopeo_executor_password",
+    "skopeo_executor_username",
+    "skopeo_image",
+    "ssh_password",
+    "ssh_remote_host",
+    "ssh_user",
+    "ssl_validation",
+    "tag_images_wait_time_increase",
+    "verify_bundle_tries",
+    "verify_bundle_wait_time_increase",
+}
+SECRETS = {
+    "aws_kms_credentials",
+    "dest_quay_api_token",
+    "iib_overwrite_from_index_token",
+    "index_image_quay_password",
+    "skopeo_executor_password",
+    "ssh_password",
+}
+
+
+def read(**settings: Any) -> tuple[Target, list[str], list[str]]:
+    """Return the target, the fields of the faults, and the warnings."""
+    faults, warnings = Faults(), list[str]()
+    target = read_target({"quay_namespace": "shop"} | settings, faults, warnings)
+    return target, [fault["field"].removeprefix("target_settings.") for fault in faults.found], warnings
+
+
+def test_the_seed_s_keys_say_where_and_how() -> None:
+    """Rule 1.4."""
+    target, faults, warnings = read(
+        quay_host="quay.example:8443/",
+        quay_namespace="a/b",
+        source_quay_host="",
+        tag_images_tries=2,
+        num_thread_container_push=7,
+    )
+    assert target == Target(host="quay.example:8443", namespace="a/b", naming="quay", tries=2, jobs=7)
+    assert (faults, warnings) == ([], [])
+
+
+def test_only_the_namespace_is_due() -> None:
+    """Rule 1.4."""
+    target, faults, warnings = read()
+    assert target == Target(host="quay.io", namespace="shop", naming="quay", tries=Target.tries, jobs=Target.jobs)
+    assert (faults, warnings) == ([], [])
+    assert read(quay_namespace=None)[1] == ["quay_namespace"]
+
+
+def test_the_keys_that_are_used_are_those_of_the_seed() -> None:
+    assert USED == USED_HERE
+    assert {key for pair in CREDENTIAL_PAIRS[:2] for key in pair} == CREDENTIALS
+
+
+@pytest.mark.parametrize("key", sorted(OTHERS - SECRETS))
+def test_a_key_of_the_seed_without_meaning_is_a_warning_that_says_why(key: str) -> None:
+    """Rule 1.1: the request of the seed is taken as it is."""
+    _, faults, (warning,) = read(**{key: "x"})
+    assert faults == []
+    assert warning == f"target_settings.{key} has no meaning here: {meaningless(key)}."
+
+
+@pytest.mark.parametrize("key", sorted(SECRETS))
+def test_a_secret_of_the_seed_is_a_fault_and_known_to_be_useless(key: str) -> None:
+    """Rule 6.7: a broker would carry it; the Python entry may leave it out, since nothing needs it."""
+    _, faults, warnings = read(**{key: "s3cret"})
+    assert (faults, warnings) == ([key], [])
+    assert meaningless(key)
+
+
+def test_the_python_entry_takes_everything_that_the_seed_takes() -> None:
+    """Rules 1.1 and 6.7: all keys at once, credentials and useless secrets left out of the request."""
+    everything: dict[str, Any] = dict.fromkeys(OTHERS, "x") | dict.fromkeys(CREDENTIALS, "s3cret")
+    carried = _public(everything | {"quay_host": "q.example/", "quay_namespace": "shop"})
+    assert not carried.keys() & (SECRETS | CREDENTIALS)
+    target, faults, warnings = read(**carried)
+    assert (target.host, target.namespace, faults) == ("q.example", "shop", [])
+    assert len(warnings) == len(OTHERS - SECRETS)
+
+
+@pytest.mark.parametrize(("user", "password"), CREDENTIAL_PAIRS)
+def test_half_a_credential_pair_is_a_fault(user: str, password: str) -> None:
+    """Rule 1.2."""
+    for half in ({user: "x"}, {user: "x", password: ""}, {user: "x", password: None}):
+        assert read(**half)[1][0] == password
+    assert read(**{password: "x"})[1] == [user, password]
+    assert read(**{user: "", password: ""})[1] == [password]
+    assert read(**{user: "x", password: "y"})[1] == [password]
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"tag_images_tries": 0}, "tag_images_tries"),
+        ({"tag_images_tries": -1}, "tag_images_tries"),
+        ({"tag_images_tries": "4"}, "tag_images_tries"),
+        ({"tag_images_tries": 1.5}, "tag_images_tries"),
+        ({"tag_images_tries": True}, "tag_images_tries"),
+        ({"tag_images_tries": None}, "tag_images_tries"),
+        ({"num_thread_container_push": 0}, "num_thread_container_push"),
+        ({"quay_host": ""}, "quay_host"),
+        ({"quay_host": "/"}, "quay_host"),
+        ({"quay_host": "https://quay.io"}, "quay_host"),
+        ({"quay_host": "quay.io/ns"}, "quay_host"),
+        ({"quay_host": 1}, "quay_host"),
+        ({"quay_host": None}, "quay_host"),
+        ({"quay_namespace": ""}, "quay_namespace"),
+        ({"quay_namespace": "Shop"}, "quay_namespace"),
+        ({"quay_namespace": ["shop"]}, "quay_namespace"),
+        ({"quay_hots": "quay.io"}, "quay_hots"),
+        ({"": 1}, ""),
+        ({"password": "x"}, "password"),
+        ({"docker_settings": {"registries": [{"Auth": {"password": "x"}}]}}, "docker_settings"),
+    ],
+)
+def test_a_wrong_setting_is_a_fault_that_names_it(settings: dict[str, Any], field: str) -> None:
+    """Rule 1.2: a retry count below 1, a typing error, a secret however deep."""
+    assert read(**settings)[1] == [field]
+
+
+def test_the_host_of_the_source_s_reference_is_the_one_that_is_read() -> None:
+    """Rule 1.3."""
+    assert read(source_quay_host="other.example")[2] == [
+        "target_settings.source_quay_host changes nothing: the host in the source reference is read."
+    ]
+
+
+def test_secrets_are_found_by_the_names_of_their_keys_however_deep() -> None:
+    """Rule 6.7."""
+    settings: dict[str, Any] = {
+        "dest_quay_password": "x",
+        "some_token": None,
+        "aws": {"profile": {"aws_secret_access_key": "x"}},
+        "list": [1, [{"passphrase": "x"}]],
+        "cosign_private_key_path": "/etc/key",
+        "pyxis_ssl_key": "/etc/key",
+        "signing": [{"label": "x", "enabled": True, "config_file": "y"}],
+        "text": "password",
+        "none": None,
+    }
+    assert secrets(settings) == {"dest_quay_password", "some_token", "aws", "list"}

@@ -1,0 +1,157 @@
+"""The Celery application: every setting with the reason for it.
+
+What is said of Celery, kombu and the brokers was seen with Celery 5.7, kombu 5.7, Redis 7 and RabbitMQ 3.10.
+"""
+
+from typing import Any, Final
+
+from celery import Celery
+from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
+
+import tasks.copy
+import tasks.preview
+import tasks.publish
+import tasks.push
+import tasks.undo
+import tasks.verify
+from tasks import contract
+from workers.settings import Settings
+
+KEY_PREFIX: Final = "imagepusher:"
+# On Redis, where workers take pushes that are in the ledger; producers send them to contract.PUSH_QUEUE everywhere.
+NOTED_QUEUE: Final = f"{contract.PUSH_QUEUE}.noted"
+_TRANSPORT: Final = "workers.broker.transport:Transport"
+
+# The module names are what binds the tasks to every application that is made from here.
+_TASK_MODULES: Final = (tasks.push, tasks.copy, tasks.publish, tasks.preview, tasks.verify, tasks.undo)
+
+_QUEUE_OF: Final = {
+    contract.PUSH_TASK: contract.PUSH_QUEUE,
+    contract.COPY_TASK: contract.COPY_QUEUE,
+    contract.PUBLISH_TASK: contract.PUBLISH_QUEUE,
+    contract.PREVIEW_TASK: contract.PUSH_QUEUE,
+    contract.VERIFY_TASK: contract.PUSH_QUEUE,
+    contract.UNDO_TASK: contract.PUBLISH_QUEUE,
+}
+
+
+def make_app(settings: Settings) -> Celery:
+    """Return the application of a broker."""
+    # By name: it is imported where there is such a broker.
+    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
+    app = Celery("imagepusher", set_as_current=False)
+    app.conf.update(_COMMON)
+    app.conf.update(_of_broker(settings))
+    app.set_default()
+    return app
+
+
+def make_embedded_app(queue_suffix: str) -> Celery:
+    """Return the application of an embedded worker; kombu's memory is one for the whole process, hence own queues."""
+    app = Celery("imagepusher", set_as_current=False)
+    app.conf.update(_COMMON)
+    app.conf.update(
+        broker_url="memory://localhost",
+        # The default is one second; a push has three steps, each of which would wait for it.
+        broker_transport_options={"polling_interval": 0.01},
+        result_backend="workers.process.memory_backend:MemoryBackend",
+        # One store for all threads: Celery makes one for each otherwise.
+        result_backend_thread_safe=True,
+        # Nobody watches an embedded worker, and kombu's memory has no fanout worth sending events to.
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        **_queues(queue_suffix, rabbitmq=False),
+    )
+    app.backend  # noqa: B018 - made here and now, or two threads would make one each
+    return app
+
+
+_COMMON: Final[dict[str, Any]] = {
+    # JSON only: a message is data, never code.
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "result_accept_content": ["json"],
+    # A worker that dies gives its task back. With an early acknowledgement the chord would hang for good.
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    # The prefork pool only: a task that kills its child each time ends after `max_retries`, instead of looping.
+    "task_retry_on_worker_lost": True,
+    # Both of these lose work in a window of their own: the first hangs chords, the second adds a visibility timeout.
+    "worker_deduplicate_successful_tasks": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    # Raw arguments do not belong into the result store.
+    "result_extended": False,
+    # One task at a time for each slot: a long copy must not hold others back in its worker.
+    "worker_prefetch_multiplier": 1,
+    # Flower shows a push as started, and sees its events; one for each sending would add nothing but load.
+    "task_track_started": True,
+    "worker_send_task_events": True,
+    # The keys of a chord outlive the longest push; a result that expires before its chord ends hangs it.
+    "result_expires": 86_400,
+    "result_chord_expires": 7 * 86_400,
+    # A result store that is away for a while fails no chord.
+    "result_backend_always_retry": True,
+    "broker_connection_retry_on_startup": True,
+    # Logging is ours (workers/observability.py).
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+}
+
+
+def _of_broker(settings: Settings) -> dict[str, Any]:
+    redis_options = {
+        # Several applications may share a Redis, and an ACL can name our keys.
+        "global_keyprefix": KEY_PREFIX,
+        # A connection whose other end is gone without a word blocks for ever otherwise.
+        "socket_timeout": 30,
+        "socket_keepalive": True,
+    }
+    options: dict[str, Any] = {
+        "broker_url": settings.broker_url,
+        "result_backend": settings.result_url,
+        "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX},
+    }
+    if (settings.broker_url or "").startswith("amqp"):
+        # Copies stay below RabbitMQ's consumer_timeout by setting.
+        return options | _queues("", rabbitmq=True)
+    broker_options = redis_options | {
+        # Longer than the longest copy: a shorter time only does work twice.
+        "visibility_timeout": settings.visibility_seconds,
+        # What a dead worker held is looked for every 10 seconds, not every 100.
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+    }
+    return options | {
+        "broker_transport_options": broker_options,
+        # A worker takes no message that it has no slot for: the queue's length is true, and others are free for it.
+        "worker_disable_prefetch": True,
+        **_queues("", rabbitmq=False),
+    }
+
+
+def _queues(suffix: str, *, rabbitmq: bool) -> dict[str, Any]:
+    """Return three queues, so that long copies never hold up planning and publishing.
+
+    On RabbitMQ they are quorum queues, replicated and kept over a restart, on a topic exchange: on a direct one,
+    Celery's delayed delivery blocks slots. Elsewhere the exchange is direct: Celery then names the queue itself, and
+    does not ask for its bindings with each message.
+    """
+    kind = "topic" if rabbitmq else "direct"
+    exchange = Exchange("imagepusher" if rabbitmq else "", type=kind)
+    arguments = {"x-queue-type": "quorum"} if rabbitmq else {}
+    routes = {task: queue + suffix for task, queue in _QUEUE_OF.items()}
+    return {
+        "task_queues": [
+            Queue(name + suffix, exchange, routing_key=name + suffix, queue_arguments=arguments)
+            for name in (*contract.QUEUES, *(() if suffix or rabbitmq else (NOTED_QUEUE,)))
+        ],
+        "task_default_queue": contract.PUSH_QUEUE + suffix,
+        "task_default_exchange": exchange.name,
+        "task_default_exchange_type": kind,
+        "task_default_routing_key": contract.PUSH_QUEUE + suffix,
+        "task_routes": {
+            task: {"queue": queue} | ({"routing_key": queue} if rabbitmq else {}) for task, queue in routes.items()
+        },
+    }

@@ -1,0 +1,121 @@
+"""Take pushes from their queue on Redis so that none is lost: each is in the ledger before Celery takes its message.
+
+kombu takes a message from Redis first, and notes that it did a moment later. What it took when Redis or the worker ends
+in between is gone. Of copies and tags the ledger knows, and the watchdog sends them again; of a push it is told here.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import redis
+from redis.exceptions import RedisError
+
+from tasks import contract
+from tasks.celery_glue.message import NO_CALL, is_call
+from tasks.errors import StateUnavailable
+from tasks.transfer.ports import Ledger
+from workers.broker.app import KEY_PREFIX, NOTED_QUEUE
+from workers.broker.messages import TaskMessage, UndecodableError, payload_of, task_of
+
+LOG: Final = logging.getLogger(__name__)
+
+_QUEUE: Final = f"{KEY_PREFIX}{contract.PUSH_QUEUE}"
+# What lies here was taken, and is not in the ledger yet, for all that is known.
+_INTAKE: Final = f"{_QUEUE}.intake"
+_NOTED: Final = f"{KEY_PREFIX}{NOTED_QUEUE}"
+# Where kombu puts the messages of each priority.
+_BY_PRIORITY: Final = tuple(f"{_QUEUE}\x06\x16{priority}" for priority in (3, 6, 9))
+_WAIT_SECONDS: Final = 1
+_NO_ROOM_SECONDS: Final = 0.05
+# Only one of those who find a message in the intake passes it on.
+_HANDOVER: Final = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('LPUSH', KEYS[2], ARGV[1]) end
+"""
+
+
+class Intake:
+    """Note pushes and pass them on, while this worker has room for more tasks, in a thread of its own."""
+
+    def __init__(
+        self, broker: redis.Redis, ledger: Ledger, has_room: Callable[[], bool], refuse: Callable[[object, str], None]
+    ) -> None:
+        self._broker = broker
+        self._refuse = refuse
+        self._ledger = ledger
+        self._has_room = has_room
+        self._pass_on = broker.register_script(_HANDOVER)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take pushes."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._stopped.set()
+
+    def take(self) -> None:
+        """Take a push, if one comes soon, and pass on what was taken, by others too that ended before they did."""
+        for queue in _BY_PRIORITY:
+            self._broker.lmove(queue, _INTAKE, "RIGHT", "LEFT")
+        if not self._broker.llen(_INTAKE):
+            self._broker.blmove(_QUEUE, _INTAKE, _WAIT_SECONDS, "RIGHT", "LEFT")
+        for taken in reversed(cast("list[bytes]", self._broker.lrange(_INTAKE, 0, -1))):
+            message = _parse(taken)
+            fault = self._take_in(message)
+            if fault is None:
+                self._pass_on(keys=[_INTAKE, _NOTED], args=[taken])
+                continue
+            LOG.error("What lay in the queue of pushes is no message of a task, and is thrown away: %s.", fault)
+            self._refuse((message.get("headers") or {}).get("id"), fault)
+            self._broker.lrem(_INTAKE, 1, cast("str", taken))
+
+    def _take_in(self, message: dict[str, Any]) -> str | None:
+        """Note a push; return what is wrong with its message if it is one that would end a worker, or this thread."""
+        try:
+            if not isinstance(message.get("properties"), dict) or "body" not in message:
+                return "it is no JSON object with properties and body"
+            payload = payload_of(message)
+            if not is_call(payload):
+                return NO_CALL
+            self._note(task_of(message.get("headers"), payload))
+        except (RedisError, StateUnavailable):
+            raise
+        except UndecodableError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - anyone may have written it, and it would come back for ever
+            return f"it cannot be noted ({type(error).__name__})"
+        return None
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if not self._has_room():
+                self._stopped.wait(_NO_ROOM_SECONDS)
+                continue
+            try:
+                self.take()
+            except (RedisError, StateUnavailable) as error:
+                LOG.warning("No push can be taken at the moment (%s).", type(error).__name__)
+                self._stopped.wait(_WAIT_SECONDS)
+
+    def _note(self, message: TaskMessage | None) -> None:
+        match message:
+            case TaskMessage(task=contract.PUSH_TASK, arguments=[dict(request)], task_id=task_id):
+                push_id = contract.push_id_of(request, task_id)
+                known = self._ledger.request(push_id)
+                if known is None:
+                    self._ledger.announce(push_id, request, task_id)
+                elif known == request and self._ledger.task_id(push_id) != task_id:
+                    self._ledger.note_waiting(push_id, task_id)
+
+
+def _parse(taken: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(taken)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) and isinstance(message.get("headers", {}), dict | None) else {}

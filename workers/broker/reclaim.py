@@ -1,0 +1,57 @@
+"""Give back to the queues what dead workers held: messages that were taken long ago, and that nobody works on.
+
+RabbitMQ does that itself when a worker's connection ends. On Redis, Celery waits for the visibility timeout, which is
+longer than the longest task; and a push that its worker never came to note is in no ledger.
+"""
+
+import json
+import logging
+from typing import Any, Final
+
+from celery import Celery
+
+from tasks import contract
+from tasks.transfer.ports import INSPECTION, Runs
+from tasks.transfer.steps import publish as conclude
+from tasks.transfer.steps import push as accept
+from workers.broker.messages import TaskMessage, read_message
+
+LOG: Final = logging.getLogger(__name__)
+
+
+def reclaim(app: Celery, runs: Runs, taken_before: float) -> int:
+    """Return messages that were taken before this time, seconds since the epoch, to their queues, and how many.
+
+    One that a worker keeps until its time comes stays. Raises StateUnavailable, kombu's OperationalError.
+    """
+    reclaimed = 0
+    with app.connection_for_write() as connection:
+        if connection.transport.driver_type != "redis":
+            return 0
+        channel: Any = connection.default_channel
+        for tag in channel.client.zrange(channel.unacked_index_key, 0, taken_before, byscore=True):
+            taken = channel.client.hget(channel.unacked_key, tag)
+            if taken is None:
+                continue
+            message = read_message(json.loads(taken)[0])
+            part = _part_of(message) if message is not None and message.due <= taken_before else None
+            if part is None or runs.is_held(*part):
+                continue
+            LOG.warning("A worker that is gone held %s of the push %s: it goes back to its queue.", part[1], part[0])
+            channel.qos.restore_by_tag(tag)
+            reclaimed += 1
+    return reclaimed
+
+
+def _part_of(message: TaskMessage) -> tuple[str, str] | None:
+    """Return which part of which push a message is for, as its run is called; None for one that is not ours."""
+    match message.task, message.arguments:
+        case contract.PUSH_TASK, [request]:
+            return contract.push_id_of(request, message.task_id), accept.PART
+        case contract.COPY_TASK, [str(push_id), str(digest)]:
+            return push_id, digest
+        case contract.PUBLISH_TASK, [str(push_id)]:
+            return push_id, conclude.PART
+        case contract.PREVIEW_TASK | contract.VERIFY_TASK | contract.UNDO_TASK, _:
+            return message.task_id, INSPECTION
+    return None

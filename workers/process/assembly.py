@@ -1,0 +1,57 @@
+"""The parts of a runtime, put together: what differs between a broker's workers and the embedded one comes in."""
+
+import threading
+from typing import Final
+
+from tasks.celery_glue.runtime import Runtime
+from tasks.coordination.hashes import Hashes
+from tasks.coordination.ledger import HashLedger
+from tasks.registry.budget import Budgets
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.copy.copier import Copier
+from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
+from workers.observability.threads import ContextThreads
+from workers.settings import Settings
+
+# Requests that carry little wait for the network, not for the processor: more of them may be on their way than jobs.
+_THREADS_A_JOB: Final = 4
+
+
+def make_runtime(
+    settings: Settings,
+    registries: RegistryConfiguration,
+    hashes: Hashes,
+    *,
+    budgets: Budgets,
+    locations: BlobLocations,
+    flights: SingleFlight,
+    runs: Runs,
+    locks: TagLocks,
+    announcer: Announcer,
+    task_tries: int,
+    cancelled: threading.Event,
+) -> Runtime:
+    """Return the runtime of this process."""
+    shared = Registries(registries, budgets)
+    copier = Copier(
+        shared,
+        locations,
+        flights,
+        ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="blob"),
+        settings.jobs,
+        cancelled,
+        settings.copy_seconds,
+    )
+    return Runtime(
+        registries=shared,
+        ledger=HashLedger(hashes),
+        runs=runs,
+        locks=locks,
+        copier=copier,
+        announcer=announcer,
+        targets=settings.targets,
+        executor=ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag"),
+        cancelled=cancelled,
+        task_tries=task_tries,
+    )

@@ -1,0 +1,136 @@
+"""A worker inside this process: the same tasks and the same chord, with no server to start."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final
+
+from celery import Celery, _state
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import WorkerShutdown
+from celery.worker import WorkController
+
+from tasks.celery_glue.runtime import Runtime, provide
+from tasks.coordination.local.in_process import (
+    KeyLocks,
+    LocalBlobLocations,
+    LocalBudgets,
+    LocalRuns,
+    LocalSingleFlight,
+)
+from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.errors import ImagePusherError
+from tasks.registry.settings import RegistryConfiguration
+from workers.broker.app import make_embedded_app
+from workers.ledger import open_hashes
+from workers.process.assembly import make_runtime
+from workers.process.plugins import PluginAnnouncer, load_plugins
+from workers.settings import Settings
+
+# What Celery knows of the worker of a process it keeps in module variables: one embedded worker at a time.
+_ONE_AT_A_TIME: Final = threading.Lock()
+# A person waits: a registry that does not answer is tried again once after HTTP's own retries, not for minutes.
+_TASK_TRIES: Final = 2
+# Planning, publishing and the copies that wait for blobs need slots of their own.
+_SLOTS_BESIDE_COPIES: Final = 4
+# Celery waits two seconds for messages, and nothing wakes it to stop.
+_LONGEST_WAIT: Final = 0.05
+
+
+@contextmanager
+def embedded_worker(
+    settings: Settings, registries: RegistryConfiguration, jobs: int
+) -> Iterator[tuple[Celery, Runtime]]:
+    """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory."""
+    with _ONE_AT_A_TIME:
+        app = make_embedded_app(f".{uuid.uuid4().hex}")
+        hashes = open_hashes(settings)
+        cancelled = threading.Event()
+        locks = KeyLocks()
+        runtime = make_runtime(
+            settings,
+            registries,
+            hashes,
+            budgets=LocalBudgets(),
+            locations=LocalBlobLocations(),
+            flights=LocalSingleFlight(locks, settings.copy_seconds),
+            runs=LocalRuns(locks, settings.lock_wait_seconds),
+            locks=FileTagLocks(settings.state_dir / "tags", locks, settings.lock_wait_seconds),
+            announcer=PluginAnnouncer(load_plugins()),
+            task_tries=_TASK_TRIES,
+            cancelled=cancelled,
+        )
+        provide(app, lambda: runtime)
+        try:
+            with _running(app, jobs + _SLOTS_BESIDE_COPIES):
+                try:
+                    yield app, runtime
+                except BaseException:
+                    # Whoever waits for a push has given up: its copies stop instead of holding up the end.
+                    cancelled.set()
+                    raise
+        finally:
+            cancelled.set()
+            hashes.close()
+
+
+def _pool_of(app: Celery) -> type[TaskPool]:
+    """Return a pool whose threads work for `app`.
+
+    Celery looks a task that it received up on the current application: without this it would be the default one of the
+    process, which may be somebody else's.
+    """
+
+    class Threads(TaskPool):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.executor = ThreadPoolExecutor(self.limit, initializer=app.set_current)
+
+    return Threads
+
+
+@contextmanager
+def _running(app: Celery, concurrency: int) -> Iterator[None]:
+    ready, stopping = threading.Event(), threading.Event()
+
+    def on_ready(consumer: Any) -> None:
+        transport = consumer.connection.transport
+        wait = transport.drain_events
+
+        def wait_for_messages(connection: Any, **_: Any) -> None:
+            # Not by Celery's own variable: it would stop every worker of the process, the host's too.
+            if stopping.is_set():
+                raise WorkerShutdown(0)
+            wait(connection, timeout=_LONGEST_WAIT)
+
+        transport.drain_events = wait_for_messages
+        ready.set()
+
+    def run() -> None:
+        app.set_current()
+        worker.start()
+
+    worker: Any = WorkController(
+        app=app,
+        hostname=f"embedded-{uuid.uuid4().hex[:8]}@localhost",
+        pool=_pool_of(app),
+        concurrency=concurrency,
+        ready_callback=on_ready,
+        without_heartbeat=True,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    thread = threading.Thread(target=run, name="embedded-worker", daemon=True)
+    thread.start()
+    while not ready.wait(1):
+        if not thread.is_alive():
+            raise ImagePusherError("The embedded worker did not start.")
+    # The worker of this process and whoever waits for its results are different threads: waiting blocks nothing.
+    _state._set_task_join_will_block(False)  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()

@@ -1,0 +1,138 @@
+"""Which workers there are: each tells Redis of itself as long as it lives, and whoever asks reads who did lately."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Final, cast
+
+import msgspec
+import redis
+from celery.signals import worker_ready, worker_shutting_down
+from redis.exceptions import RedisError
+
+from workers.broker.app import KEY_PREFIX
+
+_KEY: Final = f"{KEY_PREFIX}workers"
+_BEAT_SECONDS: Final = 10.0
+# Two beats may be late or lost before a worker counts as gone.
+_GONE_SECONDS: Final = 35.0
+_FORGOTTEN_SECONDS: Final = 86_400
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself, in seconds since the epoch.
+
+    `time` is its own clock's, `seen` that of Redis at the same moment.
+    """
+
+    name: str
+    version: str
+    queues: list[str]
+    pid: int
+    started: float
+    time: float
+    seen: float
+
+    @property
+    def skew(self) -> float:
+        """By how many seconds its clock is ahead of that of Redis."""
+        return self.time - self.seen
+
+
+class Roster:
+    """The entry of one worker, made new every 10 seconds by a thread of its own; a Redis that is away is no error."""
+
+    def __init__(
+        self, client: redis.Redis, name: str, queues: Sequence[str], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._queues = list(queues)
+        self._clock = clock
+        self._version = version("imagepusher")
+        self._started = clock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="roster", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave: this worker takes no further task."""
+        self._stopped.set()
+
+    def tell(self) -> None:
+        """Write the entry once; raises RedisError."""
+        entry = Worker(
+            name=self._name,
+            version=self._version,
+            queues=self._queues,
+            pid=os.getpid(),
+            started=self._started,
+            seen=redis_time(self._client),
+            time=self._clock(),
+        )
+        self._client.hset(_KEY, self._name, msgspec.json.encode(entry).decode())
+        self._client.expire(_KEY, _FORGOTTEN_SECONDS)
+
+    def _run(self) -> None:
+        joined = False
+        while not self._stopped.is_set():
+            try:
+                if not joined:
+                    _forget(self._client)
+                self.tell()
+                joined = True
+            except RedisError:
+                pass
+            self._stopped.wait(_BEAT_SECONDS)
+        try:
+            self._client.hdel(_KEY, self._name)
+        except RedisError:
+            return
+
+
+def enrol(client: redis.Redis, name: str, queues: Sequence[str]) -> None:
+    """Let the roster hold the worker of this process from when it is ready until it begins to shut down."""
+    roster = Roster(client, name, queues)
+    worker_ready.connect(lambda **_: roster.start(), weak=False)
+    worker_shutting_down.connect(lambda **_: roster.stop(), weak=False)
+
+
+def read_roster(client: redis.Redis) -> list[Worker]:
+    """Return the workers that told of themselves lately, by name; raises RedisError."""
+    now = redis_time(client)
+    return sorted(
+        (entry for entry in _entries(client).values() if entry is not None and now - entry.seen <= _GONE_SECONDS),
+        key=lambda worker: worker.name,
+    )
+
+
+def redis_time(client: redis.Redis) -> float:
+    """Return the clock of Redis, in seconds since the epoch; raises RedisError."""
+    seconds, microseconds = client.time()
+    return seconds + microseconds / 1e6
+
+
+def _forget(client: redis.Redis) -> None:
+    """Remove who is gone for long: names are used once, and whoever joins cleans up."""
+    now = redis_time(client)
+    gone = [name for name, entry in _entries(client).items() if entry is None or now - entry.seen > _GONE_SECONDS]
+    if gone:
+        client.hdel(_KEY, *gone)
+
+
+def _entries(client: redis.Redis) -> Mapping[str, Worker | None]:
+    found = cast("Mapping[bytes, bytes]", client.hgetall(_KEY))
+    return {name.decode(): _decode(content) for name, content in found.items()}
+
+
+def _decode(content: bytes) -> Worker | None:
+    """Return an entry, None for one of a version that says too little."""
+    try:
+        return msgspec.json.decode(content, type=Worker)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,147 @@
+"""What a worker process has: its runtime, and its start."""
+
+import logging
+import os
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import redis
+from celery.signals import worker_init, worker_ready, worker_shutting_down
+from celery.worker import state
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from tasks import contract
+from tasks.celery_glue.message import refuse
+from tasks.celery_glue.runtime import Runtime, provide
+from tasks.coordination.ledger import HashLedger
+from tasks.coordination.redis.budgets import RedisBudgets
+from tasks.coordination.redis.hashes import RedisHashes
+from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
+from tasks.coordination.redis.locations import RedisBlobLocations
+from tasks.transfer.ports import Announcer
+from tasks.transfer.watch import Patience
+from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
+from workers.broker.intake import Intake
+from workers.broker.redis_client import connect, connect_broker
+from workers.broker.remote_control import answer_with_intake
+from workers.broker.result_store import for_worker
+from workers.observability import configure_logging, observe_worker
+from workers.process.assembly import make_runtime
+from workers.process.events import CeleryAnnouncer
+from workers.process.heartbeat import heartbeat_step
+from workers.process.plugins import PluginAnnouncer, load_plugins
+from workers.process.roster import enrol
+from workers.process.watchdog import Watchdog
+from workers.settings import Settings
+
+LOG: Final = logging.getLogger(__name__)
+# What a running copy takes to notice that the grace time is over, unless its registry is silent.
+_LAST_MOMENTS: Final = 5.0
+
+
+def make_shared_runtime(
+    settings: Settings, client: redis.Redis, leases: Leases, announcer: Announcer, cancelled: threading.Event
+) -> Runtime:
+    """Return the runtime of a worker, which shares what `client` reaches with all others."""
+    hashes = RedisHashes(client, settings.ledger_seconds)
+    runtime = make_runtime(
+        settings,
+        settings.registries,
+        hashes,
+        budgets=RedisBudgets(client, KEY_PREFIX),
+        locations=RedisBlobLocations(client, KEY_PREFIX),
+        flights=LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
+        runs=LeasedRuns(leases, KEY_PREFIX, settings.lock_wait_seconds, HashLedger(hashes).touch),
+        locks=LeasedTagLocks(leases, KEY_PREFIX, settings.lock_wait_seconds),
+        announcer=announcer,
+        task_tries=settings.task_tries,
+        cancelled=cancelled,
+    )
+    return replace(runtime, away=(OperationalError, RedisError))
+
+
+def run_worker(
+    settings: Settings,
+    *,
+    queues: Sequence[str] = contract.QUEUES,
+    concurrency: int | None = None,
+    name: str | None = None,
+    log_level: str = "info",
+) -> None:
+    """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
+    configure_logging(log_level, settings.observability.log_format)
+    app = make_app(settings)
+    app.conf.update(
+        result_backend=for_worker(settings.result_url or ""),
+        # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
+        task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
+    )
+    cancelled = threading.Event()
+    client = connect(settings, settings.outage_seconds)
+    leases = Leases(client, settings.lock_seconds)
+    hashes = RedisHashes(client, settings.ledger_seconds)
+    announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, PluginAnnouncer(load_plugins()))
+    runtime = make_shared_runtime(settings, client, leases, announcer, cancelled)
+    provide(app, lambda: runtime)
+    if settings.heartbeat_file is not None:
+        app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))
+    observe_worker(app, settings.observability, HashLedger(hashes).open_ages)
+    watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
+
+    def stop_in_time(**_: object) -> None:
+        watchdog.stop()
+        for seconds, act in ((settings.grace_seconds, cancelled.set), (settings.grace_seconds + _LAST_MOMENTS, _end)):
+            timer = threading.Timer(seconds, act)
+            timer.daemon = True
+            timer.start()
+
+    taken_from = list(queues)
+    broker = connect_broker(settings, settings.outage_seconds)
+    if broker is not None and contract.PUSH_QUEUE in queues:
+        limit = concurrency or settings.jobs
+        intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit, partial(refuse, app))
+        worker_ready.connect(lambda **_: intake.start(), weak=False)
+        worker_shutting_down.connect(lambda **_: intake.stop(), weak=False)
+        taken_from[taken_from.index(contract.PUSH_QUEUE)] = NOTED_QUEUE
+        answer_with_intake()
+    worker_ready.connect(lambda **_: watchdog.start(), weak=False)
+    # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
+    worker_shutting_down.connect(stop_in_time, weak=False)
+    # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
+    node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
+    enrol(client, node, queues)
+    started: list[Any] = []
+    worker_init.connect(lambda sender, **_: started.append(sender), weak=False)
+    worker_main: Any = app.worker_main
+    worker_main(
+        [
+            # No banner: each line that is written is a line of the log.
+            "--quiet",
+            "worker",
+            # Threads: copies wait for the network and hash outside the interpreter's lock, in a tenth of the memory.
+            "--pool=threads",
+            f"--concurrency={concurrency or settings.jobs}",
+            f"--queues={','.join(taken_from)}",
+            f"--hostname={node}",
+            f"--loglevel={log_level}",
+            # Neither is needed: workers share nothing but Redis, and both cost broker traffic.
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )
+    # Whoever watches over the process must see that it did not end as it was told to; Celery keeps that to itself.
+    if not started or started[0].exitcode:
+        sys.exit(1)
+
+
+def _end() -> None:
+    """End at once: no thread that waits for a silent registry can be stopped, and what it held is delivered again."""
+    LOG.warning("The grace time is over, and a registry is silent: what waits for it goes back to its queue.")
+    os._exit(0)

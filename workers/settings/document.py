@@ -1,0 +1,272 @@
+"""What a settings file and the environment may say, read strictly: no key, variable or type that is not known here."""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from tasks.registry.settings import HttpLimits, RegistrySettings
+from tasks.transfer.request.target import MissingChildren, Naming, Target
+
+_YEAR: Final = 365 * 86_400
+_HTTP: Final = HttpLimits()
+_REGISTRY: Final = RegistrySettings()
+
+Text = Annotated[str, Meta(min_length=1)]
+Variable = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+Count = Annotated[int, Meta(ge=1)]
+# The upper bound keeps out `inf`, which TOML can say.
+Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=_YEAR)]
+WholeSeconds = Annotated[int, Meta(ge=1, le=_YEAR)]
+
+LogFormat = Literal["auto", "json", "console"]
+
+PREFIX: Final = "IMAGEPUSHER_"
+# Read by the command line, the logs and the scripts in deploy/ and tests/.
+_OTHERS: Final = frozenset(PREFIX + name for name in ("CONFIG", "VENV", "SRC_CREDS", "DEST_CREDS", "LOG_LEVEL"))
+
+
+class BrokerTable(msgspec.Struct, frozen=True):
+    url: Text | None = None
+    result_url: Text | None = None
+    state_url: Text | None = None
+
+
+class LimitsTable(msgspec.Struct, frozen=True):
+    """Bounds of one process and of what it does.
+
+    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. `copy_seconds` is the deadline
+    of one copy, after `visibility_seconds` a broker on Redis delivers again what nobody acknowledged. A tag's lock is
+    leased for `lock_seconds` and waited for `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is
+    remembered for `ledger_seconds`. A push that was not heard of for `stall_seconds` is driven on, and a Redis that is
+    away is waited for `outage_seconds`.
+    """
+
+    jobs: Count = 8
+    task_tries: Count = Target.tries
+    copy_seconds: Seconds = 6 * 3600
+    visibility_seconds: WholeSeconds = 8 * 3600
+    lock_seconds: Seconds = 15
+    lock_wait_seconds: SecondsOrNone = 60
+    grace_seconds: SecondsOrNone = 30
+    ledger_seconds: WholeSeconds = 7 * 86_400
+    stall_seconds: Seconds = 30
+    outage_seconds: SecondsOrNone = 120
+
+
+class EventsTable(msgspec.Struct, frozen=True):
+    """Which Celery task is sent, to which queue, for each tag that moved."""
+
+    task: Text | None = None
+    queue: Text = "imagepusher.events"
+
+
+class HttpTable(msgspec.Struct, frozen=True):
+    connect_timeout: Seconds = _HTTP.connect_timeout
+    idle_timeout: Seconds = _HTTP.idle_timeout
+    tries: Count = _HTTP.tries
+    longest_wait: SecondsOrNone = _HTTP.longest_wait
+    manifest_bytes: Count = _HTTP.manifest_bytes
+
+
+class LogsTable(msgspec.Struct, frozen=True):
+    format: LogFormat = "auto"
+
+
+class MetricsTable(msgspec.Struct, frozen=True):
+    address: str = ""
+
+
+class TracingTable(msgspec.Struct, frozen=True):
+    endpoint: str = ""
+
+
+class WorkerTable(msgspec.Struct, frozen=True):
+    heartbeat_file: Text | None = None
+
+
+class TargetTable(msgspec.Struct, frozen=True):
+    host: str = ""
+    namespace: str = ""
+    naming: Naming | None = None
+    platforms: list[str] = []
+    missing_children: MissingChildren = Target.missing_children
+    exact_os_version: bool = Target.exact_os_version
+    jobs: Count = Target.jobs
+    tries: Count = Target.tries
+
+
+class CredentialsTable(msgspec.Struct, frozen=True):
+    username: Text | None = None
+    password: Text | None = None
+    password_file: Text | None = None
+    password_env: Variable | None = None
+    identity_token: Text | None = None
+    identity_token_file: Text | None = None
+    identity_token_env: Variable | None = None
+
+
+class RegistryTable(CredentialsTable, frozen=True):
+    tls_verify: bool = True
+    plain_http: bool | None = None
+    ca_file: Text | None = None
+    certificates: Text | None = None
+    client_certificate: Text | None = None
+    client_key: Text | None = None
+    requests_at_once: Count = _REGISTRY.requests_at_once
+    requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    source: CredentialsTable = CredentialsTable()
+    destination: CredentialsTable = CredentialsTable()
+
+
+class Document(msgspec.Struct, frozen=True):
+    broker: BrokerTable = BrokerTable()
+    limits: LimitsTable = LimitsTable()
+    http: HttpTable = HttpTable()
+    logs: LogsTable = LogsTable()
+    metrics: MetricsTable = MetricsTable()
+    tracing: TracingTable = TracingTable()
+    events: EventsTable = EventsTable()
+    worker: WorkerTable = WorkerTable()
+    targets: dict[str, TargetTable] = {}
+    registries: dict[str, RegistryTable] = {}
+    auth_files: list[Text] = []
+    state_dir: Text | None = None
+
+    def credentials(self) -> list[CredentialsTable]:
+        """Return every table that may hold credentials."""
+        return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
+
+
+_Table = TypeVar("_Table", bound=msgspec.Struct)
+
+# Every variable that stands for a key of the document.
+VARIABLES: Final[dict[str, tuple[str, str]]] = {
+    f"{PREFIX}BROKER_URL": ("broker", "url"),
+    f"{PREFIX}RESULT_URL": ("broker", "result_url"),
+    f"{PREFIX}STATE_URL": ("broker", "state_url"),
+    f"{PREFIX}AUTHFILE": ("", "auth_files"),
+    f"{PREFIX}STATE_DIR": ("", "state_dir"),
+    f"{PREFIX}LOG_FORMAT": ("logs", "format"),
+    f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
+    f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
+    f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
+    f"{PREFIX}EVENTS_TASK": ("events", "task"),
+    f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
+    **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
+}
+
+
+def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:
+    """Put what the environment says into the document of the file, where it wins; an empty variable says nothing."""
+    types = {
+        (table.name, field.name): field.type
+        for table in msgspec.structs.fields(Document)
+        if isinstance(table.type, type) and issubclass(table.type, msgspec.Struct)
+        for field in msgspec.structs.fields(table.type)
+    }
+    for variable, (table, key) in VARIABLES.items():
+        text = environment.get(variable)
+        if not text:
+            continue
+        if not table:
+            # In the file a relative path is relative to the file, here to the working directory.
+            path = str(Path.cwd() / expand(text))
+            document[key] = [path] if key == "auth_files" else path
+            continue
+        if key == "heartbeat_file":
+            text = str(Path.cwd() / expand(text))
+        section = document.setdefault(table, {})
+        if isinstance(section, dict):
+            kind = types[table, key]
+            try:
+                section[key] = msgspec.convert(text, kind, strict=False)
+            except msgspec.ValidationError as error:
+                # Every variable is a string; what is due is all there is to say.
+                faults.append(f"{variable}: {_reason(error, kind).removesuffix(', got `str`')}")
+
+
+def expand(text: str) -> Path:
+    """Return a path with `~` replaced, where the home that it stands for is known."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def read(document: Any, kind: type[_Table], faults: list[str], place: str = "") -> _Table:
+    """Return the table that `document` is; every key that is unknown or wrong becomes a fault and is left out."""
+    if not isinstance(document, dict):
+        faults.append(f"{place}: expected a table")
+        return kind()
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    values = {}
+    for key, value in document.items():
+        here = under(place, key)
+        if key not in types:
+            faults.append(f"{here} is not a known key{nearest(key, types)}")
+            continue
+        try:
+            values[key] = _read_value(value, types[key], faults, here)
+        except msgspec.ValidationError as error:
+            faults.append(f"{here}: {_reason(error, types[key])}")
+    return kind(**values)
+
+
+def _read_value(value: Any, kind: Any, faults: list[str], place: str) -> Any:
+    # Table by table, not the whole document at once: msgspec stops at the first fault and does not name a dict's key.
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return read(value, kind, faults, place)
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            faults.append(f"{place}: expected a table")
+            return {}
+        return {name: read(item, get_args(kind)[1], faults, under(place, name)) for name, item in value.items()}
+    return msgspec.convert(value, kind, strict=True)
+
+
+def check_variables(environment: Mapping[str, str], document: Document, faults: list[str]) -> None:
+    """Note every variable with our prefix that nobody reads."""
+    named = {
+        name for table in document.credentials() for name in (table.password_env, table.identity_token_env) if name
+    }
+    known = VARIABLES.keys() | _OTHERS | named
+    faults.extend(
+        f"{variable} is not a known variable{nearest(variable, known)}"
+        for variable in sorted(environment)
+        if variable.startswith(PREFIX) and variable not in known
+    )
+
+
+def under(place: str, key: str) -> str:
+    """Return the name of a key in a table, as TOML writes it; what stands before an `@` may be a secret."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+        _, at, rest = key.rpartition("@")
+        key = f'"{"…@" if at else ""}{rest[:100]}"'
+    return f"{place}.{key}" if place else key
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that refuses `word`: the known word that was meant, or all of them."""
+    choices = sorted(known)
+    near = get_close_matches(word, choices, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(choices)}"
+
+
+def _reason(error: msgspec.ValidationError, kind: Any) -> str:
+    choices = _choices(kind)
+    if choices:
+        return f"expected {' or '.join(choices)}"
+    reason = str(error).replace(" | null", "")
+    return reason[0].lower() + reason[1:]
+
+
+def _choices(kind: Any) -> list[str]:
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [choice for part in get_args(kind) for choice in _choices(part)]

@@ -1,0 +1,70 @@
+"""What the settings say of logs, metrics and traces."""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from workers.settings.document import LogFormat, LogsTable, MetricsTable, TracingTable
+
+_HIGHEST_PORT: Final = 65535
+
+
+class Address(NamedTuple):
+    """Where a server listens: no host means all interfaces, port 0 a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Observability:
+    """`metrics` is where they are served, `tracing` the URL that spans are sent to (OTLP over HTTP); None is off."""
+
+    log_format: LogFormat = "auto"
+    metrics: Address | None = None
+    tracing: str | None = None
+
+
+def read_observability(
+    logs: LogsTable, metrics: MetricsTable, tracing: TracingTable, faults: list[str]
+) -> Observability:
+    """Return what the tables mean."""
+    return Observability(
+        logs.format,
+        _address("metrics.address", metrics.address, faults),
+        _endpoint("tracing.endpoint", tracing.endpoint, faults),
+    )
+
+
+def _address(place: str, text: str, faults: list[str]) -> Address | None:
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdecimal() and int(port) <= _HIGHEST_PORT
+    if not colon or not is_port or (":" in bare and bare == host):
+        faults.append(f"{place}: {text!r} is not an address such as 127.0.0.1:9540, [::1]:9540 or :9540")
+        return None
+    return Address(bare, int(port))
+
+
+def _endpoint(place: str, text: str, faults: list[str]) -> str | None:
+    """Return the URL for spans, made from a base URL as the OpenTelemetry protocol exporter specification says."""
+    if not text:
+        return None
+    if "@" in text:
+        faults.append(f"{place}: a URL carries no credentials; OTEL_EXPORTER_OTLP_HEADERS holds the headers to send")
+        return None
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        known = False
+    if not known:
+        faults.append(f"{place}: {text!r} is not a URL such as http://127.0.0.1:4318")
+        return None
+    base = text.rstrip("/")
+    return base if base.endswith("/v1/traces") else f"{base}/v1/traces"

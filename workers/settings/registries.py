@@ -1,0 +1,110 @@
+"""Registries as the settings describe them: credentials and where they come from, TLS, and files that must be there."""
+
+import logging
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tasks.registry.settings import Credentials, RegistrySettings
+from workers.settings.document import CredentialsTable, RegistryTable, expand
+
+_logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RegistryReader:
+    """Reads the tables of registries; relative paths are relative to `base`, and what is wrong goes to `faults`."""
+
+    environment: Mapping[str, str]
+    base: Path
+    faults: list[str]
+
+    def registry(self, place: str, table: RegistryTable) -> RegistrySettings:
+        """Return the settings of one registry, with the secrets that they refer to."""
+        if (table.client_certificate is None) != (table.client_key is None):
+            given, missing = ("client_certificate", "client_key")[:: 1 if table.client_certificate else -1]
+            self.faults.append(f"{place}: {given} needs {missing} beside it")
+        client_key = self._optional(f"{place}.client_key", table.client_key)
+        if client_key:
+            warn_if_readable(Path(client_key))
+        return RegistrySettings(
+            tls_verify=table.tls_verify,
+            plain_http=table.plain_http,
+            ca_file=self._optional(f"{place}.ca_file", table.ca_file),
+            certificates=self._optional(f"{place}.certificates", table.certificates, folder=True),
+            client_certificate=self._optional(f"{place}.client_certificate", table.client_certificate),
+            client_key=client_key,
+            requests_at_once=table.requests_at_once,
+            requests_per_second=table.requests_per_second,
+            credentials=self.credentials(place, table),
+            source_credentials=self.credentials(f"{place}.source", table.source),
+            destination_credentials=self.credentials(f"{place}.destination", table.destination),
+        )
+
+    def credentials(self, place: str, table: CredentialsTable) -> Credentials | None:
+        """Return what a table says of who asks: a user with a password, an identity token, or nothing."""
+        password_keys, token_keys = _given(table, "password"), _given(table, "identity_token")
+        secret_keys = password_keys + token_keys
+        if len(secret_keys) > 1:
+            self.faults.append(f"{place}: {' and '.join(secret_keys)} exclude each other")
+        elif table.username is not None and not secret_keys:
+            self.faults.append(f"{place}: username needs password, password_file or password_env beside it")
+        elif password_keys and table.username is None:
+            self.faults.append(f"{place}: {password_keys[0]} needs username beside it")
+        elif secret_keys:
+            secret = self._secret(place, table, secret_keys[0])
+            if password_keys:
+                return Credentials(table.username or "", secret)
+            return Credentials(table.username or "", identity_token=secret)
+        return None
+
+    def existing(self, place: str, text: str, *, folder: bool = False) -> str:
+        """Return the path of a file or folder that must be there."""
+        path = self.base / expand(text)
+        if not (path.is_dir() if folder else path.is_file()):
+            self.faults.append(f"{place}: there is no {'folder' if folder else 'file'} {path}")
+        return str(path)
+
+    def _optional(self, place: str, text: str | None, *, folder: bool = False) -> str | None:
+        return None if text is None else self.existing(place, text, folder=folder)
+
+    def _secret(self, place: str, table: CredentialsTable, key: str) -> str:
+        value: str = getattr(table, key)
+        if key.endswith("_env"):
+            secret = self.environment.get(value, "")
+            if not secret:
+                self.faults.append(f"{place}.{key}: the variable {value} is not set")
+            return secret
+        if key.endswith("_file"):
+            return self._secret_file(f"{place}.{key}", self.base / expand(value))
+        return value
+
+    def _secret_file(self, place: str, path: Path) -> str:
+        try:
+            secret = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
+        except OSError as error:
+            self.faults.append(f"{place}: {path} cannot be read: {error.strerror}")
+            return ""
+        except UnicodeDecodeError:
+            self.faults.append(f"{place}: {path} is not UTF-8 text")
+            return ""
+        if not secret:
+            self.faults.append(f"{place}: {path} is empty")
+        warn_if_readable(path)
+        return secret
+
+
+def warn_if_readable(path: Path) -> None:
+    """Warn of a file with a secret that every user of the machine may read."""
+    try:
+        readable = path.stat().st_mode & stat.S_IROTH
+    except OSError:
+        return
+    if readable:
+        _logger.warning("Every user of this machine may read %s, which holds a secret: chmod o-r is due.", path)
+
+
+def _given(table: CredentialsTable, name: str) -> list[str]:
+    return [key for key in (name, f"{name}_file", f"{name}_env") if getattr(table, key) is not None]

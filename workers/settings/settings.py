@@ -1,0 +1,199 @@
+"""Settings of this process, from a TOML file and the environment, which wins."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tasks.errors import SettingsInvalid
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.registry.settings import HttpLimits, RegistryConfiguration
+from tasks.transfer.request.target import Naming, Target
+from workers.settings.broker_urls import read_urls
+from workers.settings.document import (
+    PREFIX,
+    Document,
+    LimitsTable,
+    TargetTable,
+    check_variables,
+    expand,
+    overlay,
+    read,
+    under,
+)
+from workers.settings.observability import Observability, read_observability
+from workers.settings.registries import RegistryReader, warn_if_readable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a process is told; `load_settings({})` gives the defaults.
+
+    Without `broker_url` tasks run in this process, and `state_dir` holds what it remembers of its pushes. `result_url`
+    is in Celery's words, `state_url` (ledger and locks) in those of redis-py. For the limits see LimitsTable.
+    """
+
+    broker_url: str | None = field(repr=False)
+    result_url: str | None = field(repr=False)
+    state_url: str | None = field(repr=False)
+    targets: dict[str, Target]
+    registries: RegistryConfiguration
+    state_dir: Path
+    jobs: int
+    task_tries: int
+    copy_seconds: float
+    visibility_seconds: int
+    lock_seconds: float
+    lock_wait_seconds: float
+    grace_seconds: float
+    ledger_seconds: int
+    stall_seconds: float
+    outage_seconds: float
+    events_task: str | None
+    events_queue: str
+    observability: Observability
+    heartbeat_file: Path | None
+
+
+def load_settings(environment: Mapping[str, str], path: str | None = None) -> Settings:
+    """Read the TOML file that `path`, else IMAGEPUSHER_CONFIG, names (else none) and the IMAGEPUSHER_* variables.
+
+    Raises SettingsInvalid with everything that is wrong, each with its key and what was due. Warns of files with
+    secrets that every user of the machine may read.
+    """
+    named = path or environment.get(f"{PREFIX}CONFIG") or None
+    file = Path(named).absolute() if named else None
+    document = _read_toml(file) if file else {}
+    faults: list[str] = []
+    overlay(document, environment, faults)
+    tables = read(document, Document, faults)
+    check_variables(environment, tables, faults)
+    # What the tables mean is looked at only when they are well-formed: half a table has faults that are none.
+    _raise_any(faults, file)
+    settings = _interpret(tables, environment, file.parent if file else Path.cwd(), faults)
+    _raise_any(faults, file)
+    if file and any(table.password or table.identity_token for table in tables.credentials()):
+        warn_if_readable(file)
+    return settings
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        raise SettingsInvalid(f"The settings file {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid(f"The settings file {file} is not UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"The settings file {file} is not TOML: {error}.") from None
+
+
+def _raise_any(faults: list[str], file: Path | None) -> None:
+    if faults:
+        where = f"{file} and the environment" if file else "the environment"
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise SettingsInvalid(f"The configuration ({where}) has {count}: {'; '.join(faults)}.")
+
+
+def _interpret(tables: Document, environment: Mapping[str, str], base: Path, faults: list[str]) -> Settings:
+    urls = read_urls(tables.broker.url, tables.broker.result_url, tables.broker.state_url, faults)
+    _check_limits(tables.limits, faults)
+    reader = RegistryReader(environment, base, faults)
+    registries = {}
+    for name, table in tables.registries.items():
+        place = under("registries", name)
+        registry = _registry(place, name, faults)
+        if registry in registries:
+            faults.append(f"{place} is {registry}, which has settings already")
+        registries[registry] = reader.registry(place, table)
+    return Settings(
+        broker_url=urls.broker,
+        result_url=urls.result,
+        state_url=urls.state,
+        targets={name: _target(under("targets", name), table, faults) for name, table in tables.targets.items()},
+        registries=RegistryConfiguration(
+            registries=registries,
+            auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
+            limits=HttpLimits(**msgspec.structs.asdict(tables.http)),
+        ),
+        state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
+        heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
+        observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
+        events_task=tables.events.task,
+        events_queue=tables.events.queue,
+        **msgspec.structs.asdict(tables.limits),
+    )
+
+
+def _check_limits(limits: LimitsTable, faults: list[str]) -> None:
+    if limits.visibility_seconds <= limits.copy_seconds:
+        faults.append(
+            f"limits.visibility_seconds ({limits.visibility_seconds}) must be longer than limits.copy_seconds"
+            f" ({limits.copy_seconds:g}): the broker would deliver a copy again while it runs"
+        )
+
+
+def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
+    host = _registry(f"{place}.host", table.host.rstrip("/"), faults) if table.host else ""
+    if table.namespace:
+        try:
+            parse_repository(table.namespace)
+        except ValueError as error:
+            faults.append(f"{place}.namespace: {error}")
+    if not host and (table.namespace or table.naming):
+        faults.append(f"{place}.host is missing: without it, namespace and naming mean nothing")
+    platforms = []
+    for text in table.platforms:
+        try:
+            platforms.append(Platform.parse(text))
+        except ValueError as error:
+            faults.append(f"{place}.platforms: {error}")
+    return Target(
+        host=host,
+        namespace=table.namespace,
+        naming=table.naming or _naming_of(host),
+        platforms=tuple(platforms),
+        missing_children=table.missing_children,
+        exact_os_version=table.exact_os_version,
+        jobs=table.jobs,
+        tries=table.tries,
+    )
+
+
+def _naming_of(host: str) -> Naming:
+    return "quay" if f".{host.partition(':')[0]}".endswith(".quay.io") else "verbatim"
+
+
+def _registry(place: str, text: str, faults: list[str]) -> str:
+    try:
+        return _parse_host(text)
+    except ValueError as error:
+        faults.append(f"{place}: {error}")
+        return text
+
+
+def _parse_host(text: str) -> str:
+    """Return the name under which references carry a registry; raises ValueError, which shows no password."""
+    if "@" in text:
+        raise ValueError("a host carries no credentials; they have keys of their own")
+    parse_registry(text)
+    if not carries_registry(f"{text}/"):
+        raise ValueError(f"references read {text!r} as a part of a name, not as a host; add the port")
+    return Reference.parse(f"{text}/any").registry
+
+
+def _default_state_dir(environment: Mapping[str, str], faults: list[str]) -> Path:
+    """Return where the XDG Base Directory Specification puts state; it says to ignore a relative XDG_STATE_HOME."""
+    state = Path(environment.get("XDG_STATE_HOME", ""))
+    if state.is_absolute():
+        return state / "imagepusher"
+    try:
+        home = Path(environment.get("HOME") or Path.home())
+    except RuntimeError:
+        faults.append(f"state_dir ({PREFIX}STATE_DIR) is missing, and there is no home folder to put it in")
+        home = Path()
+    return home / ".local" / "state" / "imagepusher"
