@@ -28,7 +28,7 @@ class Blobs:
             if request.reference not in repository.blobs:
                 raise Refused(_UNKNOWN)
             content = self._registry.store.blobs[request.reference]
-        if "blobs" in self._registry.profile.redirects.what:
+        if self._registry.objects.takes("blobs", request):
             return Answer(307, {"Location": self._registry.objects.sign(content, BYTES)})
         return part_of(content, BYTES, request.headers.get("Range"), {"Docker-Content-Digest": digest_of(content)})
 

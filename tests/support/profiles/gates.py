@@ -31,6 +31,12 @@ class Gate:
         self._changed = threading.Condition()
         self._opened = threading.Event()
 
+    @property
+    def arrived(self) -> int:
+        """Return how many requests have come."""
+        with self._changed:
+            return self._arrived
+
     def wait(self, arrivals: int = 1, seconds: float = 60) -> None:
         """Wait for requests; raises AssertionError if they do not come."""
         with self._changed:

@@ -30,7 +30,7 @@ class Manifests:
         with self._registry.guard:
             repository = self._registry.access.repository(request)
             found = self._accepted(request, repository, self._find(request, repository))
-        if "manifests" in self._registry.profile.redirects.what:
+        if self._registry.objects.takes("manifests", request):
             return Answer(307, {"Location": self._registry.objects.sign(found.content, found.media_type)})
         digest = request.reference if DIGEST.fullmatch(request.reference) else found.digest
         return Answer(200, {"Content-Type": found.media_type, "Docker-Content-Digest": digest}, found.content)

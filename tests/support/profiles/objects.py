@@ -2,10 +2,11 @@
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.support.loopback import Handler, LoopbackServer
 from tests.support.profiles.blobs import part_of
+from tests.support.profiles.request import Request
 from tests.support.profiles.sending import send
 from tests.support.scripted import Answer
 
@@ -50,6 +51,11 @@ class ObjectStore(LoopbackServer):
     def inject(self, *answers: Answer) -> None:
         """Answer the next requests with these."""
         self._injected += answers
+
+    def takes(self, kind: Literal["blobs", "manifests"], request: Request) -> bool:
+        """Tell whether a read is sent here."""
+        rules = self.registry.profile.redirects
+        return kind in rules.what and (rules.heads or request.method != "HEAD")
 
     def sign(self, content: bytes, media_type: str) -> str:
         """Return a URL under which content is to be had."""

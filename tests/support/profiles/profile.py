@@ -17,6 +17,7 @@ TOO_LARGE = Refusal(413, "MANIFEST_INVALID", "manifest is larger than this regis
 IMMUTABLE = Refusal(409, "TAG_IMMUTABLE", "tag {tag} is immutable")
 WRONG_LOGIN = Refusal(401, "UNAUTHORIZED", "incorrect username or password")
 DISABLED = Refusal(405, "DENIED", "Namespace {namespace} has been disabled")
+QUOTA = Refusal(403, "DENIED", "quota of {namespace} exceeded")
 READ_ONLY = Refusal(503, "UNAVAILABLE", "the registry is read-only")
 
 
@@ -121,7 +122,7 @@ class AccessRules:
 class StateRules:
     """The words for a full, and for a read-only, registry; `quota_at` says which requests look at the quota."""
 
-    quota: Refusal = DENIED
+    quota: Refusal = QUOTA
     quota_at: frozenset[Literal["upload", "manifest"]] = frozenset({"upload", "manifest"})
     read_only: Refusal = READ_ONLY
 
@@ -137,9 +138,13 @@ class ReferrerRules:
 
 @dataclass(frozen=True, kw_only=True)
 class RedirectRules:
-    """Which reads are answered with a signed URL of another host; it is good for GET only, for so many seconds."""
+    """Which reads are answered with a signed URL of another host; it is good for GET only, for so many seconds.
+
+    With `heads` a HEAD is sent there too, where it is refused.
+    """
 
     what: frozenset[Literal["blobs", "manifests"]] = frozenset()
+    heads: bool = True
     signed_seconds: float = 600
 
 

@@ -140,7 +140,7 @@ ECR = Profile(
         ),
     ),
     referrers=_NO_REFERRERS,
-    redirects=RedirectRules(what=frozenset({"blobs"})),
+    redirects=RedirectRules(what=frozenset({"blobs"}), heads=False),
 )
 
 ECR_CREATE_ON_PUSH = replace(ECR, name="ecr-create-on-push", access=replace(ECR.access, creates="push"))
@@ -148,6 +148,7 @@ ECR_CREATE_ON_PUSH = replace(ECR, name="ecr-create-on-push", access=replace(ECR.
 GHCR = Profile(
     name="ghcr",
     uploads=UploadRules(several_patches="corrupt", part_limit=4 * MIB),
+    tags=TagRules(delete="none"),
     access=AccessRules(
         scheme="bearer",
         creates_private=True,
@@ -164,7 +165,6 @@ DOCKER_HUB = Profile(
     access=AccessRules(
         scheme="bearer",
         token_keys=("token", "access_token"),
-        repository_unknown=Refusal(401, "UNAUTHORIZED", "authentication required", []),
     ),
     referrers=_NO_REFERRERS,
     rate_limit=RateLimit(requests=200, seconds=6 * 3600, counts="manifest_gets"),

@@ -91,6 +91,7 @@ def test_requests_are_recorded_with_their_statuses() -> None:
 def test_blobs_and_manifests_behind_signed_urls() -> None:
     with serving(profiles.REDIRECTING_STORE) as client:
         client.registry.put(NAME, ONE, "1")
+        assert client.send("HEAD", "/manifests/1").status_code == 307
         for path, content in ((f"/blobs/{next(iter(ONE.blobs))}", None), ("/manifests/1", ONE.manifest)):
             moved = client.send("GET", path)
             assert moved.status_code == 307
@@ -115,6 +116,7 @@ def test_the_store_behind_ecr_may_be_overloaded() -> None:
         digest, content = next(iter(ONE.blobs.items()))
         location = client.send("GET", f"/blobs/{digest}").headers["Location"]
         assert [requests.get(location, timeout=30).status_code for _ in range(2)] == [503, 200]
+        assert client.send("HEAD", f"/blobs/{digest}").status_code == 200
         assert requests.get(location, headers={"Range": "bytes=5-"}, timeout=30).content == content[5:]
 
 
