@@ -28,7 +28,17 @@ _READING = {
     "chatty": "BEHAVIOUR 8.4: 1xx answers are skipped",
 }
 PUSHING = _LADDER | _READING
+_KEPT = "BEHAVIOUR 6.6: the bytes of what is overwritten are kept and written again"
+_ABSENT = "BEHAVIOUR 3.4: a repository that is not there yet is absent, or not readable, and no failure"
+UNDOING = PUSHING | {"quay": _KEPT, "zot": _KEPT}
+PREVIEWING = {"quay": _ABSENT, "chatty": PUSHING["chatty"]}
 CANCELLING = {"docker-hub": "BEHAVIOUR 5.6: the session of a form that was refused is cancelled"}
+
+# Rules that hold on no profile yet.
+QUOTA = "BEHAVIOUR 6.8: a quota has a code of its own"
+IMMUTABLE = "BEHAVIOUR 10.2: a registry's own refusal is `tag_immutable`"
+MISSING = "BEHAVIOUR 6.8: a namespace and a right that are missing have codes of their own"
+HEALING = "BEHAVIOUR 5.5: 400 MANIFEST_INVALID may say that a part is gone"
 
 
 def over(

@@ -1,6 +1,6 @@
-"""What a registry refuses ends in an error with a code of its own, and moves no tag (BEHAVIOUR 6.8, 10.2)."""
+"""What a registry refuses ends in an error with a code of its own, and moves no tag."""
 
-from tests.acceptance.profiles.cases import PRODUCTS, over
+from tests.acceptance.profiles.cases import IMMUTABLE, MISSING, PRODUCTS, QUOTA, over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support.profiles import profiles
 
@@ -9,7 +9,7 @@ LOGGING_IN = tuple(profile for profile in PRODUCTS if profile.access.scheme != "
 
 @over(LOGGING_IN)
 def test_a_wrong_login(scene: Scene) -> None:
-    """Rules 3.4 and 6.8."""
+    """Rule 3.4."""
     scene.log_in("wrong")
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
     assert tag.error is not None
@@ -18,9 +18,9 @@ def test_a_wrong_login(scene: Scene) -> None:
     assert scene.registry.tags(scene.repository) == {}
 
 
-@over(PRODUCTS, everywhere="BEHAVIOUR 6.8: a quota has a code of its own")
+@over(PRODUCTS, everywhere=QUOTA)
 def test_a_quota(scene: Scene) -> None:
-    """Rule 6.8: in the registry's own words, and not as a login that is refused."""
+    """In the registry's own words, and not as a login that is refused."""
     scene.registry.quota_bytes = 0
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
     assert tag.error is not None
@@ -31,9 +31,9 @@ def test_a_quota(scene: Scene) -> None:
     assert scene.registry.open_sessions() == []
 
 
-@over(PRODUCTS, everywhere="BEHAVIOUR 10.2: a registry's own refusal is `tag_immutable`")
+@over(PRODUCTS, everywhere=IMMUTABLE)
 def test_an_immutable_tag(scene: Scene) -> None:
-    """Rules 4.8 and 10.2: neither the tag moves, nor is a protective tag left behind."""
+    """Rule 4.8: neither the tag moves, nor is a protective tag left behind."""
     old = scene.index("linux/arm64")
     scene.registry.put(scene.repository, old, "v1")
     scene.registry.immutable = ("v*",)
@@ -47,10 +47,9 @@ def test_an_immutable_tag(scene: Scene) -> None:
 
 @over(
     [profiles.small(profiles.ECR), profiles.HARBOR, profiles.QUAY],
-    everywhere="BEHAVIOUR 6.8: a namespace and a right that are missing have codes of their own",
+    everywhere=MISSING,
 )
 def test_a_repository_that_has_to_be_made_first(scene: Scene) -> None:
-    """Rule 6.8."""
     scene.registry.namespaces = {"other"}
     scene.registry.store.repositories.clear()
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")))

@@ -46,6 +46,7 @@ QUAY = Profile(
         token_path="/v2/auth",
         names_expiry=False,
         creates="token",
+        quay_api=True,
         creates_private=True,
         delete_action="push",
         repository_unknown=Refusal(401, "UNAUTHORIZED", "access to the requested resource is not authorized", {}),

@@ -19,6 +19,7 @@ from tests.support.profiles.limits import Limiter
 from tests.support.profiles.manifests import Manifests
 from tests.support.profiles.objects import ObjectStore
 from tests.support.profiles.profile import UNSUPPORTED, Profile
+from tests.support.profiles.quay_api import QuayApi
 from tests.support.profiles.referrers import Referrers
 from tests.support.profiles.request import Request
 from tests.support.profiles.store import Manifest, Store
@@ -40,7 +41,8 @@ class ProfileRegistry(LoopbackServer):
     `users` are names and passwords. `policy` says which actions a user gets; without one users get all, and nobody
     gets `pull` where the profile lets anonymous clients pull. `namespaces` are those that exist, None for all.
     Everything public may be changed by a test at any time: `read_only`, `quota_bytes` (of one namespace), `immutable`
-    (patterns of tags), `disabled_namespaces`, `rate_limit`. Time stands still but for `clock.advance`.
+    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` (of Quay's API).
+    Time stands still but for `clock.advance`.
     """
 
     handler = RegistryHandler
@@ -59,6 +61,7 @@ class ProfileRegistry(LoopbackServer):
         self.policy = policy
         self.namespaces = namespaces
         self.disabled_namespaces: set[str] = set()
+        self.api_tokens: set[str] = set()
         self.immutable: tuple[str, ...] = ()
         self.read_only = False
         self.quota_bytes: int | None = None
@@ -71,6 +74,7 @@ class ProfileRegistry(LoopbackServer):
         self.access, self.tokens = Access(self), Tokens(self)
         self.uploads, self.objects = Uploads(self), ObjectStore(self)
         self.gates = Gates()
+        self._api = QuayApi(self)
         self._limiter = Limiter(self.clock.now)
         self._requests: list[Logged] = []
         self._endpoints = _endpoints(self)
@@ -190,6 +194,8 @@ class ProfileRegistry(LoopbackServer):
                 return _LOGIN_PAGE
             if self.tokens.answers(request.path):
                 return self.tokens.answer(request)
+            if self._api.answers(request.path):
+                return self._api.answer(request)
             for fault in violations(request):
                 self.violate(request, fault)
             if request.route.endpoint == "unknown":

@@ -174,3 +174,28 @@ def test_a_token_for_another_service_or_one_scope_twice_is_a_fault_of_the_client
             "GET /v2/auth: the service is not that of the challenge",
             "GET /v2/auth: one scope stands twice",
         ]
+
+
+def test_quays_api_makes_repositories() -> None:
+    with ProfileRegistry(profiles.QUAY, users=USERS, namespaces={"team"}) as registry:
+        registry.api_tokens.add("oauth")
+        wanted = {"namespace": "team", "repository": "app", "visibility": "public", "description": ""}
+
+        def make(token: str = "oauth", **changed: str) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            url = f"{registry.url}/api/v1/repository"
+            return requests.post(url, json=wanted | changed, headers=headers, timeout=30).status_code
+
+        assert make(token="other") == 401
+        assert make(namespace="elsewhere") == 403
+        assert make(visibility="hidden") == 400
+        assert make(repository="App") == 400
+        assert registry.store.repositories == {}
+        assert make() == 201
+        assert not registry.store.repositories[NAME].private
+        assert make() == 400
+        assert make(repository="other", visibility="private") == 201
+        assert registry.store.repositories["team/other"].private
+    with ProfileRegistry(profiles.STRICT) as registry:
+        assert requests.post(f"{registry.url}/api/v1/repository", json={}, timeout=30).status_code == 404
+        registry.violations.clear()
