@@ -75,7 +75,7 @@ def open_site(
     settings = urls | settings
     arms_url = f"{arms_server.url.removesuffix('/0')}/9"
     with ExitStack() as stack:
-        client = stack.enter_context(redis.Redis(port=server.port, socket_timeout=5))
+        client = stack.enter_context(redis.Redis(port=server.port, socket_timeout=30))
         arms = Arms(stack.enter_context(redis.Redis.from_url(arms_url)))
         arms.clear()
         fleet = Fleet(settings, arms_url, ["--concurrency", str(concurrency)])

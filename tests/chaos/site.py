@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from tests.support import images
 from tests.support.chaos import Arms
 from tests.support.images import Index, Node
-from tests.support.processes import wait_until
+from tests.support.processes import START_DEADLINE, wait_until
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from tests.support.workers import Worker, command, environment, running_worker
@@ -27,7 +27,7 @@ QUEUES = ("imagepusher.push", "imagepusher.copy", "imagepusher.publish")
 _TAKEN_FROM = ("imagepusher.push.intake", "imagepusher.push.noted")
 PREFIX = "imagepusher:"
 _POLL = 0.05
-_DEADLINE = 60.0
+_DEADLINE = 150.0
 
 Report = dict[str, Any]
 
@@ -87,7 +87,7 @@ class Fleet:
             worker.resume()
             worker.process.terminate()
         for worker in self.alive:
-            worker.process.wait(60)
+            worker.process.wait(START_DEADLINE)
 
     def close(self) -> None:
         self.end()
@@ -243,11 +243,11 @@ class Site:
 
     def wait_for_harm(self, count: int = 1) -> Worker:
         """Wait until workers have harmed themselves `count` times, and return the last one."""
-        wait_until(lambda: len(self.arms.acted()) >= count, f"no worker passed by: {self.arms.acted()}", 30)
+        wait_until(lambda: len(self.arms.acted()) >= count, f"no worker passed by: {self.arms.acted()}")
         acted = self.arms.acted()[count - 1]
         worker = self.fleet.of(acted.pid)
         if acted.act == "kill":
-            worker.process.wait(10)
+            worker.process.wait(START_DEADLINE)
             self.figures.add(workers_killed=1)
         return worker
 

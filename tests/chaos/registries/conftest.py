@@ -20,7 +20,7 @@ _SETTINGS = """
 state_dir = "state"
 [http]
 connect_timeout = 2
-idle_timeout = 0.7
+idle_timeout = 2.5
 tries = 3
 longest_wait = 1
 [limits]
