@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 
 from tests.support import images
 from tests.support.chaos import Arms
+from tests.support.figures import Section
 from tests.support.images import Index, Node
 from tests.support.processes import START_DEADLINE, wait_until
 from tests.support.registries import DistributionRegistry
@@ -30,19 +30,6 @@ _POLL = 0.05
 _DEADLINE = 150.0
 
 Report = dict[str, Any]
-
-
-@dataclass
-class Figures:
-    """What the tests of this folder did to workers and brokers, and what came of it."""
-
-    counted: Counter[str] = field(default_factory=Counter)
-
-    def add(self, **counts: int) -> None:
-        self.counted.update({name.replace("_", " "): count for name, count in counts.items()})
-
-    def __str__(self) -> str:
-        return ", ".join(f"{count} {name}" for name, count in sorted(self.counted.items()))
 
 
 class Fleet:
@@ -104,7 +91,7 @@ class Site:
     results: redis.Redis
     fleet: Fleet
     arms: Arms
-    figures: Figures
+    figures: Section
     settings: Mapping[str, str]
     before: dict[str, str] = field(default_factory=dict)
 
