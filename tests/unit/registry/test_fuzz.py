@@ -94,26 +94,26 @@ def ends(act: Callable[..., object], *arguments: object) -> None:
         act(*arguments)
 
 
-@st.composite
-def answers(draw: st.DrawFn) -> Answer:
-    """Draw an answer with the headers that a client looks at, right or wrong."""
-    headers = draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "Location": URLS,
-                "Link": URLS.map("<{}>; rel=next".format) | URLS,
-                "WWW-Authenticate": URLS,
-                "Docker-Content-Digest": DIGESTS,
-                "Content-Type": st.sampled_from((*MEDIA_TYPES, "text/html")) | HEADERS,
-                "Content-Range": st.sampled_from(("bytes 0-1/2", "bytes 0-20/21", "bytes 5-20/*")) | HEADERS,
-                "Range": st.sampled_from(("0-0", "0-20", "0-5", "bytes=0-9", "0-99999999999999999999")) | HEADERS,
-                "Retry-After": st.sampled_from(("0", "99999999", "-1", "Wed, 21 Oct 2015 07:28:00 GMT")) | HEADERS,
-            },
-        )
-    )
-    bodies = st.binary(max_size=40) | json_values().map(json.dumps).map(str.encode) | st.just(CONTENT)
-    return Answer(draw(STATUSES), headers, draw(bodies | st.just(IMAGE.manifest)))
+HEADERS_OF_ANSWERS: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "Location": URLS,
+        "Link": URLS.map("<{}>; rel=next".format) | URLS,
+        "WWW-Authenticate": URLS,
+        "Docker-Content-Digest": DIGESTS,
+        "Content-Type": st.sampled_from((*MEDIA_TYPES, "text/html")) | HEADERS,
+        "Content-Range": st.sampled_from(("bytes 0-1/2", "bytes 0-20/21", "bytes 5-20/*")) | HEADERS,
+        "Range": st.sampled_from(("0-0", "0-20", "0-5", "bytes=0-9", "0-99999999999999999999")) | HEADERS,
+        "Retry-After": st.sampled_from(("0", "99999999", "-1", "Wed, 21 Oct 2015 07:28:00 GMT")) | HEADERS,
+    },
+)
+JSON_BODIES: Final = json_values().map(json.dumps).map(str.encode)
+BODIES: Final = st.binary(max_size=40) | JSON_BODIES | st.just(CONTENT) | st.just(IMAGE.manifest)
+
+
+def answers() -> st.SearchStrategy[Answer]:
+    """Return answers with the headers that a client looks at, right or wrong."""
+    return st.builds(Answer, STATUSES, HEADERS_OF_ANSWERS, BODIES)
 
 
 @settings(max_examples=60)
@@ -182,21 +182,25 @@ MEMBERS: Final = (
 )
 
 
+HOLDERS: Final = st.sampled_from(("document", "config", *range(len(json.loads(IMAGE.manifest)["layers"]))))
+CHANGES: Final = st.lists(
+    st.tuples(HOLDERS, st.sampled_from(MEMBERS), json_values() | st.sampled_from(media_types.ACCEPT)), max_size=3
+)
+TWICE: Final = st.sampled_from(("", '"layers": [], ', '"mediaType": 1, ', '"config": {}, "config": null, '))
+DEPTHS: Final = st.sampled_from((0, 0, 5, 40_000))
+WAYS: Final = st.integers(0, 2)
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> bytes:
     """Draw what is nearly a manifest: members of it twice, of other types, with digests that lie, cut or nested."""
     document: dict[str, Any] = json.loads(IMAGE.manifest)
-    for _ in range(draw(st.integers(0, 3))):
-        where = draw(st.sampled_from((document, document["config"], *document["layers"])))
-        if isinstance(where, dict):
-            where[draw(st.sampled_from(MEMBERS))] = draw(json_values() | st.sampled_from(media_types.ACCEPT))
-        if not isinstance(document.get("layers"), list) or not isinstance(document.get("config"), dict):
-            break
-    text = json.dumps(document)
-    twice = draw(st.sampled_from(("", '"layers": [], ', '"mediaType": 1, ', '"config": {}, "config": null, ')))
-    content = ("{" + twice + text[1:]).encode()
-    depth = draw(st.sampled_from((0, 0, 5, 40_000)))
-    return draw(st.sampled_from((content, b"[" * depth + content + b"]" * depth, content[: len(content) // 2])))
+    holders = {"document": document, "config": document["config"], **dict(enumerate(document["layers"]))}
+    for holder, member, value in draw(CHANGES):
+        holders[holder][member] = value
+    content = ("{" + draw(TWICE) + json.dumps(document)[1:]).encode()
+    depth = draw(DEPTHS)
+    return (content, b"[" * depth + content + b"]" * depth, content[: len(content) // 2])[draw(WAYS)]
 
 
 def successors_of(fetched: FetchedManifest) -> Successors:
