@@ -26,10 +26,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "development")
 
 _TEARDOWN_SECONDS = 300
 _FIGURES = pytest.StashKey[Figures]()
+_UNDER_WAY = pytest.StashKey[dict[str, None]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FIGURES] = Figures()
+    config.stash[_UNDER_WAY] = {}
+    if not hasattr(config, "workerinput") and config.getoption("dist", "no") != "no":
+        config.pluginmanager.register(_UnderWay(config.stash[_UNDER_WAY]))
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,7 +60,24 @@ def pytest_testnodedown(node: Any) -> None:
     node.config.stash[_FIGURES].merge(getattr(node, "workeroutput", {}).get("figures", {}))
 
 
+class _UnderWay:
+    """Know which tests the processes of a parallel run are in, for whoever interrupts it."""
+
+    def __init__(self, names: dict[str, None]) -> None:
+        self._names = names
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._names[nodeid] = None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._names.pop(nodeid, None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if names := config.stash[_UNDER_WAY]:
+        terminalreporter.section("under way when the run ended")
+        for name in names:
+            terminalreporter.write_line(name)
     if lines := config.stash[_FIGURES].lines():
         terminalreporter.section("done to registries, workers and brokers")
         for line in lines:

@@ -60,6 +60,10 @@ c_good = somebody_elses_plugins:good
 """
 
 
+# What a worker that was killed left is taken over soon.
+_IMPATIENT: Final = {"IMAGEPUSHER_STALL_SECONDS": "1.5", "IMAGEPUSHER_LOCK_SECONDS": "1.5"}
+
+
 @dataclass(frozen=True)
 class Scene:
     """A broker whose worker tells a consumer and plug-ins of tags that moved, and two registries."""
@@ -151,8 +155,6 @@ def open_scene(
         "IMAGEPUSHER_BROKER_URL": url,
         "IMAGEPUSHER_EVENTS_TASK": "signer.tag_moved",
         "IMAGEPUSHER_EVENTS_QUEUE": QUEUE,
-        "IMAGEPUSHER_STALL_SECONDS": "1.5",
-        "IMAGEPUSHER_LOCK_SECONDS": "1.5",
         **(environment or {}),
     }
     with consumer(folder, url), ExitStack() as running:
@@ -244,7 +246,9 @@ def test_a_tag_is_told_again_after_its_worker_was_killed_between_writing_and_not
     url, arms_url = (f"{redis_server.url.removesuffix('/0')}/{number}" for number in (6, 7))
     with (
         redis.Redis.from_url(arms_url) as client,
-        open_scene(tmp_path, url, registry_a, registry_b, workers=2, arms_url=arms_url) as scene,
+        open_scene(
+            tmp_path, url, registry_a, registry_b, workers=2, arms_url=arms_url, environment=_IMPATIENT
+        ) as scene,
     ):
         arms = Arms(client)
         held = index([of(name, "s390x")])

@@ -6,8 +6,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Tests of one group run one after the other, so that they do not meet. Elsewhere a file is a group.
 _GROUPS: Final = {
-    "tests/benchmarks": "the machine's speed and memory",
-    "tests/integration/registry/test_memory.py": "the machine's speed and memory",
+    "tests/benchmarks": "memory and processors",
+    "tests/integration/registry/test_memory.py": "memory and processors",
+    "tests/deploy/test_flower.py": "memory and processors",
     "tests/chaos/test_rabbitmq.py": "RabbitMQ",
     "tests/docs/test_rabbitmq.py": "RabbitMQ",
     "tests/integration/test_doctor_rabbitmq.py": "RabbitMQ",
@@ -17,7 +18,14 @@ _GROUPS: Final = {
     "tests/docs/test_tour.py": "the project's folder and packages",
 }
 # The groups that take longest begin first, or the last process would be alone with one of them.
-_FIRST: Final = ("tests/chaos", "tests/docs", "tests/benchmarks", "tests/deploy", "tests/integration")
+_FIRST: Final = (
+    "tests/chaos",
+    "tests/deploy",
+    "tests/docs",
+    "tests/benchmarks",
+    "tests/integration",
+    "tests/acceptance",
+)
 
 
 def group_of(nodeid: str) -> str:
@@ -29,6 +37,8 @@ def group_of(nodeid: str) -> str:
 def rank(nodeid: str) -> int:
     """Return a number that is lower for the tests of groups that take longer."""
     group = group_of(nodeid)
+    if group in _GROUPS.values():
+        return 0
     return next((place for place, start in enumerate(_FIRST) if group.startswith(start)), len(_FIRST))
 
 
