@@ -42,7 +42,7 @@ def rank(nodeid: str) -> int:
     return next((place for place, start in enumerate(_FIRST) if group.startswith(start)), len(_FIRST))
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Give each process a whole group at a time."""
 
     def _split_scope(self, nodeid: str) -> str:
