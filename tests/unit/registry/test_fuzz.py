@@ -195,7 +195,11 @@ WAYS: Final = st.integers(0, 2)
 def manifests(draw: st.DrawFn) -> bytes:
     """Draw what is nearly a manifest: members of it twice, of other types, with digests that lie, cut or nested."""
     document: dict[str, Any] = json.loads(IMAGE.manifest)
-    holders: dict[str | int, Any] = {"document": document, "config": document["config"], **dict(enumerate(document["layers"]))}
+    holders: dict[str | int, Any] = {
+        "document": document,
+        "config": document["config"],
+        **dict(enumerate(document["layers"])),
+    }
     for holder, member, value in draw(CHANGES):
         holders[holder][member] = value
     content = ("{" + draw(TWICE) + json.dumps(document)[1:]).encode()
