@@ -7,11 +7,10 @@ import click
 
 from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import INTERRUPTED, code_of_error
-from workers.cli.doctor import doctor
-from workers.cli.inspection import status, undo, verify
+from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
-from workers.cli.push import copy, push
-from workers.cli.worker import schema, worker
+
+_NAMES: Final = ("push", "copy", "status", "verify", "undo", "worker", "doctor", "schema")
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
 _LONE_SURROGATE: Final = "surrogates not allowed"
@@ -95,6 +94,7 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 
 @click.group(
     cls=Commands,
+    commands=LazyCommands("workers.cli.commands", _NAMES),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all done, 1 some failed, 2 usage, request or settings invalid (nothing was written),"
     " 3 all failed, 4 authentication refused.",
@@ -105,10 +105,6 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 )
 def imagepusher(config: str | None) -> None:
     """Copy container images between registries and merge their platforms."""
-
-
-for _command in (push, copy, status, verify, undo, worker, doctor, schema):
-    imagepusher.add_command(_command)
 
 
 def main() -> None:

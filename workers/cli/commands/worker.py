@@ -1,10 +1,9 @@
-"""`imagepusher worker` and `schema`."""
+"""`imagepusher worker`."""
 
 from typing import Final
 
 import click
 
-from workers.cli.output import emit
 from workers.cli.session import settings_of
 
 _PREFIX: Final = "imagepusher."
@@ -45,11 +44,3 @@ def _queue(name: str, known: tuple[str, ...]) -> str:
         short = ", ".join(queue.removeprefix(_PREFIX) for queue in known)
         raise click.BadParameter(f"{name!r} is not one of {short}.", param_hint="--queues")
     return full
-
-
-@click.command()
-def schema() -> None:
-    """Print the JSON schema of requests and reports."""
-    from importlib.resources import files
-
-    emit(files("tasks").joinpath("schema.v1.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""`imagepusher push` and `copy`: send a push, follow it, show its report."""
+"""Send a push, follow it, show its report: what the commands that push share."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from workers.cli.access import STDIN, RegistryCommand, refuse_stdin, registry_options
+from workers.cli.access import registry_options
 from workers.cli.codes import code_of_preview, code_of_report
 from workers.cli.output import emit, emit_as_json, emit_json, is_terminal, note, output_option, wants_json
 from workers.cli.session import open_session
@@ -33,47 +33,7 @@ def push_options(command: Command) -> Command:
     return command
 
 
-@click.command(cls=RegistryCommand)
-@click.argument("file", metavar="FILE|-", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@push_options
-@click.pass_context
-def push(context: click.Context, /, file: str, **_: Any) -> None:
-    """Push the images of a request file, JSON or YAML."""
-    from workers.cli.request import read_request
-
-    if file == STDIN:
-        refuse_stdin(context.params)
-    _run(context, lambda: read_request(file))
-
-
-@click.command(cls=RegistryCommand)
-@click.argument("source", metavar="SOURCE")
-@click.argument("destinations", metavar="DESTINATION...", nargs=-1, required=True)
-@click.option("--target", metavar="NAME", help="A configured target; destinations are then repository:tag.")
-@click.option("--kind", type=click.Choice(["auto", "source"]), default="auto", help="A source image is copied as is.")
-@click.option(
-    "--single-arch",
-    type=click.Choice(["refuse", "copy", "merge"]),
-    default="merge",
-    show_default=True,
-    help="What becomes of an image that is no index.",
-)
-@click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Take only this one; repeatable.")
-@click.option("--merge/--no-merge", default=True, show_default=True, help="Keep platforms that SOURCE lacks.")
-@push_options
-@click.pass_context
-def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
-    """Copy one image to one or more destinations.
-
-    SOURCE and DESTINATION are host/repository:tag; docker:// before them is accepted.
-    """
-    from workers.cli.request import copy_request
-
-    names = ("target", "kind", "single_arch", "platforms", "merge")
-    _run(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
-
-
-def _run(context: click.Context, read: Callable[[], dict[str, Any]]) -> None:
+def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None:
     from workers.cli.request import identify
 
     chosen = context.params

@@ -1,4 +1,4 @@
-"""`imagepusher doctor`: what would keep a push from working, and what to do about it."""
+"""`imagepusher doctor`."""
 
 from typing import TYPE_CHECKING, Final
 
