@@ -44,6 +44,31 @@ def undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries,
     return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
 
 
+def preview_undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries) -> contract.Undo:
+    """Return what `undo` would do to each tag; nothing is written, and no more than pull is asked for."""
+    marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
+    tags = [_look(mark, registries) for mark in marks]
+    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+
+
+def _look(mark: "_Mark", registries: Registries) -> contract.TagUndo:
+    text, reference = str(mark.reference), mark.reference
+    try:
+        described = registries.repository(reference.registry, reference.repository, "destination").resolve(
+            reference.identifier
+        )
+    except ImagePusherError as error:
+        return contract.TagUndo(reference=text, action="failed", error=contract.Fault(error.code, str(error)))
+    found = described.digest if described else None
+    return _ended(mark) if found in {mark.intent.old_digest, mark.intent.new_digest} else _moved(text, found)
+
+
+def _ended(mark: "_Mark") -> contract.TagUndo:
+    """Return the word on a tag that holds what it held before the push."""
+    action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
+    return contract.TagUndo(reference=str(mark.reference), action=action, digest=mark.intent.old_digest)
+
+
 def _state(tags: Iterable[contract.TagUndo]) -> contract.State:
     failed = [tag.action in {"failed", "moved"} for tag in tags]
     if not any(failed):
@@ -118,8 +143,7 @@ class _Undoing:
                     self._write(mark, repository, over=described.digest if described else None)
         except ImagePusherError as error:
             return contract.TagUndo(reference=text, action="failed", error=contract.Fault(error.code, str(error)))
-        action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
-        return contract.TagUndo(reference=text, action=action, digest=mark.intent.old_digest)
+        return _ended(mark)
 
     def _write(self, mark: "_Mark", repository: Repository, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
