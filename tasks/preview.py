@@ -10,6 +10,7 @@ from tasks.celery_glue import runtime
 from tasks.errors import ImagePusherError
 from tasks.transfer.after.preview import preview as preview_push
 from tasks.transfer.ports import INSPECTION
+from tasks.transfer.publish.report import preview_obstacles
 
 
 @shared_task(name=contract.PREVIEW_TASK, bind=True, throws=(ImagePusherError,))
@@ -17,4 +18,5 @@ def preview(self: Task[Any, Any], request: Any) -> Any:
     """Return what a push would do; nothing is written."""
     here = runtime.of(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
-        return msgspec.to_builtins(preview_push(here.accepting.preview(request), here.registries))
+        plan = here.accepting.preview(request)
+        return msgspec.to_builtins(preview_obstacles(plan, preview_push(plan, here.registries)))

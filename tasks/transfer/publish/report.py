@@ -51,6 +51,25 @@ def withheld_tags(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[contrac
             return [None] * len(faults)
 
 
+def preview_obstacles(plan: Plan, preview: contract.Preview) -> contract.Preview:
+    """Return a preview in which each tag that would stay says why, withheld ones included (BEHAVIOUR 10.1)."""
+    copies = {
+        copy.digest: CopyOutcome(
+            digest=copy.digest, faults={there.repository: there.error for there in copy.repositories if there.error}
+        )
+        for copy in preview.copies
+    }
+    withheld = withheld_tags(plan, copies)
+    items = [
+        msgspec.structs.replace(
+            report,
+            tags=[obstacle(item, tag, copies, fault) or told for tag, told in zip(item.tags, report.tags, strict=True)],
+        )
+        for item, report, fault in zip(plan.items, preview.items, withheld, strict=True)
+    ]
+    return msgspec.structs.replace(preview, items=items)
+
+
 def build_report(
     plan: Plan, tags: Mapping[str, contract.TagReport], parts: Sequence[contract.Totals], seconds: float
 ) -> contract.PushReport:
