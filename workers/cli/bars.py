@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Self
 
 from rich.console import Console
@@ -42,7 +43,9 @@ class Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        # A terminal that was closed takes nothing any more.
+        with suppress(OSError):
+            self._bars.stop()
 
     def __call__(self, progress: contract.Progress) -> None:
         if hint := self._waiting.news(progress):

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -30,6 +30,7 @@ from workers.client.waiting import (
     Wait,
 )
 from workers.client.watched import Follow, Sent, WatchedPush
+from workers.settings.broker_urls import place_of
 
 Answer = TypeVar("Answer")
 
@@ -74,12 +75,17 @@ class Client(Protocol):
         """Put the tags of a push back; raises PushUnknown."""
         ...
 
+    def preview_undo(self, push_id: str) -> contract.Undo:
+        """Return what `undo` would do to each tag; raises PushUnknown."""
+        ...
+
 
 class CeleryClient:
     """A client of one Celery application and the ledger of its workers.
 
     Errors in `away` mean that broker or result store do not answer: they are borne for `patience` seconds.
-    `unanswered` is called once for a question that no worker takes for some seconds.
+    `unanswered` is called once for a question that no worker takes for some seconds, `begin` with the id of each push
+    before it is sent.
     """
 
     def __init__(
@@ -91,7 +97,9 @@ class CeleryClient:
         away: tuple[type[Exception], ...] = (),
         patience: float = 0.0,
         unanswered: Callable[[], None] = lambda: None,
+        begin: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._begin = begin
         self.embedded = embedded
         self._app = app
         self._ledger = ledger
@@ -101,6 +109,7 @@ class CeleryClient:
         self._sent: dict[str, Sent] = {}
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
+        self._begin(push_id)
         # A push that is run again gets a task of its own: the result of the first one stands under the push id.
         known = self._ledger.request(push_id) is not None
         if self.embedded and known and push_id not in self._sent and self._ledger.report(push_id) is None:
@@ -138,13 +147,16 @@ class CeleryClient:
         return self._ledger.pushes()
 
     def preview(self, request: dict[str, Any]) -> contract.Preview:
-        return self._ask(contract.PREVIEW_TASK, request, contract.Preview)
+        return self._ask(contract.PREVIEW_TASK, contract.Preview, request)
 
     def verify(self, push_id: str) -> contract.Verification:
-        return self._ask(contract.VERIFY_TASK, push_id, contract.Verification)
+        return self._ask(contract.VERIFY_TASK, contract.Verification, push_id)
 
     def undo(self, push_id: str) -> contract.Undo:
-        return self._ask(contract.UNDO_TASK, push_id, contract.Undo)
+        return self._ask(contract.UNDO_TASK, contract.Undo, push_id)
+
+    def preview_undo(self, push_id: str) -> contract.Undo:
+        return self._ask(contract.UNDO_TASK, contract.Undo, push_id, True)
 
     def _send(self, push_id: str, sent: Sent, *, announced: bool) -> None:
         try:
@@ -152,7 +164,9 @@ class CeleryClient:
                 self._ledger.announce(push_id, sent.request, sent.task_id)
             self._app.send_task(contract.PUSH_TASK, args=[sent.request], task_id=sent.task_id)
         except OperationalError as error:
-            raise StateUnavailable(f"The broker does not take the push: {type(error).__name__}.") from None
+            reason = str(error).rstrip(".") or type(error).__name__
+            place = place_of(str(self._app.conf.broker_url or ""))
+            raise StateUnavailable(f"The broker at {place} does not take the push: {reason}.") from None
         self._sent[push_id] = sent
 
     def _resend_push(self, push_id: str, sent: Sent) -> Away | None:
@@ -170,8 +184,8 @@ class CeleryClient:
             return state.poll(Away(error), Sight(), time.monotonic())
         return state.poll(result, sight, time.monotonic())
 
-    def _ask(self, task: str, argument: Any, kind: type[Answer]) -> Answer:
-        task_id = self._app.send_task(task, args=[argument]).id
+    def _ask(self, task: str, kind: type[Answer], *arguments: Any) -> Answer:
+        task_id = self._app.send_task(task, args=arguments).id
         state = QuestionWait(self._patience, time.monotonic())
         away: Away | None = None
         while True:
@@ -180,15 +194,15 @@ class CeleryClient:
             if isinstance(step, Wait | Resend) and step.unanswered:
                 self._unanswered()
             if isinstance(step, Resend):
-                away = self._resend_question(task, argument, task_id)
+                away = self._resend_question(task, arguments, task_id)
             elif isinstance(step, Done):
                 return msgspec.convert(step.value, kind)
             else:
                 _pass_time(step)
 
-    def _resend_question(self, task: str, argument: Any, task_id: str) -> Away | None:
+    def _resend_question(self, task: str, arguments: Sequence[Any], task_id: str) -> Away | None:
         try:
-            self._app.send_task(task, args=[argument], task_id=task_id)
+            self._app.send_task(task, args=arguments, task_id=task_id)
         except self._away as error:
             return Away(error)
         return None

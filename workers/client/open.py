@@ -8,6 +8,7 @@ from dataclasses import replace
 from tasks.registry.settings import RegistryOverride
 from workers.client.client import CeleryClient, Client
 from workers.observability import observe_client
+from workers.running import RunningPushes
 from workers.settings import Settings, load_settings
 
 
@@ -43,5 +44,9 @@ def open_client(
         auth_files=auth_files or settings.registries.auth_files,
     )
     chosen = replace(settings, jobs=jobs or settings.jobs)
+    running = RunningPushes(settings.state_dir)
     with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
-        yield CeleryClient(app, runtime.ledger, embedded=True)
+        try:
+            yield CeleryClient(app, runtime.ledger, embedded=True, begin=running.hold)
+        finally:
+            running.release()

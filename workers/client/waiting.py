@@ -107,7 +107,8 @@ class Outage:
             return Wait(_LOOK_AGAIN_SECONDS)
         if isinstance(error, StateUnavailable):
             return Fail(error)
-        return Fail(StateUnavailable(f"The result store does not answer: {type(error).__name__}."))
+        reason = ": ".join(part for part in (type(error).__name__, str(error).rstrip(".")) if part)
+        return Fail(StateUnavailable(f"The result store does not answer: {reason}."))
 
     def end(self) -> None:
         """Forget how long it lasted."""

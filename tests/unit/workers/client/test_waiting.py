@@ -68,7 +68,7 @@ def test_an_error_that_is_not_ours_is_told_with_its_name(state: Any) -> None:
 
 
 def outage(*events: tuple[float, Result, bool]) -> list[Step]:
-    """Return the steps of one wait of ten seconds' patience for events of time, result, and whether the push is known."""
+    """Return the steps of one wait of ten seconds' patience for times, results, and whether the push is known."""
     state = PushWait(10, ours=True)
     return [state.poll(result, Sight(known=known), now) for now, result, known in events]
 
