@@ -5,9 +5,11 @@
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
+    ├── PushUnfinished               the push has no report yet
     ├── PushStalled                  the push stopped making progress, and driving it on did not help
     ├── PushAbandoned                a task of the push ended its worker each time that it was delivered
     ├── PushUndone                   the push was taken back while it was under way
+    ├── PushCancelledByUser          somebody cancelled the push
     ├── StateUnavailable             the Redis that holds ledger and locks does not serve
     ├── SourceError                  the source image cannot be pushed
     │   ├── SourceMissing            the reference does not exist
@@ -86,6 +88,10 @@ class PushUnknown(ImagePusherError):
     advice = "`imagepusher status` lists the pushes that are remembered."
 
 
+class PushUnfinished(ImagePusherError):
+    code = "push_unfinished"
+
+
 class PushStalled(ImagePusherError):
     code = "stalled"
     advice = "Look whether workers serve all three queues, then push again: what is done is not done again."
@@ -101,11 +107,16 @@ class PushUndone(ImagePusherError):
     advice = "The tag was not moved."
 
 
+class PushCancelledByUser(ImagePusherError):
+    code = "cancelled_by_user"
+    advice = "The tag was not moved. Push again to complete it."
+
+
 class StateUnavailable(ImagePusherError):
     code = "state_unavailable"
     advice = (
         "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
-        " is it reached, out of memory, or read-only?"
+        " is it reached, out of memory, or read-only? `imagepusher doctor` tells more."
     )
 
 

@@ -1,5 +1,6 @@
 """The ledger of pushes: what was asked, what was planned, what was done (DESIGN section 4)."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -21,6 +22,10 @@ _OPEN: Final = f"{PREFIX}open"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
 # What a task that waits for the result is.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
+# What a refused push leaves, and loses when it is sent again.
+_REFUSED: Final = ("refusal", "state")
+
+_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Record = TypeVar("Record")
 
@@ -41,6 +46,7 @@ class HashLedger:
 
     def announce(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
+        self._hashes.drop(_key(push_id), *_REFUSED)
         fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
         self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
 
@@ -49,14 +55,21 @@ class HashLedger:
         waiting = {_key(push_id, "waiting"): {task_id: _NOTED}}
         self._hashes.put({**waiting, _key(push_id): {"updated": now}, _OPEN: {push_id: now}})
 
-    def withdraw(self, push_id: str) -> None:
-        if self._field(push_id, "updated") is None:
-            self._hashes.delete(_key(push_id))
-            self._hashes.drop(_PUSHES, push_id)
-            self._hashes.drop(_OPEN, push_id)
+    def refuse(self, push_id: str, refusal: contract.Fault) -> None:
+        if self._field(push_id, "updated") is not None or not is_push_id(push_id):
+            return
+        created = self._field(push_id, "created") or self._now()
+        self._hashes.drop(_key(push_id), "request", "task_id")
+        fields = {"created": created, "refusal": msgspec.json.encode(refusal), "state": b"refused"}
+        self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: created}})
+        self._hashes.drop(_OPEN, push_id)
+
+    def refusal(self, push_id: str) -> contract.Fault | None:
+        return _decode(self._field(push_id, "refusal"), contract.Fault)
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
+        self._hashes.drop(_key(push_id), *_REFUSED)
         (created,) = self._hashes.fetch((_key(push_id), "created"))
         fields = {
             "created": created or now,
@@ -80,7 +93,7 @@ class HashLedger:
 
     def reopen(self, push_id: str) -> None:
         self._hashes.drop(
-            _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "drives", "quiet_until"
+            _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "cancelled", "drives", "quiet_until"
         )
         self._hashes.delete(*(_key(push_id, part) for part in _PLANNED_PARTS))
 
@@ -174,6 +187,12 @@ class HashLedger:
 
     def is_undone(self, push_id: str) -> bool:
         return self._field(push_id, "undone") is not None
+
+    def mark_cancelled(self, push_id: str) -> None:
+        self._put(push_id, "", "cancelled", b"1")
+
+    def is_cancelled(self, push_id: str) -> bool:
+        return self._field(push_id, "cancelled") is not None
 
     def progress(self, push_id: str) -> contract.Progress:
         """Return how far a push is; raises PushUnknown."""
@@ -276,6 +295,11 @@ class HashLedger:
     def _records(self, push_id: str, part: str, kind: type[Record]) -> dict[str, Record]:
         found = self._hashes.all(_key(push_id, part))
         return {field: msgspec.json.decode(value, type=kind) for field, value in found.items()}
+
+
+def is_push_id(text: str) -> bool:
+    """Tell whether a text may be the id of a push, and so a part of a key."""
+    return _PUSH_ID.fullmatch(text) is not None
 
 
 def _key(push_id: str, part: str = "") -> str:

@@ -96,8 +96,12 @@ class Ledger(Protocol):
         """Note that one more task waits for the result of a push that is known, and is not taken on yet."""
         ...
 
-    def withdraw(self, push_id: str) -> None:
-        """Forget a push that was announced, unless a worker took it on."""
+    def refuse(self, push_id: str, refusal: contract.Fault) -> None:
+        """Note why a push was refused, unless a worker took one of that id on before; forget its request."""
+        ...
+
+    def refusal(self, push_id: str) -> contract.Fault | None:
+        """Return why a push was refused, None if it was not."""
         ...
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
@@ -160,6 +164,14 @@ class Ledger(Protocol):
     def undo_state(self, push_id: str) -> UndoState | None: ...
     def is_undone(self, push_id: str) -> bool:
         """Tell whether taking the push back was begun, however that ended."""
+        ...
+
+    def mark_cancelled(self, push_id: str) -> None:
+        """Note that the push is to stop: its copies end, and no further tag of it moves."""
+        ...
+
+    def is_cancelled(self, push_id: str) -> bool:
+        """Tell whether somebody cancelled the push."""
         ...
 
     def progress(self, push_id: str) -> contract.Progress:

@@ -10,7 +10,9 @@ from workers.cli.codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
 
-_NAMES: Final = ("push", "copy", "status", "verify", "undo", "worker", "doctor", "schema")
+_NAMES: Final = (
+    "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "worker", "doctor", "schema", "completion",
+)  # fmt: skip
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
 _LONE_SURROGATE: Final = "surrogates not allowed"
@@ -32,7 +34,7 @@ class Commands(click.Group):
             raise
         except ImagePusherError as error:
             _tell(ctx, error)
-            ctx.exit(code_of_error(error, pushing=ctx.invoked_subcommand in {"push", "copy"}))
+            ctx.exit(code_of_error(error, pushing=ctx.invoked_subcommand in {"push", "copy", "retry"}))
         except (KeyboardInterrupt, click.Abort):
             note("Interrupted.")
             if wants_json(ctx):
@@ -100,10 +102,11 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
     " 3 all failed, 4 authentication refused.",
 )
 @click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings (IMAGEPUSHER_CONFIG).")
+@click.option("-v", "--verbose", "--debug", "verbose", is_flag=True, help="Show each request to a registry, on stderr.")
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
 )
-def imagepusher(config: str | None) -> None:
+def imagepusher(config: str | None, *, verbose: bool) -> None:
     """Copy container images between registries and merge their platforms."""
 
 

@@ -1,5 +1,7 @@
 """How far a push is, on stderr: bars on a terminal, a line now and then elsewhere."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,10 +9,10 @@ from typing import Final, Protocol
 
 from tasks import contract
 from workers.cli.amounts import count, progress_of, short, size
-from workers.cli.output import note
+from workers.cli.output import is_terminal, note
 from workers.cli.waiting import Waiting
 
-_SECONDS_BETWEEN_LINES: Final = 3.0
+_SECONDS_BETWEEN_LINES: Final = 10.0
 _NAMED: Final = 3
 
 
@@ -24,6 +26,11 @@ class Follower(Protocol):
     def end(self, report: contract.PushReport) -> None:
         """Show that the push ended."""
         ...
+
+
+def shows_bars() -> bool:
+    """Tell whether stderr is a terminal that can draw over what it has shown."""
+    return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 @contextmanager

@@ -61,7 +61,8 @@ def _trace(endpoint: str) -> Around:
         from workers.observability import tracing  # noqa: PLC0415 - OpenTelemetry is an extra
     except ModuleNotFoundError as error:
         raise SettingsInvalid(
-            f"tracing.endpoint is set, and {error.name} is not installed: pip install 'imagepusher[tracing]'."
+            f"tracing.endpoint is set, and {error.name} is not installed: install the extra `tracing` of this project,"
+            " by pip install '.[tracing]' in its folder or by the path of its wheel."
         ) from None
     provider = tracing.make_provider(endpoint, f"{socket.gethostname()}-{os.getpid()}")
     tracer = provider.get_tracer("imagepusher")

@@ -10,6 +10,7 @@ from tasks.errors import (
     ImagePusherError,
     LockUnavailable,
     PushCancelled,
+    PushCancelledByUser,
     RateLimited,
     RegistryUnavailable,
     StateUnavailable,
@@ -54,6 +55,7 @@ class Copying:
             if taken.outcome is not None:
                 return None
             try:
+                self._ensure_wanted(push_id)
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
                     copied = self._copy(push_id, taken.planned, taken.content, tell)
                     if copied.transient is not None and tries_left(taken.planned.tries):
@@ -67,6 +69,10 @@ class Copying:
                 self._end(push_id, _failed(taken.planned, error), end)
             return None
 
+    def _ensure_wanted(self, push_id: str) -> None:
+        if self.ledger.is_cancelled(push_id):
+            raise PushCancelledByUser(f"The push {push_id} was cancelled.")
+
     def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
         self.ledger.record_copy(push_id, copied.outcome, copied.progress)
         for repository, fault in copied.outcome.faults.items():
@@ -75,6 +81,7 @@ class Copying:
 
     def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
         def report(progress: contract.CopyProgress) -> None:
+            self._ensure_wanted(push_id)
             self.ledger.record_progress(push_id, progress)
             tell(progress)
 

@@ -12,6 +12,7 @@ from tasks.errors import (
     ImagePusherError,
     LockUnavailable,
     PushCancelled,
+    PushCancelledByUser,
     PushUndone,
     PushUnknown,
     RateLimited,
@@ -97,7 +98,9 @@ class Concluding:
         def conclude_tag(item: PlannedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
             if self.cancelled.is_set():
                 raise PushCancelled("The worker is shutting down.")
-            concluded = obstacle(item, tag, copies, withheld[id(item)]) or _found_right(tag)
+            concluded = (
+                self._called_off(push_id, tag) or obstacle(item, tag, copies, withheld[id(item)]) or _found_right(tag)
+            )
             if concluded is None:
                 with at_once:
                     published = self._attempt(plan, publications[id(item)], tag, lost)
@@ -137,6 +140,13 @@ class Concluding:
             ]
             raise RegistryUnavailable(postponed[0].message, max(asked, default=0) or None)
         return self._finish(plan, tags, counter)
+
+    def _called_off(self, push_id: str, tag: PlannedTag) -> contract.TagReport | None:
+        """Return the report of a tag of a push that somebody cancelled."""
+        if tag.action == "unchanged" or not self.ledger.is_cancelled(push_id):
+            return None
+        error = PushCancelledByUser(f"The push {push_id} was cancelled before {tag.reference} was moved.")
+        return unmoved(tag, contract.Fault(error.code, str(error)))
 
     def _attempt(self, plan: Plan, publication: Publication | None, tag: PlannedTag, lost: int) -> Published:
         """Publish a tag; what fails of it is in its report, but for what has the whole push concluded again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushAbandoned, RegistryUnavailable, RequestInvalid
+from tasks.errors import ImagePusherError, PushAbandoned, PushCancelledByUser, RegistryUnavailable, RequestInvalid
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
@@ -45,8 +45,9 @@ class Accepting:
         """
         try:
             order = read_order(request, self.targets)
-        except RequestInvalid:
-            self.ledger.withdraw(push_id)
+        except RequestInvalid as error:
+            self.ledger.refuse(push_id, contract.Fault(error.code, str(error)))
+            telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.INVALID)
             raise
         with self.runs.hold(push_id, PART):
             report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
@@ -62,6 +63,8 @@ class Accepting:
             self.ledger.accept(push_id, request, task_id)
             if report is None and plan is not None:
                 return plan
+            if self.ledger.is_cancelled(push_id):
+                return self._fail(push_id, order, PushCancelledByUser(f"The push {push_id} was cancelled."))
             (lost,) = self.ledger.lost(push_id, [PART])
             try:
                 with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):

@@ -49,7 +49,7 @@ def test_json_is_alone_on_stdout(shell: Shell, multi_arch: Index) -> None:
         ["status"],
         ["status", report["push_id"]],
         ["verify", report["push_id"]],
-        ["undo", report["push_id"]],
+        ["undo", report["push_id"], "--yes"],
     ):
         after = shell(*arguments, "--output", "json")
         assert (after.code, after.stderr) == (0, "")

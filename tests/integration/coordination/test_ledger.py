@@ -18,6 +18,8 @@ from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome, TagIntent, TakenCopy
 from tests.support.redis_server import RedisServer
 
+REFUSAL = contract.Fault("request_invalid", "items is missing.")
+
 
 @pytest.fixture(params=["redis", "file"])
 def hashes(request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path) -> Iterator[Hashes]:
@@ -152,14 +154,47 @@ def test_an_announced_push_is_watched_until_a_worker_takes_it_on_or_it_is_invali
     ledger.announce("p", {"items": [1]}, "task")
     (push,) = ledger.open_pushes()
     assert (push.task_id, push.known, push.planned, push.ended, push.quiet_since) == ("task", True, False, False, 7.0)
-    ledger.withdraw("p")
-    assert (ledger.open_pushes(), ledger.pushes(), ledger.request("p")) == ([], [], None)
 
 
-def test_a_push_that_was_taken_on_is_not_withdrawn(ledger: HashLedger) -> None:
+def test_a_refused_push_is_known_with_its_fault_and_nobody_looks_after_it(ledger: HashLedger) -> None:
+    ledger.announce("p", {"items": [1]}, "task")
+    ledger.refuse("p", REFUSAL)
+    assert (ledger.open_pushes(), ledger.overlooked(), ledger.request("p")) == ([], [], None)
+    assert [(push.push_id, push.state) for push in ledger.pushes()] == [("p", "refused")]
+    assert ledger.refusal("p") == REFUSAL
+    assert ledger.report("p") is None
+
+
+def test_a_refused_push_that_is_sent_again_is_refused_no_more(ledger: HashLedger) -> None:
+    for send in (ledger.announce, ledger.accept):
+        ledger.refuse("p", REFUSAL)
+        send("p", {"items": [2]}, "task")
+        assert ledger.progress("p").state in {"enqueued", "accepted"}
+        assert ledger.refusal("p") is None
+
+
+def test_a_push_that_was_taken_on_is_not_refused(ledger: HashLedger) -> None:
+    """Its id belongs to the request that was valid."""
     ledger.accept("p", {"items": [1]}, "task")
-    ledger.withdraw("p")
+    ledger.refuse("p", REFUSAL)
     assert [push.push_id for push in ledger.open_pushes()] == ["p"]
+    assert (ledger.refusal("p"), ledger.progress("p").state) == (None, "accepted")
+
+
+@pytest.mark.parametrize("push_id", ["", "-p", "p q", "p\n", "p" * 129])
+def test_what_cannot_be_an_id_is_never_part_of_a_key(hashes: Hashes, push_id: str) -> None:
+    ledger = HashLedger(hashes)
+    ledger.refuse(push_id, REFUSAL)
+    assert ledger.pushes() == []
+
+
+def test_a_cancelled_push_is_so_until_it_is_run_again(ledger: HashLedger) -> None:
+    ledger.accept("p", {"items": [1]}, "task")
+    assert not ledger.is_cancelled("p")
+    ledger.mark_cancelled("p")
+    assert ledger.is_cancelled("p")
+    ledger.reopen("p")
+    assert not ledger.is_cancelled("p")
 
 
 def test_starts_are_counted_until_they_are_settled(ledger: HashLedger) -> None:

@@ -1,12 +1,13 @@
 """`imagepusher doctor`."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from workers.cli.amounts import count
+from workers.cli.common import common_options
 from workers.cli.output import emit_as_json, output_option, printable
-from workers.cli.session import settings_of
+from workers.cli.session import is_verbose, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +22,9 @@ _FOUND_ERRORS: Final = 1
 @click.argument("places", metavar="[HOST/NAMESPACE]...", nargs=-1)
 @click.option("--read-only", is_flag=True, help="Do not try to push; ask registries for pull scope only.")
 @output_option
+@common_options
 @click.pass_context
-def doctor(context: click.Context, places: tuple[str, ...], *, read_only: bool) -> None:
+def doctor(context: click.Context, /, places: tuple[str, ...], *, read_only: bool, **_: Any) -> None:
     """Examine broker, workers and registries as a push would use them.
 
     Registries are those of the settings, their targets, and each HOST/NAMESPACE. An upload to
@@ -31,7 +33,7 @@ def doctor(context: click.Context, places: tuple[str, ...], *, read_only: bool) 
     from workers.cli.logs import mask_logs
     from workers.doctor import examine
 
-    mask_logs()
+    mask_logs(verbose=is_verbose(context))
     settings = settings_of(context)
     try:
         diagnosis = examine(settings, places, read_only=read_only)

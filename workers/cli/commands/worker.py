@@ -1,6 +1,6 @@
 """`imagepusher worker`."""
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -20,9 +20,10 @@ _PREFIX: Final = "imagepusher."
     show_default=True,
     envvar="IMAGEPUSHER_LOG_LEVEL",
 )
+@click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings.")
 @click.pass_context
 def worker(
-    context: click.Context, queues: str | None, concurrency: int | None, name: str | None, log_level: str
+    context: click.Context, /, queues: str | None, concurrency: int | None, name: str | None, log_level: str, **_: Any
 ) -> None:
     """Serve the queues of the configured broker until told to stop."""
     from tasks.contract import QUEUES

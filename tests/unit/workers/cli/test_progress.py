@@ -49,9 +49,9 @@ def test_lines_come_now_and_then_and_say_what_ended(capsys: pytest.CaptureFixtur
     for second, shown in (
         (0.0, waiting),
         (0.2, snapshot((0, 0, False, False))),
-        (3.1, snapshot((512, 2048, False, False), (0, 0, False, False))),
-        (6.2, snapshot((512, 2048, False, False), (0, 0, False, False))),
-        (9.3, snapshot((2048, 2048, True, False), (0, 10, True, True), tags_done=1)),
+        (10.1, snapshot((512, 2048, False, False), (0, 0, False, False))),
+        (20.2, snapshot((512, 2048, False, False), (0, 0, False, False))),
+        (30.3, snapshot((2048, 2048, True, False), (0, 10, True, True), tags_done=1)),
     ):
         clock.now = 100.0 + second
         lines(shown)
