@@ -9,6 +9,7 @@ from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
+from workers.cli.skopeo import explained
 
 _NAMES: Final = (
     "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "worker", "doctor", "schema", "completion",
@@ -23,7 +24,11 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         expect_output(ctx, args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # skopeo has options before its commands.
+            raise explained(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
