@@ -30,6 +30,15 @@ def settings_of(context: click.Context) -> "Settings":
     return load_settings(os.environ, context.params.get("config") or context.find_root().params["config"])
 
 
+def refuse_flags_with_broker(context: click.Context, settings: "Settings") -> None:
+    """Raise click's UsageError for credentials and TLS of the command line where the workers' settings count."""
+    flags = given_flags(context.params)
+    if settings.broker_url is not None and flags:
+        raise click.UsageError(
+            f"{', '.join(flags)} cannot be used with a broker: credentials and TLS belong into the workers' settings."
+        )
+
+
 def is_verbose(context: click.Context) -> bool:
     """Tell whether each request to a registry is to be shown."""
     asked = context.params.get("verbose") or context.find_root().params.get("verbose")
@@ -44,11 +53,7 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
     """
     _interrupt_on_signals()
     settings = settings_of(context)
-    flags = given_flags(context.params)
-    if settings.broker_url is not None and flags:
-        raise click.UsageError(
-            f"{', '.join(flags)} cannot be used with a broker: credentials and TLS belong into the workers' settings."
-        )
+    refuse_flags_with_broker(context, settings)
     if settings.broker_url is not None and jobs is not None:
         raise click.UsageError("--jobs cannot be used with a broker: limits.jobs of the workers' settings says it.")
     if settings.broker_url is None and not waits:

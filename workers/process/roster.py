@@ -13,6 +13,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
 from workers.broker.app import KEY_PREFIX
+from workers.settings.equipment import Equipment
 
 _KEY: Final = f"{KEY_PREFIX}workers"
 _BEAT_SECONDS: Final = 10.0
@@ -24,7 +25,8 @@ _FORGOTTEN_SECONDS: Final = 86_400
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says of itself, in seconds since the epoch.
 
-    `time` is its own clock's, `seen` that of Redis at the same moment.
+    `time` is its own clock's, `seen` that of Redis at the same moment. `registries` has the names of what is set for
+    each registry, None where an older version says nothing of it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     time: float
     seen: float
+    registries: Equipment | None = None
 
     @property
     def skew(self) -> float:
@@ -45,8 +48,14 @@ class Roster:
     """The entry of one worker, made new every 10 seconds by a thread of its own; a Redis that is away is no error."""
 
     def __init__(
-        self, client: redis.Redis, name: str, queues: Sequence[str], clock: Callable[[], float] = time.time
+        self,
+        client: redis.Redis,
+        name: str,
+        queues: Sequence[str],
+        registries: Equipment | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._registries = registries
         self._client = client
         self._name = name
         self._queues = list(queues)
@@ -74,6 +83,7 @@ class Roster:
             started=self._started,
             seen=redis_time(self._client),
             time=self._clock(),
+            registries=self._registries,
         )
         self._client.hset(_KEY, self._name, msgspec.json.encode(entry).decode())
         self._client.expire(_KEY, _FORGOTTEN_SECONDS)
@@ -95,9 +105,9 @@ class Roster:
             return
 
 
-def enrol(client: redis.Redis, name: str, queues: Sequence[str]) -> None:
+def enrol(client: redis.Redis, name: str, queues: Sequence[str], registries: Equipment) -> None:
     """Let the roster hold the worker of this process from when it is ready until it begins to shut down."""
-    roster = Roster(client, name, queues)
+    roster = Roster(client, name, queues, registries)
     worker_ready.connect(lambda **_: roster.start(), weak=False)
     worker_shutting_down.connect(lambda **_: roster.stop(), weak=False)
 

@@ -40,6 +40,7 @@ from workers.process.plugins import PluginAnnouncer, load_plugins
 from workers.process.roster import enrol
 from workers.process.watchdog import Watchdog
 from workers.settings import Settings
+from workers.settings.equipment import equipment_of
 
 LOG: Final = logging.getLogger(__name__)
 # What a running copy takes to notice that the grace time is over, unless its registry is silent.
@@ -116,7 +117,7 @@ def run_worker(
     worker_shutting_down.connect(stop_in_time, weak=False)
     # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
-    enrol(client, node, queues)
+    enrol(client, node, queues, equipment_of(settings.registries))
     started: list[Any] = []
     worker_init.connect(lambda sender, **_: started.append(sender), weak=False)
     worker_main: Any = app.worker_main
