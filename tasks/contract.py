@@ -219,13 +219,18 @@ ENDED: Final = frozenset({"succeeded", "partial", "failed", "refused"})
 
 
 class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of blobs that one copy has moved and found there, of those that it will have to, and whether it ended."""
+    """Bytes of blobs that one copy has moved and found there, of those that it will have to, and whether it ended.
+
+    `source` and `platform` say which image it belongs to, where the ledger knows that.
+    """
 
     digest: str
     done: int = 0
     total: int = 0
     ended: bool = False
     failed: bool = False
+    source: str | None = None
+    platform: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

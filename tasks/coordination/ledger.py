@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -31,10 +31,34 @@ Record = TypeVar("Record")
 
 
 class _Outline(msgspec.Struct, frozen=True):
-    """The part of a plan that progress needs."""
+    """The part of a plan that progress needs; `source_of` and `platforms` are those of each digest."""
 
     digests: list[str]
     tags: int
+    sources: list[str] = []
+    source_of: list[int] = []
+    platforms: list[str | None] = []
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        first = {digest: number for number, item in reversed([*enumerate(plan.items)]) for digest in item.needs}
+        return cls(
+            digests=[copy.digest for copy in plan.copies],
+            tags=sum(len(item.tags) for item in plan.items),
+            sources=[item.source for item in plan.items],
+            source_of=[first.get(copy.digest, -1) for copy in plan.copies],
+            platforms=[copy.platform for copy in plan.copies],
+        )
+
+    def named(self, recorded: Mapping[str, contract.CopyProgress]) -> list[contract.CopyProgress]:
+        """Return the progress of every copy, with its image and platform."""
+        copies = [recorded.get(digest) or contract.CopyProgress(digest=digest) for digest in self.digests]
+        if not self.source_of:
+            return copies
+        return [
+            msgspec.structs.replace(copy, source=self.sources[number] if number >= 0 else None, platform=platform)
+            for copy, number, platform in zip(copies, self.source_of, self.platforms, strict=True)
+        ]
 
 
 class HashLedger:
@@ -98,7 +122,7 @@ class HashLedger:
         self._hashes.delete(*(_key(push_id, part) for part in _PLANNED_PARTS))
 
     def save_plan(self, plan: Plan) -> None:
-        outline = _Outline([copy.digest for copy in plan.copies], sum(len(item.tags) for item in plan.items))
+        outline = _Outline.of(plan)
         # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
         copies = {copy.digest: msgspec.json.encode(copy) for copy in plan.copies}
         whole = {"outline": msgspec.json.encode(outline), "plan": msgspec.json.encode(plan), "updated": self._now()}
@@ -202,8 +226,7 @@ class HashLedger:
             raise PushUnknown(f"No push {push_id!r} is known here.")
         outline = _decode(outlined, _Outline)
         recorded = self._records(push_id, "progress", contract.CopyProgress)
-        digests = outline.digests if outline else []
-        copies = [recorded.get(digest) or contract.CopyProgress(digest=digest) for digest in digests]
+        copies = outline.named(recorded) if outline else []
         return contract.Progress(
             push_id=push_id,
             state=_state(state, accepted=updated is not None, planned=outline is not None, copies=copies),

@@ -35,7 +35,7 @@ def age(seconds: float) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun in singular or plural."""
-    many = f"{noun}es" if noun.endswith("sh") else f"{noun}s"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("sh") else f"{noun}s"
     return f"{number} {noun if number == 1 else many}"
 
 
