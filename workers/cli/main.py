@@ -8,7 +8,7 @@ import click
 from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
-from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
+from workers.cli.output import emit_json, expect_output, note, note_error, wants_json, was_sent
 from workers.cli.skopeo import explained
 
 _NAMES: Final = (
@@ -39,7 +39,7 @@ class Commands(click.Group):
             raise
         except ImagePusherError as error:
             _tell(ctx, error)
-            ctx.exit(code_of_error(error, pushing=ctx.invoked_subcommand in {"push", "copy", "retry"}))
+            ctx.exit(code_of_error(error, pushing=was_sent(ctx)))
         except (KeyboardInterrupt, click.Abort):
             note("Interrupted.")
             if wants_json(ctx):

@@ -13,6 +13,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 _claimed: TextIO | None = None
 _CHOSEN: Final = "imagepusher.output"
+_SENT: Final = "imagepusher.sent"
 _JSON_PAIRS: Final = frozenset({("-o", "json"), ("--output", "json")})
 _JSON_WORDS: Final = frozenset({"-ojson", "--output=json"})
 
@@ -74,6 +75,16 @@ def claimed_stdout() -> Iterator[None]:
 def result_stream() -> TextIO | None:
     """Return the stream of results, None where stdout is closed."""
     return _claimed or sys.stdout
+
+
+def note_sent(context: click.Context) -> None:
+    """Note that a push is sent: from now on something may be written."""
+    context.meta[_SENT] = True
+
+
+def was_sent(context: click.Context) -> bool:
+    """Tell whether the command has sent a push."""
+    return bool(context.meta.get(_SENT))
 
 
 def emit(text: str) -> None:

@@ -8,7 +8,7 @@ import click
 from workers.cli.access import registry_options
 from workers.cli.codes import SUCCEEDED, code_of_preview, code_of_report
 from workers.cli.common import common_options
-from workers.cli.output import emit, emit_as_json, emit_json, note, output_option, wants_json
+from workers.cli.output import emit, emit_as_json, emit_json, note, note_sent, output_option, wants_json
 from workers.cli.session import open_session
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None
 
 def send_push(context: click.Context, client: "Client", request: dict[str, Any], push_id: str) -> int:
     """Send a push, follow it unless nobody is to wait, and return the exit code."""
+    note_sent(context)
     if context.params["no_wait"]:
         client.send(request, push_id)
         _name(context, push_id)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, cast
@@ -12,6 +13,7 @@ import redis
 from celery.signals import worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
+from tasks.contract import QUEUES
 from workers.broker.app import KEY_PREFIX
 from workers.settings.equipment import Equipment
 
@@ -119,6 +121,12 @@ def read_roster(client: redis.Redis) -> list[Worker]:
         (entry for entry in _entries(client).values() if entry is not None and now - entry.seen <= _GONE_SECONDS),
         key=lambda worker: worker.name,
     )
+
+
+def serving(client: redis.Redis) -> dict[str, int]:
+    """Return how many workers serve each queue; raises RedisError."""
+    counted = Counter(queue for worker in read_roster(client) for queue in worker.queues)
+    return {queue: counted[queue] for queue in QUEUES}
 
 
 def redis_time(client: redis.Redis) -> float:

@@ -54,7 +54,7 @@ def test_a_signal_leaves_the_push_interrupted(shell: Shell, silent: FaultyProxy,
         told = "Interrupted. The same command with --push-id mine completes what is missing."
         assert stderr.decode().splitlines() == [told]
     assert state_of(shell) == "interrupted"
-    (row,) = shell("status").stdout.splitlines()[1:-1]
+    (row,) = shell("status").stdout.splitlines()[1:]
     assert row.split()[:2] == ["mine", "interrupted"]
     assert "imagepusher retry mine" in shell("status", "mine").stdout
     unfinished = shell("verify", "mine")

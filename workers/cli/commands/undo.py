@@ -1,7 +1,7 @@
 """`imagepusher undo`."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,10 @@ from workers.cli.session import open_session
 if TYPE_CHECKING:
     from tasks import contract
     from workers.client.client import Client
+
+_NOBODY_TO_ASK: Final = (
+    "undo moves and deletes tags, and there is no terminal to ask at: say --yes, or look first with --dry-run."
+)
 
 
 @click.command(cls=RegistryCommand)
@@ -30,12 +34,10 @@ def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, *
 
     Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone.
     """
-    if not (dry_run or yes or is_terminal(sys.stdin)):
-        raise click.UsageError(
-            "undo moves and deletes tags, and there is no terminal to ask at: say --yes, or look first with --dry-run."
-        )
     with open_session(context) as client:
         client.progress(push_id)
+        if not (dry_run or yes or is_terminal(sys.stdin)):
+            raise click.UsageError(_NOBODY_TO_ASK)
         if dry_run:
             context.exit(_preview(context, client.preview_undo(push_id)))
         if not (yes or _confirm(client, push_id)):
