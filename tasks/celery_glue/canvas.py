@@ -21,7 +21,7 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
     """
     # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
     published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
-    # It has the task id of the push, whose row in a monitor stays what it was.
+    # It has the task id of the push, whose row in a monitor stays that of a push.
     published.options["shadow"] = contract.PUSH_TASK
     published.options["argsrepr"] = describe_push(_outlined(plan))
     open_copies = [planned for planned in plan.copies if planned.digest not in ended]
@@ -52,20 +52,19 @@ def _priority(position: int, *, inverted: bool) -> int:
     return _LOWEST - priority if inverted else priority
 
 
+def _described(planned: Copy) -> str:
+    return f"{planned.source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
+
+
 def _outlined(plan: Plan) -> dict[str, Any]:
     """Return the images and tags of a plan in the form of a request."""
     items = []
     for item in plan.items:
         destinations: dict[str, list[str]] = {}
         for tag in item.tags:
-            destinations.setdefault(f"{tag.registry}/{tag.repository}", []).append(tag.tag)
-        items.append({"source": item.source, "destinations": destinations})
+            destinations.setdefault(tag.reference.name, []).append(tag.reference.tag or "")
+        items.append({"source": str(item.wanted.source), "destinations": destinations})
     return {"items": items}
-
-
-def _described(planned: Copy) -> str:
-    source = "/".join(planned.source)
-    return f"{source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The ledger of pushes: what was asked, what was planned, what was done (DESIGN section 4)."""
+"""The ledger of pushes: what was asked, what was planned, what was done."""
 
 import re
 import time
@@ -9,14 +9,14 @@ import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
-from tasks.errors import PushUnknown
+from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
-from tasks.transfer.plan.plan import Copy, Plan
-from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
+from tasks.transfer.ports import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
 
 PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
-# Pushes whose result has not been stored yet: those that the watchdog looks at. Announced ones are among them: a broker
+# Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
@@ -41,11 +41,12 @@ class _Outline(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        first = {digest: number for number, item in reversed([*enumerate(plan.items)]) for digest in item.needs}
+        resolved = [(number, item) for number, item in enumerate(plan.items) if isinstance(item, ResolvedItem)]
+        first = {digest: number for number, item in reversed(resolved) for digest in item.needs}
         return cls(
             digests=[copy.digest for copy in plan.copies],
             tags=sum(len(item.tags) for item in plan.items),
-            sources=[item.source for item in plan.items],
+            sources=[str(item.wanted.source) for item in plan.items],
             source_of=[first.get(copy.digest, -1) for copy in plan.copies],
             platforms=[copy.platform for copy in plan.copies],
         )
@@ -68,7 +69,7 @@ class HashLedger:
         self._hashes = hashes
         self._clock = clock
 
-    def announce(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+    def enqueue(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
         self._hashes.drop(_key(push_id), *_REFUSED)
         fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
@@ -116,16 +117,22 @@ class HashLedger:
         return None if found is None else found.decode()
 
     def reopen(self, push_id: str) -> None:
+        ended = self._field(push_id, "report") is not None
         self._hashes.drop(
             _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "cancelled", "drives", "quiet_until"
         )
+        earlier = [
+            EarlierTag(tag, reported=ended) for tag in self.tags(push_id).values() if tag.action in {"copied", "merged"}
+        ]
+        if earlier:
+            self._hashes.put({_key(push_id, "earlier"): {each.tag.reference: _encode(each) for each in earlier}})
         self._hashes.delete(*(_key(push_id, part) for part in _PLANNED_PARTS))
 
     def save_plan(self, plan: Plan) -> None:
         outline = _Outline.of(plan)
         # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
-        copies = {copy.digest: msgspec.json.encode(copy) for copy in plan.copies}
-        whole = {"outline": msgspec.json.encode(outline), "plan": msgspec.json.encode(plan), "updated": self._now()}
+        copies = {str(copy.digest): _encode(copy) for copy in plan.copies}
+        whole = {"outline": msgspec.json.encode(outline), "plan": _encode(plan), "updated": self._now()}
         self._hashes.put(({_key(plan.push_id, "plan"): copies} if copies else {}) | {_key(plan.push_id): whole})
 
     def plan(self, push_id: str) -> Plan | None:
@@ -165,11 +172,10 @@ class HashLedger:
         return self._hashes.fetch((_key(push_id, "contents"), digest))[0]
 
     def record_copy(self, push_id: str, outcome: CopyOutcome, progress: contract.CopyProgress) -> None:
-        encode = msgspec.json.encode
         self._hashes.put(
             {
-                _key(push_id, "copies"): {outcome.digest: encode(outcome)},
-                _key(push_id, "progress"): {progress.digest: encode(progress)},
+                _key(push_id, "copies"): {outcome.digest: _encode(outcome)},
+                _key(push_id, "progress"): {progress.digest: _encode(progress)},
                 _key(push_id): {"updated": self._now()},
             }
         )
@@ -189,8 +195,11 @@ class HashLedger:
     def intents(self, push_id: str) -> dict[str, TagIntent]:
         return self._records(push_id, "intents", TagIntent)
 
-    def record_tag(self, push_id: str, tag: contract.TagReport) -> None:
-        self._put(push_id, "tags", tag.reference, msgspec.json.encode(tag))
+    def earlier_tags(self, push_id: str) -> dict[str, EarlierTag]:
+        return self._records(push_id, "earlier", EarlierTag)
+
+    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
+        self._put(push_id, "tags", key, _encode(tag))
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
@@ -317,7 +326,7 @@ class HashLedger:
 
     def _records(self, push_id: str, part: str, kind: type[Record]) -> dict[str, Record]:
         found = self._hashes.all(_key(push_id, part))
-        return {field: msgspec.json.decode(value, type=kind) for field, value in found.items()}
+        return {field: _read(value, kind) for field, value in found.items()}
 
 
 def is_push_id(text: str) -> bool:
@@ -329,8 +338,28 @@ def _key(push_id: str, part: str = "") -> str:
     return f"{PREFIX}push:{push_id}:{part}" if part else f"{PREFIX}push:{push_id}"
 
 
+def _encode(record: Any) -> bytes:
+    return msgspec.json.encode(record, enc_hook=_encode_error)
+
+
+def _encode_error(value: Any) -> Any:
+    if isinstance(value, ImagePusherError):
+        return to_record(value)
+    raise NotImplementedError(f"{type(value).__name__} is not kept in the ledger")
+
+
 def _decode(found: bytes | None, kind: type[Record]) -> Record | None:
-    return None if found is None else msgspec.json.decode(found, type=kind)
+    return None if found is None else _read(found, kind)
+
+
+def _read(found: bytes, kind: type[Record]) -> Record:
+    return msgspec.json.decode(found, type=kind, dec_hook=_decode_error)
+
+
+def _decode_error(kind: type, value: Any) -> Any:
+    if kind is ImagePusherError:
+        return from_record(value)
+    raise NotImplementedError(f"{kind.__name__} is not kept in the ledger")
 
 
 def _state(ended: bytes | None, *, accepted: bool, planned: bool, copies: list[contract.CopyProgress]) -> Any:

@@ -116,6 +116,7 @@ def test_the_context_holds_what_is_copied_and_nothing_else(context: Path) -> Non
     assert (context / "opt" / "imagepusher" / "flower" / "start.py").exists()
     assert not (context / "opt" / "imagepusher" / "flower" / "images").exists()
     assert {path.name for path in context.iterdir()} == {
+        "LICENSE",
         "README.md",
         "deploy",
         "opt",
@@ -131,7 +132,7 @@ def test_what_is_copied_can_be_built(context: Path, tmp_path: Path) -> None:
         cwd=context,
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=100,
     )
     (wheel,) = tmp_path.iterdir()
     expected = {

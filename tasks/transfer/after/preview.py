@@ -1,85 +1,103 @@
 """Say what a push would do, without doing it."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tasks import contract
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, Side
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.document import parse_document
-from tasks.oci.graph import successors
+from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.plan.plan import Copy, Plan
+from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag, ResolvedItem
+from tasks.transfer.ports import CopyOutcome
 
 # The repositories of a registry that hold a blob.
 _Holders = defaultdict[tuple[str, str], set[str]]
 
 
-def preview(plan: Plan, registries: Registries) -> contract.Preview:
-    """Return the actions of the tags and what each copy would move; asks for pull scope only."""
-    holders: _Holders = defaultdict(set)
+@dataclass(frozen=True)
+class CopyLook:
+    """One copy as it would go: in the words of the preview, and as the outcome that publishing would see."""
+
+    told: contract.CopyPreview
+    outcome: CopyOutcome
+
+
+def preview(plan: Plan, looks: Sequence[CopyLook]) -> contract.Preview:
+    """Return the actions of the tags as they were planned, and the bytes that each copy would move."""
     return contract.Preview(
-        items=[
-            contract.ItemReport(
-                source=item.source,
-                kind=item.kind,
-                digest=item.digest,
-                error=item.error,
-                tags=[
-                    contract.TagReport(
-                        reference=tag.reference,
-                        action=tag.action,
-                        old_digest=tag.old_digest,
-                        new_digest=tag.new_digest,
-                        kept_platforms=tag.kept_platforms,
-                        error=tag.error,
-                    )
-                    for tag in item.tags
-                ],
-            )
-            for item in plan.items
-        ],
-        copies=[_copy(copy, registries, holders) for copy in plan.copies],
-        warnings=plan.warnings,
+        items=[_item(item) for item in plan.items], copies=[look.told for look in looks], warnings=plan.warnings
     )
 
 
-def _copy(copy: Copy, registries: Registries, holders: _Holders) -> contract.CopyPreview:
+def look_at_copies(plan: Plan, registries: Registries) -> list[CopyLook]:
+    """Look at each copy of a plan; asks for pull scope only."""
+    holders: _Holders = defaultdict(set)
+    return [_copy(copy, registries, holders) for copy in plan.copies]
+
+
+def _item(item: PlannedItem) -> contract.ItemReport:
+    tags = [_tag(tag) for tag in item.tags]
+    source = str(item.wanted.source)
+    if isinstance(item, ResolvedItem):
+        return contract.ItemReport(source=source, kind=item.kind, digest=item.digest, tags=tags)
+    return contract.ItemReport(source=source, error=contract.Fault.of(item.error), tags=tags)
+
+
+def _tag(tag: PlannedTag) -> contract.TagReport:
+    return contract.TagReport(
+        reference=str(tag.reference),
+        action=tag.action,
+        old_digest=tag.old_digest,
+        new_digest=tag.new_digest,
+        kept_platforms=tag.kept_platforms,
+        error=contract.Fault.of(tag.error) if tag.error is not None else None,
+    )
+
+
+def _copy(copy: Copy, registries: Registries, holders: _Holders) -> CopyLook:
     """Look at one copy; `holders` says which repositories of a registry will hold a blob by then."""
     source = registries.repository(*copy.source, "source")
+    repositories: list[contract.RepositoryPreview] = []
+    errors: dict[str, ImagePusherError] = {}
+    blobs: dict[Digest, Descriptor] = {}
     try:
-        blobs = _blobs(source, copy.digest, depth=0)
-        repositories = [
-            _repository(registries.repository(registry, name, "destination"), copy.digest, blobs, source, holders)
-            for registry, name in copy.destinations
-        ]
+        blobs = _blobs(source, Descriptor(copy.media_type, copy.digest, copy.size))
     except ImagePusherError as error:
-        fault = contract.Fault(error.code, str(error))
-        repositories = [
-            contract.RepositoryPreview(repository="/".join(name), error=fault) for name in copy.destinations
-        ]
-    return contract.CopyPreview(
-        digest=copy.digest, source="/".join(copy.source), platform=copy.platform, repositories=repositories
+        errors = {str(place): error.on(Side.SOURCE) for place in copy.destinations}
+    for place in copy.destinations:
+        name = str(place)
+        try:
+            if name not in errors:
+                destination = registries.repository(*place, "destination")
+                repositories.append(_repository(destination, copy.digest, blobs, source, holders))
+        except ImagePusherError as error:
+            errors[name] = error.on(Side.DESTINATION)
+        if name in errors:
+            repositories.append(contract.RepositoryPreview(repository=name, error=contract.Fault.of(errors[name])))
+    told = contract.CopyPreview(
+        digest=copy.digest, source=str(copy.source), platform=copy.platform, repositories=repositories
     )
+    return CopyLook(told, CopyOutcome(digest=copy.digest, errors=errors))
 
 
-def _blobs(source: Repository, digest: str, depth: int) -> dict[str, Descriptor]:
-    fetched = source.fetch_manifest(digest)
-    needs = successors(parse_document(fetched.content, fetched.media_type))
-    blobs: dict[str, Descriptor] = {blob.digest: blob for blob in needs.blobs}
-    for child in needs.manifests if depth < 8 else ():  # noqa: PLR2004 - deeper ones are refused when they are copied
-        blobs |= _blobs(source, child.digest, depth + 1)
-    return blobs
+def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
+    """Return the blobs of an image, however deep, each once."""
+
+    def read(each: Descriptor) -> Node:
+        return parse_node(each, source.fetch_manifest(each.digest))
+
+    return {blob.digest: blob for node in walk(root, read) for blob in node.needs.blobs}
 
 
 def _repository(
-    destination: Repository, digest: str, blobs: dict[str, Descriptor], source: Repository, holders: _Holders
+    destination: Repository, digest: str, blobs: dict[Digest, Descriptor], source: Repository, holders: _Holders
 ) -> contract.RepositoryPreview:
-    name = f"{destination.registry}/{destination.name}"
-    try:
-        present = destination.resolve(digest) is not None
-        found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
-    except ImagePusherError as error:
-        return contract.RepositoryPreview(repository=name, error=contract.Fault(error.code, str(error)))
+    name = str(destination)
+    present = destination.resolve(digest) is not None
+    found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
     copied, mounted, skipped = [], 0, 0
     for blob in blobs.values():
         held_by = holders[destination.registry, blob.digest]

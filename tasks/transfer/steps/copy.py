@@ -1,4 +1,4 @@
-"""Do one copy of a push, with the effect of once, however often and wherever it is delivered (BEHAVIOUR 7.3, 7.4)."""
+"""The copy step: do one copy of a push, with the effect of once, however often it is delivered (BEHAVIOUR 7.3, 7.4)."""
 
 import logging
 from collections.abc import Callable
@@ -6,34 +6,26 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract
-from tasks.errors import (
-    ImagePusherError,
-    LockUnavailable,
-    PushCancelled,
-    PushCancelledByUser,
-    RateLimited,
-    RegistryUnavailable,
-    StateUnavailable,
-)
+from tasks.errors import ImagePusherError, PushCancelledByUser, Retry
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
 from tasks.transfer.plan.plan import Copy
-from tasks.transfer.ports import CopyOutcome, Ledger, Runs
+from tasks.transfer.ports import CopyLedger, CopyOutcome, Runs
 from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Copying:
-    """What carrying a copy out needs."""
+@dataclass(frozen=True, kw_only=True)
+class CopyStep:
+    """All that carrying a copy out needs."""
 
-    ledger: Ledger
+    ledger: CopyLedger
     copier: Copier
     runs: Runs
     attempts: Attempts
 
-    def carry_out(
+    def run(
         self,
         push_id: str,
         digest: str,
@@ -61,11 +53,11 @@ class Copying:
                     if copied.transient is not None and tries_left(taken.planned.tries):
                         raise copied.transient
                     self._end(push_id, copied, end)
-            except (PushCancelled, StateUnavailable, LockUnavailable):
-                raise
-            except (RateLimited, RegistryUnavailable) as error:
-                return error
             except ImagePusherError as error:
+                if error.retry is Retry.GIVE_BACK:
+                    raise
+                if error.retry is Retry.LATER and tries_left(taken.planned.tries):
+                    return error
                 self._end(push_id, _failed(taken.planned, error), end)
             return None
 
@@ -75,8 +67,8 @@ class Copying:
 
     def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
         self.ledger.record_copy(push_id, copied.outcome, copied.progress)
-        for repository, fault in copied.outcome.faults.items():
-            LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, fault.code, fault.message)
+        for repository, error in copied.outcome.errors.items():
+            LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, error.code, error)
         end(copied.outcome)
 
     def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
@@ -87,10 +79,8 @@ class Copying:
 
         try:
             return self.copier.copy(planned, report, content)
-        except (PushCancelled, StateUnavailable):
+        except ImagePusherError:
             raise
-        except ImagePusherError as error:
-            return _failed(planned, error)
         except Exception as error:
             LOG.exception("Push %s: the copy of %s broke", push_id, planned.digest)
             broken = ImagePusherError(
@@ -101,7 +91,6 @@ class Copying:
 
 def _failed(planned: Copy, error: ImagePusherError) -> Copied:
     """Return how a copy ended that reached none of its repositories."""
-    fault = contract.Fault(error.code, str(error))
-    faults = {"/".join(name): fault for name in planned.destinations}
+    errors = {str(name): error for name in planned.destinations}
     progress = contract.CopyProgress(digest=planned.digest, ended=True, failed=True)
-    return Copied(CopyOutcome(digest=planned.digest, faults=faults), progress, None)
+    return Copied(CopyOutcome(digest=planned.digest, errors=errors), progress, None)
