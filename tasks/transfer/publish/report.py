@@ -42,7 +42,7 @@ def withheld_items(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImageP
 
 
 def preview_obstacles(plan: Plan, preview: contract.Preview, copies: Mapping[str, CopyOutcome]) -> contract.Preview:
-    """Return a preview in which each tag that would stay says why, withheld ones included (BEHAVIOUR 10.1)."""
+    """Return a preview in which each tag that would stay says why, withheld ones included (BEHAVIOUR 6.4)."""
     items = [
         msgspec.structs.replace(
             told,

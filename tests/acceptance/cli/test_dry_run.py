@@ -136,7 +136,7 @@ def test_a_dry_run_is_waited_for(shell: Shell) -> None:
 def test_what_an_atomic_push_withholds_is_withheld_in_its_plan(
     shell: Shell, multi_arch: Index, atomic: str | None, expected: str, code: int
 ) -> None:
-    """Rule 10.1: the dry run and the push end alike."""
+    """Rule 6.4: the dry run and the push end alike."""
     request = shell.request(shell.put_a(multi_arch), f"{shell.a.host}/gone:1") | ({"atomic": atomic} if atomic else {})
     planned = shell("push", "-", "--dry-run", "-o", "json", stdin=json.dumps(request))
     assert (planned.code, actions(planned.document)) == (code, [expected, "failed"])
