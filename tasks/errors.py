@@ -5,9 +5,11 @@
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
+    ├── PushUnfinished               the push has no report yet
     ├── PushStalled                  the push stopped making progress, and driving it on did not help
     ├── PushAbandoned                a task of the push ended its worker each time that it was delivered
     ├── PushUndone                   the push was taken back while it was under way
+    ├── PushCancelledByUser          somebody cancelled the push
     ├── Withheld                     the tag belongs together with something that failed
     ├── StateUnavailable             the Redis that holds ledger and locks does not serve
     ├── SourceError                  the source image cannot be pushed
@@ -148,6 +150,10 @@ class PushUnknown(ImagePusherError):
     advice = "`imagepusher status` lists the pushes that are remembered."
 
 
+class PushUnfinished(ImagePusherError):
+    code = "push_unfinished"
+
+
 class PushStalled(ImagePusherError):
     code = "stalled"
     side = Side.STATE
@@ -165,6 +171,11 @@ class PushUndone(ImagePusherError):
     advice = "The tag was not moved."
 
 
+class PushCancelledByUser(ImagePusherError):
+    code = "cancelled_by_user"
+    advice = "The tag was not moved. Push again to complete it."
+
+
 class Withheld(ImagePusherError):
     code = "withheld"
     advice = "Mend that and push again."
@@ -176,7 +187,7 @@ class StateUnavailable(ImagePusherError):
     retry = Retry.GIVE_BACK
     advice = (
         "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
-        " is it reached, out of memory, or read-only?"
+        " is it reached, out of memory, or read-only? `imagepusher doctor` tells more."
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushCancelled, PushUnknown, Retry, longest_wait
+from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
 from tasks.registry.repository import Registries, Repository
@@ -98,9 +98,12 @@ class Delivery:
             return
         if parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
+        journal = LedgerJournal(parts.ledger, push_id, name)
+        if journal.read() is None and parts.ledger.is_cancelled(push_id):
+            # Each of its tags stays as it is.
+            return
         # All tags take part, those too whose reports were recorded: what became of one is read from the tag itself.
         members = [self._member(number, tag) for number, tag in pairs]
-        journal = LedgerJournal(parts.ledger, push_id, name)
         (lost,) = parts.ledger.lost(push_id, [name])
         with parts.attempts.attempt(push_id, name, lost, f"Moving the tags of the {name}"):
             release = Release(members, parts.locks, journal, self._put_back, parts.executor)
@@ -171,6 +174,8 @@ class Delivery:
         """Return the report of a tag; raises an error for which the push is given back, or published again."""
         if self._parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
+        if tag.action != "unchanged" and self._parts.ledger.is_cancelled(self._plan.push_id):
+            return unmoved(tag, PushCancelledByUser(f"The push was cancelled before {tag.reference} was moved."))
         item = self._plan.items[number]
         error = obstacle(item, tag, self._copies)
         if error is not None or not isinstance(item, ResolvedItem):

@@ -199,7 +199,7 @@ WHOLLY_NEW = dict.fromkeys(TAGS, NEW.digest)
 WHOLLY_OLD = {tag: None if tag == "new" else OLD.digest for tag in TAGS}
 
 
-def actions(ended: Ended) -> dict[str, str]:
+def actions(ended: Ended) -> Mapping[str, str]:
     return {key: moved.intent.action for key, moved in ended.moved.items()} | {
         key: report.action for key, report in ended.reports.items()
     }
@@ -229,7 +229,7 @@ def test_a_tag_that_cannot_move_takes_all_others_back(registry: ProfileRegistry,
 
 def kill_everywhere(registry: ProfileRegistry, expected: tuple[Mapping[str, str | None], ...]) -> set[str]:
     """Kill the worker at each of its steps in turn, and let another one end the release; return how they ended."""
-    endings = set()
+    endings: set[str] = set()
     for at in itertools.count(1):
         begin(registry)
         records, fuse = Records(), Fuse(at)
