@@ -1,18 +1,25 @@
 """What a worker knows of a registry before it asks: TLS, timeouts, and where credentials come from."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
+
+# What stands in place of a user beside an identity token, in authentication files and answers of helpers.
+IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not a password
 
 Role = Literal["source", "destination"]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks: a user with a password, or an identity token (docker's `identitytoken`). Never shown by repr."""
+    """Who asks: a user with a password, or a token (docker's `identitytoken`, `registrytoken`). Never shown by repr.
+
+    An identity token is exchanged for those that a registry takes; a registry token is one of these.
+    """
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +72,17 @@ class HttpLimits:
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfiguration:
-    """All that the registry client is told: settings by registry, authentication files, bounds."""
+    """All that the registry client is told: settings by registry, authentication files, bounds.
+
+    `secret_variables` are variables of the environment that hold secrets: no program that is started inherits them.
+    """
 
     registries: dict[str, RegistrySettings] = field(default_factory=dict)
     source_override: RegistryOverride = field(default_factory=RegistryOverride)
     destination_override: RegistryOverride = field(default_factory=RegistryOverride)
     auth_files: tuple[str, ...] = ()
     limits: HttpLimits = field(default_factory=HttpLimits)
+    secret_variables: frozenset[str] = frozenset()
 
     def settings(self, registry: str, role: Role) -> RegistrySettings:
         """Return the settings of `registry` in this role, where `credentials` are those of the role."""

@@ -142,6 +142,11 @@ class Document(msgspec.Struct, frozen=True):
         """Return every table that may hold credentials."""
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
 
+    def secret_variables(self) -> set[str]:
+        """Return the variables of the environment that are named as holding a secret."""
+        named = ((table.password_env, table.identity_token_env) for table in self.credentials())
+        return {name for pair in named for name in pair if name}
+
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
@@ -232,10 +237,7 @@ def _read_value(value: Any, kind: Any, faults: list[str], place: str) -> Any:
 
 def check_variables(environment: Mapping[str, str], document: Document, faults: list[str]) -> None:
     """Note every variable with our prefix that nobody reads."""
-    named = {
-        name for table in document.credentials() for name in (table.password_env, table.identity_token_env) if name
-    }
-    known = VARIABLES.keys() | _OTHERS | named
+    known = VARIABLES.keys() | _OTHERS | document.secret_variables()
     faults.extend(
         f"{variable} is not a known variable{nearest(variable, known)}"
         for variable in sorted(environment)

@@ -1,6 +1,7 @@
 """Registries as the settings describe them: credentials and where they come from, TLS, and files that must be there."""
 
 import logging
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ class RegistryReader:
     def existing(self, place: str, text: str, *, folder: bool = False) -> str:
         """Return the path of a file or folder that must be there."""
         path = self.base / expand(text)
-        if not (path.is_dir() if folder else path.is_file()):
+        # The null device says that there is nothing to read.
+        if not (path.is_dir() if folder else path.is_file() or str(path) == os.devnull):
             self.faults.append(f"{place}: there is no {'folder' if folder else 'file'} {path}")
         return str(path)
 

@@ -119,6 +119,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
             registries=registries,
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
             limits=HttpLimits(**msgspec.structs.asdict(tables.http)),
+            secret_variables=frozenset(tables.secret_variables()),
         ),
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,

@@ -177,3 +177,52 @@ def test_a_helper_of_all_that_fails_is_an_error_in_a_named_file(machine: Machine
     path = machine.write("named.json", {"credsStore": "absent"})
     with pytest.raises(SettingsInvalid, match=str(path)):
         machine.explicit(path).find("quay.io", "a", "source")
+
+
+def test_an_entry_that_cannot_be_read_is_told_once_and_refused_where_it_is_wanted(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = machine.write(
+        ".docker/config.json", {"auths": {"quay.io": pair("file"), "gcr.io": {"auth": "SECRET"}, "x.io": ["SECRET"]}}
+    )
+    store = machine.store()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert store.find("quay.io", "a", "source") == IN_FILE
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"The authentication file {path} has entries that cannot be read: 'gcr.io', 'x.io'. They are skipped."
+    )
+    with pytest.raises(SettingsInvalid, match=r"'gcr\.io'") as raised:
+        store.find("gcr.io", "a", "source")
+    assert str(path) in str(raised.value)
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_helper_is_asked_by_all_that_a_registry_may_be_filed_under(machine: Machine) -> None:
+    machine.install(
+        "all",
+        """test "$(cat)" = https://quay.io && echo '{"Username": "all", "Secret": "p"}' && exit
+        echo 'credentials not found in native keychain'; exit 1""",
+    )
+    machine.write(".docker/config.json", {"credsStore": "all", "auths": {"https://quay.io": {}}})
+    assert machine.store().find("quay.io", "a", "source") == Credentials("all", "p")
+    assert machine.store().find("gcr.io", "a", "source") is None
+
+
+def test_a_helper_may_be_named_for_a_part_of_a_registry(machine: Machine) -> None:
+    machine.install("own", """printf '{"Username": "%s", "Secret": "p"}' "$(cat)" """)
+    machine.write(".docker/config.json", {"credHelpers": {"quay.io/ns": "own"}, "auths": {"quay.io": pair("file")}})
+    store = machine.store()
+    assert store.find("quay.io", "ns/a", "source") == Credentials("quay.io/ns", "p")
+    assert store.find("quay.io", "other/a", "source") == IN_FILE
+
+
+def test_why_a_helper_fails_is_told(machine: Machine) -> None:
+    machine.install("own", "echo 'the vault is sealed'; exit 1")
+    path = machine.write(".docker/config.json", {"credHelpers": {"gcr.io": "own"}})
+    with pytest.raises(
+        SettingsInvalid, match="docker-credential-own ended with status 1: the vault is sealed"
+    ) as raised:
+        machine.store().find("gcr.io", "a", "source")
+    assert str(path) in str(raised.value)
