@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Final
 
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.oci.reference import Reference, carries_registry
+from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.registry.settings import HttpLimits
 from workers.doctor.finding import Diagnosis, Finding, diagnose, fault, fine, warning
 from workers.doctor.fleet import judge_fleet
@@ -22,7 +22,6 @@ NONE_EXAMINED: Final = "registries"
 
 _AT_ONCE: Final = 8
 _STATE_KEY: Final = "broker.state_url"
-_TRANSPORT: Final = "docker://"
 
 
 def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool = False) -> Diagnosis:
@@ -99,7 +98,7 @@ def _hasty(limits: HttpLimits) -> HttpLimits:
 
 def _place(text: str) -> Reference:
     """Return the repository to try below HOST/NAMESPACE; raises ValueError."""
-    name = text.removeprefix(_TRANSPORT).rstrip("/")
+    name = without_transport(text).rstrip("/")
     if not carries_registry(f"{name}/{PROBE}"):
         raise ValueError(f"{text!r} is not HOST/NAMESPACE, such as registry.example.com/team")
     return Reference.parse(f"{name}/{PROBE}")
