@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from tasks.errors import ImagePusherError
+
 PUSH_TASK: Final = "imagepusher.push.v1"
 COPY_TASK: Final = "imagepusher.copy.v1"
 PUBLISH_TASK: Final = "imagepusher.publish.v1"
@@ -26,6 +28,7 @@ Atomic = Literal["item", "push"]
 Kind = Literal["source", "multi-arch", "single-arch"]
 Action = Literal["copied", "merged", "unchanged", "failed", "skipped"]
 State = Literal["succeeded", "partial", "failed"]
+ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
 # What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
 PushId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
@@ -80,10 +83,16 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What went wrong: a stable code, and a message that says what happened, where, and what to do."""
+    """An error: a stable code, a message that says what happened, where, and what to do, and whose side it is on."""
 
     code: str
     message: str
+    side: ErrorSide | None = None
+
+    @classmethod
+    def of(cls, error: ImagePusherError) -> "Fault":
+        """Return how a report tells of an error."""
+        return cls(error.code, str(error), None if error.side is None else error.side.value)
 
 
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@
     ├── PushStalled                  the push stopped making progress, and driving it on did not help
     ├── PushAbandoned                a task of the push ended its worker each time that it was delivered
     ├── PushUndone                   the push was taken back while it was under way
+    ├── Withheld                     the tag belongs together with something that failed
     ├── StateUnavailable             the Redis that holds ledger and locks does not serve
     ├── SourceError                  the source image cannot be pushed
     │   ├── SourceMissing            the reference does not exist
@@ -34,21 +35,77 @@
         ├── ContentMismatch          bytes that are not those of the digest or size
         └── AddressForbidden         a redirect or realm that leads where it must not
 
-Every class takes positional arguments only, so that Celery's JSON result rebuilds it from `args`.
+Each error knows its side, whether its task is tried again, and the seconds to wait before that. Every class takes
+positional arguments only, so that Celery's JSON result rebuilds it from `args`.
 """
 
-from typing import Any, ClassVar
+import enum
+from collections.abc import Iterable
+from typing import Any, Final, Self
+
+
+class Side(enum.StrEnum):
+    """Where the cause of an error is."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    STATE = "state"
+    """The broker, or the Redis that holds ledger and locks."""
+    SETTINGS = "settings"
+    """The request, or the settings of this program."""
+    WORKER = "worker"
+
+
+class Retry(enum.Enum):
+    """Whether the task that met an error is carried out again."""
+
+    NEVER = "never"
+    """The next try would end in the same way."""
+    LATER = "later"
+    """The other side may serve later: the task's tries are counted."""
+    GIVE_BACK = "give back"
+    """Nothing of the task is at fault: it goes back to its queue, however often."""
 
 
 class ImagePusherError(Exception):
-    """Say what happened, where, and what the user can do."""
+    """Say what happened, where, and what the user can do.
 
-    code: ClassVar[str] = "internal_error"
-    advice: ClassVar[str] = ""
+    `side` is None where nobody knows it yet, `retry_after` where nobody asked for a time.
+    """
 
-    def __init__(self, message: str) -> None:
+    code: str = "internal_error"
+    advice: str = ""
+    side: Side | None = None
+    retry: Retry = Retry.NEVER
+    retry_after: float | None = None
+
+    def __init__(self, message: str, retry_after: float | None = None, side: Side | str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        if retry_after is not None:
+            self.retry_after = retry_after
+        if side is not None:
+            self.side = Side(side)
+        self._pack()
+
+    def on(self, side: Side | str) -> Self:
+        """Note whose side the error is on, unless that is known, and return the error."""
+        if self.side is None:
+            self.side = Side(side)
+            self._pack()
+        return self
+
+    def _pack(self) -> None:
+        """Let `args` rebuild the error."""
+        said = (self.message, self.__dict__.get("retry_after"), self.__dict__.get("side"))
+        self.args = said if any(value is not None for value in said[1:]) else said[:1]
+
+    # Plans and outcomes hold errors, and are compared as values.
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and str(self) == str(other) and self.args == getattr(other, "args", ())
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.message))
 
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".rstrip()
@@ -60,6 +117,7 @@ class ImagePusherError(Exception):
 
 class RequestInvalid(ImagePusherError):
     code = "request_invalid"
+    side = Side.SETTINGS
     advice = "Nothing was written."
 
     def __init__(self, message: str, faults: list[dict[str, Any]] | None = None) -> None:
@@ -70,6 +128,7 @@ class RequestInvalid(ImagePusherError):
 
 class SettingsInvalid(ImagePusherError):
     code = "settings_invalid"
+    side = Side.SETTINGS
 
 
 class PushFailed(ImagePusherError):
@@ -88,11 +147,13 @@ class PushUnknown(ImagePusherError):
 
 class PushStalled(ImagePusherError):
     code = "stalled"
+    side = Side.STATE
     advice = "Look whether workers serve all three queues, then push again: what is done is not done again."
 
 
 class PushAbandoned(ImagePusherError):
     code = "abandoned"
+    side = Side.WORKER
     advice = "Look at the log, and at the memory limit, of the workers that ended; then push again."
 
 
@@ -101,8 +162,15 @@ class PushUndone(ImagePusherError):
     advice = "The tag was not moved."
 
 
+class Withheld(ImagePusherError):
+    code = "withheld"
+    advice = "Mend that and push again."
+
+
 class StateUnavailable(ImagePusherError):
     code = "state_unavailable"
+    side = Side.STATE
+    retry = Retry.GIVE_BACK
     advice = (
         "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
         " is it reached, out of memory, or read-only?"
@@ -111,6 +179,7 @@ class StateUnavailable(ImagePusherError):
 
 class SourceError(ImagePusherError):
     code = "source_error"
+    side: Side | None = Side.SOURCE
 
 
 class SourceMissing(SourceError):
@@ -125,6 +194,8 @@ class SourceChildMissing(SourceError):
 
 class ManifestInvalid(SourceError):
     code = "manifest_invalid"
+    # A destination may hold such a manifest, too.
+    side = None
     advice = "Rebuild the image or push it to its registry again."
 
 
@@ -150,6 +221,7 @@ class PlatformMissing(SourceError):
 
 class DestinationError(ImagePusherError):
     code = "destination_error"
+    side = Side.DESTINATION
 
 
 class DestinationChildMissing(DestinationError):
@@ -164,11 +236,15 @@ class TagConflict(DestinationError):
 
 class LockUnavailable(DestinationError):
     code = "lock_unavailable"
+    side = Side.STATE
+    retry = Retry.GIVE_BACK
     advice = "Another push holds this tag; push again when it is done."
 
 
 class LockLost(DestinationError):
     code = "lock_lost"
+    side = Side.STATE
+    retry = Retry.LATER
     advice = "The tag was not written; push again."
 
 
@@ -180,6 +256,9 @@ class CopyIncomplete(DestinationError):
 class PushCancelled(ImagePusherError):
     code = "cancelled"
     advice = "The task goes back to the queue."
+    side = Side.WORKER
+    retry = Retry.GIVE_BACK
+    retry_after = 0.0
 
 
 class RegistryError(ImagePusherError):
@@ -200,27 +279,15 @@ class RequestRefused(RegistryError):
 
 
 class RateLimited(RegistryError):
-    """A limit was reached; `retry_after` is the seconds that the registry wants to be left alone, if it said so."""
-
     code = "rate_limited"
     advice = "Wait for the registry's limit, or lower the number of jobs."
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.args = (message, retry_after)
+    retry = Retry.LATER
 
 
 class RegistryUnavailable(RegistryError):
-    """A registry does not serve; `retry_after` is the seconds that it wants to be left alone, if it said so."""
-
     code = "registry_unavailable"
     advice = "Push again when the registry answers; what is there already is not copied again."
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.args = (message, retry_after)
+    retry = Retry.LATER
 
 
 class ResponseInvalid(RegistryError):
@@ -234,3 +301,35 @@ class ContentMismatch(RegistryError):
 
 class AddressForbidden(RegistryError):
     code = "address_forbidden"
+
+
+def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
+    """Return the error that is worth another try and asks for the most time before it; None if there is none."""
+    later = [error for error in errors if error.retry is Retry.LATER]
+    return max(later, key=lambda error: error.retry_after or 0.0, default=None)
+
+
+def to_record(error: ImagePusherError) -> dict[str, Any]:
+    """Return an error as JSON types from which `from_record` makes it again."""
+    record = {"code": error.code, "message": error.message, "side": error.side, "retry_after": error.retry_after}
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def from_record(record: dict[str, Any]) -> ImagePusherError:
+    """Return the error of a record; a code that this version does not know stays as it is."""
+    kind = _BY_CODE.get(record["code"], ImagePusherError)
+    error = kind(record["message"]) if kind in _OTHERWISE_MADE else kind(*_arguments(record))
+    error.code = record["code"]
+    return error
+
+
+def _arguments(record: dict[str, Any]) -> tuple[Any, ...]:
+    return record["message"], record.get("retry_after"), record.get("side")
+
+
+def _tree(kind: type[ImagePusherError]) -> list[type[ImagePusherError]]:
+    return [kind, *(below for each in kind.__subclasses__() for below in _tree(each))]
+
+
+_OTHERWISE_MADE: Final = (RequestInvalid, PushFailed)
+_BY_CODE: Final = {kind.code: kind for kind in _tree(ImagePusherError)}

@@ -84,7 +84,7 @@ class CopyMeter:
         parts = [
             f"{totals.bytes_copied / _MEBIBYTE:.1f} MiB copied" if totals.blobs_copied else "",
             f"{counted(totals.blobs_mounted, 'blob')} mounted" if totals.blobs_mounted else "",
-            *(f"failed for {repository}: {fault.code}" for repository, fault in outcome.faults.items()),
+            *(f"failed for {repository}: {error.code}" for repository, error in outcome.errors.items()),
         ]
         self.text = "; ".join(part for part in parts if part) or "there already"
 

@@ -6,17 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from celery import Task
-from celery.exceptions import Reject, Retry
+from celery import Task, exceptions
+from celery.exceptions import Reject
 
-from tasks.errors import (
-    ImagePusherError,
-    LockUnavailable,
-    PushCancelled,
-    RateLimited,
-    RegistryUnavailable,
-    StateUnavailable,
-)
+from tasks.errors import ImagePusherError, Retry, StateUnavailable
 
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 120.0
@@ -29,15 +22,14 @@ def tries_left(task: Task[Any, Any], tries: int) -> bool:
 
 
 def pause(task: Task[Any, Any], error: ImagePusherError) -> float:
-    """Return the seconds before the next delivery: what the registry asked for, else doubling with jitter."""
-    asked = error.retry_after if isinstance(error, RateLimited | RegistryUnavailable) else None
-    if asked is not None:
-        return asked
+    """Return the seconds before the next delivery: those that the error asks for, else doubling with jitter."""
+    if error.retry_after is not None:
+        return error.retry_after
     doubled = _FIRST_PAUSE * 2.0 ** min(_DOUBLINGS, int(task.request.retries))
     return min(_LONGEST_PAUSE, doubled) * random.uniform(0.5, 1)  # noqa: S311 - jitter
 
 
-def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[float], None]) -> Retry:
+def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[float], None]) -> exceptions.Retry:
     """Send the task again, to be run after a pause, and return what ends this delivery.
 
     `note_due` is told when it is due, in seconds since the epoch.
@@ -62,7 +54,9 @@ def returned_to_queue(task: Task[Any, Any], note_due: Callable[[float], None] = 
     """
     try:
         yield
-    except PushCancelled:
-        raise Reject("the worker is shutting down", requeue=True) from None
-    except (RegistryUnavailable, StateUnavailable, LockUnavailable) as error:
+    except ImagePusherError as error:
+        if error.retry is Retry.NEVER:
+            raise
+        if error.retry_after == 0:
+            raise Reject(error.message, requeue=True) from None
         raise later(task, error, note_due) from None

@@ -1,4 +1,4 @@
-"""The ledger of pushes: what was asked, what was planned, what was done (DESIGN section 4)."""
+"""The ledger of pushes: what was asked, what was planned, what was done."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
-from tasks.errors import PushUnknown
+from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan
 from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy, UndoState
@@ -87,8 +87,8 @@ class HashLedger:
     def save_plan(self, plan: Plan) -> None:
         outline = _Outline([copy.digest for copy in plan.copies], sum(len(item.tags) for item in plan.items))
         # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
-        copies = {copy.digest: msgspec.json.encode(copy) for copy in plan.copies}
-        whole = {"outline": msgspec.json.encode(outline), "plan": msgspec.json.encode(plan), "updated": self._now()}
+        copies = {copy.digest: _encode(copy) for copy in plan.copies}
+        whole = {"outline": msgspec.json.encode(outline), "plan": _encode(plan), "updated": self._now()}
         self._hashes.put(({_key(plan.push_id, "plan"): copies} if copies else {}) | {_key(plan.push_id): whole})
 
     def plan(self, push_id: str) -> Plan | None:
@@ -128,11 +128,10 @@ class HashLedger:
         return self._hashes.fetch((_key(push_id, "contents"), digest))[0]
 
     def record_copy(self, push_id: str, outcome: CopyOutcome, progress: contract.CopyProgress) -> None:
-        encode = msgspec.json.encode
         self._hashes.put(
             {
-                _key(push_id, "copies"): {outcome.digest: encode(outcome)},
-                _key(push_id, "progress"): {progress.digest: encode(progress)},
+                _key(push_id, "copies"): {outcome.digest: _encode(outcome)},
+                _key(push_id, "progress"): {progress.digest: _encode(progress)},
                 _key(push_id): {"updated": self._now()},
             }
         )
@@ -275,15 +274,35 @@ class HashLedger:
 
     def _records(self, push_id: str, part: str, kind: type[Record]) -> dict[str, Record]:
         found = self._hashes.all(_key(push_id, part))
-        return {field: msgspec.json.decode(value, type=kind) for field, value in found.items()}
+        return {field: _read(value, kind) for field, value in found.items()}
 
 
 def _key(push_id: str, part: str = "") -> str:
     return f"{PREFIX}push:{push_id}:{part}" if part else f"{PREFIX}push:{push_id}"
 
 
+def _encode(record: Any) -> bytes:
+    return msgspec.json.encode(record, enc_hook=_encode_error)
+
+
+def _encode_error(value: Any) -> Any:
+    if isinstance(value, ImagePusherError):
+        return to_record(value)
+    raise NotImplementedError(f"{type(value).__name__} is not kept in the ledger")
+
+
 def _decode(found: bytes | None, kind: type[Record]) -> Record | None:
-    return None if found is None else msgspec.json.decode(found, type=kind)
+    return None if found is None else _read(found, kind)
+
+
+def _read(found: bytes, kind: type[Record]) -> Record:
+    return msgspec.json.decode(found, type=kind, dec_hook=_decode_error)
+
+
+def _decode_error(kind: type, value: Any) -> Any:
+    if kind is ImagePusherError:
+        return from_record(value)
+    raise NotImplementedError(f"{kind.__name__} is not kept in the ledger")
 
 
 def _state(ended: bytes | None, *, accepted: bool, planned: bool, copies: list[contract.CopyProgress]) -> Any:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
+    ImagePusherError,
     NotFound,
     ResponseInvalid,
 )
@@ -90,7 +91,11 @@ class Repository:
 
         Raises NotFound, ContentMismatch, ResponseInvalid for one that is too large, ManifestInvalid.
         """
-        return self._fetch_manifest(reference, retry=True)
+        try:
+            return self._fetch_manifest(reference, retry=True)
+        except ImagePusherError as error:
+            self._transport.policy.blame(error)
+            raise
 
     def push_manifest(self, reference: str, content: bytes, media_type: str, *, over: Digest | None = None) -> None:
         """Store a manifest under a tag or its digest ("Pushing manifests").
@@ -166,8 +171,9 @@ class Repository:
 
     def read_blob(self, descriptor: Descriptor, limit: int) -> bytes:
         """Return a small blob, verified; raises ResponseInvalid if it has more than `limit` bytes, ContentMismatch."""
+        side = self._transport.policy.side
         if descriptor.size > limit:
-            raise ResponseInvalid(f"{self}@{descriptor.digest} has more than {limit} bytes.")
+            raise ResponseInvalid(f"{self}@{descriptor.digest} has more than {limit} bytes.", side=side)
         verifier = Verifier(descriptor.digest, descriptor.size)
         content = bytearray()
         with self.open_blob(descriptor) as reader:
@@ -175,7 +181,7 @@ class Repository:
                 verifier.update(piece)
                 content += piece
         if not verifier.verified:
-            raise ContentMismatch(f"{self} served other bytes than those of the blob {descriptor.digest}.")
+            raise ContentMismatch(f"{self} served other bytes than those of the blob {descriptor.digest}.", side=side)
         return bytes(content)
 
     def mount_blob(self, digest: str, from_repository: str) -> UploadSession | None:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tasks import telemetry
-from tasks.errors import AddressForbidden, ResponseInvalid
+from tasks.errors import AddressForbidden, ImagePusherError, ResponseInvalid, Side
 from tasks.oci.digest import digest_of
 from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.credentials import CredentialStore
@@ -54,7 +54,9 @@ class Transport:
         # Repositories that let one read only with a token that is good for `push` too (BEHAVIOUR 3.4).
         self.read_by_push: set[str] = set()
         self._host = host_for(registry)
-        self.policy = RetryPolicy(self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry)
+        self.policy = RetryPolicy(
+            self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry, side=Side(role)
+        )
         self._connections = Connections(self._host, settings, self.limits)
         self._authentication = Authentication(registry, role, store, TokenSource(self._fetch_token))
         # Roles that ask as the same user share a budget; keys of Redis do not show who that is.
@@ -71,7 +73,11 @@ class Transport:
         """
         if retry:
             return self.policy.run(lambda: self._attempt(request))
-        return self._attempt(request)
+        try:
+            return self._attempt(request)
+        except ImagePusherError as error:
+            self.policy.blame(error)
+            raise
 
     def _count_retry(self) -> None:
         telemetry.count(telemetry.HTTP_RETRIES, registry=self._host)

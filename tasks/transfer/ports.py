@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from tasks import contract
+from tasks.errors import ImagePusherError
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan
 
@@ -19,10 +20,10 @@ INSPECTION: Final = "inspection"
 
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the copy of one digest ended: what was moved, and a fault for each repository that lacks it."""
+    """How the copy of one digest ended: totals, and an error for each repository that did not get it."""
 
     digest: str
-    faults: dict[str, contract.Fault] = {}
+    errors: dict[str, ImagePusherError] = {}
     totals: contract.Totals = contract.Totals()
 
 

@@ -1,4 +1,4 @@
-"""The seed's class, embedded, on real registries: every method, its naming, its passwords, its failures (DESIGN 3)."""
+"""The seed's class, embedded, on real registries: every method, its naming, its passwords, its failures."""
 
 import inspect
 import json
@@ -263,7 +263,7 @@ def test_what_is_sent_holds_no_secret() -> None:
 
 
 def test_a_password_that_a_broker_would_carry_is_refused(program: Program) -> None:
-    """DESIGN section 3, rule 6.7."""
+    """Rule 6.7."""
     target_settings = program.target_settings | {"dest_quay_user": USER, "dest_quay_password": PASSWORD}
     called = program(
         "push_container_images",

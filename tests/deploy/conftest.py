@@ -105,7 +105,7 @@ def machine(tmp_path: Path) -> Machine:
     machine.project.mkdir()
     for name in ("deploy", "tasks", "workers"):
         shutil.copytree(ROOT / name, machine.project / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, machine.project / name)
     for folder in (machine.temporary, machine.folder / "home", machine.venv / "bin"):
         folder.mkdir(parents=True)

@@ -116,6 +116,7 @@ def test_the_context_holds_what_is_copied_and_nothing_else(context: Path) -> Non
     assert (context / "opt" / "imagepusher" / "flower" / "start.py").exists()
     assert not (context / "opt" / "imagepusher" / "flower" / "images").exists()
     assert {path.name for path in context.iterdir()} == {
+        "LICENSE",
         "README.md",
         "deploy",
         "opt",

@@ -1,7 +1,8 @@
-"""What `pip install` of the project brings: both packages, their data, and the console script."""
+"""What a wheel and a source distribution hold: both packages, their data, the console script and the licence."""
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -10,17 +11,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
+def _built(target: str, folder: Path) -> Path:
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)],
+        [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
     (built,) = folder.iterdir()
-    return zipfile.ZipFile(built)
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    return zipfile.ZipFile(_built("wheel", tmp_path_factory.mktemp("wheel")))
 
 
 def test_a_wheel_holds_the_schema_and_the_types(wheel: zipfile.ZipFile) -> None:
@@ -38,3 +42,19 @@ def test_a_wheel_brings_the_command_and_the_client(wheel: zipfile.ZipFile) -> No
     declared = wheel.read(path).decode().splitlines()
     assert "imagepusher = workers.cli.main:main" in declared
     assert "default = workers.client.open:open_client" in declared
+
+
+def test_a_wheel_holds_the_licence_and_names_it(wheel: zipfile.ZipFile) -> None:
+    (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode().splitlines()
+    (licence,) = [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
+    assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_a_source_distribution_holds_what_a_wheel_is_built_from(tmp_path: Path) -> None:
+    built = _built("sdist", tmp_path)
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    files = {name for name in names if not name.startswith(("tasks/", "workers/"))}
+    assert files == {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
+    assert {"tasks/schema.v1.json", "workers/cli/main.py"} <= names

@@ -1,4 +1,4 @@
-"""The README as data: fenced blocks, tables, code spans and links, each with the section that it stands in."""
+"""The project's Markdown as data: fenced blocks, tables, code spans and links, each with its section."""
 
 import re
 from collections.abc import Iterator
@@ -20,9 +20,10 @@ class Block:
     text: str
     section: str
     line: int
+    file: str = "README.md"
 
     def __str__(self) -> str:
-        return f"README.md:{self.line}"
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Prose:
 
 
 @dataclass(frozen=True)
-class Readme:
+class Document:
+    path: Path
     blocks: tuple[Block, ...]
     prose: tuple[Prose, ...]
     headings: tuple[str, ...]
@@ -62,21 +64,32 @@ class Readme:
             for span in re.findall(r"`([^`]+)`", line.text):
                 yield span, line
 
+    def links(self) -> Iterator[tuple[str, Prose]]:
+        """Yield every link with the line that it stands in."""
+        for line in self.prose:
+            for link in re.findall(r"\]\(([^)]+)\)", line.text):
+                yield link, line
+
     def anchors(self) -> set[str]:
         """Return what links may name, as GitHub derives it from headings."""
         return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in self.headings}
 
 
-@cache
-def readme() -> Readme:
+def readme() -> Document:
     """Return the README of this checkout."""
+    return document("README.md")
+
+
+@cache
+def document(name: str) -> Document:
+    """Return a Markdown file of this checkout by its path below the root."""
     blocks, prose, headings = [], [], []
     section, language, begun, content = "", "", 0, list[str]()
-    for number, text in enumerate((ROOT / "README.md").read_text().splitlines(), 1):
+    for number, text in enumerate((ROOT / name).read_text().splitlines(), 1):
         fence = _FENCE.match(text)
         if begun:
             if fence:
-                blocks.append(Block(language, "\n".join(content), section, begun))
+                blocks.append(Block(language, "\n".join(content), section, begun, name))
                 begun = 0
             else:
                 content.append(text)
@@ -87,5 +100,5 @@ def readme() -> Readme:
                 section = heading[2]
                 headings.append(section)
             prose.append(Prose(text, section, number))
-    assert not begun, f"the block in line {begun} does not end"
-    return Readme(tuple(blocks), tuple(prose), tuple(headings))
+    assert not begun, f"the block in line {begun} of {name} does not end"
+    return Document(ROOT / name, tuple(blocks), tuple(prose), tuple(headings))

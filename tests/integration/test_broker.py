@@ -150,7 +150,7 @@ def test_enqueue_and_leave(
 
 
 def test_messages_are_small_whatever_the_push(redis_server: RedisServer) -> None:
-    """DESIGN section 1: a header message names the push and a digest; the plan stays in the ledger."""
+    """A header message names the push and a digest; the plan stays in the ledger."""
     # A database that no worker serves.
     url = f"{redis_server.url.removesuffix('/0')}/7"
     app = make_app(load_settings({"IMAGEPUSHER_BROKER_URL": url}))

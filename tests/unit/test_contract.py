@@ -51,7 +51,7 @@ REPORT: dict[str, Any] = {
                     "new_digest": None,
                     "kept_platforms": [],
                     "protective_tag": None,
-                    "error": {"code": "tag_conflict", "message": "Someone else writes this tag."},
+                    "error": {"code": "tag_conflict", "message": "Someone else writes this tag.", "side": None},
                 },
             ],
         }

@@ -1,4 +1,4 @@
-"""Budgets of requests, shared by all workers (DESIGN section 4).
+"""Budgets of requests, shared by all workers.
 
 Each process takes its share, the whole divided by the processes that are active, and looks twice a second how many
 those are: a request costs no question to Redis. A registry that limits is asked half as much, and slowly more again.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from tasks.errors import ContentMismatch, ResponseInvalid
+from tasks.errors import ContentMismatch, ImagePusherError, ResponseInvalid
 from tasks.registry.http.answer import Incoming, Piece
 from tasks.registry.http.exchange import Response
 from tasks.registry.http.retry import RetryPolicy, Transient
@@ -73,6 +73,9 @@ class BlobReader:
             except Transient:
                 self.close()
                 self._policy.on_retry()
+            except ImagePusherError as error:
+                self._policy.blame(error)
+                raise
         return self._policy.run(self._reconnect)
 
     def _reconnect(self) -> Piece:

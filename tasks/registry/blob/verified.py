@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tasks.errors import ContentMismatch
+from tasks.errors import ContentMismatch, Side
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import algorithm_of, encoded_of
 from tasks.registry.http.answer import Piece
@@ -93,5 +93,5 @@ class Passage:
 
     def _verify(self, state: "_Hash") -> None:
         if state.hexdigest() != encoded_of(self._digest):
-            raise ContentMismatch(f"What came for the blob {self._digest} are not its bytes.")
+            raise ContentMismatch(f"The bytes that came for the blob {self._digest} are not its own.", side=Side.SOURCE)
         self.finished = True

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from tasks.errors import AuthenticationRefused, RateLimited, RegistryError, RegistryUnavailable
+from tasks.errors import AuthenticationRefused, ImagePusherError, RateLimited, RegistryError, RegistryUnavailable, Side
 
 Result = TypeVar("Result")
 
@@ -38,13 +38,17 @@ class Transient(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often one tries, and how many seconds one waits at most for the next try; `on_retry` is told of each."""
+    """How often one tries, and how many seconds one waits at most for the next try; `on_retry` is told of each.
+
+    `side` is that of the registry, which every error of a run then names.
+    """
 
     tries: int
     longest_wait: float
     chance: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
     on_retry: Callable[[], None] = lambda: None
+    side: Side | None = None
 
     def gives_up(self, failed: int, asked: float | None) -> bool:
         """Tell whether to end after `failed` tries in a row, or rather than wait as long as the registry asks."""
@@ -70,7 +74,16 @@ class RetryPolicy:
             before_sleep=lambda _: self.on_retry(),
             retry_error_callback=run.end,
         )
-        return retrying(attempt)
+        try:
+            return retrying(attempt)
+        except ImagePusherError as error:
+            self.blame(error)
+            raise
+
+    def blame(self, error: ImagePusherError) -> None:
+        """Note in an error that knows no side that it is this registry's."""
+        if self.side is not None:
+            error.on(self.side)
 
 
 class _Run:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from tasks import contract
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, Side
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.document import parse_document
 from tasks.oci.graph import successors
@@ -23,7 +23,7 @@ def preview(plan: Plan, registries: Registries) -> contract.Preview:
                 source=item.source,
                 kind=item.kind,
                 digest=item.digest,
-                error=item.error,
+                error=contract.Fault.of(item.error) if item.error else None,
                 tags=[
                     contract.TagReport(
                         reference=tag.reference,
@@ -31,7 +31,7 @@ def preview(plan: Plan, registries: Registries) -> contract.Preview:
                         old_digest=tag.old_digest,
                         new_digest=tag.new_digest,
                         kept_platforms=tag.kept_platforms,
-                        error=tag.error,
+                        error=contract.Fault.of(tag.error) if tag.error else None,
                     )
                     for tag in item.tags
                 ],
@@ -53,7 +53,7 @@ def _copy(copy: Copy, registries: Registries, holders: _Holders) -> contract.Cop
             for registry, name in copy.destinations
         ]
     except ImagePusherError as error:
-        fault = contract.Fault(error.code, str(error))
+        fault = contract.Fault.of(error.on(Side.DESTINATION))
         repositories = [
             contract.RepositoryPreview(repository="/".join(name), error=fault) for name in copy.destinations
         ]
@@ -79,7 +79,7 @@ def _repository(
         present = destination.resolve(digest) is not None
         found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
     except ImagePusherError as error:
-        return contract.RepositoryPreview(repository=name, error=contract.Fault(error.code, str(error)))
+        return contract.RepositoryPreview(repository=name, error=contract.Fault.of(error.on(Side.DESTINATION)))
     copied, mounted, skipped = [], 0, 0
     for blob in blobs.values():
         held_by = holders[destination.registry, blob.digest]

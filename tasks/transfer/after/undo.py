@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tasks import contract
-from tasks.errors import ImagePusherError, IndexEmpty, ManifestInvalid, NotFound, RequestRefused, TagConflict
+from tasks.errors import ImagePusherError, IndexEmpty, ManifestInvalid, NotFound, RequestRefused, Side, TagConflict
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, parse_digest
@@ -117,7 +117,8 @@ class _Undoing:
                     lock.ensure()
                     self._write(mark, repository, over=described.digest if described else None)
         except ImagePusherError as error:
-            return contract.TagUndo(reference=text, action="failed", error=contract.Fault(error.code, str(error)))
+            fault = contract.Fault.of(error.on(Side.DESTINATION))
+            return contract.TagUndo(reference=text, action="failed", error=fault)
         action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
         return contract.TagUndo(reference=text, action=action, digest=mark.intent.old_digest)
 
@@ -207,7 +208,5 @@ class _Needs:
 
 
 def _moved(reference: str, found: str | None) -> contract.TagUndo:
-    conflict = f"{reference} is {found or 'gone'}, no longer what the push made it, and is left alone."
-    return contract.TagUndo(
-        reference=reference, action="moved", digest=found, error=contract.Fault(TagConflict.code, conflict)
-    )
+    conflict = TagConflict(f"{reference} is {found or 'gone'}, no longer what the push made it, and is left alone.")
+    return contract.TagUndo(reference=reference, action="moved", digest=found, error=contract.Fault.of(conflict))

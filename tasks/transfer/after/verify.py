@@ -3,7 +3,7 @@
 from concurrent.futures import Executor
 
 from tasks import contract
-from tasks.errors import ImagePusherError, NotFound
+from tasks.errors import ImagePusherError, NotFound, Side
 from tasks.oci.document import parse_document
 from tasks.oci.graph import successors
 from tasks.oci.reference import Reference
@@ -30,7 +30,7 @@ def _tag(tag: contract.TagReport, registries: Registries) -> contract.TagVerific
         missing = [] if described is None else _missing(repository, described.digest, set())
         error = _unprotected(repository, tag)
     except ImagePusherError as refused:
-        fault = contract.Fault(refused.code, str(refused))
+        fault = contract.Fault.of(refused.on(Side.DESTINATION))
         return contract.TagVerification(reference=tag.reference, expected_digest=expected, error=fault)
     return contract.TagVerification(
         reference=tag.reference,
@@ -47,8 +47,12 @@ def _unprotected(repository: Repository, tag: contract.TagReport) -> contract.Fa
     described = repository.resolve(tag.protective_tag)
     if described is not None and described.digest == tag.new_digest:
         return None
-    gone = NotFound(f"The protective tag {repository}:{tag.protective_tag} is gone, or is something else.")
-    return contract.Fault(gone.code, f"{gone.message} Once the tag moves on, the registry may collect what was merged.")
+    gone = NotFound(
+        f"The protective tag {repository}:{tag.protective_tag} is gone, or is something else. Once the tag moves on,"
+        " the registry may collect the merged index.",
+        side=Side.DESTINATION,
+    )
+    return contract.Fault.of(gone)
 
 
 def _missing(repository: Repository, digest: str, seen: set[str]) -> list[str]:

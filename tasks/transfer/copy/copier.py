@@ -7,17 +7,15 @@ from typing import NamedTuple, TypeVar
 
 from tasks import contract, telemetry
 from tasks.errors import (
-    AuthenticationRefused,
     ContentMismatch,
     CopyIncomplete,
     ImagePusherError,
     ManifestInvalid,
     NotFound,
-    PushCancelled,
-    RateLimited,
-    RegistryUnavailable,
+    Retry,
+    Side,
     SourceChildMissing,
-    StateUnavailable,
+    longest_wait,
 )
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
@@ -31,8 +29,6 @@ from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
 
 _MAX_DEPTH = 8
-# What another source may do better. A destination says some of it, too: then the next source costs a few requests.
-_FAULTS_OF_A_SOURCE = (SourceChildMissing, NotFound, AuthenticationRefused, ContentMismatch)
 
 Value = TypeVar("Value")
 
@@ -42,7 +38,7 @@ class Copied(NamedTuple):
 
     outcome: CopyOutcome
     progress: contract.CopyProgress
-    transient: RateLimited | RegistryUnavailable | None
+    transient: ImagePusherError | None
 
 
 class Copier:
@@ -85,20 +81,15 @@ class Copier:
         for place in [copy.source, *copy.spare_sources]:
             meter.start_over()
             failed = self._run(place, counter, meter).bring(descriptor, lacking, known, depth=0)
-            failures = _without(failures, lacking) | failed
-            lacking = {
-                name: repository
-                for name, repository in lacking.items()
-                if isinstance(failed.get(name), _FAULTS_OF_A_SOURCE)
-            }
+            failures = _without(failures, lacking) | _more_hopeful(failures, failed)
+            # Another source changes nothing about a fault of the destination.
+            lacking = {name: lacking[name] for name, error in failed.items() if error.side is Side.SOURCE}
             if not lacking:
                 break
-        faults = {name: contract.Fault(error.code, str(error)) for name, error in failures.items()}
-        transient = [error for error in failures.values() if isinstance(error, RateLimited | RegistryUnavailable)]
         return Copied(
-            CopyOutcome(digest=copy.digest, faults=faults, totals=counter.totals()),
-            meter.ended(failed=bool(faults)),
-            next(iter(transient), None),
+            CopyOutcome(digest=copy.digest, errors=failures, totals=counter.totals()),
+            meter.ended(failed=bool(failures)),
+            longest_wait(failures.values()),
         )
 
     def _run(self, place: tuple[str, str], counter: Counter, meter: Meter) -> "_Run":
@@ -145,7 +136,7 @@ class _Run:
         try:
             manifest, media_type, needs = self._fetch(descriptor, known, depth)
         except ImagePusherError as error:
-            return failures | dict.fromkeys(lacking, error)
+            return failures | dict.fromkeys(lacking, error.on(Side.SOURCE))
         for child in needs.manifests:
             failed = self.bring(child, lacking, None, depth + 1)
             failures |= failed
@@ -227,9 +218,9 @@ class _Run:
                 return
             try:
                 act(name, descriptor)
-            except (PushCancelled, StateUnavailable):
-                raise
             except ImagePusherError as error:
+                if error.retry is Retry.GIVE_BACK:
+                    raise
                 failures.setdefault(name, error)
 
         futures = [self._executor.submit(run, name, descriptor) for name, descriptor in parts]
@@ -266,3 +257,13 @@ def _parted(destinations: dict[str, Repository], chosen: set[str]) -> tuple[list
 
 def _without(named: Mapping[str, Value], names: Container[str]) -> dict[str, Value]:
     return {name: value for name, value in named.items() if name not in names}
+
+
+def _more_hopeful(
+    before: Mapping[str, ImagePusherError], now: Mapping[str, ImagePusherError]
+) -> dict[str, ImagePusherError]:
+    """Return the errors of the last source, but that of an earlier one where only that one may serve later."""
+    return {
+        name: before[name] if name in before and before[name].retry is Retry.LATER else error
+        for name, error in now.items()
+    }

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tasks import contract
+from tasks.errors import ImagePusherError
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.graph import successors
@@ -26,7 +27,7 @@ class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
     old_digest: str | None = None
     new_digest: str | None = None
     kept_platforms: list[str] = []
-    error: contract.Fault | None = None
+    error: ImagePusherError | None = None
 
 
 class PlannedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ class PlannedItem(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     media_type: str = ""
     platform: PlatformDocument | None = None
-    error: contract.Fault | None = None
+    error: ImagePusherError | None = None
     needs: list[str] = []
     tags: list[PlannedTag] = []
 
@@ -78,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan_push(
     order: Order,
-    sources: Sequence[SourceImage | contract.Fault],
+    sources: Sequence[SourceImage | ImagePusherError],
     tags: Sequence[Sequence[PlannedTag]],
     *,
     push_id: str,
@@ -117,7 +118,7 @@ def needed(image: SourceImage) -> tuple[Descriptor, ...]:
 
 def _planned_item(
     ordered: OrderItem,
-    found: SourceImage | contract.Fault,
+    found: SourceImage | ImagePusherError,
     tags: Sequence[PlannedTag],
     of_target: tuple[Platform, ...],
 ) -> PlannedItem:
@@ -129,7 +130,7 @@ def _planned_item(
         platforms=[str(platform) for platform in eligible(ordered, of_target)],
         tags=list(tags),
     )
-    if isinstance(found, contract.Fault):
+    if isinstance(found, ImagePusherError):
         return msgspec.structs.replace(planned, error=found)
     return msgspec.structs.replace(
         planned,

@@ -4,8 +4,7 @@ from concurrent.futures import Executor
 
 import msgspec
 
-from tasks import contract
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, Side
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
@@ -15,11 +14,11 @@ from tasks.transfer.plan.look import read_current, read_source, read_subjects
 from tasks.transfer.plan.plan import PlannedTag, eligible
 from tasks.transfer.request.validation import Order, OrderItem
 
-Findings = tuple[list[SourceImage | contract.Fault], list[list[PlannedTag]]]
+Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
 
 
 def prepare(order: Order, registries: Registries, executor: Executor, *, push: bool) -> Findings:
-    """Return what was found of each item's source, and of its tags; faults are part of it.
+    """Return what was found of each item's source, and of its tags; errors are part of it.
 
     With `push` off, as in a dry run, only pull scope is asked for.
     """
@@ -45,7 +44,7 @@ def policy_of(item: OrderItem, rules: MergeRules) -> MergePolicy:
     return MergePolicy(item.merge, item.single_arch, rules)
 
 
-def _source(item: OrderItem, order: Order, registries: Registries, rules: MergeRules) -> SourceImage | contract.Fault:
+def _source(item: OrderItem, order: Order, registries: Registries, rules: MergeRules) -> SourceImage | ImagePusherError:
     try:
         return read_source(
             registries.repository(item.source.registry, item.source.repository, "source"),
@@ -56,12 +55,12 @@ def _source(item: OrderItem, order: Order, registries: Registries, rules: MergeR
             rules=rules,
         )
     except ImagePusherError as error:
-        return contract.Fault(error.code, str(error))
+        return error.on(Side.SOURCE)
 
 
 def _tag(
     item: OrderItem,
-    source: SourceImage | contract.Fault,
+    source: SourceImage | ImagePusherError,
     reference: Reference,
     *,
     registries: Registries,
@@ -75,7 +74,7 @@ def _tag(
         tag=reference.tag or "",
         action="failed",
     )
-    if isinstance(source, contract.Fault):
+    if isinstance(source, ImagePusherError):
         return msgspec.structs.replace(planned, error=source)
     repository = registries.repository(reference.registry, reference.repository, "destination", push=push)
     policy = policy_of(item, rules)
@@ -84,7 +83,7 @@ def _tag(
         subjects = read_subjects(repository, current)
         decision = decide(source, current, policy_of(item, MergeRules(rules.exact_os_version, subjects)))
     except ImagePusherError as error:
-        return msgspec.structs.replace(planned, error=contract.Fault(error.code, str(error)))
+        return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION))
     return msgspec.structs.replace(
         planned,
         action=decision.action,

@@ -2,41 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from tasks import contract
-from tasks.errors import SourceChildMissing
+from tasks.errors import CopyIncomplete, ImagePusherError, SourceChildMissing, Withheld
 from tasks.transfer.copy.totals import total
 from tasks.transfer.plan.plan import Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome
 
 
 def obstacle(
-    item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome], withheld: contract.Fault | None
+    item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome], withheld: ImagePusherError | None
 ) -> contract.TagReport | None:
     """Return the report of a tag that must not move; None if nothing stands in its way.
 
     `withheld` is why the tags of its item stay though nothing is wrong with this one.
     """
-    fault = item.error or tag.error or _copy_fault(item, tag, copies)
-    if fault is not None:
-        return unmoved(tag, fault)
+    error = item.error or tag.error or _copy_error(item, tag, copies)
+    if error is not None:
+        return unmoved(tag, error)
     if tag.action == "unchanged":
         return None
     return None if withheld is None else unmoved(tag, withheld, "skipped")
 
 
-def withheld_tags(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[contract.Fault | None]:
+def withheld_tags(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImagePusherError | None]:
     """Return for each item why its tags stay, None if they do not: those that belong together move together."""
     broken = [
-        item.error is not None or any(tag.error or _copy_fault(item, tag, copies) for tag in item.tags)
+        item.error is not None or any(tag.error or _copy_error(item, tag, copies) for tag in item.tags)
         for item in plan.items
     ]
-    faults = [
-        contract.Fault(
-            "withheld",
+    errors = [
+        Withheld(
             f"Something else of this {plan.atomic} failed (source {item.source}), and its tags move together or"
-            " not at all. Mend that and push again.",
+            " not at all."
         )
         if is_broken
         else None
@@ -44,11 +41,11 @@ def withheld_tags(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[contrac
     ]
     match plan.atomic:
         case "item":
-            return faults
+            return list(errors)
         case "push":
-            return [next(filter(None, faults), None)] * len(faults)
+            return [next(filter(None, errors), None)] * len(errors)
         case None:
-            return [None] * len(faults)
+            return [None] * len(errors)
 
 
 def build_report(
@@ -60,7 +57,7 @@ def build_report(
             source=item.source,
             kind=item.kind,
             digest=item.digest,
-            error=item.error or _shared_fault([tags[tag.reference] for tag in item.tags]),
+            error=_item_fault(item, [tags[tag.reference] for tag in item.tags]),
             tags=[tags[tag.reference] for tag in item.tags],
         )
         for item in plan.items
@@ -81,10 +78,10 @@ def summary(report: contract.PushReport) -> str:
     return f"Push {report.push_id}: {len(failed)} of {len(tags)} tags failed ({named}{more})."
 
 
-def _copy_fault(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> contract.Fault | None:
-    """Return the fault of the first copy that this tag needs and that did not reach its repository.
+def _copy_error(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:
+    """Return the error of the first copy that this tag needs and that did not reach its repository.
 
-    What the source has lost fails every tag of the item (BEHAVIOUR 2.3).
+    A manifest or blob that the source has lost fails every tag of the item (BEHAVIOUR 2.3).
     """
     if tag.action == "unchanged":
         return None
@@ -92,24 +89,30 @@ def _copy_fault(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOut
     for digest in item.needs:
         outcome = copies.get(digest)
         if outcome is None:
-            return contract.Fault("copy_incomplete", f"The copy of {digest} did not report an outcome. Push again.")
-        lost = (fault for fault in outcome.faults.values() if fault.code == SourceChildMissing.code)
-        fault = outcome.faults.get(repository) or next(lost, None)
-        if fault is not None:
-            return fault
+            return CopyIncomplete(f"The copy of {digest} did not report an outcome.")
+        lost = (error for error in outcome.errors.values() if isinstance(error, SourceChildMissing))
+        error = outcome.errors.get(repository) or next(lost, None)
+        if error is not None:
+            return error
     return None
 
 
-def unmoved(tag: PlannedTag, fault: contract.Fault, action: contract.Action = "failed") -> contract.TagReport:
+def unmoved(tag: PlannedTag, error: ImagePusherError, action: contract.Action = "failed") -> contract.TagReport:
     """Return the report of a tag that stayed as it was."""
     return contract.TagReport(
-        reference=tag.reference, action=action, old_digest=tag.old_digest, new_digest=tag.old_digest, error=fault
+        reference=tag.reference,
+        action=action,
+        old_digest=tag.old_digest,
+        new_digest=tag.old_digest,
+        error=contract.Fault.of(error),
     )
 
 
-def _shared_fault(tags: Sequence[contract.TagReport]) -> contract.Fault | None:
-    """Return the fault of an item of which every tag failed for the same reason."""
+def _item_fault(item: PlannedItem, tags: Sequence[contract.TagReport]) -> contract.Fault | None:
+    """Return the fault of an item: its own, or the one for which every tag of it failed."""
+    if item.error is not None:
+        return contract.Fault.of(item.error)
     faults = {tag.error.code: tag.error for tag in tags if tag.error is not None and tag.action == "failed"}
     if len(faults) != 1 or not all(tag.action == "failed" for tag in tags):
         return None
-    return msgspec.structs.replace(next(iter(faults.values())))
+    return next(iter(faults.values()))

@@ -14,9 +14,8 @@ from tasks.errors import (
     ImagePusherError,
     LockLost,
     NotFound,
-    RateLimited,
-    RegistryUnavailable,
-    StateUnavailable,
+    Retry,
+    Side,
     TagConflict,
 )
 from tasks.oci import media_types
@@ -28,7 +27,6 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_subjects
 from tasks.transfer.plan.plan import Copy, PlannedTag, needed
 from tasks.transfer.ports import CopyOutcome, TagIntent, TagLock, TagLocks
-from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
@@ -50,15 +48,15 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published:
-    """The report of a tag, how many manifests were written for it, and what it holds now, unless it failed.
+    """The report of a tag, the number of manifests that were written for it, and its content, unless it failed.
 
-    `transient` is the error, if there is one, that makes another try worthwhile.
+    `later` is the error, if there is one, that makes another try worthwhile.
     """
 
     report: contract.TagReport
     manifests: int = 0
     held: Current | None = None
-    transient: ImagePusherError | None = None
+    later: ImagePusherError | None = None
 
 
 def publish_tag(
@@ -68,7 +66,7 @@ def publish_tag(
     read_intent: Callable[[], TagIntent | None],
     note_intent: Callable[[TagIntent], None],
 ) -> Published:
-    """Bring one tag to what the push wants of it; failures are in the report, but StateUnavailable is raised.
+    """Bring one tag to what the push wants of it; raises ImagePusherError.
 
     What an earlier delivery of this push noted before it wrote is read under the lock: if the tag is that, the work is
     done. `note_intent` may forbid the write by raising.
@@ -76,15 +74,13 @@ def publish_tag(
     work = _Tag(publication, repository, tag, read_intent, note_intent)
     try:
         return work.publish_under_lock()
-    except StateUnavailable:
-        raise
     except ImagePusherError as error:
-        later = isinstance(error, RateLimited | RegistryUnavailable | LockLost)
-        if later:
+        if error.retry is Retry.LATER:
             LOG.warning("%s: %s", tag.reference, error)
-        unknown = " Whether the tag was written cannot be told." if later and work.may_have_written else ""
-        report = unmoved(tag, contract.Fault(error.code, f"{error}{unknown}"))
-        return Published(report, transient=error if later else None)
+            if work.may_have_written:
+                error.message += " Whether the tag was written cannot be told."
+        error.on(Side.DESTINATION)
+        raise
 
 
 class _Tag:
@@ -240,8 +236,8 @@ class _Tag:
                 destinations=[(self.tag.registry, self.tag.repository)],
             )
         )
-        for fault in outcome.faults.values():
-            raise CopyIncomplete(f"{self.tag.reference} needs {digest}; copying it again failed: {fault.message}")
+        for error in outcome.errors.values():
+            raise CopyIncomplete(f"{self.tag.reference} needs {digest}; copying it again failed: {error}")
 
     def _intent(self, decision: Decision, over: Digest | None, last: str | None = None) -> TagIntent:
         mine = self._intents.get(over or "")

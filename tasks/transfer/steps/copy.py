@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract
-from tasks.errors import (
-    ImagePusherError,
-    LockUnavailable,
-    PushCancelled,
-    RateLimited,
-    RegistryUnavailable,
-    StateUnavailable,
-)
+from tasks.errors import ImagePusherError, Retry
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
 from tasks.transfer.plan.plan import Copy
@@ -59,18 +52,18 @@ class Copying:
                     if copied.transient is not None and tries_left(taken.planned.tries):
                         raise copied.transient
                     self._end(push_id, copied, end)
-            except (PushCancelled, StateUnavailable, LockUnavailable):
-                raise
-            except (RateLimited, RegistryUnavailable) as error:
-                return error
             except ImagePusherError as error:
+                if error.retry is Retry.GIVE_BACK:
+                    raise
+                if error.retry is Retry.LATER and tries_left(taken.planned.tries):
+                    return error
                 self._end(push_id, _failed(taken.planned, error), end)
             return None
 
     def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
         self.ledger.record_copy(push_id, copied.outcome, copied.progress)
-        for repository, fault in copied.outcome.faults.items():
-            LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, fault.code, fault.message)
+        for repository, error in copied.outcome.errors.items():
+            LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, error.code, error)
         end(copied.outcome)
 
     def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
@@ -80,10 +73,8 @@ class Copying:
 
         try:
             return self.copier.copy(planned, report, content)
-        except (PushCancelled, StateUnavailable):
+        except ImagePusherError:
             raise
-        except ImagePusherError as error:
-            return _failed(planned, error)
         except Exception as error:
             LOG.exception("Push %s: the copy of %s broke", push_id, planned.digest)
             broken = ImagePusherError(
@@ -94,7 +85,6 @@ class Copying:
 
 def _failed(planned: Copy, error: ImagePusherError) -> Copied:
     """Return how a copy ended that reached none of its repositories."""
-    fault = contract.Fault(error.code, str(error))
-    faults = {"/".join(name): fault for name in planned.destinations}
+    errors = {"/".join(name): error for name in planned.destinations}
     progress = contract.CopyProgress(digest=planned.digest, ended=True, failed=True)
-    return Copied(CopyOutcome(digest=planned.digest, faults=faults), progress, None)
+    return Copied(CopyOutcome(digest=planned.digest, errors=errors), progress, None)

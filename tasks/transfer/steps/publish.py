@@ -8,16 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract, telemetry
-from tasks.errors import (
-    ImagePusherError,
-    LockUnavailable,
-    PushCancelled,
-    PushUndone,
-    PushUnknown,
-    RateLimited,
-    RegistryUnavailable,
-    StateUnavailable,
-)
+from tasks.errors import ImagePusherError, PushCancelled, PushUndone, PushUnknown, Retry, longest_wait
 from tasks.oci.digest import parse_digest
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
@@ -73,10 +64,9 @@ class Concluding:
 
     def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
         """End a push as it is: tags that have not been dealt with fail with `error`."""
-        fault = contract.Fault(error.code, str(error))
         done = self.ledger.tags(plan.push_id)
         tags = {
-            tag.reference: done.get(tag.reference) or unmoved(tag, fault) for item in plan.items for tag in item.tags
+            tag.reference: done.get(tag.reference) or unmoved(tag, error) for item in plan.items for tag in item.tags
         }
         return self._finish(plan, tags, Counter())
 
@@ -89,7 +79,7 @@ class Concluding:
         work = [(item, tag) for item in plan.items for tag in item.tags if tag.reference not in tags]
         lost = self.ledger.lost(push_id, [tag.reference for _, tag in work])
         seen = Sightings()
-        withheld = {id(item): fault for item, fault in zip(plan.items, withheld_tags(plan, copies), strict=True)}
+        withheld = {id(item): error for item, error in zip(plan.items, withheld_tags(plan, copies), strict=True)}
         publications = {id(item): self._publication(plan, item, counter, seen) for item in plan.items}
 
         postponed: list[ImagePusherError] = []
@@ -101,8 +91,8 @@ class Concluding:
             if concluded is None:
                 with at_once:
                     published = self._attempt(plan, publications[id(item)], tag, lost)
-                if published.transient is not None and not last_try:
-                    postponed.append(published.transient)
+                if published.later is not None and not last_try:
+                    postponed.append(published.later)
                     return published.report
                 counter.add(manifests_copied=published.manifests)
                 telemetry.count(telemetry.MANIFESTS, published.manifests)
@@ -131,26 +121,24 @@ class Concluding:
             if not future.cancelled():
                 concluded = future.result()
                 tags[concluded.reference] = concluded
-        if postponed:
-            asked = [
-                error.retry_after or 0 for error in postponed if isinstance(error, RateLimited | RegistryUnavailable)
-            ]
-            raise RegistryUnavailable(postponed[0].message, max(asked, default=0) or None)
+        later = longest_wait(postponed)
+        if later is not None:
+            raise later
         return self._finish(plan, tags, counter)
 
     def _attempt(self, plan: Plan, publication: Publication | None, tag: PlannedTag, lost: int) -> Published:
-        """Publish a tag; what fails of it is in its report, but for what has the whole push concluded again."""
+        """Publish a tag; an error of it is in its report, but for one that gives the whole push back."""
         try:
             with self.attempts.attempt(plan.push_id, tag.reference, lost, f"Moving {tag.reference}"):
                 return self._publish(plan, publication, tag)
-        except (PushCancelled, StateUnavailable, LockUnavailable):
-            raise
         except ImagePusherError as error:
-            return Published(unmoved(tag, contract.Fault(error.code, str(error))))
+            if error.retry is Retry.GIVE_BACK:
+                raise
+            return Published(unmoved(tag, error), later=longest_wait([error]))
         except Exception as error:
             LOG.exception("Push %s: moving %s broke", plan.push_id, tag.reference)
-            broken = ImagePusherError(f"Moving {tag.reference} broke ({type(error).__name__}): see the worker's log.")
-            return Published(unmoved(tag, contract.Fault(broken.code, str(broken))))
+            broken = f"Moving {tag.reference} broke ({type(error).__name__}): see the worker's log."
+            return Published(unmoved(tag, ImagePusherError(broken)))
 
     def _finish(self, plan: Plan, tags: Mapping[str, contract.TagReport], counter: Counter) -> contract.PushReport:
         parts = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushAbandoned, RegistryUnavailable, RequestInvalid
+from tasks.errors import ImagePusherError, PushAbandoned, RequestInvalid, longest_wait
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
@@ -19,7 +19,6 @@ from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
-_LATER: Final = frozenset({"registry_unavailable", "rate_limited"})
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Accepting:
         """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
 
         A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
-        Raises RequestInvalid before anything is written, and RegistryUnavailable, unless this is the `last_try`, where
-        a registry may answer later.
+        Raises RequestInvalid before anything is written, and the error of a registry that may answer later, unless this
+        is the `last_try`.
         """
         try:
             order = read_order(request, self.targets)
@@ -86,7 +85,7 @@ class Accepting:
         return plan_push(order, sources, tags, push_id=order.push_id or "", created=self.clock())
 
     def _fail(self, push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
-        report = _failed(push_id, order, contract.Fault(error.code, str(error)))
+        report = _failed(push_id, order, error)
         self.ledger.finish(report)
         telemetry.count(telemetry.PUSHES, state=report.state)
         return report
@@ -96,9 +95,9 @@ class Accepting:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
-        later = _unavailable(findings)
+        later = longest_wait(_errors(findings))
         if later is not None and not last_try:
-            raise RegistryUnavailable(later.message)
+            raise later
         plan = plan_push(order, sources, tags, push_id=push_id, created=begun)
         for found in sources:
             if isinstance(found, SourceImage):
@@ -107,8 +106,9 @@ class Accepting:
         return plan
 
 
-def _failed(push_id: str, order: Order, fault: contract.Fault) -> contract.PushReport:
+def _failed(push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
     """Return the report of a push that never had a plan."""
+    fault = contract.Fault.of(error)
     items = [
         contract.ItemReport(
             source=str(item.source),
@@ -120,9 +120,7 @@ def _failed(push_id: str, order: Order, fault: contract.Fault) -> contract.PushR
     return contract.PushReport(push_id=push_id, state="failed", items=items, totals=contract.Totals())
 
 
-def _unavailable(findings: Findings) -> contract.Fault | None:
-    """Return the first fault of a registry that may answer later."""
+def _errors(findings: Findings) -> list[ImagePusherError]:
     sources, tags = findings
-    faults = [found for found in sources if isinstance(found, contract.Fault)]
-    faults += [tag.error for of_item in tags for tag in of_item if tag.error is not None]
-    return next((fault for fault in faults if fault.code in _LATER), None)
+    errors = [found for found in sources if isinstance(found, ImagePusherError)]
+    return errors + [tag.error for of_item in tags for tag in of_item if tag.error is not None]

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 import redis
 
-from tasks import contract
 from tasks.contract import CopyProgress, PushReport, TagReport, Totals
 from tasks.coordination.hashes import Hashes
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.redis.hashes import RedisHashes
-from tasks.errors import PushUnknown
+from tasks.errors import PushUnknown, RateLimited, Side
 from tasks.oci.digest import digest_of
 from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome, TagIntent, TakenCopy
 from tests.support.redis_server import RedisServer
+
+BUSY = RateLimited("busy", 300.0, Side.SOURCE)
 
 
 @pytest.fixture(params=["redis", "file"])
@@ -58,7 +59,7 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     ledger.save_plan(plan_of("p", "sha256:a", "sha256:b"))
     content = b'{ "exact": "bytes" }\x00'
     ledger.keep_content("p", digest_of(content), content)
-    outcome = CopyOutcome(digest="sha256:a", faults={"b/x": contract.Fault("c", "m")}, totals=Totals(bytes_copied=3))
+    outcome = CopyOutcome(digest="sha256:a", errors={"b/x": BUSY}, totals=Totals(bytes_copied=3))
     ledger.record_copy("p", outcome, CopyProgress(digest="sha256:a", ended=True))
     intent = TagIntent(action="merged", old_digest=None, new_digest="sha256:n", kept_platforms=["linux/arm"])
     ledger.record_intent("p", "b/x:1", intent)

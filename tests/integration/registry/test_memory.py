@@ -1,4 +1,4 @@
-"""A layer of any size passes in constant memory: 2 GiB in less than 100 MiB (DESIGN 6 and 7)."""
+"""A layer of any size passes in constant memory: 2 GiB in less than 100 MiB."""
 
 import re
 import subprocess

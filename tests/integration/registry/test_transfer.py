@@ -84,7 +84,7 @@ def test_a_session_that_vanishes_is_replaced(
 def test_a_commit_that_was_stored_is_not_sent_again(
     kind: Kind, registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str, made: Image
 ) -> None:
-    """DESIGN 6: looked for first."""
+    """It is looked for first."""
     plan = Chosen(Fault(kind, "PUT", "/blobs/uploads/", times=2, at=0))
     with FaultyProxy(registry_b.host, plan) as proxy:
         bring(client(registry_a.host, name, role="source"), client(proxy.host, name), made)

@@ -43,7 +43,7 @@ def test_every_copy_is_a_task_and_the_publish_callback_follows(app: Celery) -> N
 
 
 def test_the_callback_stays_small_whatever_the_plan(app: Celery) -> None:
-    """DESIGN section 1: Celery copies it into each message of the header."""
+    """Celery copies it into each message of the header."""
     sizes = [len(json.dumps(canvas_of(app, plan_of(copies)).kwargs["body"])) for copies in (1, 2000)]
     assert sizes[0] == sizes[1] < 600
 

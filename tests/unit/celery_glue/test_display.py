@@ -8,6 +8,7 @@ import pytest
 
 from tasks import contract
 from tasks.celery_glue import display as monitors
+from tasks.errors import ImagePusherError, NotFound
 from tasks.transfer.ports import CopyOutcome
 from workers.broker.app import make_app
 from workers.settings import load_settings
@@ -70,22 +71,22 @@ def test_the_meter_shows_the_progress_of_a_long_copy_once_in_a_second(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("totals", "faults", "text"),
+    ("totals", "errors", "text"),
     [
         (contract.Totals(bytes_copied=3 << 20, blobs_copied=2), {}, "3.0 MiB copied"),
         (contract.Totals(bytes_copied=3 << 20, blobs_copied=2, blobs_mounted=1), {}, "3.0 MiB copied; 1 blob mounted"),
         (contract.Totals(blobs_mounted=4), {}, "4 blobs mounted"),
         (contract.Totals(blobs_skipped=4), {}, "there already"),
-        (contract.Totals(), {"b/x": contract.Fault("not_found", "It is gone.")}, "failed for b/x: not_found"),
+        (contract.Totals(), {"b/x": NotFound("It is gone.")}, "failed for b/x: not_found"),
     ],
 )
 def test_the_last_word_of_the_meter_is_how_the_copy_ended(
-    totals: contract.Totals, faults: dict[str, contract.Fault], text: str
+    totals: contract.Totals, errors: dict[str, ImagePusherError], text: str
 ) -> None:
     shown: list[str] = []
     meter = monitors.CopyMeter(shown.append)
     meter(contract.CopyProgress(digest=DIGEST, done=1, total=200_000_000, ended=True))
-    meter.end(CopyOutcome(digest=DIGEST, totals=totals, faults=faults))
+    meter.end(CopyOutcome(digest=DIGEST, totals=totals, errors=errors))
     assert (shown, meter.text) == ([], text)
 
 

@@ -79,7 +79,7 @@ def test_a_digest_needs_no_digest_in_the_answer() -> None:
 
 @pytest.mark.parametrize("content_type", [IMAGE.media_type + "; charset=utf-8", IMAGE.media_type.upper(), ""])
 def test_a_content_type_counts_without_its_parameters(content_type: str) -> None:
-    """DESIGN 6: Content-Type parameters are ignored."""
+    """Content-Type parameters are ignored."""
     bare = json.dumps({key: value for key, value in IMAGE.document.items() if key != "mediaType"}).encode()
     served = Answer(200, {"Content-Type": content_type}, bare)
     head = Answer(200, {**HEADERS, "Content-Type": IMAGE.media_type + ";charset=utf-8"})

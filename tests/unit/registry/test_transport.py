@@ -313,7 +313,7 @@ def test_a_redirect_to_no_place_is_an_error(location: str) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_redirect_that_would_make_another_request_of_a_write_is_an_error(status: int) -> None:
-    """DESIGN 6: some clients send an empty body then, or a GET."""
+    """Some clients send an empty body then, or a GET."""
     moved = Exchange("PUT", LATEST, Answer(status, {"Location": "/elsewhere"}))
     with ScriptedRegistry(PING, moved) as registry, pytest.raises(ResponseInvalid, match=f"answered {status}"):
         client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)

@@ -57,7 +57,7 @@ def test_a_blob_is_read_in_pieces_of_the_buffers_size(framing: str) -> None:
 
 
 def test_a_blob_is_read_into_one_buffer() -> None:
-    """DESIGN 7: no new memory for each piece."""
+    """No new memory for each piece."""
     with (
         ScriptedRegistry(PING, get(Answer(body=CONTENT))) as registry,
         client(registry.host, limits=SMALL).open_blob(BLOB) as reader,

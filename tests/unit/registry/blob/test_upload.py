@@ -1,6 +1,6 @@
 """One blob on its way out: mount, POST and PUT, or PATCH; never again from the start where it need not (BEHAVIOUR 5.3).
 
-The ladder of DESIGN 6, request by request: what the script does not name fails the test.
+The forms of an upload, request by request: what the script does not name fails the test.
 """
 
 import json
@@ -142,7 +142,7 @@ SIGNED = "_state=a%2fB%7e+c%20==&sig=[x]|~"
     ],
 )
 def test_a_location_is_kept_to_the_letter(location: str, session: str) -> None:
-    """DESIGN 6: the digest is added as text; what is signed stays as it was signed."""
+    """The digest is added as text; what is signed stays as it was signed."""
     with ScriptedRegistry(PING, ordered=True) as registry:
         opened = Answer(202, {"Location": location.format(url=registry.url)})
         registry.expect(replace(POST, answer=opened), SMALL.put(session=session))
@@ -224,7 +224,7 @@ LOST_COMMITS: list[Reply] = [NoAnswer.DROP, NoAnswer.STALL, *(Answer(status) for
 
 @pytest.mark.parametrize("reply", LOST_COMMITS)
 def test_a_commit_whose_answer_was_lost_is_looked_for_before_it_is_repeated(reply: Reply) -> None:
-    """DESIGN 6: a commit that times out, and was stored."""
+    """A commit that times out, and was stored."""
     found = Exchange("HEAD", SMALL.path, Answer(200, {"Content-Length": str(SMALL.size)}))
     with ScriptedRegistry(PING, POST, SMALL.put(reply), found, ordered=True) as registry:
         SMALL.push(registry, IMPATIENT)
@@ -256,7 +256,7 @@ def test_a_commit_that_cannot_be_looked_for_goes_on(refused: int) -> None:
 
 @pytest.mark.parametrize("refused", [400, 405, 411, 415, 501])
 def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
-    """DESIGN 6: one streamed PATCH and an empty PUT; the next blob goes that way at once."""
+    """One streamed PATCH and an empty PUT; the next blob goes that way at once."""
     signed = f"{AGAIN}?_state=x"
     taken = Answer(202, {"Location": signed, "Range": f"0-{SMALL.size - 1}"})
     ladder = [POST_AGAIN, SMALL.patch(taken, session=AGAIN), SMALL.put(start=SMALL.size, session=signed)]

@@ -1,4 +1,4 @@
-"""No registry leads its client inward from the outside (DESIGN section 6)."""
+"""No registry leads its client inward from the outside."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, and which connections it takes (BEHAVIOUR 8; DESIGN 6)."""
+"""What goes over the wire, and which connections it takes (BEHAVIOUR 8)."""
 
 import threading
 import time
@@ -33,12 +33,12 @@ PUBLIC, PRIVATE = "192.0.43.8", "10.0.0.1"
     ],
 )
 def test_a_target_is_what_follows_the_host(url: str, target: str) -> None:
-    """DESIGN 6: Locations verbatim."""
+    """A Location is used to the letter."""
     assert target_of(url) == target
 
 
 def test_a_signed_url_is_sent_to_the_letter() -> None:
-    """DESIGN 6: one that is quoted anew is no longer what was signed."""
+    """One that is quoted anew is no longer what was signed."""
     with ScriptedRegistry(Exchange("GET", SIGNED, MANIFEST)) as elsewhere:
         moved = Answer(307, {"Location": f"{elsewhere.url}{SIGNED}"})
         with ScriptedRegistry(PING, Exchange("GET", LATEST, moved)) as registry:
@@ -46,7 +46,7 @@ def test_a_signed_url_is_sent_to_the_letter() -> None:
 
 
 def test_a_thread_asks_over_one_connection() -> None:
-    """DESIGN 7: connections are kept alive, whatever the answer was."""
+    """Connections are kept alive, whatever the answer was."""
     content = b"content"
     script = [
         Exchange("HEAD", LATEST, Answer(404)),

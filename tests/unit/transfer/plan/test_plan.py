@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
-from tasks import contract
+from tasks.errors import ImagePusherError, SourceMissing
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, plan_push
@@ -16,7 +16,7 @@ def found_in(repository: str, image: SourceImage) -> SourceImage:
     return replace(image, reference=Reference("a.example", repository, None, image.digest))
 
 
-def plan_of(*found: SourceImage | contract.Fault) -> Plan:
+def plan_of(*found: SourceImage | ImagePusherError) -> Plan:
     """Plan a push of one item for each image, to a tag of its own in a repository of its own."""
     order = read({"items": [item(destinations={f"b.example/x{each}": ["1"]}) for each in range(len(found))]})
     tags = [
@@ -39,7 +39,7 @@ def test_a_digest_is_copied_once_from_wherever_it_was_found() -> None:
 def test_a_source_that_could_not_be_read_is_none() -> None:
     """Rule 6.2."""
     image = single("linux/amd64")
-    (copy,) = plan_of(contract.Fault("source_missing", "gone"), found_in("two", image)).copies
+    (copy,) = plan_of(SourceMissing("gone"), found_in("two", image)).copies
     assert (copy.source, copy.spare_sources) == (("a.example", "two"), [])
 
 

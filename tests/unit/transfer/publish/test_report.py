@@ -7,14 +7,15 @@ import pytest
 
 from tasks import contract
 from tasks.contract import Fault, TagReport, Totals
+from tasks.errors import AuthenticationRefused, ImagePusherError, SourceChildMissing
 from tasks.transfer.copy.totals import Counter, total
 from tasks.transfer.plan.plan import Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome
 from tasks.transfer.publish.report import build_report, obstacle, summary, unmoved, withheld_tags
 
 B, C = "b.example", "c.example"
-REFUSED = Fault("authentication_refused", "No.")
-LOST = Fault("source_child_missing", "Gone.")
+REFUSED = AuthenticationRefused("No.")
+LOST = SourceChildMissing("Gone.")
 
 
 def planned_tag(tag: str = "1", registry: str = B, action: contract.Action = "copied", **more: Any) -> PlannedTag:
@@ -41,9 +42,9 @@ def plan(*items: PlannedItem, atomic: contract.Atomic | None = None) -> Plan:
     return Plan(push_id="p", created=0.0, items=list(items), copies=[], atomic=atomic)
 
 
-def copies(**faults: dict[str, Fault]) -> dict[str, CopyOutcome]:
-    """Return the outcomes of the copies of `one`, `two` and `three`, each with its faults by repository."""
-    return {word: CopyOutcome(digest=word, faults=faults.get(word, {})) for word in ("one", "two", "three")}
+def copies(**errors: dict[str, ImagePusherError]) -> dict[str, CopyOutcome]:
+    """Return the outcomes of the copies of `one`, `two` and `three`, each with its errors by repository."""
+    return {word: CopyOutcome(digest=word, errors=errors.get(word, {})) for word in ("one", "two", "three")}
 
 
 def stays(
@@ -68,7 +69,7 @@ def test_a_fault_of_the_source_or_of_the_tag_fails_the_tag_and_leaves_it_as_it_w
     tag = planned_tag(error=REFUSED)
     for item, tag_ in ((planned_item(planned_tag(), error=REFUSED), planned_tag()), (planned_item(tag), tag)):
         assert obstacle(item, tag_, copies(), None) == TagReport(
-            reference=f"{B}/app:1", action="failed", old_digest="old", new_digest="old", error=REFUSED
+            reference=f"{B}/app:1", action="failed", old_digest="old", new_digest="old", error=Fault.of(REFUSED)
         )
     assert unmoved(planned_tag(), REFUSED, "skipped").action == "skipped"
 
@@ -139,11 +140,11 @@ def done(tag: PlannedTag, action: contract.Action, error: Fault | None = None) -
     return TagReport(reference=tag.reference, action=action, error=error)
 
 
-def report(*actions: contract.Action, error: Fault | None = REFUSED) -> contract.PushReport:
+def report(*actions: contract.Action, error: ImagePusherError | None = REFUSED) -> contract.PushReport:
     """Return the report of a push of one item whose tags ended so."""
     tags = [planned_tag(str(number)) for number in range(len(actions))]
     ended = [
-        done(tag, action, error if action in {"failed", "skipped"} else None)
+        done(tag, action, Fault.of(error) if error and action in {"failed", "skipped"} else None)
         for tag, action in zip(tags, actions, strict=True)
     ]
     return build_report(plan(planned_item(*tags)), {tag.reference: tag for tag in ended}, [], 1.0)
@@ -187,12 +188,15 @@ def test_a_report_has_each_item_with_its_tags_in_their_order() -> None:
 
 def test_an_item_has_the_fault_that_all_its_tags_have() -> None:
     """Rule 6.1."""
-    assert report("failed", "failed").items[0].error == REFUSED
+    assert report("failed", "failed").items[0].error == Fault.of(REFUSED)
     assert report("failed", "copied").items[0].error is None
     assert report("failed", "skipped").items[0].error is None
     assert report("copied").items[0].error is None
     tags = [planned_tag("1"), planned_tag("2")]
-    mixed = {tags[0].reference: done(tags[0], "failed", REFUSED), tags[1].reference: done(tags[1], "failed", LOST)}
+    mixed = {
+        tags[0].reference: done(tags[0], "failed", Fault.of(REFUSED)),
+        tags[1].reference: done(tags[1], "failed", Fault.of(LOST)),
+    }
     assert build_report(plan(planned_item(*tags)), mixed, [], 0).items[0].error is None
 
 

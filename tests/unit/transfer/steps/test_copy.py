@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contract import CopyProgress, Fault, Totals
+from tasks.contract import CopyProgress, Totals
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
@@ -85,7 +85,7 @@ def test_a_copy_that_was_never_planned_does_nothing(ledger: HashLedger) -> None:
 def test_a_registry_that_may_answer_later_is_tried_again_while_tries_are_left(
     ledger: HashLedger, transient: RateLimited | RegistryUnavailable
 ) -> None:
-    failed = CopyOutcome(digest=DIGEST, faults={"b/x": Fault(transient.code, str(transient))})
+    failed = CopyOutcome(digest=DIGEST, errors={"b/x": transient})
     work = copying(
         ledger, ScriptedCopier(Copied(failed, CopyProgress(digest=DIGEST, ended=True, failed=True), transient))
     )
@@ -109,10 +109,10 @@ def test_what_the_worker_gives_back_counts_as_no_start(ledger: HashLedger, error
 def test_a_copy_that_breaks_fails_every_repository(ledger: HashLedger) -> None:
     """Rule 6.4."""
     assert deliver(copying(ledger, ScriptedCopier(ZeroDivisionError("oops")))) is None
-    faults = ledger.copies("p")[DIGEST].faults
-    assert set(faults) == {"b/x", "b/y"}
-    assert {fault.code for fault in faults.values()} == {"internal_error"}
-    assert "ZeroDivisionError" in faults["b/x"].message
+    errors = ledger.copies("p")[DIGEST].errors
+    assert set(errors) == {"b/x", "b/y"}
+    assert {error.code for error in errors.values()} == {"internal_error"}
+    assert "ZeroDivisionError" in errors["b/x"].message
 
 
 def lose(ledger: HashLedger, times: int) -> None:
@@ -127,7 +127,7 @@ def test_what_never_came_back_too_often_is_abandoned(ledger: HashLedger) -> None
     lose(ledger, MOST)
     assert deliver(copying(ledger, copier)) is None
     assert copier.copies == 0
-    assert {fault.code for fault in ledger.copies("p")[DIGEST].faults.values()} == {PushAbandoned.code}
+    assert {error.code for error in ledger.copies("p")[DIGEST].errors.values()} == {PushAbandoned.code}
 
 
 def test_the_last_attempt_waits_until_no_other_is_made_alone(ledger: HashLedger) -> None:
