@@ -32,9 +32,15 @@ _OTHERS: Final = frozenset(PREFIX + name for name in ("CONFIG", "VENV", "SRC_CRE
 
 
 class BrokerTable(msgspec.Struct, frozen=True):
+    """Where messages, results and state go; for TLS, whom to trust and who one is."""
+
     url: Text | None = None
     result_url: Text | None = None
     state_url: Text | None = None
+    sentinel_master: Text | None = None
+    ca_file: Text | None = None
+    client_certificate: Text | None = None
+    client_key: Text | None = None
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
@@ -155,6 +161,10 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_URL": ("broker", "url"),
     f"{PREFIX}RESULT_URL": ("broker", "result_url"),
     f"{PREFIX}STATE_URL": ("broker", "state_url"),
+    f"{PREFIX}SENTINEL_MASTER": ("broker", "sentinel_master"),
+    f"{PREFIX}BROKER_CA_FILE": ("broker", "ca_file"),
+    f"{PREFIX}BROKER_CLIENT_CERTIFICATE": ("broker", "client_certificate"),
+    f"{PREFIX}BROKER_CLIENT_KEY": ("broker", "client_key"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
@@ -165,6 +175,8 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
+
+_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:
@@ -181,11 +193,11 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             continue
         if not table:
             # In the file a relative path is relative to the file, here to the working directory.
-            path = str(Path.cwd() / expand(text))
+            path = str(working_folder() / expand(text))
             document[key] = [path] if key == "auth_files" else path
             continue
-        if key == "heartbeat_file":
-            text = str(Path.cwd() / expand(text))
+        if key in _PATHS:
+            text = str(working_folder() / expand(text))
         section = document.setdefault(table, {})
         if isinstance(section, dict):
             kind = types[table, key]
@@ -194,6 +206,14 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             except msgspec.ValidationError as error:
                 # Every variable is a string; what is due is all there is to say.
                 faults.append(f"{variable}: {_reason(error, kind).removesuffix(', got `str`')}")
+
+
+def working_folder() -> Path:
+    """Return where relative paths of the environment start; "." where that folder was removed meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
 
 
 def expand(text: str) -> Path:

@@ -6,12 +6,20 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tasks.registry.settings import Credentials, RegistrySettings
-from workers.settings.document import CredentialsTable, RegistryTable, expand
+from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand
 
 _logger: Final = logging.getLogger(__name__)
+
+
+class TlsFiles(NamedTuple):
+    """Whom to trust, beside the system's authorities, and who one is; None for neither."""
+
+    ca_file: str | None
+    client_certificate: str | None
+    client_key: str | None
 
 
 @dataclass(frozen=True)
@@ -24,24 +32,33 @@ class RegistryReader:
 
     def registry(self, place: str, table: RegistryTable) -> RegistrySettings:
         """Return the settings of one registry, with the secrets that they refer to."""
+        files = self.tls_files(place, table)
+        return RegistrySettings(
+            tls_verify=table.tls_verify,
+            plain_http=table.plain_http,
+            ca_file=files.ca_file,
+            certificates=self._optional(f"{place}.certificates", table.certificates, folder=True),
+            client_certificate=files.client_certificate,
+            client_key=files.client_key,
+            requests_at_once=table.requests_at_once,
+            requests_per_second=table.requests_per_second,
+            credentials=self.credentials(place, table),
+            source_credentials=self.credentials(f"{place}.source", table.source),
+            destination_credentials=self.credentials(f"{place}.destination", table.destination),
+        )
+
+    def tls_files(self, place: str, table: RegistryTable | BrokerTable) -> TlsFiles:
+        """Return the files that a table names for TLS, which must be there; a certificate needs its key."""
         if (table.client_certificate is None) != (table.client_key is None):
             given, missing = ("client_certificate", "client_key")[:: 1 if table.client_certificate else -1]
             self.faults.append(f"{place}: {given} needs {missing} beside it")
         client_key = self._optional(f"{place}.client_key", table.client_key)
         if client_key:
             warn_if_readable(Path(client_key))
-        return RegistrySettings(
-            tls_verify=table.tls_verify,
-            plain_http=table.plain_http,
-            ca_file=self._optional(f"{place}.ca_file", table.ca_file),
-            certificates=self._optional(f"{place}.certificates", table.certificates, folder=True),
-            client_certificate=self._optional(f"{place}.client_certificate", table.client_certificate),
-            client_key=client_key,
-            requests_at_once=table.requests_at_once,
-            requests_per_second=table.requests_per_second,
-            credentials=self.credentials(place, table),
-            source_credentials=self.credentials(f"{place}.source", table.source),
-            destination_credentials=self.credentials(f"{place}.destination", table.destination),
+        return TlsFiles(
+            self._optional(f"{place}.ca_file", table.ca_file),
+            self._optional(f"{place}.client_certificate", table.client_certificate),
+            client_key,
         )
 
     def credentials(self, place: str, table: CredentialsTable) -> Credentials | None:

@@ -13,9 +13,10 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
 from tasks.transfer.request.target import Naming, Target
-from workers.settings.broker_urls import read_urls
+from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
     PREFIX,
+    BrokerTable,
     Document,
     LimitsTable,
     TargetTable,
@@ -24,6 +25,7 @@ from workers.settings.document import (
     overlay,
     read,
     under,
+    working_folder,
 )
 from workers.settings.observability import Observability, read_observability
 from workers.settings.registries import RegistryReader, warn_if_readable
@@ -66,7 +68,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     secrets that every user of the machine may read.
     """
     named = path or environment.get(f"{PREFIX}CONFIG") or None
-    file = Path(named).absolute() if named else None
+    file = working_folder() / named if named else None
     document = _read_toml(file) if file else {}
     faults: list[str] = []
     overlay(document, environment, faults)
@@ -74,7 +76,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     check_variables(environment, tables, faults)
     # What the tables mean is looked at only when they are well-formed: half a table has faults that are none.
     _raise_any(faults, file)
-    settings = _interpret(tables, environment, file.parent if file else Path.cwd(), faults)
+    settings = _interpret(tables, environment, file.parent if file else working_folder(), faults)
     _raise_any(faults, file)
     if file and any(table.password or table.identity_token for table in tables.credentials()):
         warn_if_readable(file)
@@ -100,9 +102,9 @@ def _raise_any(faults: list[str], file: Path | None) -> None:
 
 
 def _interpret(tables: Document, environment: Mapping[str, str], base: Path, faults: list[str]) -> Settings:
-    urls = read_urls(tables.broker.url, tables.broker.result_url, tables.broker.state_url, faults)
-    _check_limits(tables.limits, faults)
     reader = RegistryReader(environment, base, faults)
+    urls = _read_broker(tables.broker, reader)
+    _check_limits(tables.limits, faults)
     registries = {}
     for name, table in tables.registries.items():
         place = under("registries", name)
@@ -128,6 +130,18 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
     )
+
+
+def _read_broker(table: BrokerTable, reader: RegistryReader) -> BrokerUrls:
+    files = reader.tls_files("broker", table)
+    # In the words of kombu and redis-py.
+    parameters = {
+        "ssl_ca_certs": files.ca_file,
+        "ssl_certfile": files.client_certificate,
+        "ssl_keyfile": files.client_key,
+    }
+    options = BrokerOptions({name: path for name, path in parameters.items() if path}, table.sentinel_master)
+    return read_urls(table.url, table.result_url, table.state_url, options, reader.faults)
 
 
 def _check_limits(limits: LimitsTable, faults: list[str]) -> None:

@@ -167,8 +167,8 @@ def test_every_tag_of_the_grammar_is_one(tag: str) -> None:
     "host",
     [
         "", "-a.b", "a-.b", "a..b", ".a", ".", "a..", "a.-", "a_-", "host:", "host:0", "host:65536", "host:123456",
-        "host:x", "::1", "[::1", "[]", "[1]", "[::1::2]", "[::1%lo]", "[127.0.0.1]", "[::1]:", "[::1]:99999", "a b", "a/b", "h\n",
-        "a." * 200 + "a",
+        "host:x", "::1", "[::1", "[]", "[1]", "[::1::2]", "[::1%lo]", "[127.0.0.1]", "[::1]:", "[::1]:99999", "a b",
+        "a/b", "h\n", "a." * 200 + "a",
     ],
 )  # fmt: skip
 def test_what_is_no_host_is_refused(host: str) -> None:
