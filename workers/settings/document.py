@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from tasks.registry.settings import HttpLimits, RegistrySettings
+from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings
 from tasks.transfer.request.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
@@ -78,6 +78,7 @@ class HttpTable(msgspec.Struct, frozen=True):
     tries: Count = _HTTP.tries
     longest_wait: SecondsOrNone = _HTTP.longest_wait
     manifest_bytes: Count = _HTTP.manifest_bytes
+    proxy: Proxy | None = None
 
 
 class LogsTable(msgspec.Struct, frozen=True):
@@ -142,6 +143,7 @@ class Document(msgspec.Struct, frozen=True):
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
+    certs_d: bool = True
     state_dir: Text | None = None
 
     def credentials(self) -> list[CredentialsTable]:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
 from tasks.transfer.request.target import Naming, Target
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
@@ -18,6 +19,7 @@ from workers.settings.document import (
     PREFIX,
     BrokerTable,
     Document,
+    HttpTable,
     LimitsTable,
     TargetTable,
     check_variables,
@@ -120,7 +122,10 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         registries=RegistryConfiguration(
             registries=registries,
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
-            limits=HttpLimits(**msgspec.structs.asdict(tables.http)),
+            limits=_limits(tables.http),
+            usual_certificates=usual_folders(environment) if tables.certs_d else (),
+            # A worker's environment is seldom meant for its registries; a command's is that of its user.
+            proxy=tables.http.proxy or ("none" if urls.broker else "environment"),
             secret_variables=frozenset(tables.secret_variables()),
         ),
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
@@ -142,6 +147,11 @@ def _read_broker(table: BrokerTable, reader: RegistryReader) -> BrokerUrls:
     }
     options = BrokerOptions({name: path for name, path in parameters.items() if path}, table.sentinel_master)
     return read_urls(table.url, table.result_url, table.state_url, options, reader.faults)
+
+
+def _limits(table: HttpTable) -> HttpLimits:
+    bounds = {field.name for field in fields(HttpLimits)}
+    return HttpLimits(**{name: value for name, value in msgspec.structs.asdict(table).items() if name in bounds})
 
 
 def _check_limits(limits: LimitsTable, faults: list[str]) -> None:

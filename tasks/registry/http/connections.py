@@ -1,7 +1,8 @@
 """Connections to a registry and to where it leads: one adapter of requests in each thread, and nothing implied.
 
 Not a session: even told to leave redirects alone, it reads their bodies without bound and looks into their Locations.
-No environment (a .netrc would replace tokens), no cookies, no retries: decided elsewhere, or not wanted.
+No environment but its proxies, where the settings want them (a .netrc would replace tokens), no cookies, no retries:
+decided elsewhere, or not wanted.
 """
 
 import ssl
@@ -19,6 +20,7 @@ from tasks.registry.http.addresses import host_of, is_inward
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
+from tasks.registry.http.proxy import way_to
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
@@ -56,12 +58,13 @@ class Connections:
         )
         request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
         timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
+        via = way_to(url, uses_environment=self._settings.proxy == "environment")
         status = "error"
         try:
-            answer = self._adapter().send(request, stream=True, timeout=timeout)
+            answer = self._adapter().send(request, stream=True, timeout=timeout, proxies=via.proxies())
             status = str(answer.status_code)
         except FAILURES as error:
-            raise normalise(error, what) from None
+            raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
         return Incoming(answer, what)
