@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from workers.settings.document import is_there
+
 SOCKETS: Final = ("redis+socket", "unix")
 SENTINEL: Final = "sentinel"
 REDIS: Final = ("redis", "rediss", *SOCKETS, SENTINEL)
@@ -132,7 +134,7 @@ def _check_parameters(address: BrokerAddress) -> None:
             raise ValueError(f" has the parameter {name[:40]!r}, which is not known: {few}{hint}")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise ValueError(f": the parameter {name} must be one of {', '.join(_CHOICES[name])}")
-        if name in _FILES and not Path(value).is_file():
+        if name in _FILES and not is_there(Path(value)):
             raise ValueError(f": the parameter {name} names no file that is there")
 
 

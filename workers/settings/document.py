@@ -218,6 +218,14 @@ def working_folder() -> Path:
         return Path()
 
 
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Tell whether there is a file, or a folder; a name that no file can have names none."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def expand(text: str) -> Path:
     """Return a path with `~` replaced, where the home that it stands for is known."""
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tasks.registry.settings import Credentials, RegistrySettings
-from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand
+from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand, is_there
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class RegistryReader:
         """Return the path of a file or folder that must be there."""
         path = self.base / expand(text)
         # The null device says that there is nothing to read.
-        if not (path.is_dir() if folder else path.is_file() or str(path) == os.devnull):
+        if not is_there(path, folder=folder) and str(path) != os.devnull:
             self.faults.append(f"{place}: there is no {'folder' if folder else 'file'} {path}")
         return str(path)
 
@@ -103,11 +103,12 @@ class RegistryReader:
     def _secret_file(self, place: str, path: Path) -> str:
         try:
             secret = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
-        except OSError as error:
-            self.faults.append(f"{place}: {path} cannot be read: {error.strerror}")
-            return ""
         except UnicodeDecodeError:
             self.faults.append(f"{place}: {path} is not UTF-8 text")
+            return ""
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no file has such a name"
+            self.faults.append(f"{place}: {path} cannot be read: {reason}")
             return ""
         if not secret:
             self.faults.append(f"{place}: {path} is empty")
@@ -119,7 +120,7 @@ def warn_if_readable(path: Path) -> None:
     """Warn of a file with a secret that every user of the machine may read."""
     try:
         readable = path.stat().st_mode & stat.S_IROTH
-    except OSError:
+    except (OSError, ValueError):
         return
     if readable:
         _logger.warning("Every user of this machine may read %s, which holds a secret: chmod o-r is due.", path)

@@ -92,7 +92,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsInvalid(f"The settings file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise SettingsInvalid(f"The settings file {file} is not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SettingsInvalid(f"The settings file {file} is nested too deeply.") from None
+    except ValueError as error:
         raise SettingsInvalid(f"The settings file {file} is not TOML: {error}.") from None
 
 

@@ -4,10 +4,13 @@ import base64
 import json
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.errors import SettingsInvalid
 from tasks.registry.auth.credentials import CredentialStore
@@ -226,3 +229,34 @@ def test_why_a_helper_fails_is_told(machine: Machine) -> None:
     ) as raised:
         machine.store().find("gcr.io", "a", "source")
     assert str(path) in str(raised.value)
+
+
+@given(
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(max_size=6)
+        | st.sampled_from(["Og==", "dTpw", "own", "\0"]),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["auths", "quay.io", "https://quay.io/ns", "auth", "username", "credHelpers", "credsStore"]
+                ),
+                inner,
+            )
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_a_file_may_hold_anything(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """It is read, skipped, or named by SettingsInvalid; never a traceback."""
+    machine = Machine(tmp_path_factory.getbasetemp() / "any")
+    path = machine.write("auth.json", "")
+    path.write_bytes(content)
+    machine.environment["REGISTRY_AUTH_FILE"] = str(path)
+    for store in (machine.store(), machine.explicit(path)):
+        with suppress(SettingsInvalid):
+            store.find("quay.io", "ns/app", "source")
