@@ -7,13 +7,7 @@ import pytest
 from tests.support import commands
 from tests.support.certificates import Authority
 from tests.support.images import image, index
-from tests.support.redis_forms import (
-    MASTER,
-    redis_by_tls,
-    redis_in_cluster_mode,
-    redis_on_a_socket,
-    sentinels,
-)
+from tests.support.redis_forms import MASTER, RedisByTls, RedisInCluster, RedisOnSocket, Sentinel
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
@@ -56,8 +50,8 @@ def test_by_tls_with_a_client_certificate(
     name: str,
 ) -> None:
     """BEHAVIOUR 8.5."""
-    with redis_by_tls(authority.certificates(require_client=True)) as port:
-        url = {"IMAGEPUSHER_BROKER_URL": f"rediss://127.0.0.1:{port}/0"}
+    with RedisByTls(authority.certificates(require_client=True)) as server:
+        url = {"IMAGEPUSHER_BROKER_URL": f"rediss://127.0.0.1:{server.port}/0"}
         pushes(url | tls, registry_a, registry_b, name)
         without = commands.run("doctor", settings=url | {"IMAGEPUSHER_BROKER_CA_FILE": str(authority.path)})
         assert without.code == 1
@@ -66,8 +60,8 @@ def test_by_tls_with_a_client_certificate(
 def test_behind_sentinels(
     redis_server: RedisServer, registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str
 ) -> None:
-    with sentinels(redis_server.port) as (one, two):
-        url = f"sentinel://127.0.0.1:{one},127.0.0.1:{two}/1"
+    with Sentinel(redis_server.port) as one, Sentinel(redis_server.port) as two:
+        url = f"sentinel://127.0.0.1:{one.port},127.0.0.1:{two.port}/1"
         settings = {"IMAGEPUSHER_BROKER_URL": url, "IMAGEPUSHER_SENTINEL_MASTER": MASTER}
         pushes(settings, registry_a, registry_b, name)
         unknown = commands.run("doctor", settings=settings | {"IMAGEPUSHER_SENTINEL_MASTER": "other"})
@@ -84,22 +78,22 @@ def test_behind_sentinels_by_tls(
 ) -> None:
     """BEHAVIOUR 8.5."""
     certificates = authority.certificates(require_client=True)
-    with redis_by_tls(certificates) as port, sentinels(port, 1, certificates=certificates) as (one,):
+    with RedisByTls(certificates) as server, Sentinel(server.port, certificates) as sentinel:
         settings = {
-            "IMAGEPUSHER_BROKER_URL": f"sentinel://127.0.0.1:{one}/0",
+            "IMAGEPUSHER_BROKER_URL": f"sentinel://127.0.0.1:{sentinel.port}/0",
             "IMAGEPUSHER_SENTINEL_MASTER": MASTER,
         }
         pushes(settings | tls, registry_a, registry_b, name)
 
 
 def test_on_a_socket(registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str) -> None:
-    with redis_on_a_socket() as path:
-        pushes({"IMAGEPUSHER_BROKER_URL": f"redis+socket://{path}?virtual_host=2"}, registry_a, registry_b, name)
+    with RedisOnSocket() as server:
+        pushes({"IMAGEPUSHER_BROKER_URL": f"redis+socket://{server.path}?virtual_host=2"}, registry_a, registry_b, name)
 
 
 def test_a_redis_in_cluster_mode_is_refused_by_worker_and_doctor() -> None:
-    with redis_in_cluster_mode() as port:
-        settings = {"IMAGEPUSHER_BROKER_URL": f"redis://127.0.0.1:{port}/0"}
+    with RedisInCluster() as server:
+        settings = {"IMAGEPUSHER_BROKER_URL": f"redis://127.0.0.1:{server.port}/0"}
         worker = commands.run("worker", settings=settings)
         assert worker.code == 2
         assert "Error [settings_invalid]: broker.url leads to a Redis in cluster mode." in worker.stderr
