@@ -74,6 +74,12 @@ class Adapter(HTTPAdapter):
         """Do nothing: the context has it all, and requests would load its authorities for each connection."""
 
 
+def origin_of(url: str) -> str:
+    """Return what stands before the target of an absolute URL."""
+    match = _BEFORE_TARGET.match(url)
+    return match[0] if match else url
+
+
 def target_of(url: str) -> str:
     """Return what a request for an absolute URL has in its first line, to the letter (RFC 9112, 3.2.1)."""
     match = _BEFORE_TARGET.match(url)

@@ -8,6 +8,7 @@ decided elsewhere, or not wanted.
 import ssl
 import threading
 from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import Final
 
 import requests
@@ -15,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tasks import telemetry
 from tasks.errors import AddressForbidden
-from tasks.registry.http.adapter import Adapter
+from tasks.registry.http.adapter import Adapter, origin_of
 from tasks.registry.http.addresses import host_of, is_inward
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.exchange import Body, describe
@@ -27,6 +28,7 @@ from tasks.registry.settings import HttpLimits, RegistrySettings
 USER_AGENT: Final = "imagepusher"
 
 _TOO_MANY: Final = "429"
+_MOST_ORIGINS: Final = 256
 
 
 class Connections:
@@ -40,6 +42,8 @@ class Connections:
         self._context: ssl.SSLContext | None = None
         self._inward: bool | None = None
         self._local = threading.local()
+        # Looking through the environment takes as long as a small request.
+        self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
 
     def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None = None) -> Incoming:
         """Send one request, its URL to the letter, and return what comes back, its content unread.
@@ -58,7 +62,7 @@ class Connections:
         )
         request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
         timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
-        via = way_to(url, uses_environment=self._settings.proxy == "environment")
+        via = self._way_to(origin_of(url))
         status = "error"
         try:
             answer = self._adapter().send(request, stream=True, timeout=timeout, proxies=via.proxies())
