@@ -16,7 +16,9 @@ _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
 _REGISTRY: Final = RegistrySettings()
 
-Text = Annotated[str, Meta(min_length=1)]
+# No path, URL or password holds a null byte, and the calls that take one raise something else than OSError.
+_NO_NULL: Final = r"\A[^\0]*\Z"
+Text = Annotated[str, Meta(min_length=1, pattern=_NO_NULL)]
 Variable = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Meta(ge=1)]
 # The upper bound keeps out `inf`, which TOML can say.
@@ -294,6 +296,8 @@ def _reason(error: msgspec.ValidationError, kind: Any) -> str:
     choices = _choices(kind)
     if choices:
         return f"expected {' or '.join(choices)}"
+    if repr(_NO_NULL) in str(error):
+        return "holds a null byte"
     reason = str(error).replace(" | null", "")
     return reason[0].lower() + reason[1:]
 

@@ -89,6 +89,14 @@ def test_a_settings_file_may_hold_anything(tmp_path_factory: pytest.TempPathFact
     loads(tmp_path_factory.getbasetemp() / "any.toml", content)
 
 
+@pytest.mark.parametrize("key", ["state_dir", "worker.heartbeat_file", "broker.url", "events.task"])
+def test_a_null_byte_is_refused(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(f'{key} = "a\\u0000b"')
+    with pytest.raises(SettingsInvalid, match=f"{key}: holds a null byte"):
+        load_settings({"HOME": "/h"}, str(file))
+
+
 @pytest.mark.parametrize("content", [b"x=" + b"[" * 100_000, b"x=" + b"9" * 100_000, b"x=2024-99-99", b"\xff\xfe"])
 def test_a_settings_file_may_be_hostile(tmp_path: Path, content: bytes) -> None:
     loads(tmp_path / "x.toml", content)
