@@ -105,3 +105,10 @@ def for_redis(url: str) -> str:
     if _VERIFY in query:
         query[_VERIFY] = query[_VERIFY].removeprefix("CERT_").lower()
     return replace(address, query=query).url
+
+
+def place_of(url: str) -> str:
+    """Return where a URL leads, without user and password: hosts, port and database, or the path of a socket."""
+    # In Celery's form each Sentinel has a URL of its own.
+    addresses = map(split_address, url.split(";"))
+    return ",".join(f"{','.join(address.hosts)}{address.path}" for address in addresses)

@@ -5,8 +5,10 @@ No environment but its proxies, where the settings want them (a .netrc would rep
 decided elsewhere, or not wanted.
 """
 
+import logging
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Final
@@ -25,6 +27,7 @@ from tasks.registry.http.proxy import way_to
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
+LOG: Final = logging.getLogger(__name__)
 USER_AGENT: Final = "imagepusher"
 
 _TOO_MANY: Final = "429"
@@ -64,6 +67,7 @@ class Connections:
         timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
         via = self._way_to(origin_of(url))
         status = "error"
+        begun = time.monotonic()
         try:
             answer = self._adapter().send(request, stream=True, timeout=timeout, proxies=via.proxies())
             status = str(answer.status_code)
@@ -71,6 +75,8 @@ class Connections:
             raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
+            # Without query and headers: these hold tokens and signatures.
+            LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
         return Incoming(answer, what)
 
     def _count(self, method: str, status: str) -> None:

@@ -13,7 +13,7 @@ from tasks.errors import SettingsInvalid
 from workers.broker.celery_url import for_celery
 from workers.broker.redis_client import open_redis
 from workers.settings import Settings, load_settings
-from workers.settings.broker_urls import for_redis
+from workers.settings.broker_urls import for_redis, place_of
 
 
 def load(**urls: str) -> Settings:
@@ -245,3 +245,18 @@ def test_any_text_is_an_address_or_refused(scheme: str, rest: str) -> None:
     Connection(told.url, ssl=dict(told.tls or {}), transport_options=dict(told.options)).info()
     if scheme not in {"amqp", "amqps"}:
         open_redis(for_redis(settings.broker_url or ""), socket_timeout=1, socket_connect_timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://me:geheim@host:1/2?x=y", "host:1/2"),
+        ("redis+socket://:geheim@/run/redis.sock?virtual_host=1", "/run/redis.sock"),
+        ("sentinel://me:geheim@one:1,two:2/3?master_name=m", "one:1,two:2/3"),
+        ("sentinel://me:geheim@one:1/3;sentinel://me:geheim@two:2/3", "one:1/3,two:2/3"),
+        ("amqps://me:geheim@host//", "host//"),
+    ],
+)
+def test_a_place_shows_no_user(url: str, place: str) -> None:
+    """BEHAVIOUR 6.7."""
+    assert place_of(url) == place
