@@ -68,6 +68,8 @@ class Retry(enum.Enum):
     """The next try would end in the same way."""
     LATER = "later"
     """The other side may serve later: the task's tries are counted."""
+    WAIT = "wait"
+    """The other side says that it will serve again: it is waited for, up to `limits.maintenance_seconds`."""
     GIVE_BACK = "give back"
     """Nothing of the task is at fault: it goes back to its queue, however often."""
 
@@ -92,6 +94,11 @@ class ImagePusherError(Exception):
         if side is not None:
             self.side = Side(side)
         self._pack()
+
+    @property
+    def passes(self) -> bool:
+        """Whether another try may end otherwise."""
+        return self.retry in {Retry.LATER, Retry.WAIT}
 
     def on(self, side: Side | str) -> Self:
         """Note whose side the error is on, unless that is known, and return the error."""
@@ -335,7 +342,7 @@ class AddressForbidden(RegistryError):
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
     """Return the error that is worth another try and asks for the most time before it; None if there is none."""
-    later = [error for error in errors if error.retry is Retry.LATER]
+    later = [error for error in errors if error.passes]
     return max(later, key=lambda error: error.retry_after or 0.0, default=None)
 
 

@@ -250,7 +250,4 @@ def _more_hopeful(
     before: Mapping[str, ImagePusherError], now: Mapping[str, ImagePusherError]
 ) -> dict[str, ImagePusherError]:
     """Return the errors of the last source, but that of an earlier one where only that one may serve later."""
-    return {
-        name: before[name] if name in before and before[name].retry is Retry.LATER else error
-        for name, error in now.items()
-    }
+    return {name: before[name] if name in before and before[name].passes else error for name, error in now.items()}
