@@ -10,6 +10,7 @@ from typing import Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
+from tasks.oci.details import with_details
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
 from tasks.registry.repository import Registries, Repository
@@ -260,7 +261,8 @@ class Delivery:
             digest=item.digest,
             original_digest=item.digest,
             original_content=content,
-            document=parse_document(content, item.media_type),
+            document=with_details(parse_document(content, item.media_type), item.details),
             platform=item.platform,
+            details=item.details,
         )
         return take_platforms(image, item.eligible, rules)

@@ -103,7 +103,8 @@ class PushStep:
         plan = plan_push(order, sources, tags, push_id=push_id, created=begun)
         for found in sources:
             if isinstance(found, SourceImage):
-                self.ledger.keep_content(push_id, found.original_digest, found.original_content)
+                for digest, content in {**found.manifests, found.original_digest: found.original_content}.items():
+                    self.ledger.keep_content(push_id, digest, content)
         self.ledger.save_plan(plan)
         return plan
 
