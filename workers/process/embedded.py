@@ -23,6 +23,7 @@ from tasks.coordination.local.in_process import (
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.upload_forms import LocalUploadForms
 from workers.broker.app import make_embedded_app
 from workers.ledger import open_hashes
 from workers.process.assembly import make_runtime
@@ -54,6 +55,7 @@ def embedded_worker(
             registries,
             hashes,
             budgets=LocalBudgets(),
+            forms=LocalUploadForms(),
             locations=LocalBlobLocations(),
             flights=LocalSingleFlight(locks, settings.copy_seconds),
             runs=LocalRuns(locks, settings.lock_wait_seconds),
