@@ -9,8 +9,8 @@ from tasks.errors import SettingsInvalid
 from tasks.registry.settings import RegistrySettings
 
 
-def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
-    """Return how connections to `registry` are secured.
+def tls_context(registry: str, settings: RegistrySettings, *, introduce: bool = True) -> ssl.SSLContext:
+    """Return how connections to `registry` are secured, with its client certificate unless `introduce` is False.
 
     Trusted are the system's authorities, those that requests brings along, and the settings' own. The folder of
     certificates is read as docker's certs.d: it holds the files, or a folder of them by the registry's name. Raises
@@ -25,22 +25,22 @@ def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     if settings.ca_file is not None:
         _trust(context, Path(settings.ca_file))
-    if settings.client_certificate is not None:
+    if introduce and settings.client_certificate is not None:
         key = Path(settings.client_key) if settings.client_key is not None else None
         _introduce(context, Path(settings.client_certificate), key)
     if settings.certificates is not None:
-        _read_folder(context, Path(settings.certificates), registry)
+        _read_folder(context, Path(settings.certificates), registry, introduce=introduce)
     return context
 
 
-def _read_folder(context: ssl.SSLContext, folder: Path, registry: str) -> None:
+def _read_folder(context: ssl.SSLContext, folder: Path, registry: str, *, introduce: bool) -> None:
     if not folder.is_dir():
         raise SettingsInvalid(f"The folder of certificates {folder} does not exist.")
     if (folder / registry).is_dir():
         folder /= registry
     for authority in sorted(folder.glob("*.crt")):
         _trust(context, authority)
-    for certificate in sorted(folder.glob("*.cert")):
+    for certificate in sorted(folder.glob("*.cert")) if introduce else ():
         _introduce(context, certificate, certificate.with_suffix(".key"))
 
 
