@@ -35,11 +35,17 @@
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
+        │   └── RightMissing         the token says that it is not good for this
         ├── NotFound                 404 where something had to be
+        │   └── NamespaceMissing     the namespace, project or repository has to be made first
         ├── RequestRefused           another 4xx
+        │   ├── QuotaExceeded        there is no room left
+        │   └── TagImmutable         the registry does not let this tag move
         ├── RateLimited              429 until retries ran out
         ├── RegistryUnavailable      5xx, connection loss or timeout until retries ran out
+        │   └── RegistryReadOnly     it is under maintenance and takes nothing for now
         ├── ResponseInvalid          an answer that breaks the protocol, or a body over its cap
+        │   └── AddressWrong         a web page in place of a registry's answer
         ├── ContentMismatch          bytes that are not those of the digest or size
         └── AddressForbidden         a redirect or realm that leads where it must not
 
@@ -324,16 +330,39 @@ class RegistryError(ImagePusherError):
 
 
 class AuthenticationRefused(RegistryError):
+    """`may_be_absent` tells that a read was refused: some registries answer so for a repository that does not exist."""
+
     code = "authentication_refused"
     advice = "Check the credentials of this registry and what they may do there."
+    may_be_absent: bool = False
+
+
+class RightMissing(AuthenticationRefused):
+    code = "right_missing"
+    advice = "Nothing was written there: give this user the right to push, or use the credentials of one who has it."
 
 
 class NotFound(RegistryError):
     code = "not_found"
 
 
+class NamespaceMissing(NotFound):
+    code = "namespace_missing"
+    advice = "Make the namespace, project or repository at the registry first, or check how its name is spelt."
+
+
 class RequestRefused(RegistryError):
     code = "request_refused"
+
+
+class QuotaExceeded(RequestRefused):
+    code = "quota_exceeded"
+    advice = "Have the quota raised, or delete what is not needed; then push again: what is there is not copied again."
+
+
+class TagImmutable(RequestRefused):
+    code = "tag_immutable"
+    advice = "The registry keeps this tag as it is: push to another tag, or have the rule of that repository changed."
 
 
 class RateLimited(RegistryError):
@@ -348,8 +377,19 @@ class RegistryUnavailable(RegistryError):
     retry = Retry.LATER
 
 
+class RegistryReadOnly(RegistryUnavailable):
+    code = "registry_read_only"
+    advice = "The registry is under maintenance; push again when it is over."
+    retry = Retry.WAIT
+
+
 class ResponseInvalid(RegistryError):
     code = "response_invalid"
+
+
+class AddressWrong(ResponseInvalid):
+    code = "address_wrong"
+    advice = "Check host and port of the registry, and whether a proxy or a login page stands before it."
 
 
 class ContentMismatch(RegistryError):

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings
+from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
+from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
@@ -78,8 +79,10 @@ class EventsTable(msgspec.Struct, frozen=True):
 class HttpTable(msgspec.Struct, frozen=True):
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
+    commit_timeout: Seconds = _HTTP.commit_timeout
     tries: Count = _HTTP.tries
     longest_wait: SecondsOrNone = _HTTP.longest_wait
+    retry_after_limit: SecondsOrNone = _HTTP.retry_after_limit
     manifest_bytes: Count = _HTTP.manifest_bytes
     proxy: Proxy | None = None
 
@@ -130,6 +133,8 @@ class RegistryTable(CredentialsTable, frozen=True):
     client_key: Text | None = None
     requests_at_once: Count = _REGISTRY.requests_at_once
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    uploads: UploadChoice = _REGISTRY.uploads
+    part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 

@@ -20,7 +20,8 @@ from tasks.errors import (
 from tasks.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from tasks.oci.digest import parse_digest
 from tasks.oci.reference import RepositoryName
-from tasks.registry.repository import FetchedManifest, Registries, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Registries, Repository
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.totals import Counter
