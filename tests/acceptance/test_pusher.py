@@ -356,6 +356,46 @@ def test_a_celery_worker_that_embeds_the_pusher_stays_what_it_was(program: Progr
     assert program.stored.digest(f"{program.name}/app", "1") == multi_arch.digest
 
 
+AGAIN = """
+import gc, json, os, sys, threading, tracemalloc
+from tasks.pusher import ContainerImagePusher
+
+def call(times):
+    for _ in range(times):
+        ContainerImagePusher([], {}).run_merge_workflow(sys.argv[1], [sys.argv[2]])
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), tracemalloc.get_traced_memory()[0]
+
+tracemalloc.start()
+call(3)
+print(json.dumps([call(1), call(CALLS)]))
+"""
+CALLS = 12
+# A call that leaves something behind leaves some 100 KiB or more; logs and caches of the interpreter vary by less.
+BYTES_A_CALL = 12 << 10
+
+
+def test_a_program_that_calls_again_and_again_stays_as_it_is(program: Program, multi_arch: Index) -> None:
+    """Sockets, threads and memory are given back when the call ends."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            AGAIN.replace("CALLS", str(CALLS)),
+            program.put_a(multi_arch),
+            f"{program.b.host}/{program.name}/app:1",
+        ],
+        env=environment({"IMAGEPUSHER_STATE_DIR": str(program.state)}),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    (descriptors, threads, held), (descriptors_later, threads_later, held_later) = json.loads(done.stdout)
+    assert (descriptors_later, threads_later) == (descriptors, threads)
+    assert (held_later - held) / CALLS < BYTES_A_CALL
+
+
 def test_references_are_a_list(program: Program) -> None:
     called = program("run_merge_workflow", "a.example/a:1", "b.example/b:1")
     assert (called.error, "dest_refs is a string" in called.message) == ("RequestInvalid", True)

@@ -1,6 +1,7 @@
 """The parts of a runtime, put together: what differs between a broker's workers and the embedded one comes in."""
 
 import threading
+from contextlib import ExitStack
 from typing import Final
 
 from tasks.celery_glue.runtime import Runtime
@@ -31,14 +32,16 @@ def make_runtime(
     announcer: Announcer,
     task_tries: int,
     cancelled: threading.Event,
+    closing: ExitStack,
 ) -> Runtime:
-    """Return the runtime of this process."""
+    """Return the runtime of this process; `closing` is given what closes its connections and ends its threads."""
     shared = Registries(registries, budgets)
+    closing.callback(shared.close)
     copier = Copier(
         shared,
         locations,
         flights,
-        ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="blob"),
+        _threads(settings, "blob", closing),
         settings.jobs,
         cancelled,
         settings.copy_seconds,
@@ -51,7 +54,14 @@ def make_runtime(
         copier=copier,
         announcer=announcer,
         targets=settings.targets,
-        executor=ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag"),
+        executor=_threads(settings, "tag", closing),
         cancelled=cancelled,
         task_tries=task_tries,
     )
+
+
+def _threads(settings: Settings, name: str, closing: ExitStack) -> ContextThreads:
+    threads = ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix=name)
+    # Work that waits for a silent registry cannot be stopped: nobody waits for it.
+    closing.callback(threads.shutdown, wait=False, cancel_futures=True)
+    return threads

@@ -34,6 +34,16 @@ class _Reusing(HTTPResponse):
         return self._buffer[:got]
 
 
+class _Target:
+    """The target of the request that is being sent, to the letter.
+
+    Connections refer to it and not to their adapter: urllib3 refers to them from a module variable, and an adapter that
+    they refer to would stay in memory, with its sockets, after its thread has ended.
+    """
+
+    text = "/"
+
+
 class Adapter(HTTPAdapter):
     """Targets to the letter, TLS by one context, made when it is needed, for all hosts, and a look at where it leads.
 
@@ -42,9 +52,9 @@ class Adapter(HTTPAdapter):
 
     def __init__(self, tls: Callable[[], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
         self._tls = tls
-        self._target = "/"
+        self._target = _Target()
         super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, lambda: self._target)
+        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target)
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -54,7 +64,7 @@ class Adapter(HTTPAdapter):
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one."""
-        self._target = target_of(request.url or "")
+        self._target.text = target_of(request.url or "")
         return super().request_url(request, proxies)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -68,7 +78,7 @@ def target_of(url: str) -> str:
     return target if target.startswith("/") else f"/{target}"
 
 
-def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str]) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         response_class = _Reusing
 
@@ -90,7 +100,7 @@ def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str])
             super().request(*args, **more)
 
         def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:  # noqa: ARG002 - urllib3's form of it
-            super().putrequest(method, target(), *args, **more)
+            super().putrequest(method, target.text, *args, **more)
 
         def _may_idle(self) -> None:
             """Let an open connection idle: urllib3 would give the body of a request only the time to connect."""

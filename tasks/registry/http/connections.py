@@ -6,6 +6,7 @@ No environment (a .netrc would replace tokens), no cookies, no retries: decided 
 
 import ssl
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import Final
 
@@ -38,6 +39,8 @@ class Connections:
         self._context: ssl.SSLContext | None = None
         self._inward: bool | None = None
         self._local = threading.local()
+        # Those of threads that have ended go by themselves.
+        self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
 
     def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None = None) -> Incoming:
         """Send one request, its URL to the letter, and return what comes back, its content unread.
@@ -66,6 +69,13 @@ class Connections:
             self._count(method, status)
         return Incoming(answer, what)
 
+    def close(self) -> None:
+        """Close the idle connections of all threads; one that is in use is closed when its answer has been read."""
+        with self._guard:
+            adapters = list(self._adapters)
+        for adapter in adapters:
+            adapter.close()
+
     def _count(self, method: str, status: str) -> None:
         """Count a request; one that the registry led to another host counts for the registry."""
         telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
@@ -76,6 +86,8 @@ class Connections:
         adapter: Adapter | None = getattr(self._local, "adapter", None)
         if adapter is None:
             adapter = self._local.adapter = Adapter(self._tls, self._limits.idle_timeout, self._connected)
+            with self._guard:
+                self._adapters.add(adapter)
         return adapter
 
     def _tls(self) -> ssl.SSLContext:
