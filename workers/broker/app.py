@@ -74,7 +74,7 @@ def make_embedded_app(queue_suffix: str) -> Celery:
 
 def forget_app(app: Celery) -> None:
     """Close what an application has open, and drop what kombu's module variables keep of it and its queues."""
-    app.pool.force_close_all()
+    app.pool.force_close_all()  # type: ignore[attr-defined]  # the stubs take it for another kind of pool
     connection = app.connection_for_write()
     for pools in (kombu.pools.producers, kombu.pools.connections):
         with suppress(KeyError):
