@@ -57,7 +57,7 @@ def _described(planned: Copy) -> str:
 
 
 def _first_and_more(tags: Sequence[str]) -> str:
-    return f"{tags[0]} and {counted(len(tags) - 1, 'more tag')}" if tags[1:] else tags[0]
+    return f"{tags[0]} and {counted(len(tags) - 1, 'more tag')}" if tags[1:] else "".join(tags) or "no tag"
 
 
 def _shown(text: str) -> str:

@@ -30,6 +30,7 @@ class Client(Protocol):
     """A way to a running Celery: that of a broker, or one embedded in this process."""
 
     embedded: bool
+    drops_passwords: bool
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
         """Enqueue a push."""
@@ -85,12 +86,14 @@ class CeleryClient:
         ledger: Ledger,
         *,
         embedded: bool,
+        drops_passwords: bool = False,
         away: tuple[type[Exception], ...] = (),
         patience: float = 0.0,
         unanswered: Callable[[], None] = lambda: None,
     ) -> None:
         self._unanswered = unanswered
         self.embedded = embedded
+        self.drops_passwords = drops_passwords
         self._away = away
         self._out_of_reach: tuple[type[Exception], ...] = (StateUnavailable, *away)
         self._app = app

@@ -86,6 +86,15 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class PubtoolsTable(msgspec.Struct, frozen=True):
+    """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
+
+    That is for programs with a broker, whose workers hold the credentials.
+    """
+
+    drop_passwords: bool = False
+
+
 class WorkerTable(msgspec.Struct, frozen=True):
     heartbeat_file: Text | None = None
 
@@ -99,6 +108,7 @@ class TargetTable(msgspec.Struct, frozen=True):
     exact_os_version: bool = Target.exact_os_version
     jobs: Count = Target.jobs
     tries: Count = Target.tries
+    merge: bool = Target.merge
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -133,6 +143,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
@@ -156,6 +167,7 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
+    f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},

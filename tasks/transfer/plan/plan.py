@@ -13,11 +13,14 @@ from tasks.oci.index import Index
 from tasks.oci.platform import Platform, PlatformDocument
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.request.target import Target
-from tasks.transfer.request.validation import Order, OrderItem
+from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination tag: what it held when the push was planned, and what the push meant to do to it then."""
+    """One destination tag: what it held when the push was planned, and what the push meant to do to it then.
+
+    A digest may stand for the tag.
+    """
 
     reference: str
     registry: str
@@ -28,6 +31,11 @@ class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
     new_digest: str | None = None
     kept_platforms: list[str] = []
     error: ImagePusherError | None = None
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether the manifest is stored under its digest alone: no tag is moved, and none taken back."""
+        return ":" in self.tag
 
 
 class PlannedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,35 +86,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_push(
-    order: Order,
+    request: ValidRequest,
     sources: Sequence[SourceImage | ImagePusherError],
     tags: Sequence[Sequence[PlannedTag]],
     *,
     push_id: str,
     created: float,
 ) -> Plan:
-    """Return the plan of `order`, given what was found of each item's source and tags."""
+    """Return the plan of `request`, given what was found of each item's source and tags."""
     items = [
-        _planned_item(ordered, found, planned, order.target.platforms)
-        for ordered, found, planned in zip(order.items, sources, tags, strict=True)
+        _planned_item(item, found, planned, request.target.platforms)
+        for item, found, planned in zip(request.items, sources, tags, strict=True)
     ]
     images = [found if isinstance(found, SourceImage) else None for found in sources]
     return Plan(
         push_id=push_id,
         created=created,
         items=items,
-        copies=_copies(zip(images, items, strict=True), order.target.tries),
-        atomic=order.atomic,
-        jobs=order.target.jobs,
-        exact_os_version=order.target.exact_os_version,
-        drop_missing_children=order.target.missing_children == "drop",
-        warnings=list(order.warnings),
+        copies=_copies(zip(images, items, strict=True), request.target.tries),
+        atomic=request.atomic,
+        jobs=request.target.jobs,
+        exact_os_version=request.target.exact_os_version,
+        drop_missing_children=request.target.missing_children == "drop",
+        warnings=list(request.warnings),
     )
 
 
-def eligible(item: OrderItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
+def eligible(item: ValidItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
     """Return the platforms that may be taken from the source, () for all: the item's word before the target's."""
-    return () if item.kind == "source" else item.platforms or of_target
+    return item.platforms or of_target if item.kind == "auto" else ()
 
 
 def needed(image: SourceImage) -> tuple[Descriptor, ...]:
@@ -117,17 +125,17 @@ def needed(image: SourceImage) -> tuple[Descriptor, ...]:
 
 
 def _planned_item(
-    ordered: OrderItem,
+    item: ValidItem,
     found: SourceImage | ImagePusherError,
     tags: Sequence[PlannedTag],
     of_target: tuple[Platform, ...],
 ) -> PlannedItem:
     planned = PlannedItem(
-        source=str(ordered.source),
-        requested_kind=ordered.kind,
-        single_arch=ordered.single_arch,
-        merge=ordered.merge,
-        platforms=[str(platform) for platform in eligible(ordered, of_target)],
+        source=str(item.source),
+        requested_kind=item.kind,
+        single_arch=item.single_arch,
+        merge=item.merge,
+        platforms=[str(platform) for platform in eligible(item, of_target)],
         tags=list(tags),
     )
     if isinstance(found, ImagePusherError):

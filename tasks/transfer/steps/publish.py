@@ -150,7 +150,7 @@ class Concluding:
 
     def _announce(self, plan: Plan, item: PlannedItem, tag: PlannedTag, published: Published) -> None:
         moved = published.report.action in {"copied", "merged"}
-        if moved and published.held is not None and self.announcer.listens:
+        if moved and not tag.is_digest and published.held is not None and self.announcer.listens:
             self.announcer.tag_moved(moved_tag(plan.push_id, item, tag, published.report, published.held))
 
     def _publication(self, plan: Plan, item: PlannedItem, counter: Counter, seen: Sightings) -> Publication | None:
@@ -203,6 +203,9 @@ class Concluding:
             raise PushUnknown(f"The source of {tag.reference} is gone from the ledger.")
 
         def note(intent: TagIntent) -> None:
+            if tag.is_digest:
+                # Nothing is overwritten; to take it back would take the tags along that others gave the manifest.
+                return
             self.ledger.record_intent(plan.push_id, tag.reference, intent)
             # In this order: an undo that begins now either is seen here, or sees the intent and waits for the tag.
             if self.ledger.is_undone(plan.push_id):

@@ -9,7 +9,7 @@ from tasks.oci.reference import Reference
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, plan_push
 from tests.unit.transfer.plan.sources import single
-from tests.unit.transfer.request.orders import item, read
+from tests.unit.transfer.request.requests import item, read
 
 
 def found_in(repository: str, image: SourceImage) -> SourceImage:
