@@ -21,7 +21,7 @@ def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
         transient = here.copying.carry_out(
             push_id,
             digest,
-            tries_left=lambda tries: tries_left(self, min(tries, here.task_tries)),
+            tries_left=lambda tries: tries_left(self, here.tries_of(tries)),
             tell=meter,
             end=meter.end,
         )

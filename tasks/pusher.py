@@ -113,7 +113,7 @@ def _push_references(
         raise RequestInvalid("dest_refs is a string: give a list of references.")
     faults = Faults()
     pubtools.refuse_half_pairs(target_settings, faults)
-    tries = pubtools.count(target_settings, "tag_images_tries", 0, faults)
+    tries = pubtools.count(target_settings, "tag_images_tries", faults)
     faults.raise_any()
     destinations: dict[str, list[str]] = {}
     for reference in dest_refs:

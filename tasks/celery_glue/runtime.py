@@ -23,7 +23,8 @@ class Runtime:
     """The registries, the coordination with other workers, and the bounds of this process.
 
     `executor` is for what is done to many tags; the copier has its own. `cancelled` is set when running work is to come
-    to an end. `task_tries` bounds the deliveries of a task whose registries do not answer, or that ends its worker.
+    to an end. `task_tries` bounds the deliveries of a task whose registries do not answer, or that ends its worker;
+    `most_tries` bounds those that a push may ask for.
     `away` is what Celery raises where broker or result store do not serve, and a watchdog will see to what that broke.
     """
 
@@ -36,9 +37,14 @@ class Runtime:
     targets: Mapping[str, Target]
     executor: Executor
     cancelled: threading.Event
-    task_tries: int = Target.tries
+    task_tries: int = 4
+    most_tries: int = 4
     away: tuple[type[Exception], ...] = ()
     clock: Callable[[], float] = time.time
+
+    def tries_of(self, said: int | None) -> int:
+        """Return how often a copy is delivered whose push says so, or says nothing."""
+        return self.task_tries if said is None else min(said, self.most_tries)
 
     @property
     def attempts(self) -> Attempts:

@@ -57,6 +57,7 @@ def make_runtime(
         executor=_threads(settings, "tag", closing),
         cancelled=cancelled,
         task_tries=task_tries,
+        most_tries=settings.task_tries,
     )
 
 

@@ -48,7 +48,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     """
 
     jobs: Count = 8
-    task_tries: Count = Target.tries
+    task_tries: Count = 4
     copy_seconds: Seconds = 6 * 3600
     visibility_seconds: WholeSeconds = 8 * 3600
     lock_seconds: Seconds = 15
@@ -107,7 +107,7 @@ class TargetTable(msgspec.Struct, frozen=True):
     missing_children: MissingChildren = Target.missing_children
     exact_os_version: bool = Target.exact_os_version
     jobs: Count = Target.jobs
-    tries: Count = Target.tries
+    tries: Count | None = None
     merge: bool = Target.merge
 
 

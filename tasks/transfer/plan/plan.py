@@ -67,7 +67,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     source: tuple[str, str]
     destinations: list[tuple[str, str]]
     platform: str | None = None
-    tries: int = Target.tries
+    tries: int | None = None
     spare_sources: list[tuple[str, str]] = []
 
 
@@ -150,7 +150,7 @@ def _planned_item(
     )
 
 
-def _copies(pairs: Iterable[tuple[SourceImage | None, PlannedItem]], tries: int) -> list[Copy]:
+def _copies(pairs: Iterable[tuple[SourceImage | None, PlannedItem]], tries: int | None) -> list[Copy]:
     """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
     found: dict[Digest, Descriptor] = {}
     sources: dict[Digest, dict[tuple[str, str], None]] = {}

@@ -78,8 +78,8 @@ def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -
         namespace=namespace or "",
         naming="quay",
         merge=flag(settings.get("merge", True)) is not False,
-        tries=count(settings, "tag_images_tries", Target.tries, faults),
-        jobs=count(settings, "num_thread_container_push", Target.jobs, faults),
+        tries=count(settings, "tag_images_tries", faults),
+        jobs=count(settings, "num_thread_container_push", faults) or Target.jobs,
     )
 
 
@@ -140,14 +140,14 @@ def flag(value: Any) -> bool | None:
     return texts.get(value.lower()) if isinstance(value, str) else value if isinstance(value, bool) else None
 
 
-def count(settings: Mapping[str, Any], key: str, default: int, faults: Faults) -> int:
-    """Return a number of 1 or more, which may be a text; the default if there is none, with a fault if it is wrong."""
+def count(settings: Mapping[str, Any], key: str, faults: Faults) -> int | None:
+    """Return a number of 1 or more, which may be a text; None if there is none, with a fault if it is wrong."""
     if key not in settings:
-        return default
+        return None
     said = settings[key]
     if isinstance(said, str) and re.fullmatch(r"[0-9]{1,9}", said.strip()):
         said = int(said)
     known = faults.expect(f"target_settings.{key}", said, int, "a number")
     if known is not None and known < 1:
         faults.add(f"target_settings.{key}", "must be 1 or more")
-    return known or default
+    return known

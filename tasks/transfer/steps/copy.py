@@ -30,7 +30,7 @@ class Copying:
         push_id: str,
         digest: str,
         *,
-        tries_left: Callable[[int], bool],
+        tries_left: Callable[[int | None], bool],
         tell: Report = lambda _: None,
         end: Callable[[CopyOutcome], None] = lambda _: None,
     ) -> ImagePusherError | None:
