@@ -8,7 +8,6 @@ import threading
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -52,7 +51,7 @@ def make_shared_runtime(
 ) -> Runtime:
     """Return the runtime of a worker, which shares what `client` reaches with all others."""
     hashes = RedisHashes(client, settings.ledger_seconds)
-    runtime = make_runtime(
+    return make_runtime(
         settings,
         settings.registries,
         hashes,
@@ -66,8 +65,8 @@ def make_shared_runtime(
         cancelled=cancelled,
         # The process ends with its worker: nothing need be closed before.
         closing=ExitStack(),
+        away=(OperationalError, RedisError),
     )
-    return replace(runtime, away=(OperationalError, RedisError))
 
 
 def run_worker(

@@ -10,7 +10,8 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.graph import successors
 from tasks.oci.index import Index
-from tasks.oci.platform import Platform, PlatformDocument
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference, RepositoryName
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidItem, ValidRequest
@@ -22,53 +23,56 @@ class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
     A digest may stand for the tag.
     """
 
-    reference: str
-    registry: str
-    repository: str
-    tag: str
+    reference: Reference
     action: contract.Action
-    old_digest: str | None = None
-    new_digest: str | None = None
+    old_digest: Digest | None = None
+    new_digest: Digest | None = None
     kept_platforms: list[str] = []
     error: ImagePusherError | None = None
 
-    @property
-    def is_digest(self) -> bool:
-        """Whether the manifest is stored under its digest alone: no tag is moved, and none taken back."""
-        return ":" in self.tag
+
+class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
+    """One item whose source was read.
+
+    `digest`, `media_type` and `platform` are those of the source. `needs` lists the digests that must be copied before
+    a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all.
+    """
+
+    wanted: ValidItem
+    kind: contract.Kind
+    digest: Digest
+    media_type: str
+    eligible: tuple[Platform, ...]
+    platform: Platform | None
+    needs: tuple[Digest, ...]
+    tags: tuple[PlannedTag, ...]
 
 
-class PlannedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One item, its source resolved: `needs` lists the digests that must be copied before a tag of it may move."""
+class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """One item whose source cannot be pushed: all of its tags stay as they are."""
 
-    source: str
-    requested_kind: contract.RequestedKind
-    single_arch: contract.SingleArch
-    merge: bool
-    platforms: list[str]
-    kind: contract.Kind | None = None
-    digest: str | None = None
-    media_type: str = ""
-    platform: PlatformDocument | None = None
-    error: ImagePusherError | None = None
-    needs: list[str] = []
-    tags: list[PlannedTag] = []
+    wanted: ValidItem
+    error: ImagePusherError
+    tags: tuple[PlannedTag, ...]
+
+
+PlannedItem = ResolvedItem | FailedItem
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """One digest that goes from one repository into others (`registry`, `name` pairs).
+    """One digest that goes from one repository into others.
 
-    `spare_sources` are those where further items found it: what the first one lacks may be there.
+    `spare_sources` are those where further items found it: the first one may lack it.
     """
 
-    digest: str
+    digest: Digest
     media_type: str
     size: int
-    source: tuple[str, str]
-    destinations: list[tuple[str, str]]
+    source: RepositoryName
+    destinations: list[RepositoryName]
     platform: str | None = None
     tries: int | None = None
-    spare_sources: list[tuple[str, str]] = []
+    spare_sources: list[RepositoryName] = []
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,15 +99,16 @@ def plan_push(
 ) -> Plan:
     """Return the plan of `request`, given what was found of each item's source and tags."""
     items = [
-        _planned_item(item, found, planned, request.target.platforms)
-        for item, found, planned in zip(request.items, sources, tags, strict=True)
+        _planned_item(wanted, found, tuple(planned), request.target.platforms)
+        for wanted, found, planned in zip(request.items, sources, tags, strict=True)
     ]
-    images = [found if isinstance(found, SourceImage) else None for found in sources]
+    images = [found for found in sources if isinstance(found, SourceImage)]
+    resolved = [item for item in items if isinstance(item, ResolvedItem)]
     return Plan(
         push_id=push_id,
         created=created,
         items=items,
-        copies=_copies(zip(images, items, strict=True), request.target.tries),
+        copies=_copies(zip(images, resolved, strict=True), request.target.tries),
         atomic=request.atomic,
         jobs=request.target.jobs,
         exact_os_version=request.target.exact_os_version,
@@ -125,46 +130,37 @@ def needed(image: SourceImage) -> tuple[Descriptor, ...]:
 
 
 def _planned_item(
-    item: ValidItem,
+    wanted: ValidItem,
     found: SourceImage | ImagePusherError,
-    tags: Sequence[PlannedTag],
+    tags: tuple[PlannedTag, ...],
     of_target: tuple[Platform, ...],
 ) -> PlannedItem:
-    planned = PlannedItem(
-        source=str(item.source),
-        requested_kind=item.kind,
-        single_arch=item.single_arch,
-        merge=item.merge,
-        platforms=[str(platform) for platform in eligible(item, of_target)],
-        tags=list(tags),
-    )
     if isinstance(found, ImagePusherError):
-        return msgspec.structs.replace(planned, error=found)
-    return msgspec.structs.replace(
-        planned,
+        return FailedItem(wanted=wanted, error=found, tags=tags)
+    return ResolvedItem(
+        wanted=wanted,
         kind=found.kind,
         digest=found.original_digest,
         media_type=found.media_type,
-        platform=PlatformDocument.of(found.platform) if found.platform else None,
-        needs=[descriptor.digest for descriptor in needed(found)],
+        eligible=eligible(wanted, of_target),
+        platform=found.platform,
+        needs=tuple(descriptor.digest for descriptor in needed(found)),
+        tags=tags,
     )
 
 
-def _copies(pairs: Iterable[tuple[SourceImage | None, PlannedItem]], tries: int | None) -> list[Copy]:
+def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None) -> list[Copy]:
     """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
     found: dict[Digest, Descriptor] = {}
-    sources: dict[Digest, dict[tuple[str, str], None]] = {}
-    wanted: dict[Digest, dict[tuple[str, str], None]] = {}
+    sources: dict[Digest, dict[RepositoryName, None]] = {}
+    wanted: dict[Digest, dict[RepositoryName, None]] = {}
     for image, item in pairs:
-        if image is None or item.error is not None:
-            continue
         repositories = dict.fromkeys(
-            (tag.registry, tag.repository) for tag in item.tags if tag.error is None and tag.action != "unchanged"
+            tag.reference.place for tag in item.tags if tag.error is None and tag.action != "unchanged"
         )
         for descriptor in needed(image):
             found.setdefault(descriptor.digest, descriptor)
-            source = (image.reference.registry, image.reference.repository)
-            sources.setdefault(descriptor.digest, {})[source] = None
+            sources.setdefault(descriptor.digest, {})[image.reference.place] = None
             wanted.setdefault(descriptor.digest, {}).update(repositories)
     return [
         Copy(

@@ -58,7 +58,7 @@ class _Looking:
 
     def source(self, item: ValidItem, request: ValidRequest) -> SourceImage | ImagePusherError:
         """Return the source of an item, or why it cannot be pushed."""
-        repository = self.registries.repository(item.source.registry, item.source.repository, "source")
+        repository = self.registries.repository(*item.source.place, "source")
         try:
             return read_source(
                 repository,
@@ -85,19 +85,13 @@ class _Looking:
         self, item: ValidItem, source: SourceImage | ImagePusherError, reference: Reference, left: Current | None
     ) -> tuple[PlannedTag, Current | None]:
         """Return what an item does to a tag, and what the tag holds then; `left` is what another item put there."""
-        planned = PlannedTag(
-            reference=str(reference),
-            registry=reference.registry,
-            repository=reference.repository,
-            tag=reference.identifier,
-            action="failed",
-        )
+        planned = PlannedTag(reference=reference, action="failed")
         if isinstance(source, ImagePusherError):
             return msgspec.structs.replace(planned, error=source), left
-        repository = self.registries.repository(reference.registry, reference.repository, "destination", push=self.push)
+        repository = self.registries.repository(*reference.place, "destination", push=self.push)
         try:
             _check_digest(reference, source)
-            current = left or read_current(repository, planned.tag, source, policy_of(item, self.rules))
+            current = left or read_current(repository, reference.identifier, source, policy_of(item, self.rules))
             subjects = read_subjects(repository, current)
             decision = decide(source, current, policy_of(item, MergeRules(self.rules.exact_os_version, subjects)))
         except ImagePusherError as error:
