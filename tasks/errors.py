@@ -127,7 +127,7 @@ class RequestInvalid(ImagePusherError, ValueError, KeyError):
         self.args = (message, self.faults)
 
 
-class SettingsInvalid(ImagePusherError, ValueError):
+class SettingsInvalid(ImagePusherError):
     code = "settings_invalid"
     side = Side.SETTINGS
 
