@@ -300,7 +300,7 @@ def test_settings_without_an_effect_are_one_line(program: Program, multi_arch: I
         ({"quay_namespace": None}, {"RequestInvalid", "KeyError"}),
         ({}, {"PushFailed", "RuntimeError"}),
     ],
-    ids=str,
+    ids=["half a pair", "no namespace", "no source"],
 )
 def test_errors_are_those_that_callers_of_pubtools_quay_catch(
     program: Program, change: dict[str, Any], caught: set[str]
