@@ -1,6 +1,5 @@
 """A worker inside this process: the same tasks and the same chord, with no server to start."""
 
-import contextlib
 import threading
 import uuid
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from tasks.coordination.local.in_process import (
     LocalRuns,
     LocalSingleFlight,
 )
+from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
@@ -42,16 +42,18 @@ _LONGEST_WAIT: Final = 0.05
 
 @contextmanager
 def embedded_worker(
-    settings: Settings, registries: RegistryConfiguration, jobs: int
+    settings: Settings, registries: RegistryConfiguration, jobs: int, *, remembers: bool = True
 ) -> Iterator[tuple[Celery, Runtime]]:
     """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory.
 
-    All that it opens is closed at the end: a program may embed it again and again.
+    One that writes to no registry need not remember anything. All that it opens is closed at the end: a program may
+    embed it again and again.
     """
     with _ONE_AT_A_TIME, ExitStack() as closing:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
         closing.callback(forget_app, app)
-        hashes = closing.enter_context(contextlib.closing(open_hashes(settings)))
+        hashes = open_hashes(settings) if remembers else FileHashes(None, settings.ledger_seconds)
+        closing.callback(hashes.close)
         cancelled = threading.Event()
         locks = KeyLocks()
         runtime = make_runtime(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
-from tasks.oci.reference import Reference, parse_tag
+from tasks.oci.reference import Reference, parse_tag, without_transport
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
@@ -109,7 +109,7 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
     broken = faults.has("item", "metadata")
     source = None
     if not broken and not faults.has(form.source):
-        source = faults.read(form.source, Reference.parse, item.source.removeprefix("docker://"))
+        source = faults.read(form.source, Reference.parse, without_transport(item.source))
         if source is not None and not source.identifier:
             faults.add(form.source, f"{item.source!r} has neither a tag nor a digest")
     platforms = [faults.read("platforms", Platform.parse, name) for name in item.platforms]
@@ -134,8 +134,8 @@ def _destinations(
     if not repositories and not faults.has(where):
         faults.add(where, "is empty")
     destinations = []
-    for repository, tags in repositories.items():
-        here = named(where, repository)
+    for name, tags in repositories.items():
+        here, repository = named(where, name), without_transport(name)
         reference = None
         if "@" in repository:
             faults.add(here, "must be a repository: neither a digest nor credentials belong into its name")

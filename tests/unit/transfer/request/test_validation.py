@@ -189,3 +189,21 @@ def test_the_number_of_tries_is_the_request_s_before_it_is_the_target_s() -> Non
     assert read({"items": [item()], "tries": 1}).target.tries == 1
     assert read(pubtools(pubtools_item(), tag_images_tries="3") | {"tries": 2}).target.tries == 2
     assert read(pubtools(pubtools_item(), tag_images_tries="3")).target.tries == 3
+
+
+def test_docker_may_stand_before_every_reference() -> None:
+    """Rule 1.6."""
+    named = read_item(source="docker://a.example/app:1", destinations={"docker://b.example/app": ["1"]})
+    assert named == read_item(source="a.example/app:1", destinations={"b.example/app": ["1"]})
+    target = {"target": "shop", "items": [item(destinations={"docker://ns/app": ["1"]})]}
+    assert str(read(target).items[0].destinations[0]) == "quay.example:8443/shop/ns----app:1"
+    (foreign,) = read(
+        pubtools(pubtools_item(pull_url="docker://a.example/app:1", tags={"docker://ns/app": ["1"]}))
+    ).items
+    assert foreign.source.registry == "a.example"
+
+
+def test_hosts_of_compose_files_and_clusters_are_hosts() -> None:
+    """Rule 1.3."""
+    named = read_item(source="qual_registry:5000/app:1", destinations={"registry.cluster.:5000/app": ["1"]})
+    assert (named.source.registry, named.destinations[0].registry) == ("qual_registry:5000", "registry.cluster.:5000")
