@@ -136,7 +136,8 @@ class ImagePusherError(Exception):
         return f"{type(self).__name__}({self.message!r})"
 
 
-class RequestInvalid(ImagePusherError):
+# A builtin beside our own base is what pubtools-quay raised: its callers catch that.
+class RequestInvalid(ImagePusherError, ValueError, KeyError):
     code = "request_invalid"
     side = Side.SETTINGS
     advice = "Nothing was written."
@@ -152,7 +153,7 @@ class SettingsInvalid(ImagePusherError):
     side = Side.SETTINGS
 
 
-class PushFailed(ImagePusherError):
+class PushFailed(ImagePusherError, RuntimeError):
     code = "push_failed"
 
     def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
@@ -246,7 +247,10 @@ class IndexEmpty(SourceError):
 
 class SingleArchRefused(SourceError):
     code = "single_arch_refused"
-    advice = "Set `single_arch` of the item to `copy` or `merge` to allow it."
+    advice = (
+        "Set `single_arch` of the item to `copy` or `merge` to allow it; with `push_items` of pubtools-quay, set"
+        " `allow_v1_containers` in `target_settings` to true."
+    )
 
 
 class PlatformMissing(SourceError):

@@ -39,8 +39,7 @@ class Deliveries:
             case Retry.WAIT:
                 return self._here.clock() - self._waiting(error).since < self._here.maintenance_seconds
             case Retry.LATER:
-                most = self._here.task_tries if tries is None else min(tries, self._here.task_tries)
-                return bool(self._task.request.retries + 1 < most)
+                return bool(self._task.request.retries + 1 < self._here.tries_of(tries))
 
     @contextmanager
     def given_back(self) -> Iterator[None]:

@@ -57,7 +57,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     """
 
     jobs: Count = 8
-    task_tries: Count = Target.tries
+    task_tries: Count = 4
     maintenance_seconds: Seconds = 4 * 3600
     copy_seconds: Seconds = 6 * 3600
     visibility_seconds: WholeSeconds = 8 * 3600
@@ -99,6 +99,15 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class PubtoolsTable(msgspec.Struct, frozen=True):
+    """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
+
+    That is for programs with a broker, whose workers hold the credentials.
+    """
+
+    drop_passwords: bool = False
+
+
 class WorkerTable(msgspec.Struct, frozen=True):
     heartbeat_file: Text | None = None
 
@@ -111,7 +120,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     missing_children: MissingChildren = Target.missing_children
     exact_os_version: bool = Target.exact_os_version
     jobs: Count = Target.jobs
-    tries: Count = Target.tries
+    tries: Count | None = None
+    merge: bool = Target.merge
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -148,6 +158,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
@@ -181,6 +192,7 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
+    f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},

@@ -15,11 +15,14 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, RepositoryName
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.request.target import Target
-from tasks.transfer.request.validation import Order, OrderItem
+from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination tag: what it held when the push was planned, and what the push meant to do to it then."""
+    """One destination tag: what it held when the push was planned, and what the push meant to do to it then.
+
+    A digest may stand for the tag.
+    """
 
     reference: Reference
     action: contract.Action
@@ -38,7 +41,7 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     what lies behind the entries of its index, by their digests.
     """
 
-    wanted: OrderItem
+    wanted: ValidItem
     kind: contract.Kind
     digest: Digest
     media_type: str
@@ -52,7 +55,7 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """One item whose source cannot be pushed: all of its tags stay as they are."""
 
-    wanted: OrderItem
+    wanted: ValidItem
     error: ImagePusherError
     tags: tuple[PlannedTag, ...]
 
@@ -72,7 +75,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     source: RepositoryName
     destinations: list[RepositoryName]
     platform: str | None = None
-    tries: int = Target.tries
+    tries: int | None = None
     spare_sources: list[RepositoryName] = []
 
 
@@ -91,17 +94,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_push(
-    order: Order,
+    request: ValidRequest,
     sources: Sequence[SourceImage | ImagePusherError],
     tags: Sequence[Sequence[PlannedTag]],
     *,
     push_id: str,
     created: float,
 ) -> Plan:
-    """Return the plan of `order`, given what was found of each item's source and tags."""
+    """Return the plan of `request`, given what was found of each item's source and tags."""
     items = [
-        _planned_item(wanted, found, tuple(planned), order.target.platforms)
-        for wanted, found, planned in zip(order.items, sources, tags, strict=True)
+        _planned_item(wanted, found, tuple(planned), request.target.platforms)
+        for wanted, found, planned in zip(request.items, sources, tags, strict=True)
     ]
     images = [found for found in sources if isinstance(found, SourceImage)]
     resolved = [item for item in items if isinstance(item, ResolvedItem)]
@@ -109,18 +112,18 @@ def plan_push(
         push_id=push_id,
         created=created,
         items=items,
-        copies=_copies(zip(images, resolved, strict=True), order.target.tries),
-        atomic=order.atomic,
-        jobs=order.target.jobs,
-        exact_os_version=order.target.exact_os_version,
-        drop_missing_children=order.target.missing_children == "drop",
-        warnings=list(order.warnings),
+        copies=_copies(zip(images, resolved, strict=True), request.target.tries),
+        atomic=request.atomic,
+        jobs=request.target.jobs,
+        exact_os_version=request.target.exact_os_version,
+        drop_missing_children=request.target.missing_children == "drop",
+        warnings=list(request.warnings),
     )
 
 
-def eligible(item: OrderItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
+def eligible(item: ValidItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
     """Return the platforms that may be taken from the source, () for all: the item's word before the target's."""
-    return () if item.kind == "source" else item.platforms or of_target
+    return item.platforms or of_target if item.kind == "auto" else ()
 
 
 def needed(image: SourceImage) -> tuple[Descriptor, ...]:
@@ -131,7 +134,7 @@ def needed(image: SourceImage) -> tuple[Descriptor, ...]:
 
 
 def _planned_item(
-    wanted: OrderItem,
+    wanted: ValidItem,
     found: SourceImage | ImagePusherError,
     tags: tuple[PlannedTag, ...],
     of_target: tuple[Platform, ...],
@@ -151,7 +154,7 @@ def _planned_item(
     )
 
 
-def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int) -> list[Copy]:
+def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None) -> list[Copy]:
     """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
     found: dict[Digest, Descriptor] = {}
     sources: dict[Digest, dict[RepositoryName, None]] = {}

@@ -219,7 +219,8 @@ class Delivery:
         self._recopied.add(manifests_copied=moved.manifests)
         telemetry.count(telemetry.MANIFESTS, moved.manifests)
         report = moved.report(str(tag.reference))
-        if report.action in {"copied", "merged"} and self._parts.announcer.listens:
+        moved_a_tag = report.action in {"copied", "merged"} and tag.reference.digest is None
+        if moved_a_tag and self._parts.announcer.listens:
             self._parts.announcer.tag_moved(moved_tag(self._plan.push_id, item, tag, report, moved.held))
         return report
 

@@ -101,6 +101,7 @@ class World:
             executor=executor,
             task_tries=1,
             maintenance_seconds=0,
+            most_tries=1,
             clock=lambda: now[0],
         )
         app: Any = self.app
