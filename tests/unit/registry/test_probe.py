@@ -1,5 +1,7 @@
 """The questions of a probe, as a registry sees them."""
 
+from typing import Any
+
 import pytest
 
 from tasks.errors import AuthenticationRefused, NotFound, RegistryUnavailable
@@ -12,7 +14,7 @@ UPLOADS = "/v2/team/x/blobs/uploads/"
 OPENED = Answer(202, {"Location": "/v2/upload?state=1"})
 
 
-def probe(registry: ScriptedRegistry, **settings: Credentials) -> Probe:
+def probe(registry: ScriptedRegistry, **settings: Any) -> Probe:
     configured = {registry.host: RegistrySettings(**settings)}
     return Probe(registry.host, RegistryConfiguration(configured, limits=QUICK))
 

@@ -37,7 +37,7 @@ Follow = Callable[..., tuple[str, list[str]]]
 
 @pytest.fixture
 def follow(monkeypatch: pytest.MonkeyPatch) -> Follow:
-    monkeypatch.setattr(following.time, "sleep", lambda _: None)
+    monkeypatch.setattr("workers.cli.following.time.sleep", lambda _: None)
 
     def run(*words: contract.ProgressState | Exception, patience: float = 1000) -> tuple[str, list[str]]:
         ledger: Any = FakeLedger(*words)
