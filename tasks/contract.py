@@ -26,7 +26,7 @@ RequestedKind = Literal["auto", "source"]
 SingleArch = Literal["refuse", "copy", "merge"]
 Atomic = Literal["item", "push"]
 Kind = Literal["source", "multi-arch", "single-arch"]
-Action = Literal["copied", "merged", "unchanged", "failed", "skipped"]
+Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_back"]
 State = Literal["succeeded", "partial", "failed"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 

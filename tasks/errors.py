@@ -25,6 +25,9 @@
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
+    │   ├── Irreversible             the tag could not be put back if another one of its release fails
+    │   ├── RolledBack               another tag of the release could not be moved
+    │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
     │   └── CopyIncomplete           what the tag needs did not arrive
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
@@ -257,6 +260,22 @@ class LockLost(DestinationError):
     side = Side.STATE
     retry = Retry.LATER
     advice = "The tag was not written; push again."
+
+
+class RolledBack(DestinationError):
+    code = "rolled_back"
+    advice = "The tag was put back to what it was. Mend that and push again."
+
+
+class ReleaseUnsettled(DestinationError):
+    code = "release_unsettled"
+    advice = "The push goes on rolling the release back."
+    retry = Retry.LATER
+
+
+class Irreversible(DestinationError):
+    code = "irreversible"
+    advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
 
 
 class CopyIncomplete(DestinationError):

@@ -19,7 +19,7 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
-_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases")
 # What a task that waits for the result is.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
 # What a refused push leaves, and loses when it is sent again.
@@ -197,6 +197,13 @@ class HashLedger:
 
     def earlier_tags(self, push_id: str) -> dict[str, EarlierTag]:
         return self._records(push_id, "earlier", EarlierTag)
+
+    def note_release(self, push_id: str, name: str, direction: str) -> None:
+        self._put(push_id, "releases", name, direction.encode())
+
+    def release(self, push_id: str, name: str) -> str | None:
+        found = self._hashes.fetch((_key(push_id, "releases"), name))[0]
+        return None if found is None else found.decode()
 
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
         self._put(push_id, "tags", key, _encode(tag))

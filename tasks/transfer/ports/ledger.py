@@ -151,6 +151,18 @@ class Intents(Protocol):
         ...
 
 
+class Releases(Protocol):
+    """The direction of each release of a push: of all its tags, or of those of an item."""
+
+    def note_release(self, push_id: str, name: str, direction: str) -> None:
+        """Note the direction before the next step."""
+        ...
+
+    def release(self, push_id: str, name: str) -> str | None:
+        """Return the direction that was noted last, None before the first tag moves."""
+        ...
+
+
 class Tags(Protocol):
     """The reports of the tags that were dealt with."""
 
@@ -270,7 +282,7 @@ class CopyLedger(Starts, Copies, Cancellation, Protocol):
     """All that carrying a copy out needs of the ledger."""
 
 
-class PublishLedger(Plans, Starts, Outcomes, Intents, Tags, Reports, Undos, Cancellation, Protocol):
+class PublishLedger(Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Protocol):
     """All that publishing the tags of a push needs of the ledger."""
 
 

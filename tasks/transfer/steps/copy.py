@@ -7,11 +7,11 @@ from typing import Final
 
 from tasks import contract
 from tasks.errors import ImagePusherError, PushCancelledByUser, Retry
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import CopyLedger, CopyOutcome, Runs
-from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 

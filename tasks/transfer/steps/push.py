@@ -9,13 +9,13 @@ from typing import Any, Final
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushAbandoned, PushCancelledByUser, RequestInvalid, longest_wait
 from tasks.registry.repository import Registries
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
 from tasks.transfer.ports import PushLedger, Runs
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.validation import Order, read_order
-from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
