@@ -11,7 +11,8 @@ from tasks.oci.digest import digest_of
 from tasks.oci.document import media_type_of
 from tasks.oci.reference import Reference
 from tasks.pubtools_events import http_error
-from tasks.registry.repository import FetchedManifest, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
 from tasks.registry.settings import Credentials
 
 Answer = TypeVar("Answer")

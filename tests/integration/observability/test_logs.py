@@ -26,6 +26,7 @@ def test_a_push_has_a_start_and_an_end_under_the_names_of_the_seed(
     lines = watched.log_of(push_id)
     assert lines[0]["event"] == "push-images-to-quay-start"
     assert "push-images-to-quay-error" not in events(watched, push_id)
+    assert {line["worker"].startswith("imagepusher-") for line in lines} == {True}
     (end,) = (line for line in lines if line["event"] == "push-images-to-quay-end")
     assert (end["level"], end["state"], end["tags"]) == ("info", "succeeded", {"copied": 1})
     assert end["bytes_copied"] == report["totals"]["bytes_copied"]
