@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tasks.registry.settings import RegistryOverride
+from tasks.registry.settings import RegistryConfiguration, RegistryOverride
 from workers.client.client import CeleryClient, Client
 from workers.observability import observe_client
+from workers.running import RunningPushes
 from workers.settings import Settings, load_settings
 
 
@@ -36,12 +37,26 @@ def open_client(
         return
     from workers.process.embedded import embedded_worker  # noqa: PLC0415
 
-    registries = replace(
-        settings.registries,
+    registries = overridden(settings.registries, source, destination, auth_files)
+    chosen = replace(settings, jobs=jobs or settings.jobs)
+    running = RunningPushes(settings.state_dir)
+    with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
+        try:
+            yield CeleryClient(app, runtime.ledger, embedded=True, begin=running.hold)
+        finally:
+            running.release()
+
+
+def overridden(
+    configuration: RegistryConfiguration,
+    source: RegistryOverride | None,
+    destination: RegistryOverride | None,
+    auth_files: tuple[str, ...],
+) -> RegistryConfiguration:
+    """Return the settings of registries with what one command says of them."""
+    return replace(
+        configuration,
         source_override=source or RegistryOverride(),
         destination_override=destination or RegistryOverride(),
-        auth_files=auth_files or settings.registries.auth_files,
+        auth_files=auth_files or configuration.auth_files,
     )
-    chosen = replace(settings, jobs=jobs or settings.jobs)
-    with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
-        yield CeleryClient(app, runtime.ledger, embedded=True)

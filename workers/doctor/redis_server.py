@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -16,6 +15,7 @@ from workers.broker.app import KEY_PREFIX
 from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
 from workers.observability.masking import mask
 from workers.process.roster import Worker, read_roster, redis_time
+from workers.settings.broker_urls import place_of
 
 _PATIENCE_SECONDS: Final = 5.0
 _PROBE_MILLISECONDS: Final = 10_000
@@ -87,12 +87,6 @@ class RedisServer:
             advice = "It must be a primary with room in memory and on disk, and let this user write imagepusher:*."
             return fault("redis.writable", self.where, f"it does not take a key: {mask(str(error))}", advice)
         return fine("redis.writable", self.where, "it takes keys")
-
-
-def place_of(url: str) -> str:
-    """Return where a URL leads, without user and password: host, port and database, or the path of a socket."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def judge_persistence(where: str, info: Mapping[str, Any], snapshots: str | None) -> Finding:

@@ -32,13 +32,15 @@ from workers.broker.redis_client import connect, connect_broker
 from workers.broker.remote_control import answer_with_intake
 from workers.broker.result_store import for_worker
 from workers.observability import configure_logging, observe_worker
+from workers.observability.backlog import BacklogSources
 from workers.process.assembly import make_runtime
 from workers.process.events import CeleryAnnouncer
 from workers.process.heartbeat import heartbeat_step
 from workers.process.plugins import PluginAnnouncer, load_plugins
-from workers.process.roster import enrol
+from workers.process.roster import enrol, serving
 from workers.process.watchdog import Watchdog
 from workers.settings import Settings
+from workers.settings.equipment import equipment_of
 
 LOG: Final = logging.getLogger(__name__)
 # What a running copy takes to notice that the grace time is over, unless its registry is silent.
@@ -75,7 +77,9 @@ def run_worker(
     log_level: str = "info",
 ) -> None:
     """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
-    configure_logging(log_level, settings.observability.log_format)
+    # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
+    node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
+    configure_logging(log_level, settings.observability.log_format, worker=node)
     app = make_app(settings)
     app.conf.update(
         result_backend=for_worker(settings.result_url or ""),
@@ -91,7 +95,10 @@ def run_worker(
     provide(app, lambda: runtime)
     if settings.heartbeat_file is not None:
         app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))
-    observe_worker(app, settings.observability, HashLedger(hashes).open_ages)
+    ledger = HashLedger(hashes)
+    observe_worker(
+        app, settings.observability, BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client))
+    )
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 
     def stop_in_time(**_: object) -> None:
@@ -113,9 +120,7 @@ def run_worker(
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
     # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
     worker_shutting_down.connect(stop_in_time, weak=False)
-    # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
-    node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
-    enrol(client, node, queues)
+    enrol(client, node, queues, equipment_of(settings.registries))
     started: list[Any] = []
     worker_init.connect(lambda sender, **_: started.append(sender), weak=False)
     worker_main: Any = app.worker_main

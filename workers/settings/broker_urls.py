@@ -93,3 +93,9 @@ def for_redis(url: str) -> str:
     if scheme in _SOCKETS:
         return "unix://" + re.sub(r"([?&])virtual_host=", r"\1db=", rest)
     return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda match: match[0].removeprefix("CERT_").lower(), url)
+
+
+def place_of(url: str) -> str:
+    """Return where a URL leads, without user and password: host, port and database, or the path of a socket."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"

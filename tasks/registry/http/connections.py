@@ -4,8 +4,10 @@ Not a session: even told to leave redirects alone, it reads their bodies without
 No environment (a .netrc would replace tokens), no cookies, no retries: decided elsewhere, or not wanted.
 """
 
+import logging
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,6 +24,7 @@ from tasks.registry.http.failures import FAILURES, normalise
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
+LOG: Final = logging.getLogger(__name__)
 USER_AGENT: Final = "imagepusher"
 
 _TOO_MANY: Final = "429"
@@ -57,6 +60,7 @@ class Connections:
         request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
         timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
         status = "error"
+        begun = time.monotonic()
         try:
             answer = self._adapter().send(request, stream=True, timeout=timeout)
             status = str(answer.status_code)
@@ -64,6 +68,8 @@ class Connections:
             raise normalise(error, what) from None
         finally:
             self._count(method, status)
+            # Without query and headers: these hold tokens and signatures.
+            LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
         return Incoming(answer, what)
 
     def _count(self, method: str, status: str) -> None:

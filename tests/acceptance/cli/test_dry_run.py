@@ -128,3 +128,23 @@ def test_a_dry_run_is_waited_for(shell: Shell) -> None:
     refused = shell("copy", "--dry-run", "--no-wait", "a.example/app:1", "b.example/app:1")
     assert refused.code == 2
     assert "--dry-run and --no-wait exclude each other" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("atomic", "expected", "code"), [("push", "skipped", 3), ("item", "copied", 1), (None, "copied", 1)]
+)
+def test_what_an_atomic_push_withholds_is_withheld_in_its_plan(
+    shell: Shell, multi_arch: Index, atomic: str | None, expected: str, code: int
+) -> None:
+    """Rule 6.4: the dry run and the push end alike."""
+    request = shell.request(shell.put_a(multi_arch), f"{shell.a.host}/gone:1") | ({"atomic": atomic} if atomic else {})
+    planned = shell("push", "-", "--dry-run", "-o", "json", stdin=json.dumps(request))
+    assert (planned.code, actions(planned.document)) == (code, [expected, "failed"])
+    assert shell.digests() == {}
+    pushed = shell("push", "-", "-o", "json", stdin=json.dumps(request))
+    assert pushed.code == planned.code
+    assert actions(pushed.document) == actions(planned.document)
+    assert faults(pushed.document) == faults(planned.document)
+    if atomic == "push":
+        shown = shell("push", "-", "--dry-run", stdin=json.dumps(request))
+        assert "1 of 2 tags would fail; 1 of 2 tags would be withheld" in shown.stdout

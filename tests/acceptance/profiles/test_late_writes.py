@@ -22,7 +22,8 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.sightings import Sightings
-from tasks.transfer.publish.tag import Moved, TagMove, Wish
+from tasks.transfer.publish.stage import Wish
+from tasks.transfer.publish.tag import Moved, TagMove
 from tests.support import images
 from tests.support.images import Index
 from tests.support.profiles import profiles
