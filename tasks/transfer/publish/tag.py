@@ -136,11 +136,13 @@ class TagMove:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
         intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
+        # A delivery that lost its lock must not replace the intent of the one that holds it.
+        lock.ensure()
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:
-            self._repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
+            self._protect(intent.protective_tag, decision)
         return intent
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
@@ -150,6 +152,7 @@ class TagMove:
             return None
         lock.ensure()
         self._may_have_written = True
+        self.memory = self.memory.writing()
         if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
@@ -188,21 +191,32 @@ class TagMove:
         lock.ensure()
         lock.note_written(Written(decision.digest, decision.media_type, decision.content))
 
+    def _protect(self, tag: str, decision: Decision) -> None:
+        """Write the protective tag."""
+        try:
+            self._repository.push_manifest(tag, decision.content, decision.media_type)
+        except CopyIncomplete as error:
+            self._heal(error)
+            self._repository.push_manifest(tag, decision.content, decision.media_type)
+
     def _write(self, decision: Decision, over: Digest | None) -> bool:
         """Write the tag; False where another round is due."""
         try:
             self._repository.push_manifest(self._tag, decision.content, decision.media_type, over=over)
         except TagConflict:
             return False
-        except CopyIncomplete:
-            if self._healed:
-                raise
-            # A part that was there at the last look was collected since (BEHAVIOUR 5.5).
-            self._healed = True
-            self._seen.forget(self._repository)
-            self._stage.ensure_needs()
+        except CopyIncomplete as error:
+            self._heal(error)
             return False
         return True
+
+    def _heal(self, error: CopyIncomplete) -> None:
+        """Copy again, once, a part that was there at the last look and was collected since (BEHAVIOUR 5.5)."""
+        if self._healed:
+            raise error
+        self._healed = True
+        self._seen.forget(self._repository)
+        self._stage.ensure_needs()
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
