@@ -229,7 +229,16 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ProgressState = Literal[
-    "enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed", "interrupted", "refused"
+    "enqueued",
+    "accepted",
+    "copying",
+    "publishing",
+    "waiting",
+    "succeeded",
+    "partial",
+    "failed",
+    "interrupted",
+    "refused",
 ]
 # The states that a push leaves only when it is sent again.
 ENDED: Final = frozenset({"succeeded", "partial", "failed", "refused"})
@@ -250,6 +259,14 @@ class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
     platform: str | None = None
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a push that waits for a registry, or for the state of the workers; seconds since the epoch."""
+
+    reason: Fault
+    since: float
+    until: float
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a push is; seconds since the epoch.
 
@@ -258,6 +275,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     push_id: str
     state: ProgressState
+    waiting: Waiting | None = None
     created: float
     updated: float
     copies: list[CopyProgress] = []

@@ -115,11 +115,13 @@ def test_what_may_be_read_only_with_push_is_merged_with(world: World, make_regis
         Stored(registry.host, auth=bearer).holds(world.destination, "1")
 
 
-@pytest.mark.parametrize("granted", [(), ("pull",)], ids=["nothing", "pull"])
+@pytest.mark.parametrize(
+    ("granted", "code"), [((), "authentication_refused"), (("pull",), "right_missing")], ids=["nothing", "pull"]
+)
 def test_who_may_not_push_gets_an_error_and_b_stays_as_it_was(
-    world: World, make_registry: MakeRegistry, granted: tuple[str, ...]
+    world: World, make_registry: MakeRegistry, granted: tuple[str, ...], code: str
 ) -> None:
-    """Rule 3.4: still refused is an error."""
+    """Rules 3.4 and 6.8: still refused is an error, which says what the token is good for."""
 
     def policy(user: str | None, repository: str, asked: frozenset[str]) -> frozenset[str]:
         return asked if user == "owner" else asked & frozenset(granted)
@@ -136,7 +138,7 @@ def test_who_may_not_push_gets_an_error_and_b_stays_as_it_was(
         }
         report = world.push(item)
         codes = {tag.error.code for tag in report.items[0].tags if tag.error}
-        assert (report.state, actions(report), codes) == ("failed", ["failed"] * 2, {"authentication_refused"})
+        assert (report.state, actions(report), codes) == ("failed", ["failed"] * 2, {code})
         stored = Stored(registry.host, auth=owner)
         assert stored.tags(world.destination) == ["1"]
         assert stored.digest(world.destination, "1") == old.digest

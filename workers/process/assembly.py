@@ -10,6 +10,7 @@ from tasks.coordination.ledger import HashLedger
 from tasks.registry.budget import Budgets
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.upload_forms import UploadForms
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
@@ -30,6 +31,7 @@ def make_runtime(
     hashes: Hashes,
     *,
     budgets: Budgets,
+    forms: UploadForms,
     locations: BlobLocations,
     flights: SingleFlight,
     runs: Runs,
@@ -40,7 +42,7 @@ def make_runtime(
     away: tuple[type[Exception], ...] = (),
 ) -> Runtime:
     """Return the runtime of this process."""
-    shared = Registries(registries, budgets)
+    shared = Registries(registries, budgets, forms)
     copier = Copier(
         shared,
         locations,
@@ -81,5 +83,6 @@ def make_runtime(
         locks=locks,
         executor=executor,
         task_tries=task_tries,
+        maintenance_seconds=settings.maintenance_seconds,
         away=away,
     )

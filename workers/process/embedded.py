@@ -24,6 +24,7 @@ from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.upload_forms import LocalUploadForms
 from workers.broker.app import make_embedded_app
 from workers.ledger import open_hashes
 from workers.process.assembly import make_runtime
@@ -58,6 +59,7 @@ def embedded_worker(
             registries,
             hashes,
             budgets=LocalBudgets(),
+            forms=LocalUploadForms(),
             locations=LocalBlobLocations(),
             flights=LocalSingleFlight(locks, settings.copy_seconds),
             runs=LocalRuns(locks, settings.lock_wait_seconds),

@@ -24,6 +24,7 @@ from tasks.coordination.redis.budgets import RedisBudgets
 from tasks.coordination.redis.hashes import RedisHashes
 from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.redis.locations import RedisBlobLocations
+from tasks.coordination.redis.upload_forms import RedisUploadForms
 from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
@@ -57,6 +58,7 @@ def make_shared_runtime(
         settings.registries,
         hashes,
         budgets=RedisBudgets(client, KEY_PREFIX),
+        forms=RedisUploadForms(client, KEY_PREFIX),
         locations=RedisBlobLocations(client, KEY_PREFIX),
         flights=LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
         runs=LeasedRuns(leases, KEY_PREFIX, settings.lock_wait_seconds, HashLedger(hashes).touch),

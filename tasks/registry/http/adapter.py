@@ -4,7 +4,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
-from http.client import HTTPResponse
 from typing import Any, Final
 
 import requests
@@ -12,35 +11,21 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from tasks.registry.http.arriving import Arriving
+
 # Is told the host and the address of each new connection, before TLS and all else, and raises to give it up.
 Connected = Callable[[str, str], None]
 
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
 
 
-class _Reusing(HTTPResponse):
-    """An answer that is read into one buffer: what `read1` returns is good until it is called again."""
-
-    _buffer = memoryview(b"")
-
-    def read1(self, n: int = -1) -> Any:
-        if self.isclosed() or self.chunked or not self.length or n < 0:
-            return super().read1(n)
-        most = min(n, self.length)
-        if len(self._buffer) < most:
-            self._buffer = memoryview(bytearray(most))
-        got = self.fp.readinto1(self._buffer[:most])
-        self.length -= got
-        return self._buffer[:got]
-
-
 class Adapter(HTTPAdapter):
-    """Targets to the letter, TLS by one context, made when it is needed, for all hosts, and a look at where it leads.
+    """Targets to the letter, TLS by the context of each host, made when it is needed, and a look at where it leads.
 
     Sending a body and waiting for an answer may idle for `idle_timeout` seconds.
     """
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
+    def __init__(self, tls: Callable[[str], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
         self._tls = tls
         self._target = "/"
         # Where a proxy leads, it alone knows: its own address is the user's business.
@@ -58,7 +43,7 @@ class Adapter(HTTPAdapter):
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
+        return host, {"ssl_context": self._tls(host["host"])} if host["scheme"] == "https" else {}
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one.
@@ -89,7 +74,7 @@ def target_of(url: str) -> str:
 
 def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str]) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
-        response_class = _Reusing
+        response_class = Arriving
 
         def _new_conn(self) -> socket.socket:
             opened = super()._new_conn()

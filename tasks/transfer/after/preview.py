@@ -98,7 +98,7 @@ def _repository(
 ) -> contract.RepositoryPreview:
     name = str(destination)
     present = destination.resolve(digest) is not None
-    found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
+    found = {blob.digest for blob in blobs.values() if present or destination.has_blob(blob)}
     copied, mounted, skipped = [], 0, 0
     for blob in blobs.values():
         held_by = holders[destination.registry, blob.digest]

@@ -20,7 +20,8 @@ from tasks.errors import (
 from tasks.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from tasks.oci.digest import parse_digest
 from tasks.oci.reference import RepositoryName
-from tasks.registry.repository import FetchedManifest, Registries, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Registries, Repository
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.totals import Counter
@@ -261,7 +262,4 @@ def _more_hopeful(
     before: Mapping[str, ImagePusherError], now: Mapping[str, ImagePusherError]
 ) -> dict[str, ImagePusherError]:
     """Return the errors of the last source, but that of an earlier one where only that one may serve later."""
-    return {
-        name: before[name] if name in before and before[name].retry is Retry.LATER else error
-        for name, error in now.items()
-    }
+    return {name: before[name] if name in before and before[name].passes else error for name, error in now.items()}

@@ -14,7 +14,8 @@ from tasks.oci.document import parse_document
 from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest, platform_of_config
 from tasks.oci.platform import Platform
-from tasks.registry.repository import FetchedManifest, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
 from tasks.transfer.plan.decide import Current, unmergeable
 
 _CONFIG_BYTES: Final = 8 * 1024 * 1024

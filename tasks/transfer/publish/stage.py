@@ -8,7 +8,8 @@ from typing import Final
 from tasks.errors import CopyIncomplete, DestinationChildMissing, ManifestInvalid, NotFound, TagConflict
 from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
-from tasks.registry.repository import FetchedManifest, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import current_of, read_current

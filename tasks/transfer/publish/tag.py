@@ -17,7 +17,6 @@ from tasks.errors import (
     Irreversible,
     LockLost,
     RegistryError,
-    Retry,
     Side,
     TagConflict,
 )
@@ -91,7 +90,7 @@ class TagMove:
         try:
             return self._run(locks)
         except ImagePusherError as error:
-            if error.retry is Retry.LATER:
+            if error.passes:
                 LOG.warning("%s: %s", self._reference, error)
                 if self._may_have_written:
                     error.message += " Whether the tag was written cannot be told."

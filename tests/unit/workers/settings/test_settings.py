@@ -106,7 +106,7 @@ def test_state_goes_where_xdg_says_unless_that_is_relative() -> None:
         ("[limit]\n", "limit is not a known key; did you mean limits?"),
         ("limits.job = 1", "limits.job is not a known key; did you mean jobs?"),
         ('broker.urls = "x"', "broker.urls is not a known key; did you mean url?"),
-        ("http.xyzzy = 1", "http.xyzzy is not a known key; known are connect_timeout, idle_timeout"),
+        ("http.xyzzy = 1", "http.xyzzy is not a known key; known are commit_timeout, connect_timeout"),
         ("[targets.stage]\nhosts = 'x'", "targets.stage.hosts is not a known key; did you mean host?"),
         (
             "[registries.'quay.io'.source]\nuser = 'x'",
