@@ -95,6 +95,13 @@ class Fault(msgspec.Struct, frozen=True):
         return cls(error.code, str(error), None if error.side is None else error.side.value)
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """A warning that is part of a result: a stable code, and a message that says what happened and where."""
+
+    code: str
+    message: str
+
+
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one destination tag; digests are None where there was, or is, no tag."""
 
@@ -104,6 +111,7 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     new_digest: str | None = None
     kept_platforms: list[str] = []
     protective_tag: str | None = None
+    warnings: list[Notice] = []
     error: Fault | None = None
 
 
@@ -221,7 +229,16 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ProgressState = Literal[
-    "enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed", "interrupted", "refused"
+    "enqueued",
+    "accepted",
+    "copying",
+    "publishing",
+    "waiting",
+    "succeeded",
+    "partial",
+    "failed",
+    "interrupted",
+    "refused",
 ]
 # The states that a push leaves only when it is sent again.
 ENDED: Final = frozenset({"succeeded", "partial", "failed", "refused"})
@@ -242,6 +259,14 @@ class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
     platform: str | None = None
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a push that waits for a registry, or for the state of the workers; seconds since the epoch."""
+
+    reason: Fault
+    since: float
+    until: float
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a push is; seconds since the epoch.
 
@@ -250,6 +275,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     push_id: str
     state: ProgressState
+    waiting: Waiting | None = None
     created: float
     updated: float
     copies: list[CopyProgress] = []
@@ -271,8 +297,8 @@ def schema() -> dict[str, Any]:
     for name, component in components.items():
         component["description"] = " ".join(component["description"].split())
         if name not in _REQUESTED:
-            # A report leaves out no key, whatever has a default in Python.
-            component["required"] = list(component["properties"])
+            # A report leaves out no key, whatever has a default in Python; one of an older worker lacks the later keys.
+            component["required"] = [key for key in component["properties"] if key not in _LATER_KEYS]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "imagepusher v1",
@@ -282,6 +308,7 @@ def schema() -> dict[str, Any]:
     }
 
 
+_LATER_KEYS: Final = frozenset({"side", "warnings"})
 _REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, SeedItem, SeedMetadata))
 
 

@@ -16,12 +16,15 @@
     │   ├── SourceMissing            the reference does not exist
     │   ├── SourceChildMissing       its index names a manifest or blob that is gone
     │   ├── ManifestInvalid          its manifest is not what the OCI specification describes
+    │   │   └── ManifestAmbiguous    other clients may read something else in it
     │   ├── SchemaUnsupported        a docker schema 1 image
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
-    │   └── PlatformMissing          none of the eligible platforms is in it
+    │   ├── PlatformMissing          none of the eligible platforms is in it
+    │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
+    │   ├── DestinationAmbiguous     other clients may read something else in its index
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
@@ -68,6 +71,8 @@ class Retry(enum.Enum):
     """The next try would end in the same way."""
     LATER = "later"
     """The other side may serve later: the task's tries are counted."""
+    WAIT = "wait"
+    """The other side says that it will serve again: it is waited for, up to `limits.maintenance_seconds`."""
     GIVE_BACK = "give back"
     """Nothing of the task is at fault: it goes back to its queue, however often."""
 
@@ -92,6 +97,11 @@ class ImagePusherError(Exception):
         if side is not None:
             self.side = Side(side)
         self._pack()
+
+    @property
+    def passes(self) -> bool:
+        """Whether another try may end otherwise."""
+        return self.retry in {Retry.LATER, Retry.WAIT}
 
     def on(self, side: Side | str) -> Self:
         """Note whose side the error is on, unless that is known, and return the error."""
@@ -213,6 +223,11 @@ class ManifestInvalid(SourceError):
     advice = "Rebuild the image or push it to its registry again."
 
 
+class ManifestAmbiguous(ManifestInvalid):
+    code = "manifest_ambiguous"
+    advice = "Nothing of it is pushed. Find out who wrote it, and push the image to its registry again."
+
+
 class SchemaUnsupported(SourceError):
     code = "schema_unsupported"
     advice = "Docker schema 1 images cannot be copied; rebuild the image with a current tool."
@@ -233,6 +248,14 @@ class PlatformMissing(SourceError):
     advice = "Check the item's `platforms`."
 
 
+class PlatformUnknown(SourceError):
+    code = "platform_unknown"
+    advice = (
+        "Build the image with os and architecture in its configuration, or set `merge` of the item to false to"
+        " overwrite the index."
+    )
+
+
 class DestinationError(ImagePusherError):
     code = "destination_error"
     side = Side.DESTINATION
@@ -241,6 +264,11 @@ class DestinationError(ImagePusherError):
 class DestinationChildMissing(DestinationError):
     code = "destination_child_missing"
     advice = 'Push that platform again, or let the target drop it with `missing_children = "drop"`.'
+
+
+class DestinationAmbiguous(DestinationError):
+    code = "manifest_ambiguous"
+    advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
 
 
 class TagConflict(DestinationError):
@@ -335,7 +363,7 @@ class AddressForbidden(RegistryError):
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
     """Return the error that is worth another try and asks for the most time before it; None if there is none."""
-    later = [error for error in errors if error.retry is Retry.LATER]
+    later = [error for error in errors if error.passes]
     return max(later, key=lambda error: error.retry_after or 0.0, default=None)
 
 

@@ -19,8 +19,8 @@ class Runtime:
     """The three steps of a push, and the parts of this process that other tasks use.
 
     `executor` is for work on many tags. `task_tries` bounds the deliveries of a task whose registries do not answer, or
-    that ends its worker. `away` are the errors of Celery for a broker or result store that does not serve, where a
-    watchdog repairs the push.
+    that ends its worker. A registry under maintenance is waited for `maintenance_seconds`. `away` are the errors of
+    Celery for a broker or result store that does not serve, where a watchdog repairs the push.
     """
 
     push: PushStep
@@ -32,6 +32,7 @@ class Runtime:
     locks: TagLocks
     executor: Executor
     task_tries: int
+    maintenance_seconds: float
     away: tuple[type[Exception], ...] = ()
     clock: Callable[[], float] = time.time
 

@@ -42,6 +42,7 @@ REPORT: dict[str, Any] = {
                     "new_digest": DIGEST,
                     "kept_platforms": ["linux/s390x"],
                     "protective_tag": "1.merged-0",
+                    "warnings": [{"code": "manifest_overwritten", "message": "A single manifest is overwritten."}],
                     "error": None,
                 },
                 {
@@ -51,6 +52,7 @@ REPORT: dict[str, Any] = {
                     "new_digest": None,
                     "kept_platforms": [],
                     "protective_tag": None,
+                    "warnings": [],
                     "error": {"code": "tag_conflict", "message": "Someone else writes this tag.", "side": None},
                 },
             ],

@@ -81,5 +81,6 @@ def make_runtime(
         locks=locks,
         executor=executor,
         task_tries=task_tries,
+        maintenance_seconds=settings.maintenance_seconds,
         away=away,
     )

@@ -48,15 +48,16 @@ class BrokerTable(msgspec.Struct, frozen=True):
 class LimitsTable(msgspec.Struct, frozen=True):
     """Bounds of one process and of what it does.
 
-    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. `copy_seconds` is the deadline
-    of one copy, after `visibility_seconds` a broker on Redis delivers again what nobody acknowledged. A tag's lock is
-    leased for `lock_seconds` and waited for `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is
-    remembered for `ledger_seconds`. A push that was not heard of for `stall_seconds` is driven on, and a Redis that is
-    away is waited for `outage_seconds`.
+    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
+    is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
+    on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
+    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
     """
 
     jobs: Count = 8
     task_tries: Count = Target.tries
+    maintenance_seconds: Seconds = 4 * 3600
     copy_seconds: Seconds = 6 * 3600
     visibility_seconds: WholeSeconds = 8 * 3600
     lock_seconds: Seconds = 15

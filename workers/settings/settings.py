@@ -49,6 +49,7 @@ class Settings:
     state_dir: Path
     jobs: int
     task_tries: int
+    maintenance_seconds: float
     copy_seconds: float
     visibility_seconds: int
     lock_seconds: float

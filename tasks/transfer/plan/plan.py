@@ -7,6 +7,7 @@ import msgspec
 from tasks import contract
 from tasks.errors import ImagePusherError
 from tasks.oci.descriptor import Descriptor
+from tasks.oci.details import Details
 from tasks.oci.digest import Digest
 from tasks.oci.graph import successors
 from tasks.oci.index import Index
@@ -25,6 +26,7 @@ class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
     old_digest: Digest | None = None
     new_digest: Digest | None = None
     kept_platforms: list[str] = []
+    warnings: list[contract.Notice] = []
     error: ImagePusherError | None = None
 
 
@@ -32,7 +34,8 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     """One item whose source was read.
 
     `digest`, `media_type` and `platform` are those of the source. `needs` lists the digests that must be copied before
-    a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all.
+    a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all. `details` are
+    what lies behind the entries of its index, by their digests.
     """
 
     wanted: OrderItem
@@ -43,6 +46,7 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     platform: Platform | None
     needs: tuple[Digest, ...]
     tags: tuple[PlannedTag, ...]
+    details: dict[Digest, Details] = {}
 
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -143,6 +147,7 @@ def _planned_item(
         platform=found.platform,
         needs=tuple(descriptor.digest for descriptor in needed(found)),
         tags=tags,
+        details=dict(found.details),
     )
 
 

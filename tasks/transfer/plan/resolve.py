@@ -10,7 +10,7 @@ from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.decide import MergePolicy, decide
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.look import read_current, read_source, read_subjects
+from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.plan import PlannedTag, eligible
 from tasks.transfer.request.validation import Order, OrderItem
 
@@ -74,8 +74,7 @@ def _tag(
     policy = policy_of(item, rules)
     try:
         current = read_current(repository, reference.identifier, source, policy)
-        subjects = read_subjects(repository, current)
-        decision = decide(source, current, policy_of(item, MergeRules(rules.exact_os_version, subjects)))
+        decision = decide(source, current, policy)
     except ImagePusherError as error:
         return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION))
     return msgspec.structs.replace(
@@ -84,4 +83,5 @@ def _tag(
         old_digest=current.digest if current else None,
         new_digest=decision.digest,
         kept_platforms=decision.kept_platforms,
+        warnings=list(decision.warnings),
     )

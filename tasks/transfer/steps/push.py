@@ -13,7 +13,7 @@ from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
-from tasks.transfer.ports import PushLedger, Runs
+from tasks.transfer.ports import MayRetry, PushLedger, Runs
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.validation import Order, read_order
 
@@ -34,13 +34,12 @@ class PushStep:
     clock: Callable[[], float]
 
     def run(
-        self, push_id: str, request: Any, *, task_id: str, last_try: bool, redelivered: bool
+        self, push_id: str, request: Any, *, task_id: str, may_retry: MayRetry, redelivered: bool
     ) -> Plan | contract.PushReport:
         """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
 
         A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
-        Raises RequestInvalid before anything is written, and the error of a registry that may answer later, unless this
-        is the `last_try`.
+        Raises RequestInvalid before anything is written, and the error of a registry where `may_retry` wants that.
         """
         try:
             order = read_order(request, self.targets)
@@ -67,7 +66,7 @@ class PushStep:
             (lost,) = self.ledger.lost(push_id, [PART])
             try:
                 with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):
-                    return self._plan(push_id, order, last_try=last_try)
+                    return self._plan(push_id, order, may_retry)
             except PushAbandoned as error:
                 return self._fail(push_id, order, error)
             except ImagePusherError:
@@ -93,18 +92,19 @@ class PushStep:
         telemetry.count(telemetry.PUSHES, state=report.state)
         return report
 
-    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan:
+    def _plan(self, push_id: str, order: Order, may_retry: MayRetry) -> Plan:
         for warning in order.warnings:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
         later = longest_wait(_errors(findings))
-        if later is not None and not last_try:
+        if later is not None and may_retry(later):
             raise later
         plan = plan_push(order, sources, tags, push_id=push_id, created=begun)
         for found in sources:
             if isinstance(found, SourceImage):
-                self.ledger.keep_content(push_id, found.original_digest, found.original_content)
+                for digest, content in {**found.manifests, found.original_digest: found.original_content}.items():
+                    self.ledger.keep_content(push_id, digest, content)
         self.ledger.save_plan(plan)
         return plan
 

@@ -100,6 +100,7 @@ class World:
             locks=unused,
             executor=executor,
             task_tries=1,
+            maintenance_seconds=0,
             clock=lambda: now[0],
         )
         app: Any = self.app
