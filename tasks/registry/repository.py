@@ -60,6 +60,13 @@ class Registries:
                 self._transports[registry, role] = transport
         return Repository(transport, registry, name, push=push)
 
+    def close(self) -> None:
+        """Close the idle connections of all threads to all registries; what is used afterwards opens new ones."""
+        with self._guard:
+            transports = list(self._transports.values())
+        for transport in transports:
+            transport.close()
+
 
 class Repository:
     """One repository in one role. All methods raise RegistryError."""

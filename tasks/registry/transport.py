@@ -86,6 +86,10 @@ class Transport:
             self.policy.blame(error)
             raise
 
+    def close(self) -> None:
+        """Close the idle connections of all threads."""
+        self._connections.close()
+
     def _count_retry(self) -> None:
         telemetry.count(telemetry.HTTP_RETRIES, registry=self._host)
 

@@ -34,11 +34,12 @@ def test_a_single_manifest_is_overwritten_with_a_warning_and_its_digest_in_the_r
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Rule 3.2."""
-    old = made("linux/s390x")
+    old = made("linux/amd64")
     world.put_b(old)
     with caplog.at_level(logging.WARNING):
-        tag = world.push_one(world.put_a(index([made("linux/amd64")])))
+        tag = world.push_one(world.put_a(index([image("linux/amd64", [layer("new", 20)])])))
     assert (tag.action, tag.old_digest) == ("copied", old.digest)
+    assert [warning.code for warning in tag.warnings] == ["manifest_overwritten"]
     assert any(f"{tag.reference}: A single manifest, {old.digest}, is overwritten." in text for text in caplog.messages)
 
 

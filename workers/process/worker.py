@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -66,6 +67,8 @@ def make_shared_runtime(
         announcer=announcer,
         task_tries=settings.task_tries,
         cancelled=cancelled,
+        # The process ends with its worker: nothing need be closed before.
+        closing=ExitStack(),
         away=(OperationalError, RedisError),
     )
 

@@ -19,6 +19,16 @@ Connected = Callable[[str, str], None]
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
 
 
+class _Target:
+    """The target of the request that is being sent, to the letter.
+
+    Connections refer to it and not to their adapter: urllib3 refers to them from a module variable, and an adapter that
+    they refer to would stay in memory, with its sockets, after its thread has ended.
+    """
+
+    text = "/"
+
+
 class Adapter(HTTPAdapter):
     """Targets to the letter, TLS by the context of each host, made when it is needed, and a look at where it leads.
 
@@ -27,11 +37,11 @@ class Adapter(HTTPAdapter):
 
     def __init__(self, tls: Callable[[str], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
         self._tls = tls
-        self._target = "/"
+        self._target = _Target()
         # Where a proxy leads, it alone knows: its own address is the user's business.
-        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, lambda: self._target)
+        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target)
         super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, lambda: self._target)
+        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         """Let connections by a proxy be as all others are."""
@@ -52,7 +62,7 @@ class Adapter(HTTPAdapter):
         """
         url = super().request_url(request, proxies)
         given = request.url or ""
-        self._target = target_of(given) if url.startswith("/") else given.partition("#")[0]
+        self._target.text = target_of(given) if url.startswith("/") else given.partition("#")[0]
         return url
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -72,7 +82,7 @@ def target_of(url: str) -> str:
     return target if target.startswith("/") else f"/{target}"
 
 
-def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str]) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         response_class = Arriving
 
@@ -94,7 +104,7 @@ def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str])
             super().request(*args, **more)
 
         def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:  # noqa: ARG002 - urllib3's form of it
-            super().putrequest(method, target(), *args, **more)
+            super().putrequest(method, target.text, *args, **more)
 
         def _may_idle(self) -> None:
             """Let an open connection idle: urllib3 would give the body of a request only the time to connect."""

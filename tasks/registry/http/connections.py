@@ -9,6 +9,7 @@ import logging
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Final
@@ -45,6 +46,8 @@ class Connections:
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._inward: bool | None = None
         self._local = threading.local()
+        # Those of threads that have ended go by themselves.
+        self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
         # Looking through the environment takes as long as a small request.
         self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
 
@@ -87,6 +90,13 @@ class Connections:
             LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
         return Incoming(answer, what)
 
+    def close(self) -> None:
+        """Close the idle connections of all threads; one that is in use is closed when its answer has been read."""
+        with self._guard:
+            adapters = list(self._adapters)
+        for adapter in adapters:
+            adapter.close()
+
     def _count(self, method: str, status: str) -> None:
         """Count a request; one that the registry led to another host counts for the registry."""
         telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
@@ -97,6 +107,8 @@ class Connections:
         adapter: Adapter | None = getattr(self._local, "adapter", None)
         if adapter is None:
             adapter = self._local.adapter = Adapter(self._tls, self._limits.idle_timeout, self._connected)
+            with self._guard:
+                self._adapters.add(adapter)
         return adapter
 
     def _tls(self, host: str) -> ssl.SSLContext:
