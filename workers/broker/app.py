@@ -3,11 +3,13 @@
 What is said of Celery, kombu and the brokers was seen with Celery 5.7, kombu 5.7, Redis 7 and RabbitMQ 3.10.
 """
 
+from contextlib import suppress
 from typing import Any, Final
 
+import kombu.pools
 from celery import Celery
 from kombu import Exchange, Queue
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, memory
 
 import tasks.copy
 import tasks.preview
@@ -16,12 +18,14 @@ import tasks.push
 import tasks.undo
 import tasks.verify
 from tasks import contract
+from workers.broker.celery_url import for_celery
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
 # On Redis, where workers take pushes that are in the ledger; producers send them to contract.PUSH_QUEUE everywhere.
 NOTED_QUEUE: Final = f"{contract.PUSH_QUEUE}.noted"
 _TRANSPORT: Final = "workers.broker.transport:Transport"
+_SENTINEL_TRANSPORT: Final = "workers.broker.transport:SentinelTransport"
 
 # The module names are what binds the tasks to every application that is made from here.
 _TASK_MODULES: Final = (tasks.push, tasks.copy, tasks.publish, tasks.preview, tasks.verify, tasks.undo)
@@ -39,7 +43,7 @@ _QUEUE_OF: Final = {
 def make_app(settings: Settings) -> Celery:
     """Return the application of a broker."""
     # By name: it is imported where there is such a broker.
-    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
+    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT, sentinel=_SENTINEL_TRANSPORT)
     app = Celery("imagepusher", set_as_current=False)
     app.conf.update(_COMMON)
     app.conf.update(_of_broker(settings))
@@ -48,11 +52,14 @@ def make_app(settings: Settings) -> Celery:
 
 
 def make_embedded_app(queue_suffix: str) -> Celery:
-    """Return the application of an embedded worker; kombu's memory is one for the whole process, hence own queues."""
+    """Return the application of an embedded worker; `forget_app` drops what the process keeps of it.
+
+    kombu's memory is one for the whole process, hence own queues, and a virtual host for pools of its own.
+    """
     app = Celery("imagepusher", set_as_current=False)
     app.conf.update(_COMMON)
     app.conf.update(
-        broker_url="memory://localhost",
+        broker_url=f"memory://localhost/{queue_suffix}",
         # The default is one second; a push has three steps, each of which would wait for it.
         broker_transport_options={"polling_interval": 0.01},
         result_backend="workers.process.memory_backend:MemoryBackend",
@@ -65,6 +72,18 @@ def make_embedded_app(queue_suffix: str) -> Celery:
     )
     app.backend  # noqa: B018 - made here and now, or two threads would make one each
     return app
+
+
+def forget_app(app: Celery) -> None:
+    """Close what an application has open, and drop what kombu's module variables keep of it and its queues."""
+    app.pool.force_close_all()  # type: ignore[attr-defined]  # the stubs take it for another kind of pool
+    connection = app.connection_for_write()
+    for pools in (kombu.pools.producers, kombu.pools.connections):
+        with suppress(KeyError):
+            del pools[connection]
+    for queue in app.conf.task_queues:
+        memory.Channel.queues.pop(queue.name, None)
+    app.close()
 
 
 _COMMON: Final[dict[str, Any]] = {
@@ -108,10 +127,13 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "socket_timeout": 30,
         "socket_keepalive": True,
     }
+    broker, results = for_celery(settings.broker_url or ""), for_celery(settings.result_url or "")
     options: dict[str, Any] = {
-        "broker_url": settings.broker_url,
-        "result_backend": settings.result_url,
-        "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX},
+        "broker_url": broker.url,
+        "broker_use_ssl": broker.tls,
+        "result_backend": results.url,
+        "redis_backend_use_ssl": results.tls,
+        "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX, **results.options},
     }
     if (settings.broker_url or "").startswith("amqp"):
         # Copies stay below RabbitMQ's consumer_timeout by setting.
@@ -124,7 +146,7 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "unacked_restore_throttle": 1,
     }
     return options | {
-        "broker_transport_options": broker_options,
+        "broker_transport_options": {**broker_options, **broker.options},
         # A worker takes no message that it has no slot for: the queue's length is true, and others are free for it.
         "worker_disable_prefetch": True,
         **_queues("", rabbitmq=False),

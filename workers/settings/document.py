@@ -9,14 +9,17 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from tasks.registry.settings import HttpLimits, RegistrySettings
+from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
+from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
 _REGISTRY: Final = RegistrySettings()
 
-Text = Annotated[str, Meta(min_length=1)]
+# No path, URL or password holds a null byte, and the calls that take one raise something else than OSError.
+_NO_NULL: Final = r"\A[^\0]*\Z"
+Text = Annotated[str, Meta(min_length=1, pattern=_NO_NULL)]
 Variable = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Meta(ge=1)]
 # The upper bound keeps out `inf`, which TOML can say.
@@ -32,23 +35,30 @@ _OTHERS: Final = frozenset(PREFIX + name for name in ("CONFIG", "VENV", "SRC_CRE
 
 
 class BrokerTable(msgspec.Struct, frozen=True):
+    """Where messages, results and state go; for TLS, whom to trust and who one is."""
+
     url: Text | None = None
     result_url: Text | None = None
     state_url: Text | None = None
+    sentinel_master: Text | None = None
+    ca_file: Text | None = None
+    client_certificate: Text | None = None
+    client_key: Text | None = None
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
     """Bounds of one process and of what it does.
 
-    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. `copy_seconds` is the deadline
-    of one copy, after `visibility_seconds` a broker on Redis delivers again what nobody acknowledged. A tag's lock is
-    leased for `lock_seconds` and waited for `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is
-    remembered for `ledger_seconds`. A push that was not heard of for `stall_seconds` is driven on, and a Redis that is
-    away is waited for `outage_seconds`.
+    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
+    is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
+    on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
+    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
     """
 
     jobs: Count = 8
-    task_tries: Count = Target.tries
+    task_tries: Count = 4
+    maintenance_seconds: Seconds = 4 * 3600
     copy_seconds: Seconds = 6 * 3600
     visibility_seconds: WholeSeconds = 8 * 3600
     lock_seconds: Seconds = 15
@@ -69,9 +79,12 @@ class EventsTable(msgspec.Struct, frozen=True):
 class HttpTable(msgspec.Struct, frozen=True):
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
+    commit_timeout: Seconds = _HTTP.commit_timeout
     tries: Count = _HTTP.tries
     longest_wait: SecondsOrNone = _HTTP.longest_wait
+    retry_after_limit: SecondsOrNone = _HTTP.retry_after_limit
     manifest_bytes: Count = _HTTP.manifest_bytes
+    proxy: Proxy | None = None
 
 
 class LogsTable(msgspec.Struct, frozen=True):
@@ -86,6 +99,15 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class PubtoolsTable(msgspec.Struct, frozen=True):
+    """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
+
+    That is for programs with a broker, whose workers hold the credentials.
+    """
+
+    drop_passwords: bool = False
+
+
 class WorkerTable(msgspec.Struct, frozen=True):
     heartbeat_file: Text | None = None
 
@@ -98,7 +120,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     missing_children: MissingChildren = Target.missing_children
     exact_os_version: bool = Target.exact_os_version
     jobs: Count = Target.jobs
-    tries: Count = Target.tries
+    tries: Count | None = None
+    merge: bool = Target.merge
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -120,6 +143,8 @@ class RegistryTable(CredentialsTable, frozen=True):
     client_key: Text | None = None
     requests_at_once: Count = _REGISTRY.requests_at_once
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    uploads: UploadChoice = _REGISTRY.uploads
+    part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 
@@ -133,14 +158,21 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
+    certs_d: bool = True
     state_dir: Text | None = None
 
     def credentials(self) -> list[CredentialsTable]:
         """Return every table that may hold credentials."""
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
+
+    def secret_variables(self) -> set[str]:
+        """Return the variables of the environment that are named as holding a secret."""
+        named = ((table.password_env, table.identity_token_env) for table in self.credentials())
+        return {name for pair in named for name in pair if name}
 
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -150,16 +182,23 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_URL": ("broker", "url"),
     f"{PREFIX}RESULT_URL": ("broker", "result_url"),
     f"{PREFIX}STATE_URL": ("broker", "state_url"),
+    f"{PREFIX}SENTINEL_MASTER": ("broker", "sentinel_master"),
+    f"{PREFIX}BROKER_CA_FILE": ("broker", "ca_file"),
+    f"{PREFIX}BROKER_CLIENT_CERTIFICATE": ("broker", "client_certificate"),
+    f"{PREFIX}BROKER_CLIENT_KEY": ("broker", "client_key"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
     f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
+    f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
+
+_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:
@@ -176,11 +215,11 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             continue
         if not table:
             # In the file a relative path is relative to the file, here to the working directory.
-            path = str(Path.cwd() / expand(text))
+            path = str(working_folder() / expand(text))
             document[key] = [path] if key == "auth_files" else path
             continue
-        if key == "heartbeat_file":
-            text = str(Path.cwd() / expand(text))
+        if key in _PATHS:
+            text = str(working_folder() / expand(text))
         section = document.setdefault(table, {})
         if isinstance(section, dict):
             kind = types[table, key]
@@ -189,6 +228,22 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             except msgspec.ValidationError as error:
                 # Every variable is a string; what is due is all there is to say.
                 faults.append(f"{variable}: {_reason(error, kind).removesuffix(', got `str`')}")
+
+
+def working_folder() -> Path:
+    """Return where relative paths of the environment start; "." where that folder was removed meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
+
+
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Tell whether there is a file, or a folder; a name that no file can have names none."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def expand(text: str) -> Path:
@@ -232,10 +287,7 @@ def _read_value(value: Any, kind: Any, faults: list[str], place: str) -> Any:
 
 def check_variables(environment: Mapping[str, str], document: Document, faults: list[str]) -> None:
     """Note every variable with our prefix that nobody reads."""
-    named = {
-        name for table in document.credentials() for name in (table.password_env, table.identity_token_env) if name
-    }
-    known = VARIABLES.keys() | _OTHERS | named
+    known = VARIABLES.keys() | _OTHERS | document.secret_variables()
     faults.extend(
         f"{variable} is not a known variable{nearest(variable, known)}"
         for variable in sorted(environment)
@@ -262,6 +314,8 @@ def _reason(error: msgspec.ValidationError, kind: Any) -> str:
     choices = _choices(kind)
     if choices:
         return f"expected {' or '.join(choices)}"
+    if repr(_NO_NULL) in str(error):
+        return "holds a null byte"
     reason = str(error).replace(" | null", "")
     return reason[0].lower() + reason[1:]
 

@@ -17,7 +17,7 @@ def test_a_push_has_a_start_and_an_end_under_the_names_of_the_seed(
 ) -> None:
     upload(registry_a.host, f"{name}/src", index([image(layers=[layer(name, 100)])]), "1")
     # A single manifest is overwritten, with a warning.
-    upload(registry_b.host, f"{name}/dst", image("linux/s390x"), "1")
+    upload(registry_b.host, f"{name}/dst", image(layers=[layer("old", 100)]), "1")
     reference = f"{registry_b.host}/{name}/dst:1"
     item = {"source": f"{registry_a.host}/{name}/src:1", "destinations": {f"{registry_b.host}/{name}/dst": ["1"]}}
     report = watched.push({"items": [item]})
