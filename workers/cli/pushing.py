@@ -54,7 +54,8 @@ def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None
     if chosen["dry_run"] and chosen["no_wait"]:
         raise click.UsageError("--dry-run and --no-wait exclude each other.")
     request, push_id = identify(read(), chosen["push_id"])
-    with open_session(context, jobs=chosen["jobs"], waits=not chosen["no_wait"]) as client:
+    session = open_session(context, jobs=chosen["jobs"], waits=not chosen["no_wait"], remembers=not chosen["dry_run"])
+    with session as client:
         preview = chosen["dry_run"]
         code = _preview(context, client, request) if preview else send_push(context, client, request, push_id)
     context.exit(code)

@@ -46,9 +46,12 @@ def is_verbose(context: click.Context) -> bool:
 
 
 @contextmanager
-def open_session(context: click.Context, *, jobs: int | None = None, waits: bool = True) -> Iterator["Client"]:
+def open_session(
+    context: click.Context, *, jobs: int | None = None, waits: bool = True, remembers: bool = True
+) -> Iterator["Client"]:
     """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker.
 
+    A command that writes nothing need not remember it: it works where the state folder does not.
     A KeyboardInterrupt, which SIGTERM and SIGHUP raise too, ends the process at once, with the words that it carries.
     """
     _interrupt_on_signals()
@@ -77,6 +80,7 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
             destination=overrides["destination"],
             auth_files=(authfile,) if authfile else (),
             jobs=jobs,
+            remembers=remembers,
             unanswered=lambda: note(f"The command {WAITS}."),
         ) as client,
     ):

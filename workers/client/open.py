@@ -20,12 +20,13 @@ def open_client(
     destination: RegistryOverride | None = None,
     auth_files: tuple[str, ...] = (),
     jobs: int | None = None,
+    remembers: bool = True,
     unanswered: Callable[[], None] = lambda: None,
 ) -> Iterator[Client]:
     """Open the way to Celery that the settings name: a broker's, or an embedded one where none is.
 
-    What is said of registries here is for the embedded mode: with a broker, the workers' own settings count, and
-    `unanswered` is called where none of them takes a question for some seconds.
+    What is said of registries here, and whether pushes are remembered, is for the embedded mode: with a broker, the
+    workers' own settings count, and `unanswered` is called where none of them takes a question for some seconds.
     """
     # Each mode loads only what it needs: this process may be a command that a person waits for.
     settings = settings or load_settings(os.environ)
@@ -40,7 +41,7 @@ def open_client(
     registries = overridden(settings.registries, source, destination, auth_files)
     chosen = replace(settings, jobs=jobs or settings.jobs)
     running = RunningPushes(settings.state_dir)
-    with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
+    with embedded_worker(chosen, registries, chosen.jobs, remembers=remembers) as (app, runtime):
         try:
             yield CeleryClient(app, runtime.ledger, embedded=True, begin=running.hold)
         finally:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Final
 
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.oci.reference import Reference, carries_registry
+from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.registry.settings import HttpLimits
 from workers.doctor.equipment import judge_equipment
 from workers.doctor.finding import Diagnosis, Finding, diagnose, fault, fine, warning
@@ -24,7 +24,6 @@ NONE_EXAMINED: Final = "registries"
 
 _AT_ONCE: Final = 8
 _STATE_KEY: Final = "broker.state_url"
-_TRANSPORT: Final = "docker://"
 
 
 def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool = False) -> Diagnosis:
@@ -104,7 +103,7 @@ def _hasty(limits: HttpLimits) -> HttpLimits:
 
 def _place(text: str) -> Reference:
     """Return the repository to try below HOST/NAMESPACE; raises ValueError."""
-    name = text.removeprefix(_TRANSPORT).rstrip("/")
+    name = without_transport(text).rstrip("/")
     if not carries_registry(f"{name}/{PROBED_REPOSITORY}"):
         raise ValueError(f"{text!r} is not HOST/NAMESPACE, such as registry.example.com/team")
     return Reference.parse(f"{name}/{PROBED_REPOSITORY}")

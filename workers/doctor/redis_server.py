@@ -12,6 +12,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from workers.broker.app import KEY_PREFIX
+from workers.broker.redis_client import NO_CLUSTER, is_cluster, open_redis
 from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
 from workers.observability.masking import mask
 from workers.process.roster import Worker, read_roster, redis_time
@@ -41,6 +42,10 @@ class RedisServer:
             except (RedisError, OSError) as error:
                 yield self._unreachable(error)
                 return
+            if is_cluster(info):
+                found = "it is in cluster mode: its keys lie on several nodes"
+                yield fault("redis.cluster", self.where, found, f"{NO_CLUSTER} ({self._key})")
+                return
             version = info.get("redis_version", "?")
             yield fine("redis.reachable", self.where, f"Redis {version} answers, for {self._uses}")
             yield self._write(client)
@@ -59,7 +64,7 @@ class RedisServer:
                 return None
 
     def _connect(self) -> redis.Redis:
-        return redis.Redis.from_url(
+        return open_redis(
             self._url,
             socket_timeout=_PATIENCE_SECONDS,
             socket_connect_timeout=_PATIENCE_SECONDS,

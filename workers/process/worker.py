@@ -28,7 +28,7 @@ from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
 from workers.broker.intake import Intake
-from workers.broker.redis_client import connect, connect_broker
+from workers.broker.redis_client import connect, connect_broker, refuse_clusters
 from workers.broker.remote_control import answer_with_intake
 from workers.broker.result_store import for_worker
 from workers.observability import configure_logging, observe_worker
@@ -80,14 +80,16 @@ def run_worker(
     # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     configure_logging(log_level, settings.observability.log_format, worker=node)
+    refuse_clusters(settings)
     app = make_app(settings)
     app.conf.update(
-        result_backend=for_worker(settings.result_url or ""),
+        result_backend=for_worker(app.conf.result_backend),
         # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
         task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
     )
     cancelled = threading.Event()
     client = connect(settings, settings.outage_seconds)
+    broker = connect_broker(settings, settings.outage_seconds)
     leases = Leases(client, settings.lock_seconds)
     hashes = RedisHashes(client, settings.ledger_seconds)
     announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, PluginAnnouncer(load_plugins()))
@@ -109,7 +111,6 @@ def run_worker(
             timer.start()
 
     taken_from = list(queues)
-    broker = connect_broker(settings, settings.outage_seconds)
     if broker is not None and contract.PUSH_QUEUE in queues:
         limit = concurrency or settings.jobs
         intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit, partial(refuse, app))

@@ -1,7 +1,9 @@
 """`--dry-run`: what a push would do, asking for pull scope only, and nothing written anywhere."""
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.support.images import Image, Index, image, index, layer
 from tests.support.registries import DistributionRegistry, TokenAuth
 from tests.support.stored import Stored, upload
 from tests.support.token_server import TokenServer
+from tests.support.workers import command, environment
 
 
 @pytest.fixture
@@ -128,6 +131,28 @@ def test_a_dry_run_is_waited_for(shell: Shell) -> None:
     refused = shell("copy", "--dry-run", "--no-wait", "a.example/app:1", "b.example/app:1")
     assert refused.code == 2
     assert "--dry-run and --no-wait exclude each other" in refused.stderr
+
+
+def test_it_needs_no_state_folder(shell: Shell, multi_arch: Index) -> None:
+    file = shell.write("file", "")
+    arguments = ["--dry-run", shell.put_a(multi_arch), shell.destination(), "-o", "json"]
+    ended = shell("copy", *arguments, settings={"IMAGEPUSHER_STATE_DIR": f"{file}/below"})
+    assert (ended.code, actions(ended.document)) == (0, ["copied"])
+
+
+def test_it_needs_no_working_folder(shell: Shell, multi_arch: Index) -> None:
+    source = shell.put_a(multi_arch)
+    gone = shell.folder / "gone"
+    gone.mkdir()
+    script = 'cd "$0" && rmdir "$0" && exec "$@"'
+    ended = subprocess.run(
+        ["sh", "-c", script, str(gone), *command("copy", "--dry-run", source, shell.destination(), "-o", "json")],
+        env=environment(shell.settings) | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert actions(json.loads(ended.stdout)) == ["copied"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ def test_a_credential_is_masked_and_what_stands_around_it_is_not(text: str, mask
         "items[0].password: is not a known key",
         "Every user may read robot.secret, which holds a secret: chmod o-r is due.",
         "it holds a password: run chmod o-r robot.secret",
-        *{kind.advice for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "advice")},
+        *dict.fromkeys(
+            kind.advice for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "advice")
+        ),
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:
