@@ -17,7 +17,6 @@ from tasks.errors import (
     Irreversible,
     LockLost,
     RegistryError,
-    Retry,
     Side,
     TagConflict,
 )
@@ -63,6 +62,7 @@ class Moved:
             old_digest=self.intent.old_digest,
             new_digest=self.intent.new_digest,
             kept_platforms=self.intent.kept_platforms,
+            warnings=self.intent.warnings,
             protective_tag=self.intent.protective_tag,
         )
 
@@ -90,7 +90,7 @@ class TagMove:
         try:
             return self._run(locks)
         except ImagePusherError as error:
-            if error.retry is Retry.LATER:
+            if error.passes:
                 LOG.warning("%s: %s", self._reference, error)
                 if self._may_have_written:
                     error.message += " Whether the tag was written cannot be told."
@@ -136,11 +136,13 @@ class TagMove:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
         intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
+        # A delivery that lost its lock must not replace the intent of the one that holds it.
+        lock.ensure()
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:
-            self._repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
+            self._protect(intent.protective_tag, decision)
         return intent
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
@@ -150,10 +152,11 @@ class TagMove:
             return None
         lock.ensure()
         self._may_have_written = True
+        self.memory = self.memory.writing()
         if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
-        return Moved(intent, _held(decision), int(decision.media_type in media_types.INDEXES))
+        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES))
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -182,11 +185,19 @@ class TagMove:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), _held(staged.decision))
+        return Moved(self.memory.left(staged.decision), staged.decision.held)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()
         lock.note_written(Written(decision.digest, decision.media_type, decision.content))
+
+    def _protect(self, tag: str, decision: Decision) -> None:
+        """Write the protective tag."""
+        try:
+            self._repository.push_manifest(tag, decision.content, decision.media_type)
+        except CopyIncomplete as error:
+            self._heal(error)
+            self._repository.push_manifest(tag, decision.content, decision.media_type)
 
     def _write(self, decision: Decision, over: Digest | None) -> bool:
         """Write the tag; False where another round is due."""
@@ -194,15 +205,18 @@ class TagMove:
             self._repository.push_manifest(self._tag, decision.content, decision.media_type, over=over)
         except TagConflict:
             return False
-        except CopyIncomplete:
-            if self._healed:
-                raise
-            # A part that was there at the last look was collected since (BEHAVIOUR 5.5).
-            self._healed = True
-            self._seen.forget(self._repository)
-            self._stage.ensure_needs()
+        except CopyIncomplete as error:
+            self._heal(error)
             return False
         return True
+
+    def _heal(self, error: CopyIncomplete) -> None:
+        """Copy again, once, a part that was there at the last look and was collected since (BEHAVIOUR 5.5)."""
+        if self._healed:
+            raise error
+        self._healed = True
+        self._seen.forget(self._repository)
+        self._stage.ensure_needs()
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
@@ -222,8 +236,3 @@ class TagMove:
                 mine = described is None or self.memory.made_protection(intent.new_digest)
                 return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
         raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")
-
-
-def _held(decision: Decision) -> Current:
-    """Return what a tag holds once a decision is carried out."""
-    return Current(decision.digest, decision.media_type, decision.content)
