@@ -46,7 +46,10 @@ class World:
             wait=lambda push_id, part, waiting: self.waits.update({part: waiting}), waits=lambda push_id: self.waits
         )
         here: Any = SimpleNamespace(
-            ledger=ledger, task_tries=3, maintenance_seconds=MAINTENANCE, clock=lambda: self.now
+            ledger=ledger,
+            tries_of=lambda said: 3 if said is None else min(said, 3),
+            maintenance_seconds=MAINTENANCE,
+            clock=lambda: self.now,
         )
         task: Any = SimpleNamespace(request=SimpleNamespace(retries=self.retries), retry=self._retry)
         return Deliveries(task, here, "p", "part")
