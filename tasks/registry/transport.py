@@ -158,7 +158,9 @@ class Transport:
         error = refusal(request.method, response)
         if type(error) is not AuthenticationRefused:
             return error
-        lacking = None if error.may_be_absent else self._lacking(request.repository, response.authorization)
+        # A read for which only the right to pull was asked says nothing of the right to push.
+        asked = not error.may_be_absent or any("push" in scope.rpartition(":")[2] for scope in request.scopes)
+        lacking = self._lacking(request.repository, response.authorization) if asked else None
         if lacking is not None:
             return type(lacking)(f"{explain(request.method, response)}. {lacking.message}")
         if response.headers.get("WWW-Authenticate") and self._authentication.user(request.repository) is None:
