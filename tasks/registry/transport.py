@@ -189,7 +189,7 @@ class Transport:
         for _ in range(MOST_REDIRECTS + 1):
             own = is_same_origin(url, base)
             headers = dict(request.headers)
-            sent = self._authentication.header(request.repository, request.scopes) if own else None
+            sent = self._header(request) if own else None
             if sent is not None:
                 headers["Authorization"] = shown = sent
             budget = self._budget(request.repository)
@@ -205,6 +205,9 @@ class Transport:
             check_hop(self._host, url, location)
             url = location
         raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {MOST_REDIRECTS} times.")
+
+    def _header(self, request: Request) -> str | None:
+        return request.authorization or self._authentication.header(request.repository, request.scopes)
 
     def _budget(self, repository: str) -> Budget:
         """Return the budget of whoever asks for a repository; keys of Redis do not show who that is."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
-from tasks.transfer.request.target import MissingChildren, Naming, Target
+from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
@@ -122,6 +122,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     jobs: Count = Target.jobs
     tries: Count | None = None
     merge: bool = Target.merge
+    create: Create = Target.create
+    visibility: Visibility = Target.visibility
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -145,6 +147,7 @@ class RegistryTable(CredentialsTable, frozen=True):
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     uploads: UploadChoice = _REGISTRY.uploads
     part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
+    api_token_file: Text | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 

@@ -192,6 +192,8 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         jobs=table.jobs,
         tries=table.tries,
         merge=table.merge,
+        create=table.create,
+        visibility=table.visibility,
     )
 
 

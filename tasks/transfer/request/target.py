@@ -8,6 +8,8 @@ from tasks.oci.reference import Reference, carries_registry, parse_registry, par
 
 Naming = Literal["quay", "verbatim"]
 MissingChildren = Literal["error", "drop"]
+Create = Literal["registry", "api", "never"]
+Visibility = Literal["private", "public"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Target:
 
     `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy (None: the worker's limit).
     `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
-    Without `merge` a push overwrites what its tags hold, whatever its items say.
+    Without `merge` a push overwrites what its tags hold, whatever its items say. A repository that is missing is made
+    by its registry when it is pushed to, by the registry's own API with this `visibility`, or never.
     """
 
     host: str = ""
@@ -28,6 +31,8 @@ class Target:
     jobs: int = 8
     tries: int | None = None
     merge: bool = True
+    create: Create = "registry"
+    visibility: Visibility = "private"
 
     def reference(self, repository: str) -> Reference:
         """Return the full name of a repository of the request, without a tag; raises ValueError."""

@@ -21,6 +21,7 @@ from tasks.errors import (
     Retry,
 )
 from tasks.oci import media_types
+from tasks.oci.digest import digest_of
 from tasks.registry.repository import Registries
 from tasks.registry.settings import Credentials, HttpLimits, RegistryConfiguration, RegistryOverride, RegistrySettings
 from tests.support.images import image
@@ -272,7 +273,7 @@ def test_a_realm_that_moved_is_asked_for_where_the_registry_names_it_now(status:
         with ScriptedRegistry(*script, ordered=True) as registry:
             repository = client(registry.host)
             repository.fetch_manifest("latest")
-            repository.delete_manifest(IMAGE.digest)
+            repository.delete_manifest(digest_of(IMAGE.manifest))
 
 
 def test_a_realm_that_was_never_there_is_an_error_that_names_it() -> None:
