@@ -237,17 +237,18 @@ class Results:
     """The result store, with the counters of chords."""
 
     def __init__(self, store: Store, broker: Broker) -> None:
+        self.on_keep: Callable[[str], None] = lambda _task_id: None
         self._store = store
         self._broker = broker
 
     def keep(self, client: Client, task_id: str, value: Any, state: str) -> None:
         """Store a result; raises RedisConnectionError."""
-        client.ask(
-            f"store the result of {task_id}",
-            "result",
-            lambda: self._store.put(f"result:{task_id}", (state, value), _DAY),
-            Kind.BROKER,
-        )
+
+        def put() -> None:
+            self._store.put(f"result:{task_id}", (state, value), _DAY)
+            self.on_keep(task_id)
+
+        client.ask(f"store the result of {task_id}", "result", put, Kind.BROKER)
 
     def find(self, task_id: str) -> tuple[str, Any]:
         """Return the state and the value of a result."""

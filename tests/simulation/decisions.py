@@ -114,8 +114,8 @@ class Swarm:
     jitter: float = 1.0
     quiet_after: float = 900.0
     lease_seconds: float = 15.0
-    only: frozenset[str] | None = None
-    """The steps at which faults may happen, None for all of them."""
+    kinds: frozenset[Kind] = _ANY
+    """The kinds of steps at which faults happen."""
 
 
 @dataclass
@@ -163,6 +163,8 @@ class Decisions:
         return chance[1] * (0.1 if chance[2] < 0.5 else 3 * self.swarm.lease_seconds)  # noqa: PLR2004
 
     def _by_chance(self, step: Step) -> Action | None:
+        if step.kind not in self.swarm.kinds:
+            return None
         chance, which, how = draw(self.seed, step.name)
         if chance >= self.swarm.rate * _WEIGHT.get(step.kind, 1.0):
             return None

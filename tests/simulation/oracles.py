@@ -232,7 +232,11 @@ class Judge:
         if said["action"] in _WRITTEN:
             if not any(write.new == said["new_digest"] for write in own):
                 self.add("6.1", f"{push_id} says that {tag} was {said['action']}, and never wrote that")
-            elif said["old_digest"] not in self._before(tag, sent, own):
+            elif said["old_digest"] in self._before(tag, sent, own):
+                return
+            elif any(self._was_blind(write, each) for write in own for each in self._writes(tag) if each.author == "foreign"):
+                self.excused.append(f"{tag}: {push_id} wrote over a foreign write between its look and its PUT")
+            else:
                 self.add("6.6", f"{push_id} says that {tag} was {_short(said['old_digest'])} before, and it was not")
 
     def _judge_failure(self, sent: Sent, tag: str, said: Mapping[str, Any], own: list[Write]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _TEMPORARY_SECONDS: Final = 3600.0
+_GRACE: Final = 60.0
 _INDEXES: Final = frozenset(
     {
         "application/vnd.oci.image.index.v1+json",
@@ -105,6 +106,7 @@ class Registry:
         self.on_write: Callable[[Write], None] = lambda _write: None
         self._clock = clock
         self._sessions = 0
+        self._seen: dict[tuple[str, str], float] = {}
 
     def request(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes, author: str | None = None
@@ -136,6 +138,7 @@ class Registry:
         space = self.spaces.setdefault(repository, Space())
         space.manifests[digest] = Manifest.of(content, media_type)
         self.archive[digest] = content
+        self._seen[repository, digest] = self._clock()
         if tag is None:
             space.temporary[digest] = self._clock() + _TEMPORARY_SECONDS
         else:
@@ -152,8 +155,11 @@ class Registry:
     def collect(self) -> list[str]:
         """Remove what nothing holds, and blobs that no manifest needs; return the digests that went."""
         gone = []
-        for space in self.spaces.values():
+        for name, space in self.spaces.items():
             held = set(self._held(space, temporary=self.flavour is not Flavour.DISTRIBUTION))
+            if self.lax:
+                # Nobody could tell that what was seen moments ago went: such a registry leaves it alone for a while.
+                held |= {digest for (of, digest), when in self._seen.items() if of == name and when > self._clock() - _GRACE}
             gone += [digest for digest in space.manifests if digest not in held]
             space.manifests = {digest: each for digest, each in space.manifests.items() if digest in held}
         needed = {blob for space in self.spaces.values() for each in space.manifests.values() for blob in each.blobs}
@@ -213,6 +219,7 @@ class Registry:
             self.reads.append((self._clock(), f"{name}:{reference}", author or "", digest))
         if digest is None or not self.serves(name, digest):
             return _fault(404, "MANIFEST_UNKNOWN")
+        self._seen[name, digest] = self._clock()
         held = self.spaces[name].manifests[digest]
         described = {
             "Content-Type": held.media_type,

@@ -19,6 +19,8 @@ from tests.simulation.trace import Trace
 _HORIZON: Final = 3 * 3600.0
 # As long as anything that was on its way, or stood still, may take to end.
 _SETTLES: Final = 150.0
+_FOLLOW_SECONDS: Final = 20.0
+_FORGOTTEN_SECONDS: Final = 60.0
 
 
 @dataclass
@@ -56,6 +58,7 @@ class World:
         self.judge = Judge(scenario, self.b, self.store, self.results, trace, lambda: self.scheduler.now)
         self.judge.orphan = lambda: self.scheduler.lands_late
         self.judge.taken = decisions.taken
+        self.results.on_keep = self._note_result
         self._started = 0
         self.scheduler.on_fault = self._carry_out
         self.scheduler.on_death = self._start_again
@@ -122,19 +125,31 @@ class World:
         self.scheduler.at(self.scheduler.now + delay, lambda: self._start(process.name))
 
     def _send(self, push: Any) -> None:
+        client = Client(self.scheduler, self.store, wiring.KEY_PREFIX, _HORIZON)
+        sent = Sent(push, self.scheduler.now)
+
         def act() -> None:
-            client = Client(self.scheduler, self.store, wiring.KEY_PREFIX, 1000.0)
             request = push.request()
-            self.judge.sent[push.push_id] = Sent(push, self.scheduler.now)
+            self.judge.sent[push.push_id] = sent
             if push.announced:
-                wiring.ledger(self.scheduler, self.store).announce(push.push_id, request, push.push_id)
+                wiring.ledger(client).announce(push.push_id, request, push.push_id)
             self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
+            # Redis may come back without the push: the client that waits for it is the one who still knows.
+            while push.announced and sent.ended is None:
+                self.scheduler.sleep(_FOLLOW_SECONDS)
+                if sent.ended is None and wiring.ledger(client).request(push.push_id) is None:
+                    wiring.ledger(client).announce(push.push_id, request, push.push_id)
+                    self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
 
         self.scheduler.spawn(self.operator, f"producer of {push.push_id}", act, push.push_id)
 
+    def _note_result(self, task_id: str) -> None:
+        if task_id in self.judge.sent:
+            self.judge.sent[task_id].ended = self.scheduler.now
+
     def _undo(self, push_id: str) -> None:
         before = self.judge.tags()
-        client = Client(self.scheduler, self.store, wiring.KEY_PREFIX, 1000.0)
+        client = Client(self.scheduler, self.store, wiring.KEY_PREFIX, _HORIZON)
         message = Message(contract.UNDO_TASK, f"undo of {push_id}", (push_id,))
         self.scheduler.decisions.swarm = replace(self.scheduler.decisions.swarm, most=0)
         self.scheduler.decisions.script = self.scheduler.decisions.script and {}
@@ -150,12 +165,18 @@ class World:
     def _all_ended(self) -> bool:
         if len(self.judge.sent) < len(self.scenario.pushes):
             return False
-        for push_id, sent in self.judge.sent.items():
-            if sent.ended is None:
-                if self.results.find(push_id)[0] not in {"SUCCESS", "FAILURE"}:
-                    return False
-                sent.ended = self.scheduler.now
-        return True
+        return all(
+            (sent.ended is not None and self.results.find(push_id)[0] != "PENDING") or self._is_lost(sent)
+            for push_id, sent in self.judge.sent.items()
+        )
+
+    def _is_lost(self, sent: Sent) -> bool:
+        """Tell whether nothing is left of a push, and nobody waits for it who could send it again."""
+        if sent.push.announced or self.scheduler.now < sent.started + _FORGOTTEN_SECONDS:
+            return False
+        push_id = sent.push.push_id
+        known = self.store.find(f"{wiring.KEY_PREFIX}push:{push_id}") is not None
+        return not known and not any(self.broker.lengths().values()) and not self.broker.unacknowledged()
 
     def _is_still(self) -> bool:
         """Tell whether nothing is on its way, and no task runs."""

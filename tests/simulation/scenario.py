@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.simulation.decisions import FAULTS, Swarm
+from tests.simulation.decisions import FAULTS, Kind, Swarm
 from tests.simulation.images import PLATFORMS
 from tests.simulation.registry_model import Flavour
 from tests.simulation.wiring import LEASE_SECONDS
@@ -130,13 +130,24 @@ def _some_platforms(chance: random.Random) -> tuple[str, ...]:
 
 
 def _swarm(chance: random.Random) -> Swarm:
-    if chance.random() < 0.1:
-        return Swarm(jitter=chance.choice([0.0, 1.0, 4.0]), lease_seconds=LEASE_SECONDS)
-    names = [name for name in FAULTS if chance.random() < 0.35]
+    """Return which faults are on: none, many kinds anywhere, or a few kinds where tags move."""
+    jitter = chance.choice([0.0, 1.0, 1.0, 4.0])
+    match chance.choice(["none", *["anywhere"] * 5, *["thin"] * 5]):
+        case "none":
+            return Swarm(jitter=jitter, lease_seconds=LEASE_SECONDS)
+        case "thin":
+            return Swarm(
+                on=frozenset(chance.sample(sorted(FAULTS), chance.choice([1, 2, 3, 5]))),
+                rate=chance.choice([0.02, 0.05, 0.1]),
+                most=chance.choice([1, 1, 2, 3]),
+                jitter=jitter,
+                lease_seconds=LEASE_SECONDS,
+                kinds=frozenset({Kind.MOVE, Kind.LOCK, Kind.EVENT}),
+            )
     return Swarm(
-        on=frozenset(names),
+        on=frozenset(name for name in FAULTS if chance.random() < 0.35),
         rate=chance.choice([0.003, 0.01, 0.02]),
         most=chance.choice([1, 2, 3, 6]),
-        jitter=chance.choice([0.0, 1.0, 1.0, 4.0]),
+        jitter=jitter,
         lease_seconds=LEASE_SECONDS,
     )

@@ -83,9 +83,9 @@ class Announcer:
             raise StateUnavailable(f"The broker did not take the event: {type(error).__name__}.") from None
 
 
-def ledger(scheduler: Scheduler, store: Store) -> HashLedger:
-    """Return the ledger as a producer, or whoever looks at it, has it."""
-    return HashLedger(RedisHashes(Client(scheduler, store, KEY_PREFIX, _OUTAGE_SECONDS), LEDGER_SECONDS))  # type: ignore[arg-type]
+def ledger(client: Client) -> HashLedger:
+    """Return the ledger as a producer has it."""
+    return HashLedger(RedisHashes(client, LEDGER_SECONDS))  # type: ignore[arg-type]
 
 
 def start_worker(
