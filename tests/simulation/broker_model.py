@@ -189,6 +189,9 @@ class Broker:
                     return
                 self._takers += 1
                 chance = self._scheduler.decisions.chance(f"take {queue} {self._takers}")
+                if self._scheduler.decisions.swarm.spreads:
+                    most = max(worker.state["slots"] for worker in free)
+                    free = [worker for worker in free if worker.state["slots"] == most]
                 worker = free[int(chance * len(free))]
                 worker.state["slots"] -= 1
                 self._scheduler.spawn(worker, f"{worker.name}/take {queue}", self._taker(worker, queue))

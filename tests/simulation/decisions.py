@@ -114,6 +114,8 @@ class Swarm:
     jitter: float = 1.0
     quiet_after: float = 900.0
     lease_seconds: float = 15.0
+    spreads: bool = False
+    """Whether work goes to the worker with the most free slots, so that pushes meet on different ones."""
     kinds: frozenset[Kind] = _ANY
     """The kinds of steps at which faults happen."""
 
