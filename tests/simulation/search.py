@@ -119,7 +119,7 @@ def small_cases() -> Iterator[Scenario]:
                 ),
                 held,
                 workers=2,
-                slots=2,
+                slots=1,
             )
 
 
