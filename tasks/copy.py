@@ -15,10 +15,10 @@ from tasks.celery_glue.redelivery import later, returned_to_queue, tries_left
 @shared_task(name=contract.COPY_TASK, bind=True, max_retries=None, ignore_result=True)
 def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
     """Copy and record the outcome; raises only to be delivered again, so that the callback of the chord always runs."""
-    here = runtime.of(self.app)
+    here = runtime.of_app(self.app)
     meter = monitors.CopyMeter(monitors.progress_of(self))
     with returned_to_queue(self):
-        transient = here.copying.carry_out(
+        transient = here.copy.run(
             push_id,
             digest,
             tries_left=lambda tries: tries_left(self, min(tries, here.task_tries)),

@@ -15,6 +15,6 @@ from tasks.transfer.ports import INSPECTION
 @shared_task(name=contract.PREVIEW_TASK, bind=True, throws=(ImagePusherError,))
 def preview(self: Task[Any, Any], request: Any) -> Any:
     """Return what a push would do; nothing is written."""
-    here = runtime.of(self.app)
+    here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
-        return msgspec.to_builtins(preview_push(here.accepting.preview(request), here.registries))
+        return msgspec.to_builtins(preview_push(here.push.preview(request), here.registries))

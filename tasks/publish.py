@@ -18,9 +18,9 @@ from tasks.transfer.steps.publish import PART
 def publish(self: Task[Any, Any], push_id: str) -> Any:
     """Return the report; raises PushFailed with it if any tag failed, so that monitors show the push as failed."""
     monitors.progress_of(self)("moving tags")
-    here = runtime.of(self.app)
+    here = runtime.of_app(self.app)
     with returned_to_queue(self, lambda due: here.ledger.settle(push_id, PART, quiet_until=due)):
-        return result_of(here.concluding.conclude(push_id, last_try=not tries_left(self, here.task_tries)))
+        return result_of(here.publish.run(push_id, last_try=not tries_left(self, here.task_tries)))
 
 
 def result_of(report: contract.PushReport) -> Any:

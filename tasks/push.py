@@ -29,10 +29,10 @@ LOG: Final = logging.getLogger(__name__)
 )
 def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
-    here = runtime.of(self.app)
+    here = runtime.of_app(self.app)
     push_id = contract.push_id_of(request, str(self.request.id))
     with returned_to_queue(self, lambda due: here.ledger.settle(push_id, PART, quiet_until=due)):
-        plan = here.accepting.accept(
+        plan = here.push.run(
             push_id,
             request,
             task_id=str(self.request.id),

@@ -1,5 +1,6 @@
 """`imagepusher.undo.v1`: put the tags of a push back."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,10 +16,11 @@ from tasks.transfer.ports import INSPECTION
 @shared_task(name=contract.UNDO_TASK, bind=True, throws=(ImagePusherError,))
 def undo(self: Task[Any, Any], push_id: str) -> Any:
     """Restore or delete each tag that a push moved; raises PushUnknown."""
-    here = runtime.of(self.app)
+    here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
         here.ledger.progress(push_id)
         here.ledger.mark_undone(push_id, "begun")
-        undone = undo_push(push_id, here.ledger.intents(push_id), here.registries, here.locks)
+        kept = partial(here.ledger.content, push_id)
+        undone = undo_push(push_id, here.ledger.intents(push_id), here.registries, here.locks, kept)
         here.ledger.mark_undone(push_id, undone.state)
         return msgspec.to_builtins(undone)

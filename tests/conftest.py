@@ -6,21 +6,82 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.certificates import Certificates
+from tests.support.figures import Figures
+from tests.support.parallel import GroupScheduling, rank
 from tests.support.redis_server import RedisServer
 from tests.support.registries import BasicAuth, DistributionRegistry, TokenAuth
 
-settings.register_profile("development", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+# Where examples are drawn slowly the machine has much else to do: no reason to fail.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("development", _PATIENT)
+settings.register_profile("ci", _PATIENT, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "development")
 
 
-_TEARDOWN_SECONDS = 120
+_TEARDOWN_SECONDS = 300
+_FIGURES = pytest.StashKey[Figures]()
+_UNDER_WAY = pytest.StashKey[dict[str, None]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = Figures()
+    config.stash[_UNDER_WAY] = {}
+    if not hasattr(config, "workerinput") and config.getoption("dist", "no") != "no":
+        config.pluginmanager.register(_UnderWay(config.stash[_UNDER_WAY]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    # The order of the collection counts, not how many tests a group has.
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash[_FIGURES].export()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # A process that crashed has told nothing.
+    node.config.stash[_FIGURES].merge(getattr(node, "workeroutput", {}).get("figures", {}))
+
+
+class _UnderWay:
+    """Know which tests the processes of a parallel run are in, for whoever interrupts it."""
+
+    def __init__(self, names: dict[str, None]) -> None:
+        self._names = names
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._names[nodeid] = None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._names.pop(nodeid, None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if names := config.stash[_UNDER_WAY]:
+        terminalreporter.section("under way when the run ended")
+        for name in names:
+            terminalreporter.write_line(name)
+    if lines := config.stash[_FIGURES].lines():
+        terminalreporter.section("done to registries, workers and brokers")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -52,6 +113,12 @@ class MakeRegistry(Protocol):
         allow_urls: tuple[str, ...] = (),
         relative_urls: bool = False,
     ) -> DistributionRegistry: ...
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Return the counters that the end of a run shows."""
+    return pytestconfig.stash[_FIGURES]
 
 
 @pytest.fixture(scope="session")

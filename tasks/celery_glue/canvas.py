@@ -22,7 +22,8 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
     """
     # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
     published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
-    published.options["argsrepr"] = _shown(_first_and_more([tag.reference for item in plan.items for tag in item.tags]))
+    tags = [str(tag.reference) for item in plan.items for tag in item.tags]
+    published.options["argsrepr"] = _shown(_first_and_more(tags))
     open_copies = [planned for planned in plan.copies if planned.digest not in ended]
     if not open_copies:
         return published
@@ -52,8 +53,7 @@ def _priority(position: int, *, inverted: bool) -> int:
 
 
 def _described(planned: Copy) -> str:
-    source = "/".join(planned.source)
-    return f"{source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
+    return f"{planned.source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
 
 
 def _first_and_more(tags: Sequence[str]) -> str:

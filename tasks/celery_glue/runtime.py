@@ -1,77 +1,39 @@
-"""What a task needs, made once in each process."""
+"""The parts that tasks use, made once in each process."""
 
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from tasks.registry.repository import Registries
-from tasks.transfer.copy.copier import Copier
-from tasks.transfer.ports import Announcer, Ledger, Runs, TagLocks
-from tasks.transfer.request.target import Target
-from tasks.transfer.steps.attempts import Attempts
-from tasks.transfer.steps.copy import Copying
-from tasks.transfer.steps.publish import Concluding
-from tasks.transfer.steps.push import Accepting
+from tasks.transfer.ports import Ledger, Runs, TagLocks
+from tasks.transfer.steps.copy import CopyStep
+from tasks.transfer.steps.publish import PublishStep
+from tasks.transfer.steps.push import PushStep
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """The registries, the coordination with other workers, and the bounds of this process.
+    """The three steps of a push, and the parts of this process that other tasks use.
 
-    `executor` is for what is done to many tags; the copier has its own. `cancelled` is set when running work is to come
-    to an end. `task_tries` bounds the deliveries of a task whose registries do not answer, or that ends its worker.
-    `away` is what Celery raises where broker or result store do not serve, and a watchdog will see to what that broke.
+    `executor` is for work on many tags. `task_tries` bounds the deliveries of a task whose registries do not answer, or
+    that ends its worker. `away` are the errors of Celery for a broker or result store that does not serve, where a
+    watchdog repairs the push.
     """
 
+    push: PushStep
+    copy: CopyStep
+    publish: PublishStep
     registries: Registries
     ledger: Ledger
     runs: Runs
     locks: TagLocks
-    copier: Copier
-    announcer: Announcer
-    targets: Mapping[str, Target]
     executor: Executor
-    cancelled: threading.Event
-    task_tries: int = Target.tries
+    task_tries: int
     away: tuple[type[Exception], ...] = ()
     clock: Callable[[], float] = time.time
-
-    @property
-    def attempts(self) -> Attempts:
-        """What counts the starts of what may end its worker."""
-        return Attempts(self.ledger, self.runs, self.task_tries)
-
-    @property
-    def accepting(self) -> Accepting:
-        """What takes pushes on."""
-        return Accepting(
-            self.registries, self.ledger, self.runs, self.targets, self.executor, self.attempts, self.clock
-        )
-
-    @property
-    def copying(self) -> Copying:
-        """What carries copies out."""
-        return Copying(self.ledger, self.copier, self.runs, self.attempts)
-
-    @property
-    def concluding(self) -> Concluding:
-        """What ends pushes."""
-        return Concluding(
-            self.registries,
-            self.ledger,
-            self.runs,
-            self.locks,
-            self.copier,
-            self.announcer,
-            self.executor,
-            self.cancelled,
-            self.attempts,
-            self.clock,
-        )
 
 
 _providers: Final[WeakKeyDictionary[Any, Callable[[], Runtime]]] = WeakKeyDictionary()
@@ -82,7 +44,7 @@ def provide(app: Any, provider: Callable[[], Runtime]) -> None:
     _providers[app] = provider
 
 
-def of(app: Any) -> Runtime:
+def of_app(app: Any) -> Runtime:
     """Return the runtime of a Celery application."""
     provider = _providers.get(app)
     if provider is None:

@@ -11,11 +11,11 @@ from tasks.coordination.hashes import Hashes
 from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan
-from tasks.transfer.ports import CopyOutcome, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.ports import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
 
 PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
-# Pushes whose result has not been stored yet: those that the watchdog looks at. Announced ones are among them: a broker
+# Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
@@ -39,7 +39,7 @@ class HashLedger:
         self._hashes = hashes
         self._clock = clock
 
-    def announce(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+    def enqueue(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
         fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
         self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
@@ -79,15 +79,21 @@ class HashLedger:
         return None if found is None else found.decode()
 
     def reopen(self, push_id: str) -> None:
+        ended = self._field(push_id, "report") is not None
         self._hashes.drop(
             _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "drives", "quiet_until"
         )
+        earlier = [
+            EarlierTag(tag, reported=ended) for tag in self.tags(push_id).values() if tag.action in {"copied", "merged"}
+        ]
+        if earlier:
+            self._hashes.put({_key(push_id, "earlier"): {each.tag.reference: _encode(each) for each in earlier}})
         self._hashes.delete(*(_key(push_id, part) for part in _PLANNED_PARTS))
 
     def save_plan(self, plan: Plan) -> None:
         outline = _Outline([copy.digest for copy in plan.copies], sum(len(item.tags) for item in plan.items))
         # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
-        copies = {copy.digest: _encode(copy) for copy in plan.copies}
+        copies = {str(copy.digest): _encode(copy) for copy in plan.copies}
         whole = {"outline": msgspec.json.encode(outline), "plan": _encode(plan), "updated": self._now()}
         self._hashes.put(({_key(plan.push_id, "plan"): copies} if copies else {}) | {_key(plan.push_id): whole})
 
@@ -151,8 +157,11 @@ class HashLedger:
     def intents(self, push_id: str) -> dict[str, TagIntent]:
         return self._records(push_id, "intents", TagIntent)
 
-    def record_tag(self, push_id: str, tag: contract.TagReport) -> None:
-        self._put(push_id, "tags", tag.reference, msgspec.json.encode(tag))
+    def earlier_tags(self, push_id: str) -> dict[str, EarlierTag]:
+        return self._records(push_id, "earlier", EarlierTag)
+
+    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
+        self._put(push_id, "tags", key, _encode(tag))
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)

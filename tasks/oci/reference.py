@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from tasks.oci.digest import Digest, parse_digest
 
@@ -71,6 +71,16 @@ def carries_registry(text: str) -> bool:
     return bool(slash) and (first == "localhost" or "." in first or ":" in first or first != first.lower())
 
 
+class RepositoryName(NamedTuple):
+    """A repository of a registry."""
+
+    registry: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Where an image is: a registry, a repository there, and a tag or digest in it."""
@@ -110,6 +120,11 @@ class Reference:
     def name(self) -> str:
         """Registry and repository."""
         return f"{self.registry}/{self.repository}"
+
+    @property
+    def place(self) -> RepositoryName:
+        """The repository."""
+        return RepositoryName(self.registry, self.repository)
 
     def at(self, digest: Digest) -> "Reference":
         """Return the reference to `digest` in the same repository."""

@@ -348,7 +348,7 @@ def test_a_celery_worker_that_embeds_the_pusher_stays_what_it_was(program: Progr
         [sys.executable, "-c", HOST, program.put_a(multi_arch), f"{program.b.host}/{program.name}/app:1"],
         env=environment({"IMAGEPUSHER_STATE_DIR": str(program.state)}),
         capture_output=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

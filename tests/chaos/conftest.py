@@ -8,12 +8,12 @@ from typing import Protocol
 import pytest
 import redis
 
-from tests.chaos.site import Figures, Fleet, Site
+from tests.chaos.site import Fleet, Site
 from tests.support.chaos import Arms
+from tests.support.figures import Figures, Section
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
 
-_FIGURES = pytest.StashKey[Figures]()
 SETTINGS = """
 [http]
 connect_timeout = 2
@@ -29,15 +29,9 @@ outage_seconds = 20
 """
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if _FIGURES in config.stash:
-        terminalreporter.section("workers killed, brokers cut, pushes racing")
-        terminalreporter.write_line(str(config.stash[_FIGURES]))
-
-
 @pytest.fixture(scope="session")
-def chaos_figures(pytestconfig: pytest.Config) -> Figures:
-    return pytestconfig.stash.setdefault(_FIGURES, Figures())
+def chaos_figures(figures: Figures) -> Section:
+    return figures.of("workers killed, brokers cut, pushes racing")
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +57,7 @@ def open_site(
     server: RedisServer,
     arms_server: RedisServer,
     settings: dict[str, str],
-    figures: Figures,
+    figures: Section,
     *,
     concurrency: int = 4,
     broker_url: str | None = None,
@@ -75,7 +69,7 @@ def open_site(
     settings = urls | settings
     arms_url = f"{arms_server.url.removesuffix('/0')}/9"
     with ExitStack() as stack:
-        client = stack.enter_context(redis.Redis(port=server.port, socket_timeout=5))
+        client = stack.enter_context(redis.Redis(port=server.port, socket_timeout=30))
         arms = Arms(stack.enter_context(redis.Redis.from_url(arms_url)))
         arms.clear()
         fleet = Fleet(settings, arms_url, ["--concurrency", str(concurrency)])
@@ -97,7 +91,7 @@ def open_module_site(
     site_redis: RedisServer,
     redis_server: RedisServer,
     settings_file: Path,
-    chaos_figures: Figures,
+    chaos_figures: Section,
 ) -> Iterator[OpenSite]:
     """Open a site for a module; it takes settings beside the usual ones."""
     with ExitStack() as stack:
@@ -139,7 +133,7 @@ def make_site(
     registry_b: DistributionRegistry,
     redis_server: RedisServer,
     settings_file: Path,
-    chaos_figures: Figures,
+    chaos_figures: Section,
 ) -> Iterator[MakeSite]:
     """Open a site for a test, on a Redis of its own."""
     with ExitStack() as stack:

@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from redis.exceptions import RedisError
 
 from tests.support import images
 from tests.support.chaos import Arms
+from tests.support.figures import Section
 from tests.support.images import Index, Node
-from tests.support.processes import wait_until
+from tests.support.processes import START_DEADLINE, wait_until
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from tests.support.workers import Worker, command, environment, running_worker
@@ -27,22 +27,9 @@ QUEUES = ("imagepusher.push", "imagepusher.copy", "imagepusher.publish")
 _TAKEN_FROM = ("imagepusher.push.intake", "imagepusher.push.noted")
 PREFIX = "imagepusher:"
 _POLL = 0.05
-_DEADLINE = 60.0
+_DEADLINE = 150.0
 
 Report = dict[str, Any]
-
-
-@dataclass
-class Figures:
-    """What the tests of this folder did to workers and brokers, and what came of it."""
-
-    counted: Counter[str] = field(default_factory=Counter)
-
-    def add(self, **counts: int) -> None:
-        self.counted.update({name.replace("_", " "): count for name, count in counts.items()})
-
-    def __str__(self) -> str:
-        return ", ".join(f"{count} {name}" for name, count in sorted(self.counted.items()))
 
 
 class Fleet:
@@ -87,7 +74,7 @@ class Fleet:
             worker.resume()
             worker.process.terminate()
         for worker in self.alive:
-            worker.process.wait(60)
+            worker.process.wait(START_DEADLINE)
 
     def close(self) -> None:
         self.end()
@@ -104,7 +91,7 @@ class Site:
     results: redis.Redis
     fleet: Fleet
     arms: Arms
-    figures: Figures
+    figures: Section
     settings: Mapping[str, str]
     before: dict[str, str] = field(default_factory=dict)
 
@@ -243,11 +230,11 @@ class Site:
 
     def wait_for_harm(self, count: int = 1) -> Worker:
         """Wait until workers have harmed themselves `count` times, and return the last one."""
-        wait_until(lambda: len(self.arms.acted()) >= count, f"no worker passed by: {self.arms.acted()}", 30)
+        wait_until(lambda: len(self.arms.acted()) >= count, f"no worker passed by: {self.arms.acted()}")
         acted = self.arms.acted()[count - 1]
         worker = self.fleet.of(acted.pid)
         if acted.act == "kill":
-            worker.process.wait(10)
+            worker.process.wait(START_DEADLINE)
             self.figures.add(workers_killed=1)
         return worker
 

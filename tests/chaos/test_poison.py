@@ -34,7 +34,7 @@ def endure(site: Site, push_id: str) -> tuple[Report, int]:
         return site.ended(push_id)
 
     site.fleet.replace(1)
-    wait_until(over, f"{push_id} goes on for ever", 90)
+    wait_until(over, f"{push_id} goes on for ever", 200)
     report = site.report(push_id)
     site.arms.clear()
     site.judge(report)

@@ -79,7 +79,7 @@ def test_rabbitmq_is_restarted_in_the_middle_of_a_push(site: Site, name: str, br
         time.sleep(1)
         broker.start()
         site.figures.add(rabbitmq_restarts=1)
-        check(site, site.report(push_id, 90), source)
+        check(site, site.report(push_id), source)
     request, source = scene(site, f"{name}-after", site.a.host)
     check(site, site.report(site.send(request)), source)
 

@@ -21,7 +21,7 @@ def request_of(site: Site, name: str, *, host: str = "", to: str = "dst") -> dic
 
 
 def ended(site: Site, task_id: str) -> str:
-    wait_until(lambda: site.ended(task_id), f"{task_id} never got a result", 60)
+    wait_until(lambda: site.ended(task_id), f"{task_id} never got a result")
     found = site.result(task_id)
     assert found is not None
     return str(found["status"])

@@ -70,7 +70,8 @@ def test_two_workers_that_want_a_tag_at_once_lose_nothing(site: Site, name: str)
         assert {report["state"] for report in reports} == {"succeeded"}
         assert all(platforms(site, name, tag) == {"amd64", "arm64"} for tag in tags)
     met = [acted for acted in site.arms.acted() if acted.act == "meet"]
-    assert len(met) == 2 * PAIRS * TAGS_OF_A_PAIR
+    # A push that stood still for long is driven on, and comes by once more.
+    assert len(met) >= 2 * PAIRS * TAGS_OF_A_PAIR
     assert len({acted.pid for acted in met}) == 2
     site.figures.add(races_for_a_tag=PAIRS * TAGS_OF_A_PAIR)
 

@@ -106,7 +106,7 @@ class Machine:
         finally:
             started.ask_to_end()
             try:
-                code = process.wait(60)
+                code = process.wait(100)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

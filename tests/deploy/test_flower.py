@@ -18,7 +18,7 @@ from celery import Celery
 
 from tests.support.browser import Browser
 from tests.support.certificates import Authority
-from tests.support.flower import PASSWORD, START, Flower, running_flower
+from tests.support.flower import PASSWORD, START, Flower
 from tests.support.images import image, index, layer
 from tests.support.loopback import Handler, LoopbackServer
 from tests.support.processes import find_program, start, wait_until
@@ -128,7 +128,7 @@ def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) ->
         running.callback(slow.released.set)
         # Bound beyond loopback: nothing may be open there.
         beyond = {"FLOWER_ADDRESS": "0.0.0.0"}
-        flower_server = running.enter_context(running_flower(settings, options=beyond))
+        flower_server = running.enter_context(Flower(settings, options=beyond))
         browser = running.enter_context(Browser())
 
         def push(source: str, destinations: dict[str, list[str]], *more: Any) -> str:
@@ -300,7 +300,7 @@ def _post_nothing(server: Flower) -> Any:
 
 def test_without_a_login_it_serves_loopback_and_changes_nothing(redis_server: RedisServer) -> None:
     settings = {"IMAGEPUSHER_BROKER_URL": f"{redis_server.url.removesuffix('/0')}/5"}
-    with running_worker(settings, ["--name", "watched"]), running_flower(settings, login=False) as server:
+    with running_worker(settings, ["--name", "watched"]), Flower(settings, login=False) as server:
         assert f"http://127.0.0.1:{server.port}" in server.process.log()
         assert server.get("/tasks", login=False).ok
         assert server.get("/api/tasks", login=False).status_code == requests.codes.unauthorized
@@ -324,7 +324,7 @@ def test_queues_are_read_over_tls_too(tmp_path: Path) -> None:
     try:
         url = f"rediss://127.0.0.1:{encrypted.port}/0?ssl_ca_certs={authority.path}"
         settings = {"IMAGEPUSHER_BROKER_URL": url}
-        with running_worker(settings, ["--name", "watched"]), running_flower(settings) as server_of_pages:
+        with running_worker(settings, ["--name", "watched"]), Flower(settings) as server_of_pages:
             assert "imagepusher.copy" in server_of_pages.get("/broker").text
     finally:
         encrypted.stop()
@@ -404,6 +404,6 @@ def _start(options: dict[str, str], *arguments: str) -> subprocess.CompletedProc
         env=environment(settings | options),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )

@@ -156,7 +156,7 @@ def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
             wait_until(lambda: not client.exists(f"{PREFIX}signing.unacked"), "the event was not acknowledged")
     finally:
         consumer.terminate()
-        consumer.wait(60)
+        consumer.wait(100)
     assert deployed.refused() == [], log.read_text()
     assert "Traceback" not in log.read_text()
 

@@ -50,7 +50,7 @@ def _analyze(*arguments: str, units: Path) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": f"{units}:"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 
@@ -143,7 +143,7 @@ class Host:
             machine.command(["imagepusher", *arguments]),
             env=machine.environment(variables),
             capture_output=True,
-            timeout=60,
+            timeout=100,
             check=False,
         )
 

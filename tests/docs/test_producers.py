@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from tests.docs.readme import Block, readme
-from tests.support.flower import PASSWORD, USER, Flower, running_flower
+from tests.support.flower import PASSWORD, USER, Flower
 from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
@@ -23,7 +23,7 @@ from tests.support.workers import environment, running_worker
 
 SECTION: Final = "Enqueue from your program"
 EVENTS: Final = "What comes after a push"
-_DEADLINE: Final = 60
+_DEADLINE: Final = 100
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def test_a_shell_enqueues_with_redis_cli_and_reads_the_report(world: World, sour
 
 def test_curl_enqueues_through_flower_which_has_the_report(world: World, source: str, request_file: Path) -> None:
     block = only("bash", SECTION, "curl")
-    with running_flower({"IMAGEPUSHER_BROKER_URL": world.redis.url}) as flower:
+    with Flower({"IMAGEPUSHER_BROKER_URL": world.redis.url}) as flower:
         text = block.text.replace("operator:PASSWORD", f"{USER}:{PASSWORD}").replace(
             "127.0.0.1:5555", f"127.0.0.1:{flower.port}"
         )
@@ -196,4 +196,4 @@ def test_a_consumer_that_does_not_have_the_project_is_told_of_tags_that_moved(
         )
     finally:
         consumer.terminate()
-        consumer.wait(30)
+        consumer.wait(100)

@@ -64,7 +64,7 @@ def test_a_producer_enqueues_by_name_and_reads_the_report(
 ) -> None:
     request, source = request_for(registry_a, registry_b, name)
     result = producer.send_task("imagepusher.push.v1", args=[request], queue="imagepusher.push")
-    report = result.get(timeout=60)
+    report = result.get(timeout=100)
     assert (report["push_id"], report["state"]) == (result.id, "succeeded")
     assert [tag["action"] for tag in report["items"][0]["tags"]] == ["merged", "copied", "copied"]
     stored = Stored(registry_b.host)
@@ -87,7 +87,7 @@ def test_a_failed_push_fails_its_task_and_carries_the_report(
     )
     result = producer.send_task("imagepusher.push.v1", args=[request], queue="imagepusher.push")
     with pytest.raises(Exception, match="1 of 4 tags failed") as failure:
-        result.get(timeout=60)
+        result.get(timeout=100)
     assert (result.state, type(failure.value).__name__) == ("FAILURE", "PushFailed")
     report = failure.value.args[1]
     assert report["state"] == "partial"
@@ -98,7 +98,7 @@ def test_an_invalid_request_fails_its_task(workers: list[Worker], producer: Cele
     """Rule 1.2."""
     result = producer.send_task("imagepusher.push.v1", args=[{"items": []}], queue="imagepusher.push")
     with pytest.raises(Exception, match="items: is empty"):
-        result.get(timeout=60)
+        result.get(timeout=100)
 
 
 def test_the_command_line_enqueues_follows_and_reports(
@@ -146,7 +146,7 @@ def test_enqueue_and_leave(
         timeout=100,
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert producer.AsyncResult(json.loads(done.stdout)["push_id"]).get(timeout=60)["state"] == "succeeded"
+    assert producer.AsyncResult(json.loads(done.stdout)["push_id"]).get(timeout=100)["state"] == "succeeded"
 
 
 def test_messages_are_small_whatever_the_push(redis_server: RedisServer) -> None:
@@ -178,5 +178,5 @@ def test_a_message_without_arguments_ends_no_worker_and_its_producer_is_told(
     with redis.Redis(port=redis_server.port) as client:
         client.lpush("imagepusher:imagepusher.push", json.dumps(message))
     with pytest.raises(Exception, match="its body is not"):
-        producer.AsyncResult(task_id).get(timeout=60)
+        producer.AsyncResult(task_id).get(timeout=100)
     assert all(worker.running for worker in workers)

@@ -2,16 +2,15 @@
 
 import base64
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
 
 from tests.support import processes
 from tests.support.processes import Process
+from tests.support.server import Server
 
 _TIMEOUT: Final = 60
 _ARGUMENTS: Final = (
@@ -27,45 +26,44 @@ _ARGUMENTS: Final = (
 )
 
 
-class Browser:
+class Browser(Server):
     """One browser window while the context lasts; every answer of the driver that is an error raises."""
 
+    name = "chromedriver"
+
     def __init__(self, width: int = 1400, height: int = 900) -> None:
+        super().__init__()
         self._size = f"--window-size={width},{height}"
-        self._temporary = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         self._http = requests.Session()
         self._http.trust_env = False
-        self._driver: Process | None = None
         self._session = ""
 
     def __enter__(self) -> Self:
-        folder = Path(self._temporary.name)
-        program = processes.find_program("chromedriver", "chromium-driver")
-        self._driver = processes.start(
-            lambda port: [program, f"--port={port}"],
-            lambda process: "started successfully" in process.log(),
-            folder / "chromedriver.log",
-        )
-        arguments = [*_ARGUMENTS, self._size, f"--user-data-dir={folder / 'profile'}"]
+        super().__enter__()
+        arguments = [*_ARGUMENTS, self._size, f"--user-data-dir={self.folder / 'profile'}"]
         always = {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}}
         try:
             started = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": always}})
         except BaseException:
-            self._driver.stop()
+            self.end()
             raise
         self._session = f"/session/{started['sessionId']}"
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """Close the window and end the driver."""
         try:
-            self._ask("DELETE", self._session)
+            if self._session:
+                self._ask("DELETE", self._session)
         finally:
-            if self._driver:
-                self._driver.stop()
             self._http.close()
-            self._temporary.cleanup()
+            super().end()
+
+    def command(self, port: int) -> list[str]:
+        return [processes.find_program("chromedriver", "chromium-driver"), f"--port={port}"]
+
+    def ready(self, process: Process, output: str) -> bool:
+        return "started successfully" in output
 
     def open(self, url: str) -> None:
         """Go to a page and wait until it is loaded; a URL may carry a user and a password."""
@@ -97,11 +95,9 @@ class Browser:
         path.write_bytes(base64.b64decode(self._ask("GET", f"{self._session}/screenshot")))
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        if self._driver is None:
-            raise RuntimeError("enter the browser first")
         answer = self._http.request(
             method,
-            f"http://127.0.0.1:{self._driver.port}{path}",
+            f"http://127.0.0.1:{self.port}{path}",
             data=None if body is None else json.dumps(body),
             timeout=_TIMEOUT,
         )

@@ -1,18 +1,15 @@
 """Run Flower as an operator does: by `deploy/flower/start.py`."""
 
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 import requests
 
-from tests.support import processes
-from tests.support.processes import wait_until
+from tests.support.processes import Process, wait_until
+from tests.support.server import Server
 from tests.support.workers import environment
 
 START: Final = Path(__file__).parents[2] / "deploy" / "flower" / "start.py"
@@ -20,12 +17,40 @@ USER: Final = "operator"
 PASSWORD: Final = "made-up-for-flower"
 
 
-@dataclass(frozen=True)
-class Flower:
-    """A running Flower and its login."""
+class Flower(Server):
+    """A Flower that sees a worker; it has the settings of the workers and options of its own."""
 
-    port: int
-    process: processes.Process
+    name = "flower"
+
+    def __init__(
+        self, settings: Mapping[str, str], *, login: bool = True, options: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__()
+        # Mounted secrets often end in a line feed.
+        secret = self.folder / "login"
+        secret.write_text(f"{USER}:{PASSWORD}\n")
+        own = {"FLOWER_BASIC_AUTH_FILE": str(secret)} if login else {}
+        self._settings = {**settings, **own, **options}
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            wait_until(self.sees_a_worker, "Flower sees no worker")
+        except BaseException as error:
+            error.add_note(self.process.log())
+            self.end()
+            raise
+        return self
+
+    def command(self, port: int) -> list[str]:
+        # Flower's port is an option in the environment, which is the same for every attempt.
+        return ["/usr/bin/env", f"FLOWER_PORT={port}", sys.executable, str(START)]
+
+    def environment(self) -> dict[str, str]:
+        return environment(self._settings)
+
+    def ready(self, process: Process, output: str) -> bool:
+        return f":{process.port}" in output and "Connected to" in output
 
     @property
     def url(self) -> str:
@@ -56,32 +81,3 @@ class Flower:
                 timeout=30,
                 allow_redirects=False,
             )
-
-
-@contextmanager
-def running_flower(
-    settings: Mapping[str, str], *, login: bool = True, options: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Flower]:
-    """Start Flower with the settings of the workers and options of its own, wait until it serves, and end it."""
-    with tempfile.TemporaryDirectory(prefix="flower-") as folder:
-        # Mounted secrets often end in a line feed.
-        secret = Path(folder) / "login"
-        secret.write_text(f"{USER}:{PASSWORD}\n")
-        own = {"FLOWER_BASIC_AUTH_FILE": str(secret)} if login else {}
-
-        def command(port: int) -> list[str]:
-            # Flower's port is an option in the environment, which is the same for every attempt.
-            return ["/usr/bin/env", f"FLOWER_PORT={port}", sys.executable, str(START)]
-
-        process = processes.start(
-            command,
-            lambda process: f":{process.port}" in process.log() and "Connected to" in process.log(),
-            Path(folder) / "flower.log",
-            environment=environment({**settings, **own, **options}),
-        )
-        flower = Flower(process.port, process)
-        try:
-            wait_until(flower.sees_a_worker, f"Flower sees no worker:\n{process.log()}")
-            yield flower
-        finally:
-            process.stop()

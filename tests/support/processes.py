@@ -1,5 +1,6 @@
 """Start real servers on free ports, wait until they answer, and end them by their process id."""
 
+import random
 import shutil
 import socket
 import subprocess
@@ -8,11 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-START_DEADLINE = 30.0
+# How long a machine with much else to do may take; a test that waits in vain fails by then.
+START_DEADLINE = 100.0
 STOP_GRACE = 10.0
 ATTEMPTS = 5
 LOG_SHOWN = 4000
 POLL = 0.02
+# Above the ports of well-known servers, below those that Linux gives to outgoing connections.
+PORTS = range(10_000, 32_000)
+# Not the generator that a test's seed sets: runs at the same time would draw the same ports.
+_DRAWN = random.SystemRandom()
 
 
 class CannotStartError(Exception):
@@ -28,11 +34,18 @@ def find_program(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on; another process may still win the race for it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nothing listens on; another process may still win the race for it.
+
+    No outgoing connection is given it, so that a server that was killed finds it free when it is started again.
+    """
+    while True:
+        port = _DRAWN.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @dataclass(frozen=True)

@@ -3,110 +3,76 @@
 import os
 import socket
 import subprocess
-import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.support import processes
 from tests.support.processes import Process
+from tests.support.server import Server
 
-# What Debian has on the PATH changes to another user and to the machine's own folders; what it calls does not.
+# The program on the PATH changes to another user and to the machine's own folders; the one that it calls does not.
 _PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _READY = "Server startup complete"
 
 
-class RabbitMQ:
+class PortMapper(Server):
+    """Map the names of Erlang nodes to their ports while the context lasts."""
+
+    name = "epmd"
+
+    def command(self, port: int) -> list[str]:
+        return [processes.find_program("epmd", "erlang-base"), "-port", str(port), "-address", "127.0.0.1"]
+
+    def ready(self, process: Process, output: str) -> bool:
+        with socket.create_connection(("127.0.0.1", process.port), 1):
+            return True
+
+
+class RabbitMQ(Server):
     """Serve AMQP on loopback while the context lasts; messages and queues outlive `kill`, `stop` and `start`."""
 
+    name = "rabbitmq"
+    start_deadline = 100
+    stop_grace = 30
+
     def __init__(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="rabbitmq-")
-        self._folder = Path(self._temporary.name)
-        self._mapper: Process | None = None
-        self._process: Process | None = None
+        super().__init__()
+        self._mapper = PortMapper()
         self._distribution_port = 0
-
-    @property
-    def process(self) -> Process:
-        if self._process is None:
-            raise RuntimeError("enter the server first")
-        return self._process
-
-    @property
-    def port(self) -> int:
-        return self.process.port
 
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def __enter__(self) -> Self:
-        try:
-            (self._folder / "plugins").write_text("[].")
-            for name in ("rabbit.conf", "env.conf"):
-                (self._folder / name).touch()
-            self._mapper = processes.start(self._map_command, _listens, self._folder / "epmd.log")
-            self._distribution_port = processes.free_port()
-            self._process = self._start(None)
-        except BaseException:
-            self._end()
-            raise
-        return self
+        (self.folder / "plugins").write_text("[].")
+        for name in ("rabbit.conf", "env.conf"):
+            (self.folder / name).touch()
+        self._mapper.__enter__()
+        self._distribution_port = processes.free_port()
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
-
-    def kill(self) -> None:
-        """Kill the node as a crash would."""
-        self.process.kill()
-
-    def stop(self) -> None:
-        """End the node in order."""
-        self.process.stop(30)
-
-    def start(self) -> None:
-        """Start the node again on the same port."""
-        self._process = self._start(self.port)
+    def end(self) -> None:
+        super().end()
+        self._mapper.end()
 
     def control(self, *arguments: str) -> None:
         """Administer the node as `rabbitmqctl` does; raises CalledProcessError."""
         program = str(_PROGRAM.with_name("rabbitmqctl"))
         env = os.environ | self._settings(self.port)
-        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=60)
+        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=100)
 
-    def _end(self) -> None:
-        for process in (self._process, self._mapper):
-            if process is not None:
-                process.stop(30)
-        self._temporary.cleanup()
-
-    def _map_command(self, port: int) -> list[str]:
-        program = processes.find_program("epmd", "erlang-base")
-        return [program, "-port", str(port), "-address", "127.0.0.1"]
-
-    def _start(self, port: int | None) -> Process:
+    def command(self, port: int) -> list[str]:
         if not _PROGRAM.exists():
             raise processes.CannotStartError(f"{_PROGRAM} is missing: apt-get install rabbitmq-server")
-        log_path = self._folder / "node.log"
-        shown_from = len(log_path.read_text(errors="replace")) if log_path.exists() else 0
+        settings = [f"{name}={value}" for name, value in self._settings(port).items()]
+        return ["env", *settings, str(_PROGRAM), "-noinput"]
 
-        def command(chosen: int) -> list[str]:
-            settings = [f"{name}={value}" for name, value in self._settings(chosen).items()]
-            return ["env", *settings, str(_PROGRAM), "-noinput"]
-
-        return processes.start(
-            command,
-            lambda process: _READY in process.log()[shown_from:],
-            log_path,
-            port=port,
-            deadline=60,
-        )
+    def ready(self, process: Process, output: str) -> bool:
+        return _READY in output
 
     def _settings(self, port: int) -> dict[str, str]:
-        assert self._mapper is not None
-        folder = str(self._folder)
+        folder = str(self.folder)
         return {
             "HOME": folder,
             "ERL_EPMD_PORT": str(self._mapper.port),
@@ -128,8 +94,3 @@ class RabbitMQ:
             # The Erlang machine takes the place of the shell script: signals reach it.
             "RABBITMQ_ALLOW_INPUT": "1",
         }
-
-
-def _listens(process: Process) -> bool:
-    with socket.create_connection(("127.0.0.1", process.port), 1):
-        return True

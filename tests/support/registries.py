@@ -2,13 +2,10 @@
 
 import os
 import re
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import bcrypt
 import requests
@@ -17,6 +14,7 @@ import yaml
 from tests.support import processes
 from tests.support.certificates import Certificates
 from tests.support.processes import Process
+from tests.support.server import Server
 from tests.support.token_server import TokenServer
 
 # `user` may hold blanks or brackets; the request line is quoted.
@@ -50,13 +48,13 @@ class Logged(NamedTuple):
     query: str = ""
 
 
-class DistributionRegistry:
-    """Serve a registry on loopback while the context lasts; one object runs one process at a time.
+class DistributionRegistry(Server):
+    """Serve a registry on loopback while the context lasts; what `storage` holds outlives `kill` and `restart`.
 
-    `allow_urls` are regular expressions for the urls of layers that a manifest may name; none are allowed
-    otherwise. `storage` outlives `kill` and `restart`, and so does the port.
+    `allow_urls` are regular expressions for the urls of layers that a manifest may name; none are allowed otherwise.
     """
 
+    name = "registry"
     address = "127.0.0.1"
 
     def __init__(
@@ -68,53 +66,21 @@ class DistributionRegistry:
         allow_urls: Sequence[str] = (),
         relative_urls: bool = False,
     ) -> None:
+        super().__init__()
         self._auth = auth
         self._tls = tls
         self._delete = delete
         self._allow_urls = list(allow_urls)
         self._relative_urls = relative_urls
-        self._temporary = tempfile.TemporaryDirectory(prefix="registry-")
-        self._folder = Path(self._temporary.name)
-        self._process: Process | None = None
-        self.storage = self._folder / "storage"
-        self.log_path = self._folder / "registry.log"
-
-    @property
-    def process(self) -> Process:
-        if self._process is None:
-            raise RuntimeError("enter the registry first")
-        return self._process
+        self.storage = self.folder / "storage"
 
     @property
     def host(self) -> str:
-        return f"{self.address}:{self.process.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://{self.host}"
-
-    def __enter__(self) -> Self:
-        try:
-            self._process = self._start(None)
-        except BaseException:
-            self._temporary.cleanup()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.stop()
-        self._temporary.cleanup()
-
-    def kill(self) -> None:
-        """Kill the process as a crash would; what is stored stays."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        """Start again on the same port, after ending what still runs."""
-        self.process.stop()
-        self._process = self._start(self.process.port)
 
     def requests(self) -> list[Logged]:
         """Return all requests answered so far, oldest first, but for those of this object itself."""
@@ -136,22 +102,17 @@ class DistributionRegistry:
                 session.cert = (str(self._tls.server.certificate), str(self._tls.server.key))
             return session.get(f"{self.url}/v2/", headers={"User-Agent": agent}, timeout=30).status_code
 
-    def _start(self, port: int | None) -> Process:
-        program = processes.find_program("docker-registry", "docker-registry")
+    def command(self, port: int) -> list[str]:
+        path = self.folder / "config.yml"
+        path.write_text(yaml.safe_dump(self._config(port)))
+        return [processes.find_program("docker-registry", "docker-registry"), "serve", str(path)]
 
-        def command(chosen: int) -> list[str]:
-            path = self._folder / "config.yml"
-            path.write_text(yaml.safe_dump(self._config(chosen)))
-            return [program, "serve", str(path)]
+    def environment(self) -> dict[str, str]:
+        """Return the environment without REGISTRY_*, which the registry reads as its configuration."""
+        return {key: value for key, value in os.environ.items() if not key.startswith("REGISTRY_")}
 
-        # The registry reads REGISTRY_* as its configuration.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("REGISTRY_")}
-        already = len(self.log_path.read_text(errors="replace")) if self.log_path.exists() else 0
-
-        def ready(process: Process) -> bool:
-            return f"listening on {self.address}:{process.port}" in process.log()[already:]
-
-        return processes.start(command, ready, self.log_path, port=port, environment=environment)
+    def ready(self, process: Process, output: str) -> bool:
+        return f"listening on {self.address}:{process.port}" in output
 
     def _config(self, port: int) -> dict[str, Any]:
         http: dict[str, Any] = {
@@ -183,7 +144,7 @@ class DistributionRegistry:
 
     def _auth_config(self, auth: BasicAuth | TokenAuth) -> dict[str, Any]:
         if isinstance(auth, TokenAuth):
-            bundle = self._folder / "token.crt"
+            bundle = self.folder / "token.crt"
             bundle.write_bytes(auth.server.certificate)
             return {
                 "token": {
@@ -193,7 +154,7 @@ class DistributionRegistry:
                     "rootcertbundle": str(bundle),
                 }
             }
-        entries = self._folder / "htpasswd"
+        entries = self.folder / "htpasswd"
         # The lowest cost that bcrypt has: the registry checks the password on each request.
         lines = (
             f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()}"

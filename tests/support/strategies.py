@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -59,25 +60,63 @@ class IndexText:
         return parse_index(self.content, self.media_type)
 
 
+# Built once: most of what drawing costs is building strategies.
+_ONE_OF_TEN = st.integers(0, 9).map(lambda number: number == 0)
+_ONE_OF_FOUR = st.integers(0, 3).map(lambda number: number == 0)
+_FEW_DIGESTS = st.integers(0, 30).map(lambda number: Digest(f"sha256:{hashlib.sha256(b'%d' % number).hexdigest()}"))
+_LONG_DIGESTS = st.binary(max_size=8).map(lambda seed: Digest(f"sha512:{hashlib.sha512(seed).hexdigest()}"))
+_DIGESTS = _FEW_DIGESTS | _FEW_DIGESTS | _FEW_DIGESTS | _LONG_DIGESTS
+_DIGEST_LISTS = st.lists(_DIGESTS, max_size=7, unique=True)
+_SYSTEMS = st.sampled_from(("linux", "linux", "linux", "Linux", "windows", "windows", "darwin", "macos", "plan9"))
+_ARCHITECTURES = st.sampled_from(tuple(_VARIANTS))
+_VARIANTS_OF = {architecture: st.sampled_from(variants) for architecture, variants in _VARIANTS.items()}
+_VERSIONS = st.sampled_from(_WINDOWS_VERSIONS)
+_OS_FEATURES = st.permutations(["win32k", "sse4"])
+_STYLE = st.sampled_from(_STYLES)
+_ODD_FIELDS = st.dictionaries(
+    st.sampled_from(("artifactType", "x-unknown", "data", "Size", "é", 'quo"te', "nested")),
+    st.sampled_from(_ODD_VALUES),
+    max_size=3,
+)
+_ENTRY_TYPES = st.sampled_from(
+    (
+        media_types.OCI_MANIFEST,
+        media_types.OCI_MANIFEST,
+        media_types.DOCKER_MANIFEST,
+        media_types.DOCKER_MANIFEST,
+        media_types.OCI_INDEX,
+    )
+)
+_SIZES = st.sampled_from((0, 527, 2**31, 2**53 + 1))
+_NOTES = st.sampled_from((r'"a\/b"', '"é"'))
+_KINDS = st.sampled_from(("image", "image", "image", "attestation", "plain", "empty"))
+_PLACES = st.integers(0, 6)
+_SHOWN = st.booleans().map(lambda said: {"architecture": "unknown", "os": "unknown"} if said else None)
+_COMMAS = st.sampled_from((",", ", ", ",\n\t\t"))
+_INDEX_TYPES = st.sampled_from((media_types.OCI_INDEX, media_types.DOCKER_LIST))
+_BOOLEANS = st.booleans()
+
+
 def digests() -> st.SearchStrategy[Digest]:
     """Return digests, some of them often enough that two indexes share them."""
-    few = st.integers(0, 30).map(lambda number: Digest(f"sha256:{hashlib.sha256(b'%d' % number).hexdigest()}"))
-    long = st.binary(max_size=8).map(lambda seed: Digest(f"sha512:{hashlib.sha512(seed).hexdigest()}"))
-    return few | few | few | long
+    return _DIGESTS
 
 
 @st.composite
 def platform_documents(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a platform as JSON says it: aliases, arm variants, Windows versions, features."""
-    os = draw(st.sampled_from(("linux", "linux", "linux", "Linux", "windows", "windows", "darwin", "macos", "plan9")))
-    architecture = draw(st.sampled_from(tuple(_VARIANTS)))
+    return _platform_document(draw)
+
+
+def _platform_document(draw: st.DrawFn) -> dict[str, Any]:
+    os, architecture = draw(_SYSTEMS), draw(_ARCHITECTURES)
     document: dict[str, Any] = {"architecture": architecture, "os": os}
-    if variant := draw(st.sampled_from(_VARIANTS[architecture])):
+    if variant := draw(_VARIANTS_OF[architecture]):
         document["variant"] = variant
-    if os == "windows" and (version := draw(st.sampled_from(_WINDOWS_VERSIONS))):
+    if os == "windows" and (version := draw(_VERSIONS)):
         document["os.version"] = version
-    if draw(st.integers(0, 9)) == 0:
-        document["os.features"] = draw(st.permutations(["win32k", "sse4"]))
+    if draw(_ONE_OF_TEN):
+        document["os.features"] = draw(_OS_FEATURES)
     return document
 
 
@@ -94,92 +133,75 @@ def platforms() -> st.SearchStrategy[Platform]:
     )
 
 
-@st.composite
+@cache
+def _orders(keys: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    return st.permutations(keys)
+
+
 def _object(draw: st.DrawFn, members: dict[str, str]) -> str:
     """Draw how an object with these members is written: their order and white space."""
-    comma, colon, begin, end = draw(st.sampled_from(_STYLES))
-    order = draw(st.permutations(sorted(members)))
+    comma, colon, begin, end = draw(_STYLE)
+    order = draw(_orders(tuple(sorted(members))))
     return f"{{{begin}{comma.join(f'{json.dumps(key)}{colon}{members[key]}' for key in order)}{end}}}"
 
 
-@st.composite
-def odd_fields(draw: st.DrawFn) -> dict[str, str]:
-    """Draw unknown fields, as JSON text."""
-    return draw(
-        st.dictionaries(
-            st.sampled_from(("artifactType", "x-unknown", "data", "Size", "é", 'quo"te', "nested")),
-            st.sampled_from(_ODD_VALUES),
-            max_size=3,
-        )
-    )
-
-
-@st.composite
 def _entry_text(draw: st.DrawFn, digest: str, platform: dict[str, Any] | None, subject: str | None) -> str:
     members = {
-        **draw(odd_fields()),
-        "mediaType": json.dumps(
-            draw(
-                st.sampled_from(
-                    (
-                        media_types.OCI_MANIFEST,
-                        media_types.OCI_MANIFEST,
-                        media_types.DOCKER_MANIFEST,
-                        media_types.DOCKER_MANIFEST,
-                        media_types.OCI_INDEX,
-                    )
-                )
-            )
-        ),
+        **draw(_ODD_FIELDS),
+        "mediaType": json.dumps(draw(_ENTRY_TYPES)),
         "digest": json.dumps(digest),
-        "size": str(draw(st.sampled_from((0, 527, 2**31, 2**53 + 1)))),
+        "size": str(draw(_SIZES)),
     }
     if platform is not None:
-        features = {"features": '["vfp" , "neon"]'} if draw(st.booleans()) else {}
-        members["platform"] = draw(_object({key: json.dumps(said) for key, said in platform.items()} | features))
+        features = {"features": '["vfp" , "neon"]'} if draw(_BOOLEANS) else {}
+        members["platform"] = _object(draw, {key: json.dumps(said) for key, said in platform.items()} | features)
     if subject is not None:
         noted = {ATTESTS: json.dumps(subject), "vnd.docker.reference.type": '"attestation-manifest"'}
-        members["annotations"] = draw(_object(noted))
-    elif draw(st.integers(0, 3)) == 0:
-        members["annotations"] = draw(_object({"org.example.note": draw(st.sampled_from((r'"a\/b"', '"é"')))}))
-    return draw(_object(members))
+        members["annotations"] = _object(draw, noted)
+    elif draw(_ONE_OF_FOUR):
+        members["annotations"] = _object(draw, {"org.example.note": draw(_NOTES)})
+    return _object(draw, members)
+
+
+def _entry(draw: st.DrawFn, digest: Digest, chosen: list[Digest]) -> tuple[str, dict[str, Any] | None, str | None]:
+    """Draw what an entry is: its digest, its platform, and the digest that it attests."""
+    kind = draw(_KINDS)
+    if kind == "image":
+        return digest, _platform_document(draw), None
+    if kind == "attestation":
+        subject = chosen[draw(_PLACES) % len(chosen)] if draw(_BOOLEANS) else draw(_DIGESTS)
+        return digest, draw(_SHOWN), subject
+    return digest, {} if kind == "empty" else None, None
 
 
 @st.composite
 def indexes(draw: st.DrawFn) -> IndexText:
     """Draw an index: images, attestations of them and of others, entries without platform, unknown fields."""
-    chosen = draw(st.lists(digests(), max_size=7, unique=True))
-    entries: list[tuple[str, dict[str, Any] | None, str | None]] = []
-    for digest in chosen:
-        kind = draw(st.sampled_from(("image", "image", "image", "attestation", "plain", "empty")))
-        if kind == "image":
-            entries.append((digest, draw(platform_documents()), None))
-        elif kind == "attestation":
-            subject = draw(st.sampled_from(chosen) | digests())
-            shown: Any = draw(st.sampled_from(({"architecture": "unknown", "os": "unknown"}, None)))
-            entries.append((digest, shown, subject))
-        else:
-            entries.append((digest, {} if kind == "empty" else None, None))
-    comma = draw(st.sampled_from((",", ", ", ",\n\t\t")))
-    listed = comma.join(draw(_entry_text(*entry)) for entry in entries)
-    media_type = draw(st.sampled_from((media_types.OCI_INDEX, media_types.DOCKER_LIST)))
-    members = draw(odd_fields()) | {"schemaVersion": "2", "manifests": f"[{listed}]"}
-    if media_type == media_types.DOCKER_LIST or draw(st.booleans()):
+    chosen = draw(_DIGEST_LISTS)
+    entries = [_entry(draw, digest, chosen) for digest in chosen]
+    comma = draw(_COMMAS)
+    listed = comma.join(_entry_text(draw, *entry) for entry in entries)
+    media_type = draw(_INDEX_TYPES)
+    members = draw(_ODD_FIELDS) | {"schemaVersion": "2", "manifests": f"[{listed}]"}
+    if media_type == media_types.DOCKER_LIST or draw(_BOOLEANS):
         members["mediaType"] = json.dumps(media_type)
-    if draw(st.booleans()):
-        members["annotations"] = draw(_object({"org.example.version": '"1\\/2"'}))
-    return IndexText(draw(_object(members)).encode(), media_type)
+    if draw(_BOOLEANS):
+        members["annotations"] = _object(draw, {"org.example.version": '"1\\/2"'})
+    return IndexText(_object(draw, members).encode(), media_type)
 
 
+@cache
 def _component() -> st.SearchStrategy[str]:
     return st.from_regex(r"\A[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,4})[a-z0-9]{1,8}){0,2}\Z")
 
 
+@cache
 def tags() -> st.SearchStrategy[str]:
     """Return valid tags, the longest included."""
     return st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 
 
+@cache
 def registries() -> st.SearchStrategy[str]:
     """Return hosts that a reference may carry, with and without ports."""
     hosts = st.sampled_from(
@@ -198,14 +220,24 @@ def registries() -> st.SearchStrategy[str]:
     return st.tuples(hosts, ports).map("".join)
 
 
+@cache
+def _paths(shortest: int) -> st.SearchStrategy[str]:
+    return st.lists(_component(), min_size=shortest, max_size=4).map("/".join)
+
+
+_TAGS_OR_NONE = st.none() | tags()
+_DIGESTS_OR_NONE = st.none() | _DIGESTS
+
+
 @st.composite
 def references(draw: st.DrawFn) -> Reference:
     """Draw a full reference: every host, tag, digest, both or neither."""
     registry = draw(registries())
-    parts = draw(st.lists(_component(), min_size=2 if registry == "docker.io" else 1, max_size=4))
-    return Reference(registry, "/".join(parts), draw(st.none() | tags()), draw(st.none() | digests()))
+    path = draw(_paths(2 if registry == "docker.io" else 1))
+    return Reference(registry, path, draw(_TAGS_OR_NONE), draw(_DIGESTS_OR_NONE))
 
 
+@cache
 def json_values() -> st.SearchStrategy[Any]:
     """Return any value that JSON can say, lone surrogates included."""
     leaves = (

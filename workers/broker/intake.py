@@ -108,7 +108,7 @@ class Intake:
                 push_id = contract.push_id_of(request, task_id)
                 known = self._ledger.request(push_id)
                 if known is None:
-                    self._ledger.announce(push_id, request, task_id)
+                    self._ledger.enqueue(push_id, request, task_id)
                 elif known == request and self._ledger.task_id(push_id) != task_id:
                     self._ledger.note_waiting(push_id, task_id)
 

@@ -166,7 +166,7 @@ class CeleryClient:
     def _send(self, push_id: str, sent: "_Sent", *, announced: bool) -> None:
         try:
             if announced and not self.embedded:
-                self._ledger.announce(push_id, sent.request, sent.task_id)
+                self._ledger.enqueue(push_id, sent.request, sent.task_id)
             self._app.send_task(contract.PUSH_TASK, args=[sent.request], task_id=sent.task_id)
         except OperationalError as error:
             raise StateUnavailable(f"The broker does not take the push: {type(error).__name__}.") from None

@@ -1,6 +1,7 @@
 """The parts of a runtime, put together: what differs between a broker's workers and the embedded one comes in."""
 
 import threading
+import time
 from typing import Final
 
 from tasks.celery_glue.runtime import Runtime
@@ -11,6 +12,10 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
+from tasks.transfer.steps.attempts import Attempts
+from tasks.transfer.steps.copy import CopyStep
+from tasks.transfer.steps.publish import PublishStep
+from tasks.transfer.steps.push import PushStep
 from workers.observability.threads import ContextThreads
 from workers.settings import Settings
 
@@ -31,6 +36,7 @@ def make_runtime(
     announcer: Announcer,
     task_tries: int,
     cancelled: threading.Event,
+    away: tuple[type[Exception], ...] = (),
 ) -> Runtime:
     """Return the runtime of this process."""
     shared = Registries(registries, budgets)
@@ -43,15 +49,37 @@ def make_runtime(
         cancelled,
         settings.copy_seconds,
     )
+    ledger = HashLedger(hashes)
+    attempts = Attempts(ledger, runs, task_tries)
+    executor = ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag")
     return Runtime(
+        push=PushStep(
+            registries=shared,
+            ledger=ledger,
+            runs=runs,
+            targets=settings.targets,
+            executor=executor,
+            attempts=attempts,
+            clock=time.time,
+        ),
+        copy=CopyStep(ledger=ledger, copier=copier, runs=runs, attempts=attempts),
+        publish=PublishStep(
+            registries=shared,
+            ledger=ledger,
+            runs=runs,
+            locks=locks,
+            copier=copier,
+            announcer=announcer,
+            executor=executor,
+            cancelled=cancelled,
+            attempts=attempts,
+            clock=time.time,
+        ),
         registries=shared,
-        ledger=HashLedger(hashes),
+        ledger=ledger,
         runs=runs,
         locks=locks,
-        copier=copier,
-        announcer=announcer,
-        targets=settings.targets,
-        executor=ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag"),
-        cancelled=cancelled,
+        executor=executor,
         task_tries=task_tries,
+        away=away,
     )

@@ -130,10 +130,10 @@ class Watchdog:
     def _give_up(self, push: OpenPush, error: ImagePusherError) -> None:
         plan = self._runtime.ledger.plan(push.push_id)
         if plan is not None:
-            self._runtime.concluding.give_up(plan, error)
+            self._runtime.publish.give_up(plan, error)
             return
         try:
-            self._runtime.accepting.give_up(push.push_id, error)
+            self._runtime.push.give_up(push.push_id, error)
         except RequestInvalid as invalid:
             # It was valid when a worker took it on: the settings have changed since.
             self._end(push, invalid)

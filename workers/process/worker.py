@@ -7,7 +7,6 @@ import sys
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -51,7 +50,7 @@ def make_shared_runtime(
 ) -> Runtime:
     """Return the runtime of a worker, which shares what `client` reaches with all others."""
     hashes = RedisHashes(client, settings.ledger_seconds)
-    runtime = make_runtime(
+    return make_runtime(
         settings,
         settings.registries,
         hashes,
@@ -63,8 +62,8 @@ def make_shared_runtime(
         announcer=announcer,
         task_tries=settings.task_tries,
         cancelled=cancelled,
+        away=(OperationalError, RedisError),
     )
-    return replace(runtime, away=(OperationalError, RedisError))
 
 
 def run_worker(

@@ -1,7 +1,7 @@
 """Tag locks where there is no Redis: one file for each tag, locked by flock(2), in a folder that processes share.
 
-The kernel frees the lock of a process that dies, so nothing has to expire. The file holds the digest that was written
-last. Files that say nothing of use any more are removed, which only the holder of their lock may do.
+The kernel frees the lock of a process that dies, so nothing has to expire. The file holds the record of the
+tag's writes. Files whose record is too old are removed, which only the holder of their lock may do.
 """
 
 import fcntl
@@ -9,18 +9,18 @@ import hashlib
 import os
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tasks.coordination.local.in_process import KeyLocks
+from tasks.coordination.tag_record import LAST, RECORD_SECONDS, decode, encode, record_of, under_way
 from tasks.errors import LockUnavailable, SettingsInvalid
+from tasks.transfer.ports import TagRecord, Written
 
 _POLL_SECONDS: Final = 0.02
-# As long as a writer that stood still may sleep before it looks at what others wrote meanwhile.
-_WRITTEN_SECONDS: Final = 3600
-_LONGEST_DIGEST: Final = 256
 
 
 class FileTag:
@@ -29,22 +29,42 @@ class FileTag:
     def __init__(self, descriptor: int, folder: Path) -> None:
         self._descriptor = descriptor
         self._folder = folder
+        self._writer = uuid.uuid4().hex
 
     def ensure(self) -> None: ...
 
-    def last_written(self) -> str | None:
-        """Return the digest that a push of ours wrote last, if that was not long ago; raises SettingsInvalid."""
-        with _named_failures(self._folder):
-            if _is_stale(os.fstat(self._descriptor)):
-                return None
-            return os.pread(self._descriptor, _LONGEST_DIGEST, 0).decode("ascii", "replace") or None
+    def record(self) -> TagRecord:
+        """Return the writes of pushes of ours; raises SettingsInvalid."""
+        return record_of(self._read()[0])
 
-    def note_written(self, digest: str) -> None:
-        """Note what was written and verified; raises SettingsInvalid."""
+    def kept(self, digest: str) -> Written | None:
+        """Return the last write with its bytes, if it is `digest` and they are kept; raises SettingsInvalid."""
+        written = self._read()[1]
+        return written if written is not None and written.digest == digest else None
+
+    def note_writing(self, digest: str, last: str | None) -> None:
+        """Note a write before it is made; raises SettingsInvalid."""
+        fields, written = self._read()
+        self._write({**fields, under_way(digest, self._writer): last or ""}, written)
+
+    def note_written(self, written: Written) -> None:
+        """Note a write that was verified; raises SettingsInvalid."""
+        fields, _ = self._read()
+        fields.pop(under_way(written.digest, self._writer), None)
+        self._write({**fields, LAST: written.digest}, written)
+
+    def _read(self) -> tuple[dict[str, str], Written | None]:
         with _named_failures(self._folder):
-            # A process that dies in between leaves nothing, not half of a digest.
+            status = os.fstat(self._descriptor)
+            if _is_stale(status):
+                return {}, None
+            return decode(os.pread(self._descriptor, status.st_size, 0))
+
+    def _write(self, fields: dict[str, str], written: Written | None) -> None:
+        with _named_failures(self._folder):
+            # A process that dies in between leaves nothing, not half of a record.
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, digest.encode("ascii"), 0)
+            os.pwrite(self._descriptor, encode(fields, written), 0)
 
 
 class FileTagLocks:
@@ -124,7 +144,7 @@ def _release(descriptor: int) -> None:
 
 
 def _is_stale(status: os.stat_result) -> bool:
-    return time.time() - status.st_mtime > _WRITTEN_SECONDS
+    return time.time() - status.st_mtime > RECORD_SECONDS
 
 
 def _remove_stale(folder: Path) -> None:

@@ -6,6 +6,7 @@ write, and looks afterwards at what was written.
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, cast
@@ -15,11 +16,21 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
 from tasks import telemetry
+from tasks.coordination.tag_record import (
+    BYTES_SECONDS,
+    LAST,
+    MOST_BYTES,
+    RECORD_SECONDS,
+    pack,
+    record_of,
+    under_way,
+    unpack,
+)
 from tasks.errors import LockLost, LockUnavailable, StateUnavailable
+from tasks.transfer.ports import TagRecord, Written
 
 _RENEWALS_A_LEASE: Final = 3
-# As long as a writer that lost its lock may sleep before it looks at what others wrote meanwhile.
-_WRITTEN_SECONDS: Final = 3600
+_RECORD: Final = "The record of a tag's writes"
 
 
 class Lease:
@@ -124,27 +135,53 @@ class Leases:
 
 
 class LeasedTag:
-    """A tag that is held, and what pushes of ours wrote there last."""
+    """A tag that is held, and the writes of pushes of ours there.
 
-    def __init__(self, lease: Lease, client: redis.Redis, written_key: str) -> None:
+    One hash holds the digests, a key of its own the bytes of the last write, which are read only when they are needed.
+    """
+
+    def __init__(self, lease: Lease, client: redis.Redis, prefix: str, reference: str) -> None:
         self._lease = lease
         self._client = client
-        self._written_key = written_key
+        self._record_key = f"{prefix}written:{reference}"
+        self._bytes_key = f"{prefix}written-bytes:{reference}"
+        self._writer = uuid.uuid4().hex
 
     def ensure(self) -> None:
         """Raise LockLost unless the tag is still held."""
         self._lease.ensure()
 
-    def last_written(self) -> str | None:
-        """Return the digest that a push of ours wrote last; raises StateUnavailable."""
-        with _named_failures("What was written last"):
-            found = cast("bytes | None", self._client.get(self._written_key))
-        return None if found is None else found.decode()
+    def record(self) -> TagRecord:
+        """Return the writes of pushes of ours; raises StateUnavailable."""
+        with _named_failures(_RECORD):
+            fields = cast("dict[bytes, bytes]", self._client.hgetall(self._record_key))
+        return record_of({name.decode(): value.decode() for name, value in fields.items()})
 
-    def note_written(self, digest: str) -> None:
-        """Note what was written and verified; raises StateUnavailable."""
-        with _named_failures("What was written last"):
-            self._client.set(self._written_key, digest, ex=_WRITTEN_SECONDS)
+    def kept(self, digest: str) -> Written | None:
+        """Return the last write with its bytes, if it is `digest` and they are kept; raises StateUnavailable."""
+        with _named_failures(_RECORD):
+            found = cast("bytes | None", self._client.get(self._bytes_key))
+        written = None if found is None else unpack(found)
+        return written if written is not None and written.digest == digest else None
+
+    def note_writing(self, digest: str, last: str | None) -> None:
+        """Note a write before it is made; raises StateUnavailable."""
+        with _named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")
+            pipeline.expire(self._record_key, RECORD_SECONDS)
+            pipeline.execute()
+
+    def note_written(self, written: Written) -> None:
+        """Note a write that was verified; raises StateUnavailable."""
+        with _named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(self._record_key, LAST, written.digest)
+            pipeline.hdel(self._record_key, under_way(written.digest, self._writer))
+            pipeline.expire(self._record_key, RECORD_SECONDS)
+            if len(written.content) <= MOST_BYTES:
+                pipeline.set(self._bytes_key, pack(written), ex=BYTES_SECONDS)
+            else:
+                pipeline.delete(self._bytes_key)
+            pipeline.execute()
 
 
 class LeasedTagLocks:
@@ -163,7 +200,7 @@ class LeasedTagLocks:
             self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", self._wait_seconds) as lease,
         ):
             acquired()
-            yield LeasedTag(lease, self._leases.client, f"{self._prefix}written:{reference}")
+            yield LeasedTag(lease, self._leases.client, self._prefix, reference)
 
 
 class LeasedSingleFlight:

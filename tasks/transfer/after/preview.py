@@ -5,41 +5,41 @@ from collections import defaultdict
 from tasks import contract
 from tasks.errors import ImagePusherError, Side
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.document import parse_document
-from tasks.oci.graph import successors
+from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.plan.plan import Copy, Plan
+from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag, ResolvedItem
 
 # The repositories of a registry that hold a blob.
 _Holders = defaultdict[tuple[str, str], set[str]]
 
 
 def preview(plan: Plan, registries: Registries) -> contract.Preview:
-    """Return the actions of the tags and what each copy would move; asks for pull scope only."""
+    """Return the actions of the tags and the bytes that each copy would move; asks for pull scope only."""
     holders: _Holders = defaultdict(set)
     return contract.Preview(
-        items=[
-            contract.ItemReport(
-                source=item.source,
-                kind=item.kind,
-                digest=item.digest,
-                error=contract.Fault.of(item.error) if item.error else None,
-                tags=[
-                    contract.TagReport(
-                        reference=tag.reference,
-                        action=tag.action,
-                        old_digest=tag.old_digest,
-                        new_digest=tag.new_digest,
-                        kept_platforms=tag.kept_platforms,
-                        error=contract.Fault.of(tag.error) if tag.error else None,
-                    )
-                    for tag in item.tags
-                ],
-            )
-            for item in plan.items
-        ],
+        items=[_item(item) for item in plan.items],
         copies=[_copy(copy, registries, holders) for copy in plan.copies],
         warnings=plan.warnings,
+    )
+
+
+def _item(item: PlannedItem) -> contract.ItemReport:
+    tags = [_tag(tag) for tag in item.tags]
+    source = str(item.wanted.source)
+    if isinstance(item, ResolvedItem):
+        return contract.ItemReport(source=source, kind=item.kind, digest=item.digest, tags=tags)
+    return contract.ItemReport(source=source, error=contract.Fault.of(item.error), tags=tags)
+
+
+def _tag(tag: PlannedTag) -> contract.TagReport:
+    return contract.TagReport(
+        reference=str(tag.reference),
+        action=tag.action,
+        old_digest=tag.old_digest,
+        new_digest=tag.new_digest,
+        kept_platforms=tag.kept_platforms,
+        error=contract.Fault.of(tag.error) if tag.error is not None else None,
     )
 
 
@@ -47,34 +47,32 @@ def _copy(copy: Copy, registries: Registries, holders: _Holders) -> contract.Cop
     """Look at one copy; `holders` says which repositories of a registry will hold a blob by then."""
     source = registries.repository(*copy.source, "source")
     try:
-        blobs = _blobs(source, copy.digest, depth=0)
+        blobs = _blobs(source, Descriptor(copy.media_type, copy.digest, copy.size))
         repositories = [
-            _repository(registries.repository(registry, name, "destination"), copy.digest, blobs, source, holders)
-            for registry, name in copy.destinations
+            _repository(registries.repository(*place, "destination"), copy.digest, blobs, source, holders)
+            for place in copy.destinations
         ]
     except ImagePusherError as error:
-        fault = contract.Fault.of(error.on(Side.DESTINATION))
-        repositories = [
-            contract.RepositoryPreview(repository="/".join(name), error=fault) for name in copy.destinations
-        ]
+        fault = contract.Fault.of(error.on(Side.SOURCE))
+        repositories = [contract.RepositoryPreview(repository=str(place), error=fault) for place in copy.destinations]
     return contract.CopyPreview(
-        digest=copy.digest, source="/".join(copy.source), platform=copy.platform, repositories=repositories
+        digest=copy.digest, source=str(copy.source), platform=copy.platform, repositories=repositories
     )
 
 
-def _blobs(source: Repository, digest: str, depth: int) -> dict[str, Descriptor]:
-    fetched = source.fetch_manifest(digest)
-    needs = successors(parse_document(fetched.content, fetched.media_type))
-    blobs: dict[str, Descriptor] = {blob.digest: blob for blob in needs.blobs}
-    for child in needs.manifests if depth < 8 else ():  # noqa: PLR2004 - deeper ones are refused when they are copied
-        blobs |= _blobs(source, child.digest, depth + 1)
-    return blobs
+def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
+    """Return the blobs of an image, however deep, each once."""
+
+    def read(each: Descriptor) -> Node:
+        return parse_node(each, source.fetch_manifest(each.digest))
+
+    return {blob.digest: blob for node in walk(root, read) for blob in node.needs.blobs}
 
 
 def _repository(
-    destination: Repository, digest: str, blobs: dict[str, Descriptor], source: Repository, holders: _Holders
+    destination: Repository, digest: str, blobs: dict[Digest, Descriptor], source: Repository, holders: _Holders
 ) -> contract.RepositoryPreview:
-    name = f"{destination.registry}/{destination.name}"
+    name = str(destination)
     try:
         present = destination.resolve(digest) is not None
         found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}

@@ -1,35 +1,51 @@
 """Put the tags of a push back to what they were, only where they still are what the push made them (BEHAVIOUR 6.6)."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tasks import contract
-from tasks.errors import ImagePusherError, IndexEmpty, ManifestInvalid, NotFound, RequestRefused, Side, TagConflict
+from tasks.errors import (
+    CopyIncomplete,
+    DestinationChildMissing,
+    ImagePusherError,
+    IndexEmpty,
+    ManifestInvalid,
+    NotFound,
+    RequestRefused,
+    Side,
+    TagConflict,
+)
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, parse_digest
-from tasks.oci.document import parse_document
-from tasks.oci.graph import successors
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.look import judged_media_type
-from tasks.transfer.ports import TagIntent, TagLocks
+from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
 
 LOG: Final = logging.getLogger(__name__)
 
 
-def undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries, locks: TagLocks) -> contract.Undo:
+def undo(
+    push_id: str,
+    intents: Mapping[str, TagIntent],
+    registries: Registries,
+    locks: TagLocks,
+    content_of: Callable[[str], bytes | None] = lambda _: None,
+) -> contract.Undo:
     """Return what became of each tag that the push wrote; a repeat finds its own work and says the same.
 
     Tags are restored before others are deleted: a registry that can only delete by digest would take them along. The
-    protective tags of a tag that is not put back stay: what it holds by now may need them to be taken back.
+    protective tags of a tag that is not put back stay: its manifest may need them to be taken back. `content_of`
+    returns the kept bytes of a manifest that was replaced: some registries no longer serve it (Quay, zot).
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    undoing = _Undoing(registries, locks)
+    undoing = _Undoing(registries, locks, content_of)
     for mark in old:
         undoing.put_back(mark)
     protective = undoing.protective(old)
@@ -75,10 +91,11 @@ class _Mark:
 class _Undoing:
     """The state of one undo: `doomed` are the tags that are still to go, by what the push made them."""
 
-    def __init__(self, registries: Registries, locks: TagLocks) -> None:
+    def __init__(self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None]) -> None:
         self.done: dict[str, contract.TagUndo] = {}
         self._registries = registries
         self._locks = locks
+        self._content_of = content_of
         self._doomed: dict[str, str] = {}
         self._needs: dict[str, _Needs] = {}
 
@@ -115,19 +132,39 @@ class _Undoing:
                     return _moved(text, found)
                 if found != mark.intent.old_digest:
                     lock.ensure()
-                    self._write(mark, repository, over=described.digest if described else None)
+                    self._write(mark, repository, lock, over=described.digest if described else None)
         except ImagePusherError as error:
             fault = contract.Fault.of(error.on(Side.DESTINATION))
             return contract.TagUndo(reference=text, action="failed", error=fault)
         action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
         return contract.TagUndo(reference=text, action=action, digest=mark.intent.old_digest)
 
-    def _write(self, mark: "_Mark", repository: Repository, over: Digest | None) -> None:
+    def _write(self, mark: "_Mark", repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
             self._delete(mark, repository)
             return
-        old = repository.fetch_manifest(mark.intent.old_digest)
-        repository.push_manifest(mark.reference.identifier, old.content, judged_media_type(old), over=over)
+        old = self._old(mark.intent, repository)
+        lock.note_writing(old.digest, lock.record().last)
+        try:
+            repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
+        except CopyIncomplete as error:
+            raise DestinationChildMissing(
+                f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
+                f" {error.message}"
+            ) from None
+        lock.note_written(old)
+
+    def _old(self, intent: TagIntent, repository: Repository) -> Written:
+        """Return the manifest that was replaced: the registry's, or the bytes that were kept (BEHAVIOUR 6.6)."""
+        digest = str(intent.old_digest)
+        try:
+            fetched = repository.fetch_manifest(digest)
+        except NotFound:
+            content = self._content_of(digest)
+            if content is None:
+                raise
+            return Written(digest, intent.old_media_type, content)
+        return Written(digest, judged_media_type(fetched), fetched.content)
 
     def _delete(self, mark: "_Mark", repository: Repository) -> None:
         """Delete a tag; where the registry can only delete digests, the digest, if no tag that stays needs it."""
@@ -175,36 +212,35 @@ class _Undoing:
         return self._registries.repository(reference.registry, reference.repository, "destination", push=True)
 
 
-@dataclass(frozen=True)
 class _Needs:
-    """What the manifests of a repository name; each is read once."""
+    """The manifests that those of a repository name; each is read once."""
 
-    repository: Repository
-    _named: dict[Digest, tuple[Descriptor, ...]] = field(default_factory=dict)
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._read: dict[Digest, Node | None] = {}
 
     def all_of(self, digest: Digest) -> set[Digest]:
         """Return all the manifests that one needs, however deep; raises RegistryError, ManifestInvalid."""
-        needed: set[Digest] = set()
-        waiting = [digest]
-        while waiting:
-            named = [entry for entry in self._named_by(waiting.pop()) if entry.digest not in needed]
-            needed |= {entry.digest for entry in named}
-            waiting += [entry.digest for entry in named if entry.media_type not in media_types.IMAGES]
-        return needed
+        root = Descriptor("", digest, 0)
+        return {entry.digest for node in walk(root, self._node) for entry in node.needs.manifests}
 
-    def _named_by(self, digest: Digest) -> tuple[Descriptor, ...]:
-        if digest not in self._named:
-            self._named[digest] = self._read(digest)
-        return self._named[digest]
+    def _node(self, each: Descriptor) -> Node | None:
+        if each.digest not in self._read:
+            self._read[each.digest] = self._fetch(each)
+        return self._read[each.digest]
 
-    def _read(self, digest: Digest) -> tuple[Descriptor, ...]:
+    def _fetch(self, each: Descriptor) -> Node | None:
+        """Return an index; None for an image, which names no manifests, and for a manifest that is gone."""
+        if each.media_type in media_types.IMAGES:
+            return None
         try:
-            fetched = self.repository.fetch_manifest(digest)
+            fetched = self._repository.fetch_manifest(each.digest)
             media_type = judged_media_type(fetched)
-            document = parse_document(fetched.content, media_type) if media_type in media_types.INDEXES else None
+            if media_type not in media_types.INDEXES:
+                return None
+            return parse_node(each, replace(fetched, media_type=media_type))
         except (NotFound, IndexEmpty):
-            return ()
-        return successors(document).manifests if document else ()
+            return None
 
 
 def _moved(reference: str, found: str | None) -> contract.TagUndo:

@@ -4,10 +4,10 @@ from concurrent.futures import Executor
 
 from tasks import contract
 from tasks.errors import ImagePusherError, NotFound, Side
-from tasks.oci.document import parse_document
-from tasks.oci.graph import successors
+from tasks.oci.descriptor import Descriptor
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.graph import Node, parse_node, walk
 
 
 def verify(report: contract.PushReport, registries: Registries, executor: Executor) -> contract.Verification:
@@ -15,8 +15,10 @@ def verify(report: contract.PushReport, registries: Registries, executor: Execut
 
     That includes its protective tag (BEHAVIOUR 4.8).
     """
-    tags = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
-    looked = list(executor.map(lambda tag: _tag(tag, registries), tags))
+    done = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
+    # Several items may have gone to one tag, one after the other (BEHAVIOUR 1.5): the last one counts.
+    tags = {tag.reference: tag for tag in done}
+    looked = list(executor.map(lambda tag: _tag(tag, registries), tags.values()))
     broken = any(tag.error or tag.missing or tag.found_digest != tag.expected_digest for tag in looked)
     return contract.Verification(push_id=report.push_id, state="broken" if broken else "verified", tags=looked)
 
@@ -27,7 +29,7 @@ def _tag(tag: contract.TagReport, registries: Registries) -> contract.TagVerific
     expected = tag.new_digest or ""
     try:
         described = repository.resolve(reference.identifier)
-        missing = [] if described is None else _missing(repository, described.digest, set())
+        missing = [] if described is None else _missing(repository, described)
         error = _unprotected(repository, tag)
     except ImagePusherError as refused:
         fault = contract.Fault.of(refused.on(Side.DESTINATION))
@@ -55,17 +57,17 @@ def _unprotected(repository: Repository, tag: contract.TagReport) -> contract.Fa
     return contract.Fault.of(gone)
 
 
-def _missing(repository: Repository, digest: str, seen: set[str]) -> list[str]:
+def _missing(repository: Repository, root: Descriptor) -> list[str]:
     """Return the digests that a manifest needs, however deep, and that the repository lacks."""
-    if digest in seen:
-        return []
-    seen.add(digest)
-    try:
-        fetched = repository.fetch_manifest(digest)
-    except NotFound:
-        return [digest]
-    needs = successors(parse_document(fetched.content, fetched.media_type))
-    missing: list[str] = [blob.digest for blob in needs.blobs if repository.blob_size(blob.digest) is None]
-    for child in needs.manifests:
-        missing += _missing(repository, child.digest, seen)
+    missing: list[str] = []
+
+    def read(each: Descriptor) -> Node | None:
+        try:
+            return parse_node(each, repository.fetch_manifest(each.digest))
+        except NotFound:
+            missing.append(each.digest)
+            return None
+
+    for node in walk(root, read):
+        missing += [blob.digest for blob in node.needs.blobs if repository.blob_size(blob.digest) is None]
     return missing

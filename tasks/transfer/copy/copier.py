@@ -10,7 +10,6 @@ from tasks.errors import (
     ContentMismatch,
     CopyIncomplete,
     ImagePusherError,
-    ManifestInvalid,
     NotFound,
     Retry,
     Side,
@@ -19,16 +18,14 @@ from tasks.errors import (
 )
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
-from tasks.oci.document import parse_document
-from tasks.oci.graph import Successors, successors
+from tasks.oci.reference import RepositoryName
 from tasks.registry.repository import FetchedManifest, Registries, Repository
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
-
-_MAX_DEPTH = 8
 
 Value = TypeVar("Value")
 
@@ -74,13 +71,12 @@ class Copier:
         descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
         known = None if content is None else FetchedManifest(content, copy.media_type, descriptor.digest)
         lacking = {
-            f"{registry}/{name}": self._registries.repository(registry, name, "destination", push=True)
-            for registry, name in copy.destinations
+            str(place): self._registries.repository(*place, "destination", push=True) for place in copy.destinations
         }
         failures: dict[str, ImagePusherError] = {}
         for place in [copy.source, *copy.spare_sources]:
             meter.start_over()
-            failed = self._run(place, counter, meter).bring(descriptor, lacking, known, depth=0)
+            failed = self._run(place, counter, meter).bring(descriptor, lacking, known)
             failures = _without(failures, lacking) | _more_hopeful(failures, failed)
             # Another source changes nothing about a fault of the destination.
             lacking = {name: lacking[name] for name, error in failed.items() if error.side is Side.SOURCE}
@@ -92,19 +88,10 @@ class Copier:
             longest_wait(failures.values()),
         )
 
-    def _run(self, place: tuple[str, str], counter: Counter, meter: Meter) -> "_Run":
+    def _run(self, place: RepositoryName, counter: Counter, meter: Meter) -> "_Run":
         source = self._registries.repository(*place, "source")
         placer = BlobPlacer(source, self._locations, self._flights, self._placements, self._big, counter)
         return _Run(source, placer, self._placements, counter, self._executor, meter)
-
-
-class _Content(NamedTuple):
-    """One manifest, and the blobs that it needs, big ones first."""
-
-    descriptor: Descriptor
-    manifest: bytes
-    media_type: str
-    blobs: list[Descriptor]
 
 
 class _Run:
@@ -127,40 +114,47 @@ class _Run:
         self._meter = meter
 
     def bring(
-        self, descriptor: Descriptor, destinations: dict[str, Repository], known: FetchedManifest | None, depth: int
+        self, descriptor: Descriptor, destinations: dict[str, Repository], known: FetchedManifest | None
     ) -> dict[str, ImagePusherError]:
         """Bring one manifest, fetched if it is not `known`, and all that it needs; return failures by destination."""
         lacking, failures = self._lacking(descriptor, destinations)
         if not lacking:
             return failures
         try:
-            manifest, media_type, needs = self._fetch(descriptor, known, depth)
+            nodes = list(walk(descriptor, lambda each: self._read(each, known)))
         except ImagePusherError as error:
             return failures | dict.fromkeys(lacking, error.on(Side.SOURCE))
-        for child in needs.manifests:
-            failed = self.bring(child, lacking, None, depth + 1)
-            failures |= failed
-            lacking = _without(lacking, failed)
-        content = _Content(descriptor, manifest, media_type, sorted(needs.blobs, key=lambda blob: -blob.size))
-        filled = self._fill(content, lacking)
+        for node in nodes:
+            wanting = lacking
+            if node.descriptor is not descriptor:
+                wanting, failed = self._lacking(node.descriptor, lacking)
+                failures |= failed
+            failures |= self._settle(node, wanting)
+            lacking = _without(lacking, failures)
+        return failures
+
+    def _settle(self, node: Node, lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
+        """Bring one manifest with its blobs, again where the registry says that a part is missing."""
+        filled = self._fill(node, lacking)
         stale = {name: lacking[name] for name, error in filled.items() if isinstance(error, CopyIncomplete)}
         for destination in stale.values():
-            # What was thought to be there is gone.
+            # A blob that was thought to be there is gone.
             self._placements.forget(destination)
-        return failures | _without(filled, stale) | (self._fill(content, stale) if stale else {})
+        return _without(filled, stale) | (self._fill(node, stale) if stale else {})
 
-    def _fill(self, content: "_Content", lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
-        """Bring the blobs of one manifest, then the manifest itself; return the failures by destination."""
+    def _fill(self, node: Node, lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
+        """Bring the blobs of one manifest, big ones first, then the manifest itself; return the failures."""
         failures: dict[str, ImagePusherError] = {}
-        self._meter.expect(sum(blob.size for blob in content.blobs) * len(lacking))
+        blobs = sorted(node.needs.blobs, key=lambda blob: -blob.size)
+        self._meter.expect(sum(blob.size for blob in blobs) * len(lacking))
         for names in _rounds(lacking):
             failures |= self._each(
-                [(name, blob) for blob in content.blobs for name in names],
-                lambda name, blob: self._place(blob, lacking[name]),
+                [(name, blob) for blob in blobs for name in names],
+                lambda name, blob: self._placer.place(blob, lacking[name], self._meter.track()),
             )
         return failures | self._each(
-            [(name, content.descriptor) for name in _without(lacking, failures)],
-            lambda name, _: self._put(lacking[name], content),
+            [(name, node.descriptor) for name in _without(lacking, failures)],
+            lambda name, _: self._put(lacking[name], node),
         )
 
     def _lacking(
@@ -181,10 +175,9 @@ class _Run:
             failures |= self._each([(name, descriptor) for name in rest], look)
         return _without(destinations, present | failures.keys()), failures
 
-    def _fetch(
-        self, descriptor: Descriptor, known: FetchedManifest | None, depth: int
-    ) -> tuple[bytes, str, Successors]:
+    def _read(self, descriptor: Descriptor, known: FetchedManifest | None) -> Node:
         try:
+            known = known if known is not None and known.digest == descriptor.digest else None
             fetched = known or self._source.fetch_manifest(descriptor.digest)
         except NotFound:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
@@ -193,16 +186,10 @@ class _Run:
                 f"{self._source}@{descriptor.digest} has {len(fetched.content)} bytes instead of the {descriptor.size}"
                 " that the index declares."
             )
-        needs = successors(parse_document(fetched.content, fetched.media_type))
-        if needs.manifests and depth >= _MAX_DEPTH:
-            raise ManifestInvalid(f"{self._source}@{descriptor.digest} nests indexes more than {_MAX_DEPTH} deep.")
-        return fetched.content, fetched.media_type, needs
+        return parse_node(descriptor, fetched)
 
-    def _place(self, blob: Descriptor, destination: Repository) -> None:
-        self._placer.place(blob, destination, self._meter.track())
-
-    def _put(self, destination: Repository, content: "_Content") -> None:
-        destination.push_manifest(content.descriptor.digest, content.manifest, content.media_type)
+    def _put(self, destination: Repository, node: Node) -> None:
+        destination.push_manifest(node.descriptor.digest, node.manifest.content, node.manifest.media_type)
         self._counter.add(manifests_copied=1)
         telemetry.count(telemetry.MANIFESTS)
 

@@ -22,6 +22,10 @@ class Counter:
             for name, count in counts.items():
                 self._counts[name] += count
 
+    def include(self, part: Totals) -> None:
+        """Add the totals of a part; its seconds do not count."""
+        self.add(**{name: getattr(part, name) for name in _COUNTED})
+
     def totals(self) -> Totals:
         """Return the totals so far."""
         with self._lock:

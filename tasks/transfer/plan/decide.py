@@ -1,5 +1,6 @@
 """What a tag gets: the source as it is, or a merge with what is there (BEHAVIOUR sections 2.2, 3 and 4). Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,10 +109,14 @@ def unmergeable(digest: Digest, error: ManifestInvalid) -> DestinationError:
     )
 
 
-def protective_tag(tag: str, digest: Digest) -> str:
-    """Return the tag that keeps a merged index from garbage collection (BEHAVIOUR 4.8)."""
-    suffix = f".merged-{encoded_of(digest)[:32]}"
-    return f"{tag[: 128 - len(suffix)]}{suffix}"
+def protective_tags(tag: str, digest: Digest) -> Iterator[str]:
+    """Yield the names of a tag that keeps a merged index from garbage collection, the first choice first.
+
+    Each has at most 128 characters (BEHAVIOUR 4.8).
+    """
+    for digits in (32, 48, 64):
+        suffix = f".merged-{encoded_of(digest)[:digits]}"
+        yield f"{tag[: 128 - len(suffix)]}{suffix}"
 
 
 def _copy(

@@ -10,7 +10,8 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.graph import successors
 from tasks.oci.index import Index
-from tasks.oci.platform import Platform, PlatformDocument
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference, RepositoryName
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.validation import Order, OrderItem
@@ -19,48 +20,56 @@ from tasks.transfer.request.validation import Order, OrderItem
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
     """One destination tag: what it held when the push was planned, and what the push meant to do to it then."""
 
-    reference: str
-    registry: str
-    repository: str
-    tag: str
+    reference: Reference
     action: contract.Action
-    old_digest: str | None = None
-    new_digest: str | None = None
+    old_digest: Digest | None = None
+    new_digest: Digest | None = None
     kept_platforms: list[str] = []
     error: ImagePusherError | None = None
 
 
-class PlannedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One item, its source resolved: `needs` lists the digests that must be copied before a tag of it may move."""
+class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
+    """One item whose source was read.
 
-    source: str
-    requested_kind: contract.RequestedKind
-    single_arch: contract.SingleArch
-    merge: bool
-    platforms: list[str]
-    kind: contract.Kind | None = None
-    digest: str | None = None
-    media_type: str = ""
-    platform: PlatformDocument | None = None
-    error: ImagePusherError | None = None
-    needs: list[str] = []
-    tags: list[PlannedTag] = []
+    `digest`, `media_type` and `platform` are those of the source. `needs` lists the digests that must be copied before
+    a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all.
+    """
+
+    wanted: OrderItem
+    kind: contract.Kind
+    digest: Digest
+    media_type: str
+    eligible: tuple[Platform, ...]
+    platform: Platform | None
+    needs: tuple[Digest, ...]
+    tags: tuple[PlannedTag, ...]
+
+
+class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """One item whose source cannot be pushed: all of its tags stay as they are."""
+
+    wanted: OrderItem
+    error: ImagePusherError
+    tags: tuple[PlannedTag, ...]
+
+
+PlannedItem = ResolvedItem | FailedItem
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """One digest that goes from one repository into others (`registry`, `name` pairs).
+    """One digest that goes from one repository into others.
 
-    `spare_sources` are those where further items found it: what the first one lacks may be there.
+    `spare_sources` are those where further items found it: the first one may lack it.
     """
 
-    digest: str
+    digest: Digest
     media_type: str
     size: int
-    source: tuple[str, str]
-    destinations: list[tuple[str, str]]
+    source: RepositoryName
+    destinations: list[RepositoryName]
     platform: str | None = None
     tries: int = Target.tries
-    spare_sources: list[tuple[str, str]] = []
+    spare_sources: list[RepositoryName] = []
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,15 +96,16 @@ def plan_push(
 ) -> Plan:
     """Return the plan of `order`, given what was found of each item's source and tags."""
     items = [
-        _planned_item(ordered, found, planned, order.target.platforms)
-        for ordered, found, planned in zip(order.items, sources, tags, strict=True)
+        _planned_item(wanted, found, tuple(planned), order.target.platforms)
+        for wanted, found, planned in zip(order.items, sources, tags, strict=True)
     ]
-    images = [found if isinstance(found, SourceImage) else None for found in sources]
+    images = [found for found in sources if isinstance(found, SourceImage)]
+    resolved = [item for item in items if isinstance(item, ResolvedItem)]
     return Plan(
         push_id=push_id,
         created=created,
         items=items,
-        copies=_copies(zip(images, items, strict=True), order.target.tries),
+        copies=_copies(zip(images, resolved, strict=True), order.target.tries),
         atomic=order.atomic,
         jobs=order.target.jobs,
         exact_os_version=order.target.exact_os_version,
@@ -117,46 +127,37 @@ def needed(image: SourceImage) -> tuple[Descriptor, ...]:
 
 
 def _planned_item(
-    ordered: OrderItem,
+    wanted: OrderItem,
     found: SourceImage | ImagePusherError,
-    tags: Sequence[PlannedTag],
+    tags: tuple[PlannedTag, ...],
     of_target: tuple[Platform, ...],
 ) -> PlannedItem:
-    planned = PlannedItem(
-        source=str(ordered.source),
-        requested_kind=ordered.kind,
-        single_arch=ordered.single_arch,
-        merge=ordered.merge,
-        platforms=[str(platform) for platform in eligible(ordered, of_target)],
-        tags=list(tags),
-    )
     if isinstance(found, ImagePusherError):
-        return msgspec.structs.replace(planned, error=found)
-    return msgspec.structs.replace(
-        planned,
+        return FailedItem(wanted=wanted, error=found, tags=tags)
+    return ResolvedItem(
+        wanted=wanted,
         kind=found.kind,
         digest=found.original_digest,
         media_type=found.media_type,
-        platform=PlatformDocument.of(found.platform) if found.platform else None,
-        needs=[descriptor.digest for descriptor in needed(found)],
+        eligible=eligible(wanted, of_target),
+        platform=found.platform,
+        needs=tuple(descriptor.digest for descriptor in needed(found)),
+        tags=tags,
     )
 
 
-def _copies(pairs: Iterable[tuple[SourceImage | None, PlannedItem]], tries: int) -> list[Copy]:
+def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int) -> list[Copy]:
     """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
     found: dict[Digest, Descriptor] = {}
-    sources: dict[Digest, dict[tuple[str, str], None]] = {}
-    wanted: dict[Digest, dict[tuple[str, str], None]] = {}
+    sources: dict[Digest, dict[RepositoryName, None]] = {}
+    wanted: dict[Digest, dict[RepositoryName, None]] = {}
     for image, item in pairs:
-        if image is None or item.error is not None:
-            continue
         repositories = dict.fromkeys(
-            (tag.registry, tag.repository) for tag in item.tags if tag.error is None and tag.action != "unchanged"
+            tag.reference.place for tag in item.tags if tag.error is None and tag.action != "unchanged"
         )
         for descriptor in needed(image):
             found.setdefault(descriptor.digest, descriptor)
-            source = (image.reference.registry, image.reference.repository)
-            sources.setdefault(descriptor.digest, {})[source] = None
+            sources.setdefault(descriptor.digest, {})[image.reference.place] = None
             wanted.setdefault(descriptor.digest, {}).update(repositories)
     return [
         Copy(

@@ -67,19 +67,13 @@ def _tag(
     rules: MergeRules,
     push: bool,
 ) -> PlannedTag:
-    planned = PlannedTag(
-        reference=str(reference),
-        registry=reference.registry,
-        repository=reference.repository,
-        tag=reference.tag or "",
-        action="failed",
-    )
+    planned = PlannedTag(reference=reference, action="failed")
     if isinstance(source, ImagePusherError):
         return msgspec.structs.replace(planned, error=source)
     repository = registries.repository(reference.registry, reference.repository, "destination", push=push)
     policy = policy_of(item, rules)
     try:
-        current = read_current(repository, planned.tag, source, policy)
+        current = read_current(repository, reference.identifier, source, policy)
         subjects = read_subjects(repository, current)
         decision = decide(source, current, policy_of(item, MergeRules(rules.exact_os_version, subjects)))
     except ImagePusherError as error:

@@ -1,37 +1,37 @@
-"""What is told of a tag that moved, to whoever signs or notifies. Pure."""
+"""The event of a tag that moved, for consumers that sign or notify. Pure."""
 
 from tasks import contract
 from tasks.oci.document import parse_document
 from tasks.oci.index import Index
+from tasks.oci.platform import Platform
 from tasks.transfer.plan.decide import Current
-from tasks.transfer.plan.plan import PlannedItem, PlannedTag
+from tasks.transfer.plan.plan import PlannedTag, ResolvedItem
 
 
 def moved_tag(
-    push_id: str, item: PlannedItem, planned: PlannedTag, tag: contract.TagReport, held: Current
+    push_id: str, item: ResolvedItem, planned: PlannedTag, tag: contract.TagReport, held: Current
 ) -> contract.TagMoved:
     """Return the event of one tag, which now holds `held`."""
     return contract.TagMoved(
         push_id=push_id,
         reference=tag.reference,
-        repository=f"{planned.registry}/{planned.repository}",
-        tag=planned.tag,
+        repository=str(planned.reference.place),
+        tag=planned.reference.identifier,
         action="merged" if tag.action == "merged" else "copied",
-        source=item.source,
-        source_digest=item.digest or "",
-        kind=item.kind or "multi-arch",
+        source=str(item.wanted.source),
+        source_digest=item.digest,
+        kind=item.kind,
         old_digest=tag.old_digest,
         new_digest=held.digest,
-        platforms=_platforms(held, item),
+        platforms=_platforms(held, item.platform),
     )
 
 
-def _platforms(held: Current, item: PlannedItem) -> dict[str, str]:
+def _platforms(held: Current, single: Platform | None) -> dict[str, str]:
     """Return the digests by platform; of several entries for one platform the first, as clients choose."""
     document = parse_document(held.content, held.media_type)
     if not isinstance(document, Index):
-        platform = item.platform.read() if item.platform else None
-        return {} if platform is None else {str(platform): held.digest}
+        return {} if single is None else {str(single): held.digest}
     platforms: dict[str, str] = {}
     for entry in document.entries:
         if entry.platform is not None:

@@ -1,67 +1,80 @@
-"""What keeps a tag from moving, and the report of a push. Pure (BEHAVIOUR section 6)."""
+"""Why a tag does not move, and the report of a push. Pure (BEHAVIOUR section 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tasks import contract
 from tasks.errors import CopyIncomplete, ImagePusherError, SourceChildMissing, Withheld
 from tasks.transfer.copy.totals import total
-from tasks.transfer.plan.plan import Plan, PlannedItem, PlannedTag
-from tasks.transfer.ports import CopyOutcome
+from tasks.transfer.plan.plan import FailedItem, Plan, PlannedItem, PlannedTag, ResolvedItem
+from tasks.transfer.ports import CopyOutcome, EarlierTag
+
+# The report of each tag, by `tag_key`.
+Reports = Mapping[str, contract.TagReport]
 
 
-def obstacle(
-    item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome], withheld: ImagePusherError | None
-) -> contract.TagReport | None:
-    """Return the report of a tag that must not move; None if nothing stands in its way.
+def tag_key(number: int, tag: PlannedTag) -> str:
+    """Return the name of a tag among those of a push: several items may go to one tag (BEHAVIOUR 1.5)."""
+    return f"{number} {tag.reference}"
 
-    `withheld` is why the tags of its item stay though nothing is wrong with this one.
+
+def obstacle(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:
+    """Return the error for which a tag must not move, None if nothing of its own stands in its way."""
+    if isinstance(item, FailedItem):
+        return item.error
+    return tag.error or _copy_error(item, tag, copies)
+
+
+def withheld_items(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImagePusherError | None]:
+    """Return for each item why its tags stay though nothing is wrong with them, None if they need not.
+
+    The tags of an atomic item, or push, move together or not at all.
     """
-    error = item.error or tag.error or _copy_error(item, tag, copies)
-    if error is not None:
-        return unmoved(tag, error)
-    if tag.action == "unchanged":
-        return None
-    return None if withheld is None else unmoved(tag, withheld, "skipped")
-
-
-def withheld_tags(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImagePusherError | None]:
-    """Return for each item why its tags stay, None if they do not: those that belong together move together."""
-    broken = [
-        item.error is not None or any(tag.error or _copy_error(item, tag, copies) for tag in item.tags)
-        for item in plan.items
-    ]
-    errors = [
-        Withheld(
-            f"Something else of this {plan.atomic} failed (source {item.source}), and its tags move together or"
-            " not at all."
-        )
-        if is_broken
-        else None
-        for item, is_broken in zip(plan.items, broken, strict=True)
-    ]
+    errors = [_withheld(item, plan.atomic, copies) for item in plan.items]
     match plan.atomic:
         case "item":
-            return list(errors)
+            return errors
         case "push":
             return [next(filter(None, errors), None)] * len(errors)
         case None:
             return [None] * len(errors)
 
 
-def build_report(
-    plan: Plan, tags: Mapping[str, contract.TagReport], parts: Sequence[contract.Totals], seconds: float
-) -> contract.PushReport:
+def right_already(tag: PlannedTag, earlier: EarlierTag | None) -> contract.TagReport:
+    """Return the report of a tag that held the right digest when the push was planned: there is nothing to write.
+
+    If a run of this push that never ended moved it there, its report is told now (BEHAVIOUR 7.7).
+    """
+    if earlier is not None and not earlier.reported and earlier.tag.new_digest == tag.new_digest:
+        return earlier.tag
+    return contract.TagReport(
+        reference=str(tag.reference),
+        action="unchanged",
+        old_digest=tag.old_digest,
+        new_digest=tag.new_digest,
+        kept_platforms=tag.kept_platforms,
+    )
+
+
+def unmoved(
+    tag: PlannedTag,
+    error: ImagePusherError,
+    action: contract.Action = "failed",
+    protective_tag: str | None = None,
+) -> contract.TagReport:
+    """Return the report of a tag that stayed as it was; a protective tag that is left over is named."""
+    return contract.TagReport(
+        reference=str(tag.reference),
+        action=action,
+        old_digest=tag.old_digest,
+        new_digest=tag.old_digest,
+        protective_tag=protective_tag,
+        error=contract.Fault.of(error),
+    )
+
+
+def build_report(plan: Plan, tags: Reports, parts: Iterable[contract.Totals], seconds: float) -> contract.PushReport:
     """Return the report of a push whose tags have all been dealt with."""
-    items = [
-        contract.ItemReport(
-            source=item.source,
-            kind=item.kind,
-            digest=item.digest,
-            error=_item_fault(item, [tags[tag.reference] for tag in item.tags]),
-            tags=[tags[tag.reference] for tag in item.tags],
-        )
-        for item in plan.items
-    ]
+    items = [_item_report(number, item, tags) for number, item in enumerate(plan.items)]
     failed = [tag.action in {"failed", "skipped"} for item in items for tag in item.tags]
     state: contract.State = "succeeded"
     if any(failed):
@@ -70,7 +83,7 @@ def build_report(
 
 
 def summary(report: contract.PushReport) -> str:
-    """Return one line that says which tags failed and why."""
+    """Return one line that names the tags that failed, with the code of each."""
     tags = [tag for item in report.items for tag in item.tags]
     failed = [tag for tag in tags if tag.action in {"failed", "skipped"}]
     named = "; ".join(f"{tag.reference}: {tag.error.code if tag.error else tag.action}" for tag in failed[:5])
@@ -78,40 +91,47 @@ def summary(report: contract.PushReport) -> str:
     return f"Push {report.push_id}: {len(failed)} of {len(tags)} tags failed ({named}{more})."
 
 
-def _copy_error(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:
+def _withheld(
+    item: PlannedItem, atomic: contract.Atomic | None, copies: Mapping[str, CopyOutcome]
+) -> ImagePusherError | None:
+    if isinstance(item, ResolvedItem) and not any(obstacle(item, tag, copies) for tag in item.tags):
+        return None
+    return Withheld(
+        f"Something else of this {atomic} failed (source {item.wanted.source}), and its tags move together or not at"
+        " all."
+    )
+
+
+def _copy_error(item: ResolvedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:
     """Return the error of the first copy that this tag needs and that did not reach its repository.
 
     A manifest or blob that the source has lost fails every tag of the item (BEHAVIOUR 2.3).
     """
     if tag.action == "unchanged":
         return None
-    repository = f"{tag.registry}/{tag.repository}"
     for digest in item.needs:
         outcome = copies.get(digest)
         if outcome is None:
             return CopyIncomplete(f"The copy of {digest} did not report an outcome.")
         lost = (error for error in outcome.errors.values() if isinstance(error, SourceChildMissing))
-        error = outcome.errors.get(repository) or next(lost, None)
+        error = outcome.errors.get(str(tag.reference.place)) or next(lost, None)
         if error is not None:
             return error
     return None
 
 
-def unmoved(tag: PlannedTag, error: ImagePusherError, action: contract.Action = "failed") -> contract.TagReport:
-    """Return the report of a tag that stayed as it was."""
-    return contract.TagReport(
-        reference=tag.reference,
-        action=action,
-        old_digest=tag.old_digest,
-        new_digest=tag.old_digest,
-        error=contract.Fault.of(error),
+def _item_report(number: int, item: PlannedItem, tags: Reports) -> contract.ItemReport:
+    reports = [tags[tag_key(number, tag)] for tag in item.tags]
+    source = str(item.wanted.source)
+    if isinstance(item, FailedItem):
+        return contract.ItemReport(source=source, error=contract.Fault.of(item.error), tags=reports)
+    return contract.ItemReport(
+        source=source, kind=item.kind, digest=item.digest, error=_shared_fault(reports), tags=reports
     )
 
 
-def _item_fault(item: PlannedItem, tags: Sequence[contract.TagReport]) -> contract.Fault | None:
-    """Return the fault of an item: its own, or the one for which every tag of it failed."""
-    if item.error is not None:
-        return contract.Fault.of(item.error)
+def _shared_fault(tags: Sequence[contract.TagReport]) -> contract.Fault | None:
+    """Return the fault of an item of which every tag failed for the same reason."""
     faults = {tag.error.code: tag.error for tag in tags if tag.error is not None and tag.action == "failed"}
     if len(faults) != 1 or not all(tag.action == "failed" for tag in tags):
         return None

@@ -20,7 +20,7 @@ class Sightings:
         self._guard = threading.Lock()
         self._seen: dict[tuple[str, Digest], float] = {}
 
-    def of(self, repository: Repository, digest: Digest) -> bool:
+    def holds(self, repository: Repository, digest: Digest) -> bool:
         """Tell whether `repository` holds the manifest; raises RegistryError."""
         key = (str(repository), digest)
         with self._guard:

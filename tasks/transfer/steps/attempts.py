@@ -5,14 +5,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from tasks.errors import PushAbandoned, StateUnavailable
-from tasks.transfer.ports import Ledger, Runs
+from tasks.transfer.ports import Runs, Starts
 
 
 @dataclass(frozen=True)
 class Attempts:
     """What counting needs; what was started `most` times and never came back is abandoned."""
 
-    ledger: Ledger
+    ledger: Starts
     runs: Runs
     most: int
 

@@ -1,4 +1,4 @@
-"""Do one copy of a push, with the effect of once, however often and wherever it is delivered (BEHAVIOUR 7.3, 7.4)."""
+"""The copy step: do one copy of a push, with the effect of once, however often it is delivered (BEHAVIOUR 7.3, 7.4)."""
 
 import logging
 from collections.abc import Callable
@@ -10,22 +10,22 @@ from tasks.errors import ImagePusherError, Retry
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
 from tasks.transfer.plan.plan import Copy
-from tasks.transfer.ports import CopyOutcome, Ledger, Runs
+from tasks.transfer.ports import CopyLedger, CopyOutcome, Runs
 from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Copying:
-    """What carrying a copy out needs."""
+@dataclass(frozen=True, kw_only=True)
+class CopyStep:
+    """All that carrying a copy out needs."""
 
-    ledger: Ledger
+    ledger: CopyLedger
     copier: Copier
     runs: Runs
     attempts: Attempts
 
-    def carry_out(
+    def run(
         self,
         push_id: str,
         digest: str,
@@ -85,6 +85,6 @@ class Copying:
 
 def _failed(planned: Copy, error: ImagePusherError) -> Copied:
     """Return how a copy ended that reached none of its repositories."""
-    errors = {"/".join(name): error for name in planned.destinations}
+    errors = {str(name): error for name in planned.destinations}
     progress = contract.CopyProgress(digest=planned.digest, ended=True, failed=True)
     return Copied(CopyOutcome(digest=planned.digest, errors=errors), progress, None)

@@ -1,4 +1,4 @@
-"""Take a push on: validate it, resolve its sources, look at its destinations, plan it."""
+"""The push step: validate a request, resolve its sources, look at its destinations, plan it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from tasks.registry.repository import Registries
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
-from tasks.transfer.ports import Ledger, Runs
+from tasks.transfer.ports import PushLedger, Runs
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.validation import Order, read_order
 from tasks.transfer.steps.attempts import Attempts
@@ -21,19 +21,19 @@ LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
 
 
-@dataclass(frozen=True)
-class Accepting:
-    """What taking a push on needs."""
+@dataclass(frozen=True, kw_only=True)
+class PushStep:
+    """All that planning a push needs; `executor` is for its sources and tags."""
 
     registries: Registries
-    ledger: Ledger
+    ledger: PushLedger
     runs: Runs
     targets: Mapping[str, Target]
     executor: Executor
     attempts: Attempts
     clock: Callable[[], float]
 
-    def accept(
+    def run(
         self, push_id: str, request: Any, *, task_id: str, last_try: bool, redelivered: bool
     ) -> Plan | contract.PushReport:
         """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.

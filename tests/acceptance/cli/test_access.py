@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -123,13 +124,14 @@ def test_a_password_is_in_no_list_of_processes(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             assert running.stdin is not None
             running.stdin.write(f"{GOOD}\n".encode())
             running.stdin.close()
             wait_until(lambda: bool(proxy.injected), "the source was never read")
-            lists = [_arguments(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+            lists = [_arguments(path) for path in Path("/proc").glob("[0-9]*") if _session(path) == running.pid]
         finally:
             running.kill()
             running.wait()
@@ -137,9 +139,17 @@ def test_a_password_is_in_no_list_of_processes(
     assert not any(PASSWORD.encode() in arguments for arguments in lists)
 
 
-def _arguments(path: Path) -> bytes:
+def _session(process: Path) -> int | None:
+    """Return the session of a process; other runs of these tests are in sessions of their own."""
     try:
-        return path.read_bytes()
+        return os.getsid(int(process.name))
+    except OSError:
+        return None
+
+
+def _arguments(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
     except OSError:
         return b""
 

@@ -138,9 +138,11 @@ def test_a_narrow_terminal_shows_one_thing_below_the_other(shell: Shell, multi_a
 def interrupted(shell: Shell, proxy: FaultyProxy, *flags: str) -> Ended:
     """Start a copy, press Ctrl-C as a shell would while it waits for its source, and return how it ended."""
     arguments = ["copy", f"{proxy.host}/{shell.name}/src:1", shell.destination(), "--push-id", "mine", *flags]
+    # No registry that says nothing is given up before the test is.
+    patient = {"IMAGEPUSHER_CONFIG": shell.write("patient.toml", "http.idle_timeout = 3600\n")}
     with subprocess.Popen(
         command(*arguments),
-        env=environment(shell.settings),
+        env=environment(shell.settings | patient),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -148,8 +150,7 @@ def interrupted(shell: Shell, proxy: FaultyProxy, *flags: str) -> Ended:
         try:
             wait_until(lambda: bool(proxy.injected), "the push never got to its copies")
             running.send_signal(signal.SIGINT)
-            # Far less than the minute after which a registry that says nothing is given up.
-            stdout, stderr = running.communicate(timeout=20)
+            stdout, stderr = running.communicate(timeout=100)
         finally:
             running.kill()
     return Ended(running.returncode, stdout.decode(), stderr.decode())
@@ -189,7 +190,7 @@ def test_ctrl_c_leaves_a_push_that_workers_do_alone(shell: Shell, redis_server: 
         try:
             wait_until(lambda: push_id in shell("status", settings=settings).stdout, "the push was never enqueued")
             running.send_signal(signal.SIGINT)
-            stdout, stderr = running.communicate(timeout=20)
+            stdout, stderr = running.communicate(timeout=100)
         finally:
             running.kill()
     assert (running.returncode, stdout) == (130, b"")

@@ -9,18 +9,18 @@ from typing import Protocol
 import pytest
 
 from tests.chaos.registries.embedded_pusher import EmbeddedPusher
-from tests.chaos.registries.scene import Figures, Scene
+from tests.chaos.registries.scene import Scene
 from tests.support.faults import Chosen, Plan
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.figures import Figures
 from tests.support.registries import DistributionRegistry, TokenAuth
 from tests.support.token_server import BearerAuth, TokenServer
 
-_FIGURES = pytest.StashKey[Figures]()
 _SETTINGS = """
 state_dir = "state"
 [http]
 connect_timeout = 2
-idle_timeout = 0.7
+idle_timeout = 2.5
 tries = 3
 longest_wait = 1
 [limits]
@@ -43,17 +43,6 @@ class MakeScene(Protocol):
         tokens: bool = False,
         name: str | None = None,
     ) -> Scene: ...
-
-
-@pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> Figures:
-    return pytestconfig.stash.setdefault(_FIGURES, Figures())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if _FIGURES in config.stash:
-        terminalreporter.section("registries that fail")
-        terminalreporter.write_line(str(config.stash[_FIGURES]))
 
 
 @pytest.fixture(scope="session")

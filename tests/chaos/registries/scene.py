@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from tests.chaos.registries.embedded_pusher import EmbeddedPusher
 from tests.support import images
 from tests.support.faults import Injected
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.figures import Figures
 from tests.support.images import Index
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Auth, Stored, upload
@@ -25,27 +25,12 @@ _MEBIBYTE = 1 << 20
 _TAGS = (("one", "new"), ("one", "old"), ("one", "merged"), ("two", "new"))
 
 
-class Figures:
-    """What all tests of this folder did to registries, and what came of it; threads share it."""
-
-    def __init__(self) -> None:
-        self._counted = {name: Counter[str]() for name in ("faults", "pushes", "tags failed")}
-        self._guard = threading.Lock()
-
-    def count(self, injected: Iterable[Injected], report: PushReport) -> None:
-        """Add one push and the faults that it met."""
-        with self._guard:
-            self._counted["faults"].update(each.fault.kind.name for each in injected)
-            self._counted["pushes"][report.state] += 1
-            self._counted["tags failed"].update(
-                tag.error.code for item in report.items for tag in item.tags if tag.error
-            )
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"{sum(counted.values())} {name}: {', '.join(f'{key} {n}' for key, n in sorted(counted.items()))}"
-            for name, counted in self._counted.items()
-        )
+def count(figures: Figures, injected: Iterable[Injected], report: PushReport) -> None:
+    """Count one push and the faults that it met."""
+    figures.add("faults of registries", Counter(each.fault.kind.name for each in injected))
+    figures.add("pushes through faults", {report.state: 1})
+    errors = (tag.error for item in report.items for tag in item.tags if tag.error)
+    figures.add("tags that failed through faults", Counter(error.code for error in errors))
 
 
 @dataclass
@@ -98,7 +83,7 @@ class Scene:
         item = {"source": f"{self.proxy_a.host}/{self.name}/src:1", "destinations": destinations}
         options = {} if atomic is None else {"atomic": atomic}
         report = self.pusher.push({"items": [item], "push_id": str(uuid.uuid4())} | options)
-        self.figures.count([*self.proxy_a.injected, *self.proxy_b.injected], report)
+        count(self.figures, [*self.proxy_a.injected, *self.proxy_b.injected], report)
         try:
             self._judge(report, atomic)
         except AssertionError as fault:

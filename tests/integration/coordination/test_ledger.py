@@ -13,8 +13,10 @@ from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.redis.hashes import RedisHashes
 from tasks.errors import PushUnknown, RateLimited, Side
 from tasks.oci.digest import digest_of
-from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag
-from tasks.transfer.ports import CopyOutcome, TagIntent, TakenCopy
+from tasks.oci.platform import Platform
+from tasks.transfer.plan.plan import Plan, PlannedItem
+from tasks.transfer.ports import CopyOutcome, EarlierTag, TagIntent, TakenCopy
+from tests.support.plans import failed_item, planned_copy, planned_tag, resolved_item
 from tests.support.redis_server import RedisServer
 
 BUSY = RateLimited("busy", 300.0, Side.SOURCE)
@@ -38,20 +40,12 @@ def ledger(hashes: Hashes) -> HashLedger:
 
 
 def plan_of(push_id: str, *digests: str) -> Plan:
-    tag = PlannedTag(reference="b/x:1", registry="b", repository="x", tag="1", action="copied")
-    item = PlannedItem(
-        source="a/x:1",
-        requested_kind="auto",
-        single_arch="merge",
-        merge=True,
-        platforms=[],
-        needs=list(digests),
-        tags=[tag],
-    )
-    copies = [
-        Copy(digest=digest, media_type="m", size=1, source=("a", "x"), destinations=[("b", "x")]) for digest in digests
+    tag = planned_tag("b.example/x:1", error=BUSY)
+    items: list[PlannedItem] = [
+        resolved_item(tag, needs=digests, eligible=(Platform("linux", "arm64"),)),
+        failed_item(BUSY, tag),
     ]
-    return Plan(push_id=push_id, created=1.5, items=[item], copies=copies)
+    return Plan(push_id=push_id, created=1.5, items=items, copies=[planned_copy(digest) for digest in digests])
 
 
 def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
@@ -63,7 +57,7 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     ledger.record_copy("p", outcome, CopyProgress(digest="sha256:a", ended=True))
     intent = TagIntent(action="merged", old_digest=None, new_digest="sha256:n", kept_platforms=["linux/arm"])
     ledger.record_intent("p", "b/x:1", intent)
-    ledger.record_tag("p", TagReport(reference="b/x:1", action="merged"))
+    ledger.record_tag("p", "0 b/x:1", TagReport(reference="b/x:1", action="merged"))
     report = PushReport(push_id="p", state="partial", items=[], totals=Totals(seconds=1.25))
     ledger.finish(report)
     assert ledger.request("p") == {"items": [1]}
@@ -72,7 +66,7 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     assert ledger.content("p", digest_of(content)) == content
     assert ledger.copies("p") == {"sha256:a": outcome}
     assert ledger.intents("p") == {"b/x:1": intent}
-    assert ledger.tags("p")["b/x:1"].action == "merged"
+    assert ledger.tags("p")["0 b/x:1"].action == "merged"
     assert ledger.report("p") == report
 
 
@@ -83,7 +77,7 @@ def test_progress_tells_the_state_of_a_push(ledger: HashLedger) -> None:
     ledger.record_progress("p", CopyProgress(digest="sha256:a", done=1, total=2))
     assert (ledger.progress("p").state, ledger.progress("p").copies[0].done) == ("copying", 1)
     ledger.record_progress("p", CopyProgress(digest="sha256:a", done=2, total=2, ended=True))
-    assert (ledger.progress("p").state, ledger.progress("p").tags) == ("publishing", 1)
+    assert (ledger.progress("p").state, ledger.progress("p").tags) == ("publishing", 2)
     ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
     assert ledger.progress("p").state == "failed"
 
@@ -108,11 +102,12 @@ def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -
     ledger.save_plan(plan_of("p", "sha256:a"))
     ledger.record_copy("p", CopyOutcome(digest="sha256:a"), CopyProgress(digest="sha256:a", ended=True))
     ledger.record_intent("p", "b/x:1", TagIntent(action="copied", old_digest="sha256:o", new_digest="sha256:n"))
-    ledger.record_tag("p", TagReport(reference="b/x:1", action="copied"))
+    ledger.record_tag("p", "0 b/x:1", TagReport(reference="b/x:1", action="copied"))
     ledger.finish(PushReport(push_id="p", state="partial", items=[], totals=Totals()))
     ledger.reopen("p")
     assert (ledger.report("p"), ledger.plan("p"), ledger.copies("p"), ledger.tags("p")) == (None, None, {}, {})
     assert ledger.take_copy("p", "sha256:a") == TakenCopy(None, None)
+    assert ledger.earlier_tags("p") == {"b/x:1": EarlierTag(TagReport(reference="b/x:1", action="copied"), True)}
     assert ledger.intents("p")["b/x:1"].old_digest == "sha256:o"
 
 
@@ -150,7 +145,7 @@ def test_a_push_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
 def test_an_announced_push_is_watched_until_a_worker_takes_it_on_or_it_is_invalid(hashes: Hashes) -> None:
     """Rule 7.5: a message that is lost before a worker has noted it leaves a push that somebody looks after."""
     ledger = HashLedger(hashes, clock=lambda: 7.0)
-    ledger.announce("p", {"items": [1]}, "task")
+    ledger.enqueue("p", {"items": [1]}, "task")
     (push,) = ledger.open_pushes()
     assert (push.task_id, push.known, push.planned, push.ended, push.quiet_since) == ("task", True, False, False, 7.0)
     ledger.withdraw("p")

@@ -181,7 +181,7 @@ def run() -> Run:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=100,
         )
 
     return run

@@ -29,14 +29,14 @@ def test_a_push_that_is_driven_on_and_then_lost_is_counted_logged_and_traced(
         with running_worker(settings, ["--queues", "push,publish"]) as worker:
             watched = Watched(worker, collector, producer_of(server))
             push_id = watched.send({"items": [item]})
-            wait_until(lambda: client.llen("imagepusher:imagepusher.copy") == 1, "the copy was never sent")
+            wait_until(lambda: client.llen("imagepusher:imagepusher.copy") > 0, "the copy was never sent")
             client.delete("imagepusher:imagepusher.copy")
 
             def did(action: str) -> float:
                 return watched.scrape().value("imagepusher_watchdog_interventions_total", action=action)
 
             wait_until(lambda: did("drive_on") >= 1, "the watchdog never drove the push on")
-            wait_until(lambda: client.llen("imagepusher:imagepusher.copy") == 1, "the copy was never sent again")
+            wait_until(lambda: client.llen("imagepusher:imagepusher.copy") > 0, "the copy was never sent again")
             client.delete(f"imagepusher:push:{push_id}")
             wait_until(lambda: did("declare_lost") == 1, "the watchdog never noticed the loss")
 

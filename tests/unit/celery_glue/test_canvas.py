@@ -6,26 +6,15 @@ import pytest
 from celery import Celery
 
 from tasks.celery_glue.canvas import canvas_of
-from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag
+from tasks.transfer.plan.plan import Plan
+from tests.support.plans import planned_copy, planned_tag, resolved_item
 
 
 def plan_of(copies: int, destinations: int = 1) -> Plan:
-    tags = [
-        PlannedTag(reference=f"b/x:{number}", registry="b", repository="x", tag=str(number), action="copied")
-        for number in range(2)
-    ]
-    item = PlannedItem(source="a/x:1", requested_kind="auto", single_arch="merge", merge=True, platforms=[], tags=tags)
-    planned = [
-        Copy(
-            digest=f"sha256:{number:064}",
-            media_type="m",
-            size=1,
-            source=("127.0.0.1:5001", "src/app"),
-            destinations=[("b", f"x{number}") for number in range(destinations)],
-        )
-        for number in range(copies)
-    ]
-    return Plan(push_id="p", created=1.0, items=[item], copies=planned)
+    tags = [planned_tag(f"b.example/x:{number}") for number in range(2)]
+    names = tuple(f"b.example/x{number}" for number in range(destinations))
+    planned = [planned_copy(f"sha256:{number:064}", "127.0.0.1:5001/src/app", names) for number in range(copies)]
+    return Plan(push_id="p", created=1.0, items=[resolved_item(*tags)], copies=planned)
 
 
 @pytest.fixture
@@ -75,4 +64,4 @@ def test_rabbitmq_serves_the_highest_number_first(app: Celery) -> None:
 def test_monitors_show_what_is_copied_where(app: Celery, destinations: int, shown: str) -> None:
     canvas = canvas_of(app, plan_of(1, destinations))
     assert canvas.kwargs["header"][0].options["argsrepr"] == (f"(127.0.0.1:5001/src/app@sha256:000000… → {shown})")
-    assert canvas.kwargs["body"].options["argsrepr"] == "(b/x:0 and 1 more tag)"
+    assert canvas.kwargs["body"].options["argsrepr"] == "(b.example/x:0 and 1 more tag)"

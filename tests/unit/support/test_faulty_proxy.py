@@ -31,11 +31,11 @@ def proxied(registry_a: DistributionRegistry) -> Iterator[MakeProxy]:
 def put(host: str, name: str, content: bytes = CONTENT) -> requests.Response:
     """Upload a blob the shortest way and return the answer to its commit."""
     opened = requests.post(f"http://{host}/v2/{name}/blobs/uploads/", timeout=10)
-    return requests.put(f"{opened.headers['Location']}&digest={digest_of(content)}", data=content, timeout=1)
+    return requests.put(f"{opened.headers['Location']}&digest={digest_of(content)}", data=content, timeout=3)
 
 
 def get(proxy: FaultyProxy, name: str) -> requests.Response:
-    return requests.get(f"{proxy.url}/v2/{name}/blobs/{DIGEST}", timeout=1)
+    return requests.get(f"{proxy.url}/v2/{name}/blobs/{DIGEST}", timeout=3)
 
 
 def test_without_a_fault_an_image_passes_and_clients_stay_on_the_proxy(

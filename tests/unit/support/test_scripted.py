@@ -129,7 +129,7 @@ def test_a_connection_is_cut_or_goes_silent_within_the_body(framing: str) -> Non
     ]
     with ScriptedRegistry(*script) as registry:
         for path, error in (("/cut", "IncompleteRead|ended prematurely"), ("/stall", "Read timed out")):
-            with requests.get(f"{registry.url}{path}", stream=True, timeout=0.3) as answer:
+            with requests.get(f"{registry.url}{path}", stream=True, timeout=2) as answer:
                 got = b""
                 with pytest.raises(requests.RequestException, match=error):  # noqa: PT012 - what came before the error counts
                     for piece in answer.iter_content(1):

@@ -16,18 +16,20 @@ import pytest
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import LockUnavailable, SettingsInvalid
+from tasks.transfer.ports import TagRecord, Written
 
 TAG = "registry.example/x:1"
-AN_HOUR_AGO = 3700
+LONG_AGO = 86_500
 # Hold the tag, say so, and end with the input.
 HOLDER = f"""
 import sys
 from pathlib import Path
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.transfer.ports import Written
 
 with FileTagLocks(Path(sys.argv[1]), KeyLocks(), 30).hold({TAG!r}) as tag:
-    tag.note_written("sha256:theirs")
+    tag.note_written(Written("sha256:theirs", "m", b"content"))
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -59,10 +61,14 @@ def start(program: str, *arguments: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
+def written(digest: str) -> Written:
+    return Written(digest, "application/json", b'{\n"of": 1}\n')
+
+
 def age(folder: Path) -> None:
     """Make all files of the locks seem to have been written long ago."""
     for path in (folder / "tags").iterdir():
-        os.utime(path, (time.time() - AN_HOUR_AGO,) * 2)
+        os.utime(path, (time.time() - LONG_AGO,) * 2)
 
 
 def test_a_tag_is_held_by_one_push_at_a_time_and_remembers_what_was_written(tmp_path: Path) -> None:
@@ -70,16 +76,16 @@ def test_a_tag_is_held_by_one_push_at_a_time_and_remembers_what_was_written(tmp_
     locks = locks_of(tmp_path)
     with locks.hold(TAG) as tag:
         tag.ensure()
-        assert tag.last_written() is None
-        tag.note_written("sha512:a longer one")
-        tag.note_written("sha256:a")
+        assert tag.record() == TagRecord()
+        tag.note_written(written("sha512:a longer one"))
+        tag.note_written(written("sha256:a"))
         for others in (locks, locks_of(tmp_path)):
             with pytest.raises(LockUnavailable, match=TAG), others.hold(TAG):
                 pass
         with locks.hold("registry.example/x:2") as other:
-            assert other.last_written() is None
+            assert other.record() == TagRecord()
     with locks_of(tmp_path).hold(TAG) as again:
-        assert again.last_written() == "sha256:a"
+        assert (again.record().last, again.kept("sha256:a")) == ("sha256:a", written("sha256:a"))
 
 
 def test_threads_take_turns(tmp_path: Path) -> None:
@@ -126,36 +132,36 @@ def test_a_process_that_dies_frees_its_tag(tmp_path: Path, end: signal.Signals) 
             pass
         holder.send_signal(end)
     with locks_of(tmp_path).hold(TAG) as tag:
-        assert tag.last_written() == "sha256:theirs"
+        assert tag.record().last == "sha256:theirs"
 
 
 def test_who_waits_gets_the_tag_once_it_is_free(tmp_path: Path) -> None:
     with start(HOLDER, tmp_path / "tags") as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        written: list[str | None] = []
+        seen: list[str | None] = []
 
         def wait() -> None:
             with locks_of(tmp_path, 30).hold(TAG) as tag:
-                written.append(tag.last_written())
+                seen.append(tag.record().last)
 
         waiting = threading.Thread(target=wait)
         waiting.start()
         assert holder.stdin is not None
         holder.stdin.close()
         waiting.join()
-    assert written == ["sha256:theirs"]
+    assert seen == ["sha256:theirs"]
 
 
 def test_what_was_written_long_ago_is_forgotten(tmp_path: Path) -> None:
     """As the Redis locks do: whoever came to write it is long done."""
     with locks_of(tmp_path).hold(TAG) as tag:
-        tag.note_written("sha256:a")
+        tag.note_written(written("sha256:a"))
         age(tmp_path)
-        assert tag.last_written() is None
+        assert tag.record() == TagRecord()
 
 
-def test_only_files_of_the_last_hour_stay_and_those_that_are_held(tmp_path: Path) -> None:
+def test_only_files_of_the_last_day_stay_and_those_that_are_held(tmp_path: Path) -> None:
     with locks_of(tmp_path).hold("registry.example/x:old"):
         pass
     with locks_of(tmp_path).hold(TAG):

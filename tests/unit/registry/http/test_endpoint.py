@@ -115,7 +115,7 @@ def test_threads_wait_for_one_answer_and_share_its_failure(monkeypatch: pytest.M
 
     def ping(base: str) -> Pong:
         pings.append(base)
-        assert answered.wait(30)
+        assert answered.wait(100)
         raise Transient("no connection within the time allowed")
 
     monkeypatch.setattr(expiring, "wait", counted)

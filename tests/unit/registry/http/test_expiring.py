@@ -28,7 +28,7 @@ class Gate:
 
     def __call__(self) -> Expiring[str]:
         self.entered.set()
-        assert self.open.wait(30)
+        assert self.open.wait(100)
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return Expiring(self.outcome, 60)
@@ -87,7 +87,7 @@ def test_threads_that_want_the_same_wait_for_one_fetch(waiting: threading.Semaph
     gate = Gate("value")
     with ThreadPoolExecutor(5) as threads:
         first = threads.submit(cache.value, "key", gate)
-        assert gate.entered.wait(30)
+        assert gate.entered.wait(100)
         others = [threads.submit(cache.value, "key", never) for _ in range(4)]
         for _ in range(4):
             assert waiting.acquire(timeout=30)
@@ -104,7 +104,7 @@ def test_threads_that_wait_share_the_failure_of_a_registry(
     gate = Gate(failure)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(cache.value, "key", gate)
-        assert gate.entered.wait(30)
+        assert gate.entered.wait(100)
         others = [threads.submit(cache.value, "key", never) for _ in range(2)]
         for _ in range(2):
             assert waiting.acquire(timeout=30)
@@ -121,7 +121,7 @@ def test_a_thread_that_is_cancelled_cancels_no_other(waiting: threading.Semaphor
     gate = Gate(PushCancelled("shutting down"))
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(cache.value, "key", gate)
-        assert gate.entered.wait(30)
+        assert gate.entered.wait(100)
         other = threads.submit(cache.value, "key", lambda: Expiring("own", 60))
         assert waiting.acquire(timeout=30)
         gate.open.set()

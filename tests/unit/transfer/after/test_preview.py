@@ -3,6 +3,8 @@
 import pytest
 
 from tasks import contract
+from tasks.oci.digest import Digest
+from tasks.oci.reference import RepositoryName
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.after.preview import preview
@@ -25,11 +27,11 @@ def made(name: str) -> Image:
 
 def plan(node: Node, source: tuple[str, str], *destinations: tuple[str, str]) -> Plan:
     copy = Copy(
-        digest=node.digest,
+        digest=Digest(node.digest),
         media_type=node.media_type,
         size=len(node.manifest),
-        source=source,
-        destinations=list(destinations),
+        source=RepositoryName(*source),
+        destinations=[RepositoryName(*each) for each in destinations],
         platform="linux/amd64",
     )
     return Plan(push_id="p", created=0.0, items=[], copies=[copy], warnings=["said"])

@@ -7,7 +7,8 @@ import msgspec
 from tasks.errors import ImagePusherError, SourceMissing
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, plan_push
+from tasks.transfer.plan.plan import Copy, Plan, plan_push
+from tests.support.plans import planned_copy, planned_tag
 from tests.unit.transfer.plan.sources import single
 from tests.unit.transfer.request.orders import item, read
 
@@ -19,10 +20,7 @@ def found_in(repository: str, image: SourceImage) -> SourceImage:
 def plan_of(*found: SourceImage | ImagePusherError) -> Plan:
     """Plan a push of one item for each image, to a tag of its own in a repository of its own."""
     order = read({"items": [item(destinations={f"b.example/x{each}": ["1"]}) for each in range(len(found))]})
-    tags = [
-        [PlannedTag(reference="b", registry="b.example", repository=f"x{each}", tag="1", action="copied")]
-        for each in range(len(found))
-    ]
+    tags = [[planned_tag(f"b.example/x{each}:1")] for each in range(len(found))]
     return plan_push(order, found, tags, push_id="p", created=1.0)
 
 
@@ -45,7 +43,7 @@ def test_a_source_that_could_not_be_read_is_none() -> None:
 
 def test_a_copy_that_was_stored_without_further_sources_is_read() -> None:
     """A push that is under way survives an update of its workers."""
-    copy = Copy(digest="sha256:a", media_type="m", size=1, source=("a", "x"), destinations=[("b", "x")])
+    copy = planned_copy("sha256:a")
     stored = msgspec.to_builtins(copy)
     del stored["spare_sources"]
     assert msgspec.convert(stored, Copy) == copy

@@ -3,27 +3,17 @@
 from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
-from tasks.transfer.plan.plan import PlannedItem, PlannedTag
 from tasks.transfer.publish.event import moved_tag
 from tests.support.images import Image, Index, attestation, image, index, layer
+from tests.support.plans import planned_tag, resolved_item
 
 REPORT = contract.TagReport(reference="b.example.com/team/app:1", action="merged", old_digest="sha256:old")
 
 
 def event(node: Image | Index) -> contract.TagMoved:
     """Return the event of a tag that holds `node`."""
-    planned = PlannedTag(
-        reference=REPORT.reference, registry="b.example.com", repository="team/app", tag="1", action="merged"
-    )
-    item = PlannedItem(
-        source="a.example.com/app:1",
-        requested_kind="auto",
-        single_arch="merge",
-        merge=True,
-        platforms=[],
-        kind="multi-arch",
-        digest="sha256:source",
-    )
+    planned = planned_tag(REPORT.reference, "merged")
+    item = resolved_item(planned, source="a.example.com/app:1")
     held = Current(parse_digest(node.digest), node.media_type, node.manifest)
     return moved_tag("push", item, planned, REPORT, held)
 

@@ -8,10 +8,12 @@ import pytest
 from tasks import contract
 from tasks.contract import Fault, TagReport, Totals
 from tasks.errors import AuthenticationRefused, ImagePusherError, SourceChildMissing
+from tasks.oci.digest import Digest
 from tasks.transfer.copy.totals import Counter, total
 from tasks.transfer.plan.plan import Plan, PlannedItem, PlannedTag
 from tasks.transfer.ports import CopyOutcome
-from tasks.transfer.publish.report import build_report, obstacle, summary, unmoved, withheld_tags
+from tasks.transfer.publish.report import build_report, obstacle, summary, tag_key, unmoved, withheld_items
+from tests.support import plans
 
 B, C = "b.example", "c.example"
 REFUSED = AuthenticationRefused("No.")
@@ -19,23 +21,15 @@ LOST = SourceChildMissing("Gone.")
 
 
 def planned_tag(tag: str = "1", registry: str = B, action: contract.Action = "copied", **more: Any) -> PlannedTag:
-    reference = f"{registry}/app:{tag}"
-    return PlannedTag(
-        reference=reference, registry=registry, repository="app", tag=tag, action=action, old_digest="old", **more
-    )
+    return plans.planned_tag(f"{registry}/app:{tag}", action, old_digest=Digest("old"), **more)
 
 
-def planned_item(*tags: PlannedTag, needs: tuple[str, ...] = ("one", "two"), **more: Any) -> PlannedItem:
-    return PlannedItem(
-        source=more.pop("source", "a.example/app:1"),
-        requested_kind="auto",
-        single_arch="merge",
-        merge=True,
-        platforms=[],
-        needs=list(needs),
-        tags=list(tags),
-        **more,
-    )
+def planned_item(
+    *tags: PlannedTag, needs: tuple[str, ...] = ("one", "two"), error: ImagePusherError | None = None, **more: Any
+) -> PlannedItem:
+    if error is not None:
+        return plans.failed_item(error, *tags, **more)
+    return plans.resolved_item(*tags, needs=needs, **more)
 
 
 def plan(*items: PlannedItem, atomic: contract.Atomic | None = None) -> Plan:
@@ -51,11 +45,17 @@ def stays(
     atomic: contract.Atomic | None, items: list[PlannedItem], done: dict[str, CopyOutcome]
 ) -> list[tuple[str, str] | None]:
     """Return action and code of each tag that must not move, None for those that may."""
-    withheld = withheld_tags(plan(*items, atomic=atomic), done)
-    reports = [
-        obstacle(item, tag, done, fault) for item, fault in zip(items, withheld, strict=True) for tag in item.tags
-    ]
-    return [(report.action, report.error.code) if report and report.error else None for report in reports]
+    withheld = withheld_items(plan(*items, atomic=atomic), done)
+    found: list[tuple[str, str] | None] = []
+    for item, kept_back in zip(items, withheld, strict=True):
+        for tag in item.tags:
+            error = obstacle(item, tag, done)
+            if error is not None:
+                found.append(("failed", error.code))
+            else:
+                moves = kept_back is None or tag.action == "unchanged"
+                found.append(None if moves or kept_back is None else ("skipped", kept_back.code))
+    return found
 
 
 def test_nothing_stands_in_the_way_of_a_tag_whose_copies_are_done() -> None:
@@ -68,7 +68,9 @@ def test_a_fault_of_the_source_or_of_the_tag_fails_the_tag_and_leaves_it_as_it_w
     """Rule 6.1."""
     tag = planned_tag(error=REFUSED)
     for item, tag_ in ((planned_item(planned_tag(), error=REFUSED), planned_tag()), (planned_item(tag), tag)):
-        assert obstacle(item, tag_, copies(), None) == TagReport(
+        error = obstacle(item, tag_, copies())
+        assert error is REFUSED
+        assert unmoved(tag_, error) == TagReport(
             reference=f"{B}/app:1", action="failed", old_digest="old", new_digest="old", error=Fault.of(REFUSED)
         )
     assert unmoved(planned_tag(), REFUSED, "skipped").action == "skipped"
@@ -131,13 +133,13 @@ def test_a_source_that_failed_withholds_the_whole_push() -> None:
     items = [planned_item(planned_tag(), error=REFUSED, source="a.example/bad:1"), planned_item(planned_tag("2"))]
     assert stays("push", items, copies()) == [("failed", REFUSED.code), ("skipped", "withheld")]
     assert stays("item", items, copies()) == [("failed", REFUSED.code), None]
-    fault = withheld_tags(plan(*items, atomic="push"), copies())[1]
-    assert fault is not None
-    assert "source a.example/bad:1" in fault.message
+    error = withheld_items(plan(*items, atomic="push"), copies())[1]
+    assert error is not None
+    assert "source a.example/bad:1" in error.message
 
 
 def done(tag: PlannedTag, action: contract.Action, error: Fault | None = None) -> TagReport:
-    return TagReport(reference=tag.reference, action=action, error=error)
+    return TagReport(reference=str(tag.reference), action=action, error=error)
 
 
 def report(*actions: contract.Action, error: ImagePusherError | None = REFUSED) -> contract.PushReport:
@@ -147,7 +149,9 @@ def report(*actions: contract.Action, error: ImagePusherError | None = REFUSED) 
         done(tag, action, Fault.of(error) if error and action in {"failed", "skipped"} else None)
         for tag, action in zip(tags, actions, strict=True)
     ]
-    return build_report(plan(planned_item(*tags)), {tag.reference: tag for tag in ended}, [], 1.0)
+    return build_report(
+        plan(planned_item(*tags)), dict(zip((tag_key(0, tag) for tag in tags), ended, strict=True)), [], 1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,8 +172,8 @@ def test_the_state_of_a_push_counts_all_tags(actions: tuple[contract.Action, ...
 def test_a_report_has_each_item_with_its_tags_in_their_order() -> None:
     """Rule 6.1."""
     first, second = planned_tag("2"), planned_tag("1")
-    item = planned_item(first, second, kind="multi-arch", digest="digest")
-    ended = {tag.reference: done(tag, "copied") for tag in (second, first)}
+    item = planned_item(first, second, kind="multi-arch", digest=Digest("digest"))
+    ended = {tag_key(0, tag): done(tag, "copied") for tag in (second, first)}
     parts = [Totals(bytes_copied=3, blobs_copied=1), Totals(bytes_copied=4, manifests_copied=2, blobs_mounted=5)]
     assert build_report(plan(item), ended, parts, 1.23456) == contract.PushReport(
         push_id="p",
@@ -194,8 +198,8 @@ def test_an_item_has_the_fault_that_all_its_tags_have() -> None:
     assert report("copied").items[0].error is None
     tags = [planned_tag("1"), planned_tag("2")]
     mixed = {
-        tags[0].reference: done(tags[0], "failed", Fault.of(REFUSED)),
-        tags[1].reference: done(tags[1], "failed", Fault.of(LOST)),
+        tag_key(0, tags[0]): done(tags[0], "failed", Fault.of(REFUSED)),
+        tag_key(0, tags[1]): done(tags[1], "failed", Fault.of(LOST)),
     }
     assert build_report(plan(planned_item(*tags)), mixed, [], 0).items[0].error is None
 

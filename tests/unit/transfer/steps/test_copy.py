@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,8 @@ from tasks.transfer.copy.copier import Copied
 from tasks.transfer.plan.plan import Copy, Plan
 from tasks.transfer.ports import CopyOutcome
 from tasks.transfer.steps.attempts import Attempts
-from tasks.transfer.steps.copy import Copying
+from tasks.transfer.steps.copy import CopyStep
+from tests.support.plans import planned_copy
 
 DIGEST = "sha256:a"
 DONE = Copied(
@@ -52,19 +54,22 @@ def ledger(tmp_path: Path) -> Iterator[HashLedger]:
     hashes = FileHashes(tmp_path / "ledger.sqlite3", 60)
     ledger = HashLedger(hashes)
     ledger.accept("p", {}, "p")
-    copy = Copy(digest=DIGEST, media_type="m", size=1, source=("a", "x"), destinations=[("b", "x"), ("b", "y")])
+    copy = planned_copy(DIGEST, destinations=("b/x", "b/y"))
     ledger.save_plan(Plan(push_id="p", created=1.0, items=[], copies=[copy]))
     yield ledger
     hashes.close()
 
 
-def copying(ledger: HashLedger, copier: ScriptedCopier) -> Copying:
-    runs = LocalRuns(KeyLocks(), 0.1)
-    return Copying(ledger, copier, runs, Attempts(ledger, runs, MOST))  # type: ignore[arg-type]
+def step_of(ledger: HashLedger, copier: Any, runs: LocalRuns) -> CopyStep:
+    return CopyStep(ledger=ledger, copier=copier, runs=runs, attempts=Attempts(ledger, runs, MOST))
 
 
-def deliver(work: Copying, *, tries_left: bool = True) -> ImagePusherError | None:
-    return work.carry_out("p", DIGEST, tries_left=lambda _: tries_left)
+def copying(ledger: HashLedger, copier: ScriptedCopier) -> CopyStep:
+    return step_of(ledger, copier, LocalRuns(KeyLocks(), 0.1))
+
+
+def deliver(work: CopyStep, *, tries_left: bool = True) -> ImagePusherError | None:
+    return work.run("p", DIGEST, tries_left=lambda _: tries_left)
 
 
 def test_a_copy_is_done_once_however_often_it_is_delivered(ledger: HashLedger) -> None:
@@ -77,7 +82,7 @@ def test_a_copy_is_done_once_however_often_it_is_delivered(ledger: HashLedger) -
 
 def test_a_copy_that_was_never_planned_does_nothing(ledger: HashLedger) -> None:
     copier = ScriptedCopier(DONE)
-    assert copying(ledger, copier).carry_out("p", "sha256:other", tries_left=lambda _: True) is None
+    assert copying(ledger, copier).run("p", "sha256:other", tries_left=lambda _: True) is None
     assert (copier.copies, ledger.copies("p")) == (0, {})
 
 
@@ -134,7 +139,7 @@ def test_the_last_attempt_waits_until_no_other_is_made_alone(ledger: HashLedger)
     """Rule 6.4: what merely was near when a worker died comes to its end."""
     runs = LocalRuns(KeyLocks(), 0.1)
     copier = ScriptedCopier(DONE)
-    work = Copying(ledger, copier, runs, Attempts(ledger, runs, MOST))  # type: ignore[arg-type]
+    work = step_of(ledger, copier, runs)
     lose(ledger, MOST - 1)
     with runs.alone("another"), pytest.raises(LockUnavailable):
         deliver(work)
@@ -145,7 +150,7 @@ def test_the_last_attempt_waits_until_no_other_is_made_alone(ledger: HashLedger)
 
 def test_earlier_attempts_are_not_made_alone(ledger: HashLedger) -> None:
     runs = LocalRuns(KeyLocks(), 0.1)
-    work = Copying(ledger, ScriptedCopier(DONE), runs, Attempts(ledger, runs, MOST))  # type: ignore[arg-type]
+    work = step_of(ledger, ScriptedCopier(DONE), runs)
     lose(ledger, MOST - 2)
     with runs.alone("another"):
         assert deliver(work) is None

@@ -17,9 +17,13 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import PushFailed, PushUnknown, RequestInvalid
-from tasks.transfer.plan.plan import Copy, Plan
+from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import CopyOutcome
+from tasks.transfer.steps.attempts import Attempts
+from tasks.transfer.steps.publish import PublishStep
+from tasks.transfer.steps.push import PushStep
 from tasks.transfer.watch import Patience
+from tests.support.plans import planned_copy
 from workers.process import watchdog as module
 from workers.process.watchdog import Watchdog
 
@@ -63,16 +67,39 @@ class World:
         self.reclaimed: list[float] = []
         runs = LocalRuns(KeyLocks(), 0.1)
         unused: Any = None
-        runtime = Runtime(
+        executor = ThreadPoolExecutor(1)
+        attempts = Attempts(ledger, runs, 1)
+        push = PushStep(
+            registries=unused,
+            ledger=ledger,
+            runs=runs,
+            targets={},
+            executor=executor,
+            attempts=attempts,
+            clock=lambda: now[0],
+        )
+        publish = PublishStep(
             registries=unused,
             ledger=ledger,
             runs=runs,
             locks=unused,
             copier=unused,
             announcer=unused,
-            targets={},
-            executor=ThreadPoolExecutor(1),
+            executor=executor,
             cancelled=threading.Event(),
+            attempts=attempts,
+            clock=lambda: now[0],
+        )
+        runtime = Runtime(
+            push=push,
+            copy=unused,
+            publish=publish,
+            registries=unused,
+            ledger=ledger,
+            runs=runs,
+            locks=unused,
+            executor=executor,
+            task_tries=1,
             clock=lambda: now[0],
         )
         app: Any = self.app
@@ -86,10 +113,7 @@ class World:
         """Let a worker take the push `p` on, and plan it where digests are given."""
         self.ledger.accept("p", request, "task")
         if digests:
-            copies = [
-                Copy(digest=digest, media_type="m", size=1, source=("a", "x"), destinations=[("b", "x")])
-                for digest in digests
-            ]
+            copies = [planned_copy(digest) for digest in digests]
             self.ledger.save_plan(Plan(push_id="p", created=1.0, items=[], copies=copies))
 
     def lose_the_open_ones(self) -> None:

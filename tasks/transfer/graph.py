@@ -1,0 +1,51 @@
+"""One walk over the manifests that an image consists of (image-spec image-index.md: an index may name indexes)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tasks.errors import ManifestInvalid
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest
+from tasks.oci.document import parse_document
+from tasks.oci.graph import Successors, successors
+from tasks.registry.repository import FetchedManifest
+
+MOST_DEPTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One manifest of an image, and the manifests and blobs that it needs."""
+
+    descriptor: Descriptor
+    manifest: FetchedManifest
+    needs: Successors
+
+
+def parse_node(descriptor: Descriptor, manifest: FetchedManifest) -> Node:
+    """Return the node of a manifest; raises SourceError where it is none."""
+    return Node(descriptor, manifest, successors(parse_document(manifest.content, manifest.media_type)))
+
+
+def walk(root: Descriptor, read: Callable[[Descriptor], Node | None]) -> Iterator[Node]:
+    """Yield each manifest below `root` once, then `root`: children come before the index that names them.
+
+    `read` returns None for a manifest that is left out, with all below it. Raises ManifestInvalid for indexes that are
+    nested more than 8 deep, and the errors of `read`.
+    """
+    yield from _walk(root, read, set(), 0)
+
+
+def _walk(each: Descriptor, read: Callable[[Descriptor], Node | None], seen: set[Digest], depth: int) -> Iterator[Node]:
+    if each.digest in seen:
+        return
+    seen.add(each.digest)
+    node = read(each)
+    if node is None:
+        return
+    if node.needs.manifests and depth >= MOST_DEPTH:
+        raise ManifestInvalid(f"The index {each.digest} is nested more than {MOST_DEPTH} deep.")
+    for child in node.needs.manifests:
+        yield from _walk(child, read, seen, depth + 1)
+    yield node

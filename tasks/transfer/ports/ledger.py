@@ -1,0 +1,274 @@
+"""The ledger's ports, cut by what a user of the ledger may do. `tasks/coordination/ledger.py` implements all of them.
+
+All writes may be repeated. All methods raise StateUnavailable.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tasks import contract
+from tasks.oci.digest import Digest
+from tasks.transfer.plan.plan import Plan
+from tasks.transfer.ports.records import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
+
+
+class Enqueued(Protocol):
+    """Pushes on their way to a worker."""
+
+    def enqueue(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+        """Note that a push is enqueued; its result is that of `task_id`."""
+        ...
+
+    def note_waiting(self, push_id: str, task_id: str) -> None:
+        """Note that one more task waits for the result of a push that is known, and is not taken on yet."""
+        ...
+
+    def withdraw(self, push_id: str) -> None:
+        """Forget a push that was enqueued, unless a worker took it on."""
+        ...
+
+
+class Requests(Protocol):
+    """The request of each push, and the task whose result is that of the push."""
+
+    def request(self, push_id: str) -> dict[str, Any] | None:
+        """Return the request of a push, None for one that is not known."""
+        ...
+
+    def task_id(self, push_id: str) -> str | None:
+        """Return the task whose result is that of the push."""
+        ...
+
+    def updated(self, push_id: str) -> float | None:
+        """Return when a worker was heard of last that works on a push, in seconds since the epoch."""
+        ...
+
+
+class Acceptance(Requests, Protocol):
+    """Pushes that workers take on."""
+
+    def withdraw(self, push_id: str) -> None:
+        """Forget a push that was enqueued, unless a worker took it on."""
+        ...
+
+    def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
+        """Note that a worker took the push on; the rest of its record stays. Its result is that of `task_id`."""
+        ...
+
+    def reopen(self, push_id: str) -> None:
+        """Forget the report, the plan and the outcomes of a push that is to be planned anew.
+
+        Intents stay, and the tags that moved are remembered as those of an earlier run (BEHAVIOUR 7.7).
+        """
+        ...
+
+
+class Plans(Protocol):
+    """Plans, and the manifests that planning and publishing read."""
+
+    def save_plan(self, plan: Plan) -> None:
+        """Keep the plan of a push."""
+        ...
+
+    def plan(self, push_id: str) -> Plan | None:
+        """Return the plan of a push, None where there is none yet, or no longer."""
+        ...
+
+    def mark_sent(self, push_id: str) -> None:
+        """Note that the tasks of a push are being sent."""
+        ...
+
+    def was_sent(self, push_id: str) -> bool:
+        """Tell whether the tasks of a push were being sent."""
+        ...
+
+    def keep_content(self, push_id: str, digest: Digest, content: bytes) -> None:
+        """Keep the bytes of a manifest for as long as the push is remembered."""
+        ...
+
+    def content(self, push_id: str, digest: str) -> bytes | None:
+        """Return the bytes of a manifest, None where they are not kept."""
+        ...
+
+
+class Starts(Protocol):
+    """How often each part of a push (a digest, a tag, or a task's name) was started and never came back."""
+
+    def lost(self, push_id: str, parts: Sequence[str]) -> list[int]:
+        """Return how often each part was started and has not been settled."""
+        ...
+
+    def begin(self, push_id: str, part: str) -> None:
+        """Count a start of a part."""
+        ...
+
+    def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
+        """Forget the starts of a part that came back from its worker; it may rest until `quiet_until`."""
+        ...
+
+
+class Pulse(Protocol):
+    """The sign of life of a push."""
+
+    def touch(self, push_id: str) -> None:
+        """Note that a part of the push is alive."""
+        ...
+
+
+class Copies(Protocol):
+    """The copies of a push, as the workers that carry them out see them."""
+
+    def take_copy(self, push_id: str, digest: str) -> TakenCopy:
+        """Return the records of one copy."""
+        ...
+
+    def record_copy(self, push_id: str, outcome: CopyOutcome, progress: contract.CopyProgress) -> None:
+        """Note how a copy ended."""
+        ...
+
+    def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None:
+        """Note how far a copy is."""
+        ...
+
+
+class Outcomes(Protocol):
+    """How the copies of a push ended."""
+
+    def copies(self, push_id: str) -> dict[str, CopyOutcome]:
+        """Return the outcomes by digest; a copy that has not ended has none."""
+        ...
+
+
+class Intents(Protocol):
+    """The changes that a push made, or was about to make, by tag."""
+
+    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None:
+        """Note an intent before the write."""
+        ...
+
+    def intent(self, push_id: str, reference: str) -> TagIntent | None:
+        """Return the last intent at a tag."""
+        ...
+
+    def intents(self, push_id: str) -> dict[str, TagIntent]:
+        """Return the last intent at each tag."""
+        ...
+
+
+class Tags(Protocol):
+    """The reports of the tags that were dealt with."""
+
+    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
+        """Note the report of a tag under `key`."""
+        ...
+
+    def tags(self, push_id: str) -> dict[str, contract.TagReport]:
+        """Return the reports by key."""
+        ...
+
+    def earlier_tags(self, push_id: str) -> dict[str, EarlierTag]:
+        """Return the tags that earlier runs of the push moved, by reference."""
+        ...
+
+
+class Reports(Protocol):
+    """The reports of pushes that ended."""
+
+    def finish(self, report: contract.PushReport) -> None:
+        """Keep the report of a push: it ended."""
+        ...
+
+    def report(self, push_id: str) -> contract.PushReport | None:
+        """Return the report of a push, None where it has not ended."""
+        ...
+
+
+class Undos(Protocol):
+    """Pushes that are being taken back."""
+
+    def mark_undone(self, push_id: str, state: UndoState) -> None:
+        """Note that the push is being taken back, or how that ended: no further tag of it moves."""
+        ...
+
+    def undo_state(self, push_id: str) -> UndoState | None:
+        """Return how far taking the push back is, None where nobody began it."""
+        ...
+
+    def is_undone(self, push_id: str) -> bool:
+        """Tell whether taking the push back was begun, however that ended."""
+        ...
+
+
+class Overview(Protocol):
+    """All pushes, for people."""
+
+    def progress(self, push_id: str) -> contract.Progress:
+        """Return how far a push is; raises PushUnknown."""
+        ...
+
+    def pushes(self) -> list[contract.Progress]:
+        """Return the pushes that are remembered, the newest first."""
+        ...
+
+
+class Listing(Protocol):
+    """Whether a push is among the open ones."""
+
+    def is_open(self, push_id: str) -> bool:
+        """Tell whether the result of a push has not been stored, as far as is known."""
+        ...
+
+    def list_again(self, push_id: str) -> None:
+        """Have a push be among the open ones."""
+        ...
+
+
+class OpenPushes(Listing, Protocol):
+    """The pushes whose result has not been stored."""
+
+    def open_pushes(self) -> list[OpenPush]:
+        """Return them all."""
+        ...
+
+    def open_ages(self) -> list[float]:
+        """Return the seconds since each was accepted."""
+        ...
+
+    def overlooked(self) -> list[OpenPush]:
+        """Return the pushes that have not ended and are not among the open ones, as it should never be.
+
+        Those whose record has expired are forgotten.
+        """
+        ...
+
+    def note_drive(self, push: OpenPush) -> None:
+        """Count that the watchdog drives a push on."""
+        ...
+
+    def close(self, push_id: str) -> None:
+        """Note that the result of a push has been stored."""
+        ...
+
+
+class PushLedger(Acceptance, Plans, Starts, Reports, Undos, Protocol):
+    """All that planning a push needs of the ledger."""
+
+
+class CopyLedger(Starts, Copies, Protocol):
+    """All that carrying a copy out needs of the ledger."""
+
+
+class PublishLedger(Plans, Starts, Outcomes, Intents, Tags, Reports, Undos, Protocol):
+    """All that publishing the tags of a push needs of the ledger."""
+
+
+class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, Protocol):
+    """All that a client needs of the ledger."""
+
+
+class WatchdogLedger(Requests, Plans, Outcomes, Reports, OpenPushes, Pulse, Protocol):
+    """All that the watchdog needs of the ledger."""
+
+
+class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, WatchdogLedger, Protocol):
+    """The truth about each push: its request, its plan, its outcomes, its report."""

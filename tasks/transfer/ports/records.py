@@ -1,0 +1,114 @@
+"""The records that a ledger keeps of a push."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import ImagePusherError
+from tasks.transfer.plan.plan import Copy
+
+# "begun", or how it ended.
+UndoState = Literal["begun", "succeeded", "partial", "failed"]
+
+
+class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How the copy of one digest ended: totals, and an error for each repository that did not get it."""
+
+    digest: str
+    errors: dict[str, ImagePusherError] = {}
+    totals: contract.Totals = contract.Totals()
+
+
+class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
+    """The change that a push is about to make at a tag: noted before the write, so that a repeat knows its own work.
+
+    The ledger keeps the bytes of the manifest `old_digest`, whose media type is `old_media_type`. `written_before` is
+    the digest that a push of ours, this one or another, had written there last at that time. `overtaken` are the
+    protective tags, with their digests, that this push made for merges that it did not stay with.
+    """
+
+    action: contract.Action
+    old_digest: str | None
+    new_digest: str
+    old_media_type: str = ""
+    kept_platforms: list[str] = []
+    protective_tag: str | None = None
+    protective_tag_created: bool = False
+    written_before: str | None = None
+    overtaken: dict[str, str] = {}
+
+
+class EarlierTag(msgspec.Struct, frozen=True):
+    """The report of a tag that an earlier run of the push moved; `reported` tells whether that run ended."""
+
+    tag: contract.TagReport
+    reported: bool
+
+
+class TakenCopy(NamedTuple):
+    """The records of one copy: None where it was never planned, or has not ended yet.
+
+    `lost` counts the starts that never came back. `content` is the manifest, where planning read it already.
+    """
+
+    planned: Copy | None
+    outcome: CopyOutcome | None
+    lost: int = 0
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPush:
+    """A push whose result has not been stored, as the watchdog looks at it.
+
+    `known` is False where its record is gone. `planned` and `ended` tell how far it has come. `quiet_since`, in seconds
+    since the epoch, is when the push was heard of last, or when its next delivery is due. `done` counts copies and tags
+    that ended, `drives` how often the push was driven on since that last rose. Beside `task_id` more tasks may wait for
+    the result: `accepted` ones, and those that are `noted`, of which no worker has come to know yet.
+    """
+
+    push_id: str
+    task_id: str
+    known: bool
+    planned: bool
+    ended: bool
+    quiet_since: float
+    done: int
+    drives: int
+    accepted: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """All tasks that workers know of, each once."""
+        return tuple(dict.fromkeys((self.task_id, *self.accepted)))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A manifest that a push wrote at a tag."""
+
+    digest: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TagRecord:
+    """The writes of pushes of ours at one tag (BEHAVIOUR 7.6).
+
+    `last` is the digest of the last write that was verified. `under_way` maps the digest of each write that was begun
+    and not verified to the `last` of that time; several writers may have begun to write one digest.
+    """
+
+    last: str | None = None
+    under_way: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
+
+    def overwritten_by(self, held: str | None) -> str | None:
+        """Return the digest over which a writer of ours, whose lock had ended, wrote `held`; None if nobody did so."""
+        if held is None or held == self.last:
+            return None
+        return self.last if self.under_way.get(held, frozenset()) - {self.last} else None

@@ -1,0 +1,88 @@
+"""The intents of one push at one tag: how it knows its own work again (BEHAVIOUR 6.6, 7.3, 7.4). Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.ports import TagIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The intents that this push noted, by the digest that each was to write, and the `latest` of them.
+
+    A process that stood still may find its own work at the tag though a later delivery has noted another intent: so it
+    also keeps those that the ledger no longer has.
+    """
+
+    intents: Mapping[str, TagIntent] = field(default_factory=dict)
+    latest: TagIntent | None = None
+
+    def recalling(self, noted: TagIntent | None) -> "Memory":
+        """Return the memory with the ledger's intent; one of this process for the same digest stays."""
+        if noted is None:
+            return self
+        return Memory({noted.new_digest: noted, **self.intents}, noted)
+
+    def remembering(self, intent: TagIntent) -> "Memory":
+        """Return the memory with an intent that was just noted."""
+        return Memory({**self.intents, intent.new_digest: intent}, intent)
+
+    def own(self, digest: str | None) -> TagIntent | None:
+        """Return the intent to write `digest`, None where this push did not write it."""
+        return None if digest is None else self.intents.get(digest)
+
+    def intent(self, decision: Decision, held: Current | None, base: Current | None) -> TagIntent:
+        """Return the intent of a decision.
+
+        `held` is what the tag holds, `base` what the decision builds on: another manifest only where a late write is
+        mended. The old digest is that of before the first write of this push, unless another push wrote in between.
+        """
+        mine = self.own(held.digest) if held is not None else None
+        intent = TagIntent(
+            action="merged" if decision.action == "merged" else "copied",
+            old_digest=base.digest if base is not None else None,
+            old_media_type=base.media_type if base is not None else "",
+            new_digest=decision.digest,
+            kept_platforms=decision.kept_platforms,
+            overtaken=self._overtaken(decision.digest),
+        )
+        if mine is None or base != held:
+            return intent
+        return _with_old(intent, mine)
+
+    def left(self, decision: Decision) -> TagIntent:
+        """Return the intent of a tag that stays as it is: this push's own, or none to speak of."""
+        return self.own(decision.digest) or TagIntent(
+            action="unchanged",
+            old_digest=decision.digest,
+            new_digest=decision.digest,
+            kept_platforms=decision.kept_platforms,
+        )
+
+    def made_protection(self, digest: str) -> bool:
+        """Tell whether this push made the protective tag of a merged index."""
+        earlier = self.own(digest)
+        return earlier is not None and earlier.protective_tag_created
+
+    def protective_tags(self) -> list[str]:
+        """Return the protective tags that this push made."""
+        latest = self.latest
+        if latest is None:
+            return []
+        own = [latest.protective_tag] if latest.protective_tag is not None and latest.protective_tag_created else []
+        return [*own, *latest.overtaken]
+
+    def _overtaken(self, digest: str) -> dict[str, str]:
+        latest = self.latest
+        if latest is None:
+            return {}
+        left = {latest.protective_tag: latest.new_digest} if latest.protective_tag_created else {}
+        return {tag: of for tag, of in (latest.overtaken | left).items() if tag is not None and of != digest}
+
+
+def _with_old(intent: TagIntent, earlier: TagIntent) -> TagIntent:
+    """Return the intent with the old manifest of an earlier one."""
+    return msgspec.structs.replace(intent, old_digest=earlier.old_digest, old_media_type=earlier.old_media_type)

@@ -1,0 +1,57 @@
+"""The profiles that a test runs over, and what the product does not do on some of them yet."""
+
+from collections.abc import Iterable, Mapping
+
+import pytest
+
+from tests.support.profiles import profiles
+from tests.support.profiles.profile import Profile
+
+EVERY = tuple(profiles.small(profile) for profile in profiles.ALL)
+_VARIANTS = frozenset({"quay-3.11", "distribution-3.1", "harbor-no-mounts", "ecr-create-on-push", "announcing-proxy"})
+# One of each product, for tests on which its variants behave alike.
+PRODUCTS = tuple(profile for profile in EVERY if profile.name not in _VARIANTS)
+# One of each form of upload.
+UPLOADING = tuple(
+    profile
+    for profile in EVERY
+    if profile.name in {"strict", "quay", "zot", "ecr", "ghcr", "azure", "artifactory", "limiting-proxy"}
+)
+
+# Names of profiles, with the rule that does not hold there yet.
+_LADDER = dict.fromkeys(
+    ("azure", "artifactory", "limiting-proxy", "announcing-proxy"),
+    "BEHAVIOUR 5.6: a form of upload that is refused is followed by the next one",
+)
+_READING = {
+    "redirecting-store": "BEHAVIOUR 3.4: a HEAD that is refused by the store behind a redirect is asked again by GET",
+    "chatty": "BEHAVIOUR 8.4: 1xx answers are skipped",
+}
+PUSHING = _LADDER | _READING
+_KEPT = "BEHAVIOUR 6.6: the bytes of what is overwritten are kept and written again"
+_ABSENT = "BEHAVIOUR 3.4: a repository that is not there yet is absent, or not readable, and no failure"
+UNDOING = PUSHING | {"quay": _KEPT, "zot": _KEPT}
+PREVIEWING = {"quay": _ABSENT, "chatty": PUSHING["chatty"]}
+CANCELLING = {"docker-hub": "BEHAVIOUR 5.6: the session of a form that was refused is cancelled"}
+
+# Rules that hold on no profile yet.
+QUOTA = "BEHAVIOUR 6.8: a quota has a code of its own"
+IMMUTABLE = "BEHAVIOUR 10.2: a registry's own refusal is `tag_immutable`"
+MISSING = "BEHAVIOUR 6.8: a namespace and a right that are missing have codes of their own"
+HEALING = "BEHAVIOUR 5.5: 400 MANIFEST_INVALID may say that a part is gone"
+
+
+def over(
+    chosen: Iterable[Profile] = EVERY, *, not_yet: Mapping[str, str] | None = None, everywhere: str | None = None
+) -> pytest.MarkDecorator:
+    """Run a test over profiles; `not_yet` names those on which a rule does not hold yet, `everywhere` holds nowhere."""
+    reasons = dict(not_yet or {})
+    cases = [
+        pytest.param(profile, id=profile.name, marks=_marks(reasons.get(profile.name, everywhere)))
+        for profile in chosen
+    ]
+    return pytest.mark.parametrize("profile", cases)
+
+
+def _marks(reason: str | None) -> tuple[pytest.MarkDecorator, ...]:
+    return () if reason is None else (pytest.mark.xfail(strict=True, reason=reason),)

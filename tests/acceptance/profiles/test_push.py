@@ -1,0 +1,61 @@
+"""A push into every registry: copy, merge, several repositories, unchanged (BEHAVIOUR sections 3 to 5)."""
+
+from tests.acceptance.profiles.cases import CANCELLING, PUSHING, over
+from tests.acceptance.profiles.conftest import Scene
+
+
+@over(not_yet=PUSHING | CANCELLING)
+def test_a_single_image_is_copied(scene: Scene) -> None:
+    """Rules 2.4 and 5.1: the same digest, readable for good, and no session is left open."""
+    source = scene.image("linux/amd64")
+    tag = scene.push_one(scene.offer(source))
+    assert (tag.action, tag.error) == ("copied", None)
+    scene.assert_whole("1", source.digest)
+    assert scene.registry.open_sessions() == []
+
+
+@over(not_yet=PUSHING | CANCELLING)
+def test_an_index_is_copied(scene: Scene) -> None:
+    """Rules 2.4 and 5.2."""
+    source = scene.index("linux/amd64", "linux/arm64")
+    tag = scene.push_one(scene.offer(source))
+    assert (tag.action, tag.error) == ("copied", None)
+    scene.assert_whole("1", source.digest)
+    assert scene.registry.open_sessions() == []
+
+
+@over(not_yet=PUSHING)
+def test_a_platform_is_merged_with_those_that_are_there(scene: Scene) -> None:
+    """Rules 3.2, 4.1, 4.8: both platforms, and a tag that protects them."""
+    scene.registry.put(scene.repository, scene.index("linux/arm64"), "1")
+    tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
+    assert (tag.action, tag.error) == ("merged", None)
+    assert set(scene.entries()) == {"linux/amd64", "linux/arm64"}
+    assert tag.protective_tag is not None
+    assert tag.new_digest is not None
+    scene.assert_whole(tag.protective_tag, tag.new_digest)
+    scene.assert_whole("1", tag.new_digest)
+
+
+@over(not_yet=PUSHING | CANCELLING)
+def test_several_repositories_get_one_upload_where_blobs_can_be_mounted(scene: Scene) -> None:
+    """Rules 5.1 and 5.4."""
+    source = scene.index("linux/amd64", "linux/arm64")
+    repositories = tuple(f"{scene.name}/{each}" for each in ("app", "b", "c"))
+    report = scene.push(scene.request(scene.offer(source), "1", repositories=repositories))
+    assert report.state == "succeeded"
+    for each in repositories:
+        scene.assert_whole("1", source.digest, each)
+    blobs = 8
+    assert scene.uploaded() == (blobs if scene.profile.uploads.mount == "mounted" else 3 * blobs)
+    assert scene.registry.open_sessions() == []
+
+
+@over(not_yet=PUSHING)
+def test_what_is_there_already_is_not_written(scene: Scene) -> None:
+    """Rules 3.1 and 6.5."""
+    source = scene.offer(scene.index("linux/amd64", "linux/arm64"))
+    assert scene.push_one(source).action == "copied"
+    before = len(scene.registry.requests())
+    assert scene.push_one(source).action == "unchanged"
+    assert scene.writes(before) == []

@@ -1,0 +1,59 @@
+"""What a registry refuses ends in an error with a code of its own, and moves no tag."""
+
+from tests.acceptance.profiles.cases import IMMUTABLE, MISSING, PRODUCTS, QUOTA, over
+from tests.acceptance.profiles.conftest import Scene
+from tests.support.profiles import profiles
+
+LOGGING_IN = tuple(profile for profile in PRODUCTS if profile.access.scheme != "none")
+
+
+@over(LOGGING_IN)
+def test_a_wrong_login(scene: Scene) -> None:
+    """Rule 3.4."""
+    scene.log_in("wrong")
+    tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
+    assert tag.error is not None
+    assert (tag.action, tag.error.code, tag.error.side) == ("failed", "authentication_refused", "destination")
+    assert "wrong" not in tag.error.message
+    assert scene.registry.tags(scene.repository) == {}
+
+
+@over(PRODUCTS, everywhere=QUOTA)
+def test_a_quota(scene: Scene) -> None:
+    """In the registry's own words, and not as a login that is refused."""
+    scene.registry.quota_bytes = 0
+    tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
+    assert tag.error is not None
+    assert (tag.action, tag.error.code, tag.error.side) == ("failed", "quota_exceeded", "destination")
+    words = scene.profile.state.quota.message.partition("{")[0]
+    assert words in tag.error.message
+    assert scene.registry.tags(scene.repository) == {}
+    assert scene.registry.open_sessions() == []
+
+
+@over(PRODUCTS, everywhere=IMMUTABLE)
+def test_an_immutable_tag(scene: Scene) -> None:
+    """Rule 4.8: neither the tag moves, nor is a protective tag left behind."""
+    old = scene.index("linux/arm64")
+    scene.registry.put(scene.repository, old, "v1")
+    scene.registry.immutable = ("v*",)
+    tag = scene.push_one(scene.offer(scene.index("linux/amd64")), "v1")
+    assert tag.error is not None
+    assert (tag.action, tag.error.code, tag.error.side) == ("failed", "tag_immutable", "destination")
+    assert scene.registry.tags(scene.repository)["v1"] == old.digest
+    if scene.profile.tags.delete == "both":
+        assert set(scene.registry.tags(scene.repository)) == {"v1"}
+
+
+@over(
+    [profiles.small(profiles.ECR), profiles.HARBOR, profiles.QUAY],
+    everywhere=MISSING,
+)
+def test_a_repository_that_has_to_be_made_first(scene: Scene) -> None:
+    scene.registry.namespaces = {"other"}
+    scene.registry.store.repositories.clear()
+    tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
+    assert tag.error is not None
+    expected = "right_missing" if scene.profile.name == "quay" else "namespace_missing"
+    assert (tag.action, tag.error.code, tag.error.side) == ("failed", expected, "destination")
+    assert scene.registry.store.repositories == {}

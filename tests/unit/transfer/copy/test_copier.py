@@ -1,0 +1,80 @@
+"""Which source is asked for a digest, and which is not (BEHAVIOUR 6.4, 6.8)."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, LocalSingleFlight
+from tasks.errors import Retry, Side
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.copy.copier import Copied, Copier
+from tests.support.images import Image, image
+from tests.support.plans import planned_copy
+from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.unit.registry.clients import PING, QUICK
+
+IMAGE = image("linux/amd64")
+MANIFEST = f"manifests/{IMAGE.digest}"
+
+
+@pytest.fixture
+def copier() -> Iterator[Copier]:
+    with ThreadPoolExecutor(2) as threads:
+        flights = LocalSingleFlight(KeyLocks(), 1)
+        registries = Registries(RegistryConfiguration(limits=QUICK))
+        yield Copier(registries, LocalBlobLocations(), flights, threads, 2, threading.Event(), 60)
+
+
+def copied(copier: Copier, node: Image, destination: str, *sources: str) -> Copied:
+    """Copy an image that was found in all of the sources."""
+    first, *more = (planned_copy("", f"{host}/src/app").source for host in sources)
+    planned = planned_copy(
+        node.digest,
+        f"{first.registry}/{first.name}",
+        (f"{destination}/dst",),
+        media_type=node.media_type,
+        size=len(node.manifest),
+        spare_sources=more,
+    )
+    return copier.copy(planned)
+
+
+def test_a_destination_that_refuses_is_no_reason_to_ask_another_source(copier: Copier) -> None:
+    """Rule 6.8: the side of an error counts; the spare sources get no request at all."""
+    refuses = Exchange("HEAD", f"/v2/dst/{MANIFEST}", Answer(403), times=None)
+    with ScriptedRegistry(PING, refuses) as b, ScriptedRegistry() as one, ScriptedRegistry() as two:
+        outcome = copied(copier, IMAGE, b.host, one.host, two.host).outcome
+    (error,) = outcome.errors.values()
+    assert (error.side, error.retry) == (Side.DESTINATION, Retry.NEVER)
+
+
+def test_a_source_that_lacks_the_image_is_followed_by_the_next(copier: Copier) -> None:
+    """Rule 6.2."""
+    absent = Exchange("HEAD", f"/v2/dst/{MANIFEST}", Answer(404), times=None)
+    gone = Exchange("GET", f"/v2/src/app/{MANIFEST}", Answer(404))
+    with (
+        ScriptedRegistry(PING, absent) as b,
+        ScriptedRegistry(PING, gone) as one,
+        ScriptedRegistry(PING, gone) as two,
+    ):
+        outcome = copied(copier, IMAGE, b.host, one.host, two.host).outcome
+    (error,) = outcome.errors.values()
+    assert (error.code, error.side) == ("source_child_missing", Side.SOURCE)
+
+
+def test_a_source_that_may_serve_later_is_not_forgotten_for_one_that_lacks_the_image(copier: Copier) -> None:
+    """Rule 8.3: the copy is tried again, and after as long as was asked for."""
+    absent = Exchange("HEAD", f"/v2/dst/{MANIFEST}", Answer(404), times=None)
+    limited = Exchange("GET", f"/v2/src/app/{MANIFEST}", Answer(429, {"Retry-After": "60"}), times=None)
+    gone = Exchange("GET", f"/v2/src/app/{MANIFEST}", Answer(404))
+    with (
+        ScriptedRegistry(PING, absent) as b,
+        ScriptedRegistry(PING, limited) as one,
+        ScriptedRegistry(PING, gone) as two,
+    ):
+        transient = copied(copier, IMAGE, b.host, one.host, two.host).transient
+    assert transient is not None
+    assert (transient.code, transient.retry_after) == ("rate_limited", 60)

@@ -1,0 +1,104 @@
+"""How a push knows its own work at a tag again: a table of intents (BEHAVIOUR 6.6, 7.3, 7.4, 7.6)."""
+
+import pytest
+
+from tasks.oci.digest import Digest
+from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.ports import TagIntent, TagRecord
+from tasks.transfer.publish.memory import Memory
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+THEIRS, MINE, MERGED, NEWER = (Digest(f"sha256:{name}") for name in ("theirs", "mine", "merged", "newer"))
+
+
+def held(digest: Digest) -> Current:
+    return Current(digest, INDEX, b"{}")
+
+
+def decided(digest: Digest) -> Decision:
+    return Decision("merged", digest, INDEX, b"{}")
+
+
+def noted(new: Digest, old: Digest | None = THEIRS, **more: object) -> TagIntent:
+    return TagIntent(action="merged", old_digest=old, old_media_type=INDEX if old else "", new_digest=new, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("memory", "held_", "base", "old"),
+    [
+        pytest.param(Memory(), None, None, None, id="the tag is new"),
+        pytest.param(Memory(), held(THEIRS), held(THEIRS), THEIRS, id="someone else's tag is replaced"),
+        pytest.param(
+            Memory().recalling(noted(MINE)), held(MINE), held(MINE), THEIRS, id="this push wrote it, over theirs"
+        ),
+        pytest.param(
+            Memory().recalling(noted(MINE, None)), held(MINE), held(MINE), None, id="this push wrote it, and it was new"
+        ),
+        pytest.param(
+            Memory().recalling(noted(MINE)), held(NEWER), held(NEWER), NEWER, id="someone wrote over this push"
+        ),
+        pytest.param(
+            Memory().recalling(noted(MINE)), held(MINE), held(NEWER), NEWER, id="this push wrote late, over a newer one"
+        ),
+    ],
+)
+def test_the_old_digest_is_the_one_to_put_back(
+    memory: Memory, held_: Current | None, base: Current | None, old: Digest | None
+) -> None:
+    """Rule 6.6: undo restores the tag that was there before this push, or what others wrote in between."""
+    intent = memory.intent(decided(MERGED), held_, base)
+    assert (intent.old_digest, intent.old_media_type) == (old, INDEX if old else "")
+    assert intent.new_digest == MERGED
+
+
+def test_an_intent_of_this_process_is_known_though_the_ledger_has_another() -> None:
+    """Rule 7.3: a process that stood still finds its own work."""
+    memory = Memory().remembering(noted(MINE)).recalling(noted(NEWER))
+    assert memory.own(MINE) == noted(MINE)
+    assert memory.own(NEWER) == noted(NEWER)
+    assert memory.own(None) is None
+    assert memory.latest == noted(NEWER)
+    assert memory.recalling(None) == memory
+
+
+def test_a_tag_that_stays_is_the_work_of_this_push_or_of_nobody() -> None:
+    """Rule 7.7."""
+    assert Memory().recalling(noted(MERGED)).left(decided(MERGED)) == noted(MERGED)
+    left = Memory().left(decided(MERGED))
+    assert (left.action, left.old_digest, left.new_digest) == ("unchanged", MERGED, MERGED)
+
+
+def test_protective_tags_of_merges_that_did_not_last_are_known() -> None:
+    """Rule 4.8: undo, and a push that fails, delete them."""
+    first = noted(MERGED, protective_tag="1.merged-a", protective_tag_created=True)
+    memory = Memory().remembering(first)
+    second = memory.intent(decided(NEWER), held(THEIRS), held(THEIRS))
+    assert second.overtaken == {"1.merged-a": MERGED}
+    assert memory.made_protection(MERGED)
+    assert not memory.made_protection(NEWER)
+    assert memory.remembering(second).protective_tags() == ["1.merged-a"]
+    assert Memory().protective_tags() == []
+    theirs = noted(MERGED, protective_tag="1.merged-a", protective_tag_created=False)
+    assert Memory().remembering(theirs).protective_tags() == []
+    assert memory.intent(decided(MERGED), held(THEIRS), held(THEIRS)).overtaken == {}
+
+
+@pytest.mark.parametrize(
+    ("record", "held_", "lost"),
+    [
+        pytest.param(TagRecord(), MINE, None, id="nothing is known"),
+        pytest.param(TagRecord(NEWER), None, None, id="the tag is absent"),
+        pytest.param(TagRecord(NEWER), NEWER, None, id="the last write is there"),
+        pytest.param(TagRecord(NEWER), THEIRS, None, id="someone else wrote it"),
+        pytest.param(TagRecord(NEWER, {MINE: frozenset({None})}), MINE, NEWER, id="a late write, begun on a new tag"),
+        pytest.param(TagRecord(NEWER, {MINE: frozenset({THEIRS})}), MINE, NEWER, id="a late write over a newer one"),
+        pytest.param(TagRecord(NEWER, {MINE: frozenset({NEWER})}), MINE, None, id="a write that came to replace it"),
+        pytest.param(
+            TagRecord(NEWER, {MINE: frozenset({NEWER, THEIRS})}), MINE, NEWER, id="two writers of one digest, one late"
+        ),
+        pytest.param(TagRecord(None, {MINE: frozenset({None})}), MINE, None, id="no write was ever verified"),
+    ],
+)
+def test_a_late_write_is_told_from_others(record: TagRecord, held_: Digest | None, lost: Digest | None) -> None:
+    """Rule 7.6."""
+    assert record.overwritten_by(held_) == lost

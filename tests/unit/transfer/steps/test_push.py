@@ -1,0 +1,58 @@
+"""The push step: what planning does with the errors of a registry (BEHAVIOUR 2.3, 6.2, 8.3)."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tasks import contract
+from tasks.coordination.ledger import HashLedger
+from tasks.coordination.local.in_process import LocalRuns
+from tasks.errors import RateLimited, Side
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.plan.plan import FailedItem, Plan
+from tasks.transfer.steps.attempts import Attempts
+from tasks.transfer.steps.push import PushStep
+from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.unit.registry.clients import PING, QUICK
+
+Run = Callable[..., Plan | contract.PushReport]
+LIMITED = Exchange("GET", "/v2/src/app/manifests/1", Answer(429, {"Retry-After": "300"}), times=None)
+
+
+@pytest.fixture
+def run(ledger: HashLedger, runs: LocalRuns, executor: ThreadPoolExecutor) -> Run:
+    step = PushStep(
+        registries=Registries(RegistryConfiguration(limits=QUICK)),
+        ledger=ledger,
+        runs=runs,
+        targets={},
+        executor=executor,
+        attempts=Attempts(ledger, runs, 3),
+        clock=lambda: 1.0,
+    )
+
+    def run(source: str, *, last_try: bool = False) -> Plan | contract.PushReport:
+        request = {"items": [{"source": source, "destinations": {"127.0.0.1:1/x": ["1"]}}]}
+        return step.run("p", request, task_id="p", last_try=last_try, redelivered=False)
+
+    return run
+
+
+def test_a_registry_that_asks_for_time_while_a_push_is_planned_gets_it(run: Run) -> None:
+    """Rule 8.3: the push is given back for as long as the source asks."""
+    with ScriptedRegistry(PING, LIMITED) as source, pytest.raises(RateLimited) as limited:
+        run(f"{source.host}/src/app:1")
+    assert (limited.value.retry_after, limited.value.side) == (300, Side.SOURCE)
+
+
+def test_on_its_last_try_a_push_is_planned_with_the_error(run: Run) -> None:
+    """Rule 6.2: the item fails, and its error keeps its side."""
+    with ScriptedRegistry(PING, LIMITED) as source:
+        plan = run(f"{source.host}/src/app:1", last_try=True)
+    assert isinstance(plan, Plan)
+    (item,) = plan.items
+    assert isinstance(item, FailedItem)
+    assert (item.error.code, item.error.side) == ("rate_limited", Side.SOURCE)
+    assert [tag.error for tag in item.tags] == [item.error]
