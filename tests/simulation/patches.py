@@ -19,14 +19,18 @@ import redis.lock
 
 import tasks.celery_glue.canvas
 import tasks.registry.repository
+import workers.process.assembly
 import workers.process.watchdog
+import workers.process.worker
+from tasks.coordination.redis.budgets import RedisBudgets
+from tasks.registry.budget import UnboundedBudgets
 from tests.simulation import celery_model, primitives, transport
 from tests.simulation.broker_model import wall
 from tests.simulation.redis_model import LeaseWaits
 from workers.broker.messages import TaskMessage
 from workers.broker.reclaim import _part_of
 
-_PREFIXES: Final = ("tasks", "workers.process.watchdog", "workers.broker.intake", "workers.broker.reclaim", "redis.lock")
+_PREFIXES: Final = ("tasks", "workers.process", "workers.broker.intake", "redis.lock")
 
 # By identity: whatever name a module has for it.
 _MODULES: Final[tuple[tuple[Any, Any], ...]] = (
@@ -64,11 +68,18 @@ def _queue_lengths(app: celery_model.App) -> dict[str, int]:
     return lengths
 
 
+def _budgets(client: Any, prefix: str) -> Any:
+    """Return the budgets of a process: in most runs there are none, since each asks Redis twice a second."""
+    return RedisBudgets(client, prefix) if primitives.current().budgets else UnboundedBudgets()
+
+
 # By module and name: what leads to Celery, the broker and the network.
 _NAMES: Final[tuple[tuple[Any, str, Any], ...]] = (
     (tasks.registry.repository, "Transport", transport.Transport),
     (tasks.registry.repository, "CredentialStore", lambda _configuration: None),
     (tasks.celery_glue.canvas, "chord", celery_model.Chord),
+    (workers.process.assembly, "ContextThreads", primitives.pool),
+    (workers.process.worker, "RedisBudgets", _budgets),
     (workers.process.watchdog, "reclaim", _reclaim),
     (workers.process.watchdog, "queue_lengths", _queue_lengths),
     (redis.lock.Lock, "lua_release", None),

@@ -33,13 +33,8 @@ def wall() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Let others run for some time; whoever waits for a lease looks when it may be free, not a thousand times before."""
-    scheduler = _scheduler[0]
-    waiting = scheduler.thread.process.state.get("wait for key")
-    if waiting is not None and scheduler.thread.asked_key is not None:
-        waiting(scheduler.thread, seconds)
-        return
-    scheduler.sleep(seconds)
+    """Let others run for some time."""
+    _scheduler[0].sleep(seconds)
 
 
 def chance() -> float:
@@ -306,6 +301,11 @@ class Executor:
             self._running -= 1
 
 
+def pool(most: int, *, thread_name_prefix: str) -> Executor:
+    """Return a pool of the process of the running thread."""
+    return Executor(_scheduler[0].thread.process, most, thread_name_prefix)
+
+
 _uuids = itertools.count()
 
 
@@ -313,12 +313,6 @@ def start_ids() -> None:
     """Let identifiers begin anew: a run gives the same ones each time."""
     global _uuids  # noqa: PLW0603 - one run at a time
     _uuids = itertools.count(1)
-
-
-def new_id() -> Any:
-    """Return what stands for a UUID."""
-    number = next(_uuids)
-    return SimpleNamespace(hex=f"{number:032x}", __str__=lambda: f"id-{number}")
 
 
 class _Id(str):

@@ -56,6 +56,7 @@ class World:
         self.workers: list[Process] = []
         self.operator = Process("operator", fallible=False)
         self.judge = Judge(scenario, self.b, self.store, self.results, trace, lambda: self.scheduler.now)
+        self.scheduler.budgets = scenario.budgets
         self.judge.orphan = lambda: self.scheduler.lands_late
         self.judge.taken = decisions.taken
         self.results.on_keep = self._note_result
@@ -114,7 +115,6 @@ class World:
                 self.results,
                 self._hear,
                 slots=self.scenario.slots,
-                budgets=self.scenario.budgets,
             )
 
         self.scheduler.spawn(process, f"{process.name}/boot", boot)
@@ -132,13 +132,13 @@ class World:
             request = push.request()
             self.judge.sent[push.push_id] = sent
             if push.announced:
-                wiring.ledger(client).announce(push.push_id, request, push.push_id)
+                wiring.ledger(client).enqueue(push.push_id, request, push.push_id)
             self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
             # Redis may come back without the push: the client that waits for it is the one who still knows.
             while push.announced and sent.ended is None:
                 self.scheduler.sleep(_FOLLOW_SECONDS)
                 if sent.ended is None and wiring.ledger(client).request(push.push_id) is None:
-                    wiring.ledger(client).announce(push.push_id, request, push.push_id)
+                    wiring.ledger(client).enqueue(push.push_id, request, push.push_id)
                     self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
 
         self.scheduler.spawn(self.operator, f"producer of {push.push_id}", act, push.push_id)

@@ -85,6 +85,7 @@ class Scheduler:
         self.steps = 0
         self.landing = 0
         self.lands_late = False
+        self.budgets = False
         self._queue: list[tuple[float, int, Thread | None, Any]] = []
         self._order = itertools.count()
         self._hub = getcurrent()

@@ -6,7 +6,6 @@ All that knows how the program is built stands here and in `patches.py`.
 from collections.abc import Callable
 from typing import Any, Final
 
-from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -16,38 +15,26 @@ import tasks.push
 import tasks.undo
 from tasks import contract
 from tasks.celery_glue import runtime as glue
-from tasks.celery_glue.runtime import Runtime
 from tasks.contract import TagMoved
 from tasks.coordination.ledger import HashLedger
-from tasks.coordination.redis.budgets import RedisBudgets
 from tasks.coordination.redis.hashes import RedisHashes
-from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
-from tasks.coordination.redis.locations import RedisBlobLocations
+from tasks.coordination.redis.leases import Leases
 from tasks.errors import StateUnavailable
-from tasks.registry.budget import UnboundedBudgets
-from tasks.registry.repository import Registries
-from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.copy.copier import Copier
 from tasks.transfer.watch import Patience
 from tests.simulation.broker_model import NOTED, Broker, Results
 from tests.simulation.celery_model import App, Tracer
 from tests.simulation.decisions import Kind
-from tests.simulation.primitives import Event, Executor
+from tests.simulation.primitives import Event
 from tests.simulation.redis_model import Client, Store
-from tests.simulation.scheduler import LostAnswer, Process, Scheduler
+from tests.simulation.scheduler import Process, Scheduler
 from workers.broker.app import KEY_PREFIX
 from workers.broker.intake import Intake
 from workers.process.watchdog import Watchdog
+from workers.process.worker import make_shared_runtime
+from workers.settings import load_settings
 
-LEASE_SECONDS: Final = 15.0
-STALL_SECONDS: Final = 30.0
-LEDGER_SECONDS: Final = 7 * 86_400
-_LOCK_WAIT_SECONDS: Final = 60.0
-_COPY_SECONDS: Final = 6 * 3600.0
-_OUTAGE_SECONDS: Final = 120.0
-_TASK_TRIES: Final = 4
-_JOBS: Final = 3
-_THREADS: Final = 12
+_SETTINGS: Final = load_settings({"XDG_STATE_HOME": "/nowhere"})
+LEASE_SECONDS: Final = _SETTINGS.lock_seconds
 
 
 def _function(task: Any) -> Callable[..., Any]:
@@ -85,7 +72,7 @@ class Announcer:
 
 def ledger(client: Client) -> HashLedger:
     """Return the ledger as a producer has it."""
-    return HashLedger(RedisHashes(client, LEDGER_SECONDS))  # type: ignore[arg-type]
+    return HashLedger(RedisHashes(client, _SETTINGS.ledger_seconds))  # type: ignore[arg-type]
 
 
 def start_worker(
@@ -97,55 +84,21 @@ def start_worker(
     hear: Callable[[TagMoved], None],
     *,
     slots: int,
-    budgets: bool,
 ) -> None:
     """Let a process serve the queues, and watch over the pushes; runs in a thread of that process."""
-    client: Any = Client(scheduler, store, KEY_PREFIX, _OUTAGE_SECONDS)
+    client: Any = Client(scheduler, store, KEY_PREFIX, _SETTINGS.outage_seconds)
     app: Any = App(client, broker, results)
-    leases = Leases(client, LEASE_SECONDS)
-    runtime = _runtime(process, client, leases, hear, budgets=budgets)
+    leases = Leases(client, _SETTINGS.lock_seconds)
+    cancelled: Any = Event()
+    runtime = make_shared_runtime(_SETTINGS, client, leases, Announcer(client, hear), cancelled)
     glue.provide(app, lambda: runtime)
     intake = Intake(client, runtime.ledger, lambda: True, _refuse)
     # Keys of the model's queues are its own.
     intake._pass_on = _passing_on(client, broker)
     process.state.update(client=client, app=app, runtime=runtime)
     process.state["take in"] = lambda: _take_in(process, intake, broker, scheduler)
-    Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(STALL_SECONDS)).start()
+    Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(_SETTINGS.stall_seconds)).start()
     broker.serve(process, slots)
-
-
-def _runtime(
-    process: Process, client: Any, leases: Leases, hear: Callable[[TagMoved], None], *, budgets: bool
-) -> Runtime:
-    hashes = RedisHashes(client, LEDGER_SECONDS)
-    registries = Registries(
-        RegistryConfiguration(), RedisBudgets(client, KEY_PREFIX) if budgets else UnboundedBudgets()
-    )
-    cancelled: Any = Event()
-    copier_pool: Any = Executor(process, _THREADS, "blob")
-    tag_pool: Any = Executor(process, _THREADS, "tag")
-    return Runtime(
-        registries=registries,
-        ledger=HashLedger(hashes),
-        runs=LeasedRuns(leases, KEY_PREFIX, _LOCK_WAIT_SECONDS, HashLedger(hashes).touch),
-        locks=LeasedTagLocks(leases, KEY_PREFIX, _LOCK_WAIT_SECONDS),
-        copier=Copier(
-            registries,
-            RedisBlobLocations(client, KEY_PREFIX),
-            LeasedSingleFlight(leases, KEY_PREFIX, _COPY_SECONDS),
-            copier_pool,
-            _JOBS,
-            cancelled,
-            _COPY_SECONDS,
-        ),
-        announcer=Announcer(client, hear),
-        targets={},
-        executor=tag_pool,
-        cancelled=cancelled,
-        task_tries=_TASK_TRIES,
-        away=(OperationalError, RedisError),
-        clock=HashLedger(hashes)._clock,
-    )
 
 
 def _take_in(process: Process, intake: Intake, broker: Broker, scheduler: Scheduler) -> None:
@@ -174,4 +127,3 @@ def _refuse(task_id: object, why: str) -> None:
     raise AssertionError(f"the intake refused {task_id}: {why}")
 
 
-__all__ = ["LostAnswer", "start_worker"]
