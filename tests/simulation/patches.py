@@ -101,8 +101,7 @@ def virtual() -> Iterator[None]:
         for name, found in list(vars(module).items()):
             _replace(module, name, found, _MODULES, put)
             for function in _functions(found):
-                if function.__defaults__:
-                    put(function, "__defaults__", tuple(_stand_in(value, _DEFAULTS) for value in function.__defaults__))
+                _replace_defaults(function, put)
     for owner, name, value in _NAMES:
         put(owner, name, value)
     try:
@@ -129,6 +128,14 @@ def _replace(owner: Any, name: str, found: Any, table: tuple[tuple[Any, Any], ..
     stand_in = _stand_in(found, table)
     if stand_in is not found:
         put(owner, name, stand_in)
+
+
+def _replace_defaults(function: FunctionType, put: Any) -> None:
+    if function.__defaults__:
+        put(function, "__defaults__", tuple(_stand_in(value, _DEFAULTS) for value in function.__defaults__))
+    if function.__kwdefaults__:
+        named = {name: _stand_in(value, _DEFAULTS) for name, value in function.__kwdefaults__.items()}
+        put(function, "__kwdefaults__", named)
 
 
 def _stand_in(found: Any, table: tuple[tuple[Any, Any], ...]) -> Any:
