@@ -14,25 +14,33 @@ class Memory:
     """The intents that this push noted, by the digest that each was to write, and the `latest` of them.
 
     A process that stood still may find its own work at the tag though a later delivery has noted another intent: so it
-    also keeps those that the ledger no longer has.
+    also keeps those that the ledger no longer has. `pending` is the latest one while it is known that this push has not
+    begun to write its digest: another push that brings the same image may have done so.
     """
 
     intents: Mapping[str, TagIntent] = field(default_factory=dict)
     latest: TagIntent | None = None
+    pending: TagIntent | None = None
 
     def recalling(self, noted: TagIntent | None) -> "Memory":
         """Return the memory with the ledger's intent; one of this process for the same digest stays."""
         if noted is None:
             return self
-        return Memory({noted.new_digest: noted, **self.intents}, noted)
+        return Memory({noted.new_digest: noted, **self.intents}, noted, self.pending)
 
     def remembering(self, intent: TagIntent) -> "Memory":
         """Return the memory with an intent that was just noted."""
-        return Memory({**self.intents, intent.new_digest: intent}, intent)
+        pending = intent if self.own(intent.new_digest) is None else None
+        return Memory({**self.intents, intent.new_digest: intent}, intent, pending)
+
+    def writing(self) -> "Memory":
+        """Return the memory from the moment on at which the tag is being written."""
+        return Memory(self.intents, self.latest)
 
     def own(self, digest: str | None) -> TagIntent | None:
         """Return the intent to write `digest`, None where this push did not write it."""
-        return None if digest is None else self.intents.get(digest)
+        found = None if digest is None else self.intents.get(digest)
+        return None if found == self.pending else found
 
     def intent(self, decision: Decision, held: Current | None, base: Current | None) -> TagIntent:
         """Return the intent of a decision.
@@ -64,7 +72,7 @@ class Memory:
 
     def made_protection(self, digest: str) -> bool:
         """Tell whether this push made the protective tag of a merged index."""
-        earlier = self.own(digest)
+        earlier = self.intents.get(digest)
         return earlier is not None and earlier.protective_tag_created
 
     def protective_tags(self) -> list[str]:

@@ -168,13 +168,15 @@ class TagMove:
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
-        if intent.protective_tag is not None and intent.protective_tag_created:
-            self._repository.push_manifest(intent.protective_tag, decision.content, decision.media_type)
+        new = intent.protective_tag if intent.protective_tag_created else None
+        if new is not None and not self._write(new, decision, None):
+            return None
         if self._digest() != over:
             return None
         lock.ensure()
         self._may_have_written = True
-        if not self._write(decision, over) or self._digest() != decision.digest:
+        self.memory = self.memory.writing()
+        if not self._write(self._tag, decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, _held(decision), int(decision.media_type in media_types.INDEXES))
@@ -200,10 +202,10 @@ class TagMove:
         lock.ensure()
         lock.note_written(Written(decision.digest, decision.media_type, decision.content))
 
-    def _write(self, decision: Decision, over: Digest | None) -> bool:
-        """Write the tag; False where another round is due."""
+    def _write(self, tag: str, decision: Decision, over: Digest | None) -> bool:
+        """Write a tag, over a digest or where none was; False where another round is due."""
         try:
-            self._repository.push_manifest(self._tag, decision.content, decision.media_type, over=over)
+            self._repository.push_manifest(tag, decision.content, decision.media_type, over=over)
         except TagConflict:
             return False
         except CopyIncomplete:

@@ -51,9 +51,20 @@ def test_the_old_digest_is_the_one_to_put_back(
     assert intent.new_digest == MERGED
 
 
+def test_an_intent_that_was_not_carried_out_is_no_work_of_this_push() -> None:
+    """Rule 6.1: another push may have written the same image between the look and the write."""
+    memory = Memory().remembering(noted(MINE, protective_tag="1.merged-a", protective_tag_created=True))
+    assert memory.own(MINE) is None
+    assert memory.recalling(memory.latest).own(MINE) is None
+    assert memory.left(decided(MINE)).action == "unchanged"
+    assert memory.made_protection(MINE)
+    assert memory.writing().own(MINE) == memory.latest
+    assert memory.writing().remembering(noted(MINE, NEWER)).own(MINE) == noted(MINE, NEWER)
+
+
 def test_an_intent_of_this_process_is_known_though_the_ledger_has_another() -> None:
     """Rule 7.3: a process that stood still finds its own work."""
-    memory = Memory().remembering(noted(MINE)).recalling(noted(NEWER))
+    memory = Memory().remembering(noted(MINE)).writing().recalling(noted(NEWER))
     assert memory.own(MINE) == noted(MINE)
     assert memory.own(NEWER) == noted(NEWER)
     assert memory.own(None) is None
