@@ -23,10 +23,16 @@ class Memory:
     pending: TagIntent | None = None
 
     def recalling(self, noted: TagIntent | None) -> "Memory":
-        """Return the memory with the ledger's intent; one of this process for the same digest stays."""
-        if noted is None:
+        """Return the memory with the ledger's intent, which is the last one that any delivery noted.
+
+        Where another delivery noted it, the protective tags that this one made are not forgotten.
+        """
+        if noted is None or noted == self.latest:
             return self
-        return Memory({noted.new_digest: noted, **self.intents}, noted, self.pending)
+        if self.made_protection(noted.new_digest):
+            noted = msgspec.structs.replace(noted, protective_tag_created=True)
+        noted = msgspec.structs.replace(noted, overtaken=self._overtaken(noted.new_digest) | noted.overtaken)
+        return Memory({**self.intents, noted.new_digest: noted}, noted, self.pending)
 
     def remembering(self, intent: TagIntent) -> "Memory":
         """Return the memory with an intent that was just noted."""

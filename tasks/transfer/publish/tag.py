@@ -165,6 +165,8 @@ class TagMove:
         """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
         decision, over = staged.decision, staged.held.digest if staged.held else None
         intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
+        # A delivery that lost its lock must not replace the intent of the one that holds it.
+        lock.ensure()
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)

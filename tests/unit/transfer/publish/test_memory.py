@@ -72,6 +72,15 @@ def test_an_intent_of_this_process_is_known_though_the_ledger_has_another() -> N
     assert memory.recalling(None) == memory
 
 
+def test_the_intent_that_another_delivery_noted_since_counts() -> None:
+    """Rule 6.6: both wrote the same digest, and the ledger knows over which one the last write was made."""
+    made = noted(MINE, None, protective_tag="1.merged-a", protective_tag_created=True)
+    memory = Memory().remembering(made).writing().recalling(noted(MINE, NEWER, protective_tag="1.merged-a"))
+    assert memory.own(MINE) == noted(MINE, NEWER, protective_tag="1.merged-a", protective_tag_created=True)
+    other = Memory().remembering(made).writing().recalling(noted(NEWER))
+    assert other.protective_tags() == ["1.merged-a"]
+
+
 def test_a_tag_that_stays_is_the_work_of_this_push_or_of_nobody() -> None:
     """Rule 7.7."""
     assert Memory().recalling(noted(MERGED)).left(decided(MERGED)) == noted(MERGED)
