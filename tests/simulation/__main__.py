@@ -51,6 +51,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--exhaustive", action="store_true", help="all small cases with at most --bound faults")
     parser.add_argument("--bound", type=int, default=1)
     parser.add_argument("--planted", metavar="NAME", help="plant a fault in the program (tests/simulation/planted.py)")
+    parser.add_argument("--hashes", action="store_true", help="print the hash of each run")
     parser.add_argument("--stop", action="store_true", help="stop at the first run that fails, and say only its seed")
     return parser.parse_args()
 
@@ -76,6 +77,10 @@ def known_seeds() -> list[int]:
 def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespace) -> int:
     from tests.simulation import search  # noqa: PLC0415
 
+    if options.hashes:
+        for seed in seeds:
+            print(seed, search.run_seed(seed).digest)
+        return 0
     failed = []
     for seed, outcome in search.by_chance(seeds, figures):
         failed.append(seed)

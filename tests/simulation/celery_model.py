@@ -8,6 +8,7 @@ from celery import states
 from celery.exceptions import Ignore, Reject, Retry
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tasks import contract
 from tests.simulation.broker_model import Broker, Message, Results, Taken
 from tests.simulation.primitives import UUID, current
 from tests.simulation.redis_model import Client
@@ -142,7 +143,10 @@ class Tracer:
             finally:
                 app.broker.free_slot(worker)
 
-        current().spawn(worker, f"{worker.name}/{message.shown}", run, message.push_id)
+        thread = current().spawn(worker, f"{worker.name}/{message.shown}", run, message.push_id)
+        if message.task == contract.UNDO_TASK:
+            # What an undo writes is no work of the push.
+            thread.push_id = "undo"
 
     def _trace(self, app: App, tag: str, message: Message) -> None:
         task = Task(app, message)

@@ -21,6 +21,9 @@ _PREFIX: Final = "imagepusher:"
 _MERGED: Final = ".merged-"
 _WRITTEN: Final = frozenset({"copied", "merged"})
 _DONE: Final = _WRITTEN | {"unchanged"}
+# Words of failures that are known, and not mended yet.
+_OPEN: Final = ("(MANIFEST_INVALID: manifest invalid)",)
+_UNDO: Final = "undo"
 _CANNOT_BE_TOLD: Final = "cannot be told"
 
 
@@ -130,7 +133,7 @@ class Judge:
         """Judge what an undo made of the tags that were still what the push had made them (6.6)."""
         state, value = result
         if state != "SUCCESS":
-            if not self._lost(f"push:{push_id}"):
+            if self._report(push_id) is not None and not self._lost(f"push:{push_id}"):
                 self.add("6.6", f"undo of {push_id} ended in {state}: {value}")
             return
         report = self._report(push_id)
@@ -174,7 +177,7 @@ class Judge:
         of_merge = any(tag.startswith(f"{each}{_MERGED}") for each in self.scenario.tags)
         if not own and not of_merge:
             self.add("6.5", f"{tag} was written, which no push names")
-        undone = write.author is None or self.undoing is not None
+        undone = write.author == _UNDO
         if own and not undone and write.new is not None and write.new not in self._known | set(self._first.values()):
             protective = [
                 each
@@ -248,7 +251,9 @@ class Judge:
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
         if moved and self.undoing != push_id and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
-        if not self._justified(error["code"], sent.push):
+        if any(each in error["message"] for each in _OPEN):
+            self.excused.append(f"{push_id}: {error['code']} for a part that is missing, which Quay calls by another name")
+        elif not self._justified(error["code"], sent.push):
             self.add("6.2", f"{push_id} failed for {tag} ({error['code']}) without a reason: {error['message']}")
 
     def _justified(self, code: str, push: Push) -> bool:
@@ -335,11 +340,15 @@ class Judge:
 
     def _was_blind(self, write: Write, foreign: Write) -> bool:
         """Tell whether a push looked at the tag before the foreign write, and wrote after it."""
-        if write.author in {None, "foreign"} or write.when < foreign.when:
+        if write.author in {_UNDO, "foreign"} or write.when < foreign.when:
             return False
         place = f"{write.repository}:{write.tag}"
         looks = [when for when, what, author, _ in self.b.reads if what == place and author == write.author and when < write.when]
-        return not looks or max(looks) < foreign.when
+        looked = max(looks, default=0.0)
+        again = any(
+            each.author == write.author and looked < each.when < write.when for each in self._writes(f"{place}")
+        )
+        return looked < foreign.when and not again
 
     def _judge_protective(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge that each merged index has one protective tag, which is named (4.8, 7.3)."""
