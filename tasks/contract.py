@@ -26,7 +26,7 @@ RequestedKind = Literal["auto", "source"]
 SingleArch = Literal["refuse", "copy", "merge"]
 Atomic = Literal["item", "push"]
 Kind = Literal["source", "multi-arch", "single-arch"]
-Action = Literal["copied", "merged", "unchanged", "failed", "skipped"]
+Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_back"]
 State = Literal["succeeded", "partial", "failed"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
@@ -220,21 +220,36 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[TagUndo]
 
 
+ProgressState = Literal[
+    "enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed", "interrupted", "refused"
+]
+# The states that a push leaves only when it is sent again.
+ENDED: Final = frozenset({"succeeded", "partial", "failed", "refused"})
+
+
 class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of blobs that one copy has moved and found there, of those that it will have to, and whether it ended."""
+    """Bytes of blobs that one copy has moved and found there, of those that it will have to, and whether it ended.
+
+    `source` and `platform` say which image it belongs to, where the ledger knows that.
+    """
 
     digest: str
     done: int = 0
     total: int = 0
     ended: bool = False
     failed: bool = False
+    source: str | None = None
+    platform: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a push is; seconds since the epoch."""
+    """How far a push is; seconds since the epoch.
+
+    `interrupted` is a push without a broker that no process carries out any more, `refused` one that broke a rule.
+    """
 
     push_id: str
-    state: Literal["enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed"]
+    state: ProgressState
     created: float
     updated: float
     copies: list[CopyProgress] = []

@@ -5,9 +5,11 @@
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
+    ├── PushUnfinished               the push has no report yet
     ├── PushStalled                  the push stopped making progress, and driving it on did not help
     ├── PushAbandoned                a task of the push ended its worker each time that it was delivered
     ├── PushUndone                   the push was taken back while it was under way
+    ├── PushCancelledByUser          somebody cancelled the push
     ├── Withheld                     the tag belongs together with something that failed
     ├── StateUnavailable             the Redis that holds ledger and locks does not serve
     ├── SourceError                  the source image cannot be pushed
@@ -23,6 +25,9 @@
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
+    │   ├── Irreversible             the tag could not be put back if another one of its release fails
+    │   ├── RolledBack               another tag of the release could not be moved
+    │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
     │   └── CopyIncomplete           what the tag needs did not arrive
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
@@ -145,6 +150,10 @@ class PushUnknown(ImagePusherError):
     advice = "`imagepusher status` lists the pushes that are remembered."
 
 
+class PushUnfinished(ImagePusherError):
+    code = "push_unfinished"
+
+
 class PushStalled(ImagePusherError):
     code = "stalled"
     side = Side.STATE
@@ -162,6 +171,11 @@ class PushUndone(ImagePusherError):
     advice = "The tag was not moved."
 
 
+class PushCancelledByUser(ImagePusherError):
+    code = "cancelled_by_user"
+    advice = "The tag was not moved. Push again to complete it."
+
+
 class Withheld(ImagePusherError):
     code = "withheld"
     advice = "Mend that and push again."
@@ -173,7 +187,7 @@ class StateUnavailable(ImagePusherError):
     retry = Retry.GIVE_BACK
     advice = (
         "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
-        " is it reached, out of memory, or read-only?"
+        " is it reached, out of memory, or read-only? `imagepusher doctor` tells more."
     )
 
 
@@ -246,6 +260,22 @@ class LockLost(DestinationError):
     side = Side.STATE
     retry = Retry.LATER
     advice = "The tag was not written; push again."
+
+
+class RolledBack(DestinationError):
+    code = "rolled_back"
+    advice = "The tag was put back to what it was. Mend that and push again."
+
+
+class ReleaseUnsettled(DestinationError):
+    code = "release_unsettled"
+    advice = "The push goes on rolling the release back."
+    retry = Retry.LATER
+
+
+class Irreversible(DestinationError):
+    code = "irreversible"
+    advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
 
 
 class CopyIncomplete(DestinationError):

@@ -8,8 +8,10 @@ from celery import Task, shared_task
 from tasks import contract
 from tasks.celery_glue import runtime
 from tasks.errors import ImagePusherError
+from tasks.transfer.after.preview import look_at_copies
 from tasks.transfer.after.preview import preview as preview_push
 from tasks.transfer.ports import INSPECTION
+from tasks.transfer.publish.report import preview_obstacles
 
 
 @shared_task(name=contract.PREVIEW_TASK, bind=True, throws=(ImagePusherError,))
@@ -17,4 +19,7 @@ def preview(self: Task[Any, Any], request: Any) -> Any:
     """Return what a push would do; nothing is written."""
     here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
-        return msgspec.to_builtins(preview_push(here.push.preview(request), here.registries))
+        plan = here.push.preview(request)
+        looks = look_at_copies(plan, here.registries)
+        copies = {look.outcome.digest: look.outcome for look in looks}
+        return msgspec.to_builtins(preview_obstacles(plan, preview_push(plan, looks), copies))

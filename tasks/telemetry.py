@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 PUSHES: Final = "pushes"  # state
+REQUESTS_REFUSED: Final = "requests_refused"  # reason: invalid (breaks a rule), malformed (no message of a task)
 PUSH_SECONDS: Final = "push_seconds"  # state
 TAGS: Final = "tags"  # action
 BLOBS: Final = "blobs"  # outcome: copied, mounted, skipped
@@ -21,12 +22,16 @@ RATE_LIMITED: Final = "rate_limited"  # registry
 WAIT_SECONDS: Final = "wait_seconds"  # on: budget, tag_lock, flight
 WATCHDOG: Final = "watchdog_interventions"  # action: a verdict of tasks/transfer/watch.py
 
+INVALID: Final = "invalid"
+MALFORMED: Final = "malformed"
+
 BUDGET: Final = "budget"
 TAG_LOCK: Final = "tag_lock"
 FLIGHT: Final = "flight"
 
 COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     PUSHES: ("state",),
+    REQUESTS_REFUSED: ("reason",),
     TAGS: ("action",),
     BLOBS: ("outcome",),
     BYTES: ("outcome",),

@@ -9,16 +9,19 @@ from celery import Task, shared_task
 from tasks import contract
 from tasks.celery_glue import runtime
 from tasks.errors import ImagePusherError
+from tasks.transfer.after.undo import preview_undo
 from tasks.transfer.after.undo import undo as undo_push
 from tasks.transfer.ports import INSPECTION
 
 
 @shared_task(name=contract.UNDO_TASK, bind=True, throws=(ImagePusherError,))
-def undo(self: Task[Any, Any], push_id: str) -> Any:
-    """Restore or delete each tag that a push moved; raises PushUnknown."""
+def undo(self: Task[Any, Any], push_id: str, dry_run: bool = False) -> Any:  # noqa: FBT001, FBT002 - as in the message
+    """Restore or delete each tag that a push moved, or say what would become of it; raises PushUnknown."""
     here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
         here.ledger.progress(push_id)
+        if dry_run:
+            return msgspec.to_builtins(preview_undo(push_id, here.ledger.intents(push_id), here.registries))
         here.ledger.mark_undone(push_id, "begun")
         kept = partial(here.ledger.content, push_id)
         undone = undo_push(push_id, here.ledger.intents(push_id), here.registries, here.locks, kept)

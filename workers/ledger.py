@@ -5,14 +5,36 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final
 
+import msgspec
+
+from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import SettingsInvalid
 from tasks.transfer.ports import Ledger
+from workers.running import RunningPushes
 from workers.settings import Settings
 
 # A person waits: a Redis that is away is told of soon.
 _PATIENCE_SECONDS: Final = 5.0
+
+
+class LocalLedger(HashLedger):
+    """The ledger of pushes without a broker, which tells those under way from those that were interrupted."""
+
+    def __init__(self, hashes: FileHashes, running: RunningPushes) -> None:
+        super().__init__(hashes)
+        self._running = running
+
+    def progress(self, push_id: str) -> contract.Progress:
+        """Return how far a push is; raises PushUnknown."""
+        if super().progress(push_id).state in contract.ENDED or self._running.is_running(push_id):
+            return super().progress(push_id)
+        # It may have ended between the two looks.
+        progress = super().progress(push_id)
+        if progress.state in contract.ENDED:
+            return progress
+        return msgspec.structs.replace(progress, state="interrupted")
 
 
 @contextmanager
@@ -20,7 +42,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
     """Yield the ledger of a broker's workers, or that of the embedded mode; raises SettingsInvalid."""
     if settings.broker_url is None:
         with closing(open_hashes(settings)) as hashes:
-            yield HashLedger(hashes)
+            yield LocalLedger(hashes, RunningPushes(settings.state_dir))
         return
     from tasks.coordination.redis.hashes import RedisHashes  # noqa: PLC0415 - the embedded mode needs no Redis
     from workers.broker.redis_client import connect  # noqa: PLC0415 - as above

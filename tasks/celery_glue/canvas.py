@@ -1,12 +1,11 @@
 """What a push becomes: a chord of its copies with the publish callback, under the id that its producer waits for."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from celery import Celery, Signature, chord
 
 from tasks import contract
-from tasks.celery_glue.display import counted, shortened
+from tasks.celery_glue.display import counted, describe_push, shortened
 from tasks.transfer.plan.plan import Copy, Plan
 
 # A push of one image is not stuck behind one of 500: the first copies of each go before the many that follow.
@@ -22,8 +21,9 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
     """
     # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
     published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
-    tags = [str(tag.reference) for item in plan.items for tag in item.tags]
-    published.options["argsrepr"] = _shown(_first_and_more(tags))
+    # It has the task id of the push, whose row in a monitor stays that of a push.
+    published.options["shadow"] = contract.PUSH_TASK
+    published.options["argsrepr"] = describe_push(_outlined(plan))
     open_copies = [planned for planned in plan.copies if planned.digest not in ended]
     if not open_copies:
         return published
@@ -56,8 +56,15 @@ def _described(planned: Copy) -> str:
     return f"{planned.source}@{shortened(planned.digest)} → {counted(len(planned.destinations), 'repository')}"
 
 
-def _first_and_more(tags: Sequence[str]) -> str:
-    return f"{tags[0]} and {counted(len(tags) - 1, 'more tag')}" if tags[1:] else tags[0]
+def _outlined(plan: Plan) -> dict[str, Any]:
+    """Return the images and tags of a plan in the form of a request."""
+    items = []
+    for item in plan.items:
+        destinations: dict[str, list[str]] = {}
+        for tag in item.tags:
+            destinations.setdefault(tag.reference.name, []).append(tag.reference.tag or "")
+        items.append({"source": str(item.wanted.source), "destinations": destinations})
+    return {"items": items}
 
 
 def _shown(text: str) -> str:

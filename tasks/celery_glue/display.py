@@ -1,7 +1,7 @@
 """What monitors such as Flower show of a task: a short form of its arguments, and its progress as a state."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from celery import Task
 from tasks import contract
 from tasks.oci.reference import Reference
 from tasks.transfer.ports import CopyOutcome
+from tasks.transfer.request.outline import outlined
 
 PROGRESS_EVENT: Final = "task-progress"
 _EVERY_SECONDS: Final = 1.0
@@ -26,7 +27,7 @@ def describe_push(request: object) -> str:
     sources: list[object] = []
     repositories: set[object] = set()
     tags = 0
-    for source, destinations in _items(request):
+    for source, destinations in outlined(request):
         sources.append(source)
         repositories |= destinations.keys()
         tags += sum(len(names) for names in destinations.values() if isinstance(names, list))
@@ -87,16 +88,6 @@ class CopyMeter:
             *(f"failed for {repository}: {error.code}" for repository, error in outcome.errors.items()),
         ]
         self.text = "; ".join(part for part in parts if part) or "there already"
-
-
-def _items(request: object) -> Iterator[tuple[object, dict[Any, Any]]]:
-    document = request if isinstance(request, dict) else {}
-    for form, source, destinations in (("items", "source", "destinations"), ("push_items", "pull_url", "tags")):
-        entries = document.get(form)
-        for entry in entries if isinstance(entries, list) else []:
-            item = entry.get("metadata", entry) if isinstance(entry, dict) else {}
-            if isinstance(item, dict) and isinstance(item.get(destinations), dict):
-                yield item.get(source), item[destinations]
 
 
 def _reference(text: object) -> str:

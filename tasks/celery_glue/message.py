@@ -8,6 +8,7 @@ from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request
 from celery.worker.strategy import default
 
+from tasks import telemetry
 from tasks.celery_glue.display import describe_push
 from tasks.errors import RequestInvalid
 
@@ -24,6 +25,7 @@ def is_call(payload: object) -> bool:
 
 def refuse(app: Celery, task_id: object, why: str = NO_CALL) -> None:
     """Let the producer, who may wait for the result, know that nobody can take its message."""
+    telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.MALFORMED)
     if isinstance(task_id, str):
         said = f"The message cannot be taken: {why}. Its body must be [[request], {{}}, {{}}] in JSON."
         app.backend.store_result(task_id, RequestInvalid(said), states.FAILURE)

@@ -1,8 +1,9 @@
 """The ledger of pushes: what was asked, what was planned, what was done."""
 
+import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -10,7 +11,7 @@ from tasks import contract
 from tasks.coordination.hashes import Hashes
 from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
-from tasks.transfer.plan.plan import Copy, Plan
+from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
 from tasks.transfer.ports import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
 
 PREFIX: Final = "imagepusher:"
@@ -18,18 +19,47 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
-_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts")
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases")
 # What a task that waits for the result is.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
+# What a refused push leaves, and loses when it is sent again.
+_REFUSED: Final = ("refusal", "state")
+
+_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Record = TypeVar("Record")
 
 
 class _Outline(msgspec.Struct, frozen=True):
-    """The part of a plan that progress needs."""
+    """The part of a plan that progress needs; `source_of` and `platforms` are those of each digest."""
 
     digests: list[str]
     tags: int
+    sources: list[str] = []
+    source_of: list[int] = []
+    platforms: list[str | None] = []
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        resolved = [(number, item) for number, item in enumerate(plan.items) if isinstance(item, ResolvedItem)]
+        first = {digest: number for number, item in reversed(resolved) for digest in item.needs}
+        return cls(
+            digests=[copy.digest for copy in plan.copies],
+            tags=sum(len(item.tags) for item in plan.items),
+            sources=[str(item.wanted.source) for item in plan.items],
+            source_of=[first.get(copy.digest, -1) for copy in plan.copies],
+            platforms=[copy.platform for copy in plan.copies],
+        )
+
+    def named(self, recorded: Mapping[str, contract.CopyProgress]) -> list[contract.CopyProgress]:
+        """Return the progress of every copy, with its image and platform."""
+        copies = [recorded.get(digest) or contract.CopyProgress(digest=digest) for digest in self.digests]
+        if not self.source_of:
+            return copies
+        return [
+            msgspec.structs.replace(copy, source=self.sources[number] if number >= 0 else None, platform=platform)
+            for copy, number, platform in zip(copies, self.source_of, self.platforms, strict=True)
+        ]
 
 
 class HashLedger:
@@ -41,6 +71,7 @@ class HashLedger:
 
     def enqueue(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
+        self._hashes.drop(_key(push_id), *_REFUSED)
         fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
         self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: now}, _OPEN: {push_id: now}})
 
@@ -49,14 +80,21 @@ class HashLedger:
         waiting = {_key(push_id, "waiting"): {task_id: _NOTED}}
         self._hashes.put({**waiting, _key(push_id): {"updated": now}, _OPEN: {push_id: now}})
 
-    def withdraw(self, push_id: str) -> None:
-        if self._field(push_id, "updated") is None:
-            self._hashes.delete(_key(push_id))
-            self._hashes.drop(_PUSHES, push_id)
-            self._hashes.drop(_OPEN, push_id)
+    def refuse(self, push_id: str, refusal: contract.Fault) -> None:
+        if self._field(push_id, "updated") is not None or not is_push_id(push_id):
+            return
+        created = self._field(push_id, "created") or self._now()
+        self._hashes.drop(_key(push_id), "request", "task_id")
+        fields = {"created": created, "refusal": msgspec.json.encode(refusal), "state": b"refused"}
+        self._hashes.put({_key(push_id): fields, _PUSHES: {push_id: created}})
+        self._hashes.drop(_OPEN, push_id)
+
+    def refusal(self, push_id: str) -> contract.Fault | None:
+        return _decode(self._field(push_id, "refusal"), contract.Fault)
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
         now = self._now()
+        self._hashes.drop(_key(push_id), *_REFUSED)
         (created,) = self._hashes.fetch((_key(push_id), "created"))
         fields = {
             "created": created or now,
@@ -81,7 +119,7 @@ class HashLedger:
     def reopen(self, push_id: str) -> None:
         ended = self._field(push_id, "report") is not None
         self._hashes.drop(
-            _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "drives", "quiet_until"
+            _key(push_id), "report", "state", "plan", "outline", "sent", "undone", "cancelled", "drives", "quiet_until"
         )
         earlier = [
             EarlierTag(tag, reported=ended) for tag in self.tags(push_id).values() if tag.action in {"copied", "merged"}
@@ -91,7 +129,7 @@ class HashLedger:
         self._hashes.delete(*(_key(push_id, part) for part in _PLANNED_PARTS))
 
     def save_plan(self, plan: Plan) -> None:
-        outline = _Outline([copy.digest for copy in plan.copies], sum(len(item.tags) for item in plan.items))
+        outline = _Outline.of(plan)
         # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
         copies = {str(copy.digest): _encode(copy) for copy in plan.copies}
         whole = {"outline": msgspec.json.encode(outline), "plan": _encode(plan), "updated": self._now()}
@@ -160,6 +198,13 @@ class HashLedger:
     def earlier_tags(self, push_id: str) -> dict[str, EarlierTag]:
         return self._records(push_id, "earlier", EarlierTag)
 
+    def note_release(self, push_id: str, name: str, direction: str) -> None:
+        self._put(push_id, "releases", name, direction.encode())
+
+    def release(self, push_id: str, name: str) -> str | None:
+        found = self._hashes.fetch((_key(push_id, "releases"), name))[0]
+        return None if found is None else found.decode()
+
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
         self._put(push_id, "tags", key, _encode(tag))
 
@@ -183,6 +228,12 @@ class HashLedger:
     def is_undone(self, push_id: str) -> bool:
         return self._field(push_id, "undone") is not None
 
+    def mark_cancelled(self, push_id: str) -> None:
+        self._put(push_id, "", "cancelled", b"1")
+
+    def is_cancelled(self, push_id: str) -> bool:
+        return self._field(push_id, "cancelled") is not None
+
     def progress(self, push_id: str) -> contract.Progress:
         """Return how far a push is; raises PushUnknown."""
         names = ("created", "updated", "outline", "state")
@@ -191,8 +242,7 @@ class HashLedger:
             raise PushUnknown(f"No push {push_id!r} is known here.")
         outline = _decode(outlined, _Outline)
         recorded = self._records(push_id, "progress", contract.CopyProgress)
-        digests = outline.digests if outline else []
-        copies = [recorded.get(digest) or contract.CopyProgress(digest=digest) for digest in digests]
+        copies = outline.named(recorded) if outline else []
         return contract.Progress(
             push_id=push_id,
             state=_state(state, accepted=updated is not None, planned=outline is not None, copies=copies),
@@ -284,6 +334,11 @@ class HashLedger:
     def _records(self, push_id: str, part: str, kind: type[Record]) -> dict[str, Record]:
         found = self._hashes.all(_key(push_id, part))
         return {field: _read(value, kind) for field, value in found.items()}
+
+
+def is_push_id(text: str) -> bool:
+    """Tell whether a text may be the id of a push, and so a part of a key."""
+    return _PUSH_ID.fullmatch(text) is not None
 
 
 def _key(push_id: str, part: str = "") -> str:

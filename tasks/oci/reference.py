@@ -10,15 +10,22 @@ from tasks.oci.digest import Digest, parse_digest
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DOMAIN_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+# Names that resolve, not those of RFC 1123 alone: compose names hosts with `_`, clusters end them in a dot.
+_DOMAIN_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _REGISTRY: Final = re.compile(
-    rf"(?P<host>{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+    rf"(?P<host>{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*\.?|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
 _MAX_HOST: Final = 255
 _MAX_REPOSITORY: Final = 255
 _MAX_PORT: Final = 65535
+_TRANSPORT: Final = "docker://"
 _DOCKER_HUB: Final = "docker.io"
 _DOCKER_HUB_NAMES: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+def without_transport(text: str) -> str:
+    """Return a reference without `docker://` before it, skopeo's word for a registry (BEHAVIOUR 1.6)."""
+    return text.removeprefix(_TRANSPORT)
 
 
 def parse_tag(text: str) -> str:

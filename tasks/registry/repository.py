@@ -15,7 +15,7 @@ from tasks.errors import (
 )
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of
+from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of, encoded_of
 from tasks.oci.document import media_type_of
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.blob.reader import BlobReader
@@ -129,6 +129,17 @@ class Repository:
             # It may say so of a tag that is gone, by an answer that was lost, or of the whole idea.
             return self.resolve(tag) is None
         return response.status in _DONE
+
+    def deletes(self) -> bool:
+        """Tell whether the registry would delete a tag or a manifest, by asking for one that is not there.
+
+        Distribution answers 400 or 405 where it does not ("Deleting tags", "Deleting manifests").
+        """
+        absent = digest_of(f"not in {self}".encode())
+        for reference in (f"absent-{encoded_of(absent)[:12]}", absent):
+            if self._write("DELETE", f"manifests/{reference}", expect=_DONE | {400, 404, 405}).status in _DONE | {404}:
+                return True
+        return False
 
     def tags(self) -> list[str]:
         """Return all tags in the registry's order, none for a repository that does not exist ("Listing Tags")."""

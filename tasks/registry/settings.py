@@ -1,18 +1,26 @@
 """What a worker knows of a registry before it asks: TLS, timeouts, and where credentials come from."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
+
+# What stands in place of a user beside an identity token, in authentication files and answers of helpers.
+IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not a password
 
 Role = Literal["source", "destination"]
+Proxy = Literal["environment", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks: a user with a password, or an identity token (docker's `identitytoken`). Never shown by repr."""
+    """Who asks: a user with a password, or a token (docker's `identitytoken`, `registrytoken`). Never shown by repr.
+
+    An identity token is exchanged for those that a registry takes; a registry token is one of these.
+    """
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,9 @@ class RegistrySettings:
 
     `plain_http` None means: by https, and by http only if the host is loopback or `tls_verify` is off. `ca_file` is a
     PEM bundle; `certificates` is a folder in the layout of docker's certs.d (`*.crt` authorities, `*.cert` with `*.key`
-    client pairs). The requests at once and per second are those of all workers together.
+    client pairs), and stands in for the first of the `usual_certificates` that has a folder for the registry. The
+    requests at once and per second are those of all workers together. `proxy` says whether the proxies of the
+    environment are used.
     """
 
     tls_verify: bool = True
@@ -35,6 +45,8 @@ class RegistrySettings:
     credentials: Credentials | None = None
     source_credentials: Credentials | None = None
     destination_credentials: Credentials | None = None
+    usual_certificates: tuple[str, ...] = ()
+    proxy: Proxy = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +77,19 @@ class HttpLimits:
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfiguration:
-    """All that the registry client is told: settings by registry, authentication files, bounds."""
+    """All that the registry client is told: settings by registry, and for all of them files, folders, bounds.
+
+    `secret_variables` are variables of the environment that hold secrets: no program that is started inherits them.
+    """
 
     registries: dict[str, RegistrySettings] = field(default_factory=dict)
     source_override: RegistryOverride = field(default_factory=RegistryOverride)
     destination_override: RegistryOverride = field(default_factory=RegistryOverride)
     auth_files: tuple[str, ...] = ()
     limits: HttpLimits = field(default_factory=HttpLimits)
+    secret_variables: frozenset[str] = frozenset()
+    usual_certificates: tuple[str, ...] = ()
+    proxy: Proxy = "none"
 
     def settings(self, registry: str, role: Role) -> RegistrySettings:
         """Return the settings of `registry` in this role, where `credentials` are those of the role."""
@@ -83,4 +101,6 @@ class RegistryConfiguration:
             credentials=override.credentials or of_role or base.credentials,
             tls_verify=base.tls_verify if override.tls_verify is None else override.tls_verify,
             certificates=override.certificates or base.certificates,
+            usual_certificates=self.usual_certificates,
+            proxy=self.proxy,
         )

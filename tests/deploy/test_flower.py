@@ -177,11 +177,12 @@ def test_the_list_tells_a_push_its_copies_and_its_publish_apart(scene: Scene) ->
     rows = scene.rows()
     b = f"{scene.b.host}/{scene.name}"
     good, failed = rows[scene.good], rows[scene.failed]
-    # Once its copies are there, a push is its publish: the task id stays.
-    assert (good["name"], good["args"]) == ("imagepusher.publish.v1", f"({b}/good:1 and 2 more tags)")
+    # A push stays a push, though its publish has its task id.
+    shown = f"({scene.a.host}/{scene.name}/app:1 → 3 tags in 2 repositories)"
+    assert (good["name"], good["args"]) == ("imagepusher.push.v1", shown)
     assert good["state"] == "SUCCESS"
     assert re.fullmatch(r"succeeded in [\d.]+ s", good["result"])
-    assert (failed["name"], failed["state"]) == ("imagepusher.publish.v1", "FAILURE")
+    assert (failed["name"], failed["state"]) == ("imagepusher.push.v1", "FAILURE")
     assert failed["result"] == (f"2 of 3 tags failed ({b}/gone:1: source_missing; {b}/gone:2: source_missing).")
     copies = [row for row in rows.values() if row["name"] == "imagepusher.copy.v1" and "/app@" in row["args"]]
     source = re.escape(f"{scene.a.host}/{scene.name}/app")

@@ -109,12 +109,18 @@ def _makes_an_environment(arguments: list[str]) -> None:
     assert arguments[:2] == ["-m", "venv"]
 
 
+def _is_a_worker_of_somebody(arguments: list[str]) -> None:
+    """Be content with the form: tests/deploy/test_redis.py runs it."""
+    assert arguments[:3] == ["-A", "signer", "worker"]
+
+
 def _is_there(_: list[str]) -> None:
     """Be content with a program of this checkout that can be run: tests of its own run it."""
 
 
 _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
     "imagepusher": _runs_imagepusher,
+    "celery": _is_a_worker_of_somebody,
     "pip": _installs,
     "docker": _runs_docker,
     "cp": _copies,

@@ -101,7 +101,7 @@ def shape(text: str) -> list[str]:
 
 def test_every_block_of_the_tour_runs_and_ends_as_it_says(tour: Tour) -> None:
     assert len(tour.outputs) == len(readme().of("bash", SECTION))
-    assert tour.left == {"request.yaml"}
+    assert tour.left == set()
 
 
 def test_the_output_that_is_shown_is_that_of_the_command(tour: Tour) -> None:

@@ -1,11 +1,13 @@
 """What the doctor says of a real RabbitMQ: that it answers is not enough for a push."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from kombu import Connection, Queue
 
+from tests.support.certificates import Authority
 from tests.support.rabbitmq import RabbitMQ
 from workers.doctor.finding import Finding
 from workers.doctor.rabbitmq import examine_rabbitmq
@@ -20,9 +22,9 @@ def node() -> Iterator[RabbitMQ]:
         yield running
 
 
-def examined(url: str) -> list[Finding]:
+def examined(url: str, **more: str) -> list[Finding]:
     redis = "redis://127.0.0.1:1/0"
-    names = {"BROKER_URL": url, "RESULT_URL": redis, "STATE_URL": redis}
+    names = {"BROKER_URL": url, "RESULT_URL": redis, "STATE_URL": redis} | more
     return list(examine_rabbitmq(load_settings({f"IMAGEPUSHER_{name}": value for name, value in names.items()})))
 
 
@@ -80,3 +82,22 @@ def test_an_alarm_that_blocks_publishing_is_an_error(node: RabbitMQ) -> None:
         node.control("set_vm_memory_high_watermark", "0.4")
     assert levels(findings) == [("broker.reachable", "ok"), ("broker.writable", "error")]
     assert "memory or disk" in findings[-1].found
+
+
+def test_one_that_wants_a_client_certificate_is_reached_with_those_of_the_settings(tmp_path: Path) -> None:
+    """BEHAVIOUR 8.5."""
+    authority, stranger = Authority(tmp_path / "authority"), Authority(tmp_path / "stranger", "stranger")
+    client = authority.issue("client")
+    client.key.chmod(0o600)
+    tls = {
+        "BROKER_CA_FILE": str(authority.path),
+        "BROKER_CLIENT_CERTIFICATE": str(client.certificate),
+        "BROKER_CLIENT_KEY": str(client.key),
+    }
+    with RabbitMQ(authority.certificates(require_client=True)) as node:
+        url = f"amqps://guest:guest@127.0.0.1:{node.tls_port}//"
+        assert levels(examined(url, **tls)) == [("broker.reachable", "ok"), ("broker.writable", "ok")]
+        by_query = f"{url}?ssl_ca_certs={authority.path}&ssl_certfile={client.certificate}&ssl_keyfile={client.key}"
+        assert levels(examined(by_query)) == [("broker.reachable", "ok"), ("broker.writable", "ok")]
+        for fewer in ({"BROKER_CA_FILE": str(authority.path)}, tls | {"BROKER_CA_FILE": str(stranger.path)}):
+            assert levels(examined(url, **fewer)) == [("broker.reachable", "error")]

@@ -21,6 +21,9 @@ class Fault:
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
+_STAGE: Final = "tasks.transfer.publish.stage"
+_DELIVERY: Final = "tasks.transfer.publish.delivery"
+_RECORDS: Final = "tasks.transfer.publish.records"
 _MEMORY: Final = "tasks.transfer.publish.memory"
 _STEP: Final = "tasks.transfer.steps.publish"
 _LEASES: Final = "tasks.coordination.redis.leases"
@@ -32,30 +35,30 @@ FAULTS: Final = (
     Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
     Fault("lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("),
     Fault("no intent", _TAG, "self._intents.note(intent, staged.base)", "pass"),
-    Fault("no protective tag", _TAG, "if new is not None and not self._write(new, decision, None):", "if False:"),
+    Fault("no protective tag", _TAG, "self._protect(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
-    Fault("bytes of a write are not used", _TAG, "kept = lock.kept(digest)", "kept = None"),
-    Fault("late write is not seen", _TAG, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"),
+    Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
+    Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"),
     Fault("collected part is not copied again", _TAG, "if self._healed:", "if True:"),
-    Fault("parts are not looked for", _TAG, "if not self._holds(need.digest)]", "if False]"),
-    Fault("sightings are not forgotten", _TAG, "self._wish.seen.forget(self._repository)", "pass"),
+    Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
+    Fault("sightings are not forgotten", _TAG, "self._seen.forget(self._repository)", "pass"),
     Fault("intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._intents.read())", "self.memory"),
-    Fault("replaced bytes are not kept", _STEP, "self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)", "pass"),
+    Fault("replaced bytes are not kept", _RECORDS, "self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)", "pass"),
     Fault("old digest of the second write counts", _MEMORY, "return _with_old(intent, mine)", "return intent"),
     Fault("pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
-    Fault("nobody is told", _STEP, "self._tell(item, tag, report, moved)\n", "pass\n"),
-    Fault("told before the move", _STEP, "                moved = move.run(self._step.locks)", "                self._step.announcer.tag_moved(moved_tag(push_id, item, tag, unmoved(tag, PushUnknown('')), Current(tag.new_digest or item.digest, item.media_type, wish.image.content)))\n                moved = move.run(self._step.locks)"),
+    Fault("nobody is told", _DELIVERY, "and self._parts.announcer.listens:", "and False:"),
+    Fault("told though another tag is there", _DELIVERY, "if report.action in {\"copied\", \"merged\"} and", "if"),
     Fault("report is not looked for", _STEP, "if report is not None:", "if False:"),
     Fault("two deliveries at once", _STEP, "with self.runs.hold(push_id, PART):", "if True:"),
-    Fault("tags that were dealt with are moved again", _STEP, "if tag_key(number, tag) not in self._done:", "if True:"),
+    Fault("tags that were dealt with are moved again", _DELIVERY, "                if tag_key(number, tag) not in self._done:", "                if True:"),
     Fault("lease is never renewed", _LEASES, "lease.renew()", "pass"),
     Fault("lease is believed to be held", _LEASES, "if not held:", "if False:"),
     Fault("last write is forgotten", _LEASES, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
     Fault("bytes of a write are not kept", _LEASES, "if len(written.content) <= MOST_BYTES:", "if False:"),
     Fault("record of a tag never ends", _LEASES, "pipeline.hset(self._record_key, under_way(digest, self._writer), last or \"\")\n            pipeline.expire(self._record_key, RECORD_SECONDS)", "pipeline.hset(self._record_key, under_way(digest, self._writer), last or \"\")"),
     Fault("ledger never ends", "tasks.coordination.redis.hashes", "dict(fields)))\n                pipeline.expire(key, self._seconds)", "dict(fields)))"),
-    Fault("starts are not settled", "tasks.transfer.steps.attempts", "self.ledger.settle(push_id, part)", "pass"),
+    Fault("starts are not settled", "tasks.transfer.attempts", "self.ledger.settle(push_id, part)", "pass"),
     Fault("outcome of a copy is not recorded", "tasks.transfer.steps.copy", "self.ledger.record_copy(push_id, copied.outcome, copied.progress)", "pass"),
     Fault("failed copy counts as done", _COPIER, "failures.setdefault(name, error)", "pass"),
     Fault("collected blob is not placed again", _COPIER, "self._placements.forget(destination)", "pass"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support import processes
+from tests.support.certificates import Certificates
 from tests.support.processes import Process
 from tests.support.server import Server
 
@@ -29,14 +30,19 @@ class PortMapper(Server):
 
 
 class RabbitMQ(Server):
-    """Serve AMQP on loopback while the context lasts; messages and queues outlive `kill`, `stop` and `start`."""
+    """Serve AMQP on loopback while the context lasts; messages and queues outlive `kill`, `stop` and `start`.
+
+    With certificates it serves TLS on `tls_port`, too, and only to clients that have one.
+    """
 
     name = "rabbitmq"
     start_deadline = 100
     stop_grace = 30
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
         super().__init__()
+        self._certificates = certificates
+        self.tls_port = 0
         self._mapper = PortMapper()
         self._distribution_port = 0
 
@@ -48,6 +54,9 @@ class RabbitMQ(Server):
         (self.folder / "plugins").write_text("[].")
         for name in ("rabbit.conf", "env.conf"):
             (self.folder / name).touch()
+        if self._certificates is not None:
+            self.tls_port = processes.free_port()
+            (self.folder / "rabbit.conf").write_text(_tls(self.tls_port, self._certificates))
         self._mapper.__enter__()
         self._distribution_port = processes.free_port()
         return super().__enter__()
@@ -94,3 +103,15 @@ class RabbitMQ(Server):
             # The Erlang machine takes the place of the shell script: signals reach it.
             "RABBITMQ_ALLOW_INPUT": "1",
         }
+
+
+def _tls(port: int, certificates: Certificates) -> str:
+    options = {
+        "cacertfile": certificates.authority,
+        "certfile": certificates.server.certificate,
+        "keyfile": certificates.server.key,
+        "verify": "verify_peer",
+        "fail_if_no_peer_cert": "true",
+    }
+    named = (f"ssl_options.{name} = {value}\n" for name, value in options.items())
+    return f"listeners.ssl.1 = 127.0.0.1:{port}\n{''.join(named)}"

@@ -214,6 +214,8 @@ def registries() -> st.SearchStrategy[str]:
             "registry.example.com",
             "docker.io",
             "xn--e1.eu",
+            "qual_registry.example",
+            "registry.cluster.",
         )
     )
     ports = st.just("") | st.integers(1, 65535).map(lambda port: f":{port}")

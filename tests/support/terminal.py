@@ -57,7 +57,13 @@ class Terminal:
     ) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._screen)
+        self.close()
+
+    def close(self) -> None:
+        """Close the window: the command is sent SIGHUP."""
+        if self._screen >= 0:
+            os.close(self._screen)
+            self._screen = -1
 
     def type(self, text: str) -> None:
         """Type text, `\\n` for the key Enter, `\\x03` for Ctrl-C."""

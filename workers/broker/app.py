@@ -16,12 +16,14 @@ import tasks.push
 import tasks.undo
 import tasks.verify
 from tasks import contract
+from workers.broker.celery_url import for_celery
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
 # On Redis, where workers take pushes that are in the ledger; producers send them to contract.PUSH_QUEUE everywhere.
 NOTED_QUEUE: Final = f"{contract.PUSH_QUEUE}.noted"
 _TRANSPORT: Final = "workers.broker.transport:Transport"
+_SENTINEL_TRANSPORT: Final = "workers.broker.transport:SentinelTransport"
 
 # The module names are what binds the tasks to every application that is made from here.
 _TASK_MODULES: Final = (tasks.push, tasks.copy, tasks.publish, tasks.preview, tasks.verify, tasks.undo)
@@ -39,7 +41,7 @@ _QUEUE_OF: Final = {
 def make_app(settings: Settings) -> Celery:
     """Return the application of a broker."""
     # By name: it is imported where there is such a broker.
-    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
+    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT, sentinel=_SENTINEL_TRANSPORT)
     app = Celery("imagepusher", set_as_current=False)
     app.conf.update(_COMMON)
     app.conf.update(_of_broker(settings))
@@ -108,10 +110,13 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "socket_timeout": 30,
         "socket_keepalive": True,
     }
+    broker, results = for_celery(settings.broker_url or ""), for_celery(settings.result_url or "")
     options: dict[str, Any] = {
-        "broker_url": settings.broker_url,
-        "result_backend": settings.result_url,
-        "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX},
+        "broker_url": broker.url,
+        "broker_use_ssl": broker.tls,
+        "result_backend": results.url,
+        "redis_backend_use_ssl": results.tls,
+        "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX, **results.options},
     }
     if (settings.broker_url or "").startswith("amqp"):
         # Copies stay below RabbitMQ's consumer_timeout by setting.
@@ -124,7 +129,7 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "unacked_restore_throttle": 1,
     }
     return options | {
-        "broker_transport_options": broker_options,
+        "broker_transport_options": {**broker_options, **broker.options},
         # A worker takes no message that it has no slot for: the queue's length is true, and others are free for it.
         "worker_disable_prefetch": True,
         **_queues("", rabbitmq=False),

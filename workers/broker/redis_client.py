@@ -1,16 +1,27 @@
 """Clients of Redis: of the one that holds ledger and locks, and of the one that is the broker."""
 
-from typing import Final
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from tasks.errors import SettingsInvalid
+from workers.broker.celery_url import tls_of_redis
 from workers.settings import Settings
+from workers.settings.broker_address import MASTER, SENTINEL, split_address
 from workers.settings.broker_urls import for_redis
+
+NO_CLUSTER: Final = (
+    "Celery cannot use one: its keys would lie on several nodes. Name a Redis that stands alone, or Sentinels."
+)
 
 _LONGEST_BACKOFF: Final = 1.0
 
@@ -33,7 +44,7 @@ def connect_broker(settings: Settings, patience: float) -> redis.Redis | None:
 
 def _client(url: str, patience: float) -> redis.Redis:
     tries = round(patience / _LONGEST_BACKOFF)
-    return redis.Redis.from_url(
+    return open_redis(
         url,
         socket_timeout=30,
         socket_connect_timeout=5,
@@ -42,3 +53,42 @@ def _client(url: str, patience: float) -> redis.Redis:
         retry=Retry(ExponentialBackoff(cap=_LONGEST_BACKOFF, base=0.05), tries),
         retry_on_error=[RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError],
     )
+
+
+def open_redis(url: str, *, socket_timeout: float, socket_connect_timeout: float, **options: Any) -> redis.Redis:
+    """Return a client of a Redis, by its URL in redis-py's words, or of the primary that Sentinels name."""
+    options |= {"socket_timeout": socket_timeout, "socket_connect_timeout": socket_connect_timeout}
+    address = split_address(url)
+    if address.scheme != SENTINEL:
+        return redis.Redis.from_url(url, **options)
+    tls = tls_of_redis(address.query)
+    if tls:
+        tls["ssl"] = True
+    user = urlsplit(url)
+    hosts = [(part.hostname or "", part.port or 0) for part in (urlsplit(f"//{host}") for host in address.hosts)]
+    patience = {"socket_timeout": socket_connect_timeout, "socket_connect_timeout": socket_connect_timeout}
+    sentinels: Any = Sentinel(hosts, sentinel_kwargs=patience | tls)  # type: ignore[no-untyped-call]
+    client: redis.Redis = sentinels.master_for(
+        address.query[MASTER],
+        db=int(address.path.strip("/") or 0),
+        username=unquote(user.username or "") or None,
+        password=unquote(user.password or "") or None,
+        **tls,
+        **options,
+    )
+    return client
+
+
+def refuse_clusters(settings: Settings) -> None:
+    """Raise SettingsInvalid where a Redis is in cluster mode; one that does not answer is not judged."""
+    for setting, client in (("broker.url", connect_broker(settings, 0)), ("broker.state_url", connect(settings, 0))):
+        if client is None:
+            continue
+        with client, suppress(RedisError):
+            if is_cluster(cast("Mapping[str, Any]", client.info("cluster"))):
+                raise SettingsInvalid(f"{setting} leads to a Redis in cluster mode. {NO_CLUSTER}")
+
+
+def is_cluster(info: Mapping[str, Any]) -> bool:
+    """Tell by its INFO whether a Redis is a node of a cluster."""
+    return bool(info.get("cluster_enabled"))

@@ -6,12 +6,10 @@ Python drops such a result: for that long a worker would stand still, and would 
 
 from typing import Any
 
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import RedisBackend, SentinelBackend
 
 
-class WorkerResults(RedisBackend):
-    """Results on Redis, stored and read, never waited for."""
-
+class _NeverWaitedFor:
     def add_pending_result(self, result: Any, *_: Any, **__: Any) -> Any:
         return result
 
@@ -19,6 +17,15 @@ class WorkerResults(RedisBackend):
         return result
 
 
+class WorkerResults(_NeverWaitedFor, RedisBackend):
+    """Results on Redis, stored and read, never waited for."""
+
+
+class WorkerSentinelResults(_NeverWaitedFor, SentinelBackend):
+    """The same, where Sentinels say which Redis it is."""
+
+
 def for_worker(url: str) -> str:
     """Return the URL of a result store as a worker uses it, in Celery's words."""
-    return f"{WorkerResults.__module__}:{WorkerResults.__name__}+{url.removeprefix('redis+')}"
+    store = WorkerSentinelResults if url.startswith("sentinel:") else WorkerResults
+    return f"{store.__module__}:{store.__name__}+{url.removeprefix('redis+')}"

@@ -43,7 +43,17 @@ class _Channel(redis.Channel):
         return self._made
 
 
+class _SentinelChannel(_Channel, redis.SentinelChannel):
+    """The same, where Sentinels say which Redis it is."""
+
+
 class Transport(redis.Transport):
     """The transport of redis:// and rediss://."""
 
     Channel = _Channel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """The transport of sentinel://."""
+
+    Channel = _SentinelChannel

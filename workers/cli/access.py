@@ -9,6 +9,7 @@ import click
 
 from tasks.registry.settings import Credentials, RegistryOverride, Role
 from workers.cli.output import is_terminal
+from workers.cli.skopeo import explained
 
 STDIN: Final = "-"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -19,31 +20,6 @@ _FLAGS: Final = {
 # Words that nobody means to be a name.
 _BOOLEANS: Final = frozenset({"true", "false", "yes", "no", "on", "off"})
 _TLS_FLAGS: Final = frozenset(f"--{prefix}-tls-verify" for prefix in _PREFIXES.values())
-
-
-# Flags of skopeo that have no meaning here, or another name.
-_OF_SKOPEO: Final = {
-    "--all": "every platform is copied unless --platform names some",
-    "-a": "every platform is copied unless --platform names some",
-    "--multi-arch": "every platform is copied unless --platform names some",
-    "--override-arch": "write --platform OS/ARCH",
-    "--override-os": "write --platform OS/ARCH",
-    "--override-variant": "write --platform OS/ARCH/VARIANT",
-    "--src-username": "write --src-creds USER:PASSWORD",
-    "--src-password": "write --src-creds USER:PASSWORD",
-    "--dest-username": "write --dest-creds USER:PASSWORD",
-    "--dest-password": "write --dest-creds USER:PASSWORD",
-    "--src-authfile": "--authfile, or the settings' auth_files, serve source and destination",
-    "--dest-authfile": "--authfile, or the settings' auth_files, serve source and destination",
-    "--format": "manifests are copied as they are, byte by byte",
-    "--preserve-digests": "manifests are copied as they are, byte by byte",
-    "--digestfile": "write --output json: the report has every digest",
-    "--insecure-policy": "there is no signature policy here to leave aside",
-    "--policy": "there is no signature policy here",
-    "--remove-signatures": "signatures are neither made nor checked here",
-    "--sign-by": "signatures are neither made nor checked here",
-    "--retry-times": "the settings' http.tries says it",
-}
 
 
 class RegistryCommand(click.Command):
@@ -57,10 +33,7 @@ class RegistryCommand(click.Command):
         try:
             return super().parse_args(ctx, [f"{arg}=true" if arg in _TLS_FLAGS else arg for arg in args])
         except click.NoSuchOption as error:
-            hint = _OF_SKOPEO.get(error.option_name)
-            if hint is None:
-                raise
-            raise click.UsageError(f"There is no {error.option_name} here: {hint}.", ctx) from None
+            raise explained(error) from None
 
     def _refuse_values(self, ctx: click.Context, args: list[str]) -> None:
         """Raise click's UsageError where a word can only be meant as the value of the flag before it."""

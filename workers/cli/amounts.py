@@ -25,9 +25,18 @@ def size(amount: float) -> str:
     return f"{amount / _STEP:.1f} TiB"
 
 
+def age(seconds: float) -> str:
+    """Return a time in its largest unit, such as 5 min."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun in singular or plural."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("sh") else f"{noun}s"
+    return f"{number} {noun if number == 1 else many}"
 
 
 def progress_of(push: "contract.Progress") -> tuple[int, int, int]:

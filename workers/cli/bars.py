@@ -1,34 +1,41 @@
-"""How far a push is, as bars on a terminal."""
+"""How far a push is, on a terminal: a line for the push, a bar for all bytes, and one for each copy that moves some."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 from rich.text import Text
 
 from tasks import contract
-from workers.cli.amounts import count, progress_of, short, size
+from workers.cli.amounts import count, progress_of, size
+from workers.cli.names import name_of_copy
 from workers.cli.waiting import Waiting
 
 _BARS: Final = 8
+# A narrower terminal has room for a name and a share.
+_WIDE: Final = 72
 
 
 class Bars:
-    """A bar for the whole push, and one for each copy that moves bytes; all of them go when the push ends."""
+    """A bar for each copy that moves bytes, below one for the whole push; all of them go when the push ends."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bars = Progress(
-            SpinnerColumn(style="dim"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            _Moved(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-            transient=True,
-        )
-        self._total = self._bars.add_task("planning", total=None, note="")
+        self._screen = _Screen(*_columns(console.width), console=console, transient=True, expand=True)
+        self._total = self._screen.add_task("all", total=None, visible=False)
         self._copies: dict[str, TaskID] = {}
         self._waiting = Waiting(clock)
 
@@ -38,34 +45,41 @@ class Bars:
         return cls(Console(stderr=True))
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        self._screen.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        # A terminal that was closed takes nothing any more.
+        with suppress(OSError):
+            self._screen.stop()
 
     def __call__(self, progress: contract.Progress) -> None:
         if hint := self._waiting.news(progress):
-            self._bars.console.print(f"It {hint}", highlight=False, soft_wrap=True)
-        done, total, ended = progress_of(progress)
-        tags = f"{ended} of {len(progress.copies)} copies, {progress.tags_done} of {count(progress.tags, 'tag')}"
-        described = progress.state if progress.tags or progress.state == "enqueued" else "planning"
-        self._bars.update(
-            self._total,
-            description=f"{described:<12}",
-            completed=done,
-            total=total or None,
-            note=tags if progress.tags else "",
-        )
+            self._screen.console.print(f"It {hint}", highlight=False, soft_wrap=True)
+        done, total, _ = progress_of(progress)
+        self._screen.head = _head(progress)
+        self._screen.update(self._total, completed=done, total=total or None, visible=bool(total))
         active = [copy for copy in progress.copies if copy.done and not copy.ended][:_BARS]
         for digest in self._copies.keys() - {copy.digest for copy in active}:
-            self._bars.remove_task(self._copies.pop(digest))
+            self._screen.remove_task(self._copies.pop(digest))
+        several = len({copy.source for copy in progress.copies}) > 1
         for copy in active:
             if copy.digest not in self._copies:
-                self._copies[copy.digest] = self._bars.add_task(f"[dim]{short(copy.digest)}", total=None, note="")
-            self._bars.update(self._copies[copy.digest], completed=copy.done, total=copy.total or None)
+                name = name_of_copy(copy, several=several)
+                self._copies[copy.digest] = self._screen.add_task(f"  {name}", total=None)
+            self._screen.update(self._copies[copy.digest], completed=copy.done, total=copy.total or None)
 
     def end(self, report: contract.PushReport) -> None: ...
+
+
+class _Screen(Progress):
+    """Bars below one line."""
+
+    head = "planning"
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield Text(self.head, no_wrap=True, overflow="ellipsis")
+        yield self.make_tasks_table(self.tasks)
 
 
 class _Moved(ProgressColumn):
@@ -74,5 +88,22 @@ class _Moved(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.total is None:
             return Text("")
-        rate = f"  {size(task.speed)}/s" if task.speed else ""
-        return Text(f"{size(task.completed)} of {size(task.total)}{rate}")
+        rate = f"{size(task.speed)}/s" if task.speed else ""
+        return Text(f"{size(task.completed)} of {size(task.total)}  {rate:>11}", no_wrap=True)
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    name = TextColumn(
+        "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    )
+    if width < _WIDE:
+        return [SpinnerColumn(style="dim"), name, TaskProgressColumn()]
+    return [SpinnerColumn(style="dim"), name, BarColumn(bar_width=12), _Moved(), TimeRemainingColumn(compact=True)]
+
+
+def _head(progress: contract.Progress) -> str:
+    if not progress.tags:
+        return progress.state if progress.state == "enqueued" else "planning"
+    _, _, ended = progress_of(progress)
+    copies = f"{ended} of {count(len(progress.copies), 'copy')}, " if progress.copies else ""
+    return f"{progress.state}: {copies}{progress.tags_done} of {count(progress.tags, 'tag')}"

@@ -7,6 +7,7 @@ from tasks.errors import (
     AuthenticationRefused,
     ImagePusherError,
     PushFailed,
+    PushUnfinished,
     PushUnknown,
     RequestInvalid,
     SettingsInvalid,
@@ -60,7 +61,7 @@ def code_of_error(error: ImagePusherError, *, pushing: bool = False) -> int:
     """
     if pushing and isinstance(error, PushUnknown):
         return FAILED
-    if isinstance(error, (RequestInvalid, SettingsInvalid, PushUnknown)):
+    if isinstance(error, (RequestInvalid, SettingsInvalid, PushUnknown, PushUnfinished)):
         return INVALID
     if isinstance(error, AuthenticationRefused):
         return REFUSED

@@ -7,11 +7,13 @@ import click
 
 from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.codes import INTERRUPTED, code_of_error
-from workers.cli.doctor import doctor
-from workers.cli.inspection import status, undo, verify
-from workers.cli.output import emit_json, expect_output, note, note_error, wants_json
-from workers.cli.push import copy, push
-from workers.cli.worker import schema, worker
+from workers.cli.lazy import LazyCommands
+from workers.cli.output import emit_json, expect_output, note, note_error, wants_json, was_sent
+from workers.cli.skopeo import explained
+
+_NAMES: Final = (
+    "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "worker", "doctor", "schema", "completion",
+)  # fmt: skip
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")
 _LONE_SURROGATE: Final = "surrogates not allowed"
@@ -22,7 +24,11 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         expect_output(ctx, args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # skopeo has options before its commands.
+            raise explained(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -33,7 +39,7 @@ class Commands(click.Group):
             raise
         except ImagePusherError as error:
             _tell(ctx, error)
-            ctx.exit(code_of_error(error, pushing=ctx.invoked_subcommand in {"push", "copy"}))
+            ctx.exit(code_of_error(error, pushing=was_sent(ctx)))
         except (KeyboardInterrupt, click.Abort):
             note("Interrupted.")
             if wants_json(ctx):
@@ -95,20 +101,18 @@ def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> N
 
 @click.group(
     cls=Commands,
+    commands=LazyCommands("workers.cli.commands", _NAMES),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all done, 1 some failed, 2 usage, request or settings invalid (nothing was written),"
     " 3 all failed, 4 authentication refused.",
 )
 @click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings (IMAGEPUSHER_CONFIG).")
+@click.option("-v", "--verbose", "--debug", "verbose", is_flag=True, help="Show each request to a registry, on stderr.")
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
 )
-def imagepusher(config: str | None) -> None:
+def imagepusher(config: str | None, *, verbose: bool) -> None:
     """Copy container images between registries and merge their platforms."""
-
-
-for _command in (push, copy, status, verify, undo, worker, doctor, schema):
-    imagepusher.add_command(_command)
 
 
 def main() -> None:

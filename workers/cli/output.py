@@ -3,14 +3,17 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any, Final, TextIO, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_claimed: TextIO | None = None
 _CHOSEN: Final = "imagepusher.output"
+_SENT: Final = "imagepusher.sent"
 _JSON_PAIRS: Final = frozenset({("-o", "json"), ("--output", "json")})
 _JSON_WORDS: Final = frozenset({"-ojson", "--output=json"})
 
@@ -42,13 +45,54 @@ def wants_json(context: click.Context) -> bool:
     return bool(context.meta.get(_CHOSEN) == "json")
 
 
+@contextmanager
+def claimed_stdout() -> Iterator[None]:
+    """Keep stdout for results: what plug-ins and libraries print meanwhile goes to stderr."""
+    global _claimed  # noqa: PLW0603 - there is one stdout
+    try:
+        # What a test or a host program has put in its place, or what is closed, is left alone.
+        own = os.dup(1) if sys.stdout is sys.__stdout__ else -1
+    except OSError:
+        own = -1
+    if own < 0:
+        yield
+        return
+    encoding = (sys.stdout.encoding if sys.stdout else None) or "utf-8"
+    try:
+        with open(own, "w", encoding=encoding, closefd=False) as stream:
+            with suppress(OSError):
+                os.dup2(2, 1)
+            _claimed = stream
+            yield
+    finally:
+        _claimed = None
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
+        os.dup2(own, 1)
+        os.close(own)
+
+
+def result_stream() -> TextIO | None:
+    """Return the stream of results, None where stdout is closed."""
+    return _claimed or sys.stdout
+
+
+def note_sent(context: click.Context) -> None:
+    """Note that a push is sent: from now on something may be written."""
+    context.meta[_SENT] = True
+
+
+def was_sent(context: click.Context) -> bool:
+    """Tell whether the command has sent a push."""
+    return bool(context.meta.get(_SENT))
+
+
 def emit(text: str) -> None:
     """Write text to stdout; a reader that went away, or a stdout that is closed, is no error.
 
     Raises click's ClickException where the text cannot be written for another reason, a full disk say.
     """
-    # Python's word for a stream that was closed before it started; the type does not know it.
-    stream: TextIO | None = sys.stdout
+    stream = result_stream()
     if stream is None:
         return
     encoding = stream.encoding or "utf-8"
@@ -78,15 +122,16 @@ def emit_as_json(context: click.Context, result: Any) -> bool:
 
 def note(text: str) -> None:
     """Write a line to stderr; that nobody can read it is no error."""
-    _note(printable(text))
+    note_drawn(printable(text))
 
 
 def note_error(head: str, text: str) -> None:
     """Write an error to stderr, its head in red on a terminal."""
-    _note(f"{click.style(head, fg='red', bold=True)} {printable(text)}")
+    note_drawn(f"{click.style(head, fg='red', bold=True)} {printable(text)}")
 
 
-def _note(text: str) -> None:
+def note_drawn(text: str) -> None:
+    """Write what was drawn for stderr, colours included."""
     try:
         click.echo(text, err=True)
     except OSError:

@@ -1,16 +1,19 @@
 """How far a push is, on stderr: bars on a terminal, a line now and then elsewhere."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
 from tasks import contract
-from workers.cli.amounts import count, progress_of, short, size
-from workers.cli.output import note
+from workers.cli.amounts import count, progress_of, size
+from workers.cli.names import name_of_copy
+from workers.cli.output import is_terminal, note
 from workers.cli.waiting import Waiting
 
-_SECONDS_BETWEEN_LINES: Final = 3.0
+_SECONDS_BETWEEN_LINES: Final = 10.0
 _NAMED: Final = 3
 
 
@@ -24,6 +27,11 @@ class Follower(Protocol):
     def end(self, report: contract.PushReport) -> None:
         """Show that the push ended."""
         ...
+
+
+def shows_bars() -> bool:
+    """Tell whether stderr is a terminal that can draw over what it has shown."""
+    return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 @contextmanager
@@ -69,11 +77,12 @@ class Lines:
         note(f"Push {self._push_id}: {line}{self._news(progress)}")
 
     def _news(self, progress: contract.Progress) -> str:
+        several = len({copy.source for copy in progress.copies}) > 1
         new = [copy for copy in progress.copies if copy.ended and copy.digest not in self._told]
         self._told |= {copy.digest for copy in new}
         news = ""
         for word, failed in (("done", False), ("failed", True)):
-            names = [short(copy.digest) for copy in new if copy.failed is failed]
+            names = [name_of_copy(copy, several=several) for copy in new if copy.failed is failed]
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             news += f"; {word} {', '.join(names[:_NAMED])}{more}" if names else ""
         return news

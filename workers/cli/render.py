@@ -1,11 +1,8 @@
 """Results as tables for people, and as JSON for programs."""
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import StringIO
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TextIO, TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -14,41 +11,38 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks import contract
-from workers.cli.amounts import count, progress_of, short, size
-from workers.cli.output import emit, is_terminal, printable
-
-if TYPE_CHECKING:
-    from tasks.transfer.ports import UndoState
+from workers.cli.amounts import count, short, size
+from workers.cli.output import emit, is_terminal, printable, result_stream
 
 Result = TypeVar("Result")
 _PIPE_WIDTH: Final = 1_000_000
-_STYLES: Final = {
+_SHORTEST_HEADER: Final = 8
+STYLES: Final = {
     "copied": "green", "merged": "cyan", "restored": "green", "deleted": "green", "verified": "green",
     "succeeded": "green", "unchanged": "dim", "skipped": "yellow", "partial": "yellow", "moved": "yellow",
-    "failed": "red", "broken": "red",
+    "failed": "red", "broken": "red", "refused": "red", "interrupted": "yellow", "cancelled": "yellow",
 }  # fmt: skip
-_UNDONE: Final = {
-    "begun": "being undone",
-    "succeeded": "undone",
-    "partial": "partly undone",
-    "failed": "undo failed",
-}
 
 
 def show(result: Result, draw: Callable[[Console, Result], None]) -> None:
-    """Write what `draw` makes of a result to stdout; only a terminal bounds the width, in columns."""
-    terminal = is_terminal(sys.stdout)
-    console = Console(highlight=False) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
+    """Write what `draw` makes of a result to stdout."""
+    emit(f"{drawn(result, draw, result_stream())}\n")
+
+
+def drawn(result: Result, draw: Callable[[Console, Result], None], stream: TextIO | None) -> str:
+    """Return what `draw` makes of a result for one stream; only a terminal bounds the width, in columns."""
+    terminal = is_terminal(stream)
+    console = Console(highlight=False, file=stream) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
     with console.capture() as captured:
         draw(console, result)
-    emit("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def render_report(console: Console, report: contract.PushReport) -> None:
     """Draw the report of a push."""
     _images(console, report.items, "Action")
     totals = report.totals
-    line = Text.assemble(f"Push {printable(report.push_id)} ", (report.state, _STYLES[report.state]))
+    line = Text.assemble(f"Push {printable(report.push_id)} ", (report.state, STYLES[report.state]))
     line.append(
         f" in {totals.seconds:.1f} s: {size(totals.bytes_copied)} copied; blobs: {totals.blobs_copied} copied,"
         f" {totals.blobs_mounted} mounted, {totals.blobs_skipped} skipped; {count(totals.manifests_copied, 'manifest')}"
@@ -80,44 +74,22 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
         blobs_skipped=sum(there.blobs_skipped for _, there in all_copies),
         bytes_copied=sum(there.bytes_copied for _, there in all_copies),
     )
-    tags = [tag.action == "failed" for item in preview.items for tag in item.tags]
-    failures = f"; {sum(tags)} of {count(len(tags), 'tag')} would fail" if any(tags) else ""
+    tags = [tag.action for item in preview.items for tag in item.tags]
+    failures = "".join(
+        f"; {tags.count(action)} of {count(len(tags), 'tag')} would {verb}"
+        for action, verb in (("failed", "fail"), ("skipped", "be withheld"))
+        if action in tags
+    )
     console.print(
         f"Dry run, nothing was written. A push would move {size(total.bytes_copied)}; blobs: {_moves(total)}{failures}"
     )
 
 
-@dataclass(frozen=True)
-class Remembered:
-    """A push with what became of it; `tags_done` are those that did not fail."""
-
-    progress: contract.Progress
-    tags_done: int
-    undo: "UndoState | None" = None
-
-
-def render_pushes(console: Console, pushes: Sequence[Remembered]) -> None:
-    """Draw how far pushes are."""
-    if not pushes:
-        console.print("No push is remembered.")
-        return
-    rows = []
-    for remembered in pushes:
-        push = remembered.progress
-        done, total, ended = progress_of(push)
-        state = f"{push.state}, {_UNDONE[remembered.undo]}" if remembered.undo else push.state
-        started = datetime.fromtimestamp(push.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        rows.append(
-            [
-                _cell(push.push_id),
-                _cell(state, _STYLES.get(state, "")),
-                _cell(started),
-                _cell(f"{ended} of {len(push.copies)}"),
-                _cell(f"{size(done)} of {size(total)}"),
-                _cell(f"{remembered.tags_done} of {push.tags}"),
-            ]
-        )
-    _table(console, ["Push", "State", "Started", "Copies", "Blobs", "Tags"], rows)
+def render_fault(console: Console, fault: contract.Fault) -> None:
+    """Draw one error in full."""
+    console.print(
+        Text.assemble(("Error ", "red"), (f"[{printable(fault.code)}] ", "bold red"), printable(fault.message))
+    )
 
 
 def render_verification(console: Console, verification: contract.Verification) -> None:
@@ -130,7 +102,7 @@ def render_verification(console: Console, verification: contract.Verification) -
         rows.append(
             [
                 _cell(tag.reference),
-                _cell(verdict, _STYLES[verdict]),
+                _cell(verdict, STYLES[verdict]),
                 _cell(short(tag.expected_digest)),
                 _cell("" if tag.error else "same" if same else found),
                 _cell(", ".join(tag.missing), "red"),
@@ -145,12 +117,34 @@ def render_verification(console: Console, verification: contract.Verification) -
     _sum_up(console, verification.push_id, verification.state, len(verification.tags))
 
 
+def render_undo_plan(console: Console, undo: contract.Undo) -> None:
+    """Draw what an undo would do to each tag."""
+    words = {"restored": "restore", "deleted": "delete", "moved": "leave", "failed": "fail"}
+    rows = [
+        [
+            _cell(tag.reference),
+            _cell(words[tag.action], STYLES[tag.action]),
+            _cell(short(tag.digest)),
+            _code(tag.error),
+        ]
+        for tag in undo.tags
+    ]
+    _table(console, ["Image", "Undo", "Digest", "Error"], rows)
+    _faults(console, [(tag.reference, tag.error) for tag in undo.tags])
+    told = ", ".join(
+        f"{number} to {word}"
+        for action, word in words.items()
+        if (number := sum(tag.action == action for tag in undo.tags))
+    )
+    console.print(f"Undo of push {printable(undo.push_id)}, nothing was changed: {told or 'no tag was moved'}")
+
+
 def render_undo(console: Console, undo: contract.Undo) -> None:
     """Draw what became of the tags of a push that was taken back."""
     rows = [
         [
             _cell(tag.reference),
-            _cell(tag.action, _STYLES[tag.action]),
+            _cell(tag.action, STYLES[tag.action]),
             _cell(short(tag.digest)),
             _code(tag.error),
         ]
@@ -172,7 +166,7 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
             rows.append(
                 [
                     _cell(f"  {tag.reference}"),
-                    _cell(tag.action, _STYLES[tag.action]),
+                    _cell(tag.action, STYLES[tag.action]),
                     _cell(_change(tag)),
                     _cell(", ".join(tag.kept_platforms)),
                     _code(tag.error),
@@ -199,7 +193,7 @@ def _moves(there: contract.RepositoryPreview) -> str:
 
 
 def _sum_up(console: Console, push_id: str, state: str, tags: int, subject: str = "Push") -> None:
-    console.print(Text.assemble(f"{subject} {printable(push_id)} ", (state, _STYLES[state]), f": {count(tags, 'tag')}"))
+    console.print(Text.assemble(f"{subject} {printable(push_id)} ", (state, STYLES[state]), f": {count(tags, 'tag')}"))
 
 
 def _cell(text: str | None, style: str = "") -> Text:
@@ -230,11 +224,12 @@ def _table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Tex
 
 def _stacked(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> Text:
     drawn = Text(overflow="fold")
+    width = max(_SHORTEST_HEADER, *(len(header) for header in headers)) + 1
     for row in rows:
         drawn.append_text(row[0]).append("\n")
         for header, cell in zip(headers[1:], row[1:], strict=True):
             if cell.plain:
-                drawn.append(f"    {header.lower():<9}", style="dim").append_text(cell).append("\n")
+                drawn.append(f"    {header.lower():<{width}}", style="dim").append_text(cell).append("\n")
     drawn.rstrip()
     return drawn
 

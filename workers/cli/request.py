@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from tasks.errors import RequestInvalid
-from tasks.oci.reference import Reference, carries_registry
+from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.transfer.request.pubtools import secrets
 from workers.cli.access import STDIN
 
-_TRANSPORT: Final = "docker://"
 _OTHER_TRANSPORTS: Final = re.compile(
     r"(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|ostree|sif|tarball):|[a-z]+://"
 )
@@ -137,13 +136,13 @@ def copy_request(
         faults.append({"item": 0, "field": f"{role} {shown}", "reason": str(error)})
 
     try:
-        read = _without_transport(source)
+        read = _registry_reference(source)
     except ValueError as error:
         add_fault("source", source, error)
         read = ""
     for destination in destinations:
         try:
-            text = _without_transport(destination)
+            text = _registry_reference(destination)
             repository, tag = _split_named(text) if target else _split_full(text)
         except ValueError as error:
             add_fault("destination", destination, error)
@@ -163,9 +162,9 @@ def copy_request(
     return {"items": [item]} | ({"target": target} if target else {})
 
 
-def _without_transport(text: str) -> str:
+def _registry_reference(text: str) -> str:
     """Return a reference without skopeo's `docker://`; raises ValueError for what is not in a registry."""
-    reference = text.removeprefix(_TRANSPORT)
+    reference = without_transport(text)
     if reference == text and (other := _OTHER_TRANSPORTS.match(text)):
         raise ValueError(f"{other[0]} is not supported: images are copied between registries, host/repository:tag")
     return reference

@@ -1,41 +1,62 @@
 """What every command starts with, the settings and a client of the workers, and how it ends when interrupted."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from workers.cli.access import given_flags, read_overrides
 from workers.cli.codes import INTERRUPTED
-from workers.cli.output import emit_json, note, wants_json
+from workers.cli.output import claimed_stdout, emit_json, note, result_stream, wants_json
 
 if TYPE_CHECKING:
     from workers.client.client import Client
     from workers.settings import Settings
 
 
+# What ends a command as Ctrl-C does: a service manager, and a terminal that was closed.
+_INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
 def settings_of(context: click.Context) -> "Settings":
     """Return the settings of the environment and of the file that `--config` names; raises SettingsInvalid."""
     from workers.settings import load_settings
 
-    return load_settings(os.environ, context.find_root().params["config"])
+    return load_settings(os.environ, context.params.get("config") or context.find_root().params["config"])
 
 
-@contextmanager
-def open_session(context: click.Context, *, jobs: int | None = None, waits: bool = True) -> Iterator["Client"]:
-    """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker.
-
-    A KeyboardInterrupt ends the process at once, with the words that it carries.
-    """
-    settings = settings_of(context)
+def refuse_flags_with_broker(context: click.Context, settings: "Settings") -> None:
+    """Raise click's UsageError for credentials and TLS of the command line where the workers' settings count."""
     flags = given_flags(context.params)
     if settings.broker_url is not None and flags:
         raise click.UsageError(
             f"{', '.join(flags)} cannot be used with a broker: credentials and TLS belong into the workers' settings."
         )
+
+
+def is_verbose(context: click.Context) -> bool:
+    """Tell whether each request to a registry is to be shown."""
+    asked = context.params.get("verbose") or context.find_root().params.get("verbose")
+    return bool(asked) or os.environ.get("IMAGEPUSHER_LOG_LEVEL", "").lower() == "debug"
+
+
+@contextmanager
+def open_session(
+    context: click.Context, *, jobs: int | None = None, waits: bool = True, remembers: bool = True
+) -> Iterator["Client"]:
+    """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker.
+
+    A command that writes nothing need not remember it: it works where the state folder does not.
+    A KeyboardInterrupt, which SIGTERM and SIGHUP raise too, ends the process at once, with the words that it carries.
+    """
+    _interrupt_on_signals()
+    settings = settings_of(context)
+    refuse_flags_with_broker(context, settings)
     if settings.broker_url is not None and jobs is not None:
         raise click.UsageError("--jobs cannot be used with a broker: limits.jobs of the workers' settings says it.")
     if settings.broker_url is None and not waits:
@@ -47,8 +68,11 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
     from workers.cli.waiting import WAITS
     from workers.client.open import open_client
 
-    mask_logs()
+    mask_logs(verbose=is_verbose(context))
+    if settings.broker_url is not None and is_verbose(context):
+        note("The workers talk to the registries: their logs show each request, with --log-level debug.")
     with (
+        claimed_stdout(),
         telling_of_trouble(quiet=context.params.get("quiet", False)),
         open_client(
             settings,
@@ -56,6 +80,7 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
             destination=overrides["destination"],
             auth_files=(authfile,) if authfile else (),
             jobs=jobs,
+            remembers=remembers,
             unanswered=lambda: note(f"The command {WAITS}."),
         ) as client,
     ):
@@ -65,12 +90,34 @@ def open_session(context: click.Context, *, jobs: int | None = None, waits: bool
             _leave(context, str(interrupt) or "Interrupted.")
 
 
+@contextmanager
+def interruptible(context: click.Context, told: str) -> Iterator[None]:
+    """End the process at once when the block is interrupted, and say `told`."""
+    _interrupt_on_signals()
+    try:
+        yield
+    except KeyboardInterrupt:
+        _leave(context, told)
+
+
+def _interrupt_on_signals() -> None:
+    for number in _INTERRUPTS:
+        # A command that was started with nohup goes on without its terminal.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def _leave(context: click.Context, told: str) -> NoReturn:
     """End this process without waiting for its threads: a copy looks up only when its registry sends something."""
     note(told)
     if wants_json(context):
         emit_json({"error": {"code": "interrupted", "message": told}})
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, AttributeError):
-            stream.flush()
+    for stream in (result_stream(), sys.stderr):
+        with suppress(OSError):
+            if stream is not None:
+                stream.flush()
     os._exit(INTERRUPTED)

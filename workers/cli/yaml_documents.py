@@ -1,6 +1,8 @@
 """YAML as people write requests in it: of JSON's types, each key once, and no word taken for something else."""
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import yaml
@@ -14,9 +16,33 @@ _CORE_SCHEMA: Final = (
     ("tag:yaml.org,2002:merge", r"<<", "<"),
 )
 
+_NULL: Final = "tag:yaml.org,2002:null"
+_MISREAD: Final = {
+    _NULL: "null",
+    "tag:yaml.org,2002:bool": "a boolean",
+    "tag:yaml.org,2002:int": "a number",
+    "tag:yaml.org,2002:float": "a number",
+}
+# Keys of a request that hold names, alone, in lists, or beside the repositories that they belong to; and those that
+# hold anything.
+_NAMES: Final = {
+    "push_id": "push_id",
+    "target": "target",
+    "source": "source",
+    "pull_url": "source",
+    "platforms": "platform",
+    "destinations": "tag",
+    "tags": "tag",
+}
+_FREE: Final = frozenset({"target_settings", "build"})
+_SHOWN_FAULTS: Final = 10
+
 
 def parse_yaml(text: str) -> Any:
-    """Return the value of one YAML document of JSON's types; raises ValueError that names the place of a fault."""
+    """Return the value of one YAML document of JSON's types; raises ValueError that names the place of a fault.
+
+    A number, boolean or null without quotes where a request has a name is a fault: the tag 1.10 would become 1.1.
+    """
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -27,8 +53,52 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
+def _unquoted(node: yaml.Node) -> Iterator[str]:
+    """Yield what is said of each scalar that is a name for who wrote it, and something else for YAML."""
+    seen: set[int] = set()
+    waiting = [(node, "")]
+    while waiting:
+        node, due = waiting.pop()
+        if due and _is_misread(node):
+            yield _quote(node, due)
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        # The first of them is looked at next, so that faults come in the order of their lines.
+        waiting += reversed(list(_parts(node, due)))
+
+
+def _parts(node: yaml.Node, due: str) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield what a list or mapping holds, each with the kind of name that it must be, "" for anything."""
+    if isinstance(node, yaml.SequenceNode):
+        yield from ((entry, due) for entry in node.value)
+        return
+    for key, value in node.value:
+        if due:
+            yield key, "repository"
+            yield value, due
+        elif isinstance(key, yaml.ScalarNode) and key.value not in _FREE:
+            yield value, _NAMES.get(key.value, "")
+
+
+def _is_misread(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and node.tag in _MISREAD
+
+
+def _quote(node: yaml.Node, due: str) -> str:
+    place = f"in line {node.start_mark.line + 1}"
+    if not node.value:
+        return f"there is nothing {place} where a {due} is due"
+    return f'the {due} {node.value} {place} is {_MISREAD[node.tag]} for YAML: quote it, "{node.value}"'
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML declares it so
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        if faults := list(islice(_unquoted(node), _SHOWN_FAULTS)):
+            raise ValueError("; ".join(faults))
+        return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature is PyYAML's
         seen = set()
@@ -38,7 +108,7 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is not a string: put it into quotes", key_node.start_mark
+                    None, None, f"the key {_text_of(key_node)} is not a string: put it into quotes", key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -46,6 +116,10 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _text_of(node: yaml.Node) -> str:
+    return repr(node.value) if isinstance(node, yaml.ScalarNode) else f"({node.tag})"
 
 
 for _tag, _pattern, _first in _CORE_SCHEMA:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tasks.registry.settings import RegistryOverride
+from tasks.registry.settings import RegistryConfiguration, RegistryOverride
 from workers.client.client import CeleryClient, Client
 from workers.observability import observe_client
+from workers.running import RunningPushes
 from workers.settings import Settings, load_settings
 
 
@@ -19,12 +20,13 @@ def open_client(
     destination: RegistryOverride | None = None,
     auth_files: tuple[str, ...] = (),
     jobs: int | None = None,
+    remembers: bool = True,
     unanswered: Callable[[], None] = lambda: None,
 ) -> Iterator[Client]:
     """Open the way to Celery that the settings name: a broker's, or an embedded one where none is.
 
-    What is said of registries here is for the embedded mode: with a broker, the workers' own settings count, and
-    `unanswered` is called where none of them takes a question for some seconds.
+    What is said of registries here, and whether pushes are remembered, is for the embedded mode: with a broker, the
+    workers' own settings count, and `unanswered` is called where none of them takes a question for some seconds.
     """
     # Each mode loads only what it needs: this process may be a command that a person waits for.
     settings = settings or load_settings(os.environ)
@@ -36,12 +38,26 @@ def open_client(
         return
     from workers.process.embedded import embedded_worker  # noqa: PLC0415
 
-    registries = replace(
-        settings.registries,
+    registries = overridden(settings.registries, source, destination, auth_files)
+    chosen = replace(settings, jobs=jobs or settings.jobs)
+    running = RunningPushes(settings.state_dir)
+    with embedded_worker(chosen, registries, chosen.jobs, remembers=remembers) as (app, runtime):
+        try:
+            yield CeleryClient(app, runtime.ledger, embedded=True, begin=running.hold)
+        finally:
+            running.release()
+
+
+def overridden(
+    configuration: RegistryConfiguration,
+    source: RegistryOverride | None,
+    destination: RegistryOverride | None,
+    auth_files: tuple[str, ...],
+) -> RegistryConfiguration:
+    """Return the settings of registries with what one command says of them."""
+    return replace(
+        configuration,
         source_override=source or RegistryOverride(),
         destination_override=destination or RegistryOverride(),
-        auth_files=auth_files or settings.registries.auth_files,
+        auth_files=auth_files or configuration.auth_files,
     )
-    chosen = replace(settings, jobs=jobs or settings.jobs)
-    with embedded_worker(chosen, registries, chosen.jobs) as (app, runtime):
-        yield CeleryClient(app, runtime.ledger, embedded=True)

@@ -8,21 +8,22 @@ from importlib.metadata import version
 from typing import Final
 
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.oci.reference import Reference, carries_registry
+from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.registry.settings import HttpLimits
+from workers.doctor.equipment import judge_equipment
 from workers.doctor.finding import Diagnosis, Finding, diagnose, fault, fine, warning
 from workers.doctor.fleet import judge_fleet
 from workers.doctor.rabbitmq import examine_rabbitmq
 from workers.doctor.redis_server import RedisServer
-from workers.doctor.registries import PROBE, RegistryExamination
+from workers.doctor.registries import PROBED_REPOSITORY, RegistryExamination
 from workers.settings import Settings
 from workers.settings.broker_urls import for_redis
+from workers.settings.equipment import equipment_of
 
 NONE_EXAMINED: Final = "registries"
 
 _AT_ONCE: Final = 8
 _STATE_KEY: Final = "broker.state_url"
-_TRANSPORT: Final = "docker://"
 
 
 def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool = False) -> Diagnosis:
@@ -31,7 +32,8 @@ def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool =
     Without a broker the state folder is looked at instead. Raises ValueError for a place that is none.
     """
     examinations = _registries(settings, [_place(text) for text in places], read_only=read_only)
-    findings = [*(_broker(settings) if settings.broker_url is not None else _state_dir(settings))]
+    registries = [examination.registry for examination in examinations]
+    findings = [*(_broker(settings, registries) if settings.broker_url is not None else _state_dir(settings))]
     if not examinations:
         findings.append(_no_registry())
     with ThreadPoolExecutor(_AT_ONCE) as executor:
@@ -40,7 +42,7 @@ def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool =
     return diagnose(findings)
 
 
-def _broker(settings: Settings) -> Iterator[Finding]:
+def _broker(settings: Settings, registries: Sequence[str]) -> Iterator[Finding]:
     servers: dict[str, dict[str, str]] = {}
     for key, use, url in (
         ("broker.url", "messages", settings.broker_url),
@@ -56,6 +58,8 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield from server.examine()
         if _STATE_KEY in uses and (workers := server.workers()) is not None:
             yield from judge_fleet(workers, version("imagepusher"), server.where)
+            if workers:
+                yield from judge_equipment(registries, equipment_of(settings.registries), workers)
 
 
 def _state_dir(settings: Settings) -> Iterator[Finding]:
@@ -73,7 +77,7 @@ def _state_dir(settings: Settings) -> Iterator[Finding]:
 
 def _registries(settings: Settings, places: Iterable[Reference], *, read_only: bool) -> list[RegistryExamination]:
     to_push: dict[str, list[str]] = {name: [] for name in settings.registries.registries}
-    aimed_at = [target.reference(PROBE) for target in settings.targets.values() if target.host]
+    aimed_at = [target.reference(PROBED_REPOSITORY) for target in settings.targets.values() if target.host]
     for reference in (*aimed_at, *places):
         repositories = to_push.setdefault(reference.registry, [])
         if reference.repository not in repositories:
@@ -99,10 +103,10 @@ def _hasty(limits: HttpLimits) -> HttpLimits:
 
 def _place(text: str) -> Reference:
     """Return the repository to try below HOST/NAMESPACE; raises ValueError."""
-    name = text.removeprefix(_TRANSPORT).rstrip("/")
-    if not carries_registry(f"{name}/{PROBE}"):
+    name = without_transport(text).rstrip("/")
+    if not carries_registry(f"{name}/{PROBED_REPOSITORY}"):
         raise ValueError(f"{text!r} is not HOST/NAMESPACE, such as registry.example.com/team")
-    return Reference.parse(f"{name}/{PROBE}")
+    return Reference.parse(f"{name}/{PROBED_REPOSITORY}")
 
 
 def _no_registry() -> Finding:

@@ -5,8 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-Level = Literal["ok", "warning", "error"]
-LEVELS: Final[tuple[Level, ...]] = ("ok", "warning", "error")
+Level = Literal["ok", "unknown", "warning", "error"]
+LEVELS: Final[tuple[Level, ...]] = ("ok", "unknown", "warning", "error")
 
 # Registries date their answers to the second, and an answer takes its time.
 _NOTED_SKEW: Final = 5.0
@@ -41,6 +41,11 @@ def diagnose(findings: Iterable[Finding]) -> Diagnosis:
 def fine(check: str, where: str, found: str) -> Finding:
     """Return a finding of what is as it should be."""
     return Finding(check=check, level="ok", where=where, found=found)
+
+
+def unknown(check: str, where: str, found: str, advice: str) -> Finding:
+    """Return a finding of what could not be looked at from here."""
+    return Finding(check=check, level="unknown", where=where, found=found, advice=advice)
 
 
 def warning(check: str, where: str, found: str, advice: str) -> Finding:

@@ -9,9 +9,9 @@ from kombu.exceptions import OperationalError
 
 from workers.broker.app import make_app
 from workers.doctor.finding import Finding, fault, fine
-from workers.doctor.redis_server import place_of
 from workers.observability.masking import mask
 from workers.settings import Settings
+from workers.settings.broker_urls import place_of
 
 _PATIENCE_SECONDS: Final = 5.0
 # No queue is bound to it: the exchange takes the message, and drops it.

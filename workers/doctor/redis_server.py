@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -13,9 +12,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from workers.broker.app import KEY_PREFIX
+from workers.broker.redis_client import NO_CLUSTER, is_cluster, open_redis
 from workers.doctor.finding import Finding, fault, fine, judge_clock, warning
 from workers.observability.masking import mask
 from workers.process.roster import Worker, read_roster, redis_time
+from workers.settings.broker_urls import place_of
 
 _PATIENCE_SECONDS: Final = 5.0
 _PROBE_MILLISECONDS: Final = 10_000
@@ -41,6 +42,10 @@ class RedisServer:
             except (RedisError, OSError) as error:
                 yield self._unreachable(error)
                 return
+            if is_cluster(info):
+                found = "it is in cluster mode: its keys lie on several nodes"
+                yield fault("redis.cluster", self.where, found, f"{NO_CLUSTER} ({self._key})")
+                return
             version = info.get("redis_version", "?")
             yield fine("redis.reachable", self.where, f"Redis {version} answers, for {self._uses}")
             yield self._write(client)
@@ -59,7 +64,7 @@ class RedisServer:
                 return None
 
     def _connect(self) -> redis.Redis:
-        return redis.Redis.from_url(
+        return open_redis(
             self._url,
             socket_timeout=_PATIENCE_SECONDS,
             socket_connect_timeout=_PATIENCE_SECONDS,
@@ -87,12 +92,6 @@ class RedisServer:
             advice = "It must be a primary with room in memory and on disk, and let this user write imagepusher:*."
             return fault("redis.writable", self.where, f"it does not take a key: {mask(str(error))}", advice)
         return fine("redis.writable", self.where, "it takes keys")
-
-
-def place_of(url: str) -> str:
-    """Return where a URL leads, without user and password: host, port and database, or the path of a socket."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def judge_persistence(where: str, info: Mapping[str, Any], snapshots: str | None) -> Finding:

@@ -1,15 +1,17 @@
 """What waits, read from broker and ledger when Prometheus asks: it is the same for every worker that is asked."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from celery import Celery
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from tasks.transfer.ports import OpenPush
 from workers.broker.queues import queue_lengths
 
 _PATIENCE_SECONDS: Final = 0.8
@@ -17,15 +19,36 @@ _PATIENCE_SECONDS: Final = 0.8
 
 @dataclass(frozen=True)
 class Backlog:
-    """Messages by queue, and the seconds since each push was accepted that has not ended."""
+    """Messages and workers by queue, and the seconds since each push was accepted that has not ended.
+
+    `waiting` counts the open pushes that no worker has taken on, and those that rest until a registry may answer.
+    """
 
     queues: Mapping[str, int]
     open_ages: Sequence[float]
+    workers: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
 
 
-def read_backlog(app: Celery, open_ages: Callable[[], Sequence[float]]) -> Backlog:
+@dataclass(frozen=True)
+class BacklogSources:
+    """Where the numbers come from that the broker does not have; each may raise whatever ledger or Redis raise."""
+
+    open_ages: Callable[[], Sequence[float]]
+    open_pushes: Callable[[], Sequence[OpenPush]] = tuple
+    workers: Callable[[], Mapping[str, int]] = dict
+
+
+def read_backlog(app: Celery, sources: BacklogSources, clock: Callable[[], float] = time.time) -> Backlog:
     """Return what waits; raises whatever broker and ledger raise."""
-    return Backlog(queue_lengths(app), open_ages())
+    now = clock()
+    waiting = [push for push in sources.open_pushes() if not push.ended and is_waiting(push, now)]
+    return Backlog(queue_lengths(app), sources.open_ages(), sources.workers(), len(waiting))
+
+
+def is_waiting(push: OpenPush, now: float) -> bool:
+    """Tell whether nothing of a push is under way: nobody took it on, or it rests; `now` is in epoch seconds."""
+    return not push.accepted or push.quiet_since > now
 
 
 class BacklogCollector(Collector):
@@ -74,6 +97,15 @@ def _families(backlog: Backlog) -> Iterator[GaugeMetricFamily]:
     for queue, length in backlog.queues.items():
         queues.add_metric((queue,), length)
     yield queues
+    workers = GaugeMetricFamily("imagepusher_queue_workers", "Workers that serve a queue.", labels=("queue",))
+    for queue, number in backlog.workers.items():
+        workers.add_metric((queue,), number)
+    yield workers
+    yield GaugeMetricFamily(
+        "imagepusher_waiting_pushes",
+        "Open pushes of which nothing is under way: no worker took them on, or they rest.",
+        backlog.waiting,
+    )
     yield GaugeMetricFamily("imagepusher_open_pushes", "Pushes that have not ended.", len(backlog.open_ages))
     yield GaugeMetricFamily(
         "imagepusher_oldest_push_age_seconds",

@@ -3,7 +3,8 @@
 import logging
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -21,14 +22,15 @@ _LONGEST_EVENT: Final = 4000
 _CHATTY: Final = ("urllib3", "kombu", "amqp", "celery.bootsteps", "opentelemetry")
 
 
-def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
+def configure_logging(level: str, log_format: LogFormat = "auto", worker: str | None = None) -> None:
     """Send the logs of `level` and above to stderr; libraries that chatter are held to warnings.
 
-    `auto` is `console` where stderr is a terminal, else `json`.
+    Each line says the name of the `worker`, if there is one. `auto` is `console` where stderr is a terminal, else
+    `json`.
     """
     on_terminal = sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(console=log_format == "console" or (log_format == "auto" and on_terminal)))
+    handler.setFormatter(_formatter(worker, console=log_format == "console" or (log_format == "auto" and on_terminal)))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -36,7 +38,7 @@ def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
     threading.excepthook = _log_uncaught
 
 
-def _formatter(*, console: bool) -> logging.Formatter:
+def _formatter(worker: str | None, *, console: bool) -> logging.Formatter:
     import structlog  # noqa: PLC0415 - producers and the command line import this package and need no structlog
 
     # The default renderers of tracebacks show local variables, and those hold credentials.
@@ -53,7 +55,7 @@ def _formatter(*, console: bool) -> logging.Formatter:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
-            _add_context,
+            partial(_add_context, {"worker": worker} if worker else {}),
             structlog.stdlib.ExtraAdder(),
             _leave_out_bulk,
         ],
@@ -67,7 +69,10 @@ def _formatter(*, console: bool) -> logging.Formatter:
     )
 
 
-def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _add_context(
+    fixed: Mapping[str, str], _: Any, __: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event.update(fixed)
     event.update(telemetry.bound())
     return event
 

@@ -22,9 +22,13 @@ _PATTERNS: Final = (
     ),
     # The same without the header's name; neither words of a sentence nor the parameters of a challenge.
     (re.compile(rf"\b((?:Bearer|Basic)\s+)(?![a-z_]+=)(?=\S*[0-9A-Z=]){_VALUE}"), r"\1***"),
-    # Also at the end of longer names, `dest_quay_password`. What is said of a key is no value: `password: is a secret`.
+    # Also at the end of longer names, `dest_quay_password`. What is said of a key is no value, `password: is a secret`,
+    # and neither is advice, `it holds a secret: run chmod`.
     (
-        re.compile(rf"(?<![A-Za-z])((?i:{_SECRETS}){_QUOTES}\s*[:=]\s*{_QUOTES})(?!is (?:a|not) ){_VALUE}"),
+        re.compile(
+            rf"(?<![A-Za-z])((?i:{_SECRETS}){_QUOTES}\s*[:=]\s*{_QUOTES})"
+            rf"(?!is (?:a|not) |(?:(?<=\ba secret: )|(?<=\ba password: )|(?<=\ba token: ))[a-z]+ ){_VALUE}"
+        ),
         r"\1***",
     ),
     (re.compile(rf"""([?&](?i:{_SIGNED})=)[^\s&"'<>\\]+"""), r"\1***"),

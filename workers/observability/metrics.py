@@ -15,6 +15,7 @@ _PREFIX: Final = "imagepusher_"
 
 _HELP: Final[Mapping[str, str]] = {
     telemetry.PUSHES: "Pushes that ended, by the state of their report.",
+    telemetry.REQUESTS_REFUSED: "Requests that were refused: invalid ones, and messages that no task can take.",
     telemetry.PUSH_SECONDS: "Seconds from taking a push on to its report.",
     telemetry.TAGS: "Tags that were dealt with, by what became of them.",
     telemetry.BLOBS: "Blobs brought into a repository, by how.",
@@ -32,6 +33,7 @@ _OUTCOMES: Final = ("copied", "mounted", "skipped")
 _QUIET_VERDICTS: Final = frozenset({Verdict.WAIT, Verdict.STORE_RESULT})
 _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     telemetry.PUSHES: get_args(contract.State),
+    telemetry.REQUESTS_REFUSED: (telemetry.INVALID, telemetry.MALFORMED),
     telemetry.PUSH_SECONDS: get_args(contract.State),
     telemetry.TAGS: get_args(contract.Action),
     telemetry.BLOBS: _OUTCOMES,

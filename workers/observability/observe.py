@@ -2,8 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -14,17 +14,19 @@ from workers.observability.pushes import log_pushes
 from workers.observability.running import Around, log_context, surround_tasks
 from workers.settings.observability import Address, Observability
 
+if TYPE_CHECKING:
+    from workers.observability.backlog import BacklogSources
 
-def observe_worker(app: Celery, settings: Observability, open_ages: Callable[[], Sequence[float]]) -> None:
+
+def observe_worker(app: Celery, settings: Observability, sources: "BacklogSources") -> None:
     """Log, measure and trace what this worker does, as the settings say; call it once, before the worker starts.
 
-    `open_ages` returns the seconds since each push was accepted that has not ended. Raises SettingsInvalid where traces
-    are asked for and the extra `tracing` is not installed.
+    Raises SettingsInvalid where traces are asked for and the extra `tracing` is not installed.
     """
     # Celery leaves logging alone where someone answers this signal.
     setup_logging.connect(_ours, weak=False)
     if settings.metrics is not None:
-        _serve_metrics(settings.metrics, app, open_ages)
+        _serve_metrics(settings.metrics, app, sources)
     around = (log_context,) if settings.tracing is None else (log_context, _trace(settings.tracing))
     surround_tasks(*around)
     log_pushes()
@@ -45,12 +47,12 @@ def _ours(**_: object) -> None:
     """Configure nothing: it is done."""
 
 
-def _serve_metrics(address: Address, app: Celery, open_ages: Callable[[], Sequence[float]]) -> None:
+def _serve_metrics(address: Address, app: Celery, sources: "BacklogSources") -> None:
     from workers.observability.backlog import read_backlog  # noqa: PLC0415 - the client of Prometheus, only where it is used
     from workers.observability.endpoint import serve_metrics  # noqa: PLC0415 - as above
     from workers.observability.metrics import worker_metrics  # noqa: PLC0415 - as above
 
-    registry, listener = worker_metrics(partial(read_backlog, app, open_ages))
+    registry, listener = worker_metrics(partial(read_backlog, app, sources))
     telemetry.listen(listener)
     serve_metrics(address, registry)
 
@@ -61,7 +63,8 @@ def _trace(endpoint: str) -> Around:
         from workers.observability import tracing  # noqa: PLC0415 - OpenTelemetry is an extra
     except ModuleNotFoundError as error:
         raise SettingsInvalid(
-            f"tracing.endpoint is set, and {error.name} is not installed: pip install 'imagepusher[tracing]'."
+            f"tracing.endpoint is set, and {error.name} is not installed: install the extra `tracing` of this project,"
+            " by pip install '.[tracing]' in its folder or by the path of its wheel."
         ) from None
     provider = tracing.make_provider(endpoint, f"{socket.gethostname()}-{os.getpid()}")
     tracer = provider.get_tracer("imagepusher")

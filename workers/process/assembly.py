@@ -10,9 +10,10 @@ from tasks.coordination.ledger import HashLedger
 from tasks.registry.budget import Budgets
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
-from tasks.transfer.steps.attempts import Attempts
+from tasks.transfer.publish.delivery import Publishing
 from tasks.transfer.steps.copy import CopyStep
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep
@@ -52,6 +53,16 @@ def make_runtime(
     ledger = HashLedger(hashes)
     attempts = Attempts(ledger, runs, task_tries)
     executor = ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag")
+    publishing = Publishing(
+        registries=shared,
+        ledger=ledger,
+        locks=locks,
+        copier=copier,
+        announcer=announcer,
+        executor=executor,
+        cancelled=cancelled,
+        attempts=attempts,
+    )
     return Runtime(
         push=PushStep(
             registries=shared,
@@ -63,18 +74,7 @@ def make_runtime(
             clock=time.time,
         ),
         copy=CopyStep(ledger=ledger, copier=copier, runs=runs, attempts=attempts),
-        publish=PublishStep(
-            registries=shared,
-            ledger=ledger,
-            runs=runs,
-            locks=locks,
-            copier=copier,
-            announcer=announcer,
-            executor=executor,
-            cancelled=cancelled,
-            attempts=attempts,
-            clock=time.time,
-        ),
+        publish=PublishStep(parts=publishing, runs=runs, clock=time.time),
         registries=shared,
         ledger=ledger,
         runs=runs,

@@ -20,6 +20,7 @@ from tasks.coordination.local.in_process import (
     LocalRuns,
     LocalSingleFlight,
 )
+from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
@@ -41,12 +42,15 @@ _LONGEST_WAIT: Final = 0.05
 
 @contextmanager
 def embedded_worker(
-    settings: Settings, registries: RegistryConfiguration, jobs: int
+    settings: Settings, registries: RegistryConfiguration, jobs: int, *, remembers: bool = True
 ) -> Iterator[tuple[Celery, Runtime]]:
-    """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory."""
+    """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory.
+
+    One that writes to no registry need not remember anything.
+    """
     with _ONE_AT_A_TIME:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
-        hashes = open_hashes(settings)
+        hashes = open_hashes(settings) if remembers else FileHashes(None, settings.ledger_seconds)
         cancelled = threading.Event()
         locks = KeyLocks()
         runtime = make_runtime(

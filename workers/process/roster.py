@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, cast
@@ -12,7 +13,9 @@ import redis
 from celery.signals import worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
+from tasks.contract import QUEUES
 from workers.broker.app import KEY_PREFIX
+from workers.settings.equipment import Equipment
 
 _KEY: Final = f"{KEY_PREFIX}workers"
 _BEAT_SECONDS: Final = 10.0
@@ -24,7 +27,8 @@ _FORGOTTEN_SECONDS: Final = 86_400
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says of itself, in seconds since the epoch.
 
-    `time` is its own clock's, `seen` that of Redis at the same moment.
+    `time` is its own clock's, `seen` that of Redis at the same moment. `registries` has the names of what is set for
+    each registry, None where an older version says nothing of it.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     time: float
     seen: float
+    registries: Equipment | None = None
 
     @property
     def skew(self) -> float:
@@ -45,8 +50,14 @@ class Roster:
     """The entry of one worker, made new every 10 seconds by a thread of its own; a Redis that is away is no error."""
 
     def __init__(
-        self, client: redis.Redis, name: str, queues: Sequence[str], clock: Callable[[], float] = time.time
+        self,
+        client: redis.Redis,
+        name: str,
+        queues: Sequence[str],
+        registries: Equipment | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._registries = registries
         self._client = client
         self._name = name
         self._queues = list(queues)
@@ -74,6 +85,7 @@ class Roster:
             started=self._started,
             seen=redis_time(self._client),
             time=self._clock(),
+            registries=self._registries,
         )
         self._client.hset(_KEY, self._name, msgspec.json.encode(entry).decode())
         self._client.expire(_KEY, _FORGOTTEN_SECONDS)
@@ -95,9 +107,9 @@ class Roster:
             return
 
 
-def enrol(client: redis.Redis, name: str, queues: Sequence[str]) -> None:
+def enrol(client: redis.Redis, name: str, queues: Sequence[str], registries: Equipment) -> None:
     """Let the roster hold the worker of this process from when it is ready until it begins to shut down."""
-    roster = Roster(client, name, queues)
+    roster = Roster(client, name, queues, registries)
     worker_ready.connect(lambda **_: roster.start(), weak=False)
     worker_shutting_down.connect(lambda **_: roster.stop(), weak=False)
 
@@ -109,6 +121,12 @@ def read_roster(client: redis.Redis) -> list[Worker]:
         (entry for entry in _entries(client).values() if entry is not None and now - entry.seen <= _GONE_SECONDS),
         key=lambda worker: worker.name,
     )
+
+
+def serving(client: redis.Redis) -> dict[str, int]:
+    """Return how many workers serve each queue; raises RedisError."""
+    counted = Counter(queue for worker in read_roster(client) for queue in worker.queues)
+    return {queue: counted[queue] for queue in QUEUES}
 
 
 def redis_time(client: redis.Redis) -> float:

@@ -28,17 +28,19 @@ from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
 from workers.broker.intake import Intake
-from workers.broker.redis_client import connect, connect_broker
+from workers.broker.redis_client import connect, connect_broker, refuse_clusters
 from workers.broker.remote_control import answer_with_intake
 from workers.broker.result_store import for_worker
 from workers.observability import configure_logging, observe_worker
+from workers.observability.backlog import BacklogSources
 from workers.process.assembly import make_runtime
 from workers.process.events import CeleryAnnouncer
 from workers.process.heartbeat import heartbeat_step
 from workers.process.plugins import PluginAnnouncer, load_plugins
-from workers.process.roster import enrol
+from workers.process.roster import enrol, serving
 from workers.process.watchdog import Watchdog
 from workers.settings import Settings
+from workers.settings.equipment import equipment_of
 
 LOG: Final = logging.getLogger(__name__)
 # What a running copy takes to notice that the grace time is over, unless its registry is silent.
@@ -75,15 +77,19 @@ def run_worker(
     log_level: str = "info",
 ) -> None:
     """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
-    configure_logging(log_level, settings.observability.log_format)
+    # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
+    node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
+    configure_logging(log_level, settings.observability.log_format, worker=node)
+    refuse_clusters(settings)
     app = make_app(settings)
     app.conf.update(
-        result_backend=for_worker(settings.result_url or ""),
+        result_backend=for_worker(app.conf.result_backend),
         # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
         task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
     )
     cancelled = threading.Event()
     client = connect(settings, settings.outage_seconds)
+    broker = connect_broker(settings, settings.outage_seconds)
     leases = Leases(client, settings.lock_seconds)
     hashes = RedisHashes(client, settings.ledger_seconds)
     announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, PluginAnnouncer(load_plugins()))
@@ -91,7 +97,10 @@ def run_worker(
     provide(app, lambda: runtime)
     if settings.heartbeat_file is not None:
         app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))
-    observe_worker(app, settings.observability, HashLedger(hashes).open_ages)
+    ledger = HashLedger(hashes)
+    observe_worker(
+        app, settings.observability, BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client))
+    )
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 
     def stop_in_time(**_: object) -> None:
@@ -102,7 +111,6 @@ def run_worker(
             timer.start()
 
     taken_from = list(queues)
-    broker = connect_broker(settings, settings.outage_seconds)
     if broker is not None and contract.PUSH_QUEUE in queues:
         limit = concurrency or settings.jobs
         intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit, partial(refuse, app))
@@ -113,9 +121,7 @@ def run_worker(
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
     # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
     worker_shutting_down.connect(stop_in_time, weak=False)
-    # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
-    node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
-    enrol(client, node, queues)
+    enrol(client, node, queues, equipment_of(settings.registries))
     started: list[Any] = []
     worker_init.connect(lambda sender, **_: started.append(sender), weak=False)
     worker_main: Any = app.worker_main

@@ -1,13 +1,22 @@
 """The URLs of broker, results and state: which may stand together, and how each of their readers spells them."""
 
-import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlsplit
 
-_SOCKETS: Final = ("redis+socket", "unix")
-_REDIS: Final = ("redis", "rediss", *_SOCKETS)
-_RABBITMQ: Final = ("amqp", "amqps")
+from workers.settings.broker_address import (
+    MASTER,
+    RABBITMQ,
+    REDIS,
+    SENTINEL,
+    SOCKETS,
+    TLS,
+    BrokerAddress,
+    read_address,
+    split_address,
+)
+
+_VERIFY: Final = "ssl_cert_reqs"
 
 
 @dataclass(frozen=True)
@@ -19,12 +28,22 @@ class BrokerUrls:
     state: str | None = field(default=None, repr=False)
 
 
-def read_urls(broker: str | None, result: str | None, state: str | None, faults: list[str]) -> BrokerUrls:
+@dataclass(frozen=True)
+class BrokerOptions:
+    """What the settings say beside the URLs: parameters of TLS, and the name of the primary that Sentinels know."""
+
+    tls: Mapping[str, str] = field(default_factory=dict)
+    sentinel_master: str | None = None
+
+
+def read_urls(
+    broker: str | None, result: str | None, state: str | None, options: BrokerOptions, faults: list[str]
+) -> BrokerUrls:
     """Return the URLs that a push uses, each in its reader's words; a fault never shows a URL."""
-    schemes = [
-        _scheme("broker.url (IMAGEPUSHER_BROKER_URL)", broker, _REDIS + _RABBITMQ, faults),
-        _scheme("broker.result_url (IMAGEPUSHER_RESULT_URL)", result, _REDIS, faults),
-        _scheme("broker.state_url (IMAGEPUSHER_STATE_URL)", state, _REDIS, faults),
+    addresses = [
+        _read("broker.url (IMAGEPUSHER_BROKER_URL)", broker, REDIS + RABBITMQ, options, faults),
+        _read("broker.result_url (IMAGEPUSHER_RESULT_URL)", result, REDIS, options, faults),
+        _read("broker.state_url (IMAGEPUSHER_STATE_URL)", state, REDIS, options, faults),
     ]
     if broker is None:
         if result or state:
@@ -32,64 +51,64 @@ def read_urls(broker: str | None, result: str | None, state: str | None, faults:
                 "broker.result_url and broker.state_url are of no use without broker.url (IMAGEPUSHER_BROKER_URL)"
             )
         return BrokerUrls()
-    if schemes[0] in _RABBITMQ and result is None:
+    of_broker, of_result, of_state = addresses
+    if broker.startswith("amqp") and result is None:
         faults.append(
             "broker.result_url (IMAGEPUSHER_RESULT_URL) is missing: with RabbitMQ as the broker it must be a Redis,"
             " because a push is a Celery chord and RabbitMQ cannot hold the results of one"
         )
-    result = result or broker
-    return BrokerUrls(_for_celery(broker), _for_celery(result), for_redis(state or result))
+    if options.tls and all(address is None or not address.encrypted for address in addresses):
+        faults.append("broker.ca_file and broker.client_certificate need rediss://, amqps:// or sentinel://")
+    if of_broker is None:
+        return BrokerUrls()
+    of_result = of_result or of_broker
+    return BrokerUrls(_for_celery(of_broker), _for_celery(of_result), for_redis((of_state or of_result).url))
 
 
-def _scheme(place: str, url: str | None, supported: tuple[str, ...], faults: list[str]) -> str | None:
+def _read(
+    place: str, url: str | None, supported: tuple[str, ...], options: BrokerOptions, faults: list[str]
+) -> BrokerAddress | None:
     if url is None:
         return None
-    scheme, separator, _ = url.partition("://")
-    if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]{0,19}", scheme):
-        faults.append(f"{place} is not a URL; supported are {_listed(supported)}")
-    elif scheme not in supported:
-        faults.append(f"{place}: {scheme}:// is not supported; supported are {_listed(supported)}")
-    elif not _is_whole(url):
-        faults.append(
-            f"{place} is not a valid URL; in a user's name or password, write / # ? : @ as %2F %23 %3F %3A %40"
-        )
-    return scheme
-
-
-def _is_whole(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        # Looking at the port reads it.
-        return (
-            parts.port != 0
-            and "@" not in parts.path + parts.query + parts.fragment
-            and (bool(host) or parts.scheme in _SOCKETS)
-        )
-    except ValueError:
-        return False
+        address = read_address(url, supported)
+    except ValueError as error:
+        faults.append(f"{place}{error}")
+        return None
+    if address.scheme in TLS:
+        address = address.with_parameters(options.tls)
+    if address.scheme == SENTINEL:
+        if options.sentinel_master:
+            address = address.with_parameters({MASTER: options.sentinel_master})
+        if MASTER not in address.query:
+            faults.append(f"{place}: Sentinels know several primaries; broker.sentinel_master names the one to use")
+    # Without this Celery's result store refuses the URL, and kombu verifies no certificate.
+    verifies = address.scheme in REDIS and address.encrypted
+    return address.with_parameters({_VERIFY: "required"}) if verifies else address
 
 
-def _listed(schemes: tuple[str, ...]) -> str:
-    return ", ".join(f"{scheme}://" for scheme in schemes)
+def _for_celery(address: BrokerAddress) -> str:
+    """Return an address as kombu and Celery's result store read it: a socket is redis+socket:// with `virtual_host`.
 
-
-def _for_celery(url: str) -> str:
-    """Return `url` as kombu and Celery's result store read it: a socket is redis+socket:// with a `virtual_host`.
-
-    Of rediss:// without `ssl_cert_reqs` Celery's result store refuses the URL, and kombu verifies no certificate.
+    Sentinels, and RabbitMQ by TLS, have options beside their URL (workers/broker/celery_url.py).
     """
-    scheme, _, rest = url.partition("://")
-    if scheme in _SOCKETS:
-        return "redis+socket://" + re.sub(r"([?&])db=", r"\1virtual_host=", rest)
-    if scheme == "rediss" and "ssl_cert_reqs=" not in url:
-        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
-    return url
+    return replace(address, scheme="redis+socket").url if address.scheme in SOCKETS else address.url
 
 
 def for_redis(url: str) -> str:
     """Return `url` as redis-py reads it: a socket is unix:// with a `db`, and checks of certificates in its words."""
-    scheme, _, rest = url.partition("://")
-    if scheme in _SOCKETS:
-        return "unix://" + re.sub(r"([?&])virtual_host=", r"\1db=", rest)
-    return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda match: match[0].removeprefix("CERT_").lower(), url)
+    address = split_address(url)
+    query = dict(address.query)
+    if address.scheme in SOCKETS:
+        query = {"db" if name == "virtual_host" else name: value for name, value in query.items()}
+        return replace(address, scheme="unix", query=query).url
+    if _VERIFY in query:
+        query[_VERIFY] = query[_VERIFY].removeprefix("CERT_").lower()
+    return replace(address, query=query).url
+
+
+def place_of(url: str) -> str:
+    """Return where a URL leads, without user and password: hosts, port and database, or the path of a socket."""
+    # In Celery's form each Sentinel has a URL of its own.
+    addresses = map(split_address, url.split(";"))
+    return ",".join(f"{','.join(address.hosts)}{address.path}" for address in addresses)

@@ -9,14 +9,16 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from tasks.registry.settings import HttpLimits, RegistrySettings
+from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings
 from tasks.transfer.request.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
 _REGISTRY: Final = RegistrySettings()
 
-Text = Annotated[str, Meta(min_length=1)]
+# No path, URL or password holds a null byte, and the calls that take one raise something else than OSError.
+_NO_NULL: Final = r"\A[^\0]*\Z"
+Text = Annotated[str, Meta(min_length=1, pattern=_NO_NULL)]
 Variable = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Meta(ge=1)]
 # The upper bound keeps out `inf`, which TOML can say.
@@ -32,9 +34,15 @@ _OTHERS: Final = frozenset(PREFIX + name for name in ("CONFIG", "VENV", "SRC_CRE
 
 
 class BrokerTable(msgspec.Struct, frozen=True):
+    """Where messages, results and state go; for TLS, whom to trust and who one is."""
+
     url: Text | None = None
     result_url: Text | None = None
     state_url: Text | None = None
+    sentinel_master: Text | None = None
+    ca_file: Text | None = None
+    client_certificate: Text | None = None
+    client_key: Text | None = None
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
@@ -72,6 +80,7 @@ class HttpTable(msgspec.Struct, frozen=True):
     tries: Count = _HTTP.tries
     longest_wait: SecondsOrNone = _HTTP.longest_wait
     manifest_bytes: Count = _HTTP.manifest_bytes
+    proxy: Proxy | None = None
 
 
 class LogsTable(msgspec.Struct, frozen=True):
@@ -136,11 +145,17 @@ class Document(msgspec.Struct, frozen=True):
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
+    certs_d: bool = True
     state_dir: Text | None = None
 
     def credentials(self) -> list[CredentialsTable]:
         """Return every table that may hold credentials."""
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
+
+    def secret_variables(self) -> set[str]:
+        """Return the variables of the environment that are named as holding a secret."""
+        named = ((table.password_env, table.identity_token_env) for table in self.credentials())
+        return {name for pair in named for name in pair if name}
 
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -150,6 +165,10 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_URL": ("broker", "url"),
     f"{PREFIX}RESULT_URL": ("broker", "result_url"),
     f"{PREFIX}STATE_URL": ("broker", "state_url"),
+    f"{PREFIX}SENTINEL_MASTER": ("broker", "sentinel_master"),
+    f"{PREFIX}BROKER_CA_FILE": ("broker", "ca_file"),
+    f"{PREFIX}BROKER_CLIENT_CERTIFICATE": ("broker", "client_certificate"),
+    f"{PREFIX}BROKER_CLIENT_KEY": ("broker", "client_key"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
@@ -160,6 +179,8 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
+
+_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:
@@ -176,11 +197,11 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             continue
         if not table:
             # In the file a relative path is relative to the file, here to the working directory.
-            path = str(Path.cwd() / expand(text))
+            path = str(working_folder() / expand(text))
             document[key] = [path] if key == "auth_files" else path
             continue
-        if key == "heartbeat_file":
-            text = str(Path.cwd() / expand(text))
+        if key in _PATHS:
+            text = str(working_folder() / expand(text))
         section = document.setdefault(table, {})
         if isinstance(section, dict):
             kind = types[table, key]
@@ -189,6 +210,22 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             except msgspec.ValidationError as error:
                 # Every variable is a string; what is due is all there is to say.
                 faults.append(f"{variable}: {_reason(error, kind).removesuffix(', got `str`')}")
+
+
+def working_folder() -> Path:
+    """Return where relative paths of the environment start; "." where that folder was removed meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
+
+
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Tell whether there is a file, or a folder; a name that no file can have names none."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def expand(text: str) -> Path:
@@ -232,10 +269,7 @@ def _read_value(value: Any, kind: Any, faults: list[str], place: str) -> Any:
 
 def check_variables(environment: Mapping[str, str], document: Document, faults: list[str]) -> None:
     """Note every variable with our prefix that nobody reads."""
-    named = {
-        name for table in document.credentials() for name in (table.password_env, table.identity_token_env) if name
-    }
-    known = VARIABLES.keys() | _OTHERS | named
+    known = VARIABLES.keys() | _OTHERS | document.secret_variables()
     faults.extend(
         f"{variable} is not a known variable{nearest(variable, known)}"
         for variable in sorted(environment)
@@ -262,6 +296,8 @@ def _reason(error: msgspec.ValidationError, kind: Any) -> str:
     choices = _choices(kind)
     if choices:
         return f"expected {' or '.join(choices)}"
+    if repr(_NO_NULL) in str(error):
+        return "holds a null byte"
     reason = str(error).replace(" | null", "")
     return reason[0].lower() + reason[1:]
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from workers.settings.document import LogFormat, LogsTable, MetricsTable, TracingTable
 
+_MOST_DIGITS: Final = 5
 _HIGHEST_PORT: Final = 65535
 
 
@@ -44,7 +45,7 @@ def _address(place: str, text: str, faults: list[str]) -> Address | None:
         return None
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    is_port = port.isascii() and port.isdecimal() and int(port) <= _HIGHEST_PORT
+    is_port = port.isascii() and port.isdecimal() and len(port) <= _MOST_DIGITS and int(port) <= _HIGHEST_PORT
     if not colon or not is_port or (":" in bare and bare == host):
         faults.append(f"{place}: {text!r} is not an address such as 127.0.0.1:9540, [::1]:9540 or :9540")
         return None

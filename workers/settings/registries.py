@@ -1,16 +1,25 @@
 """Registries as the settings describe them: credentials and where they come from, TLS, and files that must be there."""
 
 import logging
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tasks.registry.settings import Credentials, RegistrySettings
-from workers.settings.document import CredentialsTable, RegistryTable, expand
+from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand, is_there
 
 _logger: Final = logging.getLogger(__name__)
+
+
+class TlsFiles(NamedTuple):
+    """Whom to trust, beside the system's authorities, and who one is; None for neither."""
+
+    ca_file: str | None
+    client_certificate: str | None
+    client_key: str | None
 
 
 @dataclass(frozen=True)
@@ -23,24 +32,33 @@ class RegistryReader:
 
     def registry(self, place: str, table: RegistryTable) -> RegistrySettings:
         """Return the settings of one registry, with the secrets that they refer to."""
+        files = self.tls_files(place, table)
+        return RegistrySettings(
+            tls_verify=table.tls_verify,
+            plain_http=table.plain_http,
+            ca_file=files.ca_file,
+            certificates=self._optional(f"{place}.certificates", table.certificates, folder=True),
+            client_certificate=files.client_certificate,
+            client_key=files.client_key,
+            requests_at_once=table.requests_at_once,
+            requests_per_second=table.requests_per_second,
+            credentials=self.credentials(place, table),
+            source_credentials=self.credentials(f"{place}.source", table.source),
+            destination_credentials=self.credentials(f"{place}.destination", table.destination),
+        )
+
+    def tls_files(self, place: str, table: RegistryTable | BrokerTable) -> TlsFiles:
+        """Return the files that a table names for TLS, which must be there; a certificate needs its key."""
         if (table.client_certificate is None) != (table.client_key is None):
             given, missing = ("client_certificate", "client_key")[:: 1 if table.client_certificate else -1]
             self.faults.append(f"{place}: {given} needs {missing} beside it")
         client_key = self._optional(f"{place}.client_key", table.client_key)
         if client_key:
             warn_if_readable(Path(client_key))
-        return RegistrySettings(
-            tls_verify=table.tls_verify,
-            plain_http=table.plain_http,
-            ca_file=self._optional(f"{place}.ca_file", table.ca_file),
-            certificates=self._optional(f"{place}.certificates", table.certificates, folder=True),
-            client_certificate=self._optional(f"{place}.client_certificate", table.client_certificate),
-            client_key=client_key,
-            requests_at_once=table.requests_at_once,
-            requests_per_second=table.requests_per_second,
-            credentials=self.credentials(place, table),
-            source_credentials=self.credentials(f"{place}.source", table.source),
-            destination_credentials=self.credentials(f"{place}.destination", table.destination),
+        return TlsFiles(
+            self._optional(f"{place}.ca_file", table.ca_file),
+            self._optional(f"{place}.client_certificate", table.client_certificate),
+            client_key,
         )
 
     def credentials(self, place: str, table: CredentialsTable) -> Credentials | None:
@@ -63,7 +81,8 @@ class RegistryReader:
     def existing(self, place: str, text: str, *, folder: bool = False) -> str:
         """Return the path of a file or folder that must be there."""
         path = self.base / expand(text)
-        if not (path.is_dir() if folder else path.is_file()):
+        # The null device says that there is nothing to read.
+        if not is_there(path, folder=folder) and str(path) != os.devnull:
             self.faults.append(f"{place}: there is no {'folder' if folder else 'file'} {path}")
         return str(path)
 
@@ -84,11 +103,12 @@ class RegistryReader:
     def _secret_file(self, place: str, path: Path) -> str:
         try:
             secret = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
-        except OSError as error:
-            self.faults.append(f"{place}: {path} cannot be read: {error.strerror}")
-            return ""
         except UnicodeDecodeError:
             self.faults.append(f"{place}: {path} is not UTF-8 text")
+            return ""
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no file has such a name"
+            self.faults.append(f"{place}: {path} cannot be read: {reason}")
             return ""
         if not secret:
             self.faults.append(f"{place}: {path} is empty")
@@ -100,7 +120,7 @@ def warn_if_readable(path: Path) -> None:
     """Warn of a file with a secret that every user of the machine may read."""
     try:
         readable = path.stat().st_mode & stat.S_IROTH
-    except OSError:
+    except (OSError, ValueError):
         return
     if readable:
         _logger.warning("Every user of this machine may read %s, which holds a secret: chmod o-r is due.", path)

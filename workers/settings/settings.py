@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,15 @@ import msgspec
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
 from tasks.transfer.request.target import Naming, Target
-from workers.settings.broker_urls import read_urls
+from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
     PREFIX,
+    BrokerTable,
     Document,
+    HttpTable,
     LimitsTable,
     TargetTable,
     check_variables,
@@ -24,6 +27,7 @@ from workers.settings.document import (
     overlay,
     read,
     under,
+    working_folder,
 )
 from workers.settings.observability import Observability, read_observability
 from workers.settings.registries import RegistryReader, warn_if_readable
@@ -66,7 +70,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     secrets that every user of the machine may read.
     """
     named = path or environment.get(f"{PREFIX}CONFIG") or None
-    file = Path(named).absolute() if named else None
+    file = working_folder() / named if named else None
     document = _read_toml(file) if file else {}
     faults: list[str] = []
     overlay(document, environment, faults)
@@ -74,7 +78,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     check_variables(environment, tables, faults)
     # What the tables mean is looked at only when they are well-formed: half a table has faults that are none.
     _raise_any(faults, file)
-    settings = _interpret(tables, environment, file.parent if file else Path.cwd(), faults)
+    settings = _interpret(tables, environment, file.parent if file else working_folder(), faults)
     _raise_any(faults, file)
     if file and any(table.password or table.identity_token for table in tables.credentials()):
         warn_if_readable(file)
@@ -88,7 +92,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsInvalid(f"The settings file {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise SettingsInvalid(f"The settings file {file} is not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SettingsInvalid(f"The settings file {file} is nested too deeply.") from None
+    except ValueError as error:
         raise SettingsInvalid(f"The settings file {file} is not TOML: {error}.") from None
 
 
@@ -100,9 +106,9 @@ def _raise_any(faults: list[str], file: Path | None) -> None:
 
 
 def _interpret(tables: Document, environment: Mapping[str, str], base: Path, faults: list[str]) -> Settings:
-    urls = read_urls(tables.broker.url, tables.broker.result_url, tables.broker.state_url, faults)
-    _check_limits(tables.limits, faults)
     reader = RegistryReader(environment, base, faults)
+    urls = _read_broker(tables.broker, reader)
+    _check_limits(tables.limits, faults)
     registries = {}
     for name, table in tables.registries.items():
         place = under("registries", name)
@@ -118,7 +124,11 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         registries=RegistryConfiguration(
             registries=registries,
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
-            limits=HttpLimits(**msgspec.structs.asdict(tables.http)),
+            limits=_limits(tables.http),
+            usual_certificates=usual_folders(environment) if tables.certs_d else (),
+            # A worker's environment is seldom meant for its registries; a command's is that of its user.
+            proxy=tables.http.proxy or ("none" if urls.broker else "environment"),
+            secret_variables=frozenset(tables.secret_variables()),
         ),
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
@@ -127,6 +137,23 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
     )
+
+
+def _read_broker(table: BrokerTable, reader: RegistryReader) -> BrokerUrls:
+    files = reader.tls_files("broker", table)
+    # In the words of kombu and redis-py.
+    parameters = {
+        "ssl_ca_certs": files.ca_file,
+        "ssl_certfile": files.client_certificate,
+        "ssl_keyfile": files.client_key,
+    }
+    options = BrokerOptions({name: path for name, path in parameters.items() if path}, table.sentinel_master)
+    return read_urls(table.url, table.result_url, table.state_url, options, reader.faults)
+
+
+def _limits(table: HttpTable) -> HttpLimits:
+    bounds = {field.name for field in fields(HttpLimits)}
+    return HttpLimits(**{name: value for name, value in msgspec.structs.asdict(table).items() if name in bounds})
 
 
 def _check_limits(limits: LimitsTable, faults: list[str]) -> None:

@@ -15,15 +15,19 @@ _POLL_SECONDS: Final = 0.01
 
 
 class FileHashes:
-    """Hashes in a SQLite file that only its owner can read; processes share it."""
+    """Hashes in a SQLite file that only its owner can read; processes share it. Without a path, in memory alone."""
 
-    def __init__(self, path: Path, seconds: int) -> None:
+    def __init__(self, path: Path | None, seconds: int) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._database = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._database = sqlite3.connect(
+            path or ":memory:", timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+        )
         self._set_up()
-        path.chmod(0o600)
+        if path is not None:
+            path.chmod(0o600)
 
     def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
         rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]

@@ -1,19 +1,19 @@
-"""Tag locks where there is no Redis: one file for each tag, locked by flock(2), in a folder that processes share.
+"""Tag locks where there is no Redis: one locked file for each tag, in a folder that processes share.
 
-The kernel frees the lock of a process that dies, so nothing has to expire. The file holds the record of the
-tag's writes. Files whose record is too old are removed, which only the holder of their lock may do.
+The kernel frees the lock of a process that dies, so nothing has to expire. Beside the lock lies the record of the tag's
+writes. Records that are too old are removed with their locks, which only the holder of the lock may do.
 """
 
-import fcntl
 import hashlib
-import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.tag_record import LAST, RECORD_SECONDS, decode, encode, record_of, under_way
@@ -21,14 +21,15 @@ from tasks.errors import LockUnavailable, SettingsInvalid
 from tasks.transfer.ports import TagRecord, Written
 
 _POLL_SECONDS: Final = 0.02
+_PRIVATE: Final = 0o600
+_LOCK: Final = ".lock"
 
 
 class FileTag:
-    """A tag that is held by the lock of an open file, which is never lost."""
+    """A tag that is held by the lock of a file, which is never lost; its record is at `path`."""
 
-    def __init__(self, descriptor: int, folder: Path) -> None:
-        self._descriptor = descriptor
-        self._folder = folder
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._writer = uuid.uuid4().hex
 
     def ensure(self) -> None: ...
@@ -54,17 +55,18 @@ class FileTag:
         self._write({**fields, LAST: written.digest}, written)
 
     def _read(self) -> tuple[dict[str, str], Written | None]:
-        with _named_failures(self._folder):
-            status = os.fstat(self._descriptor)
-            if _is_stale(status):
-                return {}, None
-            return decode(os.pread(self._descriptor, status.st_size, 0))
+        with _named_failures(self._path.parent), suppress(FileNotFoundError):
+            if not _is_stale(self._path):
+                return decode(self._path.read_bytes())
+        return {}, None
 
     def _write(self, fields: dict[str, str], written: Written | None) -> None:
-        with _named_failures(self._folder):
-            # A process that dies in between leaves nothing, not half of a record.
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, encode(fields, written), 0)
+        new = self._path.with_suffix(".new")
+        with _named_failures(self._path.parent):
+            new.touch(_PRIVATE)
+            new.write_bytes(encode(fields, written))
+            # A process that dies in between leaves the record as it was, not half of one.
+            new.replace(self._path)
 
 
 class FileTagLocks:
@@ -85,82 +87,57 @@ class FileTagLocks:
     def hold(self, reference: str) -> Iterator[FileTag]:
         """Wait for the tag and hold it; raises LockUnavailable, SettingsInvalid where the folder cannot be used."""
         ends_at = time.monotonic() + self._wait_seconds
+        path = self._folder / hashlib.sha256(reference.encode()).hexdigest()
         with self._locks.hold(f"tag {reference}", self._wait_seconds):
+            lock = _lock_of(path)
             with _named_failures(self._folder):
                 self._make_ready()
-                descriptor = self._acquire(reference, ends_at)
-            if descriptor is None:
-                raise LockUnavailable(
-                    f"The tag {reference} was held by another push for {self._wait_seconds:g} seconds."
-                )
+                try:
+                    lock.acquire(timeout=max(0.0, ends_at - time.monotonic()))
+                except Timeout:
+                    raise LockUnavailable(
+                        f"The tag {reference} was held by another push for {self._wait_seconds:g} seconds."
+                    ) from None
             try:
-                yield FileTag(descriptor, self._folder)
+                yield FileTag(path)
             finally:
-                _release(descriptor)
+                lock.release()
 
     def _make_ready(self) -> None:
         with self._guard:
             if self._is_ready:
                 return
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _remove_stale(self._folder)
+            for path in self._folder.glob(f"*{_LOCK}"):
+                _remove_if_stale(path.with_suffix(""))
             self._is_ready = True
 
-    def _acquire(self, reference: str, ends_at: float) -> int | None:
-        """Return the descriptor of the tag's locked file, None when the time is over."""
-        path = self._folder / hashlib.sha256(reference.encode()).hexdigest()
-        while True:
-            descriptor = _lock(path, os.O_RDWR | os.O_CREAT)
-            if descriptor is not None:
-                return descriptor
-            if time.monotonic() >= ends_at:
-                return None
-            time.sleep(_POLL_SECONDS)
+
+def _lock_of(path: Path) -> FileLock:
+    return FileLock(
+        path.with_suffix(_LOCK),
+        mode=_PRIVATE,
+        poll_interval=_POLL_SECONDS,
+        thread_local=False,
+        fallback_to_soft=False,
+    )
 
 
-def _lock(path: Path, flags: int) -> int | None:
-    """Return the descriptor of a file that is locked, None if somebody else holds it or has just removed it."""
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A file that was removed between the two calls keeps nobody else out.
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-def _release(descriptor: int) -> None:
-    try:
-        # Closing alone would leave the lock to a child that was forked meanwhile.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
-
-
-def _is_stale(status: os.stat_result) -> bool:
-    return time.time() - status.st_mtime > RECORD_SECONDS
-
-
-def _remove_stale(folder: Path) -> None:
-    for path in folder.iterdir():
-        try:
-            descriptor = _lock(path, os.O_RDWR) if _is_stale(path.stat()) else None
-        except FileNotFoundError:
-            continue
-        if descriptor is None:
-            continue
-        try:
+def _remove_if_stale(path: Path) -> None:
+    lock = _lock_of(path)
+    # Somebody may hold it, or has just removed it.
+    with suppress(Timeout, FileNotFoundError):
+        if not _is_stale(path.with_suffix(_LOCK)):
+            return
+        with lock.acquire(timeout=0):
             # Its last holder may have written since.
-            if _is_stale(os.fstat(descriptor)):
-                path.unlink()
-        finally:
-            _release(descriptor)
+            if not path.exists() or _is_stale(path):
+                path.unlink(missing_ok=True)
+                path.with_suffix(_LOCK).unlink()
+
+
+def _is_stale(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > RECORD_SECONDS
 
 
 @contextmanager

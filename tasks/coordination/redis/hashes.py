@@ -19,45 +19,50 @@ class RedisHashes:
         self._seconds = seconds
 
     def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
-        with _named_failures(), self._client.pipeline(transaction=False) as pipeline:
+        with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
             for key, fields in records.items():
                 pipeline.hset(key, mapping=cast("Any", dict(fields)))
                 pipeline.expire(key, self._seconds)
             pipeline.execute()
 
     def fetch(self, *places: Place) -> list[bytes | None]:
-        with _named_failures(), self._client.pipeline(transaction=False) as pipeline:
+        with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
             for key, field in places:
                 pipeline.hget(key, field)
             return cast("list[bytes | None]", pipeline.execute())
 
     def all(self, key: str) -> dict[str, bytes]:
-        with _named_failures():
+        with self._named_failures():
             found = cast("dict[bytes, bytes]", self._client.hgetall(key))
         return {field.decode(): value for field, value in found.items()}
 
     def size(self, key: str) -> int:
-        with _named_failures():
+        with self._named_failures():
             return self._client.hlen(key)
 
     def increment(self, key: str, field: str) -> int:
-        with _named_failures(), self._client.pipeline(transaction=False) as pipeline:
+        with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.hincrby(key, field, 1)
             pipeline.expire(key, self._seconds)
             return int(pipeline.execute()[0])
 
     def drop(self, key: str, *fields: str) -> None:
-        with _named_failures():
+        with self._named_failures():
             self._client.hdel(key, *fields)
 
     def delete(self, *keys: str) -> None:
-        with _named_failures():
+        with self._named_failures():
             self._client.delete(*keys)
 
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise StateUnavailable(f"The ledger in Redis at {self._place()} cannot be used: {reason}.") from None
 
-@contextmanager
-def _named_failures() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise StateUnavailable(f"The ledger cannot be reached: {type(error).__name__} from Redis.") from None
+    def _place(self) -> str:
+        """Return host, port and database, or the path of a socket; never user or password."""
+        known: Any = self._client.connection_pool.connection_kwargs
+        return str(known.get("path") or f"{known.get('host')}:{known.get('port')}/{known.get('db')}")

@@ -49,6 +49,8 @@ class Authentication:
         credentials = self._store.find(self._registry, repository, self._role)
         if challenge.scheme == "basic":
             return _basic(credentials)
+        if credentials is not None and credentials.registry_token:
+            return _BEARER + credentials.registry_token
         merged = self._merged.get(scopes, scopes)
         return _BEARER + self._tokens.token(challenge, merged, credentials, origin=origin)
 
@@ -80,7 +82,12 @@ class Authentication:
         if self._known[0].scheme == "basic":
             renewed = _basic(self._store.find(self._registry, repository, self._role))
             return renewed is not None and renewed != sent
-        return True
+        return sent is None or sent != self._registry_token(repository)
+
+    def _registry_token(self, repository: str) -> str | None:
+        """Return the Authorization value of a token that cannot be renewed, None where there is none."""
+        credentials = self._store.find(self._registry, repository, self._role)
+        return _BEARER + credentials.registry_token if credentials and credentials.registry_token else None
 
 
 def _basic(credentials: Credentials | None) -> str | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import SettingsInvalid
-from tasks.registry.auth.auth_files import DOCKER_HUB, AuthFile, AuthFiles, default_paths, normalise_key
+from tasks.registry.auth.auth_files import AuthFiles, default_paths
+from tasks.registry.auth.auth_format import DOCKER_HUB, AuthFile, UnreadableEntry, normalise_key
 from tasks.registry.auth.credential_helpers import CredentialHelpers, HelperFailed
 from tasks.registry.settings import Credentials, RegistryConfiguration, Role
 
@@ -21,8 +22,8 @@ class CredentialStore:
     """The credentials of a process, by registry, repository and role; threads share it.
 
     The settings' word counts first; empty credentials there mean anonymous, whatever the files say. Then each file in
-    turn: the helper named for the registry, the entry with the longest name, the helper for all registries. Files are
-    those of the configuration, or else where podman, skopeo and docker look.
+    turn: the helper named for the registry or a part of it, the entry with the longest name, the helper for all
+    registries. Files are those of the configuration, or else where podman, skopeo and docker look.
     """
 
     def __init__(
@@ -36,15 +37,16 @@ class CredentialStore:
         self._explicit = bool(configuration.auth_files)
         self._paths = tuple(map(Path, configuration.auth_files)) or default_paths(environment)
         self._files = AuthFiles()
-        self._helpers = helpers or CredentialHelpers(environment)
+        self._helpers = helpers or CredentialHelpers(environment, secret_variables=configuration.secret_variables)
         self._warned: set[str] = set()
 
     def find(self, registry: str, repository: str, role: Role) -> Credentials | None:
         """Return who asks, None for anonymous; `repository` may be empty.
 
-        A file of the configuration that is missing or broken, and a helper that fails though a file names it for this
-        registry, raise SettingsInvalid naming the file, never its content. A broken file in a default place is skipped
-        with a warning, as is a failing helper for all registries there: neither was meant for this program.
+        A file of the configuration that is missing or broken, an entry for this registry that cannot be read, and a
+        helper that fails though a file names it for this registry, raise SettingsInvalid naming the file, never its
+        content. A broken file in a default place is skipped with a warning, as is a failing helper for all registries
+        there: neither was meant for this program. Of entries that are not looked for there is a warning.
         """
         said = self._configuration.settings(registry, role).credentials
         if said is not None:
@@ -66,35 +68,48 @@ class CredentialStore:
             except SettingsInvalid as error:
                 if self._explicit:
                     raise
-                self._warn_once(error.message)
+                self._warn_once(f"{error.message} It is skipped.")
                 continue
+            if faults := file.faults():
+                told = f"The authentication file {path} has entries that cannot be read"
+                self._warn_once(f"{told}: {', '.join(faults)}. They are skipped.")
             yield path, file
 
     def _find_in(self, path: Path, file: AuthFile, registry: str, repository: str) -> Credentials | None:
-        host = normalise_key(registry)
-        helper = file.helpers.get(host)
-        if helper:
-            try:
-                found = self._ask(helper, host)
-            except HelperFailed as error:
-                raise SettingsInvalid(f"The credential helper that {path} names for {host} failed: {error}.") from None
-            if found is not None:
-                return found
-        found = file.find(registry, repository)
-        if found is not None or not file.store or helper is not None:
-            return found
         try:
-            return self._ask(file.store, host)
+            named = file.helper(registry, repository)
+            if named and named[1] and (found := self._ask_for(path, file, *named)) is not None:
+                return found
+            found = file.find(registry, repository)
+            if found is not None or named is not None:
+                return found
+            store = file.default_helper()
+        except UnreadableEntry as error:
+            raise SettingsInvalid(
+                f"The entry {error} of the authentication file {path} cannot be read: log in again, or remove it."
+            ) from None
+        return self._ask_store(path, file, store, registry) if store else None
+
+    def _ask_for(self, path: Path, file: AuthFile, name: str, helper: str) -> Credentials | None:
+        try:
+            return self._ask(file, helper, name)
+        except HelperFailed as error:
+            raise SettingsInvalid(f"The credential helper that {path} names for {name} failed: {error}.") from None
+
+    def _ask_store(self, path: Path, file: AuthFile, helper: str, registry: str) -> Credentials | None:
+        try:
+            return self._ask(file, helper, normalise_key(registry))
         except HelperFailed as error:
             fault = f"The credential helper that {path} names failed: {error}."
             if self._explicit:
                 raise SettingsInvalid(fault) from None
-            self._warn_once(fault)
+            self._warn_once(f"{fault} It is skipped.")
             return None
 
-    def _ask(self, helper: str, host: str) -> Credentials | None:
-        servers = (_DOCKER_HUB_SERVER, host) if host == DOCKER_HUB else (host,)
-        for server in servers:
+    def _ask(self, file: AuthFile, helper: str, name: str) -> Credentials | None:
+        """Ask a helper for a name by all that it may be filed under: the name, and the keys as they are written."""
+        usual = (_DOCKER_HUB_SERVER, name) if name == DOCKER_HUB else (name,)
+        for server in dict.fromkeys((*usual, *file.servers.get(name, ()))):
             found = self._helpers.find(helper, server)
             if found is not None:
                 return found
@@ -103,4 +118,4 @@ class CredentialStore:
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
-            _logger.warning("%s It is skipped.", message)
+            _logger.warning("%s", message)

@@ -43,8 +43,16 @@ class Adapter(HTTPAdapter):
     def __init__(self, tls: Callable[[], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
         self._tls = tls
         self._target = "/"
+        # Where a proxy leads, it alone knows: its own address is the user's business.
+        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, lambda: self._target)
         super().__init__(max_retries=0)
         self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, lambda: self._target)
+
+    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+        """Let connections by a proxy be as all others are."""
+        manager = super().proxy_manager_for(proxy, **more)
+        manager.pool_classes_by_scheme = self._by_proxy
+        return manager
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -53,12 +61,23 @@ class Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one."""
-        self._target = target_of(request.url or "")
-        return super().request_url(request, proxies)
+        """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one.
+
+        A proxy that is no tunnel is told the whole URL (RFC 9112, 3.2.2).
+        """
+        url = super().request_url(request, proxies)
+        given = request.url or ""
+        self._target = target_of(given) if url.startswith("/") else given.partition("#")[0]
+        return url
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the context has it all, and requests would load its authorities for each connection."""
+
+
+def origin_of(url: str) -> str:
+    """Return what stands before the target of an absolute URL."""
+    match = _BEFORE_TARGET.match(url)
+    return match[0] if match else url
 
 
 def target_of(url: str) -> str:

@@ -1,12 +1,16 @@
 """Connections to a registry and to where it leads: one adapter of requests in each thread, and nothing implied.
 
 Not a session: even told to leave redirects alone, it reads their bodies without bound and looks into their Locations.
-No environment (a .netrc would replace tokens), no cookies, no retries: decided elsewhere, or not wanted.
+No environment but its proxies, where the settings want them (a .netrc would replace tokens), no cookies, no retries:
+decided elsewhere, or not wanted.
 """
 
+import logging
 import ssl
 import threading
+import time
 from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import Final
 
 import requests
@@ -14,17 +18,20 @@ from requests.structures import CaseInsensitiveDict
 
 from tasks import telemetry
 from tasks.errors import AddressForbidden
-from tasks.registry.http.adapter import Adapter
+from tasks.registry.http.adapter import Adapter, origin_of
 from tasks.registry.http.addresses import host_of, is_inward
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
+from tasks.registry.http.proxy import way_to
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
+LOG: Final = logging.getLogger(__name__)
 USER_AGENT: Final = "imagepusher"
 
 _TOO_MANY: Final = "429"
+_MOST_ORIGINS: Final = 256
 
 
 class Connections:
@@ -38,6 +45,8 @@ class Connections:
         self._context: ssl.SSLContext | None = None
         self._inward: bool | None = None
         self._local = threading.local()
+        # Looking through the environment takes as long as a small request.
+        self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
 
     def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None = None) -> Incoming:
         """Send one request, its URL to the letter, and return what comes back, its content unread.
@@ -56,14 +65,18 @@ class Connections:
         )
         request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
         timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
+        via = self._way_to(origin_of(url))
         status = "error"
+        begun = time.monotonic()
         try:
-            answer = self._adapter().send(request, stream=True, timeout=timeout)
+            answer = self._adapter().send(request, stream=True, timeout=timeout, proxies=via.proxies())
             status = str(answer.status_code)
         except FAILURES as error:
-            raise normalise(error, what) from None
+            raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
+            # Without query and headers: these hold tokens and signatures.
+            LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
         return Incoming(answer, what)
 
     def _count(self, method: str, status: str) -> None:

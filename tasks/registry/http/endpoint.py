@@ -46,6 +46,7 @@ def host_for(registry: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host, without port and brackets, is this machine."""
+    host = host.removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,5 +1,6 @@
 """What requests and urllib3 raise, in this project's words: without URLs, and told apart by whether to try again."""
 
+import re
 import ssl
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -14,6 +15,8 @@ from tasks.registry.http.retry import Transient
 # All that an exchange over these libraries can raise because of the other side.
 FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, UnicodeError)
 
+# http.client's words for the answer to a CONNECT.
+_BY_PROXY: Final = re.compile(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
 _CERTIFICATE: Final = "the certificate cannot be verified"
 # The other side refuses, or does not speak TLS: it will say the same next time. OpenSSL's names for it.
 _TLS_REFUSALS: Final = ("ALERT", "WRONG_VERSION", "UNSUPPORTED", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
@@ -43,6 +46,8 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
 def _reason(causes: list[BaseException]) -> str:
     if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
         return "the name of the host cannot be resolved"
+    if refused := next((match[1] for cause in causes if (match := _BY_PROXY.match(str(cause)))), None):
+        return f"the proxy answered {refused}"
     # NewConnectionError, a refused connection say, is a ConnectTimeoutError by inheritance only.
     if any(type(cause) is urllib3.exceptions.ConnectTimeoutError for cause in causes):
         return "no connection within the time allowed"

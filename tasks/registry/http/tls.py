@@ -6,6 +6,7 @@ from pathlib import Path
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from tasks.errors import SettingsInvalid
+from tasks.registry.http.certs_d import authorities, client_pairs, folder_of
 from tasks.registry.settings import RegistrySettings
 
 
@@ -13,8 +14,9 @@ def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
     """Return how connections to `registry` are secured.
 
     Trusted are the system's authorities, those that requests brings along, and the settings' own. The folder of
-    certificates is read as docker's certs.d: it holds the files, or a folder of them by the registry's name. Raises
-    SettingsInvalid for a file that is missing or holds something else.
+    certificates is read as docker's certs.d: it holds the files, or a folder of them by the registry's name. Where the
+    settings name none, the usual folders serve. Raises SettingsInvalid for a file that is missing or holds something
+    else.
     """
     context = ssl.create_default_context()
     # Python 3.13 refuses what many authorities of companies lack (a key identifier), and every other client takes.
@@ -23,25 +25,30 @@ def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
     if not settings.tls_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if settings.certificates is not None:
+        _read_named_folder(context, Path(settings.certificates), registry)
+    elif usual := folder_of(registry, settings.usual_certificates):
+        _read_folder(context, usual)
+    # The last certificate that is loaded is shown: that of the settings.
     if settings.ca_file is not None:
         _trust(context, Path(settings.ca_file))
     if settings.client_certificate is not None:
         key = Path(settings.client_key) if settings.client_key is not None else None
         _introduce(context, Path(settings.client_certificate), key)
-    if settings.certificates is not None:
-        _read_folder(context, Path(settings.certificates), registry)
     return context
 
 
-def _read_folder(context: ssl.SSLContext, folder: Path, registry: str) -> None:
+def _read_named_folder(context: ssl.SSLContext, folder: Path, registry: str) -> None:
     if not folder.is_dir():
         raise SettingsInvalid(f"The folder of certificates {folder} does not exist.")
-    if (folder / registry).is_dir():
-        folder /= registry
-    for authority in sorted(folder.glob("*.crt")):
+    _read_folder(context, folder_of(registry, [str(folder)]) or folder)
+
+
+def _read_folder(context: ssl.SSLContext, folder: Path) -> None:
+    for authority in authorities(folder):
         _trust(context, authority)
-    for certificate in sorted(folder.glob("*.cert")):
-        _introduce(context, certificate, certificate.with_suffix(".key"))
+    for certificate, key in client_pairs(folder):
+        _introduce(context, certificate, key)
 
 
 def _trust(context: ssl.SSLContext, authority: Path) -> None:

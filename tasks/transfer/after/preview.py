@@ -1,6 +1,8 @@
 """Say what a push would do, without doing it."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tasks import contract
 from tasks.errors import ImagePusherError, Side
@@ -9,19 +11,31 @@ from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag, ResolvedItem
+from tasks.transfer.ports import CopyOutcome
 
 # The repositories of a registry that hold a blob.
 _Holders = defaultdict[tuple[str, str], set[str]]
 
 
-def preview(plan: Plan, registries: Registries) -> contract.Preview:
-    """Return the actions of the tags and the bytes that each copy would move; asks for pull scope only."""
-    holders: _Holders = defaultdict(set)
+@dataclass(frozen=True)
+class CopyLook:
+    """One copy as it would go: in the words of the preview, and as the outcome that publishing would see."""
+
+    told: contract.CopyPreview
+    outcome: CopyOutcome
+
+
+def preview(plan: Plan, looks: Sequence[CopyLook]) -> contract.Preview:
+    """Return the actions of the tags as they were planned, and the bytes that each copy would move."""
     return contract.Preview(
-        items=[_item(item) for item in plan.items],
-        copies=[_copy(copy, registries, holders) for copy in plan.copies],
-        warnings=plan.warnings,
+        items=[_item(item) for item in plan.items], copies=[look.told for look in looks], warnings=plan.warnings
     )
+
+
+def look_at_copies(plan: Plan, registries: Registries) -> list[CopyLook]:
+    """Look at each copy of a plan; asks for pull scope only."""
+    holders: _Holders = defaultdict(set)
+    return [_copy(copy, registries, holders) for copy in plan.copies]
 
 
 def _item(item: PlannedItem) -> contract.ItemReport:
@@ -43,21 +57,30 @@ def _tag(tag: PlannedTag) -> contract.TagReport:
     )
 
 
-def _copy(copy: Copy, registries: Registries, holders: _Holders) -> contract.CopyPreview:
+def _copy(copy: Copy, registries: Registries, holders: _Holders) -> CopyLook:
     """Look at one copy; `holders` says which repositories of a registry will hold a blob by then."""
     source = registries.repository(*copy.source, "source")
+    repositories: list[contract.RepositoryPreview] = []
+    errors: dict[str, ImagePusherError] = {}
+    blobs: dict[Digest, Descriptor] = {}
     try:
         blobs = _blobs(source, Descriptor(copy.media_type, copy.digest, copy.size))
-        repositories = [
-            _repository(registries.repository(*place, "destination"), copy.digest, blobs, source, holders)
-            for place in copy.destinations
-        ]
     except ImagePusherError as error:
-        fault = contract.Fault.of(error.on(Side.SOURCE))
-        repositories = [contract.RepositoryPreview(repository=str(place), error=fault) for place in copy.destinations]
-    return contract.CopyPreview(
+        errors = {str(place): error.on(Side.SOURCE) for place in copy.destinations}
+    for place in copy.destinations:
+        name = str(place)
+        try:
+            if name not in errors:
+                destination = registries.repository(*place, "destination")
+                repositories.append(_repository(destination, copy.digest, blobs, source, holders))
+        except ImagePusherError as error:
+            errors[name] = error.on(Side.DESTINATION)
+        if name in errors:
+            repositories.append(contract.RepositoryPreview(repository=name, error=contract.Fault.of(errors[name])))
+    told = contract.CopyPreview(
         digest=copy.digest, source=str(copy.source), platform=copy.platform, repositories=repositories
     )
+    return CopyLook(told, CopyOutcome(digest=copy.digest, errors=errors))
 
 
 def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
@@ -73,11 +96,8 @@ def _repository(
     destination: Repository, digest: str, blobs: dict[Digest, Descriptor], source: Repository, holders: _Holders
 ) -> contract.RepositoryPreview:
     name = str(destination)
-    try:
-        present = destination.resolve(digest) is not None
-        found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
-    except ImagePusherError as error:
-        return contract.RepositoryPreview(repository=name, error=contract.Fault.of(error.on(Side.DESTINATION)))
+    present = destination.resolve(digest) is not None
+    found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
     copied, mounted, skipped = [], 0, 0
     for blob in blobs.values():
         held_by = holders[destination.registry, blob.digest]

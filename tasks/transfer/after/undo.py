@@ -60,6 +60,32 @@ def undo(
     return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
 
 
+def preview_undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries) -> contract.Undo:
+    """Return what `undo` would do to each tag; nothing is written, and no more than pull is asked for."""
+    tags = [_look(_Mark(Reference.parse(text), intent), registries) for text, intent in intents.items()]
+    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+
+
+def _look(mark: "_Mark", registries: Registries) -> contract.TagUndo:
+    reference = mark.reference
+    repository = registries.repository(reference.registry, reference.repository, "destination")
+    try:
+        described = repository.resolve(reference.identifier)
+    except ImagePusherError as error:
+        fault = contract.Fault.of(error.on(Side.DESTINATION))
+        return contract.TagUndo(reference=str(reference), action="failed", error=fault)
+    found = described.digest if described else None
+    if found not in {mark.intent.old_digest, mark.intent.new_digest}:
+        return _moved(str(reference), found)
+    return _put_back(mark)
+
+
+def _put_back(mark: "_Mark") -> contract.TagUndo:
+    """Return the word on a tag that holds what it held before the push."""
+    action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
+    return contract.TagUndo(reference=str(mark.reference), action=action, digest=mark.intent.old_digest)
+
+
 def _state(tags: Iterable[contract.TagUndo]) -> contract.State:
     failed = [tag.action in {"failed", "moved"} for tag in tags]
     if not any(failed):
@@ -136,8 +162,7 @@ class _Undoing:
         except ImagePusherError as error:
             fault = contract.Fault.of(error.on(Side.DESTINATION))
             return contract.TagUndo(reference=text, action="failed", error=fault)
-        action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
-        return contract.TagUndo(reference=text, action=action, digest=mark.intent.old_digest)
+        return _put_back(mark)
 
     def _write(self, mark: "_Mark", repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:

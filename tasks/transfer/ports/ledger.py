@@ -23,10 +23,6 @@ class Enqueued(Protocol):
         """Note that one more task waits for the result of a push that is known, and is not taken on yet."""
         ...
 
-    def withdraw(self, push_id: str) -> None:
-        """Forget a push that was enqueued, unless a worker took it on."""
-        ...
-
 
 class Requests(Protocol):
     """The request of each push, and the task whose result is that of the push."""
@@ -47,8 +43,8 @@ class Requests(Protocol):
 class Acceptance(Requests, Protocol):
     """Pushes that workers take on."""
 
-    def withdraw(self, push_id: str) -> None:
-        """Forget a push that was enqueued, unless a worker took it on."""
+    def refuse(self, push_id: str, refusal: contract.Fault) -> None:
+        """Note why a push was refused, unless a worker took one of that id on before; forget its request."""
         ...
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
@@ -155,6 +151,18 @@ class Intents(Protocol):
         ...
 
 
+class Releases(Protocol):
+    """The direction of each release of a push: of all its tags, or of those of an item."""
+
+    def note_release(self, push_id: str, name: str, direction: str) -> None:
+        """Note the direction before the next step."""
+        ...
+
+    def release(self, push_id: str, name: str) -> str | None:
+        """Return the direction that was noted last, None before the first tag moves."""
+        ...
+
+
 class Tags(Protocol):
     """The reports of the tags that were dealt with."""
 
@@ -199,8 +207,24 @@ class Undos(Protocol):
         ...
 
 
-class Overview(Protocol):
+class Cancellation(Protocol):
+    """Whether somebody cancelled a push."""
+
+    def is_cancelled(self, push_id: str) -> bool:
+        """Tell whether the push is to stop: its copies end, and no further tag of it moves."""
+        ...
+
+
+class Overview(Cancellation, Protocol):
     """All pushes, for people."""
+
+    def mark_cancelled(self, push_id: str) -> None:
+        """Note that the push is to stop."""
+        ...
+
+    def refusal(self, push_id: str) -> contract.Fault | None:
+        """Return why a push was refused, None if it was not."""
+        ...
 
     def progress(self, push_id: str) -> contract.Progress:
         """Return how far a push is; raises PushUnknown."""
@@ -250,15 +274,15 @@ class OpenPushes(Listing, Protocol):
         ...
 
 
-class PushLedger(Acceptance, Plans, Starts, Reports, Undos, Protocol):
+class PushLedger(Acceptance, Plans, Starts, Reports, Undos, Cancellation, Protocol):
     """All that planning a push needs of the ledger."""
 
 
-class CopyLedger(Starts, Copies, Protocol):
+class CopyLedger(Starts, Copies, Cancellation, Protocol):
     """All that carrying a copy out needs of the ledger."""
 
 
-class PublishLedger(Plans, Starts, Outcomes, Intents, Tags, Reports, Undos, Protocol):
+class PublishLedger(Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Protocol):
     """All that publishing the tags of a push needs of the ledger."""
 
 

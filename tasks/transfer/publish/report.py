@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from tasks import contract
 from tasks.errors import CopyIncomplete, ImagePusherError, SourceChildMissing, Withheld
 from tasks.transfer.copy.totals import total
@@ -37,6 +39,32 @@ def withheld_items(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImageP
             return [next(filter(None, errors), None)] * len(errors)
         case None:
             return [None] * len(errors)
+
+
+def preview_obstacles(plan: Plan, preview: contract.Preview, copies: Mapping[str, CopyOutcome]) -> contract.Preview:
+    """Return a preview in which each tag that would stay says why, withheld ones included (BEHAVIOUR 6.4)."""
+    items = [
+        msgspec.structs.replace(
+            told,
+            tags=[
+                _would_stay(item, tag, copies, withheld) or as_planned
+                for tag, as_planned in zip(item.tags, told.tags, strict=True)
+            ],
+        )
+        for item, told, withheld in zip(plan.items, preview.items, withheld_items(plan, copies), strict=True)
+    ]
+    return msgspec.structs.replace(preview, items=items)
+
+
+def _would_stay(
+    item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome], withheld: ImagePusherError | None
+) -> contract.TagReport | None:
+    error = obstacle(item, tag, copies)
+    if error is not None:
+        return unmoved(tag, error)
+    if withheld is None or tag.action == "unchanged":
+        return None
+    return unmoved(tag, withheld, "skipped")
 
 
 def right_already(tag: PlannedTag, earlier: EarlierTag | None) -> contract.TagReport:

@@ -5,8 +5,7 @@ intent is noted, the tag is written and read again. Where someone else came betw
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -14,11 +13,9 @@ import msgspec
 from tasks import contract
 from tasks.errors import (
     CopyIncomplete,
-    DestinationChildMissing,
     ImagePusherError,
+    Irreversible,
     LockLost,
-    ManifestInvalid,
-    NotFound,
     RegistryError,
     Retry,
     Side,
@@ -26,15 +23,12 @@ from tasks.errors import (
 )
 from tasks.oci import media_types
 from tasks.oci.digest import Digest, parse_digest
-from tasks.oci.merge import MergeRules
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, protective_tags, without
-from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.look import read_current, read_subjects
-from tasks.transfer.plan.plan import Copy, PlannedTag, needed
-from tasks.transfer.ports import CopyOutcome, TagIntent, TagLock, TagLocks, TagRecord, Written
+from tasks.transfer.plan.decide import Current, Decision, protective_tags
+from tasks.transfer.plan.plan import PlannedTag
+from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
 from tasks.transfer.publish.memory import Memory
-from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.stage import Stage, Staged, Wish
 
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
@@ -51,32 +45,6 @@ class IntentLog(Protocol):
     def note(self, intent: TagIntent, replaced: Current | None) -> None:
         """Note an intent, and the bytes of the manifest that is replaced; may forbid the write by raising."""
         ...
-
-
-@dataclass(frozen=True)
-class Wish:
-    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago."""
-
-    image: SourceImage
-    policy: MergePolicy
-    drop_missing_children: bool
-    recopy: Callable[[Copy], CopyOutcome]
-    seen: Sightings
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A decision on a tag that holds `held`, and builds on `base`: another manifest where a late write is mended."""
-
-    decision: Decision
-    held: Current | None
-    base: Current | None
-    last: str | None
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the tag holds already what it shall hold."""
-        return self.held is not None and self.decision.digest == self.held.digest
 
 
 @dataclass(frozen=True)
@@ -104,7 +72,8 @@ class TagMove:
 
     def __init__(self, wish: Wish, repository: Repository, tag: PlannedTag, intents: IntentLog) -> None:
         self.memory = Memory()
-        self._wish = wish
+        self._stage = Stage(wish, repository, tag.reference)
+        self._seen = wish.seen
         self._repository = repository
         self._planned = tag
         self._reference = tag.reference
@@ -139,49 +108,67 @@ class TagMove:
         raise lost
 
     def _move(self, lock: TagLock) -> Moved:
-        self.memory = self.memory.recalling(self._intents.read())
-        self._ensure_needs()
+        self.recall()
+        self.prepare()
         for number in range(_ROUNDS):
             # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
             staged = self.stage(lock, absent=number == 0 and self._was_absent())
-            moved = self._leave(lock, staged) if staged.is_right else self.flip(lock, staged)
+            moved = (
+                self.leave(lock, staged) if staged.is_right else self.flip(lock, staged, self.announce(lock, staged))
+            )
             if moved is not None:
                 return moved
         raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
-    def stage(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide what it shall hold (BEHAVIOUR 3.5)."""
-        held = None if absent else self._read()
-        record = lock.record()
-        base = self._base(held, record, lock)
-        decision = self._decide(base)
-        if not (held is not None and decision.digest == held.digest):
-            base = self._whole(base)
-            if decision.action == "unchanged":
-                decision = replace(decision, action="merged" if decision.kept else "copied")
-        return Staged(decision, held, base, record.last)
+    def recall(self) -> None:
+        """Recall the intent that was noted last."""
+        self.memory = self.memory.recalling(self._intents.read())
 
-    def flip(self, lock: TagLock, staged: Staged) -> Moved | None:
-        """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
-        decision, over = staged.decision, staged.held.digest if staged.held else None
+    def prepare(self) -> None:
+        """Look for all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
+        self._stage.ensure_needs()
+
+    def stage(self, lock: TagLock, *, absent: bool = False) -> Staged:
+        """Read the tag, unless it is taken to be absent, and decide what it shall hold."""
+        return self._stage.read(lock, absent=absent)
+
+    def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
+        """Note the intent, and write the protective tag; after this the write of the tag may come."""
+        decision = staged.decision
         intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
         # A delivery that lost its lock must not replace the intent of the one that holds it.
         lock.ensure()
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
-        new = intent.protective_tag if intent.protective_tag_created else None
-        if new is not None and not self._write(new, decision, None):
-            return None
+        if intent.protective_tag is not None and intent.protective_tag_created:
+            self._protect(intent.protective_tag, decision)
+        return intent
+
+    def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
+        """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
+        decision, over = staged.decision, staged.held.digest if staged.held else None
         if self._digest() != over:
             return None
         lock.ensure()
         self._may_have_written = True
         self.memory = self.memory.writing()
-        if not self._write(self._tag, decision, over) or self._digest() != decision.digest:
+        if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, _held(decision), int(decision.media_type in media_types.INDEXES))
+
+    def store(self, staged: Staged) -> None:
+        """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
+        decision = staged.decision
+        self._repository.push_manifest(decision.digest, decision.content, decision.media_type)
+
+    def ensure_reversible(self, staged: Staged) -> None:
+        """Raise Irreversible unless the tag can be put back as it is now (BEHAVIOUR 10.1)."""
+        if staged.base is not None and not staged.base.content:
+            raise Irreversible(f"{self._reference} holds {staged.base.digest}, of which no bytes can be kept.")
+        if staged.base is None and not self._repository.deletes():
+            raise Irreversible(f"{self._reference} is new, and its registry deletes neither tags nor manifests.")
 
     def clean(self) -> list[str]:
         """Delete the protective tags that this push made for a tag that it did not move; return those that stay."""
@@ -194,7 +181,7 @@ class TagMove:
             LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)
             return False
 
-    def _leave(self, lock: TagLock, staged: Staged) -> Moved:
+    def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
@@ -204,107 +191,39 @@ class TagMove:
         lock.ensure()
         lock.note_written(Written(decision.digest, decision.media_type, decision.content))
 
-    def _write(self, tag: str, decision: Decision, over: Digest | None) -> bool:
-        """Write a tag, over a digest or where none was; False where another round is due."""
+    def _protect(self, tag: str, decision: Decision) -> None:
+        """Write the protective tag."""
         try:
-            self._repository.push_manifest(tag, decision.content, decision.media_type, over=over)
+            self._repository.push_manifest(tag, decision.content, decision.media_type)
+        except CopyIncomplete as error:
+            self._heal(error)
+            self._repository.push_manifest(tag, decision.content, decision.media_type)
+
+    def _write(self, decision: Decision, over: Digest | None) -> bool:
+        """Write the tag; False where another round is due."""
+        try:
+            self._repository.push_manifest(self._tag, decision.content, decision.media_type, over=over)
         except TagConflict:
             return False
-        except CopyIncomplete:
-            if self._healed:
-                raise
-            # A part that was there at the last look was collected since (BEHAVIOUR 5.5).
-            self._healed = True
-            self._wish.seen.forget(self._repository)
-            self._ensure_needs()
+        except CopyIncomplete as error:
+            self._heal(error)
             return False
         return True
 
-    def _base(self, held: Current | None, record: TagRecord, lock: TagLock) -> Current | None:
-        """Return the manifest to build on: where a late write of ours replaced another of ours, the replaced one.
-
-        No registry has a fence: a process that stood still between looking at its lock and writing may do that.
-        """
-        lost = record.overwritten_by(held.digest if held else None)
-        if lost is None:
-            return held
-        LOG.warning("%s: a late write replaced %s, which is merged again", self._reference, lost)
-        try:
-            return _current(self._repository, lost)
-        except NotFound:
-            return self._revive(lost, lock)
-
-    def _revive(self, digest: str, lock: TagLock) -> Current:
-        """Store a manifest that the registry dropped again: it serves the parts from then on (BEHAVIOUR 7.6)."""
-        kept = lock.kept(digest)
-        try:
-            if kept is not None:
-                self._repository.push_manifest(digest, kept.content, kept.media_type)
-                return Current(parse_digest(digest), kept.media_type, kept.content)
-        except CopyIncomplete as error:
-            LOG.warning("%s: %s cannot be stored again: %s", self._reference, digest, error)
-        raise TagConflict(
-            f"A late write replaced {digest} at {self._reference}, and the registry has it no longer. Push again the"
-            " image that was pushed there last."
-        )
-
-    def _whole(self, base: Current | None) -> Current | None:
-        """Return the manifest that is replaced with its bytes, so that it can be written again (BEHAVIOUR 6.6)."""
-        if base is None or base.content:
-            return base
-        try:
-            return _current(self._repository, base.digest)
-        except (NotFound, ManifestInvalid):
-            # It is gone, as the look before the write will tell; or no client can read it.
-            return base
+    def _heal(self, error: CopyIncomplete) -> None:
+        """Copy again, once, a part that was there at the last look and was collected since (BEHAVIOUR 5.5)."""
+        if self._healed:
+            raise error
+        self._healed = True
+        self._seen.forget(self._repository)
+        self._stage.ensure_needs()
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
 
-    def _read(self) -> Current | None:
-        return read_current(self._repository, self._tag, self._wish.image, self._wish.policy)
-
     def _digest(self) -> Digest | None:
         described = self._repository.resolve(self._tag)
         return described.digest if described else None
-
-    def _decide(self, base: Current | None) -> Decision:
-        """Decide until every entry that is kept is there (BEHAVIOUR 4.9)."""
-        policy = self._policy(base)
-        decision = decide(self._wish.image, base, policy)
-        missing = frozenset(entry.digest for entry in decision.kept if not self._holds(entry.digest))
-        if missing and base is not None:
-            named = ", ".join(sorted(missing))
-            if not self._wish.drop_missing_children:
-                raise DestinationChildMissing(f"{self._reference} names {named}, which its registry lacks.")
-            LOG.warning("%s: dropped %s, which the registry lacks", self._reference, named)
-            decision = decide(self._wish.image, without(base, missing), policy)
-        if decision.warning:
-            LOG.warning("%s: %s", self._reference, decision.warning)
-        return decision
-
-    def _policy(self, base: Current | None) -> MergePolicy:
-        policy = self._wish.policy
-        subjects = read_subjects(self._repository, base)
-        return replace(policy, rules=MergeRules(policy.rules.exact_os_version, subjects)) if subjects else policy
-
-    def _ensure_needs(self) -> None:
-        """Look for all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
-        gone = [need for need in needed(self._wish.image) if not self._holds(need.digest)]
-        for need in gone:
-            LOG.warning("%s: %s is gone from the registry and is copied again", self._reference, need.digest)
-            copy = Copy(
-                digest=need.digest,
-                media_type=need.media_type,
-                size=need.size,
-                source=self._wish.image.reference.place,
-                destinations=[self._reference.place],
-            )
-            for error in self._wish.recopy(copy).errors.values():
-                raise CopyIncomplete(f"{self._reference} needs {need.digest}; copying it again failed: {error}")
-
-    def _holds(self, digest: Digest) -> bool:
-        return self._wish.seen.holds(self._repository, digest)
 
     def _protected(self, intent: TagIntent) -> TagIntent:
         """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""
@@ -322,8 +241,3 @@ class TagMove:
 def _held(decision: Decision) -> Current:
     """Return what a tag holds once a decision is carried out."""
     return Current(decision.digest, decision.media_type, decision.content)
-
-
-def _current(repository: Repository, digest: str) -> Current:
-    fetched = repository.fetch_manifest(digest)
-    return Current(fetched.digest, fetched.media_type, fetched.content)

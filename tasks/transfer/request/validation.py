@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from tasks import contract
 from tasks.oci.platform import Platform
-from tasks.oci.reference import Reference, parse_tag
+from tasks.oci.reference import Reference, parse_tag, without_transport
 from tasks.transfer.request import pubtools as seed
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.target import Target
@@ -164,7 +164,7 @@ def _item(item: dict[str, Any], form: _Form, target: Target | None, faults: Faul
     text = faults.expect(form.source, item.get("source"), str, "a string")
     source = None
     if text is not None:
-        source = faults.read(form.source, Reference.parse, text.removeprefix("docker://"))
+        source = faults.read(form.source, Reference.parse, without_transport(text))
         if source is not None and not source.identifier:
             faults.add(form.source, f"{text!r} has neither a tag nor a digest")
     faults.choose("kind", item.get("kind", "auto"), get_args(contract.RequestedKind))
@@ -197,7 +197,8 @@ def _destinations(value: Any, where: str, target: Target | None, faults: Faults)
     destinations = []
     for name, listed in (repositories or {}).items():
         here = f"{where}.{_shown(str(name))}"
-        repository = faults.expect(here, name, str, "a string")
+        known_name = faults.expect(here, name, str, "a string")
+        repository = None if known_name is None else without_transport(known_name)
         reference = None
         if repository is not None and "@" in repository:
             faults.add(here, "must be a repository: neither a digest nor credentials belong into its name")
@@ -210,7 +211,7 @@ def _destinations(value: Any, where: str, target: Target | None, faults: Faults)
             known = faults.expect(here, tag, str, "a list of strings")
             valid = None if known is None else faults.read(here, parse_tag, known)
             if reference is not None and valid is not None:
-                destinations.append(_Destination(here, str(name), replace(reference, tag=valid)))
+                destinations.append(_Destination(here, repository or "", replace(reference, tag=valid)))
     return tuple(destinations)
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, Retry
+from tasks.errors import ImagePusherError, PushCancelledByUser, Retry
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import CopyLedger, CopyOutcome, Runs
-from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class CopyStep:
             if taken.outcome is not None:
                 return None
             try:
+                self._ensure_wanted(push_id)
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
                     copied = self._copy(push_id, taken.planned, taken.content, tell)
                     if copied.transient is not None and tries_left(taken.planned.tries):
@@ -60,6 +61,10 @@ class CopyStep:
                 self._end(push_id, _failed(taken.planned, error), end)
             return None
 
+    def _ensure_wanted(self, push_id: str) -> None:
+        if self.ledger.is_cancelled(push_id):
+            raise PushCancelledByUser(f"The push {push_id} was cancelled.")
+
     def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
         self.ledger.record_copy(push_id, copied.outcome, copied.progress)
         for repository, error in copied.outcome.errors.items():
@@ -68,6 +73,7 @@ class CopyStep:
 
     def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
         def report(progress: contract.CopyProgress) -> None:
+            self._ensure_wanted(push_id)
             self.ledger.record_progress(push_id, progress)
             tell(progress)
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushAbandoned, RequestInvalid, longest_wait
+from tasks.errors import ImagePusherError, PushAbandoned, PushCancelledByUser, RequestInvalid, longest_wait
 from tasks.registry.repository import Registries
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
 from tasks.transfer.ports import PushLedger, Runs
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.validation import Order, read_order
-from tasks.transfer.steps.attempts import Attempts
 
 LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
@@ -44,8 +44,9 @@ class PushStep:
         """
         try:
             order = read_order(request, self.targets)
-        except RequestInvalid:
-            self.ledger.withdraw(push_id)
+        except RequestInvalid as error:
+            self.ledger.refuse(push_id, contract.Fault.of(error))
+            telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.INVALID)
             raise
         with self.runs.hold(push_id, PART):
             report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
@@ -61,6 +62,8 @@ class PushStep:
             self.ledger.accept(push_id, request, task_id)
             if report is None and plan is not None:
                 return plan
+            if self.ledger.is_cancelled(push_id):
+                return self._fail(push_id, order, PushCancelledByUser(f"The push {push_id} was cancelled."))
             (lost,) = self.ledger.lost(push_id, [PART])
             try:
                 with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):

@@ -1,5 +1,6 @@
 """`imagepusher doctor` on setups that work, and on broken ones: each has its finding, with what to do."""
 
+import base64
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -148,6 +149,7 @@ def test_read_only_opens_nothing_and_asks_for_pull_scope_only(doctor: Doctor, ma
         diagnosed = doctor("--read-only")
         assert diagnosed.code == 0
         assert ("registry.pull", f"{registry.host}/team/imagepusher-doctor") in diagnosed.of("ok")
+        assert diagnosed.of("unknown") == [("registry.push", f"{registry.host}/team/imagepusher-doctor")]
         assert not [each for each in registry.requests() if each.method not in {"GET", "HEAD"}]
         assert set(tokens.scopes) == {"repository:team/imagepusher-doctor:pull"}
 
@@ -245,6 +247,53 @@ def test_a_wrong_password_at_a_registry_is_an_error(doctor: Doctor, make_registr
     assert (finding["check"], finding["where"]) == ("registry.credentials", registry.host)
     assert f'[registries."{registry.host}"]' in finding["advice"]
     assert USER not in json.dumps(diagnosed.findings)
+
+
+@pytest.mark.parametrize("form", ["variable", "option", "authfile"])
+def test_the_credentials_are_those_that_a_push_would_use(
+    doctor: Doctor, make_registry: MakeRegistry, form: str
+) -> None:
+    """Rule 8.2."""
+    registry = make_registry(auth=BasicAuth({USER: PASSWORD}))
+    place, arguments = f"{registry.host}/team", list[str]()
+    if form == "variable":
+        doctor.settings["IMAGEPUSHER_DEST_CREDS"] = f"{USER}:{PASSWORD}"
+    elif form == "option":
+        arguments = ["--dest-creds", f"{USER}:{PASSWORD}"]
+    else:
+        file = doctor.folder / "auth.json"
+        auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        file.write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+        arguments = ["--authfile", str(file)]
+    diagnosed = doctor(place, *arguments)
+    assert diagnosed.of("error") == []
+    assert ("registry.push", f"{place}/imagepusher-doctor") in diagnosed.of("ok")
+
+
+def test_what_a_worker_lacks_is_an_error(
+    doctor: Doctor, server: RedisServer, make_registry: MakeRegistry, tmp_path: Path
+) -> None:
+    """The operator's own settings are not those that count."""
+    authority = Authority(tmp_path / "pki")
+    registry = make_registry(tls=authority.certificates())
+    doctor.settings["IMAGEPUSHER_BROKER_URL"] = server.url
+    doctor.configure(registry_table(registry.host, f'ca_file = "{authority.path}"') + target_table(registry.host))
+    diagnosed = doctor()
+    assert diagnosed.code == 1
+    finding = diagnosed.only("error")
+    assert (finding["check"], finding["where"]) == ("workers.registry", registry.host)
+    assert "lacks what is set here: ca_file" in finding["found"]
+
+
+def test_what_workers_know_of_a_registry_that_is_named_only_here_is_unknown(
+    doctor: Doctor, server: RedisServer, registry_b: DistributionRegistry
+) -> None:
+    doctor.settings["IMAGEPUSHER_BROKER_URL"] = server.url
+    diagnosed = doctor(f"{registry_b.host}/team")
+    assert diagnosed.code == 0
+    assert diagnosed.of("unknown") == [("workers.registry", registry_b.host)]
+    shown = run("doctor", f"{registry_b.host}/team", settings=doctor.settings)
+    assert "A push would work" not in shown.stdout
 
 
 def test_each_role_is_asked_for_where_their_credentials_differ(doctor: Doctor, make_registry: MakeRegistry) -> None:

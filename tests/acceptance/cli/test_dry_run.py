@@ -1,7 +1,9 @@
 """`--dry-run`: what a push would do, asking for pull scope only, and nothing written anywhere."""
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.support.images import Image, Index, image, index, layer
 from tests.support.registries import DistributionRegistry, TokenAuth
 from tests.support.stored import Stored, upload
 from tests.support.token_server import TokenServer
+from tests.support.workers import command, environment
 
 
 @pytest.fixture
@@ -128,3 +131,45 @@ def test_a_dry_run_is_waited_for(shell: Shell) -> None:
     refused = shell("copy", "--dry-run", "--no-wait", "a.example/app:1", "b.example/app:1")
     assert refused.code == 2
     assert "--dry-run and --no-wait exclude each other" in refused.stderr
+
+
+def test_it_needs_no_state_folder(shell: Shell, multi_arch: Index) -> None:
+    file = shell.write("file", "")
+    arguments = ["--dry-run", shell.put_a(multi_arch), shell.destination(), "-o", "json"]
+    ended = shell("copy", *arguments, settings={"IMAGEPUSHER_STATE_DIR": f"{file}/below"})
+    assert (ended.code, actions(ended.document)) == (0, ["copied"])
+
+
+def test_it_needs_no_working_folder(shell: Shell, multi_arch: Index) -> None:
+    source = shell.put_a(multi_arch)
+    gone = shell.folder / "gone"
+    gone.mkdir()
+    script = 'cd "$0" && rmdir "$0" && exec "$@"'
+    ended = subprocess.run(
+        ["sh", "-c", script, str(gone), *command("copy", "--dry-run", source, shell.destination(), "-o", "json")],
+        env=environment(shell.settings) | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert actions(json.loads(ended.stdout)) == ["copied"]
+
+
+@pytest.mark.parametrize(
+    ("atomic", "expected", "code"), [("push", "skipped", 3), ("item", "copied", 1), (None, "copied", 1)]
+)
+def test_what_an_atomic_push_withholds_is_withheld_in_its_plan(
+    shell: Shell, multi_arch: Index, atomic: str | None, expected: str, code: int
+) -> None:
+    """Rule 6.4: the dry run and the push end alike."""
+    request = shell.request(shell.put_a(multi_arch), f"{shell.a.host}/gone:1") | ({"atomic": atomic} if atomic else {})
+    planned = shell("push", "-", "--dry-run", "-o", "json", stdin=json.dumps(request))
+    assert (planned.code, actions(planned.document)) == (code, [expected, "failed"])
+    assert shell.digests() == {}
+    pushed = shell("push", "-", "-o", "json", stdin=json.dumps(request))
+    assert pushed.code == planned.code
+    assert actions(pushed.document) == actions(planned.document)
+    assert faults(pushed.document) == faults(planned.document)
+    if atomic == "push":
+        shown = shell("push", "-", "--dry-run", stdin=json.dumps(request))
+        assert "1 of 2 tags would fail; 1 of 2 tags would be withheld" in shown.stdout

@@ -3,12 +3,19 @@
 import json
 import re
 import subprocess
+import sys
+import time
+from contextlib import closing
+from functools import partial
 
 import pytest
 import requests
 
+from tasks.coordination.ledger import HashLedger
+from tasks.coordination.local.sqlite import FileHashes
 from tests.acceptance.cli.conftest import Shell, actions, error_of, report_of
 from tests.conftest import MakeRegistry
+from tests.support import commands
 from tests.support.faults import Chosen, Fault, Kind
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.images import Image, Index, image, index, layer
@@ -33,7 +40,8 @@ def test_status_lists_pushes_the_newest_first(shell: Shell, pushed: str) -> None
     listed = shell("status", "-o", "json").document
     assert [(push["push_id"], push["state"]) for push in listed] == [("later", "failed"), ("mine", "partial")]
     header, *rows = [line.split() for line in shell("status").stdout.splitlines() if line]
-    assert header[:3] == ["Push", "State", "Started"]
+    assert header == ["Push", "State", "Tags", "Age", "Image"]
+    assert (rows[0][-1], rows[1][-2:]) == (f"{shell.a.host}/gone:1", [f"{shell.a.host}/{shell.name}/src:1", "+2"])
     assert [row[:2] for row in rows] == [["later", "failed"], ["mine", "partial"]]
 
 
@@ -52,9 +60,8 @@ def test_status_counts_no_tag_that_failed_and_says_what_was_undone(shell: Shell,
     assert shell("copy", f"{shell.a.host}/gone:1", shell.destination(), "--push-id", "failed").code == 3
     assert shell("undo", pushed, "--yes").code == 0
     rows = [line for line in shell("status").stdout.splitlines()[1:] if line]
-    assert [line.split("  ")[-1].strip() for line in rows] == ["0 of 1", "2 of 3"]
-    assert re.match(r"failed +failed +\d", rows[0])
-    assert re.match(r"mine +partial, undone +\d", rows[1])
+    assert re.match(r"failed +failed +0/1 +\d", rows[0])
+    assert re.match(r"mine +undone +2/3 +\d", rows[1])
 
 
 def test_status_tells_an_undo_that_failed_from_one_that_did_not(shell: Shell, single_arch: Image) -> None:
@@ -65,8 +72,8 @@ def test_status_tells_an_undo_that_failed_from_one_that_did_not(shell: Shell, si
         shell.put_b(image("linux/s390x", [layer(f"{shell.name} theirs", 10)]), tags[0])
         shell("undo", push_id, "--yes")
     rows = [line for line in shell("status").stdout.splitlines()[1:] if line]
-    assert re.match(r"some +succeeded, partly undone +\d", rows[0])
-    assert re.match(r"none +succeeded, undo failed +\d", rows[1])
+    assert re.match(r"some +partly undone +2/2 +\d", rows[0])
+    assert re.match(r"none +undo failed +1/1 +\d", rows[1])
 
 
 def test_without_a_push_there_is_nothing_to_list(shell: Shell) -> None:
@@ -210,6 +217,46 @@ def test_undo_asks_on_a_terminal_and_takes_no_for_an_answer(shell: Shell, pushed
     assert shell.digests() != before
 
 
+@pytest.mark.parametrize("typed", ["", "n\n", "y\n"])
+def test_undo_without_a_terminal_needs_yes(shell: Shell, pushed: str, typed: str) -> None:
+    """Rule 6.6: nothing is deleted that nobody asked for."""
+    before = shell.digests()
+    for arguments in (["undo", pushed], ["undo", pushed, "--output", "json"]):
+        ended = shell(*arguments, stdin=typed)
+        assert ended.code == 2
+        assert "--yes" in ended.stderr
+        assert "--dry-run" in ended.stderr
+    assert error_of(ended)["code"] == "usage"
+    assert shell.digests() == before
+
+
+def test_undo_says_what_it_would_do(shell: Shell, pushed: str, single_arch: Image) -> None:
+    """Rule 6.6."""
+    planned = shell("undo", pushed, "--dry-run", "--output", "json").document
+    assert [(tag["reference"], tag["action"]) for tag in planned["tags"]] == [
+        (shell.destination("1"), "restored"),
+        (shell.destination("2"), "deleted"),
+    ]
+    moved = shell.put_b(single_arch, "2")
+    before = shell.digests()
+    shown = shell("undo", pushed, "--dry-run")
+    assert shown.code == 1
+    assert shown.stdout.splitlines()[-1] == "Undo of push mine, nothing was changed: 1 to restore, 1 to leave"
+    assert f"{shell.destination('2')} is {moved}" in shown.stdout
+    assert shell.digests() == before
+    assert shell("status", pushed, "-o", "json").document["progress"]["state"] == "partial"
+    assert "undone" not in shell("status").stdout
+
+
+def test_undo_lists_the_tags_before_it_asks(shell: Shell, pushed: str) -> None:
+    with Terminal(command("undo", pushed), environment(shell.settings | {"NO_COLOR": "1"}), columns=120) as terminal:
+        terminal.wait_for("[y/N]: ")
+        for verb, tag in (("restore", "1"), ("delete", "2")):
+            assert re.search(rf"{re.escape(shell.destination(tag))} +{verb}", terminal.text)
+        terminal.type("n\n")
+        assert terminal.wait() == 2
+
+
 def test_undo_of_a_registry_that_cannot_delete_says_so(
     shell: Shell, multi_arch: Index, make_registry: MakeRegistry
 ) -> None:
@@ -231,3 +278,103 @@ def test_a_password_is_asked_for_on_a_terminal_and_not_shown(
         terminal.type("geheim\n")
         assert terminal.wait() == 0
     assert "geheim" not in terminal.text
+
+
+def test_status_lists_the_newest_twenty_and_says_how_many_more_there_are(shell: Shell) -> None:
+    with closing(FileHashes(shell.folder / "state" / "ledger.sqlite3", 3600)) as hashes:
+        for number in range(200):
+            ledger = HashLedger(hashes, clock=partial(float, time.time() - 60 * number))
+            ledger.accept(f"p{number}", {"items": [{"source": f"a.example/{number}:1", "destinations": {}}]}, "task")
+    _, *rows, empty, more = shell("status").stdout.splitlines()
+    assert [row.split()[0] for row in rows] == [f"p{number}" for number in range(20)]
+    assert (empty, more) == ("", "180 pushes more: --all lists them.")
+    for arguments, shown in (
+        (["--all"], 200),
+        (["--limit", "3"], 3),
+        (["--since", "10m"], 10),
+        (["--all", "--state", "interrupted"], 200),
+        (["--all", "--state", "failed", "--state", "succeeded"], 0),
+    ):
+        pushes = [line for line in shell("status", *arguments).stdout.splitlines() if re.match(r"p\d", line)]
+        assert len(pushes) == shown, arguments
+    assert len(shell("status", "-o", "json").document) == 200
+    assert [push["source"] for push in shell("status", "-o", "json", "--limit", "1").document] == ["a.example/0:1"]
+    assert shell("status", "--state", "failed").stdout == "No push is like that.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--follow"], ["p", "--all"], ["p", "--state", "failed"], ["--since", "ago"], ["--state", "gone"]]
+)
+def test_status_refuses_options_that_do_not_fit(shell: Shell, arguments: list[str]) -> None:
+    assert shell("status", *arguments).code == 2
+
+
+@pytest.mark.parametrize("arguments", [["wait"], ["status", "--follow"]])
+def test_the_outcome_of_a_push_is_the_exit_code_of_who_waits_for_it(
+    shell: Shell, pushed: str, multi_arch: Index, arguments: list[str]
+) -> None:
+    """Rule 6.3."""
+    assert shell("copy", shell.put_a(multi_arch), shell.destination("9"), "--push-id", "good").code == 0
+    assert shell("copy", f"{shell.a.host}/gone:1", shell.destination("9"), "--push-id", "bad").code == 3
+    assert [shell(*arguments, push_id).code for push_id in ("good", pushed, "bad", "nobody")] == [0, 1, 3, 2]
+    waited = shell(*arguments, "good", "-o", "json")
+    assert actions(report_of(waited)) == ["copied"]
+
+
+def test_a_refused_request_is_known(shell: Shell) -> None:
+    """Rule 1.2."""
+    refused = shell("push", "-", "--push-id", "bad", stdin='{"items": []}')
+    assert refused.code == 2
+    assert re.search(r"^bad +refused ", shell("status").stdout, re.MULTILINE)
+    shown = shell("status", "bad")
+    assert shown.code == 0
+    assert "Error [request_invalid]" in shown.stdout
+    document = shell("status", "bad", "-o", "json").document
+    assert (document["progress"]["state"], document["error"]["code"]) == ("refused", "request_invalid")
+    waited = shell("wait", "bad", "-o", "json")
+    assert (waited.code, error_of(waited)["code"]) == (2, "request_invalid")
+
+
+def test_retry_sends_what_was_sent_before(shell: Shell, pushed: str, multi_arch: Index) -> None:
+    """Rule 6.5."""
+    retried = shell("retry", pushed, "-o", "json")
+    assert (retried.code, actions(report_of(retried))) == (1, ["unchanged", "unchanged", "failed"])
+    assert shell("retry", "nobody").code == 2
+
+
+def test_a_summary_is_appended_to_a_file(shell: Shell, multi_arch: Index) -> None:
+    summary = shell.write("summary.md", "# Job\n\n")
+    arguments = [shell.put_a(multi_arch), shell.destination(), "--push-id", "mine", "--summary", summary]
+    assert shell("copy", *arguments).code == 0
+    text = (shell.folder / "summary.md").read_text()
+    assert text.startswith("# Job\n\n## Push mine succeeded\n")
+    assert f"| {shell.destination()} | copied | none | `{multi_arch.digest[7:19]}` |" in text
+
+
+@pytest.mark.parametrize("form", [["--config", "{}", "status"], ["status", "--config", "{}"]])
+def test_the_settings_file_may_be_named_before_and_after_the_command(shell: Shell, form: list[str]) -> None:
+    path = shell.write("other.toml", f'state_dir = "{shell.folder}/other"')
+    plain = {"IMAGEPUSHER_STATE_DIR": ""}
+    ended = commands.run(*[word.format(path) for word in form], settings={**shell.settings, **plain})
+    assert ended.code == 0, ended.stderr
+    assert (shell.folder / "other").is_dir()
+
+
+@pytest.mark.parametrize(("shell_name", "word"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete ")])
+def test_completion_is_printed_for_each_shell(shell: Shell, shell_name: str, word: str) -> None:
+    ended = shell("completion", shell_name)
+    assert ended.code == 0
+    assert word in ended.stdout
+    assert "imagepusher" in ended.stdout
+
+
+def test_push_ids_are_completed(shell: Shell, pushed: str) -> None:
+    words = {"COMP_WORDS": "imagepusher undo mi", "COMP_CWORD": "2"}
+    code = "from workers.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(shell.settings) | words | {"_IMAGEPUSHER_COMPLETE": "bash_complete"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.decode().split() == ["plain,mine"]

@@ -49,7 +49,7 @@ def test_json_is_alone_on_stdout(shell: Shell, multi_arch: Index) -> None:
         ["status"],
         ["status", report["push_id"]],
         ["verify", report["push_id"]],
-        ["undo", report["push_id"]],
+        ["undo", report["push_id"], "--yes"],
     ):
         after = shell(*arguments, "--output", "json")
         assert (after.code, after.stderr) == (0, "")
@@ -106,9 +106,9 @@ def test_progress_on_a_terminal_is_bars_with_bytes(shell: Shell) -> None:
     shown = terminal.text
     assert code == 0, shown[-1000:]
     assert "Push slow\r\n" in shown
-    assert re.search(r"copying +━+", shown)
+    assert re.search(r"linux/amd64 +━+", shown)
     assert re.search(r"[\d.]+ \w+ of 2\.9 MiB", shown)
-    assert "0 of 1 copies, 0 of 1 tag" in shown
+    assert "copying: 0 of 1 copy, 0 of 1 tag" in shown
     assert f"{ESCAPE}[?25h" in terminal.shown, "the cursor is shown again"
     result = shown[shown.rindex("Image") :]
     assert re.search(rf"{re.escape(shell.destination())} +copied", result)

@@ -28,9 +28,8 @@ _READING = {
     "chatty": "BEHAVIOUR 8.4: 1xx answers are skipped",
 }
 PUSHING = _LADDER | _READING
-_KEPT = "BEHAVIOUR 6.6: the bytes of what is overwritten are kept and written again"
 _ABSENT = "BEHAVIOUR 3.4: a repository that is not there yet is absent, or not readable, and no failure"
-UNDOING = PUSHING | {"quay": _KEPT, "zot": _KEPT}
+UNDOING = PUSHING
 PREVIEWING = {"quay": _ABSENT, "chatty": PUSHING["chatty"]}
 CANCELLING = {"docker-hub": "BEHAVIOUR 5.6: the session of a form that was refused is cancelled"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tasks.contract import CopyProgress, PushReport, TagReport, Totals
+from tasks.contract import CopyProgress, Fault, PushReport, TagReport, Totals
 from tasks.coordination.hashes import Hashes
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
@@ -20,6 +20,8 @@ from tests.support.plans import failed_item, planned_copy, planned_tag, resolved
 from tests.support.redis_server import RedisServer
 
 BUSY = RateLimited("busy", 300.0, Side.SOURCE)
+
+REFUSAL = Fault("request_invalid", "items is missing.")
 
 
 @pytest.fixture(params=["redis", "file"])
@@ -148,14 +150,47 @@ def test_an_announced_push_is_watched_until_a_worker_takes_it_on_or_it_is_invali
     ledger.enqueue("p", {"items": [1]}, "task")
     (push,) = ledger.open_pushes()
     assert (push.task_id, push.known, push.planned, push.ended, push.quiet_since) == ("task", True, False, False, 7.0)
-    ledger.withdraw("p")
-    assert (ledger.open_pushes(), ledger.pushes(), ledger.request("p")) == ([], [], None)
 
 
-def test_a_push_that_was_taken_on_is_not_withdrawn(ledger: HashLedger) -> None:
+def test_a_refused_push_is_known_with_its_fault_and_nobody_looks_after_it(ledger: HashLedger) -> None:
+    ledger.enqueue("p", {"items": [1]}, "task")
+    ledger.refuse("p", REFUSAL)
+    assert (ledger.open_pushes(), ledger.overlooked(), ledger.request("p")) == ([], [], None)
+    assert [(push.push_id, push.state) for push in ledger.pushes()] == [("p", "refused")]
+    assert ledger.refusal("p") == REFUSAL
+    assert ledger.report("p") is None
+
+
+def test_a_refused_push_that_is_sent_again_is_refused_no_more(ledger: HashLedger) -> None:
+    for send in (ledger.enqueue, ledger.accept):
+        ledger.refuse("p", REFUSAL)
+        send("p", {"items": [2]}, "task")
+        assert ledger.progress("p").state in {"enqueued", "accepted"}
+        assert ledger.refusal("p") is None
+
+
+def test_a_push_that_was_taken_on_is_not_refused(ledger: HashLedger) -> None:
+    """Its id belongs to the request that was valid."""
     ledger.accept("p", {"items": [1]}, "task")
-    ledger.withdraw("p")
+    ledger.refuse("p", REFUSAL)
     assert [push.push_id for push in ledger.open_pushes()] == ["p"]
+    assert (ledger.refusal("p"), ledger.progress("p").state) == (None, "accepted")
+
+
+@pytest.mark.parametrize("push_id", ["", "-p", "p q", "p\n", "p" * 129])
+def test_what_cannot_be_an_id_is_never_part_of_a_key(hashes: Hashes, push_id: str) -> None:
+    ledger = HashLedger(hashes)
+    ledger.refuse(push_id, REFUSAL)
+    assert ledger.pushes() == []
+
+
+def test_a_cancelled_push_is_so_until_it_is_run_again(ledger: HashLedger) -> None:
+    ledger.accept("p", {"items": [1]}, "task")
+    assert not ledger.is_cancelled("p")
+    ledger.mark_cancelled("p")
+    assert ledger.is_cancelled("p")
+    ledger.reopen("p")
+    assert not ledger.is_cancelled("p")
 
 
 def test_starts_are_counted_until_they_are_settled(ledger: HashLedger) -> None:

@@ -210,4 +210,5 @@ def test_traces_without_the_extra_are_an_error_that_says_what_to_install(run: Ru
         "observe_client(Observability(tracing='http://127.0.0.1:4318/v1/traces'))\n"
     )
     assert "SettingsInvalid: tracing.endpoint is set, and opentelemetry is not installed" in done.stderr
-    assert "pip install 'imagepusher[tracing]'" in done.stderr
+    assert "install the extra `tracing` of this project" in done.stderr
+    assert "pip install '.[tracing]'" in done.stderr

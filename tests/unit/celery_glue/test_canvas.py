@@ -64,4 +64,9 @@ def test_rabbitmq_serves_the_highest_number_first(app: Celery) -> None:
 def test_monitors_show_what_is_copied_where(app: Celery, destinations: int, shown: str) -> None:
     canvas = canvas_of(app, plan_of(1, destinations))
     assert canvas.kwargs["header"][0].options["argsrepr"] == (f"(127.0.0.1:5001/src/app@sha256:000000… → {shown})")
-    assert canvas.kwargs["body"].options["argsrepr"] == "(b.example/x:0 and 1 more tag)"
+
+
+def test_the_callback_is_shown_as_the_push_whose_task_id_it_has(app: Celery) -> None:
+    for canvas in (canvas_of(app, plan_of(1)).kwargs["body"], canvas_of(app, plan_of(0))):
+        assert canvas.options["shadow"] == "imagepusher.push.v1"
+        assert canvas.options["argsrepr"].endswith(" → 2 tags)")

@@ -12,6 +12,7 @@ from tasks.oci.reference import (
     parse_registry,
     parse_repository,
     parse_tag,
+    without_transport,
 )
 from tests.support.strategies import references, registries, tags
 
@@ -33,6 +34,11 @@ LONG_DIGEST = Digest(f"sha512:{'b' * 128}")
         ("localhost/app:1", Reference("localhost", "app", "1")),
         ("localhost:5000/app:1", Reference("localhost:5000", "app", "1")),
         ("Registry/app:1", Reference("Registry", "app", "1")),
+        ("qual_registry:5000/app:1", Reference("qual_registry:5000", "app", "1")),
+        ("_registry._tcp.example.com/app:1", Reference("_registry._tcp.example.com", "app", "1")),
+        ("registry.cluster.:5000/app:1", Reference("registry.cluster.:5000", "app", "1")),
+        ("registry.cluster./app:1", Reference("registry.cluster.", "app", "1")),
+        ("localhost./app:1", Reference("localhost.", "app", "1")),
         ("xn--e1aybc.example.com/app:1", Reference("xn--e1aybc.example.com", "app", "1")),
         (f"host:5000/app@{DIGEST}", Reference("host:5000", "app", None, DIGEST)),
         (f"host:5000/app:1@{DIGEST}", Reference("host:5000", "app", "1", DIGEST)),
@@ -160,9 +166,9 @@ def test_every_tag_of_the_grammar_is_one(tag: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "", "-a.b", "a-.b", "a..b", ".a", "a.", "a_b", "host:", "host:0", "host:65536", "host:123456", "host:x", "::1",
-        "[::1", "[]", "[1]", "[::1::2]", "[::1%lo]", "[127.0.0.1]", "[::1]:", "[::1]:99999", "a b", "a/b", "h\n",
-        "a." * 200 + "a",
+        "", "-a.b", "a-.b", "a..b", ".a", ".", "a..", "a.-", "a_-", "host:", "host:0", "host:65536", "host:123456",
+        "host:x", "::1", "[::1", "[]", "[1]", "[::1::2]", "[::1%lo]", "[127.0.0.1]", "[::1]:", "[::1]:99999", "a b",
+        "a/b", "h\n", "a." * 200 + "a",
     ],
 )  # fmt: skip
 def test_what_is_no_host_is_refused(host: str) -> None:
@@ -219,3 +225,12 @@ def test_a_huge_text_is_refused_and_shown_in_part(part: str) -> None:
 def test_the_first_part_of_a_name_is_a_host_if_it_looks_like_one(name: str, carries: bool) -> None:
     """Rule 1.3."""
     assert carries_registry(name) is carries
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [("docker://h:1/app:1", "h:1/app:1"), ("h:1/app:1", "h:1/app:1"), ("docker://docker://h:1/a", "docker://h:1/a")],
+)
+def test_skopeos_word_for_a_registry_is_taken_off_once(text: str, reference: str) -> None:
+    """Rule 1.6."""
+    assert without_transport(text) == reference

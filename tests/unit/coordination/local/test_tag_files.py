@@ -1,5 +1,6 @@
 """Tag locks in files: among the threads of a process, and among processes that share a state folder."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -177,17 +178,17 @@ def test_a_file_that_was_removed_while_one_waited_for_it_is_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 7.1: the next one to come would make a new file, and hold the tag as well."""
-    open_file: Callable[..., int] = os.open
+    lock_file: Callable[..., None] = fcntl.flock
     removed: list[Path] = []
 
-    def open_and_remove(path: Path, *more: int) -> int:
-        descriptor = open_file(path, *more)
+    def remove_and_lock(descriptor: int, operation: int) -> None:
         if not removed:
-            removed.append(path)
-            path.unlink()
-        return descriptor
+            removed.extend((tmp_path / "tags").glob("*.lock"))
+            for path in removed:
+                path.unlink()
+        lock_file(descriptor, operation)
 
-    monkeypatch.setattr(os, "open", open_and_remove)
+    monkeypatch.setattr(fcntl, "flock", remove_and_lock)
     with locks_of(tmp_path).hold(TAG):
         assert len(removed) == 1
         with pytest.raises(LockUnavailable), locks_of(tmp_path).hold(TAG):

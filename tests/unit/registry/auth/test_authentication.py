@@ -185,3 +185,13 @@ def test_the_way_the_challenge_came_decides_about_an_http_realm(*, secure: bool)
         assert not realm.scopes
     else:
         assert subject.header("a", PULL) == "Bearer known-1"
+
+
+def test_a_registry_token_is_shown_as_it_is_and_no_realm_is_asked() -> None:
+    """docker's `registrytoken`: a registry takes it, or no other can be had."""
+    realm = Realm()
+    subject = authentication(realm, Credentials(registry_token="ready"))
+    assert subject.learn(BEARER, "a", PULL, None)
+    assert subject.header("a", PULL) == "Bearer ready"
+    assert not subject.learn(BEARER, "a", PULL, "Bearer ready")
+    assert not realm.scopes

@@ -4,10 +4,13 @@ import base64
 import json
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.errors import SettingsInvalid
 from tasks.registry.auth.credentials import CredentialStore
@@ -177,3 +180,83 @@ def test_a_helper_of_all_that_fails_is_an_error_in_a_named_file(machine: Machine
     path = machine.write("named.json", {"credsStore": "absent"})
     with pytest.raises(SettingsInvalid, match=str(path)):
         machine.explicit(path).find("quay.io", "a", "source")
+
+
+def test_an_entry_that_cannot_be_read_is_told_once_and_refused_where_it_is_wanted(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = machine.write(
+        ".docker/config.json", {"auths": {"quay.io": pair("file"), "gcr.io": {"auth": "SECRET"}, "x.io": ["SECRET"]}}
+    )
+    store = machine.store()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert store.find("quay.io", "a", "source") == IN_FILE
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"The authentication file {path} has entries that cannot be read: 'gcr.io', 'x.io'. They are skipped."
+    )
+    with pytest.raises(SettingsInvalid, match=r"'gcr\.io'") as raised:
+        store.find("gcr.io", "a", "source")
+    assert str(path) in str(raised.value)
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_helper_is_asked_by_all_that_a_registry_may_be_filed_under(machine: Machine) -> None:
+    machine.install(
+        "all",
+        """test "$(cat)" = https://quay.io && echo '{"Username": "all", "Secret": "p"}' && exit
+        echo 'credentials not found in native keychain'; exit 1""",
+    )
+    machine.write(".docker/config.json", {"credsStore": "all", "auths": {"https://quay.io": {}}})
+    assert machine.store().find("quay.io", "a", "source") == Credentials("all", "p")
+    assert machine.store().find("gcr.io", "a", "source") is None
+
+
+def test_a_helper_may_be_named_for_a_part_of_a_registry(machine: Machine) -> None:
+    machine.install("own", """printf '{"Username": "%s", "Secret": "p"}' "$(cat)" """)
+    machine.write(".docker/config.json", {"credHelpers": {"quay.io/ns": "own"}, "auths": {"quay.io": pair("file")}})
+    store = machine.store()
+    assert store.find("quay.io", "ns/a", "source") == Credentials("quay.io/ns", "p")
+    assert store.find("quay.io", "other/a", "source") == IN_FILE
+
+
+def test_why_a_helper_fails_is_told(machine: Machine) -> None:
+    machine.install("own", "echo 'the vault is sealed'; exit 1")
+    path = machine.write(".docker/config.json", {"credHelpers": {"gcr.io": "own"}})
+    with pytest.raises(
+        SettingsInvalid, match="docker-credential-own ended with status 1: the vault is sealed"
+    ) as raised:
+        machine.store().find("gcr.io", "a", "source")
+    assert str(path) in str(raised.value)
+
+
+@given(
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(max_size=6)
+        | st.sampled_from(["Og==", "dTpw", "own", "\0"]),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["auths", "quay.io", "https://quay.io/ns", "auth", "username", "credHelpers", "credsStore"]
+                ),
+                inner,
+            )
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_a_file_may_hold_anything(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """It is read, skipped, or named by SettingsInvalid; never a traceback."""
+    machine = Machine(tmp_path_factory.getbasetemp() / "any")
+    path = machine.write("auth.json", "")
+    path.write_bytes(content)
+    machine.environment["REGISTRY_AUTH_FILE"] = str(path)
+    for store in (machine.store(), machine.explicit(path)):
+        with suppress(SettingsInvalid):
+            store.find("quay.io", "ns/app", "source")

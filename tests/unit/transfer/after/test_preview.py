@@ -7,13 +7,18 @@ from tasks.oci.digest import Digest
 from tasks.oci.reference import RepositoryName
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.after.preview import preview
+from tasks.transfer.after.preview import look_at_copies
+from tasks.transfer.after.preview import preview as preview_plan
 from tasks.transfer.plan.plan import Copy, Plan
 from tests.support.images import Image, Node, image, index, layer
 from tests.support.registries import DistributionRegistry
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.stored import upload
 from tests.unit.registry.clients import QUICK
+
+
+def preview(plan: Plan, registries: Registries) -> contract.Preview:
+    return preview_plan(plan, look_at_copies(plan, registries))
 
 
 @pytest.fixture

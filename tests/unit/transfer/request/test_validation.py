@@ -127,3 +127,19 @@ def test_warnings_say_what_has_no_meaning() -> None:
         "target_settings.skopeo_image",
         "target_settings.source_quay_host",
     ]
+
+
+def test_docker_may_stand_before_every_reference() -> None:
+    """Rule 1.6."""
+    named = read_item(source="docker://a.example/app:1", destinations={"docker://b.example/app": ["1"]})
+    assert named == read_item(source="a.example/app:1", destinations={"b.example/app": ["1"]})
+    target = {"target": "shop", "items": [item(destinations={"docker://ns/app": ["1"]})]}
+    assert str(read(target).items[0].destinations[0]) == "quay.example:8443/shop/ns----app:1"
+    (foreign,) = read(seed(seed_item(pull_url="docker://a.example/app:1", tags={"docker://ns/app": ["1"]}))).items
+    assert foreign.source.registry == "a.example"
+
+
+def test_hosts_of_compose_files_and_clusters_are_hosts() -> None:
+    """Rule 1.3."""
+    named = read_item(source="qual_registry:5000/app:1", destinations={"registry.cluster.:5000/app": ["1"]})
+    assert (named.source.registry, named.destinations[0].registry) == ("qual_registry:5000", "registry.cluster.:5000")

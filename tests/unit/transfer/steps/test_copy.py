@@ -19,10 +19,10 @@ from tasks.errors import (
     RegistryUnavailable,
     StateUnavailable,
 )
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied
 from tasks.transfer.plan.plan import Copy, Plan
 from tasks.transfer.ports import CopyOutcome
-from tasks.transfer.steps.attempts import Attempts
 from tasks.transfer.steps.copy import CopyStep
 from tests.support.plans import planned_copy
 

@@ -11,8 +11,8 @@ from tasks.coordination.local.in_process import LocalRuns
 from tasks.errors import RateLimited, Side
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import FailedItem, Plan
-from tasks.transfer.steps.attempts import Attempts
 from tasks.transfer.steps.push import PushStep
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.unit.registry.clients import PING, QUICK

@@ -49,9 +49,9 @@ def test_lines_come_now_and_then_and_say_what_ended(capsys: pytest.CaptureFixtur
     for second, shown in (
         (0.0, waiting),
         (0.2, snapshot((0, 0, False, False))),
-        (3.1, snapshot((512, 2048, False, False), (0, 0, False, False))),
-        (6.2, snapshot((512, 2048, False, False), (0, 0, False, False))),
-        (9.3, snapshot((2048, 2048, True, False), (0, 10, True, True), tags_done=1)),
+        (10.1, snapshot((512, 2048, False, False), (0, 0, False, False))),
+        (20.2, snapshot((512, 2048, False, False), (0, 0, False, False))),
+        (30.3, snapshot((2048, 2048, True, False), (0, 10, True, True), tags_done=1)),
     ):
         clock.now = 100.0 + second
         lines(shown)
@@ -98,17 +98,17 @@ def test_a_push_that_a_worker_took_waits_for_none(capsys: pytest.CaptureFixture[
 def drawn(*snapshots: contract.Progress) -> list[str]:
     """Return what the bars look like after each snapshot."""
     pictures = []
-    with Bars(Console(file=StringIO())) as bars:
+    with Bars(Console(file=StringIO(), width=120)) as bars:
         for shown in snapshots:
             bars(shown)
             pictures.append(picture(bars))
     return pictures
 
 
-def picture(bars: Bars) -> str:
+def picture(bars: Bars, width: int = 120) -> str:
     """Return what the bars look like now."""
     paper = StringIO()
-    Console(file=paper, width=120).print(bars._bars.get_renderable())
+    Console(file=paper, width=width).print(bars._screen.get_renderable())
     return paper.getvalue()
 
 
@@ -118,12 +118,45 @@ def test_bars_show_the_whole_and_each_copy_that_moves() -> None:
         snapshot((1 << 20, 4 << 20, False, False), (0, 1 << 20, False, False), (1, 1, True, False)),
         snapshot((4 << 20, 4 << 20, True, False), (1 << 20, 1 << 20, True, False), (1, 1, True, False), tags_done=1),
     )
-    assert "planning" in planning
-    whole, copy = moving.splitlines()
-    assert re.search(r"copying +━+.* 1\.0 MiB of 5\.0 MiB.* 1 of 3 copies, 0 of 2 tags", whole)
-    assert re.search(r"000000000000 +━+.* 1\.0 MiB of 4\.0 MiB", copy)
-    (whole,) = ending.splitlines()
-    assert re.search(r"5\.0 MiB of 5\.0 MiB.* 3 of 3 copies, 1 of 2 tags", whole)
+    assert planning.splitlines() == ["planning"]
+    head, whole, copy = moving.splitlines()
+    assert head.rstrip() == "copying: 1 of 3 copies, 0 of 2 tags"
+    assert re.search(r"all +━+ +1\.0 MiB of 5\.0 MiB", whole)
+    assert re.search(r"  000000000000 +━+.* 1\.0 MiB of 4\.0 MiB", copy)
+    head, whole = ending.splitlines()
+    assert head.rstrip() == "copying: 3 of 3 copies, 1 of 2 tags"
+    assert re.search(r"5\.0 MiB of 5\.0 MiB", whole)
+
+
+def named(*names: tuple[str, str | None]) -> contract.Progress:
+    copies = [
+        contract.CopyProgress(digest=digest, done=300 << 20, total=1200 << 20, source=source, platform=platform)
+        for digest, (source, platform) in zip(DIGESTS, names, strict=False)
+    ]
+    return contract.Progress(push_id="p", state="copying", created=0, updated=0, copies=copies, tags=12, tags_done=3)
+
+
+@pytest.mark.parametrize("width", [50, 80, 200])
+def test_a_copy_is_one_line_at_every_width_and_named_by_its_platform(width: int) -> None:
+    clock = Clock()
+    with Bars(Console(file=StringIO(), width=width)) as bars:
+        bars._screen.get_time = clock
+        for _ in range(3):
+            clock.now += 1
+            bars(named(("a.example/team/app:1.2", "linux/arm64/v8"), ("a.example/team/app:1.2", None)))
+        lines = picture(bars, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 4
+    assert "linux/arm64/v8 " in lines[2]
+    assert "app:1.2" not in lines[2]
+    assert "000000000000 " in lines[3]
+
+
+def test_of_several_images_each_line_has_the_image_too() -> None:
+    shown = named(("a.example/team/app:1.2", "linux/amd64"), (f"a.example/tool@{DIGESTS[0]}", "linux/amd64"))
+    _, _, app, tool = drawn(shown)[0].splitlines()
+    assert "  app:1.2 linux/amd64 " in app
+    assert "  tool linux/amd64 " in tool
 
 
 def test_bars_say_once_that_no_worker_takes_the_push() -> None:
@@ -139,12 +172,12 @@ def test_bars_say_once_that_no_worker_takes_the_push() -> None:
 
 def test_bars_show_a_rate() -> None:
     clock = Clock()
-    with Bars(Console(file=StringIO())) as bars:
-        bars._bars.get_time = clock
+    with Bars(Console(file=StringIO(), width=120)) as bars:
+        bars._screen.get_time = clock
         for second in range(4):
             clock.now = 100.0 + second
             bars(snapshot((second << 20, 9 << 20, False, False)))
-        assert "3.0 MiB of 9.0 MiB  1.0 MiB/s" in picture(bars)
+        assert re.search(r"3\.0 MiB of 9\.0 MiB +1\.0 MiB/s +00:06", picture(bars))
 
 
 def test_no_more_than_eight_copies_have_bars() -> None:
@@ -152,7 +185,7 @@ def test_no_more_than_eight_copies_have_bars() -> None:
     copies = [contract.CopyProgress(digest=digest, done=1, total=10) for digest in digests]
     shown = contract.Progress(push_id="p", state="copying", created=0, updated=0, copies=copies, tags=1)
     (seen,) = drawn(shown)
-    assert len(seen.splitlines()) == 1 + 8
+    assert len(seen.splitlines()) == 2 + 8
 
 
 def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,19 +123,6 @@ def test_a_preview_says_what_would_move_and_what_would_fail() -> None:
     )
 
 
-def test_pushes_are_a_table() -> None:
-    copies = [
-        contract.CopyProgress(digest=NEW, done=1024, total=2048),
-        contract.CopyProgress(digest=OLD, done=5, total=5, ended=True),
-    ]
-    push = contract.Progress(push_id="p", state="copying", created=0.0, updated=1.0, copies=copies, tags=3, tags_done=2)
-    header, row, *rest = drawn(render.render_pushes, [render.Remembered(push, tags_done=1)]).splitlines()
-    assert header.split() == ["Push", "State", "Started", "Copies", "Blobs", "Tags"]
-    assert row.split()[:2] == ["p", "copying"]
-    assert row.endswith("1 of 2  1.0 KiB of 2.0 KiB  1 of 3")
-    assert rest == [""]
-
-
 def test_a_verification_names_what_differs_and_what_is_missing() -> None:
     verification = contract.Verification(
         push_id="p",

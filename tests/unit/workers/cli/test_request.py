@@ -83,7 +83,7 @@ def test_faults_of_json_have_a_place(text: str, fault: str) -> None:
         ("items:\n  - source: a\n   bad: [\n", "in line 3, column 4"),
         ("items: [\n", "in line 2, column 1"),
         ("items: []\nitems: []\n", "the key 'items' is there twice in line 2, column 1"),
-        ("1: x\n", "the key 1 is not a string: put it into quotes in line 1, column 1"),
+        ("1.10: x\n", "the key '1.10' is not a string: put it into quotes in line 1, column 1"),
         ("on: x\n? [a]\n: y\n", "is not a string"),
         ("a: !!python/object:os.system x\n", "in line 1, column 4"),
         ("a: *b\n", "found undefined alias"),
@@ -95,6 +95,55 @@ def test_faults_of_yaml_have_a_place(text: str, fault: str) -> None:
     with pytest.raises(ValueError, match=r".") as refused:
         parse_yaml(text)
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tags", "fault"),
+    [
+        ("[1.10]", 'the tag 1.10 in line 4 is a number for YAML: quote it, "1.10"'),
+        ("[v1, 2024]", 'the tag 2024 in line 4 is a number for YAML: quote it, "2024"'),
+        ("\n        - -5", "the tag -5 in line 5 is a number"),
+        ("[true]", 'the tag true in line 4 is a boolean for YAML: quote it, "true"'),
+        ("[null]", 'the tag null in line 4 is null for YAML: quote it, "null"'),
+        ("[~]", "the tag ~ in line 4 is null"),
+        ("\n        -", "there is nothing in line 5 where a tag is due"),
+        ("1.10", 'the tag 1.10 in line 4 is a number for YAML: quote it, "1.10"'),
+        ("[1.0, 2.0]", 'the tag 1.0 in line 4 is a number for YAML: quote it, "1.0"; the tag 2.0 in line 4'),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["items:\n  - source: a/b:1\n    destinations:", "push_items:\n  - metadata:\n      tags:"]
+)
+def test_a_tag_that_yaml_takes_for_something_else_is_named_with_its_line(form: str, tags: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_yaml(f"{form}\n        h/app: {tags}\n")
+    assert str(refused.value).startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("push_id: 20240101", "the push_id 20240101 in line 1 is a number"),
+        ("items: [{source: 1.0}]", "the source 1.0 in line 1"),
+        ("items: [{platforms: [386]}]", "the platform 386 in line 1"),
+        ("items: [{destinations: {5000: [a]}}]", "the repository 5000 in line 1"),
+    ],
+)
+def test_other_names_that_yaml_takes_for_something_else_are_named_too(text: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        parse_yaml(text)
+    assert str(refused.value).startswith(fault)
+
+
+@pytest.mark.parametrize("text", ["'1.10'", '"1.10"', "2024-01-01", "1.2.3", "0x1F", "yes", "12:30", "1e3", "0777"])
+def test_a_tag_that_is_text_for_yaml_is_taken(text: str) -> None:
+    read = parse_yaml(f"items: [{{destinations: {{h/app: [{text}]}}}}]")
+    assert read["items"][0]["destinations"]["h/app"] == [text.strip("'\"")]
+
+
+def test_settings_of_a_target_and_options_of_an_item_may_be_numbers_and_booleans() -> None:
+    text = "target_settings: {tag_images_tries: 3, tags: [1]}\nitems: [{merge: false}]"
+    assert parse_yaml(text) == {"target_settings": {"tag_images_tries": 3, "tags": [1]}, "items": [{"merge": False}]}
 
 
 @pytest.mark.parametrize(

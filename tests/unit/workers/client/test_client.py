@@ -14,11 +14,13 @@ from tasks.contract import PushReport, State, Totals
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import ImagePusherError, PushFailed, RequestInvalid, StateUnavailable
-from workers.client import client as module
+from workers.client import waiting as module
 from workers.client.client import CeleryClient
 
 REQUEST = {"items": [{"source": "a.example/x:1", "destinations": {"b.example/x": ["1"]}}]}
 REPORT = {"push_id": "p", "state": "succeeded", "items": [], "totals": {}}
+# Later than any look of a test.
+AT_ONCE = -1e9
 
 
 class AwayError(Exception):
@@ -223,7 +225,7 @@ def test_a_result_store_that_stays_away_is_told(app: FakeApp, ledger: HashLedger
 def test_a_question_that_nobody_has_begun_to_answer_is_asked_again(
     app: FakeApp, client: CeleryClient, monkeypatch: pytest.MonkeyPatch, state: str, times: int
 ) -> None:
-    monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_ASK_AGAIN_SECONDS", AT_ONCE)
     app.state = state
     app.looks = [not_yet, not_yet, lambda: {"push_id": "p", "state": "succeeded", "tags": []}]
     client.undo("p")
@@ -234,7 +236,7 @@ def test_a_question_that_nobody_has_begun_to_answer_is_asked_again(
 def test_that_nobody_answers_is_told_once(
     app: FakeApp, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch, state: str, times: int
 ) -> None:
-    monkeypatch.setattr(module, "_LONG_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_LONG_SECONDS", AT_ONCE)
     any_app: Any = app
     told: list[str] = []
     asking = CeleryClient(any_app, ledger, embedded=False, unanswered=lambda: told.append("nobody"))

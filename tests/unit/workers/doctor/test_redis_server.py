@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from workers.doctor.finding import Level
-from workers.doctor.redis_server import judge_memory, judge_persistence, place_of
+from workers.doctor.redis_server import judge_memory, judge_persistence
+from workers.settings.broker_urls import place_of
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """A scrape never waits long for broker and ledger, and never fails because of them."""
 
 import threading
+from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from tasks.transfer.ports import OpenPush
 from tests.support.processes import wait_until
-from workers.observability.backlog import _PATIENCE_SECONDS, Backlog, BacklogCollector
+from workers.observability.backlog import _PATIENCE_SECONDS, Backlog, BacklogCollector, is_waiting
 
 
 def values(registry: CollectorRegistry) -> dict[str, float]:
@@ -57,3 +60,30 @@ def test_who_does_not_answer_is_not_waited_for_and_asked_by_one_thread_only() ->
 
 def test_the_default_patience_leaves_a_scrape_below_a_second() -> None:
     assert _PATIENCE_SECONDS < 1
+
+
+def a_push(**more: Any) -> OpenPush:
+    known = {"push_id": "p", "task_id": "p", "known": True, "planned": False, "ended": False, "quiet_since": 5.0}
+    return OpenPush(**{**known, "done": 0, "drives": 0, "accepted": ("p",), **more})
+
+
+@pytest.mark.parametrize(
+    ("push", "waits"),
+    [
+        (a_push(), False),
+        (a_push(accepted=()), True),
+        (a_push(accepted=(), noted=("q",)), True),
+        (a_push(quiet_since=10.1), True),
+        (a_push(quiet_since=10.0), False),
+    ],
+)
+def test_a_push_waits_where_nothing_of_it_is_under_way(push: OpenPush, waits: bool) -> None:
+    assert is_waiting(push, 10.0) is waits
+
+
+def test_workers_are_counted_by_queue_and_pushes_that_wait() -> None:
+    registry = CollectorRegistry()
+    registry.register(BacklogCollector(lambda: Backlog({}, [], {"imagepusher.push": 2, "imagepusher.copy": 0}, 3)))
+    assert registry.get_sample_value("imagepusher_queue_workers", {"queue": "imagepusher.copy"}) == 0
+    assert registry.get_sample_value("imagepusher_queue_workers", {"queue": "imagepusher.push"}) == 2
+    assert registry.get_sample_value("imagepusher_waiting_pushes") == 3

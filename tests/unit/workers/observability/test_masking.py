@@ -2,6 +2,7 @@
 
 import pytest
 
+from tasks import errors
 from workers.observability.masking import mask
 
 SECRET = "Gehe1m"
@@ -29,6 +30,8 @@ SECRET = "Gehe1m"
             '{"access_token": "***", "identitytoken": "***"}',
         ),
         (f"grant_type=refresh&refresh_token={SECRET}&x=1", "grant_type=refresh&refresh_token=***&x=1"),
+        (f"a secret: {SECRET}", "a secret: ***"),
+        (f"a password: {SECRET.lower()}", "a password: ***"),
         (f"https://store/x?X-Amz-Signature={SECRET}&part=1", "https://store/x?X-Amz-Signature=***&part=1"),
     ],
 )
@@ -49,6 +52,11 @@ def test_a_credential_is_masked_and_what_stands_around_it_is_not(text: str, mask
         "mail someone@example.com",
         "target_settings.dest_quay_password: is a secret; put it into the settings of the workers",
         "items[0].password: is not a known key",
+        "Every user may read robot.secret, which holds a secret: chmod o-r is due.",
+        "it holds a password: run chmod o-r robot.secret",
+        *dict.fromkeys(
+            kind.advice for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "advice")
+        ),
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:

@@ -17,9 +17,10 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import PushFailed, PushUnknown, RequestInvalid
+from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import CopyOutcome
-from tasks.transfer.steps.attempts import Attempts
+from tasks.transfer.publish.delivery import Publishing
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep
 from tasks.transfer.watch import Patience
@@ -78,18 +79,17 @@ class World:
             attempts=attempts,
             clock=lambda: now[0],
         )
-        publish = PublishStep(
+        publishing = Publishing(
             registries=unused,
             ledger=ledger,
-            runs=runs,
             locks=unused,
             copier=unused,
             announcer=unused,
             executor=executor,
             cancelled=threading.Event(),
             attempts=attempts,
-            clock=lambda: now[0],
         )
+        publish = PublishStep(parts=publishing, runs=runs, clock=lambda: now[0])
         runtime = Runtime(
             push=push,
             copy=unused,

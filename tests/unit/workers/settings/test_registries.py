@@ -132,3 +132,39 @@ def test_a_settings_file_with_a_password_is_a_secret_too(tmp_path: Path, caplog:
     with caplog.at_level(logging.WARNING):
         load_settings({"HOME": "/home/someone"}, str(file))
     assert [str(file) in message for message in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize(
+    ("http", "broker", "used"),
+    [
+        ("", "", "environment"),
+        ("", "redis://host/0", "none"),
+        ("proxy = 'environment'", "redis://host/0", "environment"),
+        ("proxy = 'none'", "", "none"),
+    ],
+)
+def test_proxies_of_the_environment_are_a_commands_own_unless_a_setting_says_otherwise(
+    tmp_path: Path, http: str, broker: str, used: str
+) -> None:
+    """BEHAVIOUR 8.7."""
+    settings = load(tmp_path, f"[http]\n{http}", IMAGEPUSHER_BROKER_URL=broker)
+    assert settings.registries.settings("quay.io", "source").proxy == used
+
+
+def test_the_usual_folders_of_certificates_may_be_switched_off(tmp_path: Path) -> None:
+    (tmp_path / "off.toml").write_text("certs_d = false")
+    home = {"HOME": "/home/someone"}
+    folders = load_settings(home).registries.settings("quay.io", "source").usual_certificates
+    assert folders[0] == "/home/someone/.config/containers/certs.d"
+    off = load_settings(home, str(tmp_path / "off.toml"))
+    assert off.registries.settings("quay.io", "source").usual_certificates == ()
+
+
+def test_the_null_device_stands_for_no_authentication_file() -> None:
+    assert load_settings({"HOME": "/h", "IMAGEPUSHER_AUTHFILE": "/dev/null"}).registries.auth_files == ("/dev/null",)
+
+
+def test_variables_with_secrets_are_known_as_such(tmp_path: Path) -> None:
+    """BEHAVIOUR 6.7: programs that are started do not inherit them."""
+    settings = load(tmp_path, "username = 'me'\npassword_env = 'WORD'", WORD="geheim")
+    assert settings.registries.secret_variables == {"WORD"}

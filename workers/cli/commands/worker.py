@@ -1,10 +1,9 @@
-"""`imagepusher worker` and `schema`."""
+"""`imagepusher worker`."""
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from workers.cli.output import emit
 from workers.cli.session import settings_of
 
 _PREFIX: Final = "imagepusher."
@@ -21,9 +20,10 @@ _PREFIX: Final = "imagepusher."
     show_default=True,
     envvar="IMAGEPUSHER_LOG_LEVEL",
 )
+@click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings.")
 @click.pass_context
 def worker(
-    context: click.Context, queues: str | None, concurrency: int | None, name: str | None, log_level: str
+    context: click.Context, /, queues: str | None, concurrency: int | None, name: str | None, log_level: str, **_: Any
 ) -> None:
     """Serve the queues of the configured broker until told to stop."""
     from tasks.contract import QUEUES
@@ -45,11 +45,3 @@ def _queue(name: str, known: tuple[str, ...]) -> str:
         short = ", ".join(queue.removeprefix(_PREFIX) for queue in known)
         raise click.BadParameter(f"{name!r} is not one of {short}.", param_hint="--queues")
     return full
-
-
-@click.command()
-def schema() -> None:
-    """Print the JSON schema of requests and reports."""
-    from importlib.resources import files
-
-    emit(files("tasks").joinpath("schema.v1.json").read_text(encoding="utf-8"))

@@ -1,0 +1,87 @@
+"""Running a credential helper: a program that is told a server and answers, within bounds of time and length."""
+
+import os
+import re
+import selectors
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Final
+
+LONGEST_OUTPUT: Final = 64 * 1024
+
+# Not all that sounds secret: helpers are told by such variables who they are (AWS_SECRET_ACCESS_KEY).
+_SECRET: Final = re.compile(r"IMAGEPUSHER_.*|(.*_)?(PASSWORD|PASSWD|CREDS)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a helper wrote, cut after `LONGEST_OUTPUT` bytes and one more, and the status that it ended with."""
+
+    status: int
+    stdout: bytes = field(repr=False)
+    stderr: bytes = field(default=b"", repr=False)
+
+
+def without_secrets(environment: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
+    """Return the environment of a helper: without this program's variables, passwords, and those that are `named`."""
+    hidden = frozenset(named)
+    return {name: value for name, value in environment.items() if name not in hidden and not _SECRET.fullmatch(name)}
+
+
+def ask(program: str, server: str, environment: Mapping[str, str], seconds: float) -> Said:
+    """Run `program get` and tell it the server; raises TimeoutError and OSError."""
+    deadline = time.monotonic() + seconds
+    process = subprocess.Popen(  # noqa: S603 - the name was checked, and the user's configuration named it
+        [program, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        bufsize=0,
+    )
+    with process:
+        try:
+            _tell(process.stdin, server)
+            outputs = _read(process, deadline)
+            if len(outputs[0]) > LONGEST_OUTPUT:
+                process.kill()
+            return Said(process.wait(max(0.0, deadline - time.monotonic())), *outputs)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            process.kill()
+
+
+def _tell(stdin: IO[bytes] | None, server: str) -> None:
+    if stdin is None:
+        return
+    try:
+        with stdin:
+            stdin.write(server.encode())
+    except BrokenPipeError:
+        # A helper may end without reading: its status says what that means.
+        return
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    """Read until stdout ends: something that the helper started may hold stderr open for longer."""
+    stdout, stderr = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        for stream, output in ((process.stderr, stderr), (process.stdout, stdout)):
+            if stream is not None:
+                selector.register(stream, selectors.EVENT_READ, output)
+        ended: list[bytearray] = []
+        while len(stdout) <= LONGEST_OUTPUT and not any(output is stdout for output in ended):
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                output = key.data
+                piece = os.read(key.fd, LONGEST_OUTPUT)
+                if not piece:
+                    selector.unregister(key.fileobj)
+                    ended.append(output)
+                output += piece[: LONGEST_OUTPUT + 1 - len(output)]
+    return bytes(stdout), bytes(stderr)

@@ -1,0 +1,53 @@
+"""Proxies of the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY (BEHAVIOUR 8.7)."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from requests.utils import get_environ_proxies, select_proxy
+
+from tasks.errors import SettingsInvalid
+from tasks.registry.http.endpoint import is_loopback
+
+_SCHEMES: Final = frozenset({"http", "https"})
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """How a URL is reached: by the proxy `url`, or by none; `told` follows the name of a request that failed."""
+
+    url: str | None = None
+    told: str = ""
+
+    def proxies(self) -> dict[str, str]:
+        """Return the proxy in the form of requests."""
+        return {"all": self.url} if self.url else {}
+
+
+def way_to(url: str, *, uses_environment: bool) -> Via:
+    """Return how a URL is reached; this machine is never reached by a proxy, as with other registry clients.
+
+    Raises SettingsInvalid where the environment names a proxy that is none, without its user and password.
+    """
+    host = urlsplit(url).hostname or ""
+    named = None if is_loopback(host) else select_proxy(url, get_environ_proxies(url))
+    if not named:
+        return Via()
+    if not uses_environment:
+        return Via(told=' (a proxy is set in the environment, and not used: `http.proxy` is "none")')
+    whole = named if "://" in named else f"http://{named}"
+    return Via(whole, f" by the proxy {_place_of(whole)}")
+
+
+def _place_of(proxy: str) -> str:
+    try:
+        parts = urlsplit(proxy)
+        place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    except ValueError:
+        place = None
+    if not place or parts.scheme not in _SCHEMES:
+        raise SettingsInvalid(
+            "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not the URL of a proxy: http://HOST:PORT or https://HOST:PORT is"
+            ' supported. Name one, or set `http.proxy` to "none".'
+        )
+    return place

@@ -1,0 +1,266 @@
+"""One delivery of the publish task of one push: all of its tags, alone or together (BEHAVIOUR section 6, 10.1)."""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from tasks import contract, telemetry
+from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
+from tasks.oci.document import parse_document
+from tasks.oci.merge import MergeRules
+from tasks.registry.repository import Registries, Repository
+from tasks.transfer.after.undo import undo
+from tasks.transfer.attempts import Attempts
+from tasks.transfer.copy.copier import Copier
+from tasks.transfer.copy.totals import Counter
+from tasks.transfer.plan.decide import MergePolicy
+from tasks.transfer.plan.image import SourceImage, take_platforms
+from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
+from tasks.transfer.ports import Announcer, CopyOutcome, PublishLedger, TagIntent, TagLocks
+from tasks.transfer.publish.event import moved_tag
+from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
+from tasks.transfer.publish.release import Member, Release
+from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
+from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.stage import Wish
+from tasks.transfer.publish.tag import Moved, TagMove
+
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publishing:
+    """The parts of a process with which tags are moved; `executor` is for work on many of them."""
+
+    registries: Registries
+    ledger: PublishLedger
+    locks: TagLocks
+    copier: Copier
+    announcer: Announcer
+    executor: Executor
+    cancelled: threading.Event
+    attempts: Attempts
+
+
+class Delivery:
+    """One delivery of the publish task of one push."""
+
+    def __init__(self, parts: Publishing, plan: Plan, *, last_try: bool) -> None:
+        self._parts = parts
+        self._plan = plan
+        self._last_try = last_try
+        ledger = parts.ledger
+        self._copies = ledger.copies(plan.push_id)
+        self._withheld = withheld_items(plan, self._copies)
+        self._done = ledger.tags(plan.push_id)
+        self._earlier = ledger.earlier_tags(plan.push_id)
+        self._noted = ledger.intents(plan.push_id)
+        self._at_once = threading.BoundedSemaphore(plan.jobs)
+        self._seen = Sightings()
+        self._recopied = Counter()
+        self._wishes = {
+            number: self._wish(item) for number, item in enumerate(plan.items) if isinstance(item, ResolvedItem)
+        }
+
+    def run(self) -> tuple[dict[str, contract.TagReport], list[contract.Totals]]:
+        """Deal with every tag that has not been dealt with; return the reports by key, and the totals of more copies.
+
+        Raises an error for which the push is given back, or published again.
+        """
+        if self._plan.atomic is not None:
+            for name, numbers in self._releases():
+                self._release(name, numbers)
+        later = longest_wait(self._each_tag(self._work()))
+        if later is not None:
+            raise later
+        return self._done, [self._recopied.totals()]
+
+    def _releases(self) -> list[tuple[str, list[int]]]:
+        """Return the releases of the push, each with its name and the numbers of its items.
+
+        One of which something is withheld is none: its tags stay.
+        """
+        numbers = [number for number, withheld in enumerate(self._withheld) if withheld is None]
+        if self._plan.atomic == "item":
+            return [(f"item {number}", [number]) for number in numbers]
+        return [("push", numbers)] if numbers else []
+
+    def _release(self, name: str, numbers: Sequence[int]) -> None:
+        """Move the tags of some items together, or none of them, and record their reports (BEHAVIOUR 10.1)."""
+        parts, push_id = self._parts, self._plan.push_id
+        pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags]
+        open_pairs = [(number, tag) for number, tag in pairs if tag_key(number, tag) not in self._done]
+        if not open_pairs:
+            return
+        if parts.cancelled.is_set():
+            raise PushCancelled("The worker is shutting down.")
+        journal = LedgerJournal(parts.ledger, push_id, name)
+        if journal.read() is None and parts.ledger.is_cancelled(push_id):
+            # Each of its tags stays as it is.
+            return
+        # All tags take part, those too whose reports were recorded: what became of one is read from the tag itself.
+        members = [self._member(number, tag) for number, tag in pairs]
+        (lost,) = parts.ledger.lost(push_id, [name])
+        with parts.attempts.attempt(push_id, name, lost, f"Moving the tags of the {name}"):
+            release = Release(members, parts.locks, journal, self._put_back, parts.executor)
+            ended = release.run(last_try=self._last_try)
+        for number, tag in open_pairs:
+            key = tag_key(number, tag)
+            moved = ended.moved.get(key)
+            report = ended.reports.get(key) if moved is None else self._told(self._resolved(number), tag, moved)
+            self._record(number, tag, report or unmoved(tag, PushUnknown(f"{tag.reference} took no part.")))
+
+    def _resolved(self, number: int) -> ResolvedItem:
+        item = self._plan.items[number]
+        if not isinstance(item, ResolvedItem):
+            raise TypeError("an item that failed is withheld")
+        return item
+
+    def _member(self, number: int, tag: PlannedTag) -> Member:
+        move = TagMove(self._wishes[number], self._repository(tag), tag, self._intents(tag))
+        return Member(tag_key(number, tag), tag, move)
+
+    def _put_back(self, intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
+        kept = partial(self._parts.ledger.content, self._plan.push_id)
+        return undo(self._plan.push_id, intents, self._parts.registries, locks, kept)
+
+    def _repository(self, tag: PlannedTag) -> Repository:
+        return self._parts.registries.repository(*tag.reference.place, "destination", push=True)
+
+    def _intents(self, tag: PlannedTag) -> LedgerIntents:
+        return LedgerIntents(self._parts.ledger, self._plan.push_id, str(tag.reference))
+
+    def _work(self) -> list[list[tuple[int, PlannedTag]]]:
+        """Return the tags to deal with, each with the number of its item; those of one reference stay in order."""
+        by_reference: dict[str, list[tuple[int, PlannedTag]]] = {}
+        for number, item in enumerate(self._plan.items):
+            for tag in item.tags:
+                if tag_key(number, tag) not in self._done:
+                    by_reference.setdefault(str(tag.reference), []).append((number, tag))
+        return list(by_reference.values())
+
+    def _each_tag(self, work: Sequence[Sequence[tuple[int, PlannedTag]]]) -> list[ImagePusherError]:
+        """Deal with the tags in parallel; return the errors for which the push is published again."""
+        references = [str(group[0][1].reference) for group in work]
+        lost = self._parts.ledger.lost(self._plan.push_id, references)
+        futures = [
+            self._parts.executor.submit(self._group, group, number) for group, number in zip(work, lost, strict=True)
+        ]
+        # Nothing of this delivery may go on when the next one begins.
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        return [error for future in futures if not future.cancelled() for error in future.result()]
+
+    def _group(self, group: Iterable[tuple[int, PlannedTag]], lost: int) -> list[ImagePusherError]:
+        """Deal with the tags of one reference, one after the other, until one is to be tried again."""
+        for number, tag in group:
+            with telemetry.context(reference=str(tag.reference)):
+                try:
+                    report = self._deal_with(number, tag, lost)
+                except ImagePusherError as error:
+                    if error.retry is Retry.GIVE_BACK:
+                        raise
+                    return [error]
+                self._record(number, tag, report)
+        return []
+
+    def _deal_with(self, number: int, tag: PlannedTag, lost: int) -> contract.TagReport:
+        """Return the report of a tag; raises an error for which the push is given back, or published again."""
+        if self._parts.cancelled.is_set():
+            raise PushCancelled("The worker is shutting down.")
+        if tag.action != "unchanged" and self._parts.ledger.is_cancelled(self._plan.push_id):
+            return unmoved(tag, PushCancelledByUser(f"The push was cancelled before {tag.reference} was moved."))
+        item = self._plan.items[number]
+        error = obstacle(item, tag, self._copies)
+        if error is not None or not isinstance(item, ResolvedItem):
+            return unmoved(tag, error or PushUnknown(f"The source of {tag.reference} is unknown."))
+        if tag.action == "unchanged" and not self._is_untold(tag):
+            return right_already(tag, self._earlier.get(str(tag.reference)))
+        withheld = self._withheld[number]
+        if withheld is not None:
+            return unmoved(tag, withheld, "skipped")
+        return self._move(item, self._wishes[number], tag, lost)
+
+    def _is_untold(self, tag: PlannedTag) -> bool:
+        """Tell whether a run of this push moved the tag and did not come to report that (BEHAVIOUR 7.7)."""
+        reference = str(tag.reference)
+        intent = self._noted.get(reference)
+        return intent is not None and intent.new_digest == tag.new_digest and reference not in self._earlier
+
+    def _move(self, item: ResolvedItem, wish: Wish, tag: PlannedTag, lost: int) -> contract.TagReport:
+        push_id, reference = self._plan.push_id, str(tag.reference)
+        move = TagMove(wish, self._repository(tag), tag, self._intents(tag))
+        try:
+            with self._at_once, self._parts.attempts.attempt(push_id, reference, lost, f"Moving {reference}"):
+                moved = move.run(self._parts.locks)
+        except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK or (error.retry is Retry.LATER and not self._last_try):
+                raise
+            left = move.clean()
+            return unmoved(tag, error, protective_tag=left[0] if left else None)
+        except Exception as error:
+            LOG.exception("Push %s: moving %s broke", push_id, reference)
+            broken = f"Moving {reference} broke ({type(error).__name__}): see the worker's log."
+            return unmoved(tag, ImagePusherError(broken))
+        return self._told(item, tag, moved)
+
+    def _told(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:
+        """Return the report of a tag that moved, after its consumers were told.
+
+        That comes before the tag counts as dealt with: a repeat tells of it again rather than never.
+        """
+        self._recopied.add(manifests_copied=moved.manifests)
+        telemetry.count(telemetry.MANIFESTS, moved.manifests)
+        report = moved.report(str(tag.reference))
+        if report.action in {"copied", "merged"} and self._parts.announcer.listens:
+            self._parts.announcer.tag_moved(moved_tag(self._plan.push_id, item, tag, report, moved.held))
+        return report
+
+    def _record(self, number: int, tag: PlannedTag, report: contract.TagReport) -> None:
+        key = tag_key(number, tag)
+        self._parts.ledger.record_tag(self._plan.push_id, key, report)
+        self._done[key] = report
+        telemetry.count(telemetry.TAGS, action=report.action)
+        if report.error is not None:
+            LOG.warning("%s %s (%s): %s", report.reference, report.action, report.error.code, report.error.message)
+        else:
+            LOG.info("%s %s: %s → %s", report.reference, report.action, report.old_digest or "new", report.new_digest)
+
+    def _wish(self, item: ResolvedItem) -> Wish:
+        rules = MergeRules(self._plan.exact_os_version)
+        return Wish(
+            image=self._image(item, rules),
+            policy=MergePolicy(item.wanted.merge, item.wanted.single_arch, rules),
+            drop_missing_children=self._plan.drop_missing_children,
+            recopy=self._recopy,
+            seen=self._seen,
+        )
+
+    def _recopy(self, copy: Copy) -> CopyOutcome:
+        outcome = self._parts.copier.copy(copy).outcome
+        self._recopied.include(outcome.totals)
+        return outcome
+
+    def _image(self, item: ResolvedItem, rules: MergeRules) -> SourceImage:
+        """Return the source image as it was when the push was planned: the tag may have moved since (BEHAVIOUR 2.1)."""
+        content = self._parts.ledger.content(self._plan.push_id, item.digest)
+        if content is None:
+            raise PushUnknown(f"The source of the push {self._plan.push_id!r} is gone from the ledger.")
+        image = SourceImage(
+            reference=item.wanted.source.at(item.digest),
+            kind=item.kind,
+            media_type=item.media_type,
+            content=content,
+            digest=item.digest,
+            original_digest=item.digest,
+            original_content=content,
+            document=parse_document(content, item.media_type),
+            platform=item.platform,
+        )
+        return take_platforms(image, item.eligible, rules)

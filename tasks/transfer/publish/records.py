@@ -1,0 +1,47 @@
+"""The intents and the journal of a push, in the ledger."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from tasks.errors import PushUndone
+from tasks.transfer.plan.decide import Current
+from tasks.transfer.ports import PublishLedger, TagIntent
+from tasks.transfer.publish.release import Direction
+
+
+@dataclass(frozen=True)
+class LedgerJournal:
+    """The direction of one release, in the ledger."""
+
+    ledger: PublishLedger
+    push_id: str
+    name: str
+
+    def read(self) -> Direction | None:
+        found = self.ledger.release(self.push_id, self.name)
+        return None if found is None else msgspec.convert(found, Direction)
+
+    def note(self, direction: Direction) -> None:
+        self.ledger.note_release(self.push_id, self.name, direction)
+
+
+@dataclass(frozen=True)
+class LedgerIntents:
+    """The intents of one push at one tag, in the ledger."""
+
+    ledger: PublishLedger
+    push_id: str
+    reference: str
+
+    def read(self) -> TagIntent | None:
+        return self.ledger.intent(self.push_id, self.reference)
+
+    def note(self, intent: TagIntent, replaced: Current | None) -> None:
+        """Note an intent; raises PushUndone where the push was taken back."""
+        if replaced is not None and replaced.content:
+            self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
+        self.ledger.record_intent(self.push_id, self.reference, intent)
+        # In this order: an undo that begins now either is seen here, or sees the intent and waits for the tag.
+        if self.ledger.is_undone(self.push_id):
+            raise PushUndone(f"The push {self.push_id} was taken back before {self.reference} was moved.")

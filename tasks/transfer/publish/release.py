@@ -1,0 +1,234 @@
+"""Move tags that belong together: all of them, or none stays moved (BEHAVIOUR 10.1).
+
+All tags are held at once, in the order of their names, so that two releases never wait for each other. Each is staged:
+what it shall hold is at the destination, and it is known how to put it back. Then they are flipped, one after the
+other. Where one cannot be, those that moved are put back. A journal says before each step which way the release goes:
+a delivery that finds it begun goes on in that direction.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import ImagePusherError, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
+from tasks.transfer.plan.plan import PlannedTag
+from tasks.transfer.ports import TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.report import unmoved
+from tasks.transfer.publish.stage import Staged
+from tasks.transfer.publish.tag import Moved, TagMove
+
+LOG: Final = logging.getLogger(__name__)
+
+# The direction of a release; None before its first tag moves.
+Direction = Literal["forward", "back", "stands"]
+
+
+class Journal(Protocol):
+    """The direction of one release, as the ledger keeps it."""
+
+    def read(self) -> Direction | None:
+        """Return the direction that was noted last."""
+        ...
+
+    def note(self, direction: Direction) -> None:
+        """Note the direction before the next step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """One tag of a release; `key` names it among the tags of its push."""
+
+    key: str
+    tag: PlannedTag
+    move: TagMove
+    irreversible: bool = False
+
+    @property
+    def reference(self) -> str:
+        """The tag's full name."""
+        return str(self.tag.reference)
+
+
+@dataclass
+class Ended:
+    """How a release ended: what each tag holds if it `stands`, else the report of each tag."""
+
+    moved: dict[str, Moved] = field(default_factory=dict)
+    reports: dict[str, contract.TagReport] = field(default_factory=dict)
+
+    @property
+    def stands(self) -> bool:
+        """Whether all tags moved."""
+        return not self.reports
+
+
+class HeldLocks:
+    """The locks of a release that is under way, for those that work on its tags; others are waited for."""
+
+    def __init__(self, held: Mapping[str, TagLock], others: TagLocks) -> None:
+        self._held = held
+        self._others = others
+
+    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
+        """Return the lock of a tag of the release, or hold another tag."""
+        if reference in self._held:
+            return nullcontext(self._held[reference])
+        return self._others.hold(reference)
+
+
+PutBack = Callable[[Mapping[str, TagIntent], TagLocks], contract.Undo]
+
+
+class Release:
+    """The way of several tags to what a push wants of them.
+
+    `put_back` brings the tags of intents back to what they were. Used once.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], locks: TagLocks, journal: Journal, put_back: PutBack, executor: Executor
+    ) -> None:
+        self._members = members
+        self._locks = locks
+        self._journal = journal
+        self._put_back = put_back
+        self._executor = executor
+        self._flipped: set[str] = set()
+
+    def run(self, *, last_try: bool) -> Ended:
+        """Move all tags, or none; raises an error for which the release is given back, or tried again."""
+        with ExitStack() as stack:
+            references = sorted({member.reference for member in self._members})
+            held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
+            direction = self._journal.read()
+            for member in self._members:
+                member.move.recall()
+            if direction is not None:
+                # Which tags an earlier delivery moved, only they themselves can tell.
+                self._flipped.update(member.key for member in self._members if member.move.memory.latest is not None)
+            if direction == "back":
+                earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
+                return self._back(held, earlier, None, last_try=last_try)
+            try:
+                return Ended(moved=self._forward(held))
+            except _Stopped as stopped:
+                error, culprit = stopped.error, stopped.member
+            if error.retry is Retry.GIVE_BACK:
+                raise error
+            begun = self._journal.read() is not None
+            if error.retry is Retry.LATER and not last_try and not begun:
+                raise error
+            LOG.warning("The release does not stand: %s", error)
+            return self._back(held, error, culprit, last_try=last_try)
+
+    def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
+        """Stage all tags, then flip them."""
+        staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
+        intents = {member.key: self._announce(member, held, staged[member.key]) for member in self._members}
+        self._journal.note("forward")
+        moved: dict[str, Moved] = {}
+        written: set[str] = set()
+        for member in self._members:
+            with _stopping(member):
+                lock = held[member.reference]
+                if member.reference in written:
+                    # Another item of the release has just written this tag (BEHAVIOUR 1.5).
+                    staged[member.key] = member.move.stage(lock)
+                    intents[member.key] = self._announce(member, held, staged[member.key])
+                self._flipped.add(member.key)
+                moved[member.key] = _flip(member, lock, staged[member.key], intents[member.key])
+                written.add(member.reference)
+        self._journal.note("stands")
+        return moved
+
+    def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
+        def stage(member: Member) -> Staged:
+            with _stopping(member):
+                member.move.prepare()
+                staged = member.move.stage(held[member.reference])
+                if not staged.is_right:
+                    if not member.irreversible:
+                        member.move.ensure_reversible(staged)
+                    member.move.store(staged)
+                return staged
+
+        return list(self._executor.map(stage, self._members))
+
+    def _announce(self, member: Member, held: Mapping[str, TagLock], staged: Staged) -> TagIntent | None:
+        if staged.is_right:
+            return None
+        with _stopping(member):
+            return member.move.announce(held[member.reference], staged)
+
+    def _back(
+        self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, *, last_try: bool
+    ) -> Ended:
+        """Put the tags back that moved, and return the reports of all."""
+        noted = {member.reference: member.move.memory.latest for member in self._members}
+        intents = {reference: intent for reference, intent in noted.items() if intent is not None}
+        if self._journal.read() is not None:
+            self._journal.note("back")
+        undone = self._put_back(intents, HeldLocks(held, self._locks))
+        stuck = [tag for tag in undone.tags if tag.action == "failed"]
+        if stuck and not last_try:
+            raise ReleaseUnsettled(f"{stuck[0].reference} could not be put back yet.")
+        told = {tag.reference: tag for tag in undone.tags}
+        reports = {
+            member.key: self._report(member, told.get(member.reference), error, is_culprit=member is culprit)
+            for member in self._members
+        }
+        return Ended(reports=reports)
+
+    def _report(
+        self, member: Member, undone: contract.TagUndo | None, error: ImagePusherError, *, is_culprit: bool
+    ) -> contract.TagReport:
+        """Return the report of a tag of a release that does not stand."""
+        failed = unmoved(member.tag, error)
+        if undone is not None and undone.action in {"failed", "moved"}:
+            return msgspec.structs.replace(failed, new_digest=undone.digest, error=undone.error)
+        if is_culprit:
+            return failed
+        intent = member.move.memory.latest
+        if intent is None or member.key not in self._flipped:
+            return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped")
+        return msgspec.structs.replace(
+            failed,
+            action="rolled_back",
+            old_digest=intent.old_digest,
+            new_digest=intent.old_digest,
+            error=contract.Fault.of(RolledBack(f"The release does not stand: {error.message}")),
+        )
+
+
+class _Stopped(Exception):
+    """A release cannot go on because of one of its tags."""
+
+    def __init__(self, member: Member, error: ImagePusherError) -> None:
+        super().__init__(member, error)
+        self.member = member
+        self.error = error
+
+
+@contextmanager
+def _stopping(member: Member) -> Iterator[None]:
+    """Name the tag for which a release stops."""
+    try:
+        yield
+    except ImagePusherError as error:
+        raise _Stopped(member, error) from None
+
+
+def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
+    if intent is None:
+        return member.move.leave(lock, staged)
+    moved = member.move.flip(lock, staged, intent)
+    if moved is None:
+        raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")
+    return moved

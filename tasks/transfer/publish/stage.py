@@ -1,0 +1,152 @@
+"""Decide what a tag shall hold, from what it holds now (BEHAVIOUR 3.5, 4.9, 5.5, 7.6)."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tasks.errors import CopyIncomplete, DestinationChildMissing, ManifestInvalid, NotFound, TagConflict
+from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.merge import MergeRules
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Repository
+from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
+from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.look import read_current, read_subjects
+from tasks.transfer.plan.plan import Copy, needed
+from tasks.transfer.ports import CopyOutcome, TagLock, TagRecord
+from tasks.transfer.publish.sightings import Sightings
+
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago."""
+
+    image: SourceImage
+    policy: MergePolicy
+    drop_missing_children: bool
+    recopy: Callable[[Copy], CopyOutcome]
+    seen: Sightings
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A decision on a tag that holds `held`, and builds on `base`: another manifest where a late write is mended."""
+
+    decision: Decision
+    held: Current | None
+    base: Current | None
+    last: str | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the tag holds already what it shall hold."""
+        return self.held is not None and self.decision.digest == self.held.digest
+
+
+class Stage:
+    """The destination side of one tag, looked at under its lock."""
+
+    def __init__(self, wish: Wish, repository: Repository, reference: Reference) -> None:
+        self._wish = wish
+        self._repository = repository
+        self._reference = reference
+        self._tag = reference.identifier
+
+    def read(self, lock: TagLock, *, absent: bool = False) -> Staged:
+        """Read the tag, unless it is taken to be absent, and decide what it shall hold (BEHAVIOUR 3.5)."""
+        held = None if absent else self._read()
+        record = lock.record()
+        base = self._base(held, record, lock)
+        decision = self._decide(base)
+        if not (held is not None and decision.digest == held.digest):
+            base = self._whole(base)
+            if decision.action == "unchanged":
+                decision = replace(decision, action="merged" if decision.kept else "copied")
+        return Staged(decision, held, base, record.last)
+
+    def ensure_needs(self) -> None:
+        """Look for all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
+        gone = [need for need in needed(self._wish.image) if not self._holds(need.digest)]
+        for need in gone:
+            LOG.warning("%s: %s is gone from the registry and is copied again", self._reference, need.digest)
+            copy = Copy(
+                digest=need.digest,
+                media_type=need.media_type,
+                size=need.size,
+                source=self._wish.image.reference.place,
+                destinations=[self._reference.place],
+            )
+            for error in self._wish.recopy(copy).errors.values():
+                raise CopyIncomplete(f"{self._reference} needs {need.digest}; copying it again failed: {error}")
+
+    def _base(self, held: Current | None, record: TagRecord, lock: TagLock) -> Current | None:
+        """Return the manifest to build on: where a late write of ours replaced another of ours, the replaced one.
+
+        No registry has a fence: a process that stood still between looking at its lock and writing may do that.
+        """
+        lost = record.overwritten_by(held.digest if held else None)
+        if lost is None:
+            return held
+        LOG.warning("%s: a late write replaced %s, which is merged again", self._reference, lost)
+        try:
+            return _current(self._repository, lost)
+        except NotFound:
+            return self._revive(lost, lock)
+
+    def _revive(self, digest: str, lock: TagLock) -> Current:
+        """Store a manifest that the registry dropped again: it serves the parts from then on (BEHAVIOUR 7.6)."""
+        kept = lock.kept(digest)
+        try:
+            if kept is not None:
+                self._repository.push_manifest(digest, kept.content, kept.media_type)
+                return Current(parse_digest(digest), kept.media_type, kept.content)
+        except CopyIncomplete as error:
+            LOG.warning("%s: %s cannot be stored again: %s", self._reference, digest, error)
+        raise TagConflict(
+            f"A late write replaced {digest} at {self._reference}, and the registry has it no longer. Push again the"
+            " image that was pushed there last."
+        )
+
+    def _whole(self, base: Current | None) -> Current | None:
+        """Return the manifest that is replaced with its bytes, so that it can be written again (BEHAVIOUR 6.6)."""
+        if base is None or base.content:
+            return base
+        try:
+            return _current(self._repository, base.digest)
+        except (NotFound, ManifestInvalid):
+            # It is gone, as the look before the write will tell; or no client can read it.
+            return base
+
+    def _read(self) -> Current | None:
+        return read_current(self._repository, self._tag, self._wish.image, self._wish.policy)
+
+    def _decide(self, base: Current | None) -> Decision:
+        """Decide until every entry that is kept is there (BEHAVIOUR 4.9)."""
+        policy = self._policy(base)
+        decision = decide(self._wish.image, base, policy)
+        missing = frozenset(entry.digest for entry in decision.kept if not self._holds(entry.digest))
+        if missing and base is not None:
+            named = ", ".join(sorted(missing))
+            if not self._wish.drop_missing_children:
+                raise DestinationChildMissing(f"{self._reference} names {named}, which its registry lacks.")
+            LOG.warning("%s: dropped %s, which the registry lacks", self._reference, named)
+            decision = decide(self._wish.image, without(base, missing), policy)
+        if decision.warning:
+            LOG.warning("%s: %s", self._reference, decision.warning)
+        return decision
+
+    def _policy(self, base: Current | None) -> MergePolicy:
+        policy = self._wish.policy
+        subjects = read_subjects(self._repository, base)
+        return replace(policy, rules=MergeRules(policy.rules.exact_os_version, subjects)) if subjects else policy
+
+    def _holds(self, digest: Digest) -> bool:
+        return self._wish.seen.holds(self._repository, digest)
+
+
+def _current(repository: Repository, digest: str) -> Current:
+    fetched = repository.fetch_manifest(digest)
+    return Current(fetched.digest, fetched.media_type, fetched.content)

@@ -1,0 +1,93 @@
+"""`cancel`: a push under way stops, tags that have not moved stay, and the same push completes later."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.acceptance.cli.conftest import Shell, actions, error_of, faults, report_of
+from tests.support.commands import Ended
+from tests.support.delaying_proxy import DelayingProxy
+from tests.support.images import image, index, layer
+from tests.support.processes import wait_until
+from tests.support.redis_server import RedisServer
+from tests.support.workers import command, environment
+
+LAYERS = 100
+
+
+@contextmanager
+def under_way(shell: Shell) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a push of many layers from a registry that is far away, and yield it when it copies."""
+    shell.put_a(index([image("linux/amd64", [layer(f"{shell.name}{number}", 2000) for number in range(LAYERS)])]))
+    with DelayingProxy(shell.a.host, 100) as proxy:
+        arguments = ["copy", f"{proxy.host}/{shell.name}/src:1", shell.destination(), "--push-id", "mine"]
+        options = ["--jobs", "1", "--quiet", "--output", "json"]
+        with subprocess.Popen(
+            command(*arguments, *options), env=environment(shell.settings), stdout=subprocess.PIPE
+        ) as running:
+            try:
+                wait_until(lambda: copied_bytes(shell) > 0, "the push never copied anything")
+                yield running
+            finally:
+                running.kill()
+
+
+def copied_bytes(shell: Shell) -> int:
+    """Return how many bytes the push has moved, as others see it."""
+    ended = shell("status", "mine", "-o", "json")
+    copies = ended.document["progress"]["copies"] if ended.code == 0 else []
+    return sum(copy["done"] for copy in copies)
+
+
+def test_a_push_that_is_cancelled_stops_and_moves_no_tag(shell: Shell) -> None:
+    with under_way(shell) as running:
+        cancelled = shell("cancel", "mine", "-o", "json")
+        stdout, _ = running.communicate(timeout=60)
+        retried = shell("retry", "mine", "-o", "json")
+    report = report_of(Ended(running.returncode, stdout.decode(), ""))
+    assert (running.returncode, actions(report), faults(report)) == (3, ["failed"], ["cancelled_by_user"])
+    assert report["totals"]["blobs_copied"] < LAYERS
+    assert (cancelled.code, report_of(cancelled)) == (0, report)
+    assert (retried.code, actions(report_of(retried))) == (0, ["copied"])
+    assert shell("status").stdout.splitlines()[1].split()[:2] == ["mine", "succeeded"]
+
+
+def test_a_cancelled_push_is_told_from_one_that_failed(shell: Shell) -> None:
+    with under_way(shell) as running:
+        assert shell("cancel", "mine", "--quiet").code == 0
+        running.communicate(timeout=60)
+    assert shell.digests() == {}
+    assert shell("status").stdout.splitlines()[1].split()[:2] == ["mine", "cancelled"]
+
+
+def test_a_push_that_ended_cannot_be_cancelled(shell: Shell) -> None:
+    source = shell.put_a(index([image("linux/amd64", [layer(shell.name, 100)])]))
+    assert shell("copy", source, shell.destination(), "--push-id", "mine").code == 0
+    ended = shell("cancel", "mine")
+    assert ended.code == 2
+    assert "imagepusher undo mine" in ended.stderr
+    assert shell("cancel", "nobody").code == 2
+
+
+def test_a_push_that_no_worker_has_taken_is_cancelled_when_one_does(shell: Shell) -> None:
+    with RedisServer() as server:
+        broker = {"IMAGEPUSHER_BROKER_URL": server.url}
+        arguments = ["copy", "a.example/a:1", "b.example/b:1", "--push-id", "mine", "--no-wait"]
+        assert shell(*arguments, settings=broker).code == 0
+        assert shell("cancel", "mine", "--no-wait", settings=broker).code == 0
+        with subprocess.Popen(
+            command("worker", "--concurrency", "1"),
+            env=environment(shell.settings | broker),
+            stderr=subprocess.DEVNULL,
+        ) as worker:
+            try:
+                waited = shell("wait", "mine", "-o", "json", settings=broker)
+            finally:
+                worker.kill()
+    assert (waited.code, faults(report_of(waited))) == (3, ["cancelled_by_user"])
+
+
+def test_cancelling_an_unknown_push_is_an_error_in_json(shell: Shell) -> None:
+    assert error_of(shell("cancel", "nobody", "-o", "json"))["code"] == "push_unknown"
+    assert json.loads(shell("status", "-o", "json").stdout) == []

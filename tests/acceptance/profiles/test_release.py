@@ -1,0 +1,302 @@
+"""A release lands whole or not at all (BEHAVIOUR 10.1), also where its worker is killed between any two steps."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from tasks import contract
+from tasks.errors import ReleaseUnsettled
+from tasks.oci.digest import digest_of
+from tasks.oci.document import parse_document
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.after.undo import undo
+from tasks.transfer.plan.decide import Current, MergePolicy
+from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.plan import PlannedTag
+from tasks.transfer.ports import TagIntent, TagLocks
+from tasks.transfer.publish.release import Direction, Ended, Member, Release
+from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.stage import Wish
+from tasks.transfer.publish.tag import TagMove
+from tests.support import images
+from tests.support.images import Index
+from tests.support.profiles import profiles
+from tests.support.profiles.profile import AccessRules
+from tests.support.profiles.server import ProfileRegistry
+from tests.support.tag_locks import MemoryTagLocks
+from tests.unit.registry.clients import QUICK
+
+PROFILES = [
+    replace(profile, access=AccessRules()) for profile in (profiles.QUAY, profiles.ZOT, profiles.DISTRIBUTION_3_1)
+]
+TAGS = ("1", "2", "3", "new")
+OLD, NEW = (
+    images.index([images.image(f"linux/{each}", [images.layer(word, 100)])])
+    for each, word in (
+        ("amd64", "old"),
+        ("amd64", "new"),
+    )
+)
+
+
+class Killed(BaseException):
+    """The worker is killed."""
+
+
+class Fuse:
+    """Count the steps of a release; the one that it is set to kills the worker before or after it takes effect."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.steps = 0
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            self._burn()
+            result = act(*arguments, **options)
+            self._burn()
+            return result
+
+        return step
+
+    def _burn(self) -> None:
+        self.steps += 1
+        if self.steps == self.at:
+            raise Killed
+
+
+class Watched:
+    """A client of a repository each of whose writes is a step."""
+
+    def __init__(self, real: Any, fuse: Fuse) -> None:
+        self._real = real
+        self.push_manifest = fuse.around(real.push_manifest)
+        self.delete_tag = fuse.around(real.delete_tag)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __str__(self) -> str:
+        return str(self._real)
+
+
+@dataclass
+class Records:
+    """The ledger's records of a release: they outlive its worker."""
+
+    direction: Direction | None = None
+    intents: dict[str, TagIntent] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class Worker:
+    """One delivery of the release."""
+
+    registry: ProfileRegistry
+    records: Records
+    fuse: Fuse
+    locks: MemoryTagLocks
+
+    def run(self, source: Index, *, last_try: bool = True) -> Ended:
+        registries = Registries(RegistryConfiguration(limits=QUICK))
+        worker = self
+
+        class Client:
+            def repository(self, host: str, name: str, *role: Any, **options: Any) -> Any:
+                return Watched(registries.repository(host, name, *role, **options), worker.fuse)
+
+        clients: Any = Client()
+        wish = _wish(source)
+        members = []
+        for tag in TAGS:
+            reference = Reference(self.registry.host, "ns/app", tag)
+            planned = PlannedTag(reference=reference, action="copied")
+            repository = clients.repository(*reference.place, "destination", push=True)
+            members.append(Member(tag, planned, TagMove(wish, repository, planned, _Intents(self, str(reference)))))
+
+        def put_back(intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
+            return undo("p", intents, clients, locks, self.records.contents.get)
+
+        with ThreadPoolExecutor(1) as executor:
+            return Release(members, self.locks, self, put_back, executor).run(last_try=last_try)
+
+    def read(self) -> Direction | None:
+        return self.records.direction
+
+    def note(self, direction: Direction) -> None:
+        def act() -> None:
+            self.records.direction = direction
+
+        self.fuse.around(act)()
+
+
+@dataclass
+class _Intents:
+    worker: Worker
+    reference: str
+
+    def read(self) -> TagIntent | None:
+        return self.worker.records.intents.get(self.reference)
+
+    def note(self, intent: TagIntent, replaced: Current | None) -> None:
+        def act() -> None:
+            if replaced is not None and replaced.content:
+                self.worker.records.contents[replaced.digest] = replaced.content
+            self.worker.records.intents[self.reference] = intent
+
+        self.worker.fuse.around(act)()
+
+
+def _wish(source: Index) -> Wish:
+    digest = digest_of(source.manifest)
+    image = SourceImage(
+        reference=Reference("a.example", "app", None, digest),
+        kind="multi-arch",
+        media_type=source.media_type,
+        content=source.manifest,
+        digest=digest,
+        original_digest=digest,
+        original_content=source.manifest,
+        document=parse_document(source.manifest, source.media_type),
+    )
+
+    def recopy(copy: object) -> Any:
+        raise AssertionError(f"{copy} is there")
+
+    return Wish(image, MergePolicy(), drop_missing_children=False, recopy=recopy, seen=Sightings())
+
+
+@pytest.fixture(params=PROFILES, ids=lambda profile: profile.name)
+def registry(request: pytest.FixtureRequest) -> Iterator[ProfileRegistry]:
+    with ProfileRegistry(request.param) as registry:
+        yield registry
+
+
+def begin(registry: ProfileRegistry) -> None:
+    """Let the tags hold what they held before the release, and the images of the new one be there."""
+    registry.store.repositories.pop("ns/app", None)
+    registry.store.create("ns/app")
+    for tag in TAGS[:-1]:
+        registry.put("ns/app", OLD, tag)
+    for member in NEW.members:
+        registry.put("ns/app", member)
+
+
+def held(registry: ProfileRegistry) -> dict[str, str | None]:
+    found = registry.tags("ns/app")
+    assert all(registry.lacks("ns/app", tag) == [] for tag in found)
+    return {tag: found.get(tag) for tag in TAGS}
+
+
+WHOLLY_NEW = dict.fromkeys(TAGS, NEW.digest)
+WHOLLY_OLD = {tag: None if tag == "new" else OLD.digest for tag in TAGS}
+
+
+def actions(ended: Ended) -> Mapping[str, str]:
+    return {key: moved.intent.action for key, moved in ended.moved.items()} | {
+        key: report.action for key, report in ended.reports.items()
+    }
+
+
+def test_a_release_moves_all_of_its_tags(registry: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    begin(registry)
+    ended = Worker(registry, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_NEW
+    assert actions(ended) == dict.fromkeys(TAGS, "copied")
+
+
+@pytest.mark.parametrize("refused", TAGS[:-1])
+def test_a_tag_that_cannot_move_takes_all_others_back(registry: ProfileRegistry, refused: str) -> None:
+    """Rule 10.1: to their exact old digests, and a new one is deleted."""
+    begin(registry)
+    registry.immutable = (refused,)
+    ended = Worker(registry, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD
+    place = TAGS.index(refused)
+    assert actions(ended) == {
+        tag: "rolled_back" if number < place else "failed" if number == place else "skipped"
+        for number, tag in enumerate(TAGS)
+    }
+
+
+def kill_everywhere(registry: ProfileRegistry, expected: tuple[Mapping[str, str | None], ...]) -> set[str]:
+    """Kill the worker at each of its steps in turn, and let another one end the release; return how they ended."""
+    endings: set[str] = set()
+    for at in itertools.count(1):
+        begin(registry)
+        records, fuse = Records(), Fuse(at)
+        try:
+            Worker(registry, records, fuse, MemoryTagLocks()).run(NEW)
+        except Killed:
+            pass
+        else:
+            return endings
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+        found = held(registry)
+        assert found in expected, f"killed at step {at}"
+        assert ended.stands == (found == WHOLLY_NEW), f"killed at step {at}"
+        endings.add("new" if found == WHOLLY_NEW else "old")
+    return endings
+
+
+def test_a_worker_that_is_killed_between_any_two_steps_leaves_no_half_of_a_release(registry: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    assert kill_everywhere(registry, (WHOLLY_NEW,)) == {"new"}
+
+
+def test_a_worker_that_is_killed_while_it_rolls_back_leaves_no_half_of_a_release(registry: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    registry.immutable = ("3",)
+    assert kill_everywhere(registry, (WHOLLY_OLD,)) == {"old"}
+
+
+def test_a_foreign_write_in_mid_release_is_left_alone_and_said_so(registry: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    begin(registry)
+    theirs = images.index([images.image("linux/s390x", [images.layer("theirs", 10)])])
+    registry.immutable = ("3",)
+    worker = Worker(registry, Records(), Fuse(), MemoryTagLocks())
+    note = worker.note
+
+    def note_and_write(direction: Direction) -> None:
+        if direction == "back":
+            registry.put("ns/app", theirs, "1")
+        note(direction)
+
+    worker.note = note_and_write  # type: ignore[method-assign]
+    ended = worker.run(NEW)
+    assert held(registry) == WHOLLY_OLD | {"1": theirs.digest}
+    report = ended.reports["1"]
+    assert report.error is not None
+    assert (report.action, report.error.code, report.new_digest) == ("failed", "tag_conflict", theirs.digest)
+
+
+def test_a_tag_that_cannot_be_put_back_yet_is_tried_again(registry: ProfileRegistry) -> None:
+    """Rule 10.1: the release stays in the state of going back until its last try."""
+    begin(registry)
+    registry.immutable = ("3",)
+    records = Records()
+    worker = Worker(registry, records, Fuse(), MemoryTagLocks())
+    note = worker.note
+
+    def note_and_refuse(direction: Direction) -> None:
+        note(direction)
+        if direction == "back":
+            registry.immutable = ("1", "3")
+
+    worker.note = note_and_refuse  # type: ignore[method-assign]
+    with pytest.raises(ReleaseUnsettled):
+        worker.run(NEW, last_try=False)
+    assert records.direction == "back"
+    registry.immutable = ()
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD
+    assert not ended.stands

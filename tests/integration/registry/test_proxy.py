@@ -1,0 +1,108 @@
+"""Registries that only a proxy of the environment reaches (BEHAVIOUR 8.7)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import ImagePusherError, RegistryUnavailable, SettingsInvalid
+from tasks.registry.repository import Registries, Repository
+from tasks.registry.settings import Proxy, RegistryConfiguration, RegistrySettings
+from tests.conftest import MakeRegistry
+from tests.integration.registry.clients import ANONYMOUS, QUICK, bring
+from tests.support.certificates import Authority
+from tests.support.forward_proxy import ForwardProxy
+from tests.support.images import Image, image, layer
+from tests.support.registries import DistributionRegistry
+from tests.support.stored import Stored, upload
+
+_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture
+def made(name: str) -> Image:
+    return image(layers=[layer(name, 300_000)])
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForwardProxy]:
+    with ForwardProxy("user:hunter2") as running:
+        for name in _VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@{running.host}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@{running.host}")
+        yield running
+
+
+def behind(registry: DistributionRegistry, host: str = "registry.invalid") -> str:
+    """Return a name of the registry that nobody but the proxy resolves."""
+    return f"{host}:{registry.port}"
+
+
+def client(registry: str, name: str, settings: RegistrySettings, proxy: Proxy = "environment") -> Repository:
+    limits = replace(QUICK, tries=1)
+    configuration = RegistryConfiguration({registry: settings}, limits=limits, proxy=proxy)
+    return Registries(configuration).repository(registry, name, "destination", push=True)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_image_is_copied_by_the_proxy(
+    make_registry: MakeRegistry, proxy: ForwardProxy, tmp_path: Path, name: str, made: Image, scheme: str
+) -> None:
+    authority = Authority(tmp_path)
+    by_tls = scheme == "https"
+    registry = make_registry(tls=authority.certificates() if by_tls else None)
+    verify = str(authority.path) if by_tls else None
+    upload(registry.host, name, made, "latest", verify=verify)
+    far = behind(registry)
+    # The certificate is for this machine's names, not for the one that the proxy resolves.
+    settings = replace(ANONYMOUS, tls_verify=not by_tls, plain_http=not by_tls)
+    bring(client(far, name, settings), client(far, f"{name}/copy", settings), made)
+    assert Stored(registry.host, verify=verify).holds(f"{name}/copy", "latest")
+    assert {host for _, host in proxy.asked} == {far}
+    assert ("CONNECT", far) in proxy.asked if by_tls else ("PUT", far) in proxy.asked
+
+
+def test_a_proxy_that_is_not_used_is_told_of_in_the_error_that_follows(proxy: ForwardProxy, name: str) -> None:
+    settings = replace(ANONYMOUS, plain_http=True)
+    with pytest.raises(RegistryUnavailable, match=r"not used: `http\.proxy` is \"none\"\): the name of the host"):
+        client("registry.invalid:5000", name, settings, "none").resolve("latest")
+    assert proxy.asked == []
+
+
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """BEHAVIOUR 6.7."""
+    monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2@127.0.0.1:9")
+    with pytest.raises(RegistryUnavailable, match=r"by the proxy 127\.0\.0\.1:9: connection refused") as raised:
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_proxy_that_refuses_says_so(proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:wrong@{proxy.host}")
+    with pytest.raises(ImagePusherError, match="the proxy answered 407"):
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=False)).resolve("latest")
+
+
+@pytest.mark.parametrize("named", ["socks5://127.0.0.1:9", "http://", "http://host:port", "user:hunter2@[::1"])
+def test_what_is_no_proxy_is_an_error_of_the_settings(
+    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, name: str, named: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", named)
+    with pytest.raises(SettingsInvalid, match="is not the URL of a proxy") as raised:
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_this_machine_and_what_no_proxy_names_are_reached_directly(
+    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, registry_a: DistributionRegistry, name: str
+) -> None:
+    assert client(registry_a.host, name, ANONYMOUS).resolve("latest") is None
+    monkeypatch.setenv("NO_PROXY", ".invalid")
+    with pytest.raises(RegistryUnavailable, match=r"/v2/: the name of the host cannot be resolved"):
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+    assert proxy.asked == []

@@ -1,0 +1,111 @@
+"""A forward proxy as companies have one: tunnels for https, whole URLs for http, and names that it alone resolves."""
+
+import select
+import socket
+import threading
+from base64 import b64encode
+from collections.abc import Callable
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+_REFUSED = 407
+_PIECE = 65536
+
+
+class ForwardProxy:
+    """Serve on loopback while the context lasts; every host that it is asked for is 127.0.0.1.
+
+    With `pair`, USER:PASSWORD, others are refused. `asked` are the methods and hosts of all requests that it took.
+    """
+
+    def __init__(self, pair: str = "") -> None:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.expected = f"Basic {b64encode(pair.encode()).decode()}" if pair else None
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        return self._server.asked
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    expected: str | None = None
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.asked: list[tuple[str, str]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name.startswith("do_"):
+            return self._tunnel if name == "do_CONNECT" else self._forward
+        raise AttributeError(name)
+
+    def _tunnel(self) -> None:
+        self.close_connection = True
+        if self._admit(self.path):
+            with socket.create_connection(("127.0.0.1", int(self.path.rpartition(":")[2]))) as there:
+                self.send_response_only(200)
+                self.end_headers()
+                _relay(self.connection, there)
+
+    def _forward(self) -> None:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not self._admit(parts.netloc):
+            return
+        there = HTTPConnection("127.0.0.1", parts.port or 80)
+        kept = {name: value for name, value in self.headers.items() if not name.lower().startswith("proxy-")}
+        there.request(self.command, self.path.partition(parts.netloc)[2], body, kept)
+        answer = there.getresponse()
+        content = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in {"transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        there.close()
+
+    def _admit(self, host: str) -> bool:
+        if self.server.expected not in {None, self.headers.get("Proxy-Authorization")}:
+            self.send_response(_REFUSED)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return False
+        self.server.asked.append((self.command, host))
+        return True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the test's output is not the place."""
+
+
+def _relay(one: socket.socket, other: socket.socket) -> None:
+    while True:
+        for ready in select.select([one, other], [], [])[0]:
+            piece = ready.recv(_PIECE)
+            if not piece:
+                return
+            (other if ready is one else one).sendall(piece)

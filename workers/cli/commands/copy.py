@@ -1,0 +1,35 @@
+"""`imagepusher copy`."""
+
+from typing import Any
+
+import click
+
+from workers.cli.access import RegistryCommand
+from workers.cli.pushing import push_options, run_push
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("source", metavar="SOURCE")
+@click.argument("destinations", metavar="DESTINATION...", nargs=-1, required=True)
+@click.option("--target", metavar="NAME", help="A configured target; destinations are then repository:tag.")
+@click.option("--kind", type=click.Choice(["auto", "source"]), default="auto", help="A source image is copied as is.")
+@click.option(
+    "--single-arch",
+    type=click.Choice(["refuse", "copy", "merge"]),
+    default="merge",
+    show_default=True,
+    help="What becomes of an image that is no index.",
+)
+@click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Take only this one; repeatable.")
+@click.option("--merge/--no-merge", default=True, show_default=True, help="Keep platforms that SOURCE lacks.")
+@push_options
+@click.pass_context
+def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
+    """Copy one image to one or more destinations.
+
+    SOURCE and DESTINATION are host/repository:tag; docker:// before them is accepted.
+    """
+    from workers.cli.request import copy_request
+
+    names = ("target", "kind", "single_arch", "platforms", "merge")
+    run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))

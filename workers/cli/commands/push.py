@@ -1,0 +1,21 @@
+"""`imagepusher push`."""
+
+from typing import Any
+
+import click
+
+from workers.cli.access import STDIN, RegistryCommand, refuse_stdin
+from workers.cli.pushing import push_options, run_push
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("file", metavar="FILE|-", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@push_options
+@click.pass_context
+def push(context: click.Context, /, file: str, **_: Any) -> None:
+    """Push the images of a request file, JSON or YAML."""
+    from workers.cli.request import read_request
+
+    if file == STDIN:
+        refuse_stdin(context.params)
+    run_push(context, lambda: read_request(file))

@@ -1,0 +1,98 @@
+"""`imagepusher status`."""
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from workers.cli.common import common_options
+from workers.cli.outcome import await_outcome
+from workers.cli.output import emit_json, output_option, wants_json
+from workers.cli.push_ids import complete_push_ids
+from workers.cli.session import settings_of
+
+if TYPE_CHECKING:
+    from tasks.transfer.ports import Ledger
+
+_SHOWN: Final = 20
+# Those of the contract, which is imported when there is something to show.
+STATES: Final = (
+    "enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed", "interrupted", "refused",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("push_id", required=False, shell_complete=complete_push_ids)
+@click.option("-f", "--follow", is_flag=True, help="Follow PUSH_ID to its end, and end with its exit code.")
+@click.option("--all", "everything", is_flag=True, help=f"List all pushes, not the newest {_SHOWN}.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List so many.")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="List those; repeatable.")
+@click.option("--since", metavar="TIME", help="List those that are not older: 90m, 2h, 3d, or a date.")
+@output_option
+@common_options
+@click.pass_context
+def status(context: click.Context, /, push_id: str | None, **chosen: Any) -> None:
+    """List the newest pushes, or show one of them and its report."""
+    from workers.ledger import open_ledger
+
+    listing = [f"--{name}" for name in ("limit", "since") if chosen[name] is not None]
+    listing += [flag for flag, name in (("--all", "everything"), ("--state", "states")) if chosen[name]]
+    if push_id is None and chosen["follow"]:
+        raise click.UsageError("--follow needs the id of a push.")
+    if push_id is not None and listing:
+        raise click.UsageError(f"{', '.join(listing)} chooses among pushes: give it without the id of one.")
+    if push_id is not None and chosen["follow"]:
+        context.exit(await_outcome(context, push_id))
+    with open_ledger(settings_of(context)) as ledger:
+        if push_id is None:
+            _list(context, ledger, **chosen)
+        else:
+            _show(context, ledger, push_id)
+
+
+def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
+    import msgspec
+
+    from workers.cli import pushes_table
+
+    oldest = _oldest(chosen["since"])
+    pushes = ledger.pushes()
+    found = [
+        push for push in pushes if push.created >= oldest and (not chosen["states"] or push.state in chosen["states"])
+    ]
+    # A program that reads JSON has always had all of them.
+    everything = chosen["everything"] or wants_json(context)
+    limit = chosen["limit"] or (len(found) if everything else _SHOWN)
+    listed = [pushes_table.remember(ledger, push) for push in islice(found, limit)]
+    if wants_json(context):
+        emit_json([msgspec.to_builtins(push.progress) | push.outline for push in listed])
+        return
+    pushes_table.show_pushes(listed, left_out=len(found) - len(listed), remembered=len(pushes))
+
+
+def _oldest(since: str | None) -> float:
+    from workers.cli.since import parse_since
+
+    try:
+        return 0.0 if since is None else parse_since(since, time.time())
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--since") from None
+
+
+def _show(context: click.Context, ledger: "Ledger", push_id: str) -> None:
+    import msgspec
+
+    progress, report = ledger.progress(push_id), ledger.report(push_id)
+    refusal = ledger.refusal(push_id)
+    if wants_json(context):
+        told = {} if refusal is None else {"error": refusal}
+        emit_json(msgspec.to_builtins({"progress": progress, "report": report, **told}))
+        return
+    from workers.cli import pushes_table, render
+
+    pushes_table.show_push(pushes_table.remember(ledger, progress))
+    if refusal is not None:
+        render.show(refusal, render.render_fault)
+    if report is not None:
+        render.show(report, render.render_report)

@@ -1,0 +1,67 @@
+"""`imagepusher undo`."""
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from workers.cli.access import RegistryCommand, registry_options
+from workers.cli.codes import INVALID, SUCCEEDED, code_of_undo
+from workers.cli.common import common_options
+from workers.cli.output import emit_as_json, is_terminal, note, note_drawn, output_option
+from workers.cli.push_ids import complete_push_ids
+from workers.cli.session import open_session
+
+if TYPE_CHECKING:
+    from tasks import contract
+    from workers.client.client import Client
+
+_NOBODY_TO_ASK: Final = (
+    "undo moves and deletes tags, and there is no terminal to ask at: say --yes, or look first with --dry-run."
+)
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("push_id", shell_complete=complete_push_ids)
+@click.option("--dry-run", is_flag=True, help="List the tags that would be restored and deleted; change nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@output_option
+@registry_options("destination")
+@common_options
+@click.pass_context
+def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, **_: Any) -> None:
+    """Put the tags of a push back to what they were.
+
+    Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone.
+    """
+    with open_session(context) as client:
+        client.progress(push_id)
+        if not (dry_run or yes or is_terminal(sys.stdin)):
+            raise click.UsageError(_NOBODY_TO_ASK)
+        if dry_run:
+            context.exit(_preview(context, client.preview_undo(push_id)))
+        if not (yes or _confirm(client, push_id)):
+            note("Nothing was changed.")
+            context.exit(INVALID)
+        undone = client.undo(push_id)
+    if not emit_as_json(context, undone):
+        from workers.cli import render
+
+        render.show(undone, render.render_undo)
+    context.exit(code_of_undo(undone))
+
+
+def _preview(context: click.Context, planned: "contract.Undo") -> int:
+    if not emit_as_json(context, planned):
+        from workers.cli import render
+
+        render.show(planned, render.render_undo_plan)
+    return code_of_undo(planned) if planned.tags else SUCCEEDED
+
+
+def _confirm(client: "Client", push_id: str) -> bool:
+    """List what becomes of each tag on stderr, and ask."""
+    from workers.cli import render
+
+    note_drawn(render.drawn(client.preview_undo(push_id), render.render_undo_plan, sys.stderr))
+    return click.confirm(f"Put the tags of push {push_id} back?", err=True)

@@ -1,0 +1,34 @@
+"""`imagepusher verify`."""
+
+from typing import Any
+
+import click
+
+from workers.cli.access import RegistryCommand, registry_options
+from workers.cli.codes import code_of_verification
+from workers.cli.common import common_options
+from workers.cli.outcome import ensure_ended
+from workers.cli.output import emit_as_json, output_option
+from workers.cli.push_ids import complete_push_ids
+from workers.cli.session import open_session
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("push_id", shell_complete=complete_push_ids)
+@output_option
+@registry_options("destination")
+@common_options
+@click.pass_context
+def verify(context: click.Context, /, push_id: str, **_: Any) -> None:
+    """Compare what the destinations hold with the report of a push.
+
+    Every tag of PUSH_ID must be what the report says, and all that it needs must be there.
+    """
+    ensure_ended(context, push_id)
+    with open_session(context) as client:
+        verification = client.verify(push_id)
+    if not emit_as_json(context, verification):
+        from workers.cli import render
+
+        render.show(verification, render.render_verification)
+    context.exit(code_of_verification(verification))

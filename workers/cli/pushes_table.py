@@ -1,0 +1,149 @@
+"""Pushes as a table: one line each, as wide as the terminal."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from tasks import contract
+from tasks.transfer.ports import Ledger, UndoState
+from tasks.transfer.request.outline import outlined
+from workers.cli.amounts import age, count, progress_of, size
+from workers.cli.outcome import how_it_stands
+from workers.cli.output import printable
+from workers.cli.render import STYLES, show
+
+_UNDONE: Final = {
+    "begun": "being undone",
+    "succeeded": "undone",
+    "partial": "partly undone",
+    "failed": "undo failed",
+}
+# What an image's name is worth on one line with the rest; a narrower terminal has it on a line of its own.
+_SHORTEST_IMAGE: Final = 12
+_GAP: Final = 2
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A push with what became of it; `tags_done` are those that did not fail, `outline` names its images."""
+
+    progress: contract.Progress
+    tags_done: int
+    outline: dict[str, Any]
+    undo: UndoState | None = None
+    cancelled: bool = False
+
+    @property
+    def state(self) -> str:
+        """The state in one or two words."""
+        if self.undo is not None:
+            return _UNDONE[self.undo]
+        ended = self.progress.state in contract.ENDED
+        return ("cancelled" if ended else "being cancelled") if self.cancelled else self.progress.state
+
+
+def remember(ledger: Ledger, push: contract.Progress) -> Remembered:
+    """Read what the table shows beside the progress."""
+    report = None if push.state == "succeeded" else ledger.report(push.push_id)
+    done = push.tags_done
+    if report is not None:
+        done = sum(tag.action not in {"failed", "skipped"} for item in report.items for tag in item.tags)
+    sources = [str(source) for source, _ in outlined(ledger.request(push.push_id))]
+    return Remembered(
+        push,
+        tags_done=done,
+        outline={"source": sources[0] if sources else None, "images": len(sources)},
+        undo=ledger.undo_state(push.push_id),
+        cancelled=ledger.is_cancelled(push.push_id),
+    )
+
+
+def show_pushes(pushes: Sequence[Remembered], *, left_out: int, remembered: int) -> None:
+    """Write the table to stdout, and how many pushes it leaves out."""
+
+    def draw(console: Console, pushes: Sequence[Remembered]) -> None:
+        if not pushes:
+            console.print("No push is remembered." if not remembered else "No push is like that.")
+            return
+        draw_pushes(console, pushes, time.time())
+        if left_out:
+            console.print(f"\n{count(left_out, 'push')} more: --all lists them.", style="dim")
+
+    show(pushes, draw)
+
+
+def show_push(push: Remembered) -> None:
+    """Write how one push stands to stdout."""
+
+    def draw(console: Console, push: Remembered) -> None:
+        draw_pushes(console, [push], time.time())
+        progress = push.progress
+        if progress.state in contract.ENDED:
+            return
+        done, total, ended = progress_of(progress)
+        if progress.copies:
+            told = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}, "
+            console.print(f"{told}{progress.tags_done} of {count(progress.tags, 'tag')}")
+        console.print(printable(how_it_stands(progress)))
+
+    show(push, draw)
+
+
+def draw_pushes(console: Console, pushes: Sequence[Remembered], now: float) -> None:
+    """Draw a line for each push, its image on a second one where the first has no room; `now` is in epoch seconds."""
+    rows = [
+        (
+            printable(push.progress.push_id),
+            push.state,
+            f"{push.tags_done}/{push.progress.tags}",
+            age(now - push.progress.created),
+        )
+        for push in pushes
+    ]
+    header = ("Push", "State", "Tags", "Age")
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    room = console.width - sum(widths) - _GAP * len(widths)
+    if room < -_GAP:
+        # Not even without the image: the id stands alone, and the rest below it.
+        for push, (push_id, *rest) in zip(pushes, rows, strict=True):
+            _print(console, Text(push_id))
+            _print(console, Text(f"  {'  '.join(rest)}"), STYLES.get(push.state, ""))
+            _print_image(console, push)
+        return
+    wide = room >= _SHORTEST_IMAGE
+    _print(console, _line(header, widths, "Image" if wide else ""), "dim")
+    for push, row in zip(pushes, rows, strict=True):
+        line = _line(row, widths, _image(push.outline, room) if wide else "")
+        start = widths[0] + _GAP
+        line.stylize(STYLES.get(push.state, ""), start, start + len(row[1]))
+        _print(console, line)
+        if not wide:
+            _print_image(console, push)
+
+
+def _print_image(console: Console, push: Remembered) -> None:
+    if image := _image(push.outline, console.width - _GAP):
+        _print(console, Text(f"  {image}"), "dim")
+
+
+def _print(console: Console, line: Text, style: str = "") -> None:
+    console.print(line, style=style, overflow="fold")
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], image: str) -> Text:
+    padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
+    return Text((" " * _GAP).join([*padded, image]).rstrip())
+
+
+def _image(outline: dict[str, Any], room: int) -> str:
+    """Return the first image and how many more there are, the end of the name rather than its beginning."""
+    if not outline["source"]:
+        return ""
+    more = f" +{outline['images'] - 1}" if outline["images"] > 1 else ""
+    name = printable(outline["source"])
+    left = room - len(more)
+    return (name if len(name) <= left else f"…{name[-max(1, left - 1) :]}") + more

@@ -1,0 +1,25 @@
+"""The names of what is set for each registry, never the values: what a worker may tell others of its settings. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tasks.registry.settings import RegistryConfiguration, RegistrySettings
+
+Equipment = Mapping[str, list[str]]
+
+_NAMED: Final = ("ca_file", "certificates", "client_certificate", "plain_http")
+
+
+def equipment_of(configuration: RegistryConfiguration) -> Equipment:
+    """Return for each configured registry the names of the settings that decide whether it can be reached."""
+    return {host: _names(settings) for host, settings in configuration.registries.items()}
+
+
+def _names(settings: RegistrySettings) -> list[str]:
+    names = [name for name in _NAMED if getattr(settings, name)]
+    names += [] if settings.tls_verify else ["tls_verify = false"]
+    if settings.credentials or (settings.source_credentials and settings.destination_credentials):
+        return [*names, "credentials of the source", "credentials of the destination"]
+    names += ["credentials of the source"] if settings.source_credentials else []
+    names += ["credentials of the destination"] if settings.destination_credentials else []
+    return names
