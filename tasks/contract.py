@@ -27,6 +27,8 @@ SingleArch = Literal["refuse", "copy", "merge"]
 Atomic = Literal["item", "push"]
 Kind = Literal["source", "multi-arch", "single-arch"]
 Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_back"]
+# The actions that leave a tag as the push wanted it; each other one makes the push fail.
+DONE: Final[frozenset[Action]] = frozenset({"copied", "merged", "unchanged"})
 State = Literal["succeeded", "partial", "failed"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 

@@ -211,10 +211,27 @@ class Judge:
         asked = [f"{B}/{tag}" for item in sent.push.items for tag in item.tags]
         if sorted(named) != sorted(asked):
             self.add("6.1", f"{push_id} reports {named}, and was asked for {asked}")
+        self._judge_release(sent.push, report)
         for item, said in zip(sent.push.items, report["items"], strict=True):
             for tag in said["tags"]:
                 self._judge_report(sent, item, tag)
         return report
+
+    def _judge_release(self, push: Push, report: Mapping[str, Any]) -> None:
+        """Judge that tags that move together did, or none stayed moved (10.1)."""
+        items = [item["tags"] for item in report["items"]]
+        groups = {"push": [sum(items, [])], "item": items}.get(push.atomic or "", [])
+        for tags in groups:
+            moved = [tag for tag in tags if tag["action"] in _WRITTEN]
+            others = [tag for tag in tags if tag["action"] not in _DONE]
+            if moved and others:
+                said = ", ".join(f"{tag['reference'].removeprefix(f'{B}/')} {tag['action']}" for tag in tags)
+                self.add("10.1", f"{push.push_id} moves tags together, and reports {said}")
+            for tag in others:
+                own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
+                foreign = tag["error"] is not None and tag["error"]["code"] == "tag_conflict"
+                if own and own[-1].new != own[0].old and not foreign:
+                    self.add("10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}")
 
     def _judge_report(self, sent: Sent, item: Item, said: Mapping[str, Any]) -> None:
         """Judge what a report says of one tag (6.1)."""
@@ -249,7 +266,8 @@ class Judge:
             return
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
-        if moved and self.undoing != push_id and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
+        back = moved and writes[-1].new == own[0].old
+        if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if any(each in error["message"] for each in _OPEN):
             self.excused.append(f"{push_id}: {error['code']} for a part that is missing, which Quay calls by another name")
@@ -267,9 +285,12 @@ class Judge:
             case "rate_limited":
                 return sum(action.retry_after == 40.0 for action in self.taken.values()) >= 2  # noqa: PLR2004
             case "tag_conflict":
-                return count("foreign write") >= 3 or (stops > 0 and self._lost("written"))  # noqa: PLR2004
+                # A release holds all of its tags once, and does not begin anew where someone else writes one.
+                most = 3 if push.atomic is None else 1
+                return count("foreign write") >= most or (stops > 0 and (push.atomic is not None or self._lost("written")))
             case "lock_lost":
-                return stops + count("end lease") + count("evict") + self.rollbacks >= 4 or self._redis_was_away()  # noqa: PLR2004
+                most = 4 if push.atomic is None else 1
+                return stops + count("end lease") + count("evict") + self.rollbacks >= most or self._redis_was_away()
             case "copy_incomplete":
                 return self.collections >= 2 or self._lost(f"push:{push.push_id}") or bool(self.outages)  # noqa: PLR2004
             case "push_unknown":
@@ -278,8 +299,8 @@ class Judge:
                 return self.deaths + count("lose answer") + self.rollbacks >= 3  # noqa: PLR2004
             case "stalled":
                 return bool(self._gone) or self.deaths >= 3 or self._redis_was_away()  # noqa: PLR2004
-            case "withheld":
-                return push.atomic is not None
+            case "withheld" | "rolled_back" | "release_unsettled":
+                return push.atomic is not None and bool(faults)
             case "destination_child_missing":
                 return self.scenario.lax and self.collections > 0
             case _:

@@ -66,7 +66,7 @@ FAULTS: Final = (
     Fault("push is closed when it is given up", "workers.process.watchdog", "self._store_report(report, lacking)", "pass"),
     Fault("intake notes nothing", "workers.broker.intake", "self._note(task_of(message.get(\"headers\"), payload))", "pass"),
     Fault("chord is sent and not noted", "tasks.push", "here.ledger.mark_sent(push_id)", "pass"),
-    Fault("undo overwrites what others wrote", "tasks.transfer.after.undo", "if found not in {mark.intent.old_digest, mark.intent.new_digest}:", "if False:"),
+    Fault("undo overwrites what others wrote", "tasks.transfer.after.undo", "if found not in {mark.intent.old_digest, mark.intent.new_digest}:\n                    return _moved(", "if False:\n                    return _moved("),
     Fault("undo forgets the protective tags", "tasks.transfer.after.undo", "done = (mark for mark in marks if self.done[str(mark.reference)].error is None)", "done = iter(())"),
     Fault("write is repeated without a look", "tasks.registry.manifest_upload", "if self._tried and self._is_stored():", "if False:"),
     Fault("merge loses the destination's", "tasks.transfer.plan.decide", "if not kept_platforms(remaining):", "if True:"),

@@ -294,6 +294,7 @@ class Client:
 
     def __init__(self, scheduler: Scheduler, store: Store, prefix: str, patience: float) -> None:
         self.commands = Commands(store)
+        self.connection_pool = SimpleNamespace(connection_kwargs={"host": "model", "port": 1, "db": 0})
         self._scheduler = scheduler
         self._store = store
         self._prefix = prefix

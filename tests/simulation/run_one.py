@@ -262,7 +262,8 @@ def play(scenario: Scenario, decisions: Decisions, *, verbose: bool = False) -> 
     primitives.use(world.scheduler)
     transport.use(transport.Network(world.scheduler, {A: world.a, B: world.b}))
     patches.lease_waits(LeaseWaits(world.scheduler, world.store))
-    logging.disable(logging.CRITICAL)
+    if not verbose:
+        logging.disable(logging.CRITICAL)
     try:
         violations = world.run()
     finally:

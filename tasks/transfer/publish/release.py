@@ -16,7 +16,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.report import unmoved
@@ -24,6 +24,7 @@ from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
 
 LOG: Final = logging.getLogger(__name__)
+_LOCKS: Final = 4
 
 # The direction of a release; None before its first tag moves.
 Direction = Literal["forward", "back", "stands"]
@@ -103,7 +104,20 @@ class Release:
         self._flipped: set[str] = set()
 
     def run(self, *, last_try: bool) -> Ended:
-        """Move all tags, or none; raises an error for which the release is given back, or tried again."""
+        """Move all tags, or none; raises an error for which the release is given back, or tried again.
+
+        Where a lock was lost, another delivery may have brought the release to its end: nothing is put back before all
+        locks are taken again and the journal is read again.
+        """
+        for _ in range(_LOCKS):
+            try:
+                return self._run(last_try=last_try)
+            except LockLost as error:
+                LOG.warning("The release is begun again: %s", error)
+                lost = error
+        raise lost
+
+    def _run(self, *, last_try: bool) -> Ended:
         with ExitStack() as stack:
             references = sorted({member.reference for member in self._members})
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
@@ -120,7 +134,7 @@ class Release:
                 return Ended(moved=self._forward(held))
             except _Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
-            if error.retry is Retry.GIVE_BACK:
+            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
                 raise error
             begun = self._journal.read() is not None
             if error.retry is Retry.LATER and not last_try and not begun:
@@ -170,7 +184,9 @@ class Release:
     def _back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, *, last_try: bool
     ) -> Ended:
-        """Put the tags back that moved, and return the reports of all."""
+        """Put the tags back that moved, and return the reports of all; raises LockLost."""
+        for lock in held.values():
+            lock.ensure()
         noted = {member.reference: member.move.memory.latest for member in self._members}
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
         if self._journal.read() is not None:

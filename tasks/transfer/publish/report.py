@@ -103,7 +103,7 @@ def unmoved(
 def build_report(plan: Plan, tags: Reports, parts: Iterable[contract.Totals], seconds: float) -> contract.PushReport:
     """Return the report of a push whose tags have all been dealt with."""
     items = [_item_report(number, item, tags) for number, item in enumerate(plan.items)]
-    failed = [tag.action in {"failed", "skipped"} for item in items for tag in item.tags]
+    failed = [tag.action not in contract.DONE for item in items for tag in item.tags]
     state: contract.State = "succeeded"
     if any(failed):
         state = "failed" if all(failed) else "partial"
@@ -113,7 +113,7 @@ def build_report(plan: Plan, tags: Reports, parts: Iterable[contract.Totals], se
 def summary(report: contract.PushReport) -> str:
     """Return one line that names the tags that failed, with the code of each."""
     tags = [tag for item in report.items for tag in item.tags]
-    failed = [tag for tag in tags if tag.action in {"failed", "skipped"}]
+    failed = [tag for tag in tags if tag.action not in contract.DONE]
     named = "; ".join(f"{tag.reference}: {tag.error.code if tag.error else tag.action}" for tag in failed[:5])
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""  # noqa: PLR2004 - as many as a line holds
     return f"Push {report.push_id}: {len(failed)} of {len(tags)} tags failed ({named}{more})."
