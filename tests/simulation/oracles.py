@@ -250,14 +250,29 @@ class Judge:
         if said["new_digest"] not in held:
             self.add("6.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, and it never was")
         if said["action"] in _WRITTEN:
-            if not any(write.new == said["new_digest"] for write in own):
-                self.add("6.1", f"{push_id} says that {tag} was {said['action']}, and never wrote that")
-            elif said["old_digest"] in self._before(tag, sent, own):
+            if any(write.new == said["new_digest"] for write in own):
+                pass
+            elif self._cannot_be_told(tag, said["new_digest"]):
+                self.excused.append(f"{tag}: which of two pushes of one image wrote it, {push_id} cannot tell")
                 return
-            elif any(self._was_blind(write, each) for write in own for each in self._writes(tag) if each.author == "foreign"):
+            else:
+                self.add("6.1", f"{push_id} says that {tag} was {said['action']}, and never wrote that")
+                return
+            if said["old_digest"] in self._before(tag, sent, own):
+                return
+            if any(self._was_blind(write, each) for write in own for each in self._writes(tag) if each.author == "foreign"):
                 self.excused.append(f"{tag}: {push_id} wrote over a foreign write between its look and its PUT")
             else:
                 self.add("6.6", f"{push_id} says that {tag} was {_short(said['old_digest'])} before, and it was not")
+
+    def _cannot_be_told(self, tag: str, digest: str) -> bool:
+        """Tell whether another push wrote the same digest, while a delivery of the push stood still or was killed.
+
+        The intent that such a delivery noted is in the ledger, and not whether it came to write.
+        """
+        broken = ("stop", "kill", "pause", "end lease", "restart", "evict", "deliver twice")
+        faults = any(action.name.startswith(broken) for action in self.taken.values())
+        return faults and any(write.new == digest for write in self._writes(tag))
 
     def _judge_failure(self, sent: Sent, tag: str, said: Mapping[str, Any], own: list[Write]) -> None:
         push_id, error = sent.push.push_id, said["error"]
@@ -287,7 +302,9 @@ class Judge:
             case "tag_conflict":
                 # A release holds all of its tags once, and does not begin anew where someone else writes one.
                 most = 3 if push.atomic is None else 1
-                return count("foreign write") >= most or (stops > 0 and (push.atomic is not None or self._lost("written")))
+                return count("foreign write") >= most or (
+                    push.atomic is not None and (stops > 0 or bool(self.outages))
+                ) or (stops > 0 and self._lost("written"))
             case "lock_lost":
                 most = 4 if push.atomic is None else 1
                 return stops + count("end lease") + count("evict") + self.rollbacks >= most or self._redis_was_away()
@@ -403,6 +420,8 @@ class Judge:
         for event in self.events:
             tag = event.reference.removeprefix(f"{B}/")
             wrote = [write for write in self._writes(tag) if write.author == event.push_id and write.new == event.digest]
+            if self._cannot_be_told(tag, event.digest):
+                continue
             if not any(write.when <= event.when for write in wrote):
                 self.add("7.7", f"it was told that {event.push_id} moved {tag} to {_short(event.digest)}, which it did not")
 
