@@ -216,7 +216,7 @@ class Commands:
     def lpush(self, key: str, *values: Any) -> int:
         held: list[Any] = self._store.change(key, list)
         for value in values:
-            held.insert(0, value)
+            held.insert(0, _bytes(value))
         return len(held)
 
     def lrange(self, key: str, first: int, last: int) -> list[Any]:
@@ -225,6 +225,7 @@ class Commands:
 
     def lrem(self, key: str, count: int, value: Any) -> int:
         del count
+        value = _bytes(value)
         held: list[Any] = self._store.find(key) or []
         if value not in held:
             return 0

@@ -13,7 +13,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -112,6 +112,12 @@ class Registry:
         self, method: str, target: str, headers: Mapping[str, str], body: bytes, author: str | None = None
     ) -> Answer:
         """Answer one request; `author` is whoever makes it, for the records."""
+        answer = self._answer(method, target, headers, body, author)
+        return answer if method != "HEAD" else replace(answer, body=b"")
+
+    def _answer(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, author: str | None
+    ) -> Answer:
         parts = urlsplit(target)
         name, kind, reference = _route(parts.path)
         if kind == "manifests":

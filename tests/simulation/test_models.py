@@ -170,7 +170,7 @@ def test_requests_to_the_model_are_answered_as_by_distribution(make_registry: Ma
         found = model.request(method, path, headers, body)
         where = f"{method} {path}"
         assert found.status == expected.status_code, where
-        assert _codes(found.body) == _codes(expected.content), where
+        assert set(_codes(found.body)) == set(_codes(expected.content)), where
         assert found.headers.get("Docker-Content-Digest") == expected.headers.get("Docker-Content-Digest") or (
             "/blobs/" in path
         ), where
