@@ -22,7 +22,7 @@ COPY_QUEUE: Final = "imagepusher.copy"
 PUBLISH_QUEUE: Final = "imagepusher.publish"
 QUEUES: Final = (PUSH_QUEUE, COPY_QUEUE, PUBLISH_QUEUE)
 
-RequestedKind = Literal["auto", "source"]
+RequestedKind = Literal["auto", "source", "image"]
 SingleArch = Literal["refuse", "copy", "merge"]
 Atomic = Literal["item", "push"]
 Kind = Literal["source", "multi-arch", "single-arch"]
@@ -34,7 +34,8 @@ ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
 # What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
 PushId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
-Tag = Annotated[str, Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+# A digest stands for no tag: the manifest is stored under it alone.
+Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
 
 
@@ -43,7 +44,8 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `destinations` maps repositories to tags. `single_arch` says what becomes of an image that is no index: it is
     refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
-    from the source.
+    from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
+    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there.
     """
 
     source: str
@@ -54,18 +56,18 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     merge: bool = True
 
 
-class SeedMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What the seed's push items carry: `build.extra.image.sources_for_nvr` that is truthy marks a source image."""
+class PubtoolsMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What a push needs of a pubtools-quay push item: `build.extra.image.sources_for_nvr` marks a source image."""
 
     pull_url: str
     tags: Destinations
     build: dict[str, Any] | None = None
 
 
-class SeedItem(msgspec.Struct, frozen=True, kw_only=True):
+class PubtoolsItem(msgspec.Struct, frozen=True, kw_only=True):
     """A push item in the form of pubtools-quay."""
 
-    metadata: SeedMetadata
+    metadata: PubtoolsMetadata
 
 
 class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -73,15 +75,17 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `target` names a target of the worker's settings; `target_settings` describes one, without secrets. With neither,
     each destination repository carries its host. `atomic` withholds the tags of an item, or of the push, unless every
-    copy that belongs to it succeeded; without it a tag waits only for what it needs itself.
+    copy that belongs to it succeeded; without it a tag waits only for what it needs itself. `tries` bounds how often a
+    copy is tried, in place of what the target says.
     """
 
     push_id: PushId | None = None
     target: str | None = None
     target_settings: dict[str, Any] | None = None
     items: list[PushItem] | None = None
-    push_items: list[SeedItem] | None = None
+    push_items: list[PubtoolsItem] | None = None
     atomic: Atomic | None = None
+    tries: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -97,6 +101,13 @@ class Fault(msgspec.Struct, frozen=True):
         return cls(error.code, str(error), None if error.side is None else error.side.value)
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """A warning that is part of a result: a stable code, and a message that says what happened and where."""
+
+    code: str
+    message: str
+
+
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one destination tag; digests are None where there was, or is, no tag."""
 
@@ -106,6 +117,7 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     new_digest: str | None = None
     kept_platforms: list[str] = []
     protective_tag: str | None = None
+    warnings: list[Notice] = []
     error: Fault | None = None
 
 
@@ -223,7 +235,16 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ProgressState = Literal[
-    "enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed", "interrupted", "refused"
+    "enqueued",
+    "accepted",
+    "copying",
+    "publishing",
+    "waiting",
+    "succeeded",
+    "partial",
+    "failed",
+    "interrupted",
+    "refused",
 ]
 # The states that a push leaves only when it is sent again.
 ENDED: Final = frozenset({"succeeded", "partial", "failed", "refused"})
@@ -244,6 +265,14 @@ class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
     platform: str | None = None
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a push that waits for a registry, or for the state of the workers; seconds since the epoch."""
+
+    reason: Fault
+    since: float
+    until: float
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a push is; seconds since the epoch.
 
@@ -252,6 +281,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     push_id: str
     state: ProgressState
+    waiting: Waiting | None = None
     created: float
     updated: float
     copies: list[CopyProgress] = []
@@ -264,7 +294,8 @@ def schema() -> dict[str, Any]:
     references, components = msgspec.json.schema_components((PushRequest, PushReport), ref_template="#/$defs/{name}")
     request, report = references
     components["PushRequest"]["oneOf"] = [
-        {"required": [form], "properties": {form: {"type": "array", "minItems": 1}}} for form in ("items", "push_items")
+        {"required": ["items"], "properties": {"items": {"type": "array", "minItems": 1}}},
+        {"required": ["push_items"], "properties": {"push_items": {"type": "array"}}},
     ]
     components["PushRequest"]["not"] = {
         "required": ["target", "target_settings"],
@@ -273,8 +304,8 @@ def schema() -> dict[str, Any]:
     for name, component in components.items():
         component["description"] = " ".join(component["description"].split())
         if name not in _REQUESTED:
-            # A report leaves out no key, whatever has a default in Python.
-            component["required"] = list(component["properties"])
+            # A report leaves out no key, whatever has a default in Python; one of an older worker lacks the later keys.
+            component["required"] = [key for key in component["properties"] if key not in _LATER_KEYS]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "imagepusher v1",
@@ -284,7 +315,8 @@ def schema() -> dict[str, Any]:
     }
 
 
-_REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, SeedItem, SeedMetadata))
+_LATER_KEYS: Final = frozenset({"side", "warnings"})
+_REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, PubtoolsItem, PubtoolsMetadata))
 
 
 def push_id_of(request: Any, task_id: str) -> str:

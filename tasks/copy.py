@@ -7,7 +7,7 @@ from celery import Task, shared_task
 from tasks import contract
 from tasks.celery_glue import display as monitors
 from tasks.celery_glue import runtime
-from tasks.celery_glue.redelivery import later, returned_to_queue, tries_left
+from tasks.celery_glue.redelivery import Deliveries
 
 
 # Results of header tasks are ignored: outcomes go to the ledger as they happen, and the window between storing a result
@@ -17,15 +17,16 @@ def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
     """Copy and record the outcome; raises only to be delivered again, so that the callback of the chord always runs."""
     here = runtime.of_app(self.app)
     meter = monitors.CopyMeter(monitors.progress_of(self))
-    with returned_to_queue(self):
+    deliveries = Deliveries(self, here, push_id, digest)
+    with deliveries.given_back():
         transient = here.copy.run(
             push_id,
             digest,
-            tries_left=lambda tries: tries_left(self, min(tries, here.task_tries)),
+            may_retry=deliveries.may_follow,
             tell=meter,
             end=meter.end,
         )
         if transient is not None:
-            raise later(self, transient, lambda due: here.ledger.settle(push_id, digest, quiet_until=due))
+            raise deliveries.later(transient)
     # Nobody stores it; monitors show it.
     return meter.text

@@ -16,12 +16,15 @@
     │   ├── SourceMissing            the reference does not exist
     │   ├── SourceChildMissing       its index names a manifest or blob that is gone
     │   ├── ManifestInvalid          its manifest is not what the OCI specification describes
+    │   │   └── ManifestAmbiguous    other clients may read something else in it
     │   ├── SchemaUnsupported        a docker schema 1 image
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
-    │   └── PlatformMissing          none of the eligible platforms is in it
+    │   ├── PlatformMissing          none of the eligible platforms is in it
+    │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
+    │   ├── DestinationAmbiguous     other clients may read something else in its index
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
@@ -32,11 +35,17 @@
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
+        │   └── RightMissing         the token says that it is not good for this
         ├── NotFound                 404 where something had to be
+        │   └── NamespaceMissing     the namespace, project or repository has to be made first
         ├── RequestRefused           another 4xx
+        │   ├── QuotaExceeded        there is no room left
+        │   └── TagImmutable         the registry does not let this tag move
         ├── RateLimited              429 until retries ran out
         ├── RegistryUnavailable      5xx, connection loss or timeout until retries ran out
+        │   └── RegistryReadOnly     it is under maintenance and takes nothing for now
         ├── ResponseInvalid          an answer that breaks the protocol, or a body over its cap
+        │   └── AddressWrong         a web page in place of a registry's answer
         ├── ContentMismatch          bytes that are not those of the digest or size
         └── AddressForbidden         a redirect or realm that leads where it must not
 
@@ -68,6 +77,8 @@ class Retry(enum.Enum):
     """The next try would end in the same way."""
     LATER = "later"
     """The other side may serve later: the task's tries are counted."""
+    WAIT = "wait"
+    """The other side says that it will serve again: it is waited for, up to `limits.maintenance_seconds`."""
     GIVE_BACK = "give back"
     """Nothing of the task is at fault: it goes back to its queue, however often."""
 
@@ -92,6 +103,11 @@ class ImagePusherError(Exception):
         if side is not None:
             self.side = Side(side)
         self._pack()
+
+    @property
+    def passes(self) -> bool:
+        """Whether another try may end otherwise."""
+        return self.retry in {Retry.LATER, Retry.WAIT}
 
     def on(self, side: Side | str) -> Self:
         """Note whose side the error is on, unless that is known, and return the error."""
@@ -120,7 +136,8 @@ class ImagePusherError(Exception):
         return f"{type(self).__name__}({self.message!r})"
 
 
-class RequestInvalid(ImagePusherError):
+# A builtin beside our own base is what pubtools-quay raised: its callers catch that.
+class RequestInvalid(ImagePusherError, ValueError, KeyError):
     code = "request_invalid"
     side = Side.SETTINGS
     advice = "Nothing was written."
@@ -136,7 +153,7 @@ class SettingsInvalid(ImagePusherError):
     side = Side.SETTINGS
 
 
-class PushFailed(ImagePusherError):
+class PushFailed(ImagePusherError, RuntimeError):
     code = "push_failed"
 
     def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
@@ -213,6 +230,11 @@ class ManifestInvalid(SourceError):
     advice = "Rebuild the image or push it to its registry again."
 
 
+class ManifestAmbiguous(ManifestInvalid):
+    code = "manifest_ambiguous"
+    advice = "Nothing of it is pushed. Find out who wrote it, and push the image to its registry again."
+
+
 class SchemaUnsupported(SourceError):
     code = "schema_unsupported"
     advice = "Docker schema 1 images cannot be copied; rebuild the image with a current tool."
@@ -225,12 +247,23 @@ class IndexEmpty(SourceError):
 
 class SingleArchRefused(SourceError):
     code = "single_arch_refused"
-    advice = "Set `single_arch` of the item to `copy` or `merge` to allow it."
+    advice = (
+        "Set `single_arch` of the item to `copy` or `merge` to allow it; with `push_items` of pubtools-quay, set"
+        " `allow_v1_containers` in `target_settings` to true."
+    )
 
 
 class PlatformMissing(SourceError):
     code = "platform_missing"
     advice = "Check the item's `platforms`."
+
+
+class PlatformUnknown(SourceError):
+    code = "platform_unknown"
+    advice = (
+        "Build the image with os and architecture in its configuration, or set `merge` of the item to false to"
+        " overwrite the index."
+    )
 
 
 class DestinationError(ImagePusherError):
@@ -241,6 +274,11 @@ class DestinationError(ImagePusherError):
 class DestinationChildMissing(DestinationError):
     code = "destination_child_missing"
     advice = 'Push that platform again, or let the target drop it with `missing_children = "drop"`.'
+
+
+class DestinationAmbiguous(DestinationError):
+    code = "manifest_ambiguous"
+    advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
 
 
 class TagConflict(DestinationError):
@@ -296,16 +334,39 @@ class RegistryError(ImagePusherError):
 
 
 class AuthenticationRefused(RegistryError):
+    """`may_be_absent` tells that a read was refused: some registries answer so for a repository that does not exist."""
+
     code = "authentication_refused"
     advice = "Check the credentials of this registry and what they may do there."
+    may_be_absent: bool = False
+
+
+class RightMissing(AuthenticationRefused):
+    code = "right_missing"
+    advice = "Nothing was written there: give this user the right to push, or use the credentials of one who has it."
 
 
 class NotFound(RegistryError):
     code = "not_found"
 
 
+class NamespaceMissing(NotFound):
+    code = "namespace_missing"
+    advice = "Make the namespace, project or repository at the registry first, or check how its name is spelt."
+
+
 class RequestRefused(RegistryError):
     code = "request_refused"
+
+
+class QuotaExceeded(RequestRefused):
+    code = "quota_exceeded"
+    advice = "Have the quota raised, or delete what is not needed; then push again: what is there is not copied again."
+
+
+class TagImmutable(RequestRefused):
+    code = "tag_immutable"
+    advice = "The registry keeps this tag as it is: push to another tag, or have the rule of that repository changed."
 
 
 class RateLimited(RegistryError):
@@ -320,8 +381,19 @@ class RegistryUnavailable(RegistryError):
     retry = Retry.LATER
 
 
+class RegistryReadOnly(RegistryUnavailable):
+    code = "registry_read_only"
+    advice = "The registry is under maintenance; push again when it is over."
+    retry = Retry.WAIT
+
+
 class ResponseInvalid(RegistryError):
     code = "response_invalid"
+
+
+class AddressWrong(ResponseInvalid):
+    code = "address_wrong"
+    advice = "Check host and port of the registry, and whether a proxy or a login page stands before it."
 
 
 class ContentMismatch(RegistryError):
@@ -335,7 +407,7 @@ class AddressForbidden(RegistryError):
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
     """Return the error that is worth another try and asks for the most time before it; None if there is none."""
-    later = [error for error in errors if error.retry is Retry.LATER]
+    later = [error for error in errors if error.passes]
     return max(later, key=lambda error: error.retry_after or 0.0, default=None)
 
 

@@ -8,7 +8,7 @@ from celery import Task, shared_task
 from tasks import contract
 from tasks.celery_glue import display as monitors
 from tasks.celery_glue import runtime
-from tasks.celery_glue.redelivery import returned_to_queue, tries_left
+from tasks.celery_glue.redelivery import Deliveries
 from tasks.errors import PushFailed, PushUnknown
 from tasks.transfer.publish.report import summary
 from tasks.transfer.steps.publish import PART
@@ -19,8 +19,9 @@ def publish(self: Task[Any, Any], push_id: str) -> Any:
     """Return the report; raises PushFailed with it if any tag failed, so that monitors show the push as failed."""
     monitors.progress_of(self)("moving tags")
     here = runtime.of_app(self.app)
-    with returned_to_queue(self, lambda due: here.ledger.settle(push_id, PART, quiet_until=due)):
-        return result_of(here.publish.run(push_id, last_try=not tries_left(self, here.task_tries)))
+    deliveries = Deliveries(self, here, push_id, PART)
+    with deliveries.given_back():
+        return result_of(here.publish.run(push_id, may_retry=deliveries.may_follow))
 
 
 def result_of(report: contract.PushReport) -> Any:

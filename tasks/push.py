@@ -10,7 +10,7 @@ from tasks import contract
 from tasks.celery_glue import display as monitors
 from tasks.celery_glue import runtime
 from tasks.celery_glue.canvas import canvas_of
-from tasks.celery_glue.redelivery import returned_to_queue, tries_left
+from tasks.celery_glue.redelivery import Deliveries
 from tasks.errors import PushFailed, RequestInvalid
 from tasks.publish import result_of
 from tasks.transfer.steps.push import PART
@@ -31,12 +31,13 @@ def push(self: Task[Any, Any], request: Any) -> Any:
     """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
     here = runtime.of_app(self.app)
     push_id = contract.push_id_of(request, str(self.request.id))
-    with returned_to_queue(self, lambda due: here.ledger.settle(push_id, PART, quiet_until=due)):
+    deliveries = Deliveries(self, here, push_id, PART)
+    with deliveries.given_back():
         plan = here.push.run(
             push_id,
             request,
             task_id=str(self.request.id),
-            last_try=not tries_left(self, here.task_tries),
+            may_retry=deliveries.may_follow,
             redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
         )
         if isinstance(plan, contract.PushReport):

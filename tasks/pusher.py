@@ -1,59 +1,74 @@
-"""The seed's class: pubtools-quay's ContainerImagePusher, with the same names and arguments, on Celery."""
+"""pubtools-quay's ContainerImagePusher, with the same names and arguments, on Celery."""
 
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from importlib.metadata import entry_points
-from typing import Any, Final, Protocol
+from functools import cached_property
+from typing import Any, Final
 
 import msgspec
 
 from tasks import contract
-from tasks.errors import PushFailed, RequestInvalid, SettingsInvalid
-from tasks.registry.settings import Credentials, RegistryOverride
+from tasks.errors import RequestInvalid, SettingsInvalid
+from tasks.installed import open_client
+from tasks.pubtools_events import failure, logged_step, tell_tagged
+from tasks.quay_client import QuayClient
+from tasks.registry.settings import Credentials
 from tasks.transfer.publish.report import summary
-from tasks.transfer.request import pubtools as seed
+from tasks.transfer.request import pubtools
+from tasks.transfer.request.faults import Faults
 
 LOG: Final = logging.getLogger(__name__)
-_HOST_PLATFORM: Final = "linux/amd64"
 _HIDDEN: Final = "…"
-
-
-class PushClient(Protocol):
-    """The part of a client that a push needs."""
-
-    embedded: bool
-
-    def send(self, request: dict[str, Any], push_id: str) -> None: ...
-    def wait(self, push_id: str) -> contract.PushReport: ...
 
 
 class ContainerImagePusher:
     """Push container images to Quay or any other registry.
 
-    `push_items` are objects with `metadata`, or dicts; `target_settings` are the seed's. Passwords in them are used
-    where the push runs in this process, and refused where a broker would carry them. Every method waits, returns the
-    report (BEHAVIOUR 6.1), and raises RequestInvalid before anything is written, SettingsInvalid, or PushFailed with
-    the report.
+    `push_items` are objects with `metadata`, or dicts; `target_settings` are those of pubtools-quay. Passwords in them
+    are used where the push runs in this process. Where a broker would carry them they are refused, or dropped if the
+    settings say so. Every method waits and returns the report (BEHAVIOUR 6.1). Raises RequestInvalid, a ValueError and
+    KeyError, before anything is written; SettingsInvalid; PushFailed, a RuntimeError, with the report, which is one of
+    requests' HTTPErrors, too, where a registry refused something.
     """
 
     def __init__(self, push_items: Sequence[Any], target_settings: Mapping[str, Any]) -> None:
         self.push_items = push_items
         self.target_settings = dict(target_settings)
+        self.quay_host = str(self.target_settings.get("quay_host", "quay.io")).rstrip("/")
+
+    @cached_property
+    def src_quay_client(self) -> QuayClient:
+        """The client that reads sources by hand."""
+        settings = self.target_settings
+        user, password = (settings.get(key) for key in pubtools.SOURCE_PAIR)
+        return QuayClient(user, password, settings.get("source_quay_host") or self.quay_host)
+
+    @cached_property
+    def dest_quay_client(self) -> QuayClient:
+        """The client that reads and writes destinations by hand."""
+        found = _credentials(self.target_settings, *pubtools.DESTINATION_PAIRS)
+        user, password = (found.username, found.password) if found is not None else (None, None)
+        return QuayClient(user, password, self.quay_host)
 
     def push_container_images(self) -> contract.PushReport:
         """Push all items: source images as they are, multi-arch images merged where a tag holds more platforms."""
-        return _push([_seed_item(item) for item in self.push_items], self.target_settings)
+        with logged_step("push-images-to-quay"):
+            return _push([_push_item(item) for item in self.push_items], self.target_settings)
 
     def copy_source_push_item(self, push_item: Any) -> contract.PushReport:
         """Push one item as a source image: as it is, whatever it is."""
-        return _push([_seed_item(push_item, is_source=True)], self.target_settings)
+        return _push([_push_item(push_item, is_source=True)], self.target_settings)
+
+    def copy_v1_push_item(self, push_item: Any) -> contract.PushReport:
+        """Push one item over what is there: as it is, a single image too."""
+        as_it_is = {"allow_v1_containers": True, "merge": False}
+        return _push([_push_item(push_item, is_source=False)], self.target_settings | as_it_is)
 
     def copy_multiarch_push_item(self, push_item: Any, source_ml: Any = None) -> contract.PushReport:
         """Push one multi-arch item; `source_ml` is not needed, the source is read when the push is planned."""
         del source_ml
-        return _push([_seed_item(push_item, is_source=False)], self.target_settings)
+        return _push([_push_item(push_item, is_source=False)], self.target_settings)
 
     def run_merge_workflow(self, source_ref: str, dest_refs: Sequence[str]) -> contract.PushReport:
         """Push one multi-arch image to full references, merged where they hold more platforms."""
@@ -64,18 +79,18 @@ class ContainerImagePusher:
         cls,
         source_ref: str,
         dest_refs: Sequence[str],
-        all_arch: bool,  # noqa: FBT001 - as the seed has it
+        all_arch: bool,  # noqa: FBT001 - as pubtools-quay has it
         target_settings: Mapping[str, Any],
     ) -> contract.PushReport:
-        """Copy one image to full references over what is there: with all its platforms, or only linux/amd64."""
-        only = (
-            {"kind": "source"} if all_arch else {"platforms": [_HOST_PLATFORM], "single_arch": "copy", "merge": False}
-        )
-        return _push_references(source_ref, dest_refs, target_settings, only)
+        """Copy one image to full references, tags or digests, over what is there.
+
+        With `all_arch` it is copied with all its platforms; without, the image for linux/amd64 alone, or the only one.
+        """
+        return _push_references(source_ref, dest_refs, target_settings, {"kind": "source" if all_arch else "image"})
 
 
-def _seed_item(push_item: Any, *, is_source: bool | None = None) -> dict[str, Any]:
-    """Return what a push needs of an item; of its build that is whether it marks a source image (BEHAVIOUR 1.1)."""
+def _push_item(push_item: Any, *, is_source: bool | None = None) -> dict[str, Any]:
+    """Return a push item with what a push needs: of its build, whether it marks a source image (BEHAVIOUR 1.1)."""
     metadata = push_item.get("metadata") if isinstance(push_item, Mapping) else getattr(push_item, "metadata", None)
     if not isinstance(metadata, Mapping):
         return {} if metadata is None else {"metadata": str(type(metadata).__name__)}
@@ -95,30 +110,45 @@ def _push_references(
     source_ref: str, dest_refs: Sequence[str], target_settings: Mapping[str, Any], options: Mapping[str, Any]
 ) -> contract.PushReport:
     if isinstance(dest_refs, str):
-        raise RequestInvalid("dest_refs is a string: a list of references is due.")
-    _refuse_half_pairs(target_settings)
+        raise RequestInvalid("dest_refs is a string: give a list of references.")
+    faults = Faults()
+    pubtools.refuse_half_pairs(target_settings, faults)
+    tries = pubtools.count(target_settings, "tag_images_tries", faults)
+    faults.raise_any()
     destinations: dict[str, list[str]] = {}
     for reference in dest_refs:
-        repository, _, tag = reference.rpartition(":")
+        repository, _, tag = reference.rpartition("@" if "@" in reference else ":")
         destinations.setdefault(repository, []).append(tag)
-    return _run({"items": [{"source": source_ref, "destinations": destinations, **options}]}, target_settings)
+    item = {"source": source_ref, "destinations": destinations, **options}
+    if pubtools.flag(target_settings.get("merge", True)) is False:
+        item["merge"] = False
+    return _run({"items": [item]} | ({"tries": tries} if tries else {}), target_settings)
 
 
 def _run(request: dict[str, Any], target_settings: Mapping[str, Any]) -> contract.PushReport:
-    source = _credentials(target_settings, seed.SOURCE_PAIR)
-    destination = _credentials(target_settings, *seed.DESTINATION_PAIRS)
+    source = _credentials(target_settings, pubtools.SOURCE_PAIR)
+    destination = _credentials(target_settings, *pubtools.DESTINATION_PAIRS)
     push_id = str(uuid.uuid4())
-    with _open_client(source, destination) as client:
+    with open_client(source, destination) as client:
         if not client.embedded and (source or destination):
-            raise SettingsInvalid(
-                "target_settings carry a password, and a broker would carry it along. Put the credentials into the"
-                " settings of the workers."
-            )
+            _drop_passwords(allowed=client.drops_passwords)
         client.send(_plain(request), push_id)
         report = client.wait(push_id)
+    tell_tagged(report)
     if report.state != "succeeded":
-        raise PushFailed(summary(report), msgspec.to_builtins(report))
+        raise failure(summary(report), report, msgspec.to_builtins(report))
     return report
+
+
+def _drop_passwords(*, allowed: bool) -> None:
+    """Warn that the passwords are not sent; raises SettingsInvalid unless the settings allow that (BEHAVIOUR 6.7)."""
+    if not allowed:
+        raise SettingsInvalid(
+            "target_settings carry a password, and a broker would carry it along. Put the credentials into the"
+            " settings of the workers; where they hold them, drop_passwords in [pubtools] leaves those of"
+            " target_settings out."
+        )
+    LOG.warning("The passwords of target_settings are dropped: the workers have credentials of their own.")
 
 
 def _plain(request: dict[str, Any]) -> dict[str, Any]:
@@ -136,17 +166,6 @@ def _plain_mapping(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a type of JSON")
 
 
-def _open_client(source: Credentials | None, destination: Credentials | None) -> AbstractContextManager[PushClient]:
-    """Open the client that the distribution registers: `tasks` does not import the package that implements it."""
-    found = entry_points(group="imagepusher.client", name="default")
-    if not found:
-        raise SettingsInvalid("imagepusher is not installed in this environment: pip install it.")
-    client: AbstractContextManager[PushClient] = next(iter(found)).load()(
-        source=RegistryOverride(credentials=source), destination=RegistryOverride(credentials=destination)
-    )
-    return client
-
-
 def _credentials(target_settings: Mapping[str, Any], *pairs: tuple[str, str]) -> Credentials | None:
     for user, password in pairs:
         if target_settings.get(user) and target_settings.get(password):
@@ -154,32 +173,15 @@ def _credentials(target_settings: Mapping[str, Any], *pairs: tuple[str, str]) ->
     return None
 
 
-def _refuse_half_pairs(target_settings: Mapping[str, Any]) -> None:
-    """Raise RequestInvalid for what the validation of target settings says of them, where they are not sent."""
-    fields = [
-        f"target_settings.{missing}"
-        for pair in seed.CREDENTIAL_PAIRS
-        for missing, given in (pair, pair[::-1])
-        if target_settings.get(given) and not target_settings.get(missing)
-    ]
-    if fields:
-        reason = "is missing: half a credential pair"
-        raise RequestInvalid(
-            f"{', '.join(fields)} {reason}.", [{"item": None, "field": field, "reason": reason} for field in fields]
-        )
-
-
 def _public(target_settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a request may carry of target settings.
+    """Return what a request may carry of target settings: the keys with an effect, and no secret (BEHAVIOUR 6.7).
 
-    Whole credential pairs are used here, and secrets without a meaning dropped. Of any other secret the key stays, for
-    the validation to name it.
+    Whole credential pairs are used here. Of a half only the key is left, for the validation to name it.
     """
-    pairs = [pair for pair in seed.CREDENTIAL_PAIRS if all(target_settings.get(key) for key in pair)]
-    secrets = seed.secrets(target_settings)
-    used = {key for pair in pairs for key in pair}
-    useless = {key for key in secrets if seed.meaningless(key)}
-    for key in sorted(useless):
-        LOG.warning("target_settings.%s has no meaning here: %s.", key, seed.meaningless(key))
-    public = {key: value for key, value in target_settings.items() if key not in used | useless}
-    return public | {key: _HIDDEN for key in public if key in secrets and public[key]}
+    known = pubtools.USED | {key for pair in pubtools.CREDENTIAL_PAIRS for key in pair}
+    useless = {key for key in target_settings.keys() - known if target_settings[key] not in (None, "")}
+    if useless:
+        LOG.warning("%s", pubtools.ignored(useless))
+    whole = {key for pair in pubtools.CREDENTIAL_PAIRS if all(map(target_settings.get, pair)) for key in pair}
+    public = {key: target_settings[key] for key in known & target_settings.keys() - whole}
+    return public | {key: _HIDDEN for key in pubtools.secrets(public) if public[key]}

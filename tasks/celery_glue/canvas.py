@@ -62,7 +62,7 @@ def _outlined(plan: Plan) -> dict[str, Any]:
     for item in plan.items:
         destinations: dict[str, list[str]] = {}
         for tag in item.tags:
-            destinations.setdefault(tag.reference.name, []).append(tag.reference.tag or "")
+            destinations.setdefault(tag.reference.name, []).append(tag.reference.identifier)
         items.append({"source": str(item.wanted.source), "destinations": destinations})
     return {"items": items}
 

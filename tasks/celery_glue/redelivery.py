@@ -1,62 +1,84 @@
 """When a task goes back to the broker instead of waiting in its worker: crash, long outage, long Retry-After."""
 
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from celery import Task, exceptions
 from celery.exceptions import Reject
 
+from tasks import contract
+from tasks.celery_glue.runtime import Runtime
 from tasks.errors import ImagePusherError, Retry, StateUnavailable
 
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 120.0
 _DOUBLINGS: Final = 6
+_MAINTENANCE_PAUSE: Final = 60.0
+# A part that went on for so long since its last wait begins to wait anew.
+_WAITS_BELONG_TOGETHER: Final = 300.0
 
 
-def tries_left(task: Task[Any, Any], tries: int) -> bool:
-    """Tell whether this delivery is not the last of `tries`."""
-    return bool(task.request.retries + 1 < tries)
+class Deliveries:
+    """The deliveries of the task of one part of a push: whether another one may follow this one, and when."""
+
+    def __init__(self, task: Task[Any, Any], here: Runtime, push_id: str, part: str) -> None:
+        self._task = task
+        self._here = here
+        self._push_id = push_id
+        self._part = part
+
+    def may_follow(self, error: ImagePusherError, tries: int | None = None) -> bool:
+        """Tell whether an error is worth another delivery; `tries` bounds those of a registry that may serve later."""
+        match error.retry:
+            case Retry.NEVER:
+                return False
+            case Retry.GIVE_BACK:
+                return True
+            case Retry.WAIT:
+                return self._here.clock() - self._waiting(error).since < self._here.maintenance_seconds
+            case Retry.LATER:
+                return bool(self._task.request.retries + 1 < self._here.tries_of(tries))
+
+    @contextmanager
+    def given_back(self) -> Iterator[None]:
+        """Give the task back where an error says so."""
+        try:
+            yield
+        except ImagePusherError as error:
+            if error.retry is Retry.NEVER:
+                raise
+            if error.retry_after == 0:
+                raise Reject(error.message, requeue=True) from None
+            raise self.later(error) from None
+
+    def later(self, error: ImagePusherError) -> exceptions.Retry:
+        """Send the task again, to be run after a pause, and return the exception that ends this delivery."""
+        seconds = pause(error, self._task.request.retries)
+        with suppress(StateUnavailable):
+            self._here.ledger.wait(self._push_id, self._part, self._waiting(error, seconds))
+        # Without it Celery would show its own representation of the arguments from now on.
+        options: dict[str, Any] = {"argsrepr": getattr(self._task.request, "argsrepr", None)}
+        try:
+            return self._task.retry(countdown=seconds, throw=False, exc=error, **options)
+        except Reject:
+            # Celery would drop the message that it cannot replace.
+            raise Reject("the broker does not take its successor", requeue=True) from None
+
+    def _waiting(self, error: ImagePusherError, seconds: float = 0.0) -> contract.Waiting:
+        now = self._here.clock()
+        earlier = self._here.ledger.waits(self._push_id).get(self._part)
+        goes_on = earlier is not None and now - earlier.until < _WAITS_BELONG_TOGETHER
+        since = earlier.since if earlier is not None and goes_on else now
+        return contract.Waiting(reason=contract.Fault.of(error), since=since, until=now + seconds)
 
 
-def pause(task: Task[Any, Any], error: ImagePusherError) -> float:
+def pause(error: ImagePusherError, retries: int) -> float:
     """Return the seconds before the next delivery: those that the error asks for, else doubling with jitter."""
     if error.retry_after is not None:
         return error.retry_after
-    doubled = _FIRST_PAUSE * 2.0 ** min(_DOUBLINGS, int(task.request.retries))
+    if error.retry is Retry.WAIT:
+        return _MAINTENANCE_PAUSE
+    doubled = _FIRST_PAUSE * 2.0 ** min(_DOUBLINGS, retries)
     return min(_LONGEST_PAUSE, doubled) * random.uniform(0.5, 1)  # noqa: S311 - jitter
-
-
-def later(task: Task[Any, Any], error: ImagePusherError, note_due: Callable[[float], None]) -> exceptions.Retry:
-    """Send the task again, to be run after a pause, and return what ends this delivery.
-
-    `note_due` is told when it is due, in seconds since the epoch.
-    """
-    seconds = pause(task, error)
-    with suppress(StateUnavailable):
-        note_due(time.time() + seconds)
-    # Without it Celery would show its own representation of the arguments from now on.
-    options: dict[str, Any] = {"argsrepr": getattr(task.request, "argsrepr", None)}
-    try:
-        return task.retry(countdown=seconds, throw=False, **options)
-    except Reject:
-        # Celery would drop the message that it cannot replace.
-        raise Reject("the broker does not take its successor", requeue=True) from None
-
-
-@contextmanager
-def returned_to_queue(task: Task[Any, Any], note_due: Callable[[float], None] = lambda _: None) -> Iterator[None]:
-    """Give the task back where its worker shuts down, or where what it needs does not serve at the moment.
-
-    For `note_due` see `later`.
-    """
-    try:
-        yield
-    except ImagePusherError as error:
-        if error.retry is Retry.NEVER:
-            raise
-        if error.retry_after == 0:
-            raise Reject(error.message, requeue=True) from None
-        raise later(task, error, note_due) from None

@@ -19,8 +19,9 @@ class Runtime:
     """The three steps of a push, and the parts of this process that other tasks use.
 
     `executor` is for work on many tags. `task_tries` bounds the deliveries of a task whose registries do not answer, or
-    that ends its worker. `away` are the errors of Celery for a broker or result store that does not serve, where a
-    watchdog repairs the push.
+    that ends its worker; `most_tries` bounds the deliveries of a copy that a push may ask for. A registry under
+    maintenance is waited for `maintenance_seconds`. `away` are the errors of
+    Celery for a broker or result store that does not serve, where a watchdog repairs the push.
     """
 
     push: PushStep
@@ -32,8 +33,14 @@ class Runtime:
     locks: TagLocks
     executor: Executor
     task_tries: int
+    most_tries: int
+    maintenance_seconds: float
     away: tuple[type[Exception], ...] = ()
     clock: Callable[[], float] = time.time
+
+    def tries_of(self, said: int | None) -> int:
+        """Return how often a copy is delivered whose push says so, or says nothing."""
+        return self.task_tries if said is None else min(said, self.most_tries)
 
 
 _providers: Final[WeakKeyDictionary[Any, Callable[[], Runtime]]] = WeakKeyDictionary()

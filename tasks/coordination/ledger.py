@@ -19,7 +19,7 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
-_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases")
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits")
 # What a task that waits for the result is.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
 # What a refused push leaves, and loses when it is sent again.
@@ -156,10 +156,16 @@ class HashLedger:
     def begin(self, push_id: str, part: str) -> None:
         self._hashes.increment(_key(push_id, "starts"), part)
 
-    def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
+    def settle(self, push_id: str, part: str) -> None:
         self._hashes.drop(_key(push_id, "starts"), part)
-        if quiet_until is not None:
-            self._put(push_id, "", "quiet_until", repr(quiet_until).encode())
+
+    def wait(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
+        self.settle(push_id, part)
+        self._put(push_id, "waits", part, _encode(waiting))
+        self._put(push_id, "", "quiet_until", repr(waiting.until).encode())
+
+    def waits(self, push_id: str) -> dict[str, contract.Waiting]:
+        return self._records(push_id, "waits", contract.Waiting)
 
     def touch(self, push_id: str) -> None:
         if self._field(push_id, "created") is not None:
@@ -243,15 +249,29 @@ class HashLedger:
         outline = _decode(outlined, _Outline)
         recorded = self._records(push_id, "progress", contract.CopyProgress)
         copies = outline.named(recorded) if outline else []
+        waiting = None if state is not None else self._waiting(push_id)
         return contract.Progress(
             push_id=push_id,
-            state=_state(state, accepted=updated is not None, planned=outline is not None, copies=copies),
+            state=_state(
+                state,
+                accepted=updated is not None,
+                planned=outline is not None,
+                copies=copies,
+                waits=waiting is not None,
+            ),
+            waiting=waiting,
             created=float(created),
             updated=float(updated or created),
             copies=copies,
             tags=outline.tags if outline else 0,
             tags_done=self._hashes.size(_key(push_id, "tags")),
         )
+
+    def _waiting(self, push_id: str) -> contract.Waiting | None:
+        """Return the longest wait that is under way."""
+        now = self._clock()
+        waits = [wait for wait in self.waits(push_id).values() if wait.until > now]
+        return min(waits, key=lambda wait: wait.since, default=None)
 
     def pushes(self) -> list[contract.Progress]:
         """Return the pushes that are remembered, the newest first."""
@@ -369,9 +389,13 @@ def _decode_error(kind: type, value: Any) -> Any:
     raise NotImplementedError(f"{kind.__name__} is not kept in the ledger")
 
 
-def _state(ended: bytes | None, *, accepted: bool, planned: bool, copies: list[contract.CopyProgress]) -> Any:
+def _state(
+    ended: bytes | None, *, accepted: bool, planned: bool, copies: list[contract.CopyProgress], waits: bool
+) -> Any:
     if ended is not None:
         return ended.decode()
+    if waits:
+        return "waiting"
     if not planned:
         return "accepted" if accepted else "enqueued"
     return "publishing" if all(copy.ended for copy in copies) else "copying"

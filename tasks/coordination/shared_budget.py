@@ -11,6 +11,8 @@ from tasks.errors import RateLimited
 SYNC_SECONDS: Final = 0.5
 # After a limit without a word on how long it lasts.
 _PAUSE: Final = 1.0
+# A registry that wants to be left alone for longer is asked once in so many seconds whether it still does.
+PROBE_SECONDS: Final = 60.0
 
 
 class SharedBudget:
@@ -37,6 +39,8 @@ class SharedBudget:
         self.factor = 1.0
         self._until = 0.0
         self._asked_until = 0.0
+        self._probed = 0.0
+        self._recovered = False
         self._tokens = 0.0
         self._filled = clock()
 
@@ -60,9 +64,21 @@ class SharedBudget:
 
     def limited(self, retry_after: float | None) -> None:
         """Take in a limit: this process stops at once, the others at their next look."""
+        self._mine.probing = False
         with self._changed:
-            self._asked_until = max(self._asked_until, self._clock() + (retry_after or _PAUSE))
+            self._probed = self._clock()
+            self._asked_until = max(self._asked_until, self._probed + (retry_after or _PAUSE))
             self._until = max(self._until, self._asked_until)
+
+    def served(self) -> None:
+        """Take in that a request was not limited: where it was let through to see that, all may ask again."""
+        if not getattr(self._mine, "probing", False):
+            return
+        self._mine.probing = False
+        with self._changed:
+            self._until = self._asked_until = 0.0
+            self._recovered = True
+            self._changed.notify_all()
 
     def take_limit(self) -> float | None:
         """Return until when the registry wants to be left alone, if that is news for the other processes."""
@@ -70,21 +86,34 @@ class SharedBudget:
             asked, self._asked_until = self._asked_until, 0.0
         return asked or None
 
-    def share_with(self, members: int, factor: float, until: float) -> None:
-        """Take in what all processes know: how many they are, what part of the budget is left, when to rest until."""
+    def take_recovery(self) -> bool:
+        """Tell whether the registry turned out to serve again, if that is news for the other processes."""
+        with self._changed:
+            recovered, self._recovered = self._recovered, False
+        return recovered
+
+    def share_with(self, members: int, factor: float, until: float | None = None) -> None:
+        """Take in what all processes know: how many they are, what part of the budget is left, when to rest until.
+
+        None says nothing of that.
+        """
         with self._changed:
             self._members = max(1, members)
             self.factor = factor
-            self._until = max(self._until, until)
+            if until is not None:
+                if until > self._until:
+                    self._probed = self._clock()
+                self._until = max(until, self._asked_until)
             self._changed.notify_all()
 
     def _wait(self, patience: float) -> None:
         started = self._clock()
         with self._changed:
             while (pause := self._pause()) is not None:
-                if self._until - self._clock() > patience:
-                    left = self._until - self._clock()
-                    raise RateLimited(f"{self._registry} wants to be left alone for {left:.0f} seconds.", left)
+                left = self._until - self._clock()
+                if left > patience:
+                    self._probe(left)
+                    break
                 self._changed.wait(pause)
             self._running += 1
             self._tokens -= 1
@@ -92,6 +121,14 @@ class SharedBudget:
         waited = self.used - started
         if waited > 0:
             telemetry.count(telemetry.WAIT_SECONDS, waited, on=telemetry.BUDGET)
+
+    def _probe(self, left: float) -> None:
+        """Let one request a minute through; raises RateLimited for all others."""
+        now = self._clock()
+        if now - self._probed < PROBE_SECONDS:
+            raise RateLimited(f"{self._registry} asks for no requests for {left:.0f} seconds.", left)
+        self._probed = now
+        self._mine.probing = True
 
     def _pause(self) -> float | None:
         """Return how long to wait before looking again, None if there is room now."""

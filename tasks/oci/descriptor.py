@@ -9,15 +9,18 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.platform import Platform, PlatformDocument
 
 REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
+UNKNOWN_SIZE: Final = -1
 
 
 class _Descriptor(msgspec.Struct, rename={"media_type": "mediaType"}):
+    """A descriptor in JSON: of all but its digest, null is as good as absent (BEHAVIOUR 2.4)."""
+
     digest: str
-    size: Annotated[int, msgspec.Meta(ge=0)]
-    media_type: str = ""
+    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    media_type: str | None = None
     platform: PlatformDocument | None = None
-    annotations: dict[str, str] | None = None
-    urls: list[str] | None = None
+    annotations: dict[str, str | None] | None = None
+    urls: list[str | None] | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Descriptor)
@@ -27,7 +30,9 @@ _decoder: Final = msgspec.json.Decoder(_Descriptor)
 class Descriptor:
     """What a manifest says of one piece of content; `raw` is the JSON text in which it was said.
 
-    `subject` is what its annotation says that it refers to, for comparing with digests: nobody has verified it.
+    `size` is in bytes, UNKNOWN_SIZE where none is given. `subject` is the digest that an annotation says it refers to,
+    for comparing with digests: nobody has verified it. `platform_unknown` marks an image whose configuration was
+    looked at for its platform in vain (`tasks.oci.details`).
     """
 
     media_type: str
@@ -36,6 +41,7 @@ class Descriptor:
     platform: Platform | None = None
     subject: str | None = None
     urls: tuple[str, ...] = ()
+    platform_unknown: bool = False
     raw: bytes = field(default=b"", repr=False, compare=False)
 
     @classmethod
@@ -43,12 +49,12 @@ class Descriptor:
         """Read one descriptor from its JSON text; raises ValueError (msgspec's errors are such)."""
         document = _decoder.decode(raw)
         return cls(
-            media_type=document.media_type,
+            media_type=document.media_type or "",
             digest=parse_digest(document.digest),
-            size=document.size,
+            size=UNKNOWN_SIZE if document.size is None else document.size,
             platform=document.platform.read() if document.platform else None,
             subject=(document.annotations or {}).get(REFERENCE_DIGEST) or None,
-            urls=tuple(document.urls or ()),
+            urls=tuple(url for url in document.urls or () if url),
             raw=raw,
         )
 
@@ -59,3 +65,7 @@ class Descriptor:
         shown = {key: value for key, value in said.items() if value is not None}
         document = {"mediaType": media_type, "digest": digest, "size": size, "platform": shown}
         return cls(media_type, digest, size, platform, raw=msgspec.json.encode(document))
+
+    def fits(self, size: int) -> bool:
+        """Tell whether content of `size` bytes may be what is described."""
+        return self.size in {size, UNKNOWN_SIZE}

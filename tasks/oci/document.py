@@ -6,6 +6,7 @@ import msgspec
 
 from tasks.errors import IndexEmpty, ManifestInvalid, SchemaUnsupported
 from tasks.oci import media_types
+from tasks.oci.ambiguity import refuse_ambiguous_manifest
 from tasks.oci.index import Index, parse_index
 from tasks.oci.manifest import Manifest, parse_manifest
 
@@ -15,12 +16,14 @@ _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def media_type_of(content: bytes, content_type: str | None) -> str:
     """Return the media type of a manifest: its own word first, then the registry's, then its shape.
 
-    A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh). Raises ManifestInvalid.
+    A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh). Raises ManifestInvalid,
+    ManifestAmbiguous for a text that clients may read in more than one way; `parse_document` looks closer at that.
     """
     try:
         members = _members.decode(content)
-        said = msgspec.json.decode(members["mediaType"], type=str) if "mediaType" in members else ""
+        said = msgspec.json.decode(members["mediaType"], type=str | None) if "mediaType" in members else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        refuse_ambiguous_manifest(content)
         raise ManifestInvalid(f"A manifest is not a JSON object: {error}.") from None
     if "manifests" in members and members.keys() & {"config", "layers", "fsLayers"}:
         raise ManifestInvalid("A manifest says that it is both an index and an image.")
@@ -39,11 +42,12 @@ def media_type_of(content: bytes, content_type: str | None) -> str:
 def parse_document(content: bytes, media_type: str) -> Manifest | Index:
     """Read a manifest of a known media type.
 
-    Raises SchemaUnsupported for docker schema 1, IndexEmpty for an index without entries, ManifestInvalid for all
-    that the specification does not describe.
+    Raises SchemaUnsupported for docker schema 1, IndexEmpty for an index without entries, ManifestAmbiguous for what
+    other clients may read in another way, ManifestInvalid for what a copy cannot do without (BEHAVIOUR 2.4).
     """
     if media_type in media_types.SCHEMA1:
         raise SchemaUnsupported("The image has a docker schema 1 manifest.")
+    refuse_ambiguous_manifest(content)
     try:
         if media_type in media_types.INDEXES:
             index = parse_index(content, media_type)

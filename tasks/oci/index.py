@@ -10,7 +10,7 @@ from tasks.errors import ManifestInvalid
 from tasks.oci.descriptor import Descriptor
 
 _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_entries_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_entries_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Index:
 
 
 def parse_index(content: bytes, media_type: str) -> Index:
-    """Read an index; raises ValueError."""
+    """Read an index, whose entries may be null; raises ValueError."""
     fields = {key: bytes(text) for key, text in _decoder.decode(content).items()}
-    entries = _entries_decoder.decode(fields.get("manifests", b"null"))
+    entries = _entries_decoder.decode(fields.get("manifests", b"")) or ()
     return Index(media_type, tuple(Descriptor.parse(bytes(entry)) for entry in entries), fields)
 
 
-def empty_index(media_type: str) -> Index:
-    """Return an index that lists nothing."""
-    return Index(media_type, (), {})
+def index_of(media_type: str, *entries: Descriptor) -> Index:
+    """Return an index that has no top-level fields but those that an index needs."""
+    return Index(media_type, (), {}).containing(entries, media_type)

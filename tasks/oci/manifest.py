@@ -11,7 +11,7 @@ from tasks.oci.platform import Platform, PlatformDocument
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: its configuration and its layers."""
+    """One image or artifact: its configuration, its layers, and the manifest that it refers to, if there is one."""
 
     media_type: str
     config: Descriptor
@@ -21,7 +21,7 @@ class Manifest:
 
 class _Manifest(msgspec.Struct):
     config: msgspec.Raw
-    layers: list[msgspec.Raw]
+    layers: list[msgspec.Raw] | None = None
     subject: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -35,11 +35,19 @@ def parse_manifest(content: bytes, media_type: str) -> Manifest:
     return Manifest(
         media_type,
         Descriptor.parse(bytes(document.config)),
-        tuple(Descriptor.parse(bytes(layer)) for layer in document.layers),
-        None if bytes(document.subject) == b"null" else Descriptor.parse(bytes(document.subject)),
+        tuple(Descriptor.parse(bytes(layer)) for layer in document.layers or ()),
+        _subject(bytes(document.subject)),
     )
 
 
-def platform_of_config(content: bytes) -> Platform | None:
-    """Read the platform that an image configuration names, if any (image-spec config.md); raises ValueError."""
-    return _config_decoder.decode(content).read()
+def platform_of_config(content: bytes) -> Platform:
+    """Read the platform that an image configuration names, `known` or not (image-spec config.md); raises ValueError."""
+    return _config_decoder.decode(content).said()
+
+
+def _subject(raw: bytes) -> Descriptor | None:
+    """Return the subject, None if it names no digest: a copy does not need it (BEHAVIOUR 2.4)."""
+    try:
+        return Descriptor.parse(raw)
+    except ValueError:
+        return None

@@ -1,56 +1,71 @@
-"""Merge two indexes by platform (BEHAVIOUR section 4)."""
+"""Merge two indexes by platform (BEHAVIOUR section 4). Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.digest import Digest
 from tasks.oci.index import Index
+from tasks.oci.order import in_order
 from tasks.oci.platform import Platform
-from tasks.oci.subjects import anchored, references, stated_subject
+from tasks.oci.subjects import anchored, references, subject_of
 
 
 @dataclass(frozen=True, slots=True)
 class MergeRules:
-    """What of a merge is a choice.
-
-    Whether Windows' os.version counts whole, and what else than their annotations say the destination's entries without
-    platform refer to (the `subject` of their manifests, by their digests).
-    """
+    """The choices of a merge: whether Windows' os.version counts whole."""
 
     exact_os_version: bool = False
-    subjects: Mapping[Digest, Digest] | None = None
 
     def platform(self, entry: Descriptor) -> Platform | None:
-        """Return what the entry is compared by."""
+        """Return the platform of an entry in the form in which it is compared."""
         if entry.platform is None:
             return None
         return entry.platform.normalized(exact_os_version=self.exact_os_version)
-
-    def subject(self, entry: Descriptor) -> str | None:
-        """Return the digest that an entry of the destination refers to."""
-        if entry.platform is not None:
-            return None
-        return entry.subject or (self.subjects or {}).get(entry.digest)
 
 
 DEFAULT_RULES: Final = MergeRules()
 
 
-def merge(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> Index:
-    """Return all source entries in source order, then what is kept of the destination, in destination order.
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The index that a merge makes, and those of its entries that only the destination had, in the index's order."""
 
-    An attestation whose subject is in neither goes, the source's own too.
+    index: Index
+    kept: tuple[Descriptor, ...]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the source alone would lose an image: one of a platform that it lacks, or of an unknown one (3.1)."""
+        return any(entry.platform is not None or entry.platform_unknown for entry in self.kept)
+
+
+def merge(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> Merged:
+    """Return all source entries, and what is kept of the destination, in canonical order (4.1).
+
+    An attestation whose subject is in neither goes, the source's own too (4.3). Top-level fields come from the source
+    (4.4): where builds differ in them, the bytes depend on who pushed last, and the entries still do not.
     """
-    theirs = kept(source, destination, rules)
+    theirs = _kept(source, destination, rules)
     subjects = anchored([*references(source.entries), *((entry.digest, None) for entry in theirs)])
-    ours = tuple(entry for entry in source.entries if stated_subject(entry) in subjects)
-    return source.containing(ours + theirs, _media_type(source, ours + theirs))
+    ours = [entry for entry in source.entries if subject_of(entry) in subjects]
+    entries = in_order([*ours, *theirs], rules.platform)
+    merged = source.containing(entries, _media_type(source, destination, entries))
+    return Merged(merged, tuple(in_order(theirs, rules.platform)))
 
 
-def kept(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> tuple[Descriptor, ...]:
+def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFAULT_RULES) -> Index:
+    """Return the source with only the eligible platforms and what refers to them; the source itself if that is all."""
+    chosen = [
+        entry for entry in source.entries if subject_of(entry) is not None or _is_eligible(entry, eligible, rules)
+    ]
+    subjects = anchored(references(chosen))
+    entries = tuple(entry for entry in chosen if subject_of(entry) in subjects)
+    return source if entries == source.entries else source.containing(entries, source.media_type)
+
+
+def _kept(source: Index, destination: Index, rules: MergeRules) -> list[Descriptor]:
     """Return the destination's entries that a merge keeps.
 
     Those whose platform the source lacks; those that refer to one of them; and those without platform that are the
@@ -58,7 +73,7 @@ def kept(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -
     the source has the same image: the source has the word on all of a platform.
     """
     platforms = {rules.platform(entry) for entry in source.entries if entry.platform is not None}
-    # Of a digest that both list only what the source says counts, or a repeated merge would find other words there.
+    # If both list a digest, the source's entry wins; otherwise a second merge would not be idempotent.
     listed = {entry.digest for entry in source.entries}
     alone = [
         entry
@@ -66,35 +81,19 @@ def kept(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -
         if (entry.digest not in listed if entry.platform is None else rules.platform(entry) not in platforms)
     ]
     loose = [entry for entry in source.entries if entry.platform is None]
-    subjects = anchored([*references(alone, rules.subject), *references(loose)])
-    return tuple(entry for entry in alone if rules.subject(entry) in subjects)
+    subjects = anchored([*references(alone), *references(loose)])
+    return [entry for entry in alone if subject_of(entry) in subjects]
 
 
-def kept_platforms(entries: Iterable[Descriptor]) -> tuple[Platform, ...]:
-    """Return the platforms of kept entries: a merge is needed only if there is one (BEHAVIOUR 3.1)."""
-    return tuple(entry.platform for entry in entries if entry.platform is not None)
+def _is_eligible(entry: Descriptor, eligible: Iterable[Platform], rules: MergeRules) -> bool:
+    found = entry.platform
+    return found is not None and any(
+        found.matches(wanted, exact_os_version=rules.exact_os_version) for wanted in eligible
+    )
 
 
-def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFAULT_RULES) -> Index:
-    """Return the source with only the eligible platforms and what refers to them; the source itself if that is all."""
-    chosen = [
-        entry
-        for entry in source.entries
-        if stated_subject(entry) is not None
-        or (
-            entry.platform is not None
-            and any(entry.platform.matches(each, exact_os_version=rules.exact_os_version) for each in eligible)
-        )
-    ]
-    subjects = anchored(references(chosen))
-    entries = tuple(entry for entry in chosen if stated_subject(entry) in subjects)
-    return source if entries == source.entries else source.containing(entries, source.media_type)
-
-
-def _media_type(source: Index, entries: Iterable[Descriptor]) -> str:
-    """Return docker list only if the source is one and every entry is a docker manifest; else OCI index."""
-    if source.media_type == media_types.DOCKER_LIST and all(
-        entry.media_type == media_types.DOCKER_MANIFEST for entry in entries
-    ):
-        return media_types.DOCKER_LIST
-    return media_types.OCI_INDEX
+def _media_type(source: Index, destination: Index, entries: Iterable[Descriptor]) -> str:
+    """Return docker list only if both are lists and every entry is a docker manifest; else OCI index (4.5)."""
+    lists = {source.media_type, destination.media_type} == {media_types.DOCKER_LIST}
+    images = all(entry.media_type == media_types.DOCKER_MANIFEST for entry in entries)
+    return media_types.DOCKER_LIST if lists and images else media_types.OCI_INDEX

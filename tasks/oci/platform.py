@@ -1,11 +1,11 @@
 """Platforms and their normal form (image-spec image-index.md, property `platform`).
 
-The normal form follows the tables that containerd's `platforms` package publishes: it is for comparing only,
-what is written keeps the words of its author.
+The normal form follows the tables that containerd's `platforms` package publishes, and drops what every processor of
+an architecture can do. It is for comparing only: what is written keeps the words of its author (BEHAVIOUR 4.2).
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self
 
 import msgspec
@@ -18,8 +18,23 @@ _ARCHITECTURES_OF_A_VARIANT: Final = {
     "i686": ("386", ""),
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
+    "armv5": ("arm", "v5"),
+    "armv6": ("arm", "v6"),
+    "armv6l": ("arm", "v6"),
+    "armv7": ("arm", "v7"),
+    "armv7l": ("arm", "v7"),
 }
-_DEFAULT_VARIANTS: Final = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
+# An image for the baseline of an architecture runs wherever one that names no variant does. That of arm is v7.
+_BASELINES: Final = {
+    ("amd64", "v1"): "",
+    ("arm", ""): "v7",
+    ("arm64", "v8"): "",
+    ("ppc64", "power8"): "",
+    ("ppc64le", "power8"): "",
+    ("riscv64", "rva20u64"): "",
+}
+# 8, v8, armv8, 8.0, v8.0 are one version; 8.2 is another.
+_ARM_VERSION: Final = re.compile(r"(?:arm)?v?(\d+(?:\.\d+)?)")
 _WINDOWS_VERSION_PARTS: Final = 3
 
 _TEXT: Final = re.compile(
@@ -51,34 +66,28 @@ class Platform:
 
     @property
     def known(self) -> bool:
-        """Whether it names a platform: attestations carry `unknown/unknown`."""
-        return bool(self.os and self.architecture) and (self.os, self.architecture) != ("unknown", "unknown")
+        """Whether it names a platform."""
+        return bool(self.os and self.architecture) and not self.of_no_image
+
+    @property
+    def of_no_image(self) -> bool:
+        """Whether it says that there is no image: attestations carry `unknown/unknown`."""
+        return (self.os, self.architecture) == ("unknown", "unknown")
 
     def normalized(self, *, exact_os_version: bool = False) -> "Platform":
-        """Return the form in which equal platforms are equal values.
+        """Return the form in which equal platforms are equal values (BEHAVIOUR 4.2).
 
         Windows' os.version counts by its first three parts unless `exact_os_version`: the fourth is the patch level.
+        Features make a platform of their own on Windows only.
         """
         system = self.os.lower()
         system = _OPERATING_SYSTEMS.get(system, system)
-        architecture, variant = self.architecture.lower(), self.variant.lower()
-        architecture, variant = _ARCHITECTURES_OF_A_VARIANT.get(
-            architecture, (_ARCHITECTURES.get(architecture, architecture), variant)
-        )
-        if architecture in {"arm", "arm64"} and variant.isdigit():
-            variant = f"v{variant}"
-        variant = _DEFAULT_VARIANTS.get((architecture, variant), variant)
+        architecture, variant = _processor(self.architecture.lower(), self.variant.lower())
         version = self.os_version
         if system == "windows" and not exact_os_version:
             version = ".".join(version.split(".")[:_WINDOWS_VERSION_PARTS])
-        return replace(
-            self,
-            os=system,
-            architecture=architecture,
-            variant=variant,
-            os_version=version,
-            os_features=tuple(sorted(set(self.os_features))),
-        )
+        features = tuple(sorted(set(self.os_features))) if system == "windows" else ()
+        return Platform(system, architecture, variant, version, features)
 
     def matches(self, wanted: "Platform", *, exact_os_version: bool = False) -> bool:
         """Tell whether this is the wanted platform; a wanted one without os.version or features takes any."""
@@ -96,14 +105,24 @@ class Platform:
         return f"{self.os}/{self.architecture}{variant}{version}"
 
 
-class PlatformDocument(msgspec.Struct, rename={"os_version": "os.version", "os_features": "os.features"}):
-    """A platform as JSON says it, in an index entry and in an image configuration alike."""
+def _processor(architecture: str, variant: str) -> tuple[str, str]:
+    """Return the normal form of an architecture and its variant."""
+    architecture, variant = _ARCHITECTURES_OF_A_VARIANT.get(
+        architecture, (_ARCHITECTURES.get(architecture, architecture), variant)
+    )
+    if architecture in {"arm", "arm64"} and (version := _ARM_VERSION.fullmatch(variant)):
+        variant = f"v{version[1].removesuffix('.0')}"
+    return architecture, _BASELINES.get((architecture, variant), variant)
 
-    os: str = ""
-    architecture: str = ""
+
+class PlatformDocument(msgspec.Struct, rename={"os_version": "os.version", "os_features": "os.features"}):
+    """A platform as JSON says it, in an index entry and in an image configuration alike; null is as good as absent."""
+
+    os: str | None = None
+    architecture: str | None = None
     variant: str | None = None
     os_version: str | None = None
-    os_features: list[str] | None = None
+    os_features: list[str | None] | None = None
 
     @classmethod
     def of(cls, platform: Platform) -> Self:
@@ -118,7 +137,10 @@ class PlatformDocument(msgspec.Struct, rename={"os_version": "os.version", "os_f
 
     def read(self) -> Platform | None:
         """Return the platform; None if it names none."""
-        platform = Platform(
-            self.os, self.architecture, self.variant or "", self.os_version or "", tuple(self.os_features or ())
-        )
+        platform = self.said()
         return platform if platform.known else None
+
+    def said(self) -> Platform:
+        """Return the platform in these words, whether or not they name one."""
+        features = tuple(feature for feature in self.os_features or () if feature)
+        return Platform(self.os or "", self.architecture or "", self.variant or "", self.os_version or "", features)

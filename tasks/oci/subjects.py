@@ -1,6 +1,6 @@
 """What entries of an index refer to: an attestation to its image, a signature to either (BEHAVIOUR 4.3)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from tasks.oci.descriptor import Descriptor
 
@@ -8,14 +8,12 @@ from tasks.oci.descriptor import Descriptor
 Reference = tuple[str, str | None]
 
 
-def stated_subject(entry: Descriptor) -> str | None:
-    """Return what the annotation of an entry says that it refers to; one with a platform is an image."""
+def subject_of(entry: Descriptor) -> str | None:
+    """Return the digest that an entry refers to; one with a platform is an image, whatever is noted on it."""
     return entry.subject if entry.platform is None else None
 
 
-def references(
-    entries: Iterable[Descriptor], subject_of: Callable[[Descriptor], str | None] = stated_subject
-) -> list[Reference]:
+def references(entries: Iterable[Descriptor]) -> list[Reference]:
     """Return what each entry refers to."""
     return [(entry.digest, subject_of(entry)) for entry in entries]
 

@@ -11,8 +11,13 @@ class Budget(Protocol):
     def request(self, patience: float) -> AbstractContextManager[None]:
         """Wait for room for one request and take it for the block.
 
-        Raises RateLimited where the registry wants to be left alone for more than `patience` seconds.
+        Raises RateLimited where the registry wants to be left alone for more than `patience` seconds; once a minute a
+        request is let through all the same, to see whether it still does.
         """
+        ...
+
+    def served(self) -> None:
+        """Take in that the registry answered this thread's last request without a word of limits."""
         ...
 
     def limited(self, retry_after: float | None) -> None:
@@ -34,6 +39,7 @@ class _Unbounded:
         del patience
         yield
 
+    def served(self) -> None: ...
     def limited(self, retry_after: float | None) -> None: ...
 
 

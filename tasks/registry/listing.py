@@ -5,9 +5,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tasks.errors import ResponseInvalid
+from tasks.errors import AddressWrong, ResponseInvalid
 from tasks.oci.reference import parse_tag
-from tasks.registry.http.exchange import Response
+from tasks.registry.http.exchange import Response, describe
+from tasks.registry.http.reasons import is_web_page
 
 MOST_TAGS: Final = 1_000_000
 MOST_PAGES: Final = 20_000
@@ -43,6 +44,8 @@ def list_tags(read: Read, name: str, limit: int) -> list[str]:
         if response.status == 404:  # noqa: PLR2004
             return []
         before = len(found)
+        if is_web_page(response.content, response.headers.get("Content-Type")):
+            raise AddressWrong(f"{describe('GET', response.url)} answered with a web page instead of a list of tags.")
         found |= dict.fromkeys(_parse(response.content, name))
         following = next_page(response)
         if following is None:

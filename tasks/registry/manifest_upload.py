@@ -6,20 +6,31 @@ distribution-spec 1.1): so between two tries the reference is read, and what it 
 
 from collections.abc import Callable
 
-from tasks.errors import ContentMismatch, CopyIncomplete, TagConflict
+from tasks.errors import (
+    ContentMismatch,
+    CopyIncomplete,
+    ImagePusherError,
+    NotFound,
+    RegistryError,
+    RequestRefused,
+    TagConflict,
+)
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of
-from tasks.registry.http.exchange import Response, find_digest, refusal
+from tasks.registry.http.exchange import Response, find_digest
+from tasks.registry.http.refusal import refusal
 
 # Child or layer missing: distribution-spec names one code, registries use all of these.
 _UNKNOWN_PARTS = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
+
+_SHOWN = 3
 
 
 class ManifestUpload:
     """One manifest on its way to one reference, `name` in messages; used once, by one thread.
 
-    `put` and `resolve` send one request and do not repeat it. `over` is what a tag held when it was decided to write
-    it, None for a tag that was absent.
+    `put` and `resolve` send one request and do not repeat it; `missing` looks for the parts that are not there. `over`
+    is what a tag held when it was decided to write it, None for a tag that was absent.
     """
 
     def __init__(
@@ -30,6 +41,7 @@ class ManifestUpload:
         over: Digest | None,
         put: Callable[[], Response],
         resolve: Callable[[], Descriptor | None],
+        missing: Callable[[], list[Digest]],
     ) -> None:
         self._name = name
         self._reference = reference
@@ -37,6 +49,7 @@ class ManifestUpload:
         self._over = over
         self._put = put
         self._resolve = resolve
+        self._missing = missing
         self._tried = False
 
     def attempt(self) -> None:
@@ -63,13 +76,28 @@ class ManifestUpload:
 
     def _judge(self, response: Response) -> None:
         if response.status in {400, 404}:
-            error = refusal("PUT", response)
-            raise CopyIncomplete(error.message) if response.codes & _UNKNOWN_PARTS else error
+            raise self._refused(response)
         stored = find_digest(response.headers.get("Docker-Content-Digest"))
         if stored is not None and not self._is_ours(stored):
             raise ContentMismatch(
                 f"{self._name} stored {stored} under {self._reference}, which is not what was pushed."
             )
+
+    def _refused(self, response: Response) -> ImagePusherError:
+        """Return what a refusal means: Quay says no more than MANIFEST_INVALID where parts are missing."""
+        error = refusal("PUT", response)
+        if response.codes & _UNKNOWN_PARTS:
+            return CopyIncomplete(error.message)
+        if type(error) not in {RequestRefused, NotFound}:
+            return error
+        try:
+            missing = self._missing()
+        except RegistryError:
+            return error
+        if not missing:
+            return error
+        named = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+        return CopyIncomplete(f"{error.message} {self._name} lacks {named}.")
 
     def _is_ours(self, digest: Digest) -> bool:
         return digest == digest_of(self._content, algorithm_of(digest))

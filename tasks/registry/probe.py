@@ -8,7 +8,7 @@ from typing import Final
 
 from tasks.errors import RegistryError
 from tasks.registry.auth.credentials import CredentialStore
-from tasks.registry.blob.upload import session_of
+from tasks.registry.blob.session import session_of
 from tasks.registry.budget import UnboundedBudgets
 from tasks.registry.http.addresses import host_of
 from tasks.registry.http.connections import Connections

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,44 +11,42 @@ from tasks.errors import (
     ImagePusherError,
     NotFound,
     ResponseInvalid,
+    SourceError,
 )
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.digest import Digest, Verifier, algorithm_of, digest_of, encoded_of
-from tasks.oci.document import media_type_of
+from tasks.oci.digest import Digest, Verifier, digest_of, encoded_of
+from tasks.oci.document import parse_document
+from tasks.oci.graph import successors
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.blob.reader import BlobReader
-from tasks.registry.blob.upload import BlobUpload, UploadSession, session_of
+from tasks.registry.blob.session import UploadSession, session_of
+from tasks.registry.blob.upload import BlobUpload, cancel
 from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
-from tasks.registry.http.exchange import Request, Response, find_digest
+from tasks.registry.http.exchange import Request, Response
 from tasks.registry.listing import list_tags
+from tasks.registry.manifest_answer import FetchedManifest, described, fetched
 from tasks.registry.manifest_upload import ManifestUpload
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
+from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 
 _ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
-_MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
 _DONE: Final = frozenset({200, 201, 202, 204})
 # What registries, or what stands before them, answer to a HEAD that they do not support.
 _UNANSWERED: Final = frozenset({400, 405, 415, 501})
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedManifest:
-    """A manifest as a registry served it, verified against the digest that was asked for or announced."""
-
-    content: bytes = field(repr=False)
-    media_type: str
-    digest: Digest
-
-
 class Registries:
     """The registries that a process speaks to; threads share it."""
 
-    def __init__(self, configuration: RegistryConfiguration, budgets: Budgets | None = None) -> None:
+    def __init__(
+        self, configuration: RegistryConfiguration, budgets: Budgets | None = None, forms: UploadForms | None = None
+    ) -> None:
         self._configuration = configuration
         self._budgets = budgets or UnboundedBudgets()
+        self._forms = forms or LocalUploadForms()
         self._store = CredentialStore(configuration)
         self._guard = threading.Lock()
         self._transports: dict[tuple[str, Role], Transport] = {}
@@ -59,9 +56,16 @@ class Registries:
         with self._guard:
             transport = self._transports.get((registry, role))
             if transport is None:
-                transport = Transport(registry, role, self._configuration, self._store, self._budgets)
+                transport = Transport(registry, role, self._configuration, self._store, self._budgets, self._forms)
                 self._transports[registry, role] = transport
         return Repository(transport, registry, name, push=push)
+
+    def close(self) -> None:
+        """Close the idle connections of all threads to all registries; what is used afterwards opens new ones."""
+        with self._guard:
+            transports = list(self._transports.values())
+        for transport in transports:
+            transport.close()
 
 
 class Repository:
@@ -102,7 +106,8 @@ class Repository:
 
         `over` is the digest that the caller read at the tag, None for absent: after a try whose outcome is unknown, a
         tag that holds neither that nor this manifest is left alone. Raises TagConflict then, CopyIncomplete where the
-        registry misses a part of the manifest, ContentMismatch where it stored something else.
+        registry misses a part of the manifest, whatever it says (BEHAVIOUR 5.5), ContentMismatch where it stored
+        something else.
         """
 
         def put() -> Response:
@@ -115,8 +120,30 @@ class Repository:
                 retry=False,
             )
 
-        upload = ManifestUpload(str(self), reference, content, over, put, lambda: self._resolve(reference, retry=False))
+        upload = ManifestUpload(
+            str(self),
+            reference,
+            content,
+            over,
+            put,
+            lambda: self._resolve(reference, retry=False),
+            lambda: self.missing_parts(content, media_type),
+        )
         self._transport.policy.run(upload.attempt)
+
+    def missing_parts(self, content: bytes, media_type: str) -> list[Digest]:
+        """Return what a manifest needs and this repository lacks; what is no manifest needs nothing that is known."""
+        try:
+            needs = successors(parse_document(content, media_type))
+        except SourceError:
+            return []
+        wanted = {each.digest: f"manifests/{each.digest}" for each in needs.manifests}
+        wanted |= {each.digest: f"blobs/{each.digest}" for each in needs.blobs}
+        return [digest for digest, path in wanted.items() if self._is_missing(path)]
+
+    def _is_missing(self, path: str) -> bool:
+        """Tell whether the registry says that something is not there; where it does not say, nothing is."""
+        return self._read("HEAD", path, headers=_ACCEPT, expect={200, 404, *_UNANSWERED}).status == 404  # noqa: PLR2004
 
     def delete_manifest(self, digest: Digest) -> None:
         """Delete a manifest and with it all of its tags ("Deleting manifests"); one that is gone is no error."""
@@ -155,6 +182,10 @@ class Repository:
             return None
         size = response.headers.get("Content-Length", "")
         return int(size) if size.isascii() and size.isdigit() else 0
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Tell whether a blob is there, in its whole size where the registry says that."""
+        return self.blob_size(descriptor.digest) in {descriptor.size, 0}
 
     def _glance(self, path: str) -> int | None:
         """Begin to read where a registry does not answer HEAD."""
@@ -206,7 +237,7 @@ class Repository:
                 method="POST",
                 target=f"/v2/{self.name}/blobs/uploads/?{query}",
                 repository=self.name,
-                scopes=self._writing | _scopes(from_repository, "pull"),
+                scopes=self._writing | (_scopes(from_repository, "pull") - _scopes(self.name, "pull")),
                 body=b"",
                 expect={201, 202},
             )
@@ -227,48 +258,52 @@ class Repository:
         """
         BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session).run()
 
+    def cancel_upload(self, session: UploadSession) -> None:
+        """Give up a session that a mount left behind; whether that works makes no difference."""
+        cancel(self._transport, self.name, self._writing, session)
+
+    def require_push(self) -> None:
+        """Raise RightMissing or NamespaceMissing where it can be known, without a write, that no push will be let in.
+
+        It takes a token that the push needs anyway: at some registries that creates the repository (BEHAVIOUR 3.4).
+        """
+        self._transport.require_push(self.name, self._writing)
+
     def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
         expect = {200, 404, *_UNANSWERED}
         response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect=expect, retry=retry)
         if response.status == 404:  # noqa: PLR2004
             return None
-        described = _described(reference, response)
-        if described is not None:
-            return described
+        found = described(reference, response)
+        if found is not None:
+            return found
         try:
-            fetched = self._fetch_manifest(reference, retry=retry)
+            whole = self._fetch_manifest(reference, retry=retry)
         except NotFound:
             return None
-        return Descriptor(fetched.media_type, fetched.digest, len(fetched.content))
+        return Descriptor(whole.media_type, whole.digest, len(whole.content))
 
     def _fetch_manifest(self, reference: str, *, retry: bool) -> FetchedManifest:
         limit = self._transport.limits.manifest_bytes
         response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit, retry=retry)
-        content, content_type = response.content, response.headers.get("Content-Type")
-        asked = find_digest(reference)
-        wanted = asked or find_digest(response.headers.get("Docker-Content-Digest"))
-        if wanted is None or wanted == digest_of(content, algorithm_of(wanted)):
-            return FetchedManifest(content, media_type_of(content, content_type), asked or digest_of(content))
-        # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway. What says of
-        # itself that it is something else is no such manifest, whatever the header says.
-        signed = media_types.DOCKER_SCHEMA1_SIGNED
-        if wanted and media_types.essence(content_type) == signed and media_type_of(content, content_type) == signed:
-            return FetchedManifest(content, signed, wanted)
-        raise ContentMismatch(f"{self} served a manifest for {reference} that is not {wanted}.")
+        return fetched(str(self), reference, response)
 
     def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
         """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.
 
-        Some registries answer 401 for a repository that does not exist yet, and let those look who may create it.
+        Some registries answer 401 for a repository that does not exist yet, and let those look who may create it: from
+        then on its repositories are asked for in the other order.
         """
-        by_push = self._push and self.name in self._transport.read_by_push
+        first, second = self._reading, self._writing
+        if self._push and self._transport.read_by_push:
+            first, second = second, first
         try:
-            return self._send(method, path, self._writing if by_push else self._reading, retry=retry, **more)
+            return self._send(method, path, first, retry=retry, **more)
         except AuthenticationRefused:
-            if by_push or not self._push:
+            if not self._push:
                 raise
-        response = self._send(method, path, self._writing, retry=retry, **more)
-        self._transport.read_by_push.add(self.name)
+        response = self._send(method, path, second, retry=retry, **more)
+        self._transport.read_by_push = second is self._writing
         return response
 
     def _write(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
@@ -293,15 +328,3 @@ class Repository:
 
 def _scopes(name: str, actions: str) -> frozenset[str]:
     return frozenset({f"repository:{name}:{actions}"})
-
-
-def _described(reference: str, response: Response) -> Descriptor | None:
-    """Return what the headers of a HEAD say, None where that is not enough."""
-    digest = find_digest(reference)
-    if digest is None:
-        announced = find_digest(response.headers.get("Docker-Content-Digest"))
-        digest = announced if announced and algorithm_of(announced) == "sha256" else None
-    media_type = media_types.essence(response.headers.get("Content-Type"))
-    size = response.headers.get("Content-Length", "")
-    known = response.status == 200 and media_type in _MANIFESTS and size.isascii() and size.isdigit()  # noqa: PLR2004
-    return Descriptor(media_type, digest, int(size)) if known and digest is not None else None

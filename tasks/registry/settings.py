@@ -7,6 +7,7 @@ from typing import Final, Literal
 IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not a password
 
 Role = Literal["source", "destination"]
+UploadChoice = Literal["auto", "put", "patch", "parts"]
 Proxy = Literal["environment", "none"]
 
 
@@ -30,8 +31,9 @@ class RegistrySettings:
     `plain_http` None means: by https, and by http only if the host is loopback or `tls_verify` is off. `ca_file` is a
     PEM bundle; `certificates` is a folder in the layout of docker's certs.d (`*.crt` authorities, `*.cert` with `*.key`
     client pairs), and stands in for the first of the `usual_certificates` that has a folder for the registry. The
-    requests at once and per second are those of all workers together. `proxy` says whether the proxies of the
-    environment are used.
+    requests at once and per second are those of all workers together. `uploads` is the form in which blobs go there
+    ("auto": the first that is taken), `part_bytes` the most bytes of a part (BEHAVIOUR 5.6). `proxy` says whether the
+    proxies of the environment are used.
     """
 
     tls_verify: bool = True
@@ -42,6 +44,8 @@ class RegistrySettings:
     client_key: str | None = None
     requests_at_once: int = 64
     requests_per_second: float | None = None
+    uploads: UploadChoice = "auto"
+    part_bytes: int | None = None
     credentials: Credentials | None = None
     source_credentials: Credentials | None = None
     destination_credentials: Credentials | None = None
@@ -62,12 +66,16 @@ class RegistryOverride:
 class HttpLimits:
     """Bounds of every HTTP exchange: seconds, tries and bytes.
 
-    `idle_timeout` is for each wait, `answer_timeout` for the whole of an answer that is not a blob.
+    `idle_timeout` is for each wait and for the whole head of an answer, `answer_timeout` for the whole of an answer
+    that is not a blob, `commit_timeout` for the answer to the last request of a blob. A `Retry-After` of more seconds
+    than `retry_after_limit` is not waited for (BEHAVIOUR 8.3).
     """
 
     connect_timeout: float = 10.0
     idle_timeout: float = 60.0
     answer_timeout: float = 300.0
+    commit_timeout: float = 600.0
+    retry_after_limit: float = 3600.0
     tries: int = 5
     longest_wait: float = 5.0
     manifest_bytes: int = 4 * 1024 * 1024

@@ -1,40 +1,42 @@
 """Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from tasks import telemetry
-from tasks.errors import AddressForbidden, ImagePusherError, ResponseInvalid, Side
+from tasks.errors import (
+    AuthenticationRefused,
+    ImagePusherError,
+    NamespaceMissing,
+    RegistryError,
+    ResponseInvalid,
+    RightMissing,
+    Side,
+)
 from tasks.oci.digest import digest_of
 from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.auth.grants import read_grant
+from tasks.registry.auth.realms import Realms
 from tasks.registry.auth.tokens import TokenSource
-from tasks.registry.budget import Budgets
-from tasks.registry.http.addresses import forbid_inward, host_of
+from tasks.registry.budget import Budget, Budgets
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.connections import Connections
-from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback
-from tasks.registry.http.exchange import Request, Response, describe, explain, refusal
+from tasks.registry.http.endpoint import Endpoint, Pong, host_for
+from tasks.registry.http.exchange import Request, Response, describe
+from tasks.registry.http.hops import MOST_REDIRECTS, check_hop, is_same_origin, next_hop
+from tasks.registry.http.refusal import explain, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.registry.http.warning import take_warning
 from tasks.registry.settings import RegistryConfiguration, Role
+from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# What may be sent elsewhere with its method and body (RFC 9110, 15.4); of a write no other redirect makes sense.
-_REPEATING: Final = frozenset({307, 308})
-_MOST_REDIRECTS: Final = 5
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-
-@dataclass(slots=True)
-class UploadHabits:
-    """What uploads have found out about a registry: whether it takes a blob only by PATCH."""
-
-    patches: bool = False
+_METHOD_UNKNOWN: Final = 405
+# What a store says to a URL whose signature has expired, or was made for another method.
+_NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
 
 
 class Transport:
@@ -47,22 +49,27 @@ class Transport:
         configuration: RegistryConfiguration,
         store: CredentialStore,
         budgets: Budgets,
+        forms: UploadForms | None = None,
     ) -> None:
-        settings = configuration.settings(registry, role)
-        self.limits = configuration.limits
-        self.uploads = UploadHabits()
-        # Repositories that let one read only with a token that is good for `push` too (BEHAVIOUR 3.4).
-        self.read_by_push: set[str] = set()
+        self.registry = registry
+        self.settings = settings = configuration.settings(registry, role)
+        self.limits = limits = configuration.limits
+        self.forms = forms or LocalUploadForms()
+        # Whether one may read a repository only with a token that is good for `push` too (BEHAVIOUR 3.4).
+        self.read_by_push = False
         self._host = host_for(registry)
         self.policy = RetryPolicy(
-            self.limits.tries, self.limits.longest_wait, on_retry=self._count_retry, side=Side(role)
+            limits.tries,
+            limits.longest_wait,
+            on_retry=self._count_retry,
+            side=Side(role),
+            retry_after_limit=limits.retry_after_limit,
         )
-        self._connections = Connections(self._host, settings, self.limits)
-        self._authentication = Authentication(registry, role, store, TokenSource(self._fetch_token))
-        # Roles that ask as the same user share a budget; keys of Redis do not show who that is.
-        who = settings.credentials.username if settings.credentials is not None else ""
-        shown = digest_of(who.encode()).removeprefix("sha256:")[:12] if who else "default"
-        self._budget = budgets.of(self._host, shown, settings.requests_at_once, settings.requests_per_second)
+        self._connections = Connections(self._host, settings, limits)
+        self._authentication = Authentication(
+            registry, role, store, TokenSource(Realms(self._connections, limits).send)
+        )
+        self._budgets = budgets
         self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
 
     def send(self, request: Request, *, retry: bool = True) -> Response:
@@ -79,8 +86,40 @@ class Transport:
             self.policy.blame(error)
             raise
 
+    def close(self) -> None:
+        """Close the idle connections of all threads."""
+        self._connections.close()
+
     def _count_retry(self) -> None:
         telemetry.count(telemetry.HTTP_RETRIES, registry=self._host)
+
+    def require_push(self, repository: str, scopes: frozenset[str]) -> None:
+        """Raise RightMissing or NamespaceMissing where the token for a repository is not good for a push to it.
+
+        Where nothing can be read from the token, or none is needed, the registry will tell when it is written to.
+        """
+
+        def look() -> None:
+            self._endpoint.base()
+            sent = self._authentication.header(repository, scopes)
+            if error := self._lacking(repository, sent):
+                raise error
+
+        self.policy.run(look)
+
+    def _lacking(self, repository: str, sent: str | None) -> RegistryError | None:
+        """Return the error that the token of a request foretells or explains."""
+        grant = read_grant((sent or "").removeprefix("Bearer "), repository)
+        if grant is None or grant.may_push:
+            return None
+        user = self._authentication.user(repository)
+        who = "a user without credentials" if user is None else f"the user {user}" if user else "this user"
+        if user is not None and not grant.actions:
+            return NamespaceMissing(
+                f"{self._host} lets {who} do nothing in {repository}: there is no such namespace, or no right in it."
+            )
+        allowed = f"only {', '.join(sorted(grant.actions))}" if grant.actions else "nothing"
+        return RightMissing(f"{self._host} lets {who} do {allowed} in {repository}, which is not enough for a push.")
 
     def _attempt(self, request: Request) -> Response:
         base = self._endpoint.base()
@@ -88,50 +127,88 @@ class Transport:
         if url.startswith("/"):
             url = f"{base}{url}"
         else:
-            self._check_hop(base, url)
-        response, sent = self._follow(request, base, url)
+            check_hop(self._host, base, url)
+        response, sent = self._ask(request, base, url)
         if response.status == _UNAUTHORIZED and response.own and _UNAUTHORIZED not in request.expect:
-            learnt = self._authentication.learn(
-                response.headers.get("WWW-Authenticate"),
-                request.repository,
-                request.scopes,
-                sent,
-                secure=base.startswith("https:"),
-            )
-            if not learnt:
-                raise refusal(request.method, response)
+            challenge = response.headers.get("WWW-Authenticate")
+            secure = base.startswith("https:")
+            if not self._authentication.learn(challenge, request.repository, request.scopes, sent, secure=secure):
+                raise self._refusal(request, response)
             if request.streams_body:
                 # How much of the body was taken in, only the caller can find out.
                 raise Transient(explain(request.method, response), response.status)
-            response, _ = self._follow(request, base, url)
+            response, _ = self._ask(request, base, url)
         if response.status in request.expect:
             return response
         if response.status in RETRIED_STATUSES:
-            asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
-            if response.status == _TOO_MANY:
-                self._budget.limited(asked)
-            raise Transient(explain(request.method, response), response.status, asked)
-        raise refusal(request.method, response)
+            raise self._transient(request, response)
+        raise self._refusal(request, response)
+
+    def _transient(self, request: Request, response: Response) -> Transient:
+        """Return what makes another try of a request, after the time that the registry asks for."""
+        asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
+        if response.status == _TOO_MANY:
+            believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
+            self._budget(request.repository).limited(believed)
+        kind = type(refusal(request.method, response))
+        return Transient(explain(request.method, response), response.status, asked, kind)
+
+    def _refusal(self, request: Request, response: Response) -> RegistryError:
+        """Return the error that an answer means, with the reason that only this side knows."""
+        error = refusal(request.method, response)
+        if type(error) is not AuthenticationRefused:
+            return error
+        lacking = None if error.may_be_absent else self._lacking(request.repository, response.authorization)
+        if lacking is not None:
+            return type(lacking)(f"{explain(request.method, response)}. {lacking.message}")
+        if response.headers.get("WWW-Authenticate") and self._authentication.user(request.repository) is None:
+            message = f"{error.message} No credentials are configured for it."
+            error, error.may_be_absent = AuthenticationRefused(message), error.may_be_absent
+        return error
+
+    def _ask(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
+        """Return the answer to a request and the Authorization that it had.
+
+        Where a store refuses a URL that the registry signed, the registry is asked once for a new one; if that was for
+        a HEAD, a GET may be what it was signed for.
+        """
+        response, sent = self._follow(request, base, url)
+        if response.url == url or response.status not in _NOT_SIGNED_FOR or (response.own and response.status == 401):  # noqa: PLR2004
+            return response, sent
+        if request.method == "GET":
+            return self._follow(request, base, url)
+        if request.method == "HEAD" and _METHOD_UNKNOWN in request.expect:
+            return replace(response, status=_METHOD_UNKNOWN), sent
+        return response, sent
 
     def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
         """Send a request where it leads, and return the last response with the Authorization that it had."""
         shown: str | None = None
-        for _ in range(_MOST_REDIRECTS + 1):
-            own = _origin(url) == _origin(base)
+        for _ in range(MOST_REDIRECTS + 1):
+            own = is_same_origin(url, base)
             headers = dict(request.headers)
             sent = self._authentication.header(request.repository, request.scopes) if own else None
             if sent is not None:
                 headers["Authorization"] = shown = sent
-            with self._budget.request(self.limits.longest_wait):
-                incoming = self._connections.exchange(request.method, url, headers, request.body)
+            budget = self._budget(request.repository)
+            with budget.request(self.limits.longest_wait):
+                incoming = self._connections.exchange(request.method, url, headers, request.body, request.wait)
+            if incoming.status != _TOO_MANY:
+                budget.served()
             response = self._read(request, incoming, url, own=own, shown=shown)
-            location = response.location
-            followed = _REDIRECTS if request.method in {"GET", "HEAD"} else _REPEATING
-            if response.status not in followed or location is None:
+            take_warning(self._host, response.headers.get("Warning"))
+            location = next_hop(request.method, response)
+            if location is None:
                 return response, sent
-            self._check_hop(url, location)
+            check_hop(self._host, url, location)
             url = location
-        raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {_MOST_REDIRECTS} times.")
+        raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {MOST_REDIRECTS} times.")
+
+    def _budget(self, repository: str) -> Budget:
+        """Return the budget of whoever asks for a repository; keys of Redis do not show who that is."""
+        user = self._authentication.user(repository)
+        who = digest_of(user.encode()).removeprefix("sha256:")[:12] if user else "default"
+        return self._budgets.of(self._host, who, self.settings.requests_at_once, self.settings.requests_per_second)
 
     def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool, shown: str | None) -> Response:
         expected = incoming.status in request.expect
@@ -142,19 +219,6 @@ class Transport:
         if expected and len(content) > limit:
             raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes.")
         return Response(incoming.status, incoming.headers, url, own, content[:limit], authorization=shown)
-
-    def _check_hop(self, origin: str, url: str) -> None:
-        """Raise AddressForbidden for a URL that a registry must not lead to."""
-        forbid_inward(self._host, url)
-        scheme = url.partition(":")[0].lower()
-        if scheme not in _DEFAULT_PORTS:
-            raise AddressForbidden(f"{self._host} leads to an address that is neither http nor https.")
-        if (
-            scheme == "http"
-            and origin.lower().startswith("https:")
-            and not (is_loopback(host_of(origin)) and is_loopback(host_of(url)))
-        ):
-            raise AddressForbidden(f"{self._host} leads from https to http at {host_of(url)}.")
 
     def _ping(self, base: str) -> Pong:
         incoming = self._connections.exchange("GET", f"{base}/v2/", {})
@@ -167,21 +231,3 @@ class Transport:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
-
-    def _fetch_token(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Ask a realm once: the request that needs the token is what is tried again."""
-        incoming = self._connections.exchange(method, url, headers, body)
-        content = incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
-        if incoming.status in RETRIED_STATUSES:
-            asked = parse_retry_after(incoming.headers.get("Retry-After"), time.time())
-            raise Transient(f"{incoming.what} answered {incoming.status}", incoming.status, asked)
-        if len(content) > self.limits.error_bytes:
-            raise ResponseInvalid(f"{incoming.what} answered with more than {self.limits.error_bytes} bytes.")
-        return incoming.status, incoming.headers, content
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)

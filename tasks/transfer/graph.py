@@ -9,7 +9,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.document import parse_document
 from tasks.oci.graph import Successors, successors
-from tasks.registry.repository import FetchedManifest
+from tasks.registry.manifest_answer import FetchedManifest
 
 MOST_DEPTH: Final = 8
 

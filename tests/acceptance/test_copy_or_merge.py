@@ -48,8 +48,7 @@ def test_platform_that_the_source_lacks_is_kept(world: World, source_docker: boo
     world.put_b(old)
     tag = world.push_one(world.put_a(source))
     assert (tag.action, tag.old_digest, tag.kept_platforms) == ("merged", old.digest, ["linux/s390x"])
-    wanted = [*(each.descriptor() for each in made), kept[0].descriptor()]
-    assert world.entries() == wanted
+    assert world.entries() == [*(each.descriptor() for each in made), kept[0].descriptor()]
     media_type = images.DOCKER_LIST if source_docker and old_docker else images.OCI_INDEX
     status, content_type, content = world.stored.manifest(world.destination, "1")
     assert (status, content_type, json.loads(content)["mediaType"]) == (200, media_type, media_type)
@@ -71,13 +70,125 @@ def test_repeated_merge_is_unchanged_and_writes_nothing(world: World) -> None:
     assert _writes(world) == writes
 
 
-def test_single_manifest_at_the_destination_is_overwritten(world: World) -> None:
+def test_single_image_of_a_platform_that_the_source_has_is_overwritten_with_a_warning(world: World) -> None:
     """Rule 3.2."""
     source, _ = make("linux/amd64", "linux/arm64")
-    old = image("linux/s390x")
+    old = image("linux/arm64", [images.layer("old", 10)])
     world.put_b(old)
     tag = world.push_one(world.put_a(source))
     assert (tag.action, tag.old_digest, tag.new_digest) == ("copied", old.digest, source.digest)
+    assert [warning.code for warning in tag.warnings] == ["manifest_overwritten"]
+    assert old.digest in tag.warnings[0].message
+
+
+def test_single_image_of_a_platform_that_the_source_lacks_is_kept(world: World) -> None:
+    """Rule 3.2: an index of both."""
+    source, made = make("linux/amd64", "linux/arm64")
+    old = image("linux/s390x")
+    world.put_b(old)
+    reference = world.put_a(source)
+    tag = world.push_one(reference)
+    assert (tag.action, tag.old_digest, tag.kept_platforms) == ("merged", old.digest, ["linux/s390x"])
+    assert world.digests() == [made[0].digest, made[1].digest, old.digest]
+    world.stored.holds(world.destination, "1")
+    assert world.push_one(reference).action == "unchanged"
+
+
+@pytest.mark.parametrize("docker", [True, False])
+def test_images_that_are_pushed_one_by_one_assemble_to_one_tag(world: World, docker: bool) -> None:
+    """Rules 3.2, 4.1, 4.5, 4.6: with one digest in any order, and a second round writes nothing."""
+    made = {each: image(f"linux/{each}", docker=docker) for each in ("amd64", "arm64", "s390x")}
+    for each, built in made.items():
+        world.put_a(built, each)
+    for tag, order in {"1": "amd64 arm64 s390x", "2": "s390x amd64 arm64", "3": "arm64 s390x amd64"}.items():
+        pushed = [world.push(world.item(_at_a(world, each), tag)) for each in order.split()]
+        assert [actions(report) for report in pushed] == [["copied"], ["merged"], ["merged"]]
+        assert [report.items[0].tags[0].warnings for report in pushed] == [[]] * 3
+        assert world.digests(tag) == [each.digest for each in made.values()]
+        world.stored.holds(world.destination, tag)
+    assert len({world.stored.digest(world.destination, tag) for tag in "123"}) == 1
+    status, media_type, _ = world.stored.manifest(world.destination, "1")
+    assert (status, media_type) == (200, images.DOCKER_LIST if docker else images.OCI_INDEX)
+    writes = _writes(world)
+    assert [actions(world.push(world.item(_at_a(world, each), "1", "2", "3"))) for each in made] == [
+        ["unchanged"] * 3
+    ] * 3
+    assert _writes(world) == writes
+
+
+def test_index_that_names_no_platforms_loses_none(world: World) -> None:
+    """Rule 4.2: at B: they are read from the configurations."""
+    old, new = [image(f"linux/{each}", [images.layer("old", 10)]) for each in ("amd64", "arm64")], image("linux/amd64")
+    world.put_b(index([entry(each, platform=None) for each in old]))
+    tag = world.push_one(world.put_a(index([new])))
+    assert (tag.action, tag.kept_platforms) == ("merged", ["linux/arm64"])
+    assert world.digests() == [new.digest, old[1].digest]
+    assert world.entries()[1] == old[1].descriptor() | {"platform": None}
+    world.stored.holds(world.destination, "1")
+
+
+def test_index_that_names_no_platforms_replaces_those_of_its_images(world: World) -> None:
+    """Rules 4.2 and 4.7: at A, for selecting, too; one request more for each such image than for others."""
+    new = [image(f"linux/{each}", [images.layer("new", 10)]) for each in ("amd64", "arm64")]
+    old, kept = image("linux/arm64"), image("linux/s390x")
+    reference = world.put_a(index([entry(each, platform=None) for each in new]))
+    world.put_b(index([old, kept]))
+    assert world.push_one(reference).kept_platforms == ["linux/s390x"]
+    assert world.digests() == [new[0].digest, new[1].digest, kept.digest]
+    read = [request.path.rpartition("/")[2] for request in world.a.requests() if request.method == "GET"]
+    assert [read.count(each.digest) for each in new] == [1, 1]
+    world.put_b(index([old, kept]))
+    assert world.push_one(reference, platforms=["linux/arm64"]).kept_platforms == ["linux/s390x"]
+    assert world.digests() == [new[1].digest, kept.digest]
+
+
+@pytest.mark.parametrize("source", [images.artifact(b"chart"), image("linux/amd64", config={"architecture": ""})])
+def test_image_whose_platform_is_not_known_does_not_overwrite_an_index(world: World, source: images.Image) -> None:
+    """Rule 3.2."""
+    old, _ = make("linux/amd64", "linux/arm64")
+    world.put_b(old)
+    reference = world.put_a(source)
+    tag = world.push_one(reference)
+    assert (tag.action, tag.error and tag.error.code) == ("failed", "platform_unknown")
+    assert world.stored.digest(world.destination, "1") == old.digest
+    world.put_b(image("linux/s390x"), "2")
+    over = world.push(world.item(reference, "2")).items[0].tags[0]
+    assert (over.action, [warning.code for warning in over.warnings]) == ("copied", ["platform_unknown"])
+    assert world.push_one(reference, merge=False).new_digest == source.digest
+
+
+def test_what_is_only_copied_is_not_judged(world: World) -> None:
+    """Rule 2.4: nulls, absent fields and types that nobody has heard of, byte by byte."""
+    config = images.layer("config", 10)
+    empty = {"mediaType": "application/vnd.never.heard.of+json", "digest": config.digest, "size": len(config.content)}
+    document = {
+        "schemaVersion": 2,
+        "mediaType": images.OCI_MANIFEST,
+        "config": empty | {"annotations": {"a": None}},
+        "layers": None,
+        "annotations": {"b": None},
+        "subject": None,
+    }
+    odd = images.Image(json.dumps(document, indent=2).encode(), images.OCI_MANIFEST, {config.digest: config.content})
+    listed = index([entry(odd, platform=None, annotations=None, urls=None), entry(image("linux/arm"), size=None)])
+    nodes: tuple[images.Node, ...] = (odd, listed)
+    for number, node in enumerate(nodes):
+        report = world.push(world.item(world.put_a(node, f"odd{number}"), f"odd{number}"))
+        assert actions(report) == ["copied"]
+        assert world.stored.manifest(world.destination, f"odd{number}") == (200, node.media_type, node.manifest)
+
+
+def test_what_two_clients_read_in_two_ways_is_not_pushed(world: World) -> None:
+    """Rule 2.3: another platform for those who read keys without regard to case."""
+    built = image("linux/amd64")
+    hostile = index([entry(built, platform={"os": "linux", "architecture": "amd64", "Architecture": "s390x"})])
+    tag = world.push_one(world.put_a(hostile), platforms=["linux/amd64"])
+    assert (tag.action, tag.error and tag.error.code) == ("failed", "manifest_ambiguous")
+    assert world.stored.tags(world.destination) == []
+    world.put_b(hostile)
+    good = world.push_one(world.put_a(index([image("linux/arm64")]), "good"))
+    assert (good.action, good.error and good.error.code) == ("failed", "manifest_ambiguous")
+    assert world.stored.digest(world.destination, "1") == hostile.digest
 
 
 def test_merge_off_overwrites_an_index(world: World) -> None:
@@ -120,8 +231,8 @@ def test_single_arch_image_is_put_into_an_existing_index(world: World) -> None:
     reference = world.put_a(source)
     tag = world.push_one(reference)
     assert (tag.action, tag.kept_platforms) == ("merged", ["linux/amd64", "linux/arm/v7"])
-    assert [each["digest"] for each in world.entries()] == [source.digest, kept[0].digest, kept[1].digest]
-    assert world.entries()[0]["platform"] == {"architecture": "arm", "os": "linux", "variant": "v6"}
+    assert [each["digest"] for each in world.entries()] == [kept[0].digest, source.digest, kept[1].digest]
+    assert world.entries()[1]["platform"] == {"architecture": "arm", "os": "linux", "variant": "v6"}
     assert world.push_one(reference).action == "unchanged"
 
 
@@ -188,7 +299,7 @@ def test_arm_variants_are_platforms_of_their_own(world: World) -> None:
     world.put_b(old)
     tag = world.push_one(world.put_a(source))
     assert tag.kept_platforms == ["linux/arm/v6"]
-    assert [each["digest"] for each in world.entries()] == [made[0].digest, made[1].digest, kept[0].digest]
+    assert [each["digest"] for each in world.entries()] == [kept[0].digest, made[0].digest, made[1].digest]
 
 
 def test_patched_windows_image_replaces_its_predecessor(world: World) -> None:
@@ -201,7 +312,7 @@ def test_patched_windows_image_replaces_its_predecessor(world: World) -> None:
     world.put_b(index([old, other], docker=True))
     tag = world.push_one(world.put_a(index([new, image("linux/amd64", docker=True)], docker=True)))
     assert tag.kept_platforms == ["windows/amd64:10.0.20348.2113"]
-    assert [each["digest"] for each in world.entries()][0::2] == [new.digest, other.digest]
+    assert [each["digest"] for each in world.entries()][1:] == [new.digest, other.digest]
 
 
 def test_attestations_go_and_stay_with_their_image(world: World) -> None:
@@ -277,6 +388,10 @@ def test_one_image_goes_to_many_repositories_by_mounts(world: World, nodes: int)
     for repository in repositories:
         assert world.stored.tags(repository) == ["1", "2"]
         world.stored.holds(repository, "1")
+
+
+def _at_a(world: World, tag: str) -> str:
+    return f"{world.a.host}/{world.source}:{tag}"
 
 
 def _writes(world: World) -> int:

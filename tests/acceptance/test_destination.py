@@ -34,11 +34,12 @@ def test_a_single_manifest_is_overwritten_with_a_warning_and_its_digest_in_the_r
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Rule 3.2."""
-    old = made("linux/s390x")
+    old = made("linux/amd64")
     world.put_b(old)
     with caplog.at_level(logging.WARNING):
-        tag = world.push_one(world.put_a(index([made("linux/amd64")])))
+        tag = world.push_one(world.put_a(index([image("linux/amd64", [layer("new", 20)])])))
     assert (tag.action, tag.old_digest) == ("copied", old.digest)
+    assert [warning.code for warning in tag.warnings] == ["manifest_overwritten"]
     assert any(f"{tag.reference}: A single manifest, {old.digest}, is overwritten." in text for text in caplog.messages)
 
 
@@ -114,11 +115,13 @@ def test_what_may_be_read_only_with_push_is_merged_with(world: World, make_regis
         Stored(registry.host, auth=bearer).holds(world.destination, "1")
 
 
-@pytest.mark.parametrize("granted", [(), ("pull",)], ids=["nothing", "pull"])
+@pytest.mark.parametrize(
+    ("granted", "code"), [((), "authentication_refused"), (("pull",), "right_missing")], ids=["nothing", "pull"]
+)
 def test_who_may_not_push_gets_an_error_and_b_stays_as_it_was(
-    world: World, make_registry: MakeRegistry, granted: tuple[str, ...]
+    world: World, make_registry: MakeRegistry, granted: tuple[str, ...], code: str
 ) -> None:
-    """Rule 3.4: still refused is an error."""
+    """Rules 3.4 and 6.8: still refused is an error, which says what the token is good for."""
 
     def policy(user: str | None, repository: str, asked: frozenset[str]) -> frozenset[str]:
         return asked if user == "owner" else asked & frozenset(granted)
@@ -135,7 +138,7 @@ def test_who_may_not_push_gets_an_error_and_b_stays_as_it_was(
         }
         report = world.push(item)
         codes = {tag.error.code for tag in report.items[0].tags if tag.error}
-        assert (report.state, actions(report), codes) == ("failed", ["failed"] * 2, {"authentication_refused"})
+        assert (report.state, actions(report), codes) == ("failed", ["failed"] * 2, {code})
         stored = Stored(registry.host, auth=owner)
         assert stored.tags(world.destination) == ["1"]
         assert stored.digest(world.destination, "1") == old.digest

@@ -190,11 +190,13 @@ def test_nested_indexes_are_copied_whole_however_deep(world: World) -> None:
 
 
 @pytest.mark.parametrize("single_arch", ["copy", "merge"])
-def test_an_artifact_is_copied_as_it_is(world: World, single_arch: str) -> None:
-    """Rule 2.2: it names no platform to merge it by; its subject need not be there."""
+@pytest.mark.parametrize("held", [None, image("linux/s390x")])
+def test_an_artifact_is_copied_as_it_is(world: World, single_arch: str, held: images.Image | None) -> None:
+    """Rules 2.2 and 3.2: it names no platform to merge it by; its subject need not be there."""
     subject = image("linux/amd64")
     source = artifact(b"a note", subject=subject)
-    world.put_b(index([image("linux/s390x")]))
+    if held is not None:
+        world.put_b(held)
     tag = world.push_one(world.put_a(source), single_arch=single_arch)
     assert (tag.action, tag.new_digest) == ("copied", source.digest)
     assert world.stored.manifest(world.destination, "1") == (200, source.media_type, source.manifest)
@@ -212,7 +214,7 @@ def test_a_single_arch_image_with_an_attestation_of_another_platform_beside_it(w
     reference = world.put_a(source)
     tag = world.push_one(reference)
     assert (tag.action, tag.kept_platforms) == ("merged", ["linux/amd64"])
-    assert [entry["digest"] for entry in world.entries()] == [source.digest, other.digest, of_other.digest]
+    assert [entry["digest"] for entry in world.entries()] == [other.digest, of_other.digest, source.digest]
     world.stored.holds(world.destination, "1")
     again = world.push_one(reference)
     assert (again.action, again.new_digest) == ("unchanged", tag.new_digest)

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from tasks import contract, errors
 from tasks.errors import ImagePusherError
-from tasks.transfer.request import pubtools as seed
+from tasks.transfer.request import pubtools
 from tasks.transfer.request.faults import Faults
 from tests.docs.readme import ROOT, Block, readme
 from workers.observability.backlog import Backlog
@@ -126,8 +126,9 @@ def quay_settings() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("key", "becomes"), quay_settings())
 def test_what_becomes_of_a_setting_of_pubtools_quay_is_so(key: str, becomes: str) -> None:
     faults, warnings = Faults(), list[str]()
-    value = 4 if key in {"tag_images_tries", "num_thread_container_push"} else "value"
-    seed.read_target({"quay_namespace": "team", key: value}, faults, warnings)
+    numbers, flags = {"tag_images_tries", "num_thread_container_push"}, {"allow_v1_containers", "merge"}
+    value = 4 if key in numbers else True if key in flags else "value"
+    pubtools.read_target({"quay_namespace": "team", key: value}, faults, warnings)
     reasons = [fault["field"] for fault in faults.found]
     if "refused" in becomes or "[registries" in becomes:
         assert reasons
@@ -142,4 +143,4 @@ def test_what_becomes_of_a_setting_of_pubtools_quay_is_so(key: str, becomes: str
 
 def test_every_setting_that_is_used_is_named() -> None:
     named = {key for key, _ in quay_settings()}
-    assert named >= seed.USED | {key for pair in seed.CREDENTIAL_PAIRS for key in pair}
+    assert named >= pubtools.USED | {key for pair in pubtools.CREDENTIAL_PAIRS for key in pair}

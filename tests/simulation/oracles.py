@@ -22,7 +22,7 @@ _MERGED: Final = ".merged-"
 _WRITTEN: Final = frozenset({"copied", "merged"})
 _DONE: Final = _WRITTEN | {"unchanged"}
 # Words of failures that are known, and not mended yet.
-_OPEN: Final = ("(MANIFEST_INVALID: manifest invalid)",)
+_OPEN: Final[tuple[str, ...]] = ()
 _UNDO: Final = "undo"
 _CANNOT_BE_TOLD: Final = "cannot be told"
 

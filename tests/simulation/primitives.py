@@ -291,6 +291,9 @@ class Executor:
         futures = [self.submit(act, *args) for args in zip(*iterables, strict=False)]
         return (future.result() for future in futures)
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        del wait, cancel_futures
+
     def _serve(self) -> None:
         try:
             while self._backlog:

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.errors import ImagePusherError, Side
-from tasks.registry.http.exchange import Request, Response, explain, refusal
-from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.errors import Side
+from tasks.registry.budget import Budget, Budgets
+from tasks.registry.http.exchange import Request, Response
+from tasks.registry.http.refusal import refusal
+from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient
+from tasks.registry.settings import RegistryConfiguration, Role
+from tasks.registry.transport import Transport as HttpTransport
 from tests.simulation import primitives
 from tests.simulation.decisions import Kind
 from tests.simulation.registry_model import Answer, Registry
 from tests.simulation.scheduler import LostAnswer, Refused, Scheduler
 
-_TOO_MANY: Final = 429
 _UNAVAILABLE: Final = 503
 
 
@@ -47,63 +50,50 @@ class Incoming:
         return
 
 
-class _Habits:
-    def __init__(self) -> None:
-        self.patches = False
+class Transport(HttpTransport):
+    """The way to one registry in one role: retries and the judgement of answers are real, the exchange is the model's."""
 
-    def __getattr__(self, name: str) -> Any:
-        return None
-
-
-class Transport:
-    """The way to one registry in one role: retries are real, the exchange is the model's."""
-
-    def __init__(self, registry: str, role: str, configuration: Any, store: Any, budgets: Any) -> None:
+    def __init__(
+        self, registry: str, role: Role, configuration: RegistryConfiguration, store: Any, budgets: Budgets, forms: Any
+    ) -> None:
         del store
-        self.limits = configuration.limits
-        self.read_by_push: set[str] = set()
-        self.uploads = _Habits()
+        self.registry = registry
+        self.settings = configuration.settings(registry, role)
+        self.limits = limits = configuration.limits
+        self.forms = forms
+        self.read_by_push = False
         self.policy = RetryPolicy(
-            self.limits.tries,
-            self.limits.longest_wait,
+            limits.tries,
+            limits.longest_wait,
             chance=primitives.chance,
             sleep=primitives.sleep,
             side=Side(role),
+            retry_after_limit=limits.retry_after_limit,
         )
-        settings = configuration.settings(registry, role)
-        self._budget = budgets.of(registry, "default", settings.requests_at_once, settings.requests_per_second)
         self._host = registry
+        self._shared = budgets.of(
+            registry, "default", self.settings.requests_at_once, self.settings.requests_per_second
+        )
         self._network = _network[0]
 
-    def send(self, request: Request, *, retry: bool = True) -> Response:
-        if retry:
-            return self.policy.run(lambda: self._attempt(request))
-        try:
-            return self._attempt(request)
-        except ImagePusherError as error:
-            self.policy.blame(error)
-            raise
+    def require_push(self, repository: str, scopes: frozenset[str]) -> None:
+        return
+
+    def _budget(self, repository: str) -> Budget:
+        del repository
+        return self._shared
 
     def _attempt(self, request: Request) -> Response:
-        with self._budget.request(self.limits.longest_wait):
+        with self._shared.request(self.limits.longest_wait):
             answer = self._exchange(request)
-        url = f"https://{self._host}{request.target}"
+        url = request.target if "://" in request.target else f"https://{self._host}{request.target}"
         streamed = request.stream and answer.status in request.expect
-        response = Response(
-            answer.status,
-            answer.headers,
-            url,
-            True,
-            b"" if streamed else answer.body,
-            incoming=Incoming(answer.body) if streamed else None,  # type: ignore[arg-type]
-        )
+        incoming: Any = Incoming(answer.body) if streamed else None
+        response = Response(answer.status, answer.headers, url, True, b"" if streamed else answer.body, incoming)
         if answer.status in request.expect:
             return response
         if answer.status in RETRIED_STATUSES:
-            asked = parse_retry_after(answer.headers.get("Retry-After"), primitives.wall())
-            if answer.status == _TOO_MANY:
-                self._budget.limited(asked)
-            raise Transient(explain(request.method, response), response.status, asked)
+            raise self._transient(request, response)
         raise refusal(request.method, response)
 
     def _exchange(self, request: Request) -> Answer:

@@ -18,10 +18,11 @@ _DEADLINE = 100.0
 
 @dataclass(frozen=True)
 class Called:
-    """What came of a call: its report, or the class, code and arguments of its error; and what was logged."""
+    """What came of a call: its report, or the classes, message and arguments of its error; and what was logged."""
 
     report: dict[str, Any] | None
     error: str | None
+    caught: list[str]
     message: str
     details: Any
     log: str
@@ -74,8 +75,15 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         report = msgspec.to_builtins(method(*arguments))
     except ImagePusherError as error:
-        return {"report": None, "error": type(error).__name__, "message": str(error), "details": error.args[1:]}
-    return {"report": report, "error": None, "message": "", "details": None}
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        return {
+            "report": None,
+            "error": kinds[0],
+            "caught": kinds,
+            "message": str(error),
+            "details": error.args[1:],
+        }
+    return {"report": report, "error": None, "caught": [], "message": "", "details": None}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from tasks.errors import ImagePusherError
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference, RepositoryName
 from tasks.transfer.plan.plan import Copy, FailedItem, PlannedTag, ResolvedItem
-from tasks.transfer.request.validation import OrderItem
+from tasks.transfer.request.valid import ValidItem
 
 SOURCE = "a.example/app:1"
 
@@ -21,8 +21,8 @@ def planned_tag(reference: str, action: contract.Action = "copied", **more: Any)
     return PlannedTag(reference=Reference.parse(reference), action=action, **more)
 
 
-def wanted(source: str = SOURCE, *tags: PlannedTag) -> OrderItem:
-    return OrderItem(Reference.parse(source), tuple(tag.reference for tag in tags))
+def wanted(source: str = SOURCE, *tags: PlannedTag) -> ValidItem:
+    return ValidItem(Reference.parse(source), tuple(tag.reference for tag in tags))
 
 
 def resolved_item(*tags: PlannedTag, needs: tuple[str, ...] = (), source: str = SOURCE, **more: Any) -> ResolvedItem:

@@ -11,14 +11,14 @@ from jsonschema import Draft202012Validator
 from tasks import contract
 from tasks.errors import RequestInvalid
 from tasks.transfer.request.target import Target
-from tasks.transfer.request.validation import read_order
+from tasks.transfer.request.validation import validate
 
 SHIPPED = files("tasks").joinpath("schema.v1.json").read_text()
 VALIDATOR = Draft202012Validator(json.loads(SHIPPED))
 DIGEST = f"sha256:{'0' * 64}"
 
 ITEM: dict[str, Any] = {"source": "127.0.0.1:1/ns/app:1", "destinations": {"127.0.0.1:2/ns/app": ["1", "latest"]}}
-SEED_ITEM: dict[str, Any] = {
+PUBTOOLS_ITEM: dict[str, Any] = {
     "metadata": {
         "pull_url": "registry.example/ns/app:1",
         "tags": {"ns/app": ["1"]},
@@ -42,6 +42,7 @@ REPORT: dict[str, Any] = {
                     "new_digest": DIGEST,
                     "kept_platforms": ["linux/s390x"],
                     "protective_tag": "1.merged-0",
+                    "warnings": [{"code": "manifest_overwritten", "message": "A single manifest is overwritten."}],
                     "error": None,
                 },
                 {
@@ -51,6 +52,7 @@ REPORT: dict[str, Any] = {
                     "new_digest": None,
                     "kept_platforms": [],
                     "protective_tag": None,
+                    "warnings": [],
                     "error": {"code": "tag_conflict", "message": "Someone else writes this tag.", "side": None},
                 },
             ],
@@ -87,15 +89,18 @@ def test_it_is_a_schema() -> None:
         {"items": [ITEM | {"kind": "source"}]},
         {"items": [ITEM | {"kind": "auto", "single_arch": "refuse", "platforms": ["linux/amd64"], "merge": False}]},
         {"items": [ITEM | {"single_arch": "copy"}]},
-        {"target_settings": {"quay_namespace": "ns", "skopeo_image": "x"}, "push_items": [SEED_ITEM]},
+        {"items": [ITEM | {"kind": "image"}], "tries": 2},
+        {"items": [ITEM | {"destinations": {"127.0.0.1:2/ns/app": [DIGEST]}}]},
+        {"push_items": [], "target_settings": {"quay_namespace": "ns"}},
+        {"target_settings": {"quay_namespace": "ns", "skopeo_image": "x"}, "push_items": [PUBTOOLS_ITEM]},
         {"push_items": [{"metadata": {"pull_url": "h.example/a:1", "tags": {"h.example/b": ["1"]}, "build": None}}]},
-        {"push_items": [SEED_ITEM | {"origin": "seed"}], "target_settings": {"quay_namespace": "ns"}},
+        {"push_items": [PUBTOOLS_ITEM | {"origin": "pub"}], "target_settings": {"quay_namespace": "ns"}},
         {"push_id": None, "target": None, "target_settings": None, "items": [ITEM], "push_items": None},
     ],
 )
 def test_each_form_of_the_request_is_valid_here_and_to_the_program(request_: dict[str, Any]) -> None:
     VALIDATOR.validate(request_)
-    read_order(request_, {"stage": Target("registry.example", "team")})
+    validate(request_, {"stage": Target("registry.example", "team")})
 
 
 @pytest.mark.parametrize(
@@ -104,8 +109,9 @@ def test_each_form_of_the_request_is_valid_here_and_to_the_program(request_: dic
         {},
         [],
         {"items": []},
-        {"push_items": []},
-        {"items": [ITEM], "push_items": [SEED_ITEM]},
+        {"push_items": {}},
+        {"items": [ITEM], "tries": 0},
+        {"items": [ITEM], "push_items": [PUBTOOLS_ITEM]},
         {"items": [ITEM], "item": []},
         {"items": [ITEM], "target": "a", "target_settings": {}},
         {"items": [ITEM], "push_id": ""},
@@ -140,7 +146,7 @@ def test_what_is_no_request_is_refused_here_and_by_the_program(request_: Any) ->
     """Rule 1.2."""
     assert not VALIDATOR.is_valid(request_)
     with pytest.raises(RequestInvalid):
-        read_order(request_, {})
+        validate(request_, {})
 
 
 def test_a_report_is_valid_and_has_the_structure_of_its_types() -> None:

@@ -3,11 +3,13 @@
 What is said of Celery, kombu and the brokers was seen with Celery 5.7, kombu 5.7, Redis 7 and RabbitMQ 3.10.
 """
 
+from contextlib import suppress
 from typing import Any, Final
 
+import kombu.pools
 from celery import Celery
 from kombu import Exchange, Queue
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, memory
 
 import tasks.copy
 import tasks.preview
@@ -50,11 +52,14 @@ def make_app(settings: Settings) -> Celery:
 
 
 def make_embedded_app(queue_suffix: str) -> Celery:
-    """Return the application of an embedded worker; kombu's memory is one for the whole process, hence own queues."""
+    """Return the application of an embedded worker; `forget_app` drops what the process keeps of it.
+
+    kombu's memory is one for the whole process, hence own queues, and a virtual host for pools of its own.
+    """
     app = Celery("imagepusher", set_as_current=False)
     app.conf.update(_COMMON)
     app.conf.update(
-        broker_url="memory://localhost",
+        broker_url=f"memory://localhost/{queue_suffix}",
         # The default is one second; a push has three steps, each of which would wait for it.
         broker_transport_options={"polling_interval": 0.01},
         result_backend="workers.process.memory_backend:MemoryBackend",
@@ -67,6 +72,18 @@ def make_embedded_app(queue_suffix: str) -> Celery:
     )
     app.backend  # noqa: B018 - made here and now, or two threads would make one each
     return app
+
+
+def forget_app(app: Celery) -> None:
+    """Close what an application has open, and drop what kombu's module variables keep of it and its queues."""
+    app.pool.force_close_all()  # type: ignore[attr-defined]  # the stubs take it for another kind of pool
+    connection = app.connection_for_write()
+    for pools in (kombu.pools.producers, kombu.pools.connections):
+        with suppress(KeyError):
+            del pools[connection]
+    for queue in app.conf.task_queues:
+        memory.Channel.queues.pop(queue.name, None)
+    app.close()
 
 
 _COMMON: Final[dict[str, Any]] = {

@@ -16,7 +16,7 @@ from redis.sentinel import Sentinel
 from tasks.errors import SettingsInvalid
 from workers.broker.celery_url import tls_of_redis
 from workers.settings import Settings
-from workers.settings.broker_address import MASTER, SENTINEL, split_address
+from workers.settings.broker_address import MASTER, SENTINEL, SOCKETS, split_address
 from workers.settings.broker_urls import for_redis
 
 NO_CLUSTER: Final = (
@@ -57,8 +57,13 @@ def _client(url: str, patience: float) -> redis.Redis:
 
 def open_redis(url: str, *, socket_timeout: float, socket_connect_timeout: float, **options: Any) -> redis.Redis:
     """Return a client of a Redis, by its URL in redis-py's words, or of the primary that Sentinels name."""
-    options |= {"socket_timeout": socket_timeout, "socket_connect_timeout": socket_connect_timeout}
     address = split_address(url)
+    options["socket_timeout"] = socket_timeout
+    if address.scheme in SOCKETS:
+        # Nothing of this is there for a connection within a machine.
+        options.pop("socket_keepalive", None)
+        return redis.Redis.from_url(url, **options)
+    options["socket_connect_timeout"] = socket_connect_timeout
     if address.scheme != SENTINEL:
         return redis.Redis.from_url(url, **options)
     tls = tls_of_redis(address.query)

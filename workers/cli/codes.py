@@ -10,6 +10,7 @@ from tasks.errors import (
     PushUnfinished,
     PushUnknown,
     RequestInvalid,
+    RightMissing,
     SettingsInvalid,
 )
 
@@ -77,6 +78,6 @@ def _faults(items: "Iterable[contract.ItemReport]") -> "list[contract.Fault]":
 def _code_of_faults(faults: "Iterable[contract.Fault]") -> int:
     """Return the code of a push of which nothing succeeded."""
     codes = {fault.code for fault in faults}
-    if codes == {AuthenticationRefused.code}:
+    if codes <= {AuthenticationRefused.code, RightMissing.code}:
         return REFUSED
     return INVALID if codes == {SettingsInvalid.code} else FAILED

@@ -1,13 +1,15 @@
-"""Follow a push that somebody sent, by what the ledger says of it."""
+"""Follow a push that somebody sent, by its record in the ledger."""
 
 import time
 from typing import TYPE_CHECKING, Final
 
 from tasks.contract import ENDED
+from tasks.errors import StateUnavailable
+from workers.client.waiting import Fail, Outage
 
 if TYPE_CHECKING:
     from tasks import contract
-    from tasks.transfer.ports import Ledger
+    from tasks.transfer.ports import ClientLedger
     from workers.cli.progress import Follower
 
 _LOOK_SECONDS: Final = 0.5
@@ -15,11 +17,23 @@ _LOOK_SECONDS: Final = 0.5
 _REST_FACTOR: Final = 20
 
 
-def follow_to_end(ledger: "Ledger", push_id: str, follower: "Follower") -> "contract.Progress":
-    """Return the last progress of a push, when it has ended or nobody carries it out any more; raises PushUnknown."""
+def follow_to_end(ledger: "ClientLedger", push_id: str, follower: "Follower", patience: float) -> "contract.Progress":
+    """Return the last progress of a push, when it has ended or nobody carries it out any more.
+
+    A ledger that is away is borne for `patience` seconds. Raises PushUnknown, StateUnavailable.
+    """
+    outage = Outage(patience)
     while True:
         started = time.monotonic()
-        progress = ledger.progress(push_id)
+        try:
+            progress = ledger.progress(push_id)
+        except StateUnavailable as error:
+            step = outage.bear(error, time.monotonic())
+            if isinstance(step, Fail):
+                raise
+            time.sleep(_LOOK_SECONDS)
+            continue
+        outage.end()
         if progress.state in ENDED or progress.state == "interrupted":
             return progress
         follower(progress)

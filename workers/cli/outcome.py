@@ -20,11 +20,12 @@ def await_outcome(context: click.Context, push_id: str) -> int:
     from workers.ledger import open_ledger
 
     going_on = f"Interrupted. The push goes on: imagepusher status {push_id} shows how far it is."
-    with open_ledger(settings_of(context)) as ledger, interruptible(context, going_on):
+    settings = settings_of(context)
+    with open_ledger(settings) as ledger, interruptible(context, going_on):
         ledger.progress(push_id)
         quiet = context.params.get("quiet", False)
         with follow_push(push_id, quiet=quiet, bars=shows_bars()) as follower:
-            last = follow_to_end(ledger, push_id, follower)
+            last = follow_to_end(ledger, push_id, follower, settings.outage_seconds)
         return show_outcome(context, ledger, last)
 
 

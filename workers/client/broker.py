@@ -1,8 +1,11 @@
 """The client of a broker's workers."""
 
-from collections.abc import Callable
-from typing import Final
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Final
 
+from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -15,17 +18,29 @@ from workers.settings import Settings
 
 # A person waits for this process: a Redis that is away is told of soon.
 _PATIENCE_SECONDS: Final = 5.0
+_MAKING: Final = threading.Lock()
+_apps: Final[dict[tuple[Any, ...], Celery]] = {}
 
 
-def broker_client(settings: Settings, unanswered: Callable[[], None] = lambda: None) -> CeleryClient:
-    """Return a client of the broker that the settings name; for `unanswered` see CeleryClient."""
-    client = connect(settings, _PATIENCE_SECONDS)
-    ledger = HashLedger(RedisHashes(client, settings.ledger_seconds))
-    return CeleryClient(
-        make_app(settings),
-        ledger,
-        embedded=False,
-        away=(RedisError, OperationalError),
-        patience=settings.outage_seconds,
-        unanswered=unanswered,
-    )
+@contextmanager
+def broker_client(settings: Settings, unanswered: Callable[[], None] = lambda: None) -> Iterator[CeleryClient]:
+    """Yield a client of the broker that the settings name; for `unanswered` see CeleryClient."""
+    with closing(connect(settings, _PATIENCE_SECONDS)) as redis:
+        yield CeleryClient(
+            _app_of(settings),
+            HashLedger(RedisHashes(redis, settings.ledger_seconds)),
+            embedded=False,
+            drops_passwords=settings.drop_passwords,
+            away=(RedisError, OperationalError),
+            patience=settings.outage_seconds,
+            unanswered=unanswered,
+        )
+
+
+def _app_of(settings: Settings) -> Celery:
+    """Return the application of a broker, one for all clients of this process: kombu never closes its connections."""
+    key = (settings.broker_url, settings.result_url, settings.visibility_seconds)
+    with _MAKING:
+        if key not in _apps:
+            _apps[key] = make_app(settings)
+        return _apps[key]

@@ -42,6 +42,7 @@ class Client(Protocol):
     """A way to a running Celery: that of a broker, or one embedded in this process."""
 
     embedded: bool
+    drops_passwords: bool
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
         """Enqueue a push."""
@@ -94,6 +95,7 @@ class CeleryClient:
         ledger: Ledger,
         *,
         embedded: bool,
+        drops_passwords: bool = False,
         away: tuple[type[Exception], ...] = (),
         patience: float = 0.0,
         unanswered: Callable[[], None] = lambda: None,
@@ -101,6 +103,7 @@ class CeleryClient:
     ) -> None:
         self._begin = begin
         self.embedded = embedded
+        self.drops_passwords = drops_passwords
         self._app = app
         self._ledger = ledger
         self._away: tuple[type[Exception], ...] = (StateUnavailable, *away)

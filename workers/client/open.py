@@ -34,7 +34,8 @@ def open_client(
     if settings.broker_url is not None:
         from workers.client.broker import broker_client  # noqa: PLC0415
 
-        yield broker_client(settings, unanswered)
+        with broker_client(settings, unanswered) as client:
+            yield client
         return
     from workers.process.embedded import embedded_worker  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import Final
 
 from tasks.celery_glue.runtime import Runtime
@@ -10,6 +11,7 @@ from tasks.coordination.ledger import HashLedger
 from tasks.registry.budget import Budgets
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.upload_forms import UploadForms
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
@@ -30,6 +32,7 @@ def make_runtime(
     hashes: Hashes,
     *,
     budgets: Budgets,
+    forms: UploadForms,
     locations: BlobLocations,
     flights: SingleFlight,
     runs: Runs,
@@ -37,22 +40,24 @@ def make_runtime(
     announcer: Announcer,
     task_tries: int,
     cancelled: threading.Event,
+    closing: ExitStack,
     away: tuple[type[Exception], ...] = (),
 ) -> Runtime:
-    """Return the runtime of this process."""
-    shared = Registries(registries, budgets)
+    """Return the runtime of this process; `closing` is given what closes its connections and ends its threads."""
+    shared = Registries(registries, budgets, forms)
+    closing.callback(shared.close)
     copier = Copier(
         shared,
         locations,
         flights,
-        ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="blob"),
+        _threads(settings, "blob", closing),
         settings.jobs,
         cancelled,
         settings.copy_seconds,
     )
     ledger = HashLedger(hashes)
     attempts = Attempts(ledger, runs, task_tries)
-    executor = ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix="tag")
+    executor = _threads(settings, "tag", closing)
     publishing = Publishing(
         registries=shared,
         ledger=ledger,
@@ -81,5 +86,14 @@ def make_runtime(
         locks=locks,
         executor=executor,
         task_tries=task_tries,
+        most_tries=settings.task_tries,
+        maintenance_seconds=settings.maintenance_seconds,
         away=away,
     )
+
+
+def _threads(settings: Settings, name: str, closing: ExitStack) -> ContextThreads:
+    threads = ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix=name)
+    # Work that waits for a silent registry cannot be stopped: nobody waits for it.
+    closing.callback(threads.shutdown, wait=False, cancel_futures=True)
+    return threads

@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from celery import Celery, _state
@@ -24,7 +24,8 @@ from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
-from workers.broker.app import make_embedded_app
+from tasks.registry.upload_forms import LocalUploadForms
+from workers.broker.app import forget_app, make_embedded_app
 from workers.ledger import open_hashes
 from workers.process.assembly import make_runtime
 from workers.process.plugins import PluginAnnouncer, load_plugins
@@ -46,11 +47,14 @@ def embedded_worker(
 ) -> Iterator[tuple[Celery, Runtime]]:
     """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory.
 
-    One that writes to no registry need not remember anything.
+    One that writes to no registry need not remember anything. All that it opens is closed at the end: a program may
+    embed it again and again.
     """
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, ExitStack() as closing:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
+        closing.callback(forget_app, app)
         hashes = open_hashes(settings) if remembers else FileHashes(None, settings.ledger_seconds)
+        closing.callback(hashes.close)
         cancelled = threading.Event()
         locks = KeyLocks()
         runtime = make_runtime(
@@ -58,6 +62,7 @@ def embedded_worker(
             registries,
             hashes,
             budgets=LocalBudgets(),
+            forms=LocalUploadForms(),
             locations=LocalBlobLocations(),
             flights=LocalSingleFlight(locks, settings.copy_seconds),
             runs=LocalRuns(locks, settings.lock_wait_seconds),
@@ -65,19 +70,17 @@ def embedded_worker(
             announcer=PluginAnnouncer(load_plugins()),
             task_tries=_TASK_TRIES,
             cancelled=cancelled,
+            closing=closing,
         )
+        closing.callback(cancelled.set)
         provide(app, lambda: runtime)
-        try:
-            with _running(app, jobs + _SLOTS_BESIDE_COPIES):
-                try:
-                    yield app, runtime
-                except BaseException:
-                    # Whoever waits for a push has given up: its copies stop instead of holding up the end.
-                    cancelled.set()
-                    raise
-        finally:
-            cancelled.set()
-            hashes.close()
+        with _running(app, jobs + _SLOTS_BESIDE_COPIES):
+            try:
+                yield app, runtime
+            except BaseException:
+                # Whoever waits for a push has given up: its copies stop instead of holding up the end.
+                cancelled.set()
+                raise
 
 
 def _pool_of(app: Celery) -> type[TaskPool]:

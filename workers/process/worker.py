@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from tasks.coordination.redis.budgets import RedisBudgets
 from tasks.coordination.redis.hashes import RedisHashes
 from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.redis.locations import RedisBlobLocations
+from tasks.coordination.redis.upload_forms import RedisUploadForms
 from tasks.transfer.ports import Announcer
 from tasks.transfer.watch import Patience
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
@@ -57,6 +59,7 @@ def make_shared_runtime(
         settings.registries,
         hashes,
         budgets=RedisBudgets(client, KEY_PREFIX),
+        forms=RedisUploadForms(client, KEY_PREFIX),
         locations=RedisBlobLocations(client, KEY_PREFIX),
         flights=LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
         runs=LeasedRuns(leases, KEY_PREFIX, settings.lock_wait_seconds, HashLedger(hashes).touch),
@@ -64,6 +67,8 @@ def make_shared_runtime(
         announcer=announcer,
         task_tries=settings.task_tries,
         cancelled=cancelled,
+        # The process ends with its worker: nothing need be closed before.
+        closing=ExitStack(),
         away=(OperationalError, RedisError),
     )
 

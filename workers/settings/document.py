@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings
+from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
+from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
@@ -48,15 +49,16 @@ class BrokerTable(msgspec.Struct, frozen=True):
 class LimitsTable(msgspec.Struct, frozen=True):
     """Bounds of one process and of what it does.
 
-    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. `copy_seconds` is the deadline
-    of one copy, after `visibility_seconds` a broker on Redis delivers again what nobody acknowledged. A tag's lock is
-    leased for `lock_seconds` and waited for `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is
-    remembered for `ledger_seconds`. A push that was not heard of for `stall_seconds` is driven on, and a Redis that is
-    away is waited for `outage_seconds`.
+    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
+    is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
+    on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
+    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
     """
 
     jobs: Count = 8
-    task_tries: Count = Target.tries
+    task_tries: Count = 4
+    maintenance_seconds: Seconds = 4 * 3600
     copy_seconds: Seconds = 6 * 3600
     visibility_seconds: WholeSeconds = 8 * 3600
     lock_seconds: Seconds = 15
@@ -77,8 +79,10 @@ class EventsTable(msgspec.Struct, frozen=True):
 class HttpTable(msgspec.Struct, frozen=True):
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
+    commit_timeout: Seconds = _HTTP.commit_timeout
     tries: Count = _HTTP.tries
     longest_wait: SecondsOrNone = _HTTP.longest_wait
+    retry_after_limit: SecondsOrNone = _HTTP.retry_after_limit
     manifest_bytes: Count = _HTTP.manifest_bytes
     proxy: Proxy | None = None
 
@@ -95,6 +99,15 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class PubtoolsTable(msgspec.Struct, frozen=True):
+    """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
+
+    That is for programs with a broker, whose workers hold the credentials.
+    """
+
+    drop_passwords: bool = False
+
+
 class WorkerTable(msgspec.Struct, frozen=True):
     heartbeat_file: Text | None = None
 
@@ -107,7 +120,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     missing_children: MissingChildren = Target.missing_children
     exact_os_version: bool = Target.exact_os_version
     jobs: Count = Target.jobs
-    tries: Count = Target.tries
+    tries: Count | None = None
+    merge: bool = Target.merge
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -129,6 +143,8 @@ class RegistryTable(CredentialsTable, frozen=True):
     client_key: Text | None = None
     requests_at_once: Count = _REGISTRY.requests_at_once
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
+    uploads: UploadChoice = _REGISTRY.uploads
+    part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 
@@ -142,6 +158,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
     auth_files: list[Text] = []
@@ -175,6 +192,7 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}METRICS_ADDRESS": ("metrics", "address"),
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
+    f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},

@@ -42,6 +42,8 @@ class RegistryReader:
             client_key=files.client_key,
             requests_at_once=table.requests_at_once,
             requests_per_second=table.requests_per_second,
+            uploads=table.uploads,
+            part_bytes=table.part_bytes,
             credentials=self.credentials(place, table),
             source_credentials=self.credentials(f"{place}.source", table.source),
             destination_credentials=self.credentials(f"{place}.destination", table.destination),

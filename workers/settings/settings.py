@@ -49,6 +49,7 @@ class Settings:
     state_dir: Path
     jobs: int
     task_tries: int
+    maintenance_seconds: float
     copy_seconds: float
     visibility_seconds: int
     lock_seconds: float
@@ -61,6 +62,7 @@ class Settings:
     events_queue: str
     observability: Observability
     heartbeat_file: Path | None
+    drop_passwords: bool
 
 
 def load_settings(environment: Mapping[str, str], path: str | None = None) -> Settings:
@@ -133,6 +135,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
+        drop_passwords=tables.pubtools.drop_passwords,
         events_task=tables.events.task,
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
@@ -188,6 +191,7 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         exact_os_version=table.exact_os_version,
         jobs=table.jobs,
         tries=table.tries,
+        merge=table.merge,
     )
 
 

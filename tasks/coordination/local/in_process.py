@@ -137,7 +137,7 @@ class LocalBudgets:
             else:
                 return
             self._factors[key] = (factor, now)
-        budget.share_with(1, factor, 0.0)
+        budget.share_with(1, factor)
 
 
 def _part(push_id: str, part: str) -> str:

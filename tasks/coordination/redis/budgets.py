@@ -52,6 +52,8 @@ class RedisBudgets:
         with self._guard:
             budgets = dict(self._budgets)
         for key, budget in budgets.items():
+            if budget.take_recovery():
+                self._client.hset(key, "until", "0")
             limit = budget.take_limit()
             if limit is not None:
                 self._limit(key, budget, limit)

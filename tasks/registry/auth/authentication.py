@@ -54,6 +54,11 @@ class Authentication:
         merged = self._merged.get(scopes, scopes)
         return _BEARER + self._tokens.token(challenge, merged, credentials, origin=origin)
 
+    def user(self, repository: str) -> str | None:
+        """Return who asks for a repository, "" for an identity token; None without credentials, or a challenge yet."""
+        found = self._store.find(self._registry, repository, self._role) if self._known is not None else None
+        return None if found is None else found.username
+
     def learn(
         self,
         www_authenticate: str | None,

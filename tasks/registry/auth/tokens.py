@@ -8,16 +8,28 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from tasks.errors import AddressForbidden, AuthenticationRefused, RateLimited, RegistryUnavailable, ResponseInvalid
+from tasks.errors import (
+    AddressForbidden,
+    AddressWrong,
+    AuthenticationRefused,
+    RateLimited,
+    RegistryUnavailable,
+    ResponseInvalid,
+)
 from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.auth.challenge import Challenge
 from tasks.registry.http.addresses import forbid_inward, host_of
 from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.http.hops import are_loopback
+from tasks.registry.http.reasons import is_web_page, parse_reasons
+from tasks.registry.http.redact import conceal
+from tasks.registry.http.refusal import clean
 from tasks.registry.settings import Credentials
 
 CLIENT_ID: Final = "imagepusher"
 DEFAULT_SECONDS: Final = 60.0
 LONGEST_MARGIN: Final = 10.0
+_SHOWN: Final = 3
 
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -79,22 +91,28 @@ class TokenSource:
     def _fetch(self, wanted: _Wanted) -> Expiring[str]:
         identity = wanted.credentials is not None and bool(wanted.credentials.identity_token)
         request = _oauth_request(wanted) if identity else _token_request(wanted)
-        status, _, body = self._send(*request)
+        status, headers, body = self._send(*request)
         realm = urlsplit(wanted.realm).netloc
-        # An identity token that is revoked or too old is a 400 (RFC 6749 section 5.2, invalid_grant).
-        if status in {401, 403} or (identity and status == 400):  # noqa: PLR2004
-            raise AuthenticationRefused(f"{realm} refused a token for {_listed(wanted.scopes)} (status {status}).")
+        said = f" (status {status}{_words(body, wanted.credentials)})"
+        # An identity token that is revoked or too old is a 400 (RFC 6749 section 5.2, invalid_grant); Quay says 405
+        # where a namespace is disabled.
+        if status in {401, 403, 405} or (identity and status == 400):  # noqa: PLR2004
+            raise AuthenticationRefused(f"{realm} refused a token for {_listed(wanted.scopes)}{said}.")
         if status == 429:  # noqa: PLR2004
             raise RateLimited(f"{realm} limits how often it gives tokens.")
         if status >= 500:  # noqa: PLR2004
-            raise RegistryUnavailable(f"{realm} gave no token (status {status}).")
+            raise RegistryUnavailable(f"{realm} gave no token{said}.")
         if status != 200:  # noqa: PLR2004
-            raise ResponseInvalid(f"{realm} answered the request for a token with status {status}.")
+            raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
+        if is_web_page(body, headers.get("Content-Type")):
+            raise AddressWrong(f"{realm} answered the request for a token with a web page.")
         return _parse_answer(body, realm)
 
 
 def check_realm(realm: str, origin: str, credentials: Credentials | None) -> None:
-    """Refuse a realm that is not http(s), leads inward from a public registry, or would expose credentials.
+    """Refuse a realm that is not http(s), leads inward from a public registry, or is less secure than the registry.
+
+    Over plain http others would see the credentials, or choose the token that the registry is shown.
 
     Raises ResponseInvalid or AddressForbidden.
     """
@@ -103,10 +121,10 @@ def check_realm(realm: str, origin: str, credentials: Credentials | None) -> Non
     if scheme not in {"http", "https"}:
         raise ResponseInvalid(f"{registry.netloc} names a token realm that is not an http or https URL.")
     forbid_inward(registry.netloc, realm)
-    if scheme == "http" and registry.scheme != "http" and credentials is not None:
+    if scheme == "http" and registry.scheme != "http" and not are_loopback(origin, realm):
         raise AddressForbidden(
-            f"{registry.netloc} is reached by https, but its token realm {host_of(realm)} would get the credentials"
-            " unencrypted."
+            f"{registry.netloc} is reached by https, but its token realm {host_of(realm)} is not"
+            f"{', and would get the credentials unencrypted' if credentials is not None else ''}."
         )
 
 
@@ -150,3 +168,12 @@ def _parse_answer(body: bytes, realm: str) -> Expiring[str]:
 
 def _listed(scopes: frozenset[str]) -> str:
     return " and ".join(sorted(scopes)) or "the registry itself"
+
+
+def _words(body: bytes, credentials: Credentials | None) -> str:
+    """Return what a realm says of its refusal, without what it was shown."""
+    said = "; ".join(map(str, parse_reasons(body)[:_SHOWN]))
+    if credentials is not None:
+        said = conceal(conceal(said, basic_authorization(credentials)), f"Bearer {credentials.identity_token}")
+    said = clean(said)
+    return f": {said}" if said else ""

@@ -1,7 +1,6 @@
-"""Uploading one blob (distribution-spec 1.1, "Pushing blobs"; BEHAVIOUR 5.3).
+"""Uploading one blob (distribution-spec 1.1, "Pushing blobs"; BEHAVIOUR 5.3, 5.6).
 
-POST opens a session, one PUT with Content-Length sends and commits: the fewest requests that every registry knows.
-A registry that answers such a PUT with an error of the client gets one streamed PATCH and an empty PUT instead.
+In which form the bytes go, and which one comes next, `forms` decides; here its requests are made.
 
 What was found with Distribution 2.8 by cutting connections: it commits nothing of an interrupted request, and what it
 had taken in is lost, since `_state` in the session's Location carries the offset, signed, and any other offset on its
@@ -10,61 +9,42 @@ PATCH only the Location of its answer is. So after any failure the session's sta
 the registry says that it stands, and starts in a new session where the old one is gone.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from tasks.errors import ContentMismatch, NotFound, RegistryError, RequestRefused, ResponseInvalid
+from tasks.errors import (
+    AuthenticationRefused,
+    ContentMismatch,
+    ImagePusherError,
+    NotFound,
+    RateLimited,
+    RegistryError,
+    RegistryUnavailable,
+    RequestRefused,
+    Side,
+)
 from tasks.oci.descriptor import Descriptor
-from tasks.registry.blob.verified import Passage, Reader
-from tasks.registry.http.exchange import Body, Request, Response, describe, explain, refusal
+from tasks.registry.blob.session import UploadSession, session_of, stored_bytes, with_digest
+from tasks.registry.blob.verified import Part, Passage, Reader
+from tasks.registry.http.exchange import Request, Response, describe
+from tasks.registry.http.refusal import explain, refusal
 from tasks.registry.http.retry import Transient
 from tasks.registry.transport import Transport
+from tasks.registry.upload_forms import TOO_LARGE, Refused, Way, first_way
 
 _STORED: Final = frozenset({200, 201, 204})
 _TAKEN: Final = _STORED | {202}
-_GONE: Final = 404
-_RANGE_REFUSED: Final = 416
+_GONE: Final = frozenset({404, 416})
+_UNANSWERED: Final = frozenset({400, 405, 411, 415, 501})
+# A commit that is answered so has ended its session.
+_ENDS: Final = _GONE | {400}
+# What decides on the form of an upload.
+_OF_A_FORM: Final = _GONE | _UNANSWERED | {TOO_LARGE}
 # Whoever is not let in, or is limited, has not stored anything.
 _NOT_TAKEN: Final = frozenset({401, 429})
-# What registries answer to a PUT that they do not support; one that ignores its body finds a wrong digest.
-_UNSUPPORTED: Final = frozenset({400, 405, 411, 415, 501})
-_RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class UploadSession:
-    """Where a registry takes the bytes of a blob: a URL that is used to the letter."""
-
-    location: str
-
-
-def session_of(response: Response) -> UploadSession:
-    """Return the session that a response opens or goes on with; raises ResponseInvalid if it names none."""
-    location = response.location
-    if location is None:
-        raise ResponseInvalid(f"{describe('POST', response.url)} opened an upload without a Location.")
-    return UploadSession(location)
-
-
-def with_digest(location: str, digest: str) -> str:
-    """Return the URL that commits an upload; the query that is there may be signed, and stays as it is."""
-    # What is said after a fragment no registry hears.
-    location = location.partition("#")[0]
-    return f"{location}{'&' if '?' in location else '?'}digest={digest}"
-
-
-def stored_bytes(said: str | None) -> int | None:
-    """Return how many bytes a session holds by its Range header, None if that says nothing.
-
-    `0-0` is what an empty session says, and one with a single byte cannot be told from it.
-    """
-    match = _RANGE.fullmatch((said or "").strip())
-    if match is None:
-        return None
-    last = int(match[1])
-    return last + 1 if last else 0
+# A registry that does not serve is not asked to forget a session.
+_AWAY: Final = (RegistryUnavailable, RateLimited, AuthenticationRefused)
 
 
 class BlobUpload:
@@ -87,121 +67,147 @@ class BlobUpload:
         self._size = descriptor.size
         self._passage = Passage(descriptor, reader, progress)
         self._session = session
-        self._patches = transport.uploads.patches
+        known = transport.forms.refused(transport.registry)
+        self._way = first_way(descriptor.size, transport.settings.uploads, transport.settings.part_bytes, known)
+        self._bodies = 0
+        self._furthest = 0
+        self._committed_again = False
         self._touched = False
         self._outcome_unknown = False
 
     def run(self) -> None:
         """Store the blob; tries are bounded as long as no new byte gets through.
 
-        Raises ContentMismatch, RegistryError, and what the reader and `progress` raise.
+        A session that is given up is cancelled. Raises ContentMismatch, RegistryError, and what the reader and
+        `progress` raise.
         """
-        self._transport.policy.run(self._attempt, lambda: self._passage.reached)
+        try:
+            self._transport.policy.run(self._attempt, lambda: self._passage.reached)
+        except ImagePusherError as error:
+            if self._session is not None and (error.side is Side.SOURCE or not isinstance(error, _AWAY)):
+                cancel(self._transport, self._name, self._scopes, self._session)
+            raise
+        if self._way.refused != Refused():
+            self._transport.forms.note(self._transport.registry, self._way.refused)
 
     def _attempt(self) -> None:
         if self._outcome_unknown and self._is_stored():
             return
         self._outcome_unknown = False
-        session, offset = self._resume()
+        while not self._send_all():
+            continue
+
+    def _send_all(self) -> bool:
+        """Send what the registry lacks and commit; return False where it refused the form and there is another."""
+        offset = self._resume()
         self._touched = True
-        if not self._patches:
-            self._commit(session, offset, self._passage.body(offset))
-            return
-        if offset < self._size:
-            session = self._patch(session, offset)
-        self._commit(session, self._size, b"")
-        self._transport.uploads.patches = True
+        while self._way.form != "put" and offset < self._size:
+            end = self._way.part(offset)
+            response = self._send("PATCH", self._location, self._passage.body(offset, end))
+            if response.status not in _TAKEN:
+                return self._step("PATCH", response, end - offset)
+            offset = self._taken(response, end)
+        return self._commit(offset)
+
+    def _commit(self, offset: int) -> bool:
+        body = self._passage.body(offset) if offset < self._size else b""
+        try:
+            response = self._send("PUT", with_digest(self._location, self._digest), body)
+        except Transient as failure:
+            self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
+            raise
+        if response.status not in _STORED:
+            return self._step("PUT", response, len(body))
+        if not self._passage.finished:
+            raise Transient(f"{describe('PUT', response.url)} was answered before all content was sent")
+        self._session = None
+        return True
+
+    @property
+    def _location(self) -> str:
+        if self._session is None:
+            raise TypeError("an upload has a session before it sends anything")
+        return self._session.location
 
     def _is_stored(self) -> bool:
         """Tell whether a commit whose answer was lost took effect: asking is cheaper than sending again."""
-        response = self._send("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, _GONE, *_UNSUPPORTED})
-        return response.status == 200  # noqa: PLR2004
+        target = f"/v2/{self._name}/blobs/{self._digest}"
+        return self._send("HEAD", target, expect={200, 404, *_UNANSWERED}).status == 200  # noqa: PLR2004
 
-    def _resume(self) -> tuple[UploadSession, int]:
-        """Return a session, and how many bytes it holds."""
-        if self._session is not None and not self._touched:
-            return self._session, 0
-        if self._session is not None and (found := self._ask(self._session)) is not None:
-            return found
-        response = self._send("POST", f"/v2/{self._name}/blobs/uploads/", body=b"", expect={202})
-        self._session = session_of(response)
-        self._touched = False
-        return self._session, 0
+    def _resume(self) -> int:
+        """Have a session, and return how many bytes it holds."""
+        if self._session is not None:
+            if not self._touched:
+                self._way = self._way.bounded(self._session.least, self._session.most)
+                return 0
+            stored = self._ask(self._session)
+            if stored is not None:
+                return stored
+        self._session = session_of(self._send("POST", f"/v2/{self._name}/blobs/uploads/", b"", expect={202}))
+        self._way = self._way.bounded(self._session.least, self._session.most)
+        self._bodies = 0
+        return 0
 
-    def _ask(self, session: UploadSession) -> tuple[UploadSession, int] | None:
+    def _ask(self, session: UploadSession) -> int | None:
         """Return where an interrupted session stands, None where it cannot go on."""
         try:
             response = self._send("GET", session.location, expect=_TAKEN)
         except (NotFound, RequestRefused):
             return None
-        offset = stored_bytes(response.headers.get("Range"))
-        if offset is None or offset > self._passage.reached:
+        stored = stored_bytes(response.headers.get("Range"), self._passage.reached, counts=session.counts)
+        if stored is not None:
+            self._session = session.moved(response)
+        return stored
+
+    def _taken(self, response: Response, end: int) -> int:
+        """Return where an upload stands after a PATCH up to `end` was taken; raises Transient where only part was."""
+        if self._session is not None:
+            self._session = self._session.moved(response)
+        stored = stored_bytes(response.headers.get("Range"), end)
+        if self._passage.position != end or stored not in {None, end}:
+            raise Transient(f"{describe('PATCH', response.url)} took {stored} of {end} bytes")
+        self._bodies += 1
+        if end > self._furthest:
+            self._furthest, self._way = end, self._way.went_well()
+        return end
+
+    def _step(self, method: str, response: Response, sent: int) -> bool:
+        """Return False to go on in another session or form; raise the error that the refusal means if there is none."""
+        error = refusal(method, response)
+        found = None
+        if method == "PUT" and response.status in _ENDS:
+            self._session = None
+        if type(error) in {RequestRefused, NotFound}:
+            found = self._way.after(response.status, sent) if sent or self._way.form == "put" else self._again(response)
+        if found is None:
+            mismatch = "DIGEST_INVALID" in response.codes
+            raise ContentMismatch(f"{explain(method, response)}.") if mismatch else error
+        self._way = found
+        if method == "PUT" and response.status in _UNANSWERED:
+            self._session = None
+        return False
+
+    def _again(self, response: Response) -> Way | None:
+        """Return the way after all was taken but not stored: the session is gone, or lacks some of its bodies."""
+        lacking = response.status == 400 and self._bodies > 1 and self._way.form == "patch"  # noqa: PLR2004
+        if self._committed_again or not (lacking or response.status in _GONE):
             return None
-        self._session = UploadSession(response.location or session.location)
-        return self._session, offset
+        self._committed_again = True
+        return self._way
 
-    def _patch(self, session: UploadSession, offset: int) -> UploadSession:
-        response = self._send(
-            "PATCH",
-            session.location,
-            headers=self._headers(offset, self._size),
-            body=self._passage.body(offset),
-            expect=_TAKEN,
-        )
-        stored = stored_bytes(response.headers.get("Range"))
-        session = self._session = UploadSession(response.location or session.location)
-        if not self._passage.finished or stored not in {None, self._size}:
-            raise Transient(f"{describe('PATCH', response.url)} took {stored} of {self._size} bytes")
-        return session
-
-    def _commit(self, session: UploadSession, offset: int, body: bytes | Body) -> None:
-        url = with_digest(session.location, self._digest)
-        try:
-            response = self._send(
-                "PUT",
-                url,
-                headers=self._headers(offset, offset + len(body)),
-                body=body,
-                expect={*_STORED, *_UNSUPPORTED, _GONE, _RANGE_REFUSED},
-            )
-        except Transient as failure:
-            self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
-            raise
-        if response.status in _STORED and self._passage.finished:
-            return
-        raise self._failed(response)
-
-    def _failed(self, response: Response) -> Transient | RegistryError:
-        """Return what a commit that was refused means, and choose the way of the next try."""
-        if response.status in {_GONE, _RANGE_REFUSED}:
-            self._session = None
-            return Transient(explain("PUT", response), response.status)
-        if response.status in _STORED:
-            return Transient(f"{describe('PUT', response.url)} was answered before all content was sent")
-        if not self._patches:
-            self._patches = True
-            self._session = None
-            return Transient(explain("PUT", response), response.status)
-        if "DIGEST_INVALID" in response.codes:
-            return ContentMismatch(f"{explain('PUT', response)}.")
-        return refusal("PUT", response)
-
-    def _headers(self, start: int, end: int) -> dict[str, str]:
+    def _headers(self, body: Part | bytes | None) -> dict[str, str]:
         headers = {"Content-Type": "application/octet-stream"}
-        if 0 < start < end:
-            headers["Content-Range"] = f"{start}-{end - 1}"
+        if isinstance(body, Part) and 0 < body.end - body.offset < self._size:
+            headers["Content-Range"] = f"{body.offset}-{body.end - 1}"
         return headers
 
     def _send(
-        self,
-        method: str,
-        target: str,
-        *,
-        expect: set[int] | frozenset[int],
-        headers: Mapping[str, str] | None = None,
-        body: bytes | Body | None = None,
+        self, method: str, target: str, body: Part | bytes | None = None, *, expect: Any = _TAKEN | _OF_A_FORM
     ) -> Response:
-        more: dict[str, Any] = {} if headers is None else {"headers": headers}
+        """Send one request of a try once: the whole upload is what is tried again, from where it stands."""
+        more: dict[str, Any] = {"headers": self._headers(body)} if isinstance(body, Part) else {}
+        if method == "PUT":
+            more["wait"] = self._transport.limits.commit_timeout
         request = Request(
             method=method,
             target=target,
@@ -211,5 +217,21 @@ class BlobUpload:
             expect=frozenset(expect),
             **more,
         )
-        # The whole upload is what is tried again, from where it stands: the requests of a try are sent once.
         return self._transport.send(request, retry=False)
+
+
+def cancel(transport: Transport, name: str, scopes: frozenset[str], session: UploadSession) -> None:
+    """Let the registry forget a session that is not used (distribution-spec, "Cancel a blob upload").
+
+    Nothing depends on it: whatever the registry answers is taken.
+    """
+    request = Request(
+        method="DELETE",
+        target=session.location,
+        repository=name,
+        scopes=scopes,
+        expect=_TAKEN | _OF_A_FORM,
+        wait=transport.limits.connect_timeout,
+    )
+    with suppress(RegistryError, Transient):
+        transport.send(request, retry=False)

@@ -13,6 +13,8 @@ from tasks.registry.http.answer import Piece
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+_Mark = tuple[int, "_Hash"]
+
 _MARK_EVERY: Final = 16 * 1024 * 1024
 
 
@@ -28,70 +30,96 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """The body of a request: the content from `offset` on."""
+class Part:
+    """The body of a request: the content from `offset` to `end`."""
 
     passage: "Passage"
     offset: int
+    end: int
 
     def __len__(self) -> int:
-        return self.passage.size - self.offset
+        return self.end - self.offset
 
     def __iter__(self) -> Iterator[Piece]:
-        return self.passage.pieces(self.offset)
+        return self.passage.pieces(self.offset, self.end)
 
 
 class Passage:
     """One blob under way; `progress` is told the bytes done after each piece, and may raise to stop it.
 
     The last piece is handed over only when digest and size of the whole are right: a registry that gets one byte less
-    than it was promised commits nothing. To resume anywhere, the state of the digest is kept every 16 MiB: from there
-    bytes are read again, hashed again, and sent only from the place asked for. `finished` tells whether the last body
-    was handed over to its end, `reached` how many bytes were ever handed over.
+    than it was promised commits nothing. To resume anywhere, the state of the digest is kept every 16 MiB, and where
+    the last body ended: from there bytes are read again, hashed again, and sent only from the place asked for.
+    `position` is where the last body came to, `reached` the most bytes that were ever handed over.
     """
 
     def __init__(self, descriptor: Descriptor, reader: Reader, progress: Callable[[int], None]) -> None:
         self.size = descriptor.size
         self.reached = 0
-        self.finished = False
+        self.position = 0
         self._digest = descriptor.digest
         self._reader = reader
         self._progress = progress
-        self._marks: list[tuple[int, _Hash]] = [(0, hashlib.new(algorithm_of(descriptor.digest)))]
+        self._marks: list[_Mark] = [(0, hashlib.new(algorithm_of(descriptor.digest)))]
+        self._end: _Mark = self._marks[0]
+        self._left = b""
         if self.size == 0:
             self._verify(self._marks[0][1])
 
-    def body(self, offset: int) -> Rest:
-        """Return the content from `offset` on, at most `reached`, as the body of a request."""
-        return Rest(self, offset)
+    @property
+    def finished(self) -> bool:
+        """Whether the last body was handed over to the end of the content."""
+        return self.position == self.size
 
-    def pieces(self, offset: int) -> Iterator[Piece]:
-        """Yield the content from `offset` on; raises ContentMismatch instead of yielding the end of other content."""
-        self.finished = False
+    def body(self, offset: int, end: int | None = None) -> Part:
+        """Return the content from `offset`, at most `reached`, to `end` (all if None) as the body of a request."""
+        return Part(self, offset, self.size if end is None else end)
+
+    def pieces(self, offset: int, end: int) -> Iterator[Piece]:
+        """Yield the content from `offset` to `end`; raises ContentMismatch instead of the end of other content."""
         position, state = self._state_before(offset)
+        self.position = offset
         if position == self.size:
             self._verify(state)
-        self._reader.reopen(position)
-        while position < self.size:
-            piece = self._reader.read_piece()
+        for start, piece in self._read(position, end):
             state.update(piece)
-            start, position = position, self._reader.position
+            position = start + len(piece)
             if position - self._marks[-1][0] >= _MARK_EVERY:
                 self._marks.append((position, state.copy()))
+            if position == end:
+                self._end = position, state.copy()
             if position == self.size:
                 self._verify(state)
             if position > offset:
                 self._progress(position)
+                self.position = position
                 self.reached = max(self.reached, position)
                 yield piece[max(0, offset - start) :]
 
-    def _state_before(self, offset: int) -> "tuple[int, _Hash]":
+    def _read(self, position: int, end: int) -> Iterator[tuple[int, Piece]]:
+        """Yield pieces with their places; what was read beyond `end` is kept for the body that starts there."""
+        left, self._left = self._left, b""
+        if left and position == self._end[0]:
+            piece: Piece = left
+        else:
+            self._reader.reopen(position)
+            piece = b""
+        while position < end:
+            piece = piece or self._reader.read_piece()
+            taken = piece[: end - position]
+            if len(taken) < len(piece):
+                # The reader's own buffer is good until its next call only.
+                self._left = bytes(piece[len(taken) :])
+            yield position, taken
+            position += len(taken)
+            piece = b""
+
+    def _state_before(self, offset: int) -> "_Mark":
         while self._marks[-1][0] > offset:
             self._marks.pop()
-        position, state = self._marks[-1]
+        position, state = self._end if self._marks[-1][0] <= self._end[0] <= offset else self._marks[-1]
         return position, state.copy()
 
     def _verify(self, state: "_Hash") -> None:
         if state.hexdigest() != encoded_of(self._digest):
             raise ContentMismatch(f"The bytes that came for the blob {self._digest} are not its own.", side=Side.SOURCE)
-        self.finished = True

@@ -4,7 +4,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
-from http.client import HTTPResponse
 from typing import Any, Final
 
 import requests
@@ -12,41 +11,37 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from tasks.registry.http.arriving import Arriving
+
 # Is told the host and the address of each new connection, before TLS and all else, and raises to give it up.
 Connected = Callable[[str, str], None]
 
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
 
 
-class _Reusing(HTTPResponse):
-    """An answer that is read into one buffer: what `read1` returns is good until it is called again."""
+class _Target:
+    """The target of the request that is being sent, to the letter.
 
-    _buffer = memoryview(b"")
+    Connections refer to it and not to their adapter: urllib3 refers to them from a module variable, and an adapter that
+    they refer to would stay in memory, with its sockets, after its thread has ended.
+    """
 
-    def read1(self, n: int = -1) -> Any:
-        if self.isclosed() or self.chunked or not self.length or n < 0:
-            return super().read1(n)
-        most = min(n, self.length)
-        if len(self._buffer) < most:
-            self._buffer = memoryview(bytearray(most))
-        got = self.fp.readinto1(self._buffer[:most])
-        self.length -= got
-        return self._buffer[:got]
+    text = "/"
 
 
 class Adapter(HTTPAdapter):
-    """Targets to the letter, TLS by one context, made when it is needed, for all hosts, and a look at where it leads.
+    """Targets to the letter, TLS by the context of each host, made when it is needed, and a look at where it leads.
 
     Sending a body and waiting for an answer may idle for `idle_timeout` seconds.
     """
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
+    def __init__(self, tls: Callable[[str], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
         self._tls = tls
-        self._target = "/"
+        self._target = _Target()
         # Where a proxy leads, it alone knows: its own address is the user's business.
-        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, lambda: self._target)
+        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target)
         super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, lambda: self._target)
+        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         """Let connections by a proxy be as all others are."""
@@ -58,7 +53,7 @@ class Adapter(HTTPAdapter):
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> Any:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
+        return host, {"ssl_context": self._tls(host["host"])} if host["scheme"] == "https" else {}
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one.
@@ -67,7 +62,7 @@ class Adapter(HTTPAdapter):
         """
         url = super().request_url(request, proxies)
         given = request.url or ""
-        self._target = target_of(given) if url.startswith("/") else given.partition("#")[0]
+        self._target.text = target_of(given) if url.startswith("/") else given.partition("#")[0]
         return url
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -87,9 +82,9 @@ def target_of(url: str) -> str:
     return target if target.startswith("/") else f"/{target}"
 
 
-def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str]) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
-        response_class = _Reusing
+        response_class = Arriving
 
         def _new_conn(self) -> socket.socket:
             opened = super()._new_conn()
@@ -109,7 +104,7 @@ def _pools(idle_timeout: float, connected: Connected, target: Callable[[], str])
             super().request(*args, **more)
 
         def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:  # noqa: ARG002 - urllib3's form of it
-            super().putrequest(method, target(), *args, **more)
+            super().putrequest(method, target.text, *args, **more)
 
         def _may_idle(self) -> None:
             """Let an open connection idle: urllib3 would give the body of a request only the time to connect."""

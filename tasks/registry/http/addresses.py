@@ -10,6 +10,11 @@ from tasks.errors import AddressForbidden
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 # What a network without IPv4 of its own translates to an IPv4 address (RFC 6052, 2.1).
 _TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# Where clouds tell a machine its own secrets, beside the link-local addresses (Alibaba, Azure, Amazon by IPv6).
+_METADATA: Final = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
+_METADATA_NAMES: Final = frozenset(
+    {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
 _LOCAL_ENDINGS: Final = (".localhost", ".local", ".internal", ".home.arpa")
 
 
@@ -26,16 +31,28 @@ def is_inward(host: str) -> bool:
     return name in _LOCAL_NAMES or name.endswith(_LOCAL_ENDINGS) or "." not in name
 
 
+def is_never_asked(host: str) -> bool:
+    """Tell whether a host is link-local, or one where a cloud hands out secrets: no registry is there."""
+    name = host.lower().rstrip(".")
+    address = _address_of(name.partition("%")[0])
+    if address is None:
+        return name in _METADATA_NAMES
+    return address.is_link_local or address in _METADATA
+
+
 def forbid_inward(origin_host: str, url: str) -> None:
     """Refuse a URL, a realm or a redirect, that leads from a public registry to an inward address.
 
     `origin_host` is the registry as its reference names it, with or without a port; `url` is absolute. A registry that
     is inward itself may lead anywhere. Names are not resolved: the caller that connects also asks `is_inward` of the
-    address that it got. Raises AddressForbidden, for URLs too that two parsers could read differently.
+    address that it got. No registry may lead to where clouds keep secrets. Raises AddressForbidden, for URLs too that
+    two parsers could read differently.
     """
     host = host_of(url)
     if is_inward(host) and not is_inward(host_of(f"//{origin_host}")):
         raise AddressForbidden(f"{origin_host} leads to {host}, an address that only this side can reach.")
+    if is_never_asked(host):
+        raise AddressForbidden(f"{origin_host} leads to {host}, where no registry is.")
 
 
 def host_of(url: str) -> str:

@@ -9,6 +9,7 @@ import logging
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Final
@@ -19,7 +20,7 @@ from requests.structures import CaseInsensitiveDict
 from tasks import telemetry
 from tasks.errors import AddressForbidden
 from tasks.registry.http.adapter import Adapter, origin_of
-from tasks.registry.http.addresses import host_of, is_inward
+from tasks.registry.http.addresses import host_of, is_inward, is_never_asked
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
@@ -42,17 +43,27 @@ class Connections:
         self._settings = settings
         self._limits = limits
         self._guard = threading.Lock()
-        self._context: ssl.SSLContext | None = None
+        self._contexts: dict[bool, ssl.SSLContext] = {}
         self._inward: bool | None = None
         self._local = threading.local()
+        # Those of threads that have ended go by themselves.
+        self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
         # Looking through the environment takes as long as a small request.
         self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
 
-    def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body | None = None) -> Incoming:
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Body | None = None,
+        wait: float | None = None,
+    ) -> Incoming:
         """Send one request, its URL to the letter, and return what comes back, its content unread.
 
-        Every request starts here, and ends when the caller closes what it got. Raises Transient, or the RegistryError
-        that another try would end in too.
+        Every request starts here, and ends when the caller closes what it got. The head of the answer is waited for
+        `wait` seconds (`idle_timeout` if None). Raises Transient, or the RegistryError that another try would end in
+        too.
         """
         what = describe(method, url)
         sized = {"Content-Length": str(len(body))} if body is not None else {}
@@ -64,7 +75,7 @@ class Connections:
             {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers, **sized}
         )
         request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
-        timeout = (self._limits.connect_timeout, self._limits.idle_timeout)
+        timeout = (self._limits.connect_timeout, wait or self._limits.idle_timeout)
         via = self._way_to(origin_of(url))
         status = "error"
         begun = time.monotonic()
@@ -79,6 +90,13 @@ class Connections:
             LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
         return Incoming(answer, what)
 
+    def close(self) -> None:
+        """Close the idle connections of all threads; one that is in use is closed when its answer has been read."""
+        with self._guard:
+            adapters = list(self._adapters)
+        for adapter in adapters:
+            adapter.close()
+
     def _count(self, method: str, status: str) -> None:
         """Count a request; one that the registry led to another host counts for the registry."""
         telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
@@ -89,22 +107,28 @@ class Connections:
         adapter: Adapter | None = getattr(self._local, "adapter", None)
         if adapter is None:
             adapter = self._local.adapter = Adapter(self._tls, self._limits.idle_timeout, self._connected)
+            with self._guard:
+                self._adapters.add(adapter)
         return adapter
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self, host: str) -> ssl.SSLContext:
+        """Return how a host is spoken to: a client certificate is for the registry itself, not for where it leads."""
+        own = host.lower().strip("[]") == host_of(f"//{self._host}")
         with self._guard:
-            if self._context is None:
-                self._context = tls_context(self._host, self._settings)
-            return self._context
+            if own not in self._contexts:
+                self._contexts[own] = tls_context(self._host, self._settings, introduce=own)
+            return self._contexts[own]
 
     def _connected(self, host: str, address: str) -> None:
         """Look at where a new connection leads.
 
-        Raises AddressForbidden where a name that looks public stands for an inward address, unless the registry itself
-        has been inward from the start.
+        Raises AddressForbidden where a name that looks public, the registry's own too, stands for an inward address,
+        unless the registry has been inward from the start; and for a link-local address always.
         """
         inward = is_inward(address)
-        if host.lower() == host_of(f"//{self._host}"):
-            self._inward = inward and self._inward is not False
+        if host.lower() == host_of(f"//{self._host}") and self._inward is None:
+            self._inward = inward
         elif inward and not self._inward:
             raise AddressForbidden(f"{self._host} leads to {host}, which is an inward address.")
+        if is_never_asked(address):
+            raise AddressForbidden(f"{host} is at {address}, where no registry is.")

@@ -7,27 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
-import msgspec
-
-from tasks.errors import (
-    AuthenticationRefused,
-    NotFound,
-    RateLimited,
-    RegistryError,
-    RegistryUnavailable,
-    RequestRefused,
-    ResponseInvalid,
-)
+from tasks.errors import ResponseInvalid
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.http.answer import Incoming, Piece
-from tasks.registry.http.redact import conceal
+from tasks.registry.http.reasons import parse_reasons
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_LONGEST_MESSAGE: Final = 300
-_SHOWN_ERRORS: Final = 3
-# Not implemented, version not supported (RFC 9110, 15.6): the next answer would be the same.
-_NEVER: Final = frozenset({501, 505})
 
 
 class Body(Protocol):
@@ -42,7 +27,8 @@ class Request:
     """One request: `target` is a path of the registry or a URL, which is sent to the letter.
 
     `scopes` are what its token must be good for. Statuses in `expect` are the caller's, all others are errors. The
-    content of the response is read up to `limit` bytes, unless it is streamed.
+    content of the response is read up to `limit` bytes, unless it is streamed; its head is waited for `wait` seconds
+    (`idle_timeout` if None).
     """
 
     method: str
@@ -54,6 +40,7 @@ class Request:
     expect: AbstractSet[int] = frozenset({200})
     stream: bool = False
     limit: int | None = None
+    wait: float | None = None
 
     @property
     def streams_body(self) -> bool:
@@ -97,19 +84,7 @@ class Response:
     @property
     def codes(self) -> frozenset[str]:
         """The error codes of the body (distribution-spec, "Error Codes")."""
-        return frozenset(error.code for error in _parse_errors(self.content))
-
-
-class _Error(msgspec.Struct):
-    code: str = ""
-    message: str = ""
-
-
-class _Errors(msgspec.Struct):
-    errors: list[_Error] = []
-
-
-_decoder: Final = msgspec.json.Decoder(_Errors)
+        return frozenset(reason.code for reason in parse_reasons(self.content))
 
 
 def find_digest(text: str | None) -> Digest | None:
@@ -124,34 +99,3 @@ def describe(method: str, url: str) -> str:
     """Return a request as messages show it: without the query, which may hold a signature or a token."""
     parts = urlsplit(url)
     return f"{method} {parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def explain(method: str, response: Response) -> str:
-    """Return what was asked and answered, with the registry's own words concealed, cleaned and shortened."""
-    said = "; ".join(f"{error.code}: {error.message}" for error in _parse_errors(response.content)[:_SHOWN_ERRORS])
-    said = _CONTROL.sub(" ", conceal(said, response.authorization))
-    shown = f" ({said[:_LONGEST_MESSAGE].strip()})" if said else ""
-    return f"{describe(method, response.url)} answered {response.status}{shown}"
-
-
-def refusal(method: str, response: Response) -> RegistryError:
-    """Return the error that a final response means."""
-    message = f"{explain(method, response)}."
-    if response.status in {401, 403} and response.own:
-        return AuthenticationRefused(message)
-    if response.status == 404:  # noqa: PLR2004
-        return NotFound(message)
-    if response.status == 429:  # noqa: PLR2004
-        return RateLimited(message)
-    if response.status >= 500 and response.status not in _NEVER:  # noqa: PLR2004
-        return RegistryUnavailable(message)
-    if response.status >= 400:  # noqa: PLR2004
-        return RequestRefused(message)
-    return ResponseInvalid(message)
-
-
-def _parse_errors(content: bytes) -> list[_Error]:
-    try:
-        return _decoder.decode(content).errors
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []

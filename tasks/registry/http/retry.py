@@ -11,7 +11,15 @@ from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from tasks.errors import AuthenticationRefused, ImagePusherError, RateLimited, RegistryError, RegistryUnavailable, Side
+from tasks.errors import (
+    AuthenticationRefused,
+    ImagePusherError,
+    RateLimited,
+    RegistryError,
+    RegistryUnavailable,
+    Retry,
+    Side,
+)
 
 Result = TypeVar("Result")
 
@@ -20,27 +28,36 @@ RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 _FIRST_WAIT: Final = 0.5
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
-_SECONDS: Final = re.compile(r"\s*([0-9]{1,9})\s*", re.ASCII)
+_SECONDS: Final = re.compile(r"\s*([0-9]{1,40})\s*", re.ASCII)
+_YEAR: Final = 365 * 86_400.0
 
 
 class Transient(Exception):
     """One try failed in a way in which the next one may not; it never leaves this package.
 
-    `retry_after` is the seconds that the registry asked for.
+    `retry_after` is the seconds that the registry asked for, `kind` the error that the last try ends in.
     """
 
-    def __init__(self, what: str, status: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(what, status, retry_after)
+    def __init__(
+        self,
+        what: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+        kind: type[RegistryError] = RegistryUnavailable,
+    ) -> None:
+        super().__init__(what, status, retry_after, kind)
         self.what = what
         self.status = status
         self.retry_after = retry_after
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often one tries, and how many seconds one waits at most for the next try; `on_retry` is told of each.
 
-    `side` is that of the registry, which every error of a run then names.
+    `side` is that of the registry, which every error of a run then names. A registry that asks for more seconds than
+    `retry_after_limit` is not waited for, by whomever (BEHAVIOUR 8.3).
     """
 
     tries: int
@@ -49,6 +66,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
     on_retry: Callable[[], None] = lambda: None
     side: Side | None = None
+    retry_after_limit: float = 3600.0
 
     def gives_up(self, failed: int, asked: float | None) -> bool:
         """Tell whether to end after `failed` tries in a row, or rather than wait as long as the registry asks."""
@@ -103,7 +121,7 @@ class _Run:
         failure = _failure(state)
         asked = failure.retry_after
         later = asked if asked is not None and asked > self._policy.longest_wait else None
-        raise _final(failure, state.attempt_number, later) from None
+        raise _final(failure, state.attempt_number, later, self._policy.retry_after_limit) from None
 
     def _failed(self, state: RetryCallState) -> int:
         reached = self._progress()
@@ -136,11 +154,21 @@ def _failure(state: RetryCallState) -> Transient:
     return error
 
 
-def _final(failure: Transient, tries: int, later: float | None) -> RegistryError:
+def _final(failure: Transient, tries: int, later: float | None, limit: float) -> RegistryError:
+    if later is not None and later > limit:
+        error = RateLimited(
+            f"{failure.what} and asks for no requests for {_duration(later)}, longer than `http.retry_after_limit`"
+            f" ({limit:g} seconds) allows (tries: {tries}).",
+            limit,
+        )
+        error.retry = Retry.NEVER
+        return error
     asked = f" and asks for {later:g} seconds" if later else ""
     message = f"{failure.what}{asked} (tries: {tries})."
     if failure.status == _UNAUTHORIZED:
         return AuthenticationRefused(message)
-    if failure.status == _TOO_MANY:
-        return RateLimited(message, later)
-    return RegistryUnavailable(message, later)
+    return (RateLimited if failure.status == _TOO_MANY else failure.kind)(message, later)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:g} seconds" if seconds < _YEAR else "more than a year"

@@ -10,8 +10,8 @@ from tasks.registry.http.certs_d import authorities, client_pairs, folder_of
 from tasks.registry.settings import RegistrySettings
 
 
-def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
-    """Return how connections to `registry` are secured.
+def tls_context(registry: str, settings: RegistrySettings, *, introduce: bool = True) -> ssl.SSLContext:
+    """Return how connections to `registry` are secured, with its client certificate unless `introduce` is False.
 
     Trusted are the system's authorities, those that requests brings along, and the settings' own. The folder of
     certificates is read as docker's certs.d: it holds the files, or a folder of them by the registry's name. Where the
@@ -26,28 +26,28 @@ def tls_context(registry: str, settings: RegistrySettings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if settings.certificates is not None:
-        _read_named_folder(context, Path(settings.certificates), registry)
+        _read_named_folder(context, Path(settings.certificates), registry, introduce=introduce)
     elif usual := folder_of(registry, settings.usual_certificates):
-        _read_folder(context, usual)
+        _read_folder(context, usual, introduce=introduce)
     # The last certificate that is loaded is shown: that of the settings.
     if settings.ca_file is not None:
         _trust(context, Path(settings.ca_file))
-    if settings.client_certificate is not None:
+    if introduce and settings.client_certificate is not None:
         key = Path(settings.client_key) if settings.client_key is not None else None
         _introduce(context, Path(settings.client_certificate), key)
     return context
 
 
-def _read_named_folder(context: ssl.SSLContext, folder: Path, registry: str) -> None:
+def _read_named_folder(context: ssl.SSLContext, folder: Path, registry: str, *, introduce: bool) -> None:
     if not folder.is_dir():
         raise SettingsInvalid(f"The folder of certificates {folder} does not exist.")
-    _read_folder(context, folder_of(registry, [str(folder)]) or folder)
+    _read_folder(context, folder_of(registry, [str(folder)]) or folder, introduce=introduce)
 
 
-def _read_folder(context: ssl.SSLContext, folder: Path) -> None:
+def _read_folder(context: ssl.SSLContext, folder: Path, *, introduce: bool) -> None:
     for authority in authorities(folder):
         _trust(context, authority)
-    for certificate, key in client_pairs(folder):
+    for certificate, key in client_pairs(folder) if introduce else ():
         _introduce(context, certificate, key)
 
 

@@ -53,6 +53,7 @@ def _tag(tag: PlannedTag) -> contract.TagReport:
         old_digest=tag.old_digest,
         new_digest=tag.new_digest,
         kept_platforms=tag.kept_platforms,
+        warnings=tag.warnings,
         error=contract.Fault.of(tag.error) if tag.error is not None else None,
     )
 
@@ -97,7 +98,7 @@ def _repository(
 ) -> contract.RepositoryPreview:
     name = str(destination)
     present = destination.resolve(digest) is not None
-    found = {blob.digest for blob in blobs.values() if present or destination.blob_size(blob.digest) is not None}
+    found = {blob.digest for blob in blobs.values() if present or destination.has_blob(blob)}
     copied, mounted, skipped = [], 0, 0
     for blob in blobs.values():
         held_by = holders[destination.registry, blob.digest]
@@ -114,5 +115,6 @@ def _repository(
         blobs_skipped=skipped,
         blobs_mounted=mounted,
         blobs_copied=len(copied),
-        bytes_copied=sum(blob.size for blob in copied),
+        # A manifest may lack the size of a part: the copy asks for it.
+        bytes_copied=sum(max(blob.size, 0) for blob in copied),
     )

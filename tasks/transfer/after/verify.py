@@ -69,5 +69,5 @@ def _missing(repository: Repository, root: Descriptor) -> list[str]:
             return None
 
     for node in walk(root, read):
-        missing += [blob.digest for blob in node.needs.blobs if repository.blob_size(blob.digest) is None]
+        missing += [blob.digest for blob in node.needs.blobs if not repository.has_blob(blob)]
     return missing

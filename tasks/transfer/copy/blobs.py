@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final
+from typing import Final, Literal
 
 from tasks import telemetry
 from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailable, SourceChildMissing
 from tasks.oci.descriptor import Descriptor
-from tasks.registry.blob.upload import UploadSession
+from tasks.registry.blob.session import UploadSession
 from tasks.registry.repository import Repository
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.ports import BlobLocations, SingleFlight
@@ -146,8 +146,11 @@ class BlobPlacer:
         with self._flights.lead(destination.registry, blob.digest):
             arrived = [name for name in self._known(blob, destination) if name not in known]
             if destination.name in arrived and self._is_present(blob, destination):
+                _give_up(destination, session)
                 return "skipped"
             late = self._mount(blob, destination, [name for name in arrived if name != destination.name])
+            if late is not False:
+                _give_up(destination, session)
             if late is True:
                 return "mounted"
             try:
@@ -183,7 +186,7 @@ class BlobPlacer:
         return True
 
     def _is_present(self, blob: Descriptor, destination: Repository) -> bool:
-        if destination.blob_size(blob.digest) is None:
+        if not destination.has_blob(blob):
             self._locations.forget(destination.registry, blob.digest, destination.name)
             return False
         self._note(blob, destination)
@@ -232,10 +235,19 @@ class BlobPlacer:
 
     def _mounts_itself(self, blob: Descriptor, destination: Repository) -> bool:
         try:
-            return destination.mount_blob(blob.digest, destination.name) is None
+            session = destination.mount_blob(blob.digest, destination.name)
         except RegistryError:
             return False
+        if session is not None:
+            destination.cancel_upload(session)
+        return session is None
 
     def _note(self, blob: Descriptor, destination: Repository) -> None:
         self._placements.add(blob, destination)
         self._locations.add(destination.registry, blob.digest, destination.name)
+
+
+def _give_up(destination: Repository, session: UploadSession | Literal[True, False]) -> None:
+    """Cancel a session that a mount opened, where no bytes will go into it."""
+    if isinstance(session, UploadSession):
+        destination.cancel_upload(session)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, wait
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from tasks import contract, telemetry
@@ -16,10 +17,11 @@ from tasks.errors import (
     SourceChildMissing,
     longest_wait,
 )
-from tasks.oci.descriptor import Descriptor
+from tasks.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from tasks.oci.digest import parse_digest
 from tasks.oci.reference import RepositoryName
-from tasks.registry.repository import FetchedManifest, Registries, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Registries, Repository
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.totals import Counter
@@ -166,7 +168,7 @@ class _Run:
         def look(name: str, _: Descriptor) -> None:
             found = destinations[name].resolve(descriptor.digest)
             # Where sizes differ, the content itself will tell which one is wrong.
-            if found is not None and found.size == descriptor.size:
+            if found is not None and descriptor.fits(found.size):
                 present.add(name)
 
         probed, rest = _probes(destinations)
@@ -181,12 +183,22 @@ class _Run:
             fetched = known or self._source.fetch_manifest(descriptor.digest)
         except NotFound:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
-        if len(fetched.content) != descriptor.size:
+        if not descriptor.fits(len(fetched.content)):
             raise ContentMismatch(
                 f"{self._source}@{descriptor.digest} has {len(fetched.content)} bytes instead of the {descriptor.size}"
                 " that the index declares."
             )
-        return parse_node(descriptor, fetched)
+        node = parse_node(descriptor, fetched)
+        return replace(node, needs=replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs))))
+
+    def _measured(self, blob: Descriptor) -> Descriptor:
+        """Return the descriptor of a blob with its size, which a manifest may lack (BEHAVIOUR 2.4)."""
+        if blob.size != UNKNOWN_SIZE:
+            return blob
+        size = self._source.blob_size(blob.digest)
+        if size is None:
+            raise SourceChildMissing(f"{self._source} has lost the blob {blob.digest}.")
+        return replace(blob, size=size)
 
     def _put(self, destination: Repository, node: Node) -> None:
         destination.push_manifest(node.descriptor.digest, node.manifest.content, node.manifest.media_type)
@@ -250,7 +262,4 @@ def _more_hopeful(
     before: Mapping[str, ImagePusherError], now: Mapping[str, ImagePusherError]
 ) -> dict[str, ImagePusherError]:
     """Return the errors of the last source, but that of an earlier one where only that one may serve later."""
-    return {
-        name: before[name] if name in before and before[name].retry is Retry.LATER else error
-        for name, error in now.items()
-    }
+    return {name: before[name] if name in before and before[name].passes else error for name, error in now.items()}

@@ -1,27 +1,45 @@
 """What a tag gets: the source as it is, or a merge with what is there (BEHAVIOUR sections 2.2, 3 and 4). Pure."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 from tasks import contract
-from tasks.errors import DestinationError, IndexEmpty, ManifestInvalid
+from tasks.errors import (
+    DestinationAmbiguous,
+    DestinationError,
+    IndexEmpty,
+    ManifestAmbiguous,
+    ManifestInvalid,
+    PlatformUnknown,
+)
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
+from tasks.oci.details import Details, with_details
 from tasks.oci.digest import Digest, algorithm_of, digest_of, encoded_of
 from tasks.oci.document import parse_document
-from tasks.oci.index import Index, empty_index
-from tasks.oci.merge import DEFAULT_RULES, MergeRules, kept, kept_platforms, merge
+from tasks.oci.index import Index, index_of
+from tasks.oci.merge import DEFAULT_RULES, Merged, MergeRules, merge
+from tasks.oci.order import in_order
+from tasks.oci.platform import Platform
+from tasks.oci.same import same_entries
 from tasks.transfer.plan.image import SourceImage
+
+MANIFEST_OVERWRITTEN: Final = "manifest_overwritten"
 
 
 @dataclass(frozen=True)
 class Current:
-    """What a tag holds; `content` is read only where a merge may need it."""
+    """What a tag holds; all but digest and media type are read only where a merge may need them.
+
+    `platform` is that of a single image's configuration, `details` are what lies behind the entries of an index.
+    """
 
     digest: Digest
     media_type: str
     content: bytes = b""
+    platform: Platform | None = None
+    details: Mapping[Digest, Details] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,57 +53,65 @@ class MergePolicy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done: `content` is what the tag gets, `kept` what of it is the destination's."""
+    """What is to be done: `held` is what the tag holds then, `kept` the entries of it that only the tag had."""
 
     action: Literal["copied", "merged", "unchanged"]
-    digest: Digest
-    media_type: str
-    content: bytes
+    held: Current
     kept: tuple[Descriptor, ...] = ()
-    warning: str | None = None
+    warnings: tuple[contract.Notice, ...] = ()
+
+    @property
+    def digest(self) -> Digest:
+        """Return the digest of what the tag gets."""
+        return self.held.digest
+
+    @property
+    def media_type(self) -> str:
+        """Return the media type of what the tag gets."""
+        return self.held.media_type
+
+    @property
+    def content(self) -> bytes:
+        """Return the bytes that the tag gets."""
+        return self.held.content
 
     @property
     def kept_platforms(self) -> list[str]:
         """Return the names of the platforms that are kept, in the destination's words, each once."""
-        return list(dict.fromkeys(map(str, kept_platforms(self.kept))))
+        return list(dict.fromkeys(str(entry.platform) for entry in self.kept if entry.platform is not None))
 
 
-def may_merge(image: SourceImage, policy: MergePolicy, media_type: str) -> bool:
+def may_merge(image: SourceImage, policy: MergePolicy) -> bool:
     """Tell whether what a tag holds matters, beyond its digest."""
-    if not policy.merge or image.kind == "source" or media_type not in media_types.INDEXES:
+    if not policy.merge or image.kind == "source":
         return False
-    return image.kind == "multi-arch" or (policy.single_arch == "merge" and image.platform is not None)
+    return image.kind == "multi-arch" or policy.single_arch == "merge"
 
 
 def decide(image: SourceImage, current: Current | None, policy: MergePolicy) -> Decision:
-    """Return what becomes of a tag that holds `current`; raises DestinationError if that cannot be read."""
+    """Return what becomes of a tag that holds `current`.
+
+    Several images for one tag are decided on in turn, each with what the one before left (`Decision.held`). Raises
+    DestinationError if what the tag holds cannot be read, PlatformUnknown if it is an index that would be overwritten
+    by an image for nobody knows which platform.
+    """
     if current is None:
         return _copy(image)
     if current.digest == image.digest:
         return _copy(image, "unchanged")
-    if not may_merge(image, policy, current.media_type):
+    if not may_merge(image, policy):
         lost = image.kind == "multi-arch" and current.media_type not in media_types.INDEXES
-        return _copy(image, warning=f"A single manifest, {current.digest}, is overwritten." if lost else None)
-    destination = read_index(current)
-    if isinstance(image.document, Index):
-        remaining = kept(image.document, destination, policy.rules)
-        if not kept_platforms(remaining):
-            return _copy(image)
-        return _merge(image.document, current, destination, policy.rules)
-    entry = _entry_of(image, destination)
-    rivals = [other for other in destination.entries if policy.rules.platform(other) == policy.rules.platform(entry)]
-    whole = digest_of(current.content, algorithm_of(current.digest)) == current.digest
-    if whole and rivals == [entry]:
-        others = tuple(other for other in destination.entries if other != entry)
-        return Decision("unchanged", current.digest, current.media_type, current.content, others)
-    return _merge(destination.containing([entry], media_types.OCI_INDEX), current, destination, policy.rules)
+        return _copy(image, warnings=(_overwritten(current),) if lost else ())
+    if current.media_type in media_types.INDEXES:
+        return _into_index(image, current, policy.rules)
+    return _beside_manifest(image, current, policy.rules)
 
 
 def without(current: Current, missing: frozenset[Digest]) -> Current:
     """Return `current` as if its index did not list what is missing; its digest stays that of the tag."""
     index = read_index(current)
     remaining = index.containing((entry for entry in index.entries if entry.digest not in missing), index.media_type)
-    return Current(current.digest, current.media_type, _encode(remaining, current.digest))
+    return replace(current, content=_encode(remaining, current.digest))
 
 
 def read_index(current: Current) -> Index:
@@ -93,16 +119,19 @@ def read_index(current: Current) -> Index:
     try:
         document = parse_document(current.content, current.media_type)
     except IndexEmpty:
-        return empty_index(current.media_type)
+        return index_of(current.media_type)
     except ManifestInvalid as error:
         raise unmergeable(current.digest, error) from None
+    document = with_details(document, current.details)
     if not isinstance(document, Index):
         raise DestinationError(f"{current.digest} is not the index that its registry says it is.")
     return document
 
 
 def unmergeable(digest: Digest, error: ManifestInvalid) -> DestinationError:
-    """Return what to say of an index that the tag holds and that nobody can read."""
+    """Return what to say of an index that the tag holds and that nobody can read, or each in another way."""
+    if isinstance(error, ManifestAmbiguous):
+        return DestinationAmbiguous(f"What the tag holds, {digest}, is not merged with: {error.message}")
     return DestinationError(
         f"The index that the tag holds, {digest}, cannot be merged with: {error.message} "
         "Set `merge` of the item to false to overwrite it."
@@ -119,18 +148,57 @@ def protective_tags(tag: str, digest: Digest) -> Iterator[str]:
         yield f"{tag[: 128 - len(suffix)]}{suffix}"
 
 
+def _into_index(image: SourceImage, current: Current, rules: MergeRules) -> Decision:
+    """Decide on a tag that holds an index (3.1, 3.2, 4.6): it stays one."""
+    destination = read_index(current)
+    whole = digest_of(current.content, algorithm_of(current.digest)) == current.digest
+    if isinstance(image.document, Index):
+        merged = merge(image.document, destination, rules)
+        if not merged.is_needed:
+            return _copy(image)
+        if whole and same_entries(merged.index, destination):
+            return Decision("unchanged", current, merged.kept)
+        return _merge(image, current, merged)
+    entry = _entry_of(image, destination)
+    rivals = [other for other in destination.entries if rules.platform(other) == rules.platform(entry)]
+    if whole and rivals == [entry]:
+        others = (other for other in destination.entries if other != entry)
+        return Decision("unchanged", current, tuple(in_order(others, rules.platform)))
+    source = destination.containing([entry], _list_type(image.media_type))
+    return _merge(image, current, merge(source, destination, rules))
+
+
+def _beside_manifest(image: SourceImage, current: Current, rules: MergeRules) -> Decision:
+    """Decide on a tag that holds a single manifest (3.2): an index of both, if they are of different platforms."""
+    source = image.document if isinstance(image.document, Index) else None
+    theirs = current.platform
+    if source is not None:
+        theirs = next((entry.platform for entry in source.entries if entry.digest == current.digest), None) or theirs
+    elif image.platform is not None:
+        source = index_of(_list_type(image.media_type), _described(image, image.platform))
+    if source is None or theirs is None:
+        return _copy(image, warnings=(_overwritten(current, "The platform of one of the two is not known."),))
+    entry = Descriptor.of_image(current.media_type, current.digest, len(current.content), theirs)
+    merged = merge(source, index_of(_list_type(current.media_type), entry), rules)
+    if not merged.kept:
+        return _copy(image, warnings=(_overwritten(current),))
+    return _merge(image, current, merged)
+
+
 def _copy(
-    image: SourceImage, action: Literal["copied", "unchanged"] = "copied", warning: str | None = None
+    image: SourceImage,
+    action: Literal["copied", "unchanged"] = "copied",
+    warnings: tuple[contract.Notice, ...] = (),
 ) -> Decision:
-    return Decision(action, image.digest, image.media_type, image.content, warning=warning)
+    held = Current(image.digest, image.media_type, image.content, image.platform, image.details)
+    return Decision(action, held, warnings=warnings)
 
 
-def _merge(source: Index, current: Current, destination: Index, rules: MergeRules) -> Decision:
-    merged = merge(source, destination, rules)
-    content = _encode(merged, current.digest)
-    digest = digest_of(content)
-    action: Literal["merged", "unchanged"] = "unchanged" if digest == current.digest else "merged"
-    return Decision(action, digest, merged.media_type, content, kept(source, destination, rules))
+def _merge(image: SourceImage, current: Current, merged: Merged) -> Decision:
+    content = _encode(merged.index, current.digest)
+    details = {**current.details, **image.details}
+    held = Current(digest_of(content), merged.index.media_type, content, details=details)
+    return Decision("unchanged" if held.digest == current.digest else "merged", held, merged.kept)
 
 
 def _encode(index: Index, held: Digest) -> bytes:
@@ -143,9 +211,26 @@ def _encode(index: Index, held: Digest) -> bytes:
 
 def _entry_of(image: SourceImage, destination: Index) -> Descriptor:
     """Return a single-arch image as an entry of the destination's index: in the words that this has for it, if any."""
+    for entry in destination.entries:
+        if entry.digest == image.digest and entry.platform is not None:
+            return entry
     if image.platform is None:
-        raise ValueError("an image without platform is not put into an index")
-    return next(
-        (entry for entry in destination.entries if entry.digest == image.digest and entry.platform is not None),
-        Descriptor.of_image(image.media_type, image.digest, len(image.content), image.platform),
-    )
+        raise PlatformUnknown(
+            f"{image.reference} is a single image that names no platform in its configuration, and the tag holds an"
+            " index."
+        )
+    return _described(image, image.platform)
+
+
+def _described(image: SourceImage, platform: Platform) -> Descriptor:
+    return Descriptor.of_image(image.media_type, image.digest, len(image.content), platform)
+
+
+def _list_type(media_type: str) -> str:
+    """Return the media type of an index of such a manifest alone (4.5)."""
+    return media_types.DOCKER_LIST if media_type == media_types.DOCKER_MANIFEST else media_types.OCI_INDEX
+
+
+def _overwritten(current: Current, reason: str = "") -> contract.Notice:
+    message = f"A single manifest, {current.digest}, is overwritten. {reason}".rstrip()
+    return contract.Notice(PlatformUnknown.code if reason else MANIFEST_OVERWRITTEN, message)

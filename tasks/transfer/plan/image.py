@@ -1,10 +1,12 @@
 """A source image, resolved once: everything after works on its digest (BEHAVIOUR section 2)."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from tasks import contract
 from tasks.errors import PlatformMissing
 from tasks.oci.descriptor import Descriptor
+from tasks.oci.details import Details
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest
@@ -18,7 +20,8 @@ class SourceImage:
     """What goes to the destinations: `content` is what a tag gets unless it is merged.
 
     `original_digest` is that of the source; it differs from `digest` where only some platforms are taken.
-    `platform` is that of a single-arch image's configuration.
+    `platform` is that of a single-arch image's configuration, `details` are what lies behind the entries of an index
+    (the `document` has them, too). `manifests` are those that were read on the way, by their digests.
     """
 
     reference: Reference
@@ -30,6 +33,8 @@ class SourceImage:
     original_content: bytes
     document: Manifest | Index
     platform: Platform | None = None
+    details: Mapping[Digest, Details] = field(default_factory=dict)
+    manifests: Mapping[Digest, bytes] = field(default_factory=dict)
 
     @property
     def descriptor(self) -> Descriptor:

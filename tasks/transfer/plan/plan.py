@@ -7,6 +7,7 @@ import msgspec
 from tasks import contract
 from tasks.errors import ImagePusherError
 from tasks.oci.descriptor import Descriptor
+from tasks.oci.details import Details
 from tasks.oci.digest import Digest
 from tasks.oci.graph import successors
 from tasks.oci.index import Index
@@ -14,17 +15,21 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, RepositoryName
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.request.target import Target
-from tasks.transfer.request.validation import Order, OrderItem
+from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination tag: what it held when the push was planned, and what the push meant to do to it then."""
+    """One destination tag: what it held when the push was planned, and what the push meant to do to it then.
+
+    A digest may stand for the tag.
+    """
 
     reference: Reference
     action: contract.Action
     old_digest: Digest | None = None
     new_digest: Digest | None = None
     kept_platforms: list[str] = []
+    warnings: list[contract.Notice] = []
     error: ImagePusherError | None = None
 
 
@@ -32,10 +37,11 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     """One item whose source was read.
 
     `digest`, `media_type` and `platform` are those of the source. `needs` lists the digests that must be copied before
-    a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all.
+    a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all. `details` are
+    what lies behind the entries of its index, by their digests.
     """
 
-    wanted: OrderItem
+    wanted: ValidItem
     kind: contract.Kind
     digest: Digest
     media_type: str
@@ -43,12 +49,13 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     platform: Platform | None
     needs: tuple[Digest, ...]
     tags: tuple[PlannedTag, ...]
+    details: dict[Digest, Details] = {}
 
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """One item whose source cannot be pushed: all of its tags stay as they are."""
 
-    wanted: OrderItem
+    wanted: ValidItem
     error: ImagePusherError
     tags: tuple[PlannedTag, ...]
 
@@ -68,7 +75,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     source: RepositoryName
     destinations: list[RepositoryName]
     platform: str | None = None
-    tries: int = Target.tries
+    tries: int | None = None
     spare_sources: list[RepositoryName] = []
 
 
@@ -87,17 +94,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_push(
-    order: Order,
+    request: ValidRequest,
     sources: Sequence[SourceImage | ImagePusherError],
     tags: Sequence[Sequence[PlannedTag]],
     *,
     push_id: str,
     created: float,
 ) -> Plan:
-    """Return the plan of `order`, given what was found of each item's source and tags."""
+    """Return the plan of `request`, given what was found of each item's source and tags."""
     items = [
-        _planned_item(wanted, found, tuple(planned), order.target.platforms)
-        for wanted, found, planned in zip(order.items, sources, tags, strict=True)
+        _planned_item(wanted, found, tuple(planned), request.target.platforms)
+        for wanted, found, planned in zip(request.items, sources, tags, strict=True)
     ]
     images = [found for found in sources if isinstance(found, SourceImage)]
     resolved = [item for item in items if isinstance(item, ResolvedItem)]
@@ -105,18 +112,18 @@ def plan_push(
         push_id=push_id,
         created=created,
         items=items,
-        copies=_copies(zip(images, resolved, strict=True), order.target.tries),
-        atomic=order.atomic,
-        jobs=order.target.jobs,
-        exact_os_version=order.target.exact_os_version,
-        drop_missing_children=order.target.missing_children == "drop",
-        warnings=list(order.warnings),
+        copies=_copies(zip(images, resolved, strict=True), request.target.tries),
+        atomic=request.atomic,
+        jobs=request.target.jobs,
+        exact_os_version=request.target.exact_os_version,
+        drop_missing_children=request.target.missing_children == "drop",
+        warnings=list(request.warnings),
     )
 
 
-def eligible(item: OrderItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
+def eligible(item: ValidItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
     """Return the platforms that may be taken from the source, () for all: the item's word before the target's."""
-    return () if item.kind == "source" else item.platforms or of_target
+    return item.platforms or of_target if item.kind == "auto" else ()
 
 
 def needed(image: SourceImage) -> tuple[Descriptor, ...]:
@@ -127,7 +134,7 @@ def needed(image: SourceImage) -> tuple[Descriptor, ...]:
 
 
 def _planned_item(
-    wanted: OrderItem,
+    wanted: ValidItem,
     found: SourceImage | ImagePusherError,
     tags: tuple[PlannedTag, ...],
     of_target: tuple[Platform, ...],
@@ -143,10 +150,11 @@ def _planned_item(
         platform=found.platform,
         needs=tuple(descriptor.digest for descriptor in needed(found)),
         tags=tags,
+        details=dict(found.details),
     )
 
 
-def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int) -> list[Copy]:
+def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None) -> list[Copy]:
     """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
     found: dict[Digest, Descriptor] = {}
     sources: dict[Digest, dict[RepositoryName, None]] = {}

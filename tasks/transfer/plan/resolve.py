@@ -1,87 +1,116 @@
 """Read all that a plan needs: each source, resolved once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
 
+from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import msgspec
 
-from tasks.errors import ImagePusherError, Side
+from tasks import contract
+from tasks.errors import ContentMismatch, ImagePusherError, Side
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
-from tasks.transfer.plan.decide import MergePolicy, decide
+from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.look import read_current, read_source, read_subjects
+from tasks.transfer.plan.look import read_current, read_source
+from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
-from tasks.transfer.request.validation import Order, OrderItem
+from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
 
 
-def prepare(order: Order, registries: Registries, executor: Executor, *, push: bool) -> Findings:
+def prepare(request: ValidRequest, registries: Registries, executor: Executor, *, push: bool) -> Findings:
     """Return what was found of each item's source, and of its tags; errors are part of it.
 
+    Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
     With `push` off, as in a dry run, only pull scope is asked for.
     """
-    rules = MergeRules(order.target.exact_os_version)
-    sources = list(executor.map(lambda item: _source(item, order, registries, rules), order.items))
-    work = [
-        (item, source, reference)
-        for item, source in zip(order.items, sources, strict=True)
-        for reference in item.destinations
-    ]
-    looked = iter(
-        list(
-            executor.map(
-                lambda part: _tag(part[0], part[1], part[2], registries=registries, rules=rules, push=push), work
-            )
+    looking = _Looking(registries, MergeRules(request.target.exact_os_version), push)
+    sources = list(executor.map(lambda item: looking.source(item, request), request.items))
+    by_tag: dict[Reference, list[int]] = {}
+    for number, item in enumerate(request.items):
+        for reference in item.destinations:
+            by_tag.setdefault(reference, []).append(number)
+
+    def look(reference: Reference) -> dict[int, PlannedTag]:
+        return looking.tags(
+            reference, {number: (request.items[number], sources[number]) for number in by_tag[reference]}
         )
-    )
-    return sources, [[next(looked) for _ in item.destinations] for item in order.items]
+
+    planned = dict(zip(by_tag, executor.map(look, by_tag), strict=True))
+    return sources, [
+        [planned[reference][number] for reference in item.destinations] for number, item in enumerate(request.items)
+    ]
 
 
-def policy_of(item: OrderItem, rules: MergeRules) -> MergePolicy:
+def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
     """Return the item's word on merging."""
     return MergePolicy(item.merge, item.single_arch, rules)
 
 
-def _source(item: OrderItem, order: Order, registries: Registries, rules: MergeRules) -> SourceImage | ImagePusherError:
-    try:
-        return read_source(
-            registries.repository(item.source.registry, item.source.repository, "source"),
-            item.source,
-            kind=item.kind,
-            single_arch=item.single_arch,
-            eligible=eligible(item, order.target.platforms),
-            rules=rules,
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    registries: Registries
+    rules: MergeRules
+    push: bool
+
+    def source(self, item: ValidItem, request: ValidRequest) -> SourceImage | ImagePusherError:
+        """Return the source of an item, or why it cannot be pushed."""
+        repository = self.registries.repository(*item.source.place, "source")
+        try:
+            return read_source(
+                repository,
+                pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
+                kind=item.kind,
+                single_arch=item.single_arch,
+                eligible=eligible(item, request.target.platforms),
+                rules=self.rules,
+            )
+        except ImagePusherError as error:
+            return error.on(Side.SOURCE)
+
+    def tags(
+        self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
+    ) -> dict[int, PlannedTag]:
+        """Return what each of these items, in their order, does to one tag."""
+        planned = {}
+        left: Current | None = None
+        for number, (item, source) in items.items():
+            planned[number], left = self._tag(item, source, reference, left)
+        return planned
+
+    def _tag(
+        self, item: ValidItem, source: SourceImage | ImagePusherError, reference: Reference, left: Current | None
+    ) -> tuple[PlannedTag, Current | None]:
+        """Return what an item does to a tag, and what the tag holds then; `left` is what another item put there."""
+        planned = PlannedTag(reference=reference, action="failed")
+        if isinstance(source, ImagePusherError):
+            return msgspec.structs.replace(planned, error=source), left
+        repository = self.registries.repository(*reference.place, "destination", push=self.push)
+        try:
+            _check_digest(reference, source)
+            current = left or read_current(repository, reference.identifier, source, policy_of(item, self.rules))
+            decision = decide(source, current, policy_of(item, self.rules))
+        except ImagePusherError as error:
+            return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
+        action: contract.Action = decision.action
+        if left is not None and self.push and action == "unchanged":
+            # It will be, once the item before is done: whether it is then, is decided again under the tag's lock.
+            action = "merged" if decision.kept else "copied"
+        planned = msgspec.structs.replace(
+            planned,
+            action=action,
+            old_digest=current.digest if current else None,
+            new_digest=decision.digest,
+            kept_platforms=decision.kept_platforms,
+            warnings=list(decision.warnings),
         )
-    except ImagePusherError as error:
-        return error.on(Side.SOURCE)
+        return planned, Current(decision.digest, decision.media_type, decision.content)
 
 
-def _tag(
-    item: OrderItem,
-    source: SourceImage | ImagePusherError,
-    reference: Reference,
-    *,
-    registries: Registries,
-    rules: MergeRules,
-    push: bool,
-) -> PlannedTag:
-    planned = PlannedTag(reference=reference, action="failed")
-    if isinstance(source, ImagePusherError):
-        return msgspec.structs.replace(planned, error=source)
-    repository = registries.repository(reference.registry, reference.repository, "destination", push=push)
-    policy = policy_of(item, rules)
-    try:
-        current = read_current(repository, reference.identifier, source, policy)
-        subjects = read_subjects(repository, current)
-        decision = decide(source, current, policy_of(item, MergeRules(rules.exact_os_version, subjects)))
-    except ImagePusherError as error:
-        return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION))
-    return msgspec.structs.replace(
-        planned,
-        action=decision.action,
-        old_digest=current.digest if current else None,
-        new_digest=decision.digest,
-        kept_platforms=decision.kept_platforms,
-    )
+def _check_digest(reference: Reference, source: SourceImage) -> None:
+    """Raise ContentMismatch where a destination is the digest of something else."""
+    if reference.digest is not None and reference.digest != source.digest:
+        raise ContentMismatch(f"{reference} is not the digest of the image, which is {source.digest}.")

@@ -1,12 +1,14 @@
 """The ports by which workers keep out of each other's way. `tasks/coordination` implements them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from tasks import contract
 from tasks.transfer.ports.records import TagRecord, Written
 
+# Tells whether an error is worth another delivery of its task, of at most so many where a number is given.
+MayRetry = Callable[..., bool]
 # The part that a preview, verify or undo task holds while it runs: it shows that its worker is alive.
 INSPECTION: Final = "inspection"
 

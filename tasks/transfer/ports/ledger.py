@@ -98,8 +98,20 @@ class Starts(Protocol):
         """Count a start of a part."""
         ...
 
-    def settle(self, push_id: str, part: str, *, quiet_until: float | None = None) -> None:
-        """Forget the starts of a part that came back from its worker; it may rest until `quiet_until`."""
+    def settle(self, push_id: str, part: str) -> None:
+        """Forget the starts of a part that came back from its worker."""
+        ...
+
+
+class Waits(Protocol):
+    """The parts of pushes that wait for their next delivery."""
+
+    def wait(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
+        """Note that a part came back from its worker and waits."""
+        ...
+
+    def waits(self, push_id: str) -> dict[str, contract.Waiting]:
+        """Return the last wait of each part that ever waited."""
         ...
 
 
@@ -294,5 +306,5 @@ class WatchdogLedger(Requests, Plans, Outcomes, Reports, OpenPushes, Pulse, Prot
     """All that the watchdog needs of the ledger."""
 
 
-class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, WatchdogLedger, Protocol):
+class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, WatchdogLedger, Waits, Protocol):
     """The truth about each push: its request, its plan, its outcomes, its report."""

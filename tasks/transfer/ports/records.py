@@ -35,6 +35,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     new_digest: str
     old_media_type: str = ""
     kept_platforms: list[str] = []
+    warnings: list[contract.Notice] = []
     protective_tag: str | None = None
     protective_tag_created: bool = False
     written_before: str | None = None

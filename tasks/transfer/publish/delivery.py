@@ -10,6 +10,7 @@ from typing import Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
+from tasks.oci.details import with_details
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
 from tasks.registry.repository import Registries, Repository
@@ -20,7 +21,7 @@ from tasks.transfer.copy.totals import Counter
 from tasks.transfer.plan.decide import MergePolicy
 from tasks.transfer.plan.image import SourceImage, take_platforms
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
-from tasks.transfer.ports import Announcer, CopyOutcome, PublishLedger, TagIntent, TagLocks
+from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.event import moved_tag
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 from tasks.transfer.publish.release import Member, Release
@@ -49,10 +50,10 @@ class Publishing:
 class Delivery:
     """One delivery of the publish task of one push."""
 
-    def __init__(self, parts: Publishing, plan: Plan, *, last_try: bool) -> None:
+    def __init__(self, parts: Publishing, plan: Plan, may_retry: MayRetry) -> None:
         self._parts = parts
         self._plan = plan
-        self._last_try = last_try
+        self._may_retry = may_retry
         ledger = parts.ledger
         self._copies = ledger.copies(plan.push_id)
         self._withheld = withheld_items(plan, self._copies)
@@ -107,7 +108,7 @@ class Delivery:
         (lost,) = parts.ledger.lost(push_id, [name])
         with parts.attempts.attempt(push_id, name, lost, f"Moving the tags of the {name}"):
             release = Release(members, parts.locks, journal, self._put_back, parts.executor)
-            ended = release.run(last_try=self._last_try)
+            ended = release.run(self._may_retry)
         for number, tag in open_pairs:
             key = tag_key(number, tag)
             moved = ended.moved.get(key)
@@ -200,7 +201,7 @@ class Delivery:
             with self._at_once, self._parts.attempts.attempt(push_id, reference, lost, f"Moving {reference}"):
                 moved = move.run(self._parts.locks)
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK or (error.retry is Retry.LATER and not self._last_try):
+            if self._may_retry(error):
                 raise
             left = move.clean()
             return unmoved(tag, error, protective_tag=left[0] if left else None)
@@ -218,7 +219,8 @@ class Delivery:
         self._recopied.add(manifests_copied=moved.manifests)
         telemetry.count(telemetry.MANIFESTS, moved.manifests)
         report = moved.report(str(tag.reference))
-        if report.action in {"copied", "merged"} and self._parts.announcer.listens:
+        moved_a_tag = report.action in {"copied", "merged"} and tag.reference.digest is None
+        if moved_a_tag and self._parts.announcer.listens:
             self._parts.announcer.tag_moved(moved_tag(self._plan.push_id, item, tag, report, moved.held))
         return report
 
@@ -260,7 +262,8 @@ class Delivery:
             digest=item.digest,
             original_digest=item.digest,
             original_content=content,
-            document=parse_document(content, item.media_type),
+            document=with_details(parse_document(content, item.media_type), item.details),
             platform=item.platform,
+            details=item.details,
         )
         return take_platforms(image, item.eligible, rules)

@@ -1,6 +1,7 @@
 """The event of a tag that moved, for consumers that sign or notify. Pure."""
 
 from tasks import contract
+from tasks.oci.details import with_details
 from tasks.oci.document import parse_document
 from tasks.oci.index import Index
 from tasks.oci.platform import Platform
@@ -29,7 +30,7 @@ def moved_tag(
 
 def _platforms(held: Current, single: Platform | None) -> dict[str, str]:
     """Return the digests by platform; of several entries for one platform the first, as clients choose."""
-    document = parse_document(held.content, held.media_type)
+    document = with_details(parse_document(held.content, held.media_type), held.details)
     if not isinstance(document, Index):
         return {} if single is None else {str(single): held.digest}
     platforms: dict[str, str] = {}

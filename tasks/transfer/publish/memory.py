@@ -61,6 +61,7 @@ class Memory:
             old_media_type=base.media_type if base is not None else "",
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
+            warnings=list(decision.warnings),
             overtaken=self._overtaken(decision.digest),
         )
         if mine is None or base != held:

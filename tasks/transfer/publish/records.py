@@ -39,6 +39,9 @@ class LedgerIntents:
 
     def note(self, intent: TagIntent, replaced: Current | None) -> None:
         """Note an intent; raises PushUndone where the push was taken back."""
+        if "@" in self.reference:
+            # Of a digest nothing is overwritten; an undo would delete the tags along that others gave the manifest.
+            return
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
         self.ledger.record_intent(self.push_id, self.reference, intent)

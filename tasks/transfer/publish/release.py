@@ -18,7 +18,7 @@ import msgspec
 from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks
+from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
@@ -103,7 +103,7 @@ class Release:
         self._executor = executor
         self._flipped: set[str] = set()
 
-    def run(self, *, last_try: bool) -> Ended:
+    def run(self, may_retry: MayRetry) -> Ended:
         """Move all tags, or none; raises an error for which the release is given back, or tried again.
 
         Where a lock was lost, another delivery may have brought the release to its end: nothing is put back before all
@@ -111,13 +111,13 @@ class Release:
         """
         for _ in range(_LOCKS):
             try:
-                return self._run(last_try=last_try)
+                return self._run(may_retry)
             except LockLost as error:
                 LOG.warning("The release is begun again: %s", error)
                 lost = error
         raise lost
 
-    def _run(self, *, last_try: bool) -> Ended:
+    def _run(self, may_retry: MayRetry) -> Ended:
         with ExitStack() as stack:
             references = sorted({member.reference for member in self._members})
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
@@ -129,7 +129,7 @@ class Release:
                 self._flipped.update(member.key for member in self._members if member.move.memory.latest is not None)
             if direction == "back":
                 earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
-                return self._back(held, earlier, None, last_try=last_try)
+                return self._back(held, earlier, None, may_retry)
             try:
                 return Ended(moved=self._forward(held))
             except _Stopped as stopped:
@@ -137,10 +137,10 @@ class Release:
             if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
                 raise error
             begun = self._journal.read() is not None
-            if error.retry is Retry.LATER and not last_try and not begun:
+            if not begun and may_retry(error):
                 raise error
             LOG.warning("The release does not stand: %s", error)
-            return self._back(held, error, culprit, last_try=last_try)
+            return self._back(held, error, culprit, may_retry)
 
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
@@ -182,7 +182,7 @@ class Release:
             return member.move.announce(held[member.reference], staged)
 
     def _back(
-        self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, *, last_try: bool
+        self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, may_retry: MayRetry
     ) -> Ended:
         """Put the tags back that moved, and return the reports of all; raises LockLost."""
         for lock in held.values():
@@ -193,8 +193,10 @@ class Release:
             self._journal.note("back")
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = [tag for tag in undone.tags if tag.action == "failed"]
-        if stuck and not last_try:
-            raise ReleaseUnsettled(f"{stuck[0].reference} could not be put back yet.")
+        if stuck:
+            unsettled = ReleaseUnsettled(f"{stuck[0].reference} could not be put back yet.")
+            if may_retry(unsettled):
+                raise unsettled
         told = {tag.reference: tag for tag in undone.tags}
         reports = {
             member.key: self._report(member, told.get(member.reference), error, is_culprit=member is culprit)

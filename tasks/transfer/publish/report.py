@@ -80,6 +80,7 @@ def right_already(tag: PlannedTag, earlier: EarlierTag | None) -> contract.TagRe
         old_digest=tag.old_digest,
         new_digest=tag.new_digest,
         kept_platforms=tag.kept_platforms,
+        warnings=tag.warnings,
     )
 
 

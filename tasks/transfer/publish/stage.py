@@ -7,12 +7,12 @@ from typing import Final
 
 from tasks.errors import CopyIncomplete, DestinationChildMissing, ManifestInvalid, NotFound, TagConflict
 from tasks.oci.digest import Digest, parse_digest
-from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
+from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.look import read_current, read_subjects
+from tasks.transfer.plan.look import current_of, read_current
 from tasks.transfer.plan.plan import Copy, needed
 from tasks.transfer.ports import CopyOutcome, TagLock, TagRecord
 from tasks.transfer.publish.sightings import Sightings
@@ -92,7 +92,7 @@ class Stage:
             return held
         LOG.warning("%s: a late write replaced %s, which is merged again", self._reference, lost)
         try:
-            return _current(self._repository, lost)
+            return self._looked_into(self._repository.fetch_manifest(lost))
         except NotFound:
             return self._revive(lost, lock)
 
@@ -102,7 +102,7 @@ class Stage:
         try:
             if kept is not None:
                 self._repository.push_manifest(digest, kept.content, kept.media_type)
-                return Current(parse_digest(digest), kept.media_type, kept.content)
+                return self._looked_into(FetchedManifest(kept.content, kept.media_type, parse_digest(digest)))
         except CopyIncomplete as error:
             LOG.warning("%s: %s cannot be stored again: %s", self._reference, digest, error)
         raise TagConflict(
@@ -115,38 +115,30 @@ class Stage:
         if base is None or base.content:
             return base
         try:
-            return _current(self._repository, base.digest)
+            return replace(base, content=self._repository.fetch_manifest(base.digest).content)
         except (NotFound, ManifestInvalid):
             # It is gone, as the look before the write will tell; or no client can read it.
             return base
+
+    def _looked_into(self, fetched: FetchedManifest) -> Current:
+        return current_of(self._repository, fetched, self._wish.image)
 
     def _read(self) -> Current | None:
         return read_current(self._repository, self._tag, self._wish.image, self._wish.policy)
 
     def _decide(self, base: Current | None) -> Decision:
         """Decide until every entry that is kept is there (BEHAVIOUR 4.9)."""
-        policy = self._policy(base)
-        decision = decide(self._wish.image, base, policy)
+        decision = decide(self._wish.image, base, self._wish.policy)
         missing = frozenset(entry.digest for entry in decision.kept if not self._holds(entry.digest))
         if missing and base is not None:
             named = ", ".join(sorted(missing))
             if not self._wish.drop_missing_children:
                 raise DestinationChildMissing(f"{self._reference} names {named}, which its registry lacks.")
             LOG.warning("%s: dropped %s, which the registry lacks", self._reference, named)
-            decision = decide(self._wish.image, without(base, missing), policy)
-        if decision.warning:
-            LOG.warning("%s: %s", self._reference, decision.warning)
+            decision = decide(self._wish.image, without(base, missing), self._wish.policy)
+        for warning in decision.warnings:
+            LOG.warning("%s: %s", self._reference, warning.message)
         return decision
-
-    def _policy(self, base: Current | None) -> MergePolicy:
-        policy = self._wish.policy
-        subjects = read_subjects(self._repository, base)
-        return replace(policy, rules=MergeRules(policy.rules.exact_os_version, subjects)) if subjects else policy
 
     def _holds(self, digest: Digest) -> bool:
         return self._wish.seen.holds(self._repository, digest)
-
-
-def _current(repository: Repository, digest: str) -> Current:
-    fetched = repository.fetch_manifest(digest)
-    return Current(fetched.digest, fetched.media_type, fetched.content)

@@ -17,7 +17,6 @@ from tasks.errors import (
     Irreversible,
     LockLost,
     RegistryError,
-    Retry,
     Side,
     TagConflict,
 )
@@ -63,6 +62,7 @@ class Moved:
             old_digest=self.intent.old_digest,
             new_digest=self.intent.new_digest,
             kept_platforms=self.intent.kept_platforms,
+            warnings=self.intent.warnings,
             protective_tag=self.intent.protective_tag,
         )
 
@@ -90,7 +90,7 @@ class TagMove:
         try:
             return self._run(locks)
         except ImagePusherError as error:
-            if error.retry is Retry.LATER:
+            if error.passes:
                 LOG.warning("%s: %s", self._reference, error)
                 if self._may_have_written:
                     error.message += " Whether the tag was written cannot be told."
@@ -156,7 +156,7 @@ class TagMove:
         if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
-        return Moved(intent, _held(decision), int(decision.media_type in media_types.INDEXES))
+        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES))
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -185,7 +185,7 @@ class TagMove:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), _held(staged.decision))
+        return Moved(self.memory.left(staged.decision), staged.decision.held)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()
@@ -236,8 +236,3 @@ class TagMove:
                 mine = described is None or self.memory.made_protection(intent.new_digest)
                 return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
         raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")
-
-
-def _held(decision: Decision) -> Current:
-    """Return what a tag holds once a decision is carried out."""
-    return Current(decision.digest, decision.media_type, decision.content)

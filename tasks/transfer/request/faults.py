@@ -16,6 +16,7 @@ class Faults:
 
     item: int | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
+    _fields: set[tuple[int | None, str]] = field(default_factory=set)
 
     def of(self, item: int) -> "Faults":
         """Return a view that adds its faults to the same list, as those of `item`."""
@@ -24,6 +25,15 @@ class Faults:
     def add(self, where: str, reason: str) -> None:
         """Note one fault."""
         self.found.append({"item": self.item, "field": where, "reason": reason})
+        self._fields.add((self.item, where))
+
+    def excuse(self, where: str) -> None:
+        """Let `has` answer that a field has a fault, where the fault has been noted under a part of it."""
+        self._fields.add((self.item, where))
+
+    def has(self, *fields: str) -> bool:
+        """Tell whether one of these fields of the item has a fault."""
+        return any((self.item, where) in self._fields for where in fields)
 
     def read(self, where: str, parse: Callable[[str], Value], text: str) -> Value | None:
         """Return what `parse` makes of `text`; None, with a fault, where it raises ValueError."""
@@ -40,10 +50,12 @@ class Faults:
         self.add(where, "is missing" if value is None else f"must be {named}, not {_json_name(value)}")
         return None
 
-    def choose(self, where: str, value: Any, choices: tuple[str, ...]) -> None:
-        """Note a fault unless `value` is one of `choices`."""
-        if value not in choices:
-            self.add(where, f"must be one of {', '.join(choices)}")
+    def choose(self, where: str, value: Any, choices: tuple[str, ...]) -> bool:
+        """Tell whether `value` is one of `choices`; note a fault otherwise."""
+        if value in choices:
+            return True
+        self.add(where, f"must be one of {', '.join(choices)}")
+        return False
 
     def unknown(self, where: str, document: dict[str, Any], known: frozenset[str]) -> None:
         """Note a fault for every key that is not known."""
@@ -51,9 +63,10 @@ class Faults:
             self.add(f"{where}{key}"[:100], f"is not a known key; known are {', '.join(sorted(known))}")
 
     def raise_any(self) -> None:
-        """Raise RequestInvalid with all faults, if there is one."""
+        """Raise RequestInvalid with all faults, those of the request first, then item by item, if there is one."""
         if not self.found:
             return
+        self.found.sort(key=lambda fault: -1 if fault["item"] is None else fault["item"])
         lines = [
             f"{'' if fault['item'] is None else 'item {item}, '.format(**fault)}{fault['field']}: {fault['reason']}"
             for fault in self.found[:_SHOWN]

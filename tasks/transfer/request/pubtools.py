@@ -1,9 +1,10 @@
-"""The seed's target settings, key by key: which are used, which are secrets, which have no meaning here and why."""
+"""The form of pubtools-quay: its push items, and its target settings, key by key, with what becomes of each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from tasks import contract
 from tasks.oci.reference import parse_registry, parse_repository
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.target import Target
@@ -12,11 +13,12 @@ SOURCE_PAIR: Final = ("source_quay_user", "source_quay_password")
 DESTINATION_PAIRS: Final = (("dest_quay_user", "dest_quay_password"), ("quay_user", "quay_password"))
 CREDENTIAL_PAIRS: Final = (SOURCE_PAIR, *DESTINATION_PAIRS)
 USED: Final = frozenset(
-    {"quay_host", "quay_namespace", "source_quay_host", "tag_images_tries", "num_thread_container_push"}
+    {"quay_host", "quay_namespace", "tag_images_tries", "num_thread_container_push", "allow_v1_containers", "merge"}
 )
 
 # pubtools-quay hands its whole target settings to each of its steps: these belong to the others, or to what ran them.
 _MEANINGLESS: Final = {
+    r"source_quay_host": "the host in the source reference is read",
     r"skopeo_.*|container_exec|container_image": "images are copied by the workers themselves, not by skopeo",
     r"docker_.*": "no Docker daemon takes part in a push, and nothing is signed",
     r"ssh_.*": "nothing is run on another host",
@@ -55,22 +57,16 @@ def _hides_secret(value: Any) -> bool:
 
 
 def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -> Target:
-    """Return the target that the seed's settings describe; faults and warnings are added to the lists."""
-    for user, password in CREDENTIAL_PAIRS:
-        if bool(settings.get(user)) != bool(settings.get(password)):
-            missing = password if settings.get(user) else user
-            faults.add(f"target_settings.{missing}", "is missing: half a credential pair")
+    """Return the target that the settings describe; faults and warnings are added to the lists."""
+    refuse_half_pairs(settings, faults)
     for key in sorted(secrets(settings)):
         faults.add(f"target_settings.{key}", "is a secret; put it into the settings of the workers, not into a request")
     pairs = {key for pair in CREDENTIAL_PAIRS for key in pair}
-    for key in sorted(settings.keys() - USED - pairs - secrets(settings)):
-        reason = meaningless(key)
-        if reason is None:
-            faults.add(f"target_settings.{key}"[:100], f"is not a known key; known are {', '.join(sorted(USED))}")
-        else:
-            warnings.append(f"target_settings.{key} has no meaning here: {reason}.")
-    if settings.get("source_quay_host"):
-        warnings.append("target_settings.source_quay_host changes nothing: the host in the source reference is read.")
+    useless = {key for key in settings.keys() - USED - pairs - secrets(settings) if settings[key] not in (None, "")}
+    warnings += [ignored(useless)] if useless else []
+    for key in ("allow_v1_containers", "merge"):
+        if flag(settings.get(key, False)) is None:
+            faults.add(f"target_settings.{key}", "must be true or false")
     host = faults.expect("target_settings.quay_host", settings.get("quay_host", "quay.io"), str, "a string")
     if host is not None:
         host = faults.read("target_settings.quay_host", parse_registry, host.rstrip("/"))
@@ -81,18 +77,77 @@ def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -
         host=host or "",
         namespace=namespace or "",
         naming="quay",
-        tries=_count(settings, "tag_images_tries", Target.tries, faults),
-        jobs=_count(settings, "num_thread_container_push", Target.jobs, faults),
+        merge=flag(settings.get("merge", True)) is not False,
+        tries=count(settings, "tag_images_tries", faults),
+        jobs=count(settings, "num_thread_container_push", faults) or Target.jobs,
     )
 
 
+def refuse_half_pairs(settings: Mapping[str, Any], faults: Faults) -> None:
+    """Note a fault for each user without a password, and the other way round (BEHAVIOUR 1.2)."""
+    for user, password in CREDENTIAL_PAIRS:
+        if bool(settings.get(user)) != bool(settings.get(password)):
+            missing = password if settings.get(user) else user
+            faults.add(f"target_settings.{missing}", "is missing: half a credential pair")
+
+
+def single_arch_of(settings: Mapping[str, Any]) -> contract.SingleArch:
+    """Return what becomes of a single-arch image that is no source image (BEHAVIOUR 2.2)."""
+    return "copy" if flag(settings.get("allow_v1_containers", False)) else "refuse"
+
+
+def native_item(item: contract.PubtoolsItem, single_arch: contract.SingleArch, faults: Faults) -> contract.PushItem:
+    """Return a push item of pubtools-quay in the native form (BEHAVIOUR 1.1)."""
+    return contract.PushItem(
+        source=item.metadata.pull_url,
+        destinations=item.metadata.tags,
+        kind="source" if _marks_source(item.metadata.build, faults) else "auto",
+        single_arch=single_arch,
+    )
+
+
+def _marks_source(build: dict[str, Any] | None, faults: Faults) -> bool:
+    """Tell whether a build is that of a source image: `extra.image.sources_for_nvr` is truthy."""
+    where, marks = "metadata.build", build
+    for key in ("extra", "image", "sources_for_nvr"):
+        if marks is None:
+            return False
+        known = faults.expect(where, marks, dict, "an object")
+        if known is None:
+            return False
+        where, marks = f"{where}.{key}", known.get(key)
+    return bool(marks)
+
+
+def ignored(keys: Iterable[str]) -> str:
+    """Return the one warning that names all keys without an effect, and says why they have none (BEHAVIOUR 1.7)."""
+    named: dict[str, list[str]] = {}
+    for key in sorted(map(str, keys)):
+        reason = meaningless(key) or f"not known; known are {', '.join(sorted(USED))}"
+        named.setdefault(reason, []).append(key[:100])
+    groups = "; ".join(f"{', '.join(same)} ({why})" for why, same in named.items())
+    return f"Ignored in target_settings: {groups}."
+
+
 def meaningless(key: str) -> str | None:
-    """Return why a key of the seed has no meaning here, None if the seed has no such key."""
+    """Return why a key of pubtools-quay has no meaning here, None if it has no such key."""
     return next((reason for pattern, reason in _MEANINGLESS.items() if re.fullmatch(pattern, key)), None)
 
 
-def _count(settings: dict[str, Any], key: str, default: int, faults: Faults) -> int:
-    count = faults.expect(f"target_settings.{key}", settings.get(key, default), int, "a number")
-    if count is not None and count < 1:
+def flag(value: Any) -> bool | None:
+    """Return a truth value, which may be a text; None if it is none."""
+    texts = {"true": True, "false": False}
+    return texts.get(value.lower()) if isinstance(value, str) else value if isinstance(value, bool) else None
+
+
+def count(settings: Mapping[str, Any], key: str, faults: Faults) -> int | None:
+    """Return a number of 1 or more, which may be a text; None if there is none, with a fault if it is wrong."""
+    if key not in settings:
+        return None
+    said = settings[key]
+    if isinstance(said, str) and re.fullmatch(r"[0-9]{1,9}", said.strip()):
+        said = int(said)
+    known = faults.expect(f"target_settings.{key}", said, int, "a number")
+    if known is not None and known < 1:
         faults.add(f"target_settings.{key}", "must be 1 or more")
-    return count or default
+    return known

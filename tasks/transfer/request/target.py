@@ -14,8 +14,9 @@ MissingChildren = Literal["error", "drop"]
 class Target:
     """A destination registry with its namespace; without a host, each repository carries its own.
 
-    `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy. `missing_children` says what
-    becomes of an entry that the destination's index names but its registry no longer has.
+    `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy (None: the worker's limit).
+    `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
+    Without `merge` a push overwrites what its tags hold, whatever its items say.
     """
 
     host: str = ""
@@ -25,7 +26,8 @@ class Target:
     missing_children: MissingChildren = "error"
     exact_os_version: bool = False
     jobs: int = 8
-    tries: int = 4
+    tries: int | None = None
+    merge: bool = True
 
     def reference(self, repository: str) -> Reference:
         """Return the full name of a repository of the request, without a tag; raises ValueError."""

@@ -11,7 +11,7 @@ from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
 from tasks.transfer.plan.plan import Copy
-from tasks.transfer.ports import CopyLedger, CopyOutcome, Runs
+from tasks.transfer.ports import CopyLedger, CopyOutcome, MayRetry, Runs
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -30,13 +30,13 @@ class CopyStep:
         push_id: str,
         digest: str,
         *,
-        tries_left: Callable[[int], bool],
+        may_retry: MayRetry,
         tell: Report = lambda _: None,
         end: Callable[[CopyOutcome], None] = lambda _: None,
     ) -> ImagePusherError | None:
         """Copy and record the outcome; return the error of a registry that may answer later instead, if tries are left.
 
-        `tries_left` is asked with the number of tries that the plan allows, `tell` hears of the progress,
+        `may_retry` is asked with the error and the number of tries that the plan allows, `tell` hears of the progress,
         and `end` of the outcome. Raises PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, digest):
@@ -50,13 +50,13 @@ class CopyStep:
                 self._ensure_wanted(push_id)
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
                     copied = self._copy(push_id, taken.planned, taken.content, tell)
-                    if copied.transient is not None and tries_left(taken.planned.tries):
+                    if copied.transient is not None and may_retry(copied.transient, taken.planned.tries):
                         raise copied.transient
                     self._end(push_id, copied, end)
             except ImagePusherError as error:
                 if error.retry is Retry.GIVE_BACK:
                     raise
-                if error.retry is Retry.LATER and tries_left(taken.planned.tries):
+                if error.passes and may_retry(error, taken.planned.tries):
                     return error
                 self._end(push_id, _failed(taken.planned, error), end)
             return None

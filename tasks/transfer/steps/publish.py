@@ -7,7 +7,7 @@ from typing import Final
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushUnknown
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.ports import PublishLedger, Runs
+from tasks.transfer.ports import MayRetry, PublishLedger, Runs
 from tasks.transfer.publish.delivery import Delivery, Publishing
 from tasks.transfer.publish.report import build_report, tag_key, unmoved
 
@@ -27,11 +27,11 @@ class PublishStep:
         """The ledger of pushes."""
         return self.parts.ledger
 
-    def run(self, push_id: str, *, last_try: bool) -> contract.PushReport:
+    def run(self, push_id: str, *, may_retry: MayRetry) -> contract.PushReport:
         """Move the tags of a push and return its report; raises PushUnknown if its plan is gone.
 
-        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Unless
-        this is the `last_try`, raises the error of a registry that may serve later. Raises PushCancelled when the
+        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Raises
+        the error of a registry where `may_retry` wants that. Raises PushCancelled when the
         worker shuts down, StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, PART):
@@ -41,7 +41,7 @@ class PublishStep:
             plan = self.ledger.plan(push_id)
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
-            delivery = Delivery(self.parts, plan, last_try=last_try)
+            delivery = Delivery(self.parts, plan, may_retry)
             return self.finish(plan, *delivery.run())
 
     def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:

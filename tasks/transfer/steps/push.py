@@ -13,9 +13,10 @@ from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
-from tasks.transfer.ports import PushLedger, Runs
+from tasks.transfer.ports import MayRetry, PushLedger, Runs
 from tasks.transfer.request.target import Target
-from tasks.transfer.request.validation import Order, read_order
+from tasks.transfer.request.valid import ValidRequest
+from tasks.transfer.request.validation import validate
 
 LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
@@ -34,16 +35,15 @@ class PushStep:
     clock: Callable[[], float]
 
     def run(
-        self, push_id: str, request: Any, *, task_id: str, last_try: bool, redelivered: bool
+        self, push_id: str, request: Any, *, task_id: str, may_retry: MayRetry, redelivered: bool
     ) -> Plan | contract.PushReport:
         """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
 
         A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
-        Raises RequestInvalid before anything is written, and the error of a registry that may answer later, unless this
-        is the `last_try`.
+        Raises RequestInvalid before anything is written, and the error of a registry where `may_retry` wants that.
         """
         try:
-            order = read_order(request, self.targets)
+            valid = validate(request, self.targets)
         except RequestInvalid as error:
             self.ledger.refuse(push_id, contract.Fault.of(error))
             telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.INVALID)
@@ -63,53 +63,54 @@ class PushStep:
             if report is None and plan is not None:
                 return plan
             if self.ledger.is_cancelled(push_id):
-                return self._fail(push_id, order, PushCancelledByUser(f"The push {push_id} was cancelled."))
+                return self._fail(push_id, valid, PushCancelledByUser(f"The push {push_id} was cancelled."))
             (lost,) = self.ledger.lost(push_id, [PART])
             try:
                 with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):
-                    return self._plan(push_id, order, last_try=last_try)
+                    return self._plan(push_id, valid, may_retry)
             except PushAbandoned as error:
-                return self._fail(push_id, order, error)
+                return self._fail(push_id, valid, error)
             except ImagePusherError:
                 raise
             except Exception as error:
                 LOG.exception("Push %s: planning broke", push_id)
                 broken = ImagePusherError(f"Planning the push broke ({type(error).__name__}): see the worker's log.")
-                return self._fail(push_id, order, broken)
+                return self._fail(push_id, valid, broken)
 
     def give_up(self, push_id: str, error: ImagePusherError) -> None:
         """End a push that has no plan: all of its tags fail with `error`."""
-        self._fail(push_id, read_order(self.ledger.request(push_id), self.targets), error)
+        self._fail(push_id, validate(self.ledger.request(push_id), self.targets), error)
 
     def preview(self, request: Any) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only."""
-        order = read_order(request, self.targets)
-        sources, tags = prepare(order, self.registries, self.executor, push=False)
-        return plan_push(order, sources, tags, push_id=order.push_id or "", created=self.clock())
+        valid = validate(request, self.targets)
+        sources, tags = prepare(valid, self.registries, self.executor, push=False)
+        return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock())
 
-    def _fail(self, push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
-        report = _failed(push_id, order, error)
+    def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
+        report = _failed(push_id, valid, error)
         self.ledger.finish(report)
         telemetry.count(telemetry.PUSHES, state=report.state)
         return report
 
-    def _plan(self, push_id: str, order: Order, *, last_try: bool) -> Plan:
-        for warning in order.warnings:
+    def _plan(self, push_id: str, valid: ValidRequest, may_retry: MayRetry) -> Plan:
+        for warning in valid.warnings:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
-        sources, tags = findings = prepare(order, self.registries, self.executor, push=True)
+        sources, tags = findings = prepare(valid, self.registries, self.executor, push=True)
         later = longest_wait(_errors(findings))
-        if later is not None and not last_try:
+        if later is not None and may_retry(later):
             raise later
-        plan = plan_push(order, sources, tags, push_id=push_id, created=begun)
+        plan = plan_push(valid, sources, tags, push_id=push_id, created=begun)
         for found in sources:
             if isinstance(found, SourceImage):
-                self.ledger.keep_content(push_id, found.original_digest, found.original_content)
+                for digest, content in {**found.manifests, found.original_digest: found.original_content}.items():
+                    self.ledger.keep_content(push_id, digest, content)
         self.ledger.save_plan(plan)
         return plan
 
 
-def _failed(push_id: str, order: Order, error: ImagePusherError) -> contract.PushReport:
+def _failed(push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
     """Return the report of a push that never had a plan."""
     fault = contract.Fault.of(error)
     items = [
@@ -118,7 +119,7 @@ def _failed(push_id: str, order: Order, error: ImagePusherError) -> contract.Pus
             error=fault,
             tags=[contract.TagReport(reference=str(tag), action="failed", error=fault) for tag in item.destinations],
         )
-        for item in order.items
+        for item in valid.items
     ]
     return contract.PushReport(push_id=push_id, state="failed", items=items, totals=contract.Totals())
 

@@ -10,9 +10,12 @@ from textwrap import dedent
 
 import pytest
 
-from tests.acceptance.cli.conftest import Shell, error_of
+from tests.acceptance.cli.conftest import Shell, actions, error_of, report_of
+from tests.conftest import MakeRegistry
 from tests.support.images import Index
+from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.registries import BasicAuth
 from tests.support.workers import command, environment
 
 HEAVY = ("celery", "kombu", "redis", "requests", "urllib3", "fakeredis", "rich", "yaml", "msgspec", "asyncio")
@@ -146,17 +149,63 @@ def test_a_broker_that_is_not_there_is_told_without_its_password(shell: Shell) -
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["copy", "a.example/a:1", "b.example/b:1"]])
+def test_a_broker_that_is_down_is_named_with_address_and_reason(shell: Shell, arguments: list[str]) -> None:
+    """Rule 6.8."""
+    port = free_port()
+    ended = shell(*arguments, settings={"IMAGEPUSHER_BROKER_URL": f"redis://me:geheim@127.0.0.1:{port}/0"})
+    assert ended.code == 3
+    assert f"127.0.0.1:{port}/0" in ended.stderr
+    assert "Connection refused" in ended.stderr
+    assert "`imagepusher doctor`" in ended.stderr
+    assert "geheim" not in ended.stderr
+
+
+@pytest.mark.parametrize("form", ["before", "after", "debug", "variable"])
+def test_each_request_is_shown_where_it_is_asked_for(
+    shell: Shell, multi_arch: Index, make_registry: MakeRegistry, form: str
+) -> None:
+    """Rule 6.7: without what it must not show."""
+    registry = make_registry(auth=BasicAuth({"me": "geheim"}))
+    copy = ["copy", shell.put_a(multi_arch), f"{registry.host}/app:1", "--dest-creds", "me:geheim", "--quiet"]
+    settings = {"IMAGEPUSHER_LOG_LEVEL": "debug"} if form == "variable" else {}
+    arguments = {"before": ["-v", *copy], "after": [*copy, "-v"], "debug": [*copy, "--debug"], "variable": copy}[form]
+    ended = shell(*arguments, settings=settings)
+    assert ended.code == 0
+    assert f"PUT {registry.host}/v2/app/manifests/1: 201 after " in ended.stderr
+    assert f"GET {shell.a.host}/v2/{shell.name}/src/manifests/" in ended.stderr
+    assert "geheim" not in ended.stderr
+    quiet = shell(*copy)
+    assert quiet.stderr == ""
+
+
+@pytest.mark.parametrize("way", ["print('noise')", "os.write(1, b'noise')", "subprocess.run(['echo', 'noise'])"])
+def test_what_a_plug_in_prints_does_not_spoil_the_result(shell: Shell, multi_arch: Index, way: str) -> None:
+    """Stdout is for results."""
+    plug_in(shell, f"import os, subprocess\ndef bad(event):\n    {way}\n")
+    plugged = {"PYTHONPATH": str(shell.folder)}
+    arguments = ["copy", shell.put_a(multi_arch), shell.destination(), "--quiet", "--output", "json"]
+    ended = shell(*arguments, settings=plugged)
+    assert (ended.code, actions(report_of(ended))) == (0, ["copied"])
+    assert "noise" in ended.stderr
+
+
+def plug_in(shell: Shell, text: str) -> None:
+    """Install a plug-in `bad` that is called for each tag that moved."""
+    shell.write("a_plugin.py", text)
+    information = shell.folder / "a_plugin-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: a-plugin\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[imagepusher.tag_moved]\nbad = a_plugin:bad\n")
+
+
 def test_what_a_plug_in_raises_is_told_without_its_secrets(shell: Shell, multi_arch: Index) -> None:
     """Rule 6.7."""
     raising = """
         def bad(event):
             raise RuntimeError("the answer was \\x1b[31m password=geheim redis://me:geheim@broker.example/0")
     """
-    shell.write("a_plugin.py", dedent(raising))
-    information = shell.folder / "a_plugin-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: a-plugin\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[imagepusher.tag_moved]\nbad = a_plugin:bad\n")
+    plug_in(shell, dedent(raising))
     plugged = {"PYTHONPATH": str(shell.folder)}
     ended = shell("copy", shell.put_a(multi_arch), shell.destination(), "--quiet", settings=plugged)
     assert ended.code == 0

@@ -1,6 +1,7 @@
 """What a registry refuses ends in an error with a code of its own, and moves no tag."""
 
-from tests.acceptance.profiles.cases import IMMUTABLE, MISSING, PRODUCTS, QUOTA, over
+from tasks.contract import TagReport
+from tests.acceptance.profiles.cases import IMMUTABLE, MISSING, PRODUCTS, PROTECTIVE, QUOTA, over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support.profiles import profiles
 
@@ -31,18 +32,30 @@ def test_a_quota(scene: Scene) -> None:
     assert scene.registry.open_sessions() == []
 
 
-@over(PRODUCTS, everywhere=IMMUTABLE)
-def test_an_immutable_tag(scene: Scene) -> None:
-    """Rule 4.8: neither the tag moves, nor is a protective tag left behind."""
+def _push_over_an_immutable_tag(scene: Scene) -> TagReport:
     old = scene.index("linux/arm64")
     scene.registry.put(scene.repository, old, "v1")
-    scene.registry.immutable = ("v*",)
+    scene.registry.immutable = ("v?",)
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")), "v1")
+    assert scene.registry.tags(scene.repository)["v1"] == old.digest
+    return tag
+
+
+@over(PRODUCTS, everywhere=IMMUTABLE)
+def test_an_immutable_tag(scene: Scene) -> None:
+    """Rule 3.5: it stays as it is, and the registry's words are not taken for a login that is refused."""
+    tag = _push_over_an_immutable_tag(scene)
     assert tag.error is not None
     assert (tag.action, tag.error.code, tag.error.side) == ("failed", "tag_immutable", "destination")
-    assert scene.registry.tags(scene.repository)["v1"] == old.digest
-    if scene.profile.tags.delete == "both":
-        assert set(scene.registry.tags(scene.repository)) == {"v1"}
+
+
+@over([each for each in PRODUCTS if each.tags.delete == "both"], everywhere=PROTECTIVE)
+def test_no_protective_tag_is_left_of_a_push_that_failed(scene: Scene) -> None:
+    """Rule 4.8: it is removed where the registry deletes tags."""
+    tag = _push_over_an_immutable_tag(scene)
+    assert tag.error is not None
+    assert tag.error.code == "tag_immutable"
+    assert set(scene.registry.tags(scene.repository)) == {"v1"}
 
 
 @over(

@@ -104,7 +104,7 @@ class Worker:
     fuse: Fuse
     locks: MemoryTagLocks
 
-    def run(self, source: Index, *, last_try: bool = True) -> Ended:
+    def run(self, source: Index, *, retries: bool = False) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
         worker = self
 
@@ -125,7 +125,7 @@ class Worker:
             return undo("p", intents, clients, locks, self.records.contents.get)
 
         with ThreadPoolExecutor(1) as executor:
-            return Release(members, self.locks, self, put_back, executor).run(last_try=last_try)
+            return Release(members, self.locks, self, put_back, executor).run(lambda _: retries)
 
     def read(self) -> Direction | None:
         return self.records.direction
@@ -294,7 +294,7 @@ def test_a_tag_that_cannot_be_put_back_yet_is_tried_again(registry: ProfileRegis
 
     worker.note = note_and_refuse  # type: ignore[method-assign]
     with pytest.raises(ReleaseUnsettled):
-        worker.run(NEW, last_try=False)
+        worker.run(NEW, retries=True)
     assert records.direction == "back"
     registry.immutable = ()
     ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)

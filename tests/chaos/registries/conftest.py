@@ -21,6 +21,7 @@ state_dir = "state"
 [http]
 connect_timeout = 2
 idle_timeout = 2.5
+commit_timeout = 2.5
 tries = 3
 longest_wait = 1
 [limits]

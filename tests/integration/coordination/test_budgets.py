@@ -147,7 +147,7 @@ def test_retry_after_rests_every_process(client: redis.Redis, clock: Clock) -> N
     one.synchronise()
     other.synchronise()
     with (
-        pytest.raises(RateLimited, match=r"registry\.example wants to be left alone for \d+ seconds") as refusal,
+        pytest.raises(RateLimited, match=r"registry\.example asks for no requests for \d+ seconds") as refusal,
         theirs.request(5),
     ):
         pass
@@ -183,3 +183,25 @@ def test_a_redis_that_is_away_stops_nothing(redis_server: RedisServer) -> None:
         with pytest.raises(redis.ConnectionError), budget.request(5):
             budgets.synchronise()
         assert_fit(budget, 1, 1)
+
+
+def test_a_registry_that_serves_again_is_asked_by_every_process(client: redis.Redis, clock: Clock) -> None:
+    """Rule 8.3: one of them looks, a minute after the limit."""
+    one, other = (RedisBudgets(client, "i:", clock) for _ in range(2))
+    mine, theirs = shared(one), shared(other)
+    for each in (mine, theirs):
+        with each.request(5):
+            pass
+    mine.limited(3600)
+    one.synchronise()
+    other.synchronise()
+    clock.now += 61
+    with mine.request(5):
+        pass
+    mine.served()
+    one.synchronise()
+    with theirs.request(5):
+        pass
+    other.synchronise()
+    with theirs.request(5):
+        pass

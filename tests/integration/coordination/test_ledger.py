@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tasks.contract import CopyProgress, Fault, PushReport, TagReport, Totals
+from tasks.contract import CopyProgress, Fault, PushReport, TagReport, Totals, Waiting
 from tasks.coordination.hashes import Hashes
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
@@ -211,7 +211,7 @@ def test_starts_are_counted_until_they_are_settled(ledger: HashLedger) -> None:
 def test_a_push_that_rests_is_not_quiet_before_it_is_due(hashes: Hashes) -> None:
     ledger = HashLedger(hashes, clock=lambda: 100.0)
     ledger.accept("p", {}, "task")
-    ledger.settle("p", "sha256:a", quiet_until=250.0)
+    ledger.wait("p", "sha256:a", Waiting(reason=Fault.of(BUSY), since=1.0, until=250.0))
     assert [push.quiet_since for push in ledger.open_pushes()] == [250.0]
 
 

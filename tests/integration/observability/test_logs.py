@@ -17,7 +17,7 @@ def test_a_push_has_a_start_and_an_end_under_the_names_of_the_seed(
 ) -> None:
     upload(registry_a.host, f"{name}/src", index([image(layers=[layer(name, 100)])]), "1")
     # A single manifest is overwritten, with a warning.
-    upload(registry_b.host, f"{name}/dst", image("linux/s390x"), "1")
+    upload(registry_b.host, f"{name}/dst", image(layers=[layer("old", 100)]), "1")
     reference = f"{registry_b.host}/{name}/dst:1"
     item = {"source": f"{registry_a.host}/{name}/src:1", "destinations": {f"{registry_b.host}/{name}/dst": ["1"]}}
     report = watched.push({"items": [item]})
@@ -26,6 +26,7 @@ def test_a_push_has_a_start_and_an_end_under_the_names_of_the_seed(
     lines = watched.log_of(push_id)
     assert lines[0]["event"] == "push-images-to-quay-start"
     assert "push-images-to-quay-error" not in events(watched, push_id)
+    assert {line["worker"].startswith("imagepusher-") for line in lines} == {True}
     (end,) = (line for line in lines if line["event"] == "push-images-to-quay-end")
     assert (end["level"], end["state"], end["tags"]) == ("info", "succeeded", {"copied": 1})
     assert end["bytes_copied"] == report["totals"]["bytes_copied"]

@@ -51,6 +51,15 @@ def test_a_push_that_failed_counts_as_such(
     assert after.since(before, "imagepusher_tags_total", action="failed") == 1
 
 
+def test_a_refused_request_counts_as_such(watched: Watched) -> None:
+    before = watched.scrape()
+    push_id = watched.send({"items": []})
+    wait_until(
+        lambda: watched.scrape().since(before, "imagepusher_requests_refused_total", reason="invalid") == 1,
+        f"the refusal of {push_id} was never counted",
+    )
+
+
 def test_known_labels_are_all_that_occur(
     watched: Watched, registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str
 ) -> None:
@@ -77,6 +86,12 @@ def test_what_waits_is_seen_by_any_worker(
             address = address_of(worker)
             idle = scrape(address)
             assert (idle.value("imagepusher_open_pushes"), idle.value("imagepusher_state_up")) == (0, 1)
+            assert idle.value("imagepusher_waiting_pushes") == 0
+            wait_until(
+                lambda: scrape(address).value("imagepusher_queue_workers", queue="imagepusher.push") == 1,
+                "the worker was never counted",
+            )
+            assert scrape(address).value("imagepusher_queue_workers", queue="imagepusher.copy") == 0
             app = producer_of(redis)
             app.send_task("imagepusher.push.v1", [{"items": [item]}], queue="imagepusher.push")
             wait_until(

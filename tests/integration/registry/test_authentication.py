@@ -8,6 +8,7 @@ import pytest
 
 from tasks.errors import AuthenticationRefused
 from tasks.registry.settings import Credentials, RegistrySettings
+from tasks.registry.upload_forms import Refused
 from tests.conftest import MakeRegistry
 from tests.integration.registry.clients import ANONYMOUS, blobs_of, bring, client, registries
 from tests.support.images import Image, image, layer
@@ -132,7 +133,7 @@ def test_tokens_that_end_between_the_requests_of_one_upload_are_renewed(
         repository.push_blob(config, MemoryReader(made.blobs[config.digest]), lambda _: None)
         time.sleep(LIFE + 0.1)
         repository.push_blob(first, MemoryReader(made.blobs[first.digest]), lambda _: None, session)
-        repository._transport.uploads.patches = True
+        repository._transport.forms.note(registry.host, Refused(put=0))
         slow = MemoryReader(made.blobs[second.digest], waits=LIFE + 0.1)
         repository.push_blob(second, slow, lambda _: None)
         held = Stored(registry.host, auth=tokens.bearer("reader", name, "pull"))

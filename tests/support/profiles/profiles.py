@@ -153,6 +153,7 @@ GHCR = Profile(
     access=AccessRules(
         scheme="bearer",
         creates_private=True,
+        delete_action="push",
         right_missing=Refusal(403, "DENIED", "permission_denied: The requested installation does not exist."),
     ),
     referrers=_NO_REFERRERS,

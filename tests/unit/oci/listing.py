@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tasks.oci import media_types
+from tasks.oci.details import Details, with_details
 from tasks.oci.digest import Digest
 from tasks.oci.index import Index, parse_index
 
@@ -49,6 +50,13 @@ def index(*entries: dict[str, Any], media_type: str = media_types.OCI_INDEX, **f
 def docker_list(*entries: dict[str, Any], **fields: Any) -> Index:
     """Return a docker manifest list of `entries`."""
     return index(*entries, media_type=media_types.DOCKER_LIST, **fields)
+
+
+def detailed(listed: Index, **behind: Details) -> Index:
+    """Return the index with what lies behind its entries, by the words that name them."""
+    known = with_details(listed, {named(word): details for word, details in behind.items()})
+    assert isinstance(known, Index)
+    return known
 
 
 def digests(listed: Index) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import IndexEmpty, ManifestInvalid, SchemaUnsupported
+from tasks.errors import IndexEmpty, ManifestAmbiguous, ManifestInvalid, SchemaUnsupported
 from tasks.oci import media_types
 from tasks.oci.document import media_type_of, parse_document
 from tasks.oci.index import Index
@@ -42,6 +42,8 @@ def encode(document: Any) -> bytes:
         ({"config": CONFIG}, "application/vnd.example", "application/vnd.example"),
         ({}, None, ""),
         ({"mediaType": "application/vnd.example"}, media_types.OCI_INDEX, "application/vnd.example"),
+        (INDEX | {"mediaType": None}, media_types.DOCKER_LIST, media_types.DOCKER_LIST),
+        (MANIFEST | {"mediaType": None}, None, media_types.OCI_MANIFEST),
     ],
 )
 def test_the_document_s_own_word_counts_then_the_registry_s_then_its_shape(
@@ -62,8 +64,8 @@ def test_a_document_that_is_both_an_index_and_an_image_is_refused(key: str) -> N
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"null", b"[]", b"1", b'"text"', b"{", b"not json", b'{"mediaType":1}', b'{"mediaType":null}', b'{"\xff":1}',
-     b"\xef\xbb\xbf{}", b'{"a":' * 100_000, b'{"mediaType":"\xff"}', b"{}x", b"<html></html>"],
+    [b"", b"null", b"[]", b"1", b'"text"', b"{", b"not json", b'{"mediaType":1}',
+     b"\xef\xbb\xbf{}", b'{"a":' * 100_000, b"<html></html>"],
 )  # fmt: skip
 def test_what_is_no_json_object_is_a_named_error(content: bytes) -> None:
     with pytest.raises(ManifestInvalid, match="is not a JSON object"):
@@ -96,21 +98,19 @@ def test_a_media_type_of_neither_is_a_named_error(media_type: str) -> None:
     [
         (MANIFEST, media_types.OCI_INDEX),
         (INDEX, media_types.OCI_MANIFEST),
-        (INDEX | {"manifests": None}, media_types.OCI_INDEX),
         (INDEX | {"manifests": {}}, media_types.OCI_INDEX),
         (INDEX | {"manifests": ["x"]}, media_types.OCI_INDEX),
-        (INDEX | {"manifests": [{"digest": named("x")}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": named("x"), "size": -1}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": named("x"), "size": "1"}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": "sha256:x", "size": 1}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": "../../x", "size": 1}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [image("x", None, platform="linux/amd64")]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [image("x", None, annotations={"a": 1})]}, media_types.OCI_INDEX),
-        (MANIFEST | {"layers": None}, media_types.OCI_MANIFEST),
+        ({"schemaVersion": 2}, media_types.OCI_INDEX),
+        (MANIFEST | {"layers": {}}, media_types.OCI_MANIFEST),
         (MANIFEST | {"layers": [None]}, media_types.OCI_MANIFEST),
         (MANIFEST | {"config": None}, media_types.OCI_MANIFEST),
         (MANIFEST | {"config": {}}, media_types.DOCKER_MANIFEST),
-        (MANIFEST | {"subject": "x"}, media_types.OCI_MANIFEST),
         (MANIFEST | {"config": CONFIG | {"urls": "x"}}, media_types.OCI_MANIFEST),
     ],
 )
@@ -125,13 +125,75 @@ def test_a_child_that_is_nested_without_end_is_a_named_error() -> None:
         parse_document(deep, media_types.OCI_INDEX)
 
 
-def test_optional_members_may_be_null() -> None:
-    document = image("x", None, platform=None, annotations=None, urls=None)
-    parsed = parse_document(encode(INDEX | {"manifests": [document]}), media_types.OCI_INDEX)
-    assert isinstance(parsed, Index)
-    manifest = parse_document(encode(MANIFEST | {"subject": None, "annotations": None}), media_types.OCI_MANIFEST)
-    assert isinstance(manifest, Manifest)
-    assert manifest.subject is None
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"platform": None, "annotations": None, "urls": None},
+        {"mediaType": None},
+        {"size": None},
+        {"annotations": {"org.example.note": None, "vnd.docker.reference.digest": None}},
+        {"platform": {"os": None, "architecture": None, "variant": None, "os.version": None, "os.features": None}},
+        {"platform": {"os": "linux", "architecture": "arm64", "variant": None, "os.features": [None]}},
+        {"urls": [None]},
+        {"mediaType": "application/vnd.never.heard.of+json"},
+        {"unheard": None},
+    ],
+)
+def test_in_an_entry_null_is_as_good_as_absent(fields: dict[str, Any]) -> None:
+    """Rule 2.4: what is only copied is judged by no more than copying needs."""
+    entry = image("x", None) | fields
+    absent = {key: value for key, value in entry.items() if value is not None}
+    for said in (entry, absent):
+        parsed = parse_document(encode(INDEX | {"manifests": [said]}), media_types.OCI_INDEX)
+        assert isinstance(parsed, Index)
+        (read,) = parsed.entries
+        assert (read.digest, read.subject) == (named("x"), None)
+        assert read.fits(527) is (said.get("size") is None)
+        assert parsed.containing(parsed.entries, parsed.media_type).encode().count(named("x").encode()) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"layers": None},
+        {"layers": []},
+        {"subject": None},
+        {"subject": "x"},
+        {"subject": {"digest": "none"}},
+        {"annotations": None},
+        {"annotations": {"a": None}},
+        {"annotations": {"a": 1}},
+        {"artifactType": None},
+        {"schemaVersion": None},
+        {"config": {"digest": named("config"), "size": 6}},
+        {"config": CONFIG | {"mediaType": None, "annotations": {"a": None}}},
+        {"config": CONFIG | {"mediaType": "application/vnd.never.heard.of+json"}},
+        {"layers": [LAYER | {"mediaType": None, "urls": None}]},
+        {"layers": [LAYER | {"size": None}]},
+    ],
+)
+def test_in_a_manifest_only_the_digests_of_its_parts_are_needed(fields: dict[str, Any]) -> None:
+    """Rule 2.4."""
+    said = MANIFEST | fields
+    for document in (said, {key: value for key, value in said.items() if value is not None}):
+        manifest = parse_document(encode(document), media_types.OCI_MANIFEST)
+        assert isinstance(manifest, Manifest)
+        assert manifest.config.digest == named("config")
+        assert [layer.digest for layer in manifest.layers] == ([named("layer")] if document.get("layers") else [])
+        assert manifest.subject is None
+
+
+def test_an_index_whose_entries_are_null_has_none() -> None:
+    """Rule 2.3."""
+    with pytest.raises(IndexEmpty):
+        parse_document(encode(INDEX | {"manifests": None}), media_types.OCI_INDEX)
+
+
+@pytest.mark.parametrize("content", [b"{}x", b"{}{}", b'{"\xff":1}', b'{"mediaType":"\xff"}'])
+def test_what_some_read_and_others_do_not_is_ambiguous(content: bytes) -> None:
+    """Rule 2.3: its type is asked before anything else."""
+    with pytest.raises(ManifestAmbiguous):
+        media_type_of(content, media_types.OCI_INDEX)
 
 
 @given(json_values(), st.sampled_from(sorted(media_types.INDEXES | media_types.IMAGES)))

@@ -24,7 +24,15 @@ from tests.support.strategies import platforms
         ("arm64", "8", ("arm64", "")),
         ("arm64", "v8", ("arm64", "")),
         ("aarch64", "v8", ("arm64", "")),
+        ("arm64", "v8.0", ("arm64", "")),
+        ("arm64", "8.0", ("arm64", "")),
+        ("arm64", "armv8", ("arm64", "")),
+        ("arm64", "v8.2", ("arm64", "v8.2")),
         ("arm64", "v9", ("arm64", "v9")),
+        ("arm64", "9", ("arm64", "v9")),
+        ("arm64", "9.0", ("arm64", "v9")),
+        ("arm64", "v9.0", ("arm64", "v9")),
+        ("arm64", "V9.0", ("arm64", "v9")),
         ("armhf", "", ("arm", "v7")),
         ("armhf", "v6", ("arm", "v7")),
         ("armel", "", ("arm", "v6")),
@@ -32,13 +40,24 @@ from tests.support.strategies import platforms
         ("arm", "", ("arm", "v7")),
         ("arm", "7", ("arm", "v7")),
         ("arm", "v7", ("arm", "v7")),
+        ("arm", "armv7", ("arm", "v7")),
+        ("arm", "v7.0", ("arm", "v7")),
+        ("armv7", "", ("arm", "v7")),
+        ("armv7l", "", ("arm", "v7")),
+        ("armv6l", "", ("arm", "v6")),
         ("arm", "5", ("arm", "v5")),
         ("arm", "6", ("arm", "v6")),
         ("arm", "8", ("arm", "v8")),
         ("arm", "v8", ("arm", "v8")),
         ("ARM64", "V8", ("arm64", "")),
         ("Riscv64", "", ("riscv64", "")),
+        ("riscv64", "rva20u64", ("riscv64", "")),
+        ("riscv64", "RVA20U64", ("riscv64", "")),
+        ("riscv64", "rva22u64", ("riscv64", "rva22u64")),
+        ("ppc64le", "power8", ("ppc64le", "")),
+        ("ppc64", "power8", ("ppc64", "")),
         ("ppc64le", "power9", ("ppc64le", "power9")),
+        ("mips64le", "8", ("mips64le", "8")),
         ("s390x", "", ("s390x", "")),
         ("never-heard-of", "X1", ("never-heard-of", "x1")),
     ],
@@ -85,6 +104,15 @@ def test_features_are_a_set() -> None:
     assert one.normalized() == other.normalized() != Platform("windows", "amd64").normalized()
 
 
+@pytest.mark.parametrize("system", ["linux", "Linux", "darwin", "freebsd"])
+def test_features_make_a_platform_on_windows_only(system: str) -> None:
+    """Rule 4.2: an accelerated copy of an image is for the same platform; so it is selected with it."""
+    fast, plain = Platform(system, "amd64", os_features=("nydus.remoteimage.v1",)), Platform(system, "amd64")
+    assert fast.normalized() == plain.normalized()
+    assert fast.matches(plain)
+    assert plain.matches(fast)
+
+
 @given(platforms(), st.booleans())
 def test_a_normal_form_is_its_own(platform: Platform, exact: bool) -> None:
     """Rule 4.2."""
@@ -121,6 +149,14 @@ def test_platforms_that_are_equal_match_each_other(one: Platform, other: Platfor
 def test_an_eligible_platform_may_leave_the_version_open(has: str, wanted: str, matches: bool) -> None:
     """Rule 4.7."""
     assert Platform.parse(has).matches(Platform.parse(wanted)) is matches
+
+
+def test_an_exact_version_is_that_version_and_no_other() -> None:
+    """Rule 4.2: a setting makes it exact, for selecting, too."""
+    has = Platform.parse("windows/amd64:10.0.17763.1")
+    for wanted, matches in (("10.0.17763", False), ("10.0.17763.1", True), ("10.0.17763.2", False)):
+        assert has.matches(Platform.parse(f"windows/amd64:{wanted}"), exact_os_version=True) is matches
+    assert has.matches(Platform.parse("windows/amd64"), exact_os_version=True)
 
 
 def test_an_eligible_platform_may_leave_features_open() -> None:
@@ -172,6 +208,8 @@ def test_what_json_says_of_a_platform_is_read_as_what_it_was(platform: Platform)
         PlatformDocument("unknown", "unknown"),
         PlatformDocument("linux"),
         PlatformDocument("", "arm"),
+        PlatformDocument(None, "arm"),
+        PlatformDocument("linux", None),
     ],
 )
 def test_json_may_name_no_platform(document: PlatformDocument) -> None:

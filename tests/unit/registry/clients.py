@@ -11,7 +11,7 @@ from tests.support.scripted import Answer, Exchange
 
 QUICK: Final = HttpLimits(connect_timeout=10, idle_timeout=10, tries=3, longest_wait=0.01)
 # What a stalled registry runs into.
-IMPATIENT: Final = replace(QUICK, idle_timeout=1.5, tries=2)
+IMPATIENT: Final = replace(QUICK, idle_timeout=1.5, commit_timeout=1.5, tries=2)
 PING: Final = Exchange("GET", "/v2/", Answer(200))
 USER: Final = Credentials("user", "password")
 NAME: Final = "team/app"

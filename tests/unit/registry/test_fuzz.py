@@ -19,12 +19,14 @@ from tasks.errors import AddressForbidden, ImagePusherError, RegistryError, Resp
 from tasks.oci import media_types
 from tasks.oci.document import parse_document
 from tasks.oci.graph import Successors, successors
-from tasks.registry.blob.upload import stored_bytes, with_digest
+from tasks.registry.blob.session import stored_bytes, with_digest
 from tasks.registry.http.addresses import forbid_inward, host_of, is_inward
-from tasks.registry.http.exchange import Response, explain
+from tasks.registry.http.exchange import Response
+from tasks.registry.http.refusal import explain
 from tasks.registry.http.retry import parse_retry_after
 from tasks.registry.listing import next_page
-from tasks.registry.repository import FetchedManifest, Repository
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
 from tasks.registry.settings import HttpLimits, RegistrySettings
 from tests.support.images import digest_of, image
 from tests.support.readers import MemoryReader
@@ -313,7 +315,7 @@ def test_any_reference_is_resolved_to_a_clear_place_or_refused(text: str, base: 
 @example(text="\0")
 def test_any_text_is_read_as_what_it_may_be_or_as_nothing(text: str) -> None:
     assert isinstance(is_inward(text), bool)
-    stored = stored_bytes(text)
+    stored = stored_bytes(text, 10**18)
     assert stored is None or 0 <= stored <= 10**18
     waits = parse_retry_after(text, 0.0)
     assert waits is None or waits >= 0

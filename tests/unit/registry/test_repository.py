@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from tasks.errors import (
+    AddressWrong,
     AuthenticationRefused,
     ContentMismatch,
     CopyIncomplete,
     ManifestInvalid,
+    NamespaceMissing,
     NotFound,
     RequestRefused,
     ResponseInvalid,
@@ -135,16 +137,29 @@ def test_a_signed_manifest_has_the_digest_of_its_payload() -> None:
 @pytest.mark.parametrize("content", [IMAGE.manifest, IMAGE.manifest[:-2], b"<html>"])
 def test_no_header_makes_other_bytes_a_manifest(headers: dict[str, str], content: bytes) -> None:
     """2.4: and bytes that are not those of the digest are said to be that, not to be no JSON."""
-    kind = ManifestInvalid if headers is SIGNED and content is not IMAGE.manifest else ContentMismatch
+    kind: type[Exception] = ContentMismatch
+    if content != IMAGE.manifest:
+        kind = ManifestInvalid if headers is SIGNED else kind
+        kind = AddressWrong if content == b"<html>" and not headers else kind
     served = Answer(200, headers, content)
     with ScriptedRegistry(PING, Exchange("GET", manifest_path(OTHER), served)) as registry, pytest.raises(kind):
         client(registry.host).fetch_manifest(OTHER)
 
 
-def test_what_is_no_manifest_is_an_error_of_its_own() -> None:
-    """2.3."""
-    served = Answer(200, {"Content-Type": "text/html"}, b"<html>")
-    with ScriptedRegistry(PING, Exchange("GET", LATEST, served)) as registry, pytest.raises(ManifestInvalid):
+@pytest.mark.parametrize(
+    ("content_type", "content", "kind"),
+    [
+        ("text/html", b"<html>", AddressWrong),
+        ("text/html; charset=utf-8", b"\n <!-- x --><!DOCTYPE html><title>Sign in</title>", AddressWrong),
+        ("application/json", b"<HTML>", AddressWrong),
+        ("application/json", b"plain", ManifestInvalid),
+        ("text/plain", b"[]", ManifestInvalid),
+    ],
+)
+def test_what_is_no_manifest_is_an_error_of_its_own(content_type: str, content: bytes, kind: type[Exception]) -> None:
+    """2.3, 6.8: a login page says that the address is wrong, not the image."""
+    served = Answer(200, {"Content-Type": content_type}, content)
+    with ScriptedRegistry(PING, Exchange("GET", LATEST, served)) as registry, pytest.raises(kind):
         client(registry.host).fetch_manifest("latest")
 
 
@@ -170,14 +185,29 @@ def test_a_manifest_that_arrived_as_another_is_noticed() -> None:
         (errors(400, "MANIFEST_BLOB_UNKNOWN"), CopyIncomplete),
         (errors(404, "MANIFEST_BLOB_UNKNOWN"), CopyIncomplete),
         (errors(400, "MANIFEST_UNKNOWN"), CopyIncomplete),
-        (errors(400, "MANIFEST_INVALID"), RequestRefused),
-        (errors(404, "NAME_UNKNOWN"), NotFound),
+        (errors(404, "NAME_UNKNOWN"), NamespaceMissing),
     ],
 )
 def test_a_manifest_whose_parts_are_missing_is_an_incomplete_copy(answer: Answer, kind: type[Exception]) -> None:
     """5.2."""
     with ScriptedRegistry(PING, Exchange("PUT", LATEST, answer)) as registry, pytest.raises(kind):
         client(registry.host).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+@pytest.mark.parametrize("answer", [errors(400, "MANIFEST_INVALID"), Answer(400), Answer(404, body=b"{}")])
+@pytest.mark.parametrize("missing", [None, *IMAGE.blobs])
+def test_parts_are_looked_for_whatever_a_registry_says(answer: Answer, missing: str | None) -> None:
+    """5.5: Quay says MANIFEST_INVALID of a manifest whose parts it collected, and of one that it does not like."""
+    looks = [
+        Exchange("HEAD", f"/v2/{NAME}/blobs/{digest}", Answer(404 if digest == missing else 200))
+        for digest in IMAGE.blobs
+    ]
+    kind = CopyIncomplete if missing else (NotFound if answer.status == 404 else RequestRefused)
+    with (
+        ScriptedRegistry(PING, Exchange("PUT", LATEST, answer), *looks) as registry,
+        pytest.raises(kind, match=missing or "answered"),
+    ):
+        client(registry.host, push=True).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
 
 
 def test_manifests_are_deleted_once_or_again() -> None:

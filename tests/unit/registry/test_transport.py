@@ -18,6 +18,7 @@ from tasks.errors import (
     RegistryUnavailable,
     RequestRefused,
     ResponseInvalid,
+    Retry,
 )
 from tasks.oci import media_types
 from tasks.registry.repository import Registries
@@ -369,8 +370,9 @@ def test_what_a_registry_quotes_of_the_credentials_is_not_shown(scheme: str) -> 
 
 def test_a_refusal_of_another_host_says_nothing_of_the_credentials() -> None:
     """8.2: an expired signature, say."""
-    with ScriptedRegistry(Exchange("GET", "/store", Answer(403))) as storage:
-        moved = Exchange("GET", LATEST, Answer(307, {"Location": f"{storage.url}/store?sig=secret"}))
+    echoed = Answer(403, body=b'{"errors":[{"message":"/store?sig=a%2Fsecret sig=a/secret is over"}]}')
+    with ScriptedRegistry(Exchange("GET", "/store", echoed, times=2)) as storage:
+        moved = Exchange("GET", LATEST, Answer(307, {"Location": f"{storage.url}/store?sig=a%2Fsecret"}), times=2)
         with ScriptedRegistry(PING, moved) as registry, pytest.raises(RequestRefused) as caught:
             fetch(registry)
     assert "secret" not in str(caught.value)
@@ -426,3 +428,51 @@ def test_a_name_that_stands_for_an_inward_address_is_left_alone(monkeypatch: pyt
         registry.expect(Exchange("GET", LATEST, Answer(307, {"Location": f"http://localhost:{port}/x"})))
         with pytest.raises(AddressForbidden, match="leads to localhost, which is an inward address"):
             fetch(registry)
+
+
+@pytest.mark.parametrize("asked", ["7200", "999999999", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_that_nobody_would_wait_for_ends_the_tries(asked: str) -> None:
+    """8.3: 3,600 seconds are believed."""
+    busy = Exchange("GET", LATEST, Answer(429, {"Retry-After": asked}))
+    with ScriptedRegistry(PING, busy) as registry, pytest.raises(RateLimited, match="retry_after_limit") as caught:
+        fetch(registry)
+    assert (caught.value.retry, caught.value.retry_after) == (Retry.NEVER, 3600)
+
+
+def test_a_store_that_refuses_a_signed_address_is_asked_by_a_new_one() -> None:
+    """8.2: once."""
+    store = [Exchange("GET", "/1", Answer(403)), Exchange("GET", "/2", MANIFEST)]
+    with ScriptedRegistry(*store, ordered=True) as storage:
+        moved = [Exchange("GET", LATEST, Answer(307, {"Location": f"{storage.url}/{number}"})) for number in (1, 2)]
+        with ScriptedRegistry(PING, *moved, ordered=True) as registry:
+            assert fetch(registry) == IMAGE.manifest
+
+
+@pytest.mark.parametrize("refused", [400, 401, 403])
+def test_an_address_that_is_signed_for_get_is_not_asked_by_head(refused: int) -> None:
+    """8.2."""
+    store = [Exchange("HEAD", "/1", Answer(refused)), Exchange("GET", "/1", MANIFEST)]
+    with ScriptedRegistry(*store, ordered=True) as storage:
+        moved = [Exchange(method, LATEST, Answer(307, {"Location": f"{storage.url}/1"})) for method in ("HEAD", "GET")]
+        with ScriptedRegistry(PING, *moved, ordered=True) as registry:
+            found = client(registry.host).resolve("latest")
+    assert found is not None
+    assert found.digest == IMAGE.digest
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_realm_may_lead_elsewhere_on_its_own_host_only(status: int) -> None:
+    """8.1, 8.2."""
+    token = Exchange("GET", "/new", Answer(200, body=b'{"token": "t"}'), request_headers={"Authorization": BASIC})
+    with ScriptedRegistry(Exchange("GET", "/token", Answer(status, {"Location": "/new"})), token) as realm:
+        challenge = Answer(401, {"WWW-Authenticate": f'Bearer realm="{realm.url}/token"'})
+        read = Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": "Bearer t"})
+        with ScriptedRegistry(Exchange("GET", "/v2/", challenge), read) as registry:
+            settings = RegistrySettings(credentials=USER)
+            assert client(registry.host, settings=settings).fetch_manifest("latest").content == IMAGE.manifest
+    with ScriptedRegistry() as elsewhere:
+        away = Answer(status, {"Location": f"{elsewhere.url}/new"})
+        with ScriptedRegistry(Exchange("GET", "/token", away)) as realm:
+            challenge = Answer(401, {"WWW-Authenticate": f'Bearer realm="{realm.url}/token"'})
+            with ScriptedRegistry(Exchange("GET", "/v2/", challenge)) as registry, pytest.raises(ResponseInvalid):
+                client(registry.host, settings=RegistrySettings(credentials=USER)).fetch_manifest("latest")

@@ -5,7 +5,7 @@ import pytest
 from tasks.errors import ManifestInvalid
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
-from tasks.registry.repository import FetchedManifest
+from tasks.registry.manifest_answer import FetchedManifest
 from tasks.transfer.graph import MOST_DEPTH, Node, parse_node, walk
 from tests.support import images
 from tests.support.images import image, index

@@ -67,7 +67,7 @@ def test_a_limit_halves_the_budget_and_it_comes_back_slowly() -> None:
     assert isinstance(budget, SharedBudget)
     assert budgets.of("registry.example", "default", 8, None) is budget
     budget.limited(60)
-    with pytest.raises(RateLimited, match="wants to be left alone for 60 seconds"), budget.request(5):
+    with pytest.raises(RateLimited, match="asks for no requests for 60 seconds"), budget.request(5):
         pass
     factors = []
     for seconds in (61, 0, 2):
@@ -75,3 +75,40 @@ def test_a_limit_halves_the_budget_and_it_comes_back_slowly() -> None:
         with budget.request(5):
             factors.append(budget.factor)
     assert factors == [0.5, 0.5, pytest.approx(0.55)]
+
+
+def test_a_registry_that_asked_for_a_long_rest_is_looked_at_once_a_minute() -> None:
+    """Rule 8.3: by then it may serve again."""
+    now = 1_000_000.0
+    budget = LocalBudgets(lambda: now).of("registry.example", "default", 8, None)
+
+    def ask(*, limited: bool) -> bool:
+        try:
+            with budget.request(5):
+                pass
+        except RateLimited:
+            return False
+        if limited:
+            budget.limited(3600)
+        else:
+            budget.served()
+        return True
+
+    budget.limited(3600)
+    asked = []
+    for seconds in (1, 60, 1, 60, 1, 60):
+        now += seconds
+        asked.append(ask(limited=True))
+    assert asked == [False, True, False, True, False, True]
+    now += 60
+    assert [ask(limited=False) for _ in range(3)] == [True] * 3
+
+
+def test_an_answer_to_an_earlier_request_does_not_end_a_rest() -> None:
+    """Rule 8.3: it was on its way when the registry set the limit."""
+    budget = LocalBudgets(lambda: 1_000_000.0).of("registry.example", "default", 8, None)
+    with budget.request(5):
+        budget.limited(3600)
+    budget.served()
+    with pytest.raises(RateLimited), budget.request(5):
+        pass

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.errors import (
     AddressForbidden,
+    AddressWrong,
     AuthenticationRefused,
     ImagePusherError,
     RateLimited,
@@ -52,7 +53,8 @@ class Realm:
         self.requests.append(Request(method, url, headers, body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, int):
-            return answer, {}, b'{"errors": [{"message": "pass:word identity-secret"}]}'
+            secret = "identity-secret" if body else "pass:word" if "Authorization" in headers else ""
+            return answer, {}, json.dumps({"errors": [{"message": f"you sent {secret}"}]}).encode()
         return 200, {}, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
 
@@ -261,10 +263,39 @@ def test_credentials_of_an_https_registry_never_go_to_an_http_realm(credentials:
     assert not send.requests
 
 
-@pytest.mark.parametrize(("origin", "credentials"), [(ORIGIN, None), ("http://registry.example", USER)])
-def test_an_http_realm_serves_who_has_nothing_to_lose(origin: str, credentials: Credentials | None) -> None:
-    challenge = Challenge("bearer", {"realm": "http://auth.example/token"})
+@pytest.mark.parametrize(
+    ("origin", "realm"),
+    [("http://registry.example", "http://auth.example/token"), ("https://localhost:5000", "http://127.0.0.1:5001/t")],
+)
+@pytest.mark.parametrize("credentials", [None, USER])
+def test_an_http_realm_serves_a_registry_that_is_no_safer(
+    origin: str, realm: str, credentials: Credentials | None
+) -> None:
+    challenge = Challenge("bearer", {"realm": realm})
     assert source(Realm({"token": "t"}))(challenge=challenge, credentials=credentials, origin=origin) == "t"
+
+
+def test_an_http_realm_may_not_choose_the_token_of_an_https_registry() -> None:
+    """8.2: not even for who has no credentials to lose; its name may stand for an address within."""
+    send = Realm({"token": "t"})
+    with pytest.raises(AddressForbidden, match="is reached by https"):
+        source(send)(challenge=Challenge("bearer", {"realm": "http://registry.example:8000/token"}))
+    assert not send.requests
+
+
+@pytest.mark.parametrize("status", [401, 403, 405])
+def test_a_realm_that_refuses_is_quoted(status: int) -> None:
+    """6.8."""
+    for body in (b'{"message": "Namespace team is disabled"}', b'{"details": "Namespace team is disabled"}'):
+        send = TokenSource(lambda *_, body=body: (status, {}, body))
+        with pytest.raises(AuthenticationRefused, match="Namespace team is disabled"):
+            send.token(BEARER, PULL, None, origin=ORIGIN)
+
+
+def test_a_realm_that_is_a_web_page_is_a_wrong_address() -> None:
+    """6.8."""
+    with pytest.raises(AddressWrong):
+        source(Realm(b"<!DOCTYPE html><html><title>Sign in</title>"))()
 
 
 def test_a_public_registry_does_not_lead_to_a_realm_inside() -> None:

@@ -171,9 +171,9 @@ def test_a_name_that_changes_sides_opens_nothing() -> None:
     """8.2: whoever owns a name can let it stand for an inward address for a moment."""
     subject = connections()
     subject._connected("registry.example", PUBLIC)
-    subject._connected("registry.example", PRIVATE)
-    with pytest.raises(AddressForbidden):
-        subject._connected("cdn.example", PRIVATE)
+    for host in ("registry.example", "cdn.example"):
+        with pytest.raises(AddressForbidden):
+            subject._connected(host, PRIVATE)
 
 
 @pytest.mark.parametrize("host", ["[::1]:5000", "[::1]", "LOCALHOST:5000"])

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tasks.errors import RegistryError
+from tasks.errors import ImagePusherError, RegistryError
 from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.http.redact import conceal
 from tasks.registry.repository import Repository
@@ -62,7 +62,7 @@ def test_no_refusal_of_a_write_shows_them(
     """Rule 6.7: also where the status is one that the client knows what to do with, and JSON hides what is said."""
     with ImprovisingRegistry(quoting(said, method, status, ascii_only=ascii_only)) as registry:
         settings = RegistrySettings(credentials=USER)
-        with pytest.raises(RegistryError, match=r"NO: you sent .*\*\*\*") as caught:
+        with pytest.raises(ImagePusherError, match=r"NO: you sent .*\*\*\*") as caught:
             put(client(registry.host, role="destination", push=True, settings=settings))
     shown = f"{caught.value!r} {caught.value} {caught.value.args}"
     assert [each for each in (SECRET, PASSWORD, json.dumps(PASSWORD)[1:-1]) if each in shown] == []

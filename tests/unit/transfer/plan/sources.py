@@ -1,10 +1,12 @@
 """Source images and what tags hold, in a line."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tasks import contract
 from tasks.oci import media_types
+from tasks.oci.details import Details
 from tasks.oci.digest import digest_of
 from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest, parse_manifest
@@ -12,12 +14,13 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.image import SourceImage
-from tests.unit.oci.listing import named
+from tests.unit.oci.listing import detailed, named
 
 
-def of_index(index: Index, kind: contract.Kind = "multi-arch") -> SourceImage:
-    """Return a source image that is an index."""
-    return _source(index.encode(), index.media_type, index, kind)
+def of_index(index: Index, **behind: Details) -> SourceImage:
+    """Return a source image that is an index; `behind` is what its entries do not say, by the words that name them."""
+    image = _source(index.encode(), index.media_type, detailed(index, **behind), "multi-arch")
+    return replace(image, details={named(word): details for word, details in behind.items()})
 
 
 def single(
@@ -36,10 +39,16 @@ def single(
     return _source(content, media_type, parse_manifest(content, media_type), kind, parsed)
 
 
-def holding(index: Index) -> Current:
+def holding(index: Index, **behind: Details) -> Current:
     """Return what a tag holds that is this index."""
     content = index.encode()
-    return Current(digest_of(content), index.media_type, content)
+    details = {named(word): details for word, details in behind.items()}
+    return Current(digest_of(content), index.media_type, content, details=details)
+
+
+def holding_image(image: SourceImage) -> Current:
+    """Return what a tag holds that is this single image."""
+    return Current(image.digest, image.media_type, image.content, image.platform)
 
 
 def _source(

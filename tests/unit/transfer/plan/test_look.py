@@ -1,8 +1,6 @@
 """Reading the source and what a tag holds, from a registry that answers by script (BEHAVIOUR sections 2 and 3)."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -10,8 +8,10 @@ from tasks import contract
 from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
+    DestinationAmbiguous,
     DestinationError,
     IndexEmpty,
+    ManifestAmbiguous,
     ManifestInvalid,
     PlatformMissing,
     RateLimited,
@@ -29,10 +29,10 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.decide import Current, MergePolicy
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.look import read_current, read_source, read_subjects
+from tasks.transfer.plan.look import read_current, read_source
 from tests.support import fixtures, images
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
-from tests.unit.oci.listing import attestation, image, index, named, text
+from tests.unit.oci.listing import image, index, named, text
 from tests.unit.registry.clients import NAME, PING, client, manifest_path
 from tests.unit.transfer.plan.sources import of_index, single
 
@@ -80,12 +80,12 @@ def current(*exchanges: Exchange, image: SourceImage = SOURCE, policy: MergePoli
         return read_current(client(registry.host, role="destination"), "1", image, policy or MergePolicy())
 
 
-def single_arch(config: bytes, media_type: str = images.OCI_CONFIG) -> tuple[bytes, Iterator[Exchange]]:
+def single_arch(config: bytes, media_type: str = images.OCI_CONFIG) -> tuple[bytes, tuple[Exchange, Exchange]]:
     """Return a manifest with that configuration, and the exchanges that serve both."""
     described = {"mediaType": media_type, "digest": digest_of(config), "size": len(config)}
     manifest = json.dumps({"schemaVersion": 2, "config": described, "layers": []}).encode()
     blob = Exchange("GET", f"/v2/{NAME}/blobs/{digest_of(config)}", Answer(body=config))
-    return manifest, iter((serves(manifest, media_types.OCI_MANIFEST), blob))
+    return manifest, (serves(manifest, media_types.OCI_MANIFEST), blob)
 
 
 def test_an_index_is_resolved_to_its_digest_and_kept_to_the_byte() -> None:
@@ -165,9 +165,16 @@ def test_a_single_arch_image_is_asked_for_its_platform_where_only_some_are_eligi
 
 @pytest.mark.parametrize("config", [b"[]", b"{}", b"\xff", b'{"os":1}', b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"])
 def test_a_configuration_that_names_no_platform_is_no_fault(config: bytes) -> None:
-    """Rule 2.2: such an image is copied."""
+    """Rule 2.2: what becomes of it depends on what the tag holds (3.2)."""
     _, exchanges = single_arch(config)
     assert source(*exchanges).platform is None
+
+
+def test_a_configuration_in_which_others_read_another_platform_is_refused() -> None:
+    """Rule 4.2."""
+    _, exchanges = single_arch(b'{"os":"linux","architecture":"amd64","Architecture":"s390x"}')
+    with pytest.raises(ManifestAmbiguous):
+        source(*exchanges)
 
 
 def test_the_configuration_of_an_artifact_is_not_taken_for_one_of_an_image() -> None:
@@ -188,8 +195,7 @@ def test_a_configuration_of_many_megabytes_is_not_read() -> None:
     """Rule 8.4."""
     config = {"mediaType": images.OCI_CONFIG, "digest": named("x"), "size": 1 << 40}
     manifest = json.dumps({"schemaVersion": 2, "config": config, "layers": []}).encode()
-    with pytest.raises(ResponseInvalid):
-        source(serves(manifest, media_types.OCI_MANIFEST))
+    assert source(serves(manifest, media_types.OCI_MANIFEST)).platform is None
 
 
 def test_only_404_means_that_a_tag_is_absent() -> None:
@@ -220,30 +226,61 @@ def test_what_a_tag_holds_is_read_only_where_an_index_would_be_merged_with() -> 
     for content, media_type in ((listed, media_types.OCI_INDEX), (manifest, media_types.DOCKER_MANIFEST)):
         held = Current(digest_of(content), media_type)
         assert current(describes(content, media_type), policy=MergePolicy(merge=False)) == held
-        assert current(describes(content, media_type), image=single(None)) == held
+        copied = MergePolicy(single_arch="copy")
+        assert current(describes(content, media_type), image=single("linux/arm"), policy=copied) == held
     assert current(describes(SOURCE.content)) == Current(SOURCE.digest, media_types.OCI_INDEX)
 
 
 def test_a_single_manifest_is_looked_at_before_it_is_overwritten() -> None:
-    """Rule 3.2: once."""
-    manifest = fixtures.load("30-")
-    docker = media_types.DOCKER_MANIFEST
-    held = current(describes(manifest, docker), serves(manifest, docker))
-    assert held == Current(digest_of(manifest), docker, manifest)
+    """Rule 3.2: once, and its configuration, for its platform."""
+    oci = media_types.OCI_MANIFEST
+    manifest, exchanges = single_arch(b'{"os":"linux","architecture":"arm"}')
+    held = current(describes(manifest, oci), *exchanges)
+    assert held == Current(digest_of(manifest), oci, manifest, Platform("linux", "arm"))
+
+
+@pytest.mark.parametrize("config", [b"[]", b"{}", b'{"os":"linux"}', None])
+def test_a_single_manifest_may_be_for_nobody_knows_which_platform(config: bytes | None) -> None:
+    """Rule 3.2: nothing is guessed, where its configuration is gone, too."""
+    oci = media_types.OCI_MANIFEST
+    manifest, (served, blob) = single_arch(config or b"{}")
+    gone = Exchange("GET", f"/v2/{NAME}/blobs/{digest_of(b'{}')}", Answer(404))
+    held = current(describes(manifest, oci), served, gone if config is None else blob)
+    assert held == Current(digest_of(manifest), oci, manifest)
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b'{"manifests": [], "Manifests": []}', media_types.OCI_INDEX),
+        (b'{"config": {}, "Config": {}, "layers": []}', media_types.OCI_MANIFEST),
+    ],
+)
+def test_what_others_read_in_another_way_is_neither_merged_with_nor_overwritten(
+    content: bytes, media_type: str
+) -> None:
+    """Rule 2.3: by an error of the destination, with its code."""
+    with pytest.raises(DestinationAmbiguous, match="Set `merge` of the item to false") as refusal:
+        current(describes(content, media_type), serves(content, media_type))
+    assert refusal.value.code == "manifest_ambiguous"
 
 
 @pytest.mark.parametrize("said", [media_types.OCI_MANIFEST, media_types.DOCKER_MANIFEST, media_types.DOCKER_SCHEMA1])
-@pytest.mark.parametrize("named_by", ["its media type", "its entries"])
-def test_an_index_that_its_registry_calls_a_manifest_is_an_index(said: str, named_by: str) -> None:
+def test_an_index_that_its_registry_calls_a_manifest_is_an_index(said: str) -> None:
     """Rules 3.2 and 3.3: taken at its registry's word, its other platforms would be overwritten."""
-    document = {"schemaVersion": 2, "manifests": [image("s390x", "linux/s390x")]}
-    media_type = media_types.OCI_INDEX
-    if named_by == "its media type":
-        document["mediaType"] = media_type = media_types.DOCKER_LIST
-    content = json.dumps(document).encode()
+    content = json.dumps({"schemaVersion": 2, "manifests": [image("s390x", "linux/s390x")]}).encode()
     for source_image in (SOURCE, single("linux/amd64")):
         held = current(describes(content, said), serves(content, said), image=source_image)
-        assert held == Current(digest_of(content), media_type, content)
+        assert held == Current(digest_of(content), media_types.OCI_INDEX, content)
+
+
+@pytest.mark.parametrize("said", [media_types.OCI_MANIFEST, media_types.DOCKER_MANIFEST, media_types.OCI_INDEX])
+def test_a_registry_that_contradicts_what_a_tag_says_of_itself_is_refused(said: str) -> None:
+    """Rules 3.2 and 3.3: others would read something else there."""
+    entries = [image("s390x", "linux/s390x")]
+    content = json.dumps({"schemaVersion": 2, "mediaType": media_types.DOCKER_LIST, "manifests": entries}).encode()
+    with pytest.raises(ResponseInvalid, match="though the manifest says that it is"):
+        current(describes(content, said), serves(content, said))
 
 
 def test_what_nobody_can_read_is_not_overwritten_as_a_manifest() -> None:
@@ -260,9 +297,9 @@ def test_a_tag_that_vanishes_between_two_looks_is_absent() -> None:
 
 def test_a_tag_that_moves_between_two_looks_is_what_it_is_then() -> None:
     """Rule 3.5."""
-    other = fixtures.load("30-")
-    assert current(describes(text([image("x", "linux/386")])), serves(other, media_types.DOCKER_MANIFEST)) == Current(
-        digest_of(other), media_types.DOCKER_MANIFEST, other
+    other = fixtures.load("35-")
+    assert current(describes(text([image("x", "linux/386")])), serves(other, media_types.OCI_MANIFEST)) == Current(
+        digest_of(other), media_types.OCI_MANIFEST, other
     )
 
 
@@ -270,73 +307,3 @@ def test_an_index_at_the_destination_that_is_no_json_is_an_error_of_the_destinat
     """Rule 3.2: to rebuild the source would not help."""
     with pytest.raises(DestinationError, match="Set `merge` of the item to false"):
         current(describes(b"<html>"), serves(b"<html>"))
-
-
-def referrer(word: str, subject: str | None) -> tuple[dict[str, Any], Exchange]:
-    """Return the entry of an artifact without platform, and the exchange that serves its manifest."""
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "config": {"mediaType": images.OCI_EMPTY, "digest": named("{}"), "size": 2},
-        "layers": [],
-        "annotations": {"word": word},
-    }
-    if subject is not None:
-        document["subject"] = {"mediaType": media_types.OCI_MANIFEST, "digest": named(subject), "size": 1}
-    content = json.dumps(document).encode()
-    entry = {"mediaType": media_types.OCI_MANIFEST, "digest": digest_of(content), "size": len(content)}
-    return entry, serves(content, media_types.OCI_MANIFEST, digest_of(content))
-
-
-def subjects(held: Current | None, *exchanges: Exchange) -> dict[Any, Any]:
-    with ScriptedRegistry(*(() if not exchanges else (PING, *exchanges))) as registry:
-        return dict(read_subjects(client(registry.host, role="destination"), held))
-
-
-def holding(*entries: dict[str, Any]) -> Current:
-    content = text(entries)
-    return Current(digest_of(content), media_types.OCI_INDEX, content)
-
-
-def test_what_entries_without_platform_refer_to_is_read_from_their_manifests() -> None:
-    """Rule 4.3."""
-    signature, served = referrer("signature", "arm")
-    note, served_too = referrer("note", None)
-    held = holding(image("arm", "linux/arm"), signature, note)
-    assert subjects(held, served, served_too) == {signature["digest"]: named("arm")}
-
-
-def test_entries_that_say_all_in_the_index_are_not_read() -> None:
-    """Rule 4.3: images, attestations, nested indexes."""
-    nested = image("nested", None) | {"mediaType": media_types.OCI_INDEX}
-    held = holding(image("arm", "linux/arm"), attestation("att", "arm"), nested)
-    assert subjects(held) == {}
-
-
-def test_nothing_is_read_of_a_tag_that_is_absent_a_manifest_or_not_to_be_merged_with() -> None:
-    manifest = fixtures.load("30-")
-    assert subjects(None) == {}
-    assert subjects(Current(named("x"), media_types.OCI_INDEX)) == {}
-    assert subjects(Current(digest_of(manifest), media_types.DOCKER_MANIFEST, manifest)) == {}
-
-
-def test_entries_that_are_gone_or_cannot_be_read_refer_to_nothing() -> None:
-    """Rules 4.3 and 4.9: whether an entry may be gone is decided when it is kept."""
-    gone, broken = image("gone", None), b'{"config":1}'
-    entry = {"mediaType": media_types.OCI_MANIFEST, "digest": digest_of(broken), "size": len(broken)}
-    found = subjects(
-        holding(gone, entry),
-        refuses(404, reference=named("gone")),
-        serves(broken, media_types.OCI_MANIFEST, digest_of(broken)),
-    )
-    assert found == {}
-
-
-def test_an_empty_index_has_no_entries_to_read() -> None:
-    """Rule 3.1: an empty index at B is no fault of the source."""
-    assert subjects(holding()) == {}
-
-
-def test_an_entry_that_may_not_be_read_is_not_taken_for_one_that_refers_to_nothing() -> None:
-    """Rule 3.4."""
-    with pytest.raises(AuthenticationRefused):
-        subjects(holding(image("x", None)), refuses(403, reference=named("x")))

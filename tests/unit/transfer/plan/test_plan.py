@@ -10,7 +10,7 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Copy, Plan, plan_push
 from tests.support.plans import planned_copy, planned_tag
 from tests.unit.transfer.plan.sources import single
-from tests.unit.transfer.request.orders import item, read
+from tests.unit.transfer.request.requests import item, read
 
 
 def found_in(repository: str, image: SourceImage) -> SourceImage:

@@ -16,7 +16,7 @@ def held(digest: Digest) -> Current:
 
 
 def decided(digest: Digest) -> Decision:
-    return Decision("merged", digest, INDEX, b"{}")
+    return Decision("merged", held(digest))
 
 
 def noted(new: Digest, old: Digest | None = THEIRS, **more: object) -> TagIntent:

@@ -20,7 +20,7 @@ def test_views_add_to_one_list_each_under_its_item() -> None:
     ]
     with pytest.raises(RequestInvalid) as refusal:
         faults.raise_any()
-    assert refusal.value.message == "The request has 2 faults: item 3, tags: is wrong; target: is wrong too."
+    assert refusal.value.message == "The request has 2 faults: target: is wrong too; item 3, tags: is wrong."
     assert refusal.value.faults == faults.found
 
 

@@ -6,11 +6,13 @@ import pytest
 
 from tasks.pusher import _public
 from tasks.transfer.request.faults import Faults
-from tasks.transfer.request.pubtools import CREDENTIAL_PAIRS, USED, meaningless, read_target, secrets
+from tasks.transfer.request.pubtools import CREDENTIAL_PAIRS, USED, meaningless, read_target, secrets, single_arch_of
 from tasks.transfer.request.target import Target
 
 # Every key that pubtools-quay reads from its target settings, or that its own tests put there.
-USED_HERE = {"quay_host", "quay_namespace", "source_quay_host", "tag_images_tries", "num_thread_container_push"}
+USED_HERE = {"quay_host", "quay_namespace", "tag_images_tries", "num_thread_container_push", "allow_v1_containers"}
+# The switch for what pubtools-quay dropped later.
+OWN = {"merge"}
 CREDENTIALS = {"source_quay_user", "source_quay_password", "dest_quay_user", "dest_quay_password"}
 OTHERS = {
     "aws_kms_credentials",
@@ -64,6 +66,7 @@ OTHERS = {
     "skopeo_image",
     "ssh_password",
     "ssh_remote_host",
+    "source_quay_host",
     "ssh_user",
     "ssl_validation",
     "tag_images_wait_time_increase",
@@ -87,7 +90,7 @@ def read(**settings: Any) -> tuple[Target, list[str], list[str]]:
     return target, [fault["field"].removeprefix("target_settings.") for fault in faults.found], warnings
 
 
-def test_the_seed_s_keys_say_where_and_how() -> None:
+def test_the_keys_say_where_and_how() -> None:
     """Rule 1.4."""
     target, faults, warnings = read(
         quay_host="quay.example:8443/",
@@ -108,35 +111,74 @@ def test_only_the_namespace_is_due() -> None:
     assert read(quay_namespace=None)[1] == ["quay_namespace"]
 
 
-def test_the_keys_that_are_used_are_those_of_the_seed() -> None:
-    assert USED == USED_HERE
+def test_the_keys_that_are_used_are_those_of_pubtools_quay() -> None:
+    assert USED == USED_HERE | OWN
     assert {key for pair in CREDENTIAL_PAIRS[:2] for key in pair} == CREDENTIALS
 
 
 @pytest.mark.parametrize("key", sorted(OTHERS - SECRETS))
-def test_a_key_of_the_seed_without_meaning_is_a_warning_that_says_why(key: str) -> None:
-    """Rule 1.1: the request of the seed is taken as it is."""
+def test_a_key_without_meaning_is_a_warning_that_says_why(key: str) -> None:
+    """Rule 1.1: the request is taken as it is."""
     _, faults, (warning,) = read(**{key: "x"})
     assert faults == []
-    assert warning == f"target_settings.{key} has no meaning here: {meaningless(key)}."
+    assert warning == f"Ignored in target_settings: {key} ({meaningless(key)})."
+
+
+def test_unknown_keys_and_those_without_meaning_are_one_warning() -> None:
+    """Rule 1.7."""
+    _, faults, (warning,) = read(
+        quay_hots="q.example", colour=1, docker_host="x", docker_timeout=5, umb_urls=[], ssh_user=""
+    )
+    assert faults == []
+    assert "quay_hots" in warning
+    assert "colour" in warning
+    assert "docker_host, docker_timeout (no Docker daemon" in warning
+    assert "known are allow_v1_containers" in warning
+    assert "ssh_user" not in warning
+
+
+@pytest.mark.parametrize(("said", "number"), [("4", 4), (" 12 ", 12), (3, 3)])
+def test_numbers_may_be_texts(said: Any, number: int) -> None:
+    """Rule 1.7."""
+    target, faults, warnings = read(tag_images_tries=said, num_thread_container_push=said)
+    assert (target.tries, target.jobs, faults, warnings) == (number, number, [], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"), [(True, "copy"), ("true", "copy"), (False, "refuse"), ("False", "refuse")]
+)
+def test_single_images_are_copied_where_the_settings_allow_it(said: Any, allowed: str) -> None:
+    """Rule 2.2."""
+    assert (read(allow_v1_containers=said)[1:], single_arch_of({"allow_v1_containers": said})) == (([], []), allowed)
+    assert single_arch_of({}) == "refuse"
+
+
+def test_merging_can_be_switched_off() -> None:
+    """Rule 3.2."""
+    assert [read(**said)[0].merge for said in ({}, {"merge": True}, {"merge": False}, {"merge": "false"})] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("key", sorted(SECRETS))
-def test_a_secret_of_the_seed_is_a_fault_and_known_to_be_useless(key: str) -> None:
+def test_a_secret_is_a_fault_and_known_to_be_useless(key: str) -> None:
     """Rule 6.7: a broker would carry it; the Python entry may leave it out, since nothing needs it."""
     _, faults, warnings = read(**{key: "s3cret"})
     assert (faults, warnings) == ([key], [])
     assert meaningless(key)
 
 
-def test_the_python_entry_takes_everything_that_the_seed_takes() -> None:
+def test_the_class_takes_everything_that_pubtools_quay_takes() -> None:
     """Rules 1.1 and 6.7: all keys at once, credentials and useless secrets left out of the request."""
     everything: dict[str, Any] = dict.fromkeys(OTHERS, "x") | dict.fromkeys(CREDENTIALS, "s3cret")
     carried = _public(everything | {"quay_host": "q.example/", "quay_namespace": "shop"})
     assert not carried.keys() & (SECRETS | CREDENTIALS)
     target, faults, warnings = read(**carried)
     assert (target.host, target.namespace, faults) == ("q.example", "shop", [])
-    assert len(warnings) == len(OTHERS - SECRETS)
+    assert warnings == []
 
 
 @pytest.mark.parametrize(("user", "password"), CREDENTIAL_PAIRS)
@@ -154,7 +196,12 @@ def test_half_a_credential_pair_is_a_fault(user: str, password: str) -> None:
     [
         ({"tag_images_tries": 0}, "tag_images_tries"),
         ({"tag_images_tries": -1}, "tag_images_tries"),
-        ({"tag_images_tries": "4"}, "tag_images_tries"),
+        ({"tag_images_tries": "0"}, "tag_images_tries"),
+        ({"tag_images_tries": "four"}, "tag_images_tries"),
+        ({"tag_images_tries": "-1"}, "tag_images_tries"),
+        ({"allow_v1_containers": "yes"}, "allow_v1_containers"),
+        ({"allow_v1_containers": 1}, "allow_v1_containers"),
+        ({"merge": None}, "merge"),
         ({"tag_images_tries": 1.5}, "tag_images_tries"),
         ({"tag_images_tries": True}, "tag_images_tries"),
         ({"tag_images_tries": None}, "tag_images_tries"),
@@ -168,8 +215,6 @@ def test_half_a_credential_pair_is_a_fault(user: str, password: str) -> None:
         ({"quay_namespace": ""}, "quay_namespace"),
         ({"quay_namespace": "Shop"}, "quay_namespace"),
         ({"quay_namespace": ["shop"]}, "quay_namespace"),
-        ({"quay_hots": "quay.io"}, "quay_hots"),
-        ({"": 1}, ""),
         ({"password": "x"}, "password"),
         ({"docker_settings": {"registries": [{"Auth": {"password": "x"}}]}}, "docker_settings"),
     ],
@@ -177,13 +222,6 @@ def test_half_a_credential_pair_is_a_fault(user: str, password: str) -> None:
 def test_a_wrong_setting_is_a_fault_that_names_it(settings: dict[str, Any], field: str) -> None:
     """Rule 1.2: a retry count below 1, a typing error, a secret however deep."""
     assert read(**settings)[1] == [field]
-
-
-def test_the_host_of_the_source_s_reference_is_the_one_that_is_read() -> None:
-    """Rule 1.3."""
-    assert read(source_quay_host="other.example")[2] == [
-        "target_settings.source_quay_host changes nothing: the host in the source reference is read."
-    ]
 
 
 def test_secrets_are_found_by_the_names_of_their_keys_however_deep() -> None:

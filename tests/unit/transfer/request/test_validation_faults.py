@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import RequestInvalid
-from tests.unit.transfer.request.orders import DIGEST, faults, fields, item, read, reason, seed, seed_item
+from tests.unit.transfer.request.requests import DIGEST, faults, fields, item, pubtools, pubtools_item, read, reason
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from tests.unit.transfer.request.orders import DIGEST, faults, fields, item, rea
 )
 def test_a_build_that_is_none_is_a_fault(build: Any, where: str) -> None:
     """Rule 1.2."""
-    assert fields(seed(seed_item(build=build))) == [(0, where)]
+    assert fields(pubtools(pubtools_item(build=build))) == [(0, where)]
 
 
 @pytest.mark.parametrize("request_", [None, [], "x", 1, True, 1.5])
@@ -36,9 +36,11 @@ def test_a_request_that_is_no_object_is_a_fault(request_: Any) -> None:
         ({"items": None}, "items"),
         ({"items": {}}, "items"),
         ({"items": "x"}, "items"),
-        ({"push_items": []}, "push_items"),
+        ({"push_items": {}}, "push_items"),
+        ({"items": [item()], "tries": 0}, "tries"),
+        ({"items": [item()], "tries": "3"}, "tries"),
         ({"push_items": "x"}, "push_items"),
-        ({"items": [item()], "push_items": [seed_item()]}, "items"),
+        ({"items": [item()], "push_items": [pubtools_item()]}, "items"),
         ({"items": [item()], "push_id": ""}, "push_id"),
         ({"items": [item()], "push_id": 7}, "push_id"),
         ({"items": [item()], "push_id": "-x"}, "push_id"),
@@ -91,6 +93,8 @@ def test_a_fault_of_the_request_names_its_field(request_: Any, where: str) -> No
         ({"destinations": {"b.example/app": [1]}}, "destinations.b.example/app", "not a number"),
         ({"destinations": {"b.example/app": [None]}}, "destinations.b.example/app", "is missing"),
         ({"destinations": {"b.example/app": [""]}}, "destinations.b.example/app", "is not a tag"),
+        ({"destinations": {"b.example/app": ["sha256:1"]}}, "destinations.b.example/app", "hexadecimal"),
+        ({"destinations": {"b.example/app": ["1@x"]}}, "destinations.b.example/app", "is not a tag"),
         ({"destinations": {"b.example/app": [".x"]}}, "destinations.b.example/app", "is not a tag"),
         ({"destinations": {"b.example/app": ["x" * 129]}}, "destinations.b.example/app", "is not a tag"),
         ({"destinations": {"b.example/APP": ["1"]}}, "destinations.b.example/APP", "is not a repository name"),
@@ -98,7 +102,7 @@ def test_a_fault_of_the_request_names_its_field(request_: Any, where: str) -> No
         ({"destinations": {"": ["1"]}}, "destinations.", "is empty"),
         ({"destinations": {"app": ["1"]}}, "destinations.app", "carries no registry host"),
         ({"destinations": {"b.example/app:1": ["1"]}}, "destinations.b.example/app:1", "not a reference"),
-        ({"kind": "image"}, "kind", "must be one of auto, source"),
+        ({"kind": "list"}, "kind", "must be one of auto, source, image"),
         ({"kind": None}, "kind", "must be one of"),
         ({"kind": ["source"]}, "kind", "must be one of"),
         ({"single_arch": "push"}, "single_arch", "must be one of refuse, copy, merge"),
@@ -129,20 +133,20 @@ def test_a_fault_of_an_item_names_its_item_field_and_reason(changes: dict[str, A
         ({}, "metadata"),
         ({"metadata": None}, "metadata"),
         ({"metadata": []}, "metadata"),
-        (seed_item(pull_url=None), "metadata.pull_url"),
-        (seed_item(pull_url="a.example/app"), "metadata.pull_url"),
-        (seed_item(tags=None), "metadata.tags"),
-        (seed_item(tags={}), "metadata.tags"),
-        (seed_item(tags={"ns/app": "1"}), "metadata.tags.ns/app"),
-        (seed_item(tags={"ns/app": []}), "metadata.tags.ns/app"),
-        (seed_item(tags={"a/b/c": ["1"]}), "metadata.tags.a/b/c"),
-        (seed_item(tags={"/app": ["1"]}), "metadata.tags./app"),
-        (seed_item(tags={"app/": ["1"]}), "metadata.tags.app/"),
+        (pubtools_item(pull_url=None), "metadata.pull_url"),
+        (pubtools_item(pull_url="a.example/app"), "metadata.pull_url"),
+        (pubtools_item(tags=None), "metadata.tags"),
+        (pubtools_item(tags={}), "metadata.tags"),
+        (pubtools_item(tags={"ns/app": "1"}), "metadata.tags.ns/app"),
+        (pubtools_item(tags={"ns/app": []}), "metadata.tags.ns/app"),
+        (pubtools_item(tags={"a/b/c": ["1"]}), "metadata.tags.a/b/c"),
+        (pubtools_item(tags={"/app": ["1"]}), "metadata.tags./app"),
+        (pubtools_item(tags={"app/": ["1"]}), "metadata.tags.app/"),
     ],
 )
-def test_a_fault_of_the_seed_s_form_is_called_by_its_own_names(entry: Any, where: str) -> None:
+def test_a_fault_of_the_form_of_pubtools_quay_is_called_by_its_own_names(entry: Any, where: str) -> None:
     """Rules 1.2 and 1.4."""
-    assert fields(seed(entry)) == [(0, where)]
+    assert fields(pubtools(entry)) == [(0, where)]
 
 
 def test_all_faults_are_found_at_once() -> None:
@@ -208,11 +212,17 @@ def test_two_destinations_that_map_to_one_reference_are_a_fault(target: str | No
     assert fields(two) == [(1, f"destinations.{second}")]
 
 
-def test_one_destination_of_two_items_is_a_fault() -> None:
-    """Rule 1.2: which of the two would win is chance."""
-    assert fields({"items": [item(), item()]}) == [(1, "destinations.b.example:5000/dst/app")]
-    assert fields(seed(seed_item(), seed_item())) == [(1, "metadata.tags.ns/app")]
-    assert len(read({"items": [item(), item(destinations={"b.example:5000/dst/app": ["2"]})]}).items) == 2
+@pytest.mark.parametrize(
+    "overwriting", [{"merge": False}, {"kind": "source"}, {"kind": "image"}, {"single_arch": "copy"}], ids=str
+)
+def test_two_items_of_which_one_overwrites_the_other_are_a_fault(overwriting: dict[str, Any]) -> None:
+    """Rule 1.5: which of the two would win is chance."""
+    where = "destinations.b.example:5000/dst/app"
+    for first, second in ({}, overwriting), (overwriting, {}), (overwriting, overwriting):
+        items = [item(**first), item(source="a.example/src/arm:1", **second)]
+        assert fields({"items": items}) == [(1, where)]
+    items[1] |= {"destinations": {"b.example:5000/dst/app": ["2"]}}
+    assert len(read({"items": items}).items) == 2
 
 
 @pytest.mark.parametrize("repository", ["user:s3cret@b.example/app", f"b.example/app@{DIGEST}", "@", "s3cret@"])

@@ -69,7 +69,7 @@ def copying(ledger: HashLedger, copier: ScriptedCopier) -> CopyStep:
 
 
 def deliver(work: CopyStep, *, tries_left: bool = True) -> ImagePusherError | None:
-    return work.run("p", DIGEST, tries_left=lambda _: tries_left)
+    return work.run("p", DIGEST, may_retry=lambda *_: tries_left)
 
 
 def test_a_copy_is_done_once_however_often_it_is_delivered(ledger: HashLedger) -> None:
@@ -82,7 +82,7 @@ def test_a_copy_is_done_once_however_often_it_is_delivered(ledger: HashLedger) -
 
 def test_a_copy_that_was_never_planned_does_nothing(ledger: HashLedger) -> None:
     copier = ScriptedCopier(DONE)
-    assert copying(ledger, copier).run("p", "sha256:other", tries_left=lambda _: True) is None
+    assert copying(ledger, copier).run("p", "sha256:other", may_retry=lambda *_: True) is None
     assert (copier.copies, ledger.copies("p")) == (0, {})
 
 

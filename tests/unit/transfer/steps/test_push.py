@@ -33,9 +33,9 @@ def run(ledger: HashLedger, runs: LocalRuns, executor: ThreadPoolExecutor) -> Ru
         clock=lambda: 1.0,
     )
 
-    def run(source: str, *, last_try: bool = False) -> Plan | contract.PushReport:
+    def run(source: str, *, retries: bool = True) -> Plan | contract.PushReport:
         request = {"items": [{"source": source, "destinations": {"127.0.0.1:1/x": ["1"]}}]}
-        return step.run("p", request, task_id="p", last_try=last_try, redelivered=False)
+        return step.run("p", request, task_id="p", may_retry=lambda _: retries, redelivered=False)
 
     return run
 
@@ -50,7 +50,7 @@ def test_a_registry_that_asks_for_time_while_a_push_is_planned_gets_it(run: Run)
 def test_on_its_last_try_a_push_is_planned_with_the_error(run: Run) -> None:
     """Rule 6.2: the item fails, and its error keeps its side."""
     with ScriptedRegistry(PING, LIMITED) as source:
-        plan = run(f"{source.host}/src/app:1", last_try=True)
+        plan = run(f"{source.host}/src/app:1", retries=False)
     assert isinstance(plan, Plan)
     (item,) = plan.items
     assert isinstance(item, FailedItem)

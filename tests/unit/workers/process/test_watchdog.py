@@ -100,6 +100,8 @@ class World:
             locks=unused,
             executor=executor,
             task_tries=1,
+            maintenance_seconds=0,
+            most_tries=1,
             clock=lambda: now[0],
         )
         app: Any = self.app

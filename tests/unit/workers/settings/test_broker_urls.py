@@ -11,7 +11,7 @@ from kombu import Connection
 
 from tasks.errors import SettingsInvalid
 from workers.broker.celery_url import for_celery
-from workers.broker.redis_client import open_redis
+from workers.broker.redis_client import connect, open_redis
 from workers.settings import Settings, load_settings
 from workers.settings.broker_urls import for_redis, place_of
 
@@ -260,3 +260,12 @@ def test_any_text_is_an_address_or_refused(scheme: str, rest: str) -> None:
 def test_a_place_shows_no_user(url: str, place: str) -> None:
     """BEHAVIOUR 6.7."""
     assert place_of(url) == place
+
+
+@pytest.mark.parametrize(
+    "broker",
+    ["redis://h/1", "rediss://h/1", "redis+socket:///run/redis.sock?virtual_host=1", "unix:///run/redis.sock?db=1"],
+)
+def test_a_connection_to_every_form_of_redis_can_be_made(broker: str) -> None:
+    with connect(load(broker=broker), 0) as client:
+        assert client.connection_pool.make_connection().db == 1

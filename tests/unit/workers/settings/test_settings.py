@@ -106,7 +106,7 @@ def test_state_goes_where_xdg_says_unless_that_is_relative() -> None:
         ("[limit]\n", "limit is not a known key; did you mean limits?"),
         ("limits.job = 1", "limits.job is not a known key; did you mean jobs?"),
         ('broker.urls = "x"', "broker.urls is not a known key; did you mean url?"),
-        ("http.xyzzy = 1", "http.xyzzy is not a known key; known are connect_timeout, idle_timeout"),
+        ("http.xyzzy = 1", "http.xyzzy is not a known key; known are commit_timeout, connect_timeout"),
         ("[targets.stage]\nhosts = 'x'", "targets.stage.hosts is not a known key; did you mean host?"),
         (
             "[registries.'quay.io'.source]\nuser = 'x'",
@@ -171,6 +171,12 @@ def test_http_limits_are_those_of_the_client(load: Load) -> None:
     )
 
 
+def test_passwords_of_target_settings_are_dropped_where_a_setting_says_so(load: Load) -> None:
+    assert load("").drop_passwords is False
+    assert load("[pubtools]\ndrop_passwords = true").drop_passwords is True
+    assert load("", IMAGEPUSHER_DROP_PASSWORDS="true").drop_passwords is True
+
+
 def test_a_target_has_the_settings_of_its_table(load: Load) -> None:
     text = """
         [targets.stage]
@@ -181,9 +187,10 @@ def test_a_target_has_the_settings_of_its_table(load: Load) -> None:
         exact_os_version = true
         jobs = 2
         tries = 3
+        merge = false
     """
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm", "v7"))
-    expected = Target("registry.example:5000", "team/app", "verbatim", platforms, "drop", True, 2, 3)
+    expected = Target("registry.example:5000", "team/app", "verbatim", platforms, "drop", True, 2, 3, merge=False)
     assert load(text).targets == {"stage": expected}
     assert load("[targets.any]").targets == {"any": Target()}
 

@@ -7,7 +7,8 @@ import pytest
 from tasks.errors import RequestInvalid
 from tasks.oci.digest import Digest
 from tasks.transfer.request.target import Target
-from tasks.transfer.request.validation import Order, OrderItem, read_order
+from tasks.transfer.request.valid import ValidItem, ValidRequest
+from tasks.transfer.request.validation import validate
 
 DIGEST = Digest(f"sha256:{'a' * 64}")
 SHOP = Target(host="quay.example:8443", namespace="shop", naming="quay")
@@ -18,13 +19,13 @@ def item(**fields: Any) -> dict[str, Any]:
     return {"source": "a.example:5000/src/app:1", "destinations": {"b.example:5000/dst/app": ["1"]}} | fields
 
 
-def read(request: Any) -> Order:
-    return read_order(request, TARGETS)
+def read(request: Any) -> ValidRequest:
+    return validate(request, TARGETS)
 
 
-def read_item(**fields: Any) -> OrderItem:
-    (ordered,) = read({"items": [item(**fields)]}).items
-    return ordered
+def read_item(**fields: Any) -> ValidItem:
+    (valid_item,) = read({"items": [item(**fields)]}).items
+    return valid_item
 
 
 def faults(request: Any) -> list[tuple[int | None, str, str]]:
@@ -43,9 +44,9 @@ def reason(request: Any) -> str:
     return why
 
 
-def seed_item(**metadata: Any) -> dict[str, Any]:
+def pubtools_item(**metadata: Any) -> dict[str, Any]:
     return {"metadata": {"pull_url": "a.example/src/app:1", "tags": {"ns/app": ["1"]}, "build": {}} | metadata}
 
 
-def seed(*items: dict[str, Any], **settings: Any) -> dict[str, Any]:
+def pubtools(*items: dict[str, Any], **settings: Any) -> dict[str, Any]:
     return {"push_items": list(items), "target_settings": {"quay_namespace": "shop"} | settings}

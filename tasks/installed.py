@@ -1,0 +1,44 @@
+"""What the distribution registers for `tasks`, which does not import the package that implements it."""
+
+from contextlib import AbstractContextManager
+from importlib.metadata import entry_points
+from typing import Any, Protocol, cast
+
+from tasks import contract
+from tasks.errors import SettingsInvalid
+from tasks.registry.repository import Registries
+from tasks.registry.settings import Credentials, RegistryOverride
+
+
+class PushClient(Protocol):
+    """The part of a client that a push needs."""
+
+    embedded: bool
+    drops_passwords: bool
+
+    def send(self, request: dict[str, Any], push_id: str) -> None:
+        """Enqueue a push."""
+        ...
+
+    def wait(self, push_id: str) -> contract.PushReport:
+        """Return the report when the push ended; raises ImagePusherError where there is none."""
+        ...
+
+
+def open_client(source: Credentials | None, destination: Credentials | None) -> AbstractContextManager[PushClient]:
+    """Open the client that the settings name; raises SettingsInvalid."""
+    return cast("AbstractContextManager[PushClient]", _open("default", source, destination))
+
+
+def open_registries(source: Credentials | None, destination: Credentials | None) -> AbstractContextManager[Registries]:
+    """Open the registries that the settings describe; raises SettingsInvalid."""
+    return cast("AbstractContextManager[Registries]", _open("registries", source, destination))
+
+
+def _open(name: str, source: Credentials | None, destination: Credentials | None) -> Any:
+    found = entry_points(group="imagepusher.client", name=name)
+    if not found:
+        raise SettingsInvalid("imagepusher is not installed in this environment: pip install it.")
+    return next(iter(found)).load()(
+        source=RegistryOverride(credentials=source), destination=RegistryOverride(credentials=destination)
+    )

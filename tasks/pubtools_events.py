@@ -1,0 +1,90 @@
+"""What programs around pubtools-quay listen to: its log events, its hook, and the exception of its HTTP client."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any, Final
+
+import requests
+
+from tasks import contract
+from tasks.errors import (
+    AuthenticationRefused,
+    NotFound,
+    PushFailed,
+    RateLimited,
+    RegistryError,
+    RegistryUnavailable,
+    RequestRefused,
+)
+
+LOG: Final = logging.getLogger("pubtools.quay")
+_WRITTEN: Final = frozenset({"copied", "merged", "unchanged"})
+# The status that stands for an error: what the registry answered is in its message.
+_STATUS: Final[dict[type[RegistryError], HTTPStatus]] = {
+    AuthenticationRefused: HTTPStatus.UNAUTHORIZED,
+    NotFound: HTTPStatus.NOT_FOUND,
+    RequestRefused: HTTPStatus.BAD_REQUEST,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    RegistryUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class RegistryPushFailed(PushFailed, requests.HTTPError):
+    """A push failed because a registry refused something; `response` has the status that stands for the first error."""
+
+    def __init__(self, message: str, report: dict[str, Any] | None = None, status: int = 0) -> None:
+        super().__init__(message, report)
+        self.request = None
+        self.response = _response(status)
+
+
+@contextmanager
+def logged_step(name: str) -> Iterator[None]:
+    """Log the start and the end of a step; the record's `event` has the type that says which."""
+    _log(logging.INFO, name, "start")
+    try:
+        yield
+    except Exception:
+        _log(logging.ERROR, name, "error")
+        raise
+    _log(logging.INFO, name, "end")
+
+
+def tell_tagged(report: contract.PushReport) -> None:
+    """Call the hook `quay_images_tagged`, where pubtools is installed, for each source that was put somewhere."""
+    try:
+        plugins: Any = import_module("pubtools.pluggy").pm
+    except ImportError:
+        # Not one of our dependencies.
+        return
+    hook: Callable[..., Any] | None = getattr(plugins.hook, "quay_images_tagged", None)
+    for item in report.items:
+        tagged = sorted(tag.reference for tag in item.tags if tag.action in _WRITTEN)
+        if tagged and hook is not None:
+            hook(source_ref=item.source, dest_refs=tagged)
+
+
+def failure(message: str, report: contract.PushReport, document: dict[str, Any]) -> PushFailed:
+    """Return the error of a push that failed: one of requests, too, where a registry refused something."""
+    errors = [error for item in report.items for error in (item.error, *(tag.error for tag in item.tags)) if error]
+    statuses = {kind.code: status for kind, status in _STATUS.items()}
+    status = next((statuses[error.code] for error in errors if error.code in statuses), None)
+    return PushFailed(message, document) if status is None else RegistryPushFailed(message, document, status)
+
+
+def http_error(error: RegistryError) -> requests.HTTPError:
+    """Return an error as requests' callers expect it."""
+    return requests.HTTPError(str(error), response=_response(_STATUS.get(type(error), HTTPStatus.BAD_GATEWAY)))
+
+
+def _response(status: int) -> requests.Response:
+    response = requests.Response()
+    response.status_code = int(status)
+    return response
+
+
+def _log(level: int, name: str, moment: str) -> None:
+    LOG.log(level, "%s-%s", name, moment, extra={"event": {"type": f"{name}-{moment}"}})

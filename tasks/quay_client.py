@@ -1,0 +1,72 @@
+"""pubtools-quay's client of a registry's manifests, in front of this project's own."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from tasks.errors import ManifestInvalid, RegistryError
+from tasks.installed import open_registries
+from tasks.oci import media_types
+from tasks.oci.digest import digest_of
+from tasks.oci.document import media_type_of
+from tasks.oci.reference import Reference
+from tasks.pubtools_events import http_error
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
+from tasks.registry.settings import Credentials
+
+Answer = TypeVar("Answer")
+
+
+class QuayClient:
+    """Read and write manifests of one registry as one user, or as the one of the settings.
+
+    Methods take full references, and raise requests' HTTPError, with a status, where the registry refuses.
+    """
+
+    MANIFEST_LIST_TYPE: Final = media_types.DOCKER_LIST
+    MANIFEST_V2S2_TYPE: Final = media_types.DOCKER_MANIFEST
+    MANIFEST_OCI_LIST_TYPE: Final = media_types.OCI_INDEX
+    MANIFEST_OCI_V2S2_TYPE: Final = media_types.OCI_MANIFEST
+
+    def __init__(self, username: str | None, password: str | None, host: str | None = None) -> None:
+        self.username = username
+        self.password = password
+        self.host = host or "quay.io"
+
+    def get_manifest(self, image: str, raw: bool = False, media_type: str | None = None) -> Any:  # noqa: FBT001, FBT002 - pubtools-quay's
+        """Return a manifest as a dict, or its text; raises ManifestInvalid if it is of another type than is wanted."""
+        fetched = self._fetch(image)
+        if media_type is not None and fetched.media_type != media_type:
+            raise ManifestInvalid(f"{image} is of the type {fetched.media_type}, not {media_type}.")
+        text = fetched.content.decode()
+        return text if raw else json.loads(text)
+
+    def get_manifest_digest(self, image: str, media_type: str | None = None) -> str:
+        """Return the sha256 digest of a manifest."""
+        text: str = self.get_manifest(image, raw=True, media_type=media_type)
+        return digest_of(text.encode())
+
+    def upload_manifest(self, manifest: Any, image: str, raw: bool = False) -> None:  # noqa: FBT001, FBT002 - pubtools-quay's
+        """Store a manifest, a dict or its text, whose parts are there."""
+        content = (manifest if raw else json.dumps(manifest, sort_keys=True, indent=4)).encode()
+        media_type = media_type_of(content, None) or media_types.DOCKER_MANIFEST
+        self._ask(image, lambda repository, at: repository.push_manifest(at, content, media_type))
+
+    def get_repository_tags(self, repository: str) -> dict[str, Any]:
+        """Return the tags of `namespace/repository` at the client's host."""
+        tags = self._ask(f"{self.host}/{repository}", lambda of, _: of.tags())
+        return {"name": repository, "tags": tags}
+
+    def _fetch(self, image: str) -> FetchedManifest:
+        return self._ask(image, lambda repository, at: repository.fetch_manifest(at))
+
+    def _ask(self, image: str, act: Callable[[Repository, str], Answer]) -> Answer:
+        reference = Reference.parse(image)
+        credentials = Credentials(self.username, self.password) if self.username and self.password else None
+        try:
+            with open_registries(credentials, credentials) as registries:
+                repository = registries.repository(reference.registry, reference.repository, "destination")
+                return act(repository, reference.identifier)
+        except RegistryError as error:
+            raise http_error(error) from error

@@ -1,0 +1,52 @@
+"""What a token is good for, where that can be read (Distribution's "jwt" specification, "Resource Actions").
+
+The token of a registry may be a JWT whose payload says `access: [{"type": "repository", "name": …, "actions": […]}]`.
+It is the registry's own business whether that is signed: here it only tells in time what it will refuse.
+"""
+
+import base64
+from typing import Final, NamedTuple
+
+import msgspec
+
+_LONGEST: Final = 64 * 1024
+
+
+class _Access(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    actions: list[str] = []
+
+
+class _Payload(msgspec.Struct):
+    access: list[_Access] | None = None
+
+
+_payloads: Final = msgspec.json.Decoder(_Payload)
+
+
+class Grant(NamedTuple):
+    """What a token allows in one repository."""
+
+    actions: frozenset[str]
+
+    @property
+    def may_push(self) -> bool:
+        """Whether a push is allowed."""
+        return bool(self.actions & {"push", "*"})
+
+
+def read_grant(token: str, repository: str) -> Grant | None:
+    """Return what a token allows in a repository, None where that cannot be read."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > _LONGEST:  # noqa: PLR2004
+        return None
+    try:
+        payload = _payloads.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        # Errors of base64, of msgspec and of Unicode are ValueErrors.
+        return None
+    if payload.access is None:
+        return None
+    own = [each.actions for each in payload.access if each.type == "repository" and each.name == repository]
+    return Grant(frozenset(action for actions in own for action in actions))

@@ -1,0 +1,46 @@
+"""Requests to the servers of tokens (Distribution's token authentication specification)."""
+
+import time
+from collections.abc import Mapping
+
+from tasks.errors import ResponseInvalid
+from tasks.registry.http.connections import Connections
+from tasks.registry.http.exchange import Response
+from tasks.registry.http.hops import MOST_REDIRECTS, is_same_origin, next_hop
+from tasks.registry.http.retry import RETRIED_STATUSES, Transient, parse_retry_after
+from tasks.registry.settings import HttpLimits
+
+
+class Realms:
+    """The servers that give the tokens of one registry."""
+
+    def __init__(self, connections: Connections, limits: HttpLimits) -> None:
+        self._connections = connections
+        self._limits = limits
+
+    def send(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Ask once: the request that needs the token is what is tried again. Raises Transient, RegistryError.
+
+        A redirect is followed where it stays with the server: it has been shown credentials.
+        """
+        for _ in range(MOST_REDIRECTS + 1):
+            response = self._ask(method, url, headers, body)
+            location = next_hop(method, response)
+            if location is None:
+                return response.status, response.headers, response.content
+            if not is_same_origin(url, location):
+                raise ResponseInvalid(f"{response.url.partition('?')[0]} leads the request for a token elsewhere.")
+            url = location
+        raise ResponseInvalid(f"{url.partition('?')[0]} redirects more than {MOST_REDIRECTS} times.")
+
+    def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Response:
+        incoming = self._connections.exchange(method, url, headers, body)
+        content = incoming.read(self._limits.error_bytes, self._limits.answer_timeout)
+        if incoming.status in RETRIED_STATUSES:
+            asked = parse_retry_after(incoming.headers.get("Retry-After"), time.time())
+            raise Transient(f"{incoming.what} answered {incoming.status}", incoming.status, asked)
+        if len(content) > self._limits.error_bytes:
+            raise ResponseInvalid(f"{incoming.what} answered with more than {self._limits.error_bytes} bytes.")
+        return Response(incoming.status, incoming.headers, url, own=False, content=content)

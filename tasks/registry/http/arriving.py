@@ -1,0 +1,77 @@
+"""Answers as they arrive: interim ones are skipped, a head has a deadline, content goes into one buffer."""
+
+import io
+import socket
+import time
+from http.client import HTTPException, HTTPResponse, parse_headers
+from typing import Any, Final
+
+_INTERIM: Final = range(100, 200)
+_SWITCHING: Final = 101
+# One a second for as long as a commit may take, and more.
+_MOST_INTERIM: Final = 1000
+
+
+class _Bytes(io.RawIOBase):
+    """What a socket receives; after `deadline`, on the monotonic clock, TimeoutError."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.deadline: float | None = None
+        self.socket = sock
+        self._file = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the head of the answer took too long")
+            self.socket.settimeout(left)
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class Arriving(HTTPResponse):
+    """An answer whose whole head comes within the socket's timeout, and that is read into one buffer.
+
+    What `read1` returns is good until it is called again. Interim answers (RFC 9110, 15.2) are skipped, up to a bound.
+    """
+
+    _buffer = memoryview(b"")
+
+    def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp.close()
+        self._bytes = _Bytes(sock)
+        self.fp = io.BufferedReader(self._bytes)
+
+    def begin(self) -> None:
+        patience = self._bytes.socket.gettimeout()
+        if patience is not None:
+            self._bytes.deadline = time.monotonic() + patience
+        super().begin()
+        self._bytes.deadline = None
+        self._bytes.socket.settimeout(patience)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INTERIM or status == _SWITCHING:
+                return version, status, reason
+            parse_headers(self.fp)
+        raise HTTPException("interim answers without end")
+
+    def read1(self, n: int = -1) -> Any:
+        if self.isclosed() or self.chunked or not self.length or n < 0:
+            return super().read1(n)
+        most = min(n, self.length)
+        if len(self._buffer) < most:
+            self._buffer = memoryview(bytearray(most))
+        got = self.fp.readinto1(self._buffer[:most])
+        self.length -= got
+        return self._buffer[:got]

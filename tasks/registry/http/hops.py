@@ -1,0 +1,47 @@
+"""Where a request may be led: redirects, and URLs that a registry names (RFC 9110, 15.4; BEHAVIOUR 8.2, 8.4)."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from tasks.errors import AddressForbidden
+from tasks.registry.http.addresses import forbid_inward, host_of
+from tasks.registry.http.endpoint import is_loopback
+from tasks.registry.http.exchange import Response
+
+MOST_REDIRECTS: Final = 5
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+# What may be sent elsewhere with its method and body; of a write no other redirect makes sense.
+_REPEATING: Final = frozenset({307, 308})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def next_hop(method: str, response: Response) -> str | None:
+    """Return the URL that a response leads to, None where it is the last one."""
+    followed = _REDIRECTS if method in {"GET", "HEAD"} else _REPEATING
+    return response.location if response.status in followed else None
+
+
+def check_hop(registry: str, origin: str, url: str) -> None:
+    """Raise AddressForbidden for a URL to which `registry` must not lead from `origin`."""
+    forbid_inward(registry, url)
+    scheme = url.partition(":")[0].lower()
+    if scheme not in _DEFAULT_PORTS:
+        raise AddressForbidden(f"{registry} leads to an address that is neither http nor https.")
+    if scheme == "http" and origin.lower().startswith("https:") and not are_loopback(origin, url):
+        raise AddressForbidden(f"{registry} leads from https to http at {host_of(url)}.")
+
+
+def are_loopback(*urls: str) -> bool:
+    """Tell whether all of these URLs name this machine."""
+    return all(is_loopback(host_of(url)) for url in urls)
+
+
+def is_same_origin(first: str, second: str) -> bool:
+    """Tell whether two URLs have scheme, host and port in common: then both may see the same credentials."""
+    return _origin(first) == _origin(second)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)

@@ -1,0 +1,124 @@
+"""The error that a final answer of a registry means, by its status and its own words (BEHAVIOUR 6.8).
+
+The words count before the status: registries say "quota", "immutable" and "read-only" with whatever status they like.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from tasks.errors import (
+    AddressWrong,
+    AuthenticationRefused,
+    NamespaceMissing,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    RegistryError,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    RequestRefused,
+    ResponseInvalid,
+    TagImmutable,
+)
+from tasks.registry.http.exchange import Response, describe
+from tasks.registry.http.reasons import Reason, is_web_page, parse_reasons
+from tasks.registry.http.redact import conceal
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_LONGEST_MESSAGE: Final = 300
+_SHOWN_ERRORS: Final = 3
+_READS: Final = frozenset({"GET", "HEAD"})
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
+# Not implemented, version not supported (RFC 9110, 15.6): the next answer would be the same.
+_NEVER: Final = frozenset({501, 505})
+# How long a registry under maintenance is left alone (BEHAVIOUR 8.6).
+_MAINTENANCE_SECONDS: Final = 60.0
+
+
+class _Rule(NamedTuple):
+    kind: type[RegistryError]
+    statuses: frozenset[int]
+    words: re.Pattern[str]
+
+
+def _rule(kind: type[RegistryError], words: str, *statuses: int) -> _Rule:
+    return _Rule(kind, frozenset(statuses), re.compile(words, re.IGNORECASE))
+
+
+# Of writes only. Quay, Harbor, Amazon ECR and Docker Hub say these, each in its own way.
+_RULES: Final = (
+    _rule(TagImmutable, r"immutab|ImageTagAlreadyExists", 400, 403, 405, 409, 412),
+    _rule(
+        QuotaExceeded,
+        r"quota|storage[ _](?:limit|resource|space)|insufficient storage|LimitExceeded",
+        *(400, 402, 403, 405, 409, 412, 413, 507),
+    ),
+    _rule(
+        RegistryReadOnly,
+        r"maintenance|read[- ]?only mode|(?:system|registry|server|service|storage|currently)\W.{0,60}read[- ]?only",
+        *(403, 405, 423, 503),
+    ),
+    _rule(
+        NamespaceMissing,
+        r"NAME_UNKNOWN|RepositoryNotFound|(?:project|namespace|repository)\b.{0,300}(?:not found|not exist)",
+        *(400, 404),
+    ),
+)
+
+
+def explain(method: str, response: Response) -> str:
+    """Return what was asked and answered, with the registry's own words concealed, cleaned and shortened."""
+    said = "; ".join(map(str, parse_reasons(response.content)[:_SHOWN_ERRORS]))
+    said = clean(conceal(said, response.authorization, response.url))
+    shown = f" ({said})" if said else ""
+    return f"{describe(method, response.url)} answered {response.status}{shown}"
+
+
+def clean(said: str) -> str:
+    """Return what another side said as one short line without control characters."""
+    return _CONTROL.sub(" ", said)[:_LONGEST_MESSAGE].strip()
+
+
+def refusal(method: str, response: Response) -> RegistryError:
+    """Return the error that a final response means."""
+    message = f"{explain(method, response)}."
+    kind = _kind(method, response)
+    if kind is RegistryReadOnly:
+        return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
+    if kind is AuthenticationRefused and response.status == 401 and not response.headers.get("WWW-Authenticate"):  # noqa: PLR2004
+        return kind(
+            f"{message[:-1]} and does not say how to log in (no WWW-Authenticate), so that no credentials were sent:"
+            " is this the address of a registry, or does a proxy or a login page stand before it?"
+        )
+    error = kind(message)
+    if isinstance(error, AuthenticationRefused):
+        error.may_be_absent = method in _READS
+    return error
+
+
+def _kind(method: str, response: Response) -> type[RegistryError]:
+    if method in _WRITES and (named := named_kind(response.status, parse_reasons(response.content))):
+        return named
+    if response.status in {401, 403} and response.own:
+        return AuthenticationRefused
+    if response.status < 400 and is_web_page(response.content, response.headers.get("Content-Type")):  # noqa: PLR2004
+        return AddressWrong
+    return _kind_of_status(response.status)
+
+
+def named_kind(status: int, reasons: list[Reason]) -> type[RegistryError] | None:
+    """Return the error that the words of a refused write name, None where they name none of those known."""
+    said = "; ".join(map(str, reasons))
+    return next((rule.kind for rule in _RULES if status in rule.statuses and rule.words.search(said)), None)
+
+
+def _kind_of_status(status: int) -> type[RegistryError]:
+    if status == 404:  # noqa: PLR2004
+        return NotFound
+    if status == 429:  # noqa: PLR2004
+        return RateLimited
+    if status == 507:  # noqa: PLR2004
+        return QuotaExceeded
+    if status >= 500 and status not in _NEVER:  # noqa: PLR2004
+        return RegistryUnavailable
+    return RequestRefused if status >= 400 else ResponseInvalid  # noqa: PLR2004

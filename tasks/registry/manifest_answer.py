@@ -1,0 +1,74 @@
+"""A manifest as a registry answers with it, by headers alone or whole (distribution-spec 1.1, "Pulling manifests")."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from tasks.errors import AddressWrong, ContentMismatch, ResponseInvalid
+from tasks.oci import media_types
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest, algorithm_of, digest_of
+from tasks.oci.document import media_type_of
+from tasks.registry.http.exchange import Response, describe, find_digest
+from tasks.registry.http.reasons import is_web_page
+
+_MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest as a registry served it, verified against the digest that was asked for or announced."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+    digest: Digest
+
+
+class _Said(msgspec.Struct, rename="camel"):
+    media_type: str | None = None
+
+
+_said: Final = msgspec.json.Decoder(_Said)
+
+
+def described(reference: str, response: Response) -> Descriptor | None:
+    """Return what the headers of a HEAD say, None where that is not enough."""
+    digest = find_digest(reference)
+    if digest is None:
+        announced = find_digest(response.headers.get("Docker-Content-Digest"))
+        digest = announced if announced and algorithm_of(announced) == "sha256" else None
+    media_type = media_types.essence(response.headers.get("Content-Type"))
+    size = response.headers.get("Content-Length", "")
+    known = response.status == 200 and media_type in _MANIFESTS and size.isascii() and size.isdigit()  # noqa: PLR2004
+    return Descriptor(media_type, digest, int(size)) if known and digest is not None else None
+
+
+def fetched(repository: str, reference: str, response: Response) -> FetchedManifest:
+    """Return the manifest of an answer, a tag's with its sha256; `repository` is its name in messages.
+
+    Raises ContentMismatch, ManifestInvalid, AddressWrong for a web page, and ResponseInvalid where the answer for a
+    tag contradicts the manifest's own mediaType ("The Content-Type header must match").
+    """
+    content, content_type = response.content, response.headers.get("Content-Type")
+    if media_types.essence(content_type) not in _MANIFESTS and is_web_page(content, content_type):
+        raise AddressWrong(f"{describe('GET', response.url)} answered with a web page instead of a manifest.")
+    asked = find_digest(reference)
+    wanted = asked or find_digest(response.headers.get("Docker-Content-Digest"))
+    if wanted is None or wanted == digest_of(content, algorithm_of(wanted)):
+        media_type = media_type_of(content, content_type)
+        if asked is None:
+            _check_type(f"{repository}:{reference}", content, content_type)
+        return FetchedManifest(content, media_type, asked or digest_of(content))
+    # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway. What says of
+    # itself that it is something else is no such manifest, whatever the header says.
+    signed = media_types.DOCKER_SCHEMA1_SIGNED
+    if wanted and media_types.essence(content_type) == signed and media_type_of(content, content_type) == signed:
+        return FetchedManifest(content, signed, wanted)
+    raise ContentMismatch(f"{repository} served a manifest for {reference} that is not {wanted}.")
+
+
+def _check_type(reference: str, content: bytes, content_type: str | None) -> None:
+    served, own = media_types.essence(content_type), _said.decode(content).media_type
+    if served != own and served in _MANIFESTS and own in _MANIFESTS:
+        raise ResponseInvalid(f"{reference} is served as {served}, though the manifest says that it is {own}.")

@@ -1,0 +1,157 @@
+"""The forms in which registries take the bytes of a blob, and which comes next where one is refused (BEHAVIOUR 5.6).
+
+    form    requests                                          who wants it
+    put     POST, PUT with Content-Length                     all that follow the specification: the fewest requests
+    patch   POST, one streamed PATCH, empty PUT               Azure (a PUT above 20 MB is 413), Artifactory (404)
+    parts   POST, PATCHes of at most `part_bytes`, empty PUT  a proxy with a limit. Only where a proxy says so: GHCR and
+                                                              Artifactory keep the last one of several PATCHes
+
+    step    answer                     meaning
+    POST    202 with Location          a session; OCI-Chunk-Min-Length and OCI-Chunk-Max-Length bound its parts
+    PATCH   200, 201, 202, 204         taken up to the Range of the answer, or all of it where there is none
+    PUT     200, 201, 204              stored
+    PUT     404, 416                   the session is gone: a new one; said twice: the next form
+    PUT     400, 405, 411, 415, 501    this form is not taken: the next one, in a new session
+    PATCH   400, 404, 416              the session stands elsewhere: its status, or a new one; said twice: the next form
+    PATCH   405, 411, 415, 501         this form is not taken
+    both    413                        not so many bytes: the next form, or parts of half the size
+    GET     200, 204 with Range        `0-LAST`; Quay says `bytes=0-COUNT`, and `bytes=0--1` of a session that it opens
+    GET     anything else              the session is gone
+    HEAD    200                        a commit whose answer was lost took effect
+
+What a registry refused by its own reasons (quota, rights, maintenance) is no refusal of a form.
+"""
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Protocol
+
+from tasks.registry.settings import UploadChoice
+
+Form = Literal["put", "patch", "parts"]
+
+# Amazon wants 5 to 10 MiB of each part but the last.
+PART_BYTES: Final = 8 * 1024 * 1024
+LEAST_PART_BYTES: Final = 64 * 1024
+TOO_LARGE: Final = 413
+
+_NEXT: Final[dict[Form, Form]] = {"put": "patch", "patch": "parts"}
+_NOT_TAKEN: Final = frozenset({405, 411, 415, 501})
+_GONE: Final = frozenset({400, 404, 416})
+# What is refused by its size is not tried with something a little smaller: common limits are not below this.
+_SURELY_TAKEN: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a registry refuses: a PUT of `put` bytes or more, and a body of more than `part_bytes`; None for nothing."""
+
+    put: int | None = None
+    part_bytes: int | None = None
+
+    def form(self, size: int) -> Form:
+        """Return the first form in which the registry takes so many bytes."""
+        if self.part_bytes is not None and size > self.part_bytes:
+            return "parts"
+        return "put" if self.put is None or size < self.put else "patch"
+
+    def united(self, other: "Refused") -> "Refused":
+        """Return what two uploads found out together."""
+        return Refused(_least(self.put, other.put), _least(self.part_bytes, other.part_bytes))
+
+
+class UploadForms(Protocol):
+    """What registries refuse, as all workers found out; it is forgotten some time after."""
+
+    def refused(self, registry: str) -> Refused:
+        """Return what is known of a registry."""
+        ...
+
+    def note(self, registry: str, refused: Refused) -> None:
+        """Add what an upload that succeeded met."""
+        ...
+
+
+class LocalUploadForms:
+    """What registries refuse, as this process found out; threads share it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._refused: dict[str, Refused] = {}
+
+    def refused(self, registry: str) -> Refused:
+        """Return what is known of a registry."""
+        return self._refused.get(registry, Refused())
+
+    def note(self, registry: str, refused: Refused) -> None:
+        """Add what an upload that succeeded met."""
+        with self._guard:
+            self._refused[registry] = self.refused(registry).united(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one upload of `size` bytes goes: its form now, and what was refused before; each step makes a new one.
+
+    `fixed` is a form that the settings want: no other is tried. `doubted` tells that a session was lost in this form,
+    which one may be; two in turn mean that the form is not taken.
+    """
+
+    size: int
+    form: Form
+    part_bytes: int = PART_BYTES
+    least_bytes: int = LEAST_PART_BYTES
+    fixed: bool = False
+    doubted: bool = False
+    refused: Refused = Refused()
+
+    def part(self, offset: int) -> int:
+        """Return where the body ends that starts at `offset`."""
+        return min(self.size, offset + self.part_bytes) if self.form == "parts" else self.size
+
+    def bounded(self, least: int | None, most: int | None) -> "Way":
+        """Return the way within the bounds of a part that a registry names."""
+        floor = max(least or 0, min(self.least_bytes, most or self.least_bytes))
+        part_bytes = max(floor, min(self.part_bytes, most or self.part_bytes))
+        split = most is not None and self.size > most and self.form == "patch" and not self.fixed
+        return replace(self, form="parts" if split else self.form, part_bytes=part_bytes, least_bytes=floor)
+
+    def after(self, status: int, sent: int) -> "Way | None":
+        """Return how to go on when a body of `sent` bytes was refused; None where nothing is left to try."""
+        if status == TOO_LARGE:
+            return self._next(min(sent, _SURELY_TAKEN), self.part_bytes) if self.form == "put" else self._halve(sent)
+        if status in _GONE and not self.doubted and not (status == 400 and self.form == "put"):  # noqa: PLR2004
+            return replace(self, doubted=True)
+        return self._next(0, self.part_bytes) if status in _GONE | _NOT_TAKEN else None
+
+    def went_well(self) -> "Way":
+        """Return the way after a body was taken."""
+        return replace(self, doubted=False)
+
+    def _halve(self, sent: int) -> "Way | None":
+        """Return the way of parts half as large as what was refused."""
+        part_bytes = min(self.part_bytes, sent // 2)
+        if part_bytes < self.least_bytes:
+            return None
+        if self.form == "patch":
+            return self._next(None, part_bytes)
+        return replace(self, part_bytes=part_bytes, refused=self.refused.united(Refused(part_bytes=part_bytes)))
+
+    def _next(self, put: int | None, part_bytes: int) -> "Way | None":
+        """Return the way of the next form; `put` is from which size on a PUT was refused, if it was."""
+        form = None if self.fixed else _NEXT.get(self.form)
+        if form is None:
+            return None
+        found = self.refused.united(Refused(put) if form == "patch" else Refused(part_bytes=part_bytes))
+        return replace(self, form=form, part_bytes=part_bytes, doubted=False, refused=found)
+
+
+def first_way(size: int, choice: UploadChoice, part_bytes: int | None, known: Refused) -> Way:
+    """Return the way on which an upload starts: that of the settings, else what the registry is known to take."""
+    most = _least(part_bytes, known.part_bytes) or PART_BYTES
+    form = known.form(size) if choice == "auto" else choice
+    return Way(size, form, most, min(LEAST_PART_BYTES, most), fixed=choice != "auto")
+
+
+def _least(first: int | None, second: int | None) -> int | None:
+    return min((each for each in (first, second) if each is not None), default=None)

@@ -1,0 +1,36 @@
+"""A request that has been checked: what a push does, in parsed types (BEHAVIOUR section 1)."""
+
+from dataclasses import dataclass
+
+from tasks import contract
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference
+from tasks.transfer.request.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class ValidItem:
+    """One valid item: every destination is a full reference with a tag or a digest, each once."""
+
+    source: Reference
+    destinations: tuple[Reference, ...]
+    kind: contract.RequestedKind = "auto"
+    single_arch: contract.SingleArch = "merge"
+    platforms: tuple[Platform, ...] = ()
+    merge: bool = True
+
+    @property
+    def overwrites(self) -> bool:
+        """Tell whether the item may replace what another one has just put at a tag (BEHAVIOUR 1.5)."""
+        return not self.merge or self.kind != "auto" or self.single_arch == "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class ValidRequest:
+    """A valid request."""
+
+    items: tuple[ValidItem, ...]
+    target: Target
+    atomic: contract.Atomic | None = None
+    push_id: str | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,124 @@
+"""Whether another delivery of a task follows an error, and when (BEHAVIOUR 8.3, 8.6)."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.exceptions import Reject
+
+from tasks import contract
+from tasks.celery_glue.redelivery import Deliveries, pause
+from tasks.errors import (
+    ImagePusherError,
+    LockUnavailable,
+    NotFound,
+    PushCancelled,
+    RateLimited,
+    RegistryUnavailable,
+    Retry,
+)
+
+MAINTENANCE = 600.0
+
+
+class UnderMaintenance(RegistryUnavailable):
+    code = "under_maintenance"
+    retry = Retry.WAIT
+
+
+class Retried(Exception):
+    """The exception by which Celery ends a delivery that another one follows."""
+
+
+@dataclass
+class World:
+    """A task at one of its deliveries, a ledger, and a clock."""
+
+    now: float = 1000.0
+    retries: int = 0
+    waits: dict[str, contract.Waiting] = field(default_factory=dict)
+    countdowns: list[float] = field(default_factory=list)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        ledger = SimpleNamespace(
+            wait=lambda push_id, part, waiting: self.waits.update({part: waiting}), waits=lambda push_id: self.waits
+        )
+        here: Any = SimpleNamespace(
+            ledger=ledger, task_tries=3, maintenance_seconds=MAINTENANCE, clock=lambda: self.now
+        )
+        task: Any = SimpleNamespace(request=SimpleNamespace(retries=self.retries), retry=self._retry)
+        return Deliveries(task, here, "p", "part")
+
+    def _retry(self, *, countdown: float, **_: Any) -> Exception:
+        self.countdowns.append(countdown)
+        return Retried()
+
+
+@pytest.mark.parametrize(
+    ("error", "retries", "tries", "follows"),
+    [
+        (NotFound("gone"), 0, None, False),
+        (LockUnavailable("held"), 99, None, True),
+        (PushCancelled("stopping"), 99, None, True),
+        (RegistryUnavailable("down"), 1, None, True),
+        (RegistryUnavailable("down"), 2, None, False),
+        (RateLimited("busy", 300.0), 0, 1, False),
+        (RateLimited("busy", 300.0), 0, 9, True),
+        (RateLimited("busy", 300.0), 2, 9, False),
+        (UnderMaintenance("read-only"), 99, 1, True),
+    ],
+)
+def test_an_error_says_itself_whether_another_delivery_follows(
+    error: ImagePusherError, retries: int, tries: int | None, follows: bool
+) -> None:
+    assert World(retries=retries).deliveries.may_follow(error, tries) is follows
+
+
+def given_back(world: World, error: ImagePusherError) -> None:
+    with world.deliveries.given_back():
+        raise error
+
+
+def test_a_task_comes_back_when_its_registry_asks_for_it() -> None:
+    """Rule 8.3: and the ledger knows why it waits, and until when."""
+    world = World()
+    with pytest.raises(Retried):
+        given_back(world, RateLimited("busy", 300.0, "source"))
+    assert world.countdowns == [300.0]
+    waiting = world.waits["part"]
+    assert (waiting.since, waiting.until) == (1000.0, 1300.0)
+    assert (waiting.reason.code, waiting.reason.side) == ("rate_limited", "source")
+
+
+def test_maintenance_is_probed_once_a_minute_and_ends() -> None:
+    """Rule 8.6: waits that follow each other are one, and its time is bounded."""
+    world = World()
+    probes = 0
+    while world.deliveries.may_follow(UnderMaintenance("read-only")):
+        with pytest.raises(Retried):
+            given_back(world, UnderMaintenance("read-only"))
+        probes += 1
+        world.now += world.countdowns[-1] + 1
+    assert set(world.countdowns) == {60.0}
+    assert world.waits["part"].since == 1000.0
+    assert probes == MAINTENANCE // 61 + 1
+    world.now += 10_000
+    assert world.deliveries.may_follow(UnderMaintenance("read-only"))
+
+
+def test_a_task_whose_worker_stops_goes_back_at_once() -> None:
+    with pytest.raises(Reject) as rejected:
+        given_back(World(), PushCancelled("stopping"))
+    assert rejected.value.args == ("stopping", True)
+
+
+def test_an_error_that_stays_is_raised() -> None:
+    with pytest.raises(NotFound):
+        given_back(World(), NotFound("gone"))
+
+
+@pytest.mark.parametrize(("retries", "most"), [(0, 5.0), (1, 10.0), (9, 120.0)])
+def test_a_pause_that_nobody_asked_for_doubles_up_to_a_bound(retries: int, most: float) -> None:
+    assert most / 2 <= pause(RegistryUnavailable("down"), retries) <= most

@@ -1,0 +1,104 @@
+"""Heads of answers: interim ones are skipped, and no registry takes as long as it likes (BEHAVIOUR 8.4)."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tasks.registry.http.connections import Connections
+from tasks.registry.http.retry import Transient
+from tasks.registry.settings import HttpLimits, RegistrySettings
+from tests.support.profiles import profiles
+from tests.support.profiles.server import ProfileRegistry
+from tests.unit.registry.clients import NAME, client
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+LIMITS = HttpLimits(connect_timeout=5, idle_timeout=0.5)
+
+
+@contextmanager
+def serving(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[Connections]:
+    """Yield what speaks to a server that lets `answer` have each of its connections."""
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    answer(connection, stopped)
+                except OSError:
+                    continue
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield Connections(f"127.0.0.1:{listener.getsockname()[1]}", RegistrySettings(), LIMITS)
+        finally:
+            stopped.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def get(subject: Connections, wait: float | None = None) -> bytes:
+    return subject.exchange("GET", f"http://{subject._host}/", {}, wait=wait).read(100, 5)
+
+
+@pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints\r\nLink: </x>; rel=next"])
+def test_interim_answers_are_skipped_and_the_connection_stays_in_step(interim: bytes) -> None:
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        for content in (b"a1", b"b2"):
+            connection.recv(10_000)
+            connection.sendall((b"HTTP/1.1 " + interim + b"\r\n\r\n") * 3 + ANSWER + content)
+
+    with serving(answer) as subject:
+        assert [get(subject), get(subject)] == [b"a1", b"b2"]
+
+
+def test_interim_answers_without_end_are_given_up() -> None:
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        connection.recv(10_000)
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with serving(answer) as subject, pytest.raises(Transient):
+        get(subject)
+
+
+def test_a_head_that_drips_has_a_deadline() -> None:
+    def answer(connection: socket.socket, stopped: threading.Event) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not stopped.wait(0.1):
+            connection.sendall(b"x")
+
+    with serving(answer) as subject, pytest.raises(Transient, match="within the time allowed"):
+        get(subject)
+
+
+def test_an_answer_that_is_long_awaited_may_come_later_than_others() -> None:
+    """5.3: that of a commit."""
+
+    def answer(connection: socket.socket, stopped: threading.Event) -> None:
+        connection.recv(10_000)
+        stopped.wait(1)
+        connection.sendall(ANSWER + b"ok")
+
+    with serving(answer) as subject:
+        assert get(subject, wait=30) == b"ok"
+        with pytest.raises(Transient):
+            get(subject)
+
+
+def test_a_registry_may_chat() -> None:
+    """Through the whole client."""
+    with ProfileRegistry(replace(profiles.CHATTY, interim=(102, 103, 100))) as registry:
+        registry.store.create(NAME)
+        assert client(registry.host).resolve("latest") is None
