@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from tests.simulation.search import Case, Figures
 
 SEEDS: Final = Path(__file__).with_name("seeds.txt")
-_ROUTINE: Final = ("/lease-renewal", "/watchdog", "/boot", "/intake", "/budgets", "acknowledge", "take from", "/copy ", "/blobs")
+_ROUTINE: Final = (
+    "/lease-renewal",
+    "/watchdog",
+    "/boot",
+    "/intake",
+    "/budgets",
+    "acknowledge",
+    "take from",
+    "/copy ",
+    "/blobs",
+)
 _POLL: Final = " SET tag:"
 _THIN: Final = ("b.example/", "tag:", "written:", "intents", "event", "result of")
 
@@ -24,14 +34,18 @@ def main() -> int:
     options = _parse()
     if options.planted is not None:
         planted.plant(planted.find(options.planted))
-    from tests.simulation import patches, search  # noqa: PLC0415 - product code is loaded after a fault is planted
+    from tests.simulation import patches, search
 
     figures = search.Figures()
     with patches.virtual():
         if options.seed is not None:
             return _again(options.seed, shrinks=not options.whole, everything=options.all)
         if options.exhaustive:
-            cases = [case for scenario in search.small_cases() for case in search.exhaustive(scenario, options.bound, figures)]
+            cases = [
+                case
+                for scenario in search.small_cases()
+                for case in search.exhaustive(scenario, options.bound, figures)
+            ]
             for case in cases[:3]:
                 _show(case, everything=options.all)
             print(figures)
@@ -75,7 +89,7 @@ def known_seeds() -> list[int]:
 
 
 def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespace) -> int:
-    from tests.simulation import search  # noqa: PLC0415
+    from tests.simulation import search
 
     if options.hashes:
         for seed in seeds:
@@ -97,7 +111,7 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
 
 
 def _again(text: str, *, shrinks: bool, everything: bool) -> int:
-    from tests.simulation import search  # noqa: PLC0415
+    from tests.simulation import search
 
     seed: int | str = int(text) if text.isdigit() else text
     outcome = search.run_seed(seed, verbose=True)

@@ -282,7 +282,7 @@ class Results:
 
     def forget_chord(self, choice: int) -> None:
         """Lose one of the keys by which a chord is counted."""
-        keys = sorted(key for key in self._store.keys() if key.startswith("chord:"))
+        keys = sorted(key for key in self._store.names() if key.startswith("chord:"))
         if keys:
             self._store.drop(keys[choice % len(keys)])
 

@@ -148,7 +148,7 @@ class Decisions:
             return before, after
         first, second, third = draw(self.seed, step.name + " latency")
         # Now and then a step takes far longer than others: that is how threads overtake each other.
-        scale = self.swarm.jitter * (20.0 if third < 0.03 else 1.0)  # noqa: PLR2004
+        scale = self.swarm.jitter * (20.0 if third < 0.03 else 1.0)
         return before * (0.5 + first * scale), after * (0.5 + second * scale)
 
     def chance(self, name: str) -> float:
@@ -157,12 +157,12 @@ class Decisions:
 
     def lands(self, name: str) -> bool:
         """Tell whether a request that was on its way when its process died arrives."""
-        return draw(self.seed, name + " lands")[0] < 0.5  # noqa: PLR2004
+        return draw(self.seed, name + " lands")[0] < 0.5
 
     def landing_seconds(self, name: str) -> float:
         """Return after how many seconds it does."""
         chance = draw(self.seed, name + " lands")
-        return chance[1] * (0.1 if chance[2] < 0.5 else 3 * self.swarm.lease_seconds)  # noqa: PLR2004
+        return chance[1] * (0.1 if chance[2] < 0.5 else 3 * self.swarm.lease_seconds)
 
     def _by_chance(self, step: Step) -> Action | None:
         if step.kind not in self.swarm.kinds:
@@ -189,14 +189,16 @@ class Decisions:
             case "stop before" | "stop after":
                 return Action(name, seconds=lease * (1.1 + 3 * how))
             case "kill in flight":
-                return Action(name, seconds=0.01 if how < 0.5 else 2 * lease * how)  # noqa: PLR2004
+                return Action(name, seconds=0.01 if how < 0.5 else 2 * lease * how)
             case "refuse":
-                status, after = ((500, None), (503, None), (429, None), (429, 2.0), (429, 40.0), (502, None))[choice % 6]
+                status, after = ((500, None), (503, None), (429, None), (429, 2.0), (429, 40.0), (502, None))[
+                    choice % 6
+                ]
                 return Action(name, status=status, retry_after=after)
             case "registry away":
                 return Action(name, seconds=5 + 60 * how)
             case "restart redis" | "restart redis without its last second":
-                return Action(name, seconds=0.2 + (150 if how > 0.85 else 5) * how, choice=choice)  # noqa: PLR2004
+                return Action(name, seconds=0.2 + (150 if how > 0.85 else 5) * how, choice=choice)
             case "deliver late":
                 return Action(name, seconds=1 + 100 * how)
             case _:

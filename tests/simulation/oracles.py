@@ -95,7 +95,9 @@ class Judge:
     def tags(self) -> dict[str, str]:
         """Return the digests of all tags of B."""
         return {
-            f"{name}:{tag}": digest for name, space in sorted(self.b.spaces.items()) for tag, digest in space.tags.items()
+            f"{name}:{tag}": digest
+            for name, space in sorted(self.b.spaces.items())
+            for tag, digest in space.tags.items()
         }
 
     def dropped(self, key: str) -> None:
@@ -125,8 +127,12 @@ class Judge:
         self._judge_protective(reports)
         self._judge_events(reports)
         self._judge_others()
-        for key in self.store.keys():
-            if key.startswith(_PREFIX) and self.store.ends(key) is None and isinstance(self.store.find(key), dict | bytes):
+        for key in self.store.names():
+            if (
+                key.startswith(_PREFIX)
+                and self.store.ends(key) is None
+                and isinstance(self.store.find(key), dict | bytes)
+            ):
                 self.add("7.5", f"{key} never ends")
 
     def judge_undo(self, push_id: str, before: Mapping[str, str], result: tuple[str, Any]) -> None:
@@ -220,7 +226,7 @@ class Judge:
     def _judge_release(self, push: Push, report: Mapping[str, Any]) -> None:
         """Judge that tags that move together did, or none stayed moved (10.1)."""
         items = [item["tags"] for item in report["items"]]
-        groups = {"push": [sum(items, [])], "item": items}.get(push.atomic or "", [])
+        groups = {"push": [[tag for tags in items for tag in tags]], "item": items}.get(push.atomic or "", [])
         for tags in groups:
             moved = [tag for tag in tags if tag["action"] in _WRITTEN]
             others = [tag for tag in tags if tag["action"] not in _DONE]
@@ -231,7 +237,9 @@ class Judge:
                 own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
                 foreign = tag["error"] is not None and tag["error"]["code"] == "tag_conflict"
                 if own and own[-1].new != own[0].old and not foreign:
-                    self.add("10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}")
+                    self.add(
+                        "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
+                    )
 
     def _judge_report(self, sent: Sent, item: Item, said: Mapping[str, Any]) -> None:
         """Judge what a report says of one tag (6.1)."""
@@ -243,7 +251,9 @@ class Judge:
         content = platforms_of(self.b.content(tag.partition(":")[0], said["new_digest"]) or self._old_content(said))
         wanted = dict(index(item.platforms, item.version).platforms)
         if content is not None and not wanted.items() <= content.items():
-            self.add("4.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, which lacks some of its images")
+            self.add(
+                "4.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, which lacks some of its images"
+            )
         if content is not None and not set(said["kept_platforms"]) <= set(content):
             self.add("6.1", f"{push_id} says that {tag} kept {said['kept_platforms']}, and it has {sorted(content)}")
         held = self._held_between(tag, sent.started, sent.ended or self.clock())
@@ -260,7 +270,9 @@ class Judge:
                 return
             if said["old_digest"] in self._before(tag, sent, own):
                 return
-            if any(self._was_blind(write, each) for write in own for each in self._writes(tag) if each.author == "foreign"):
+            if any(
+                self._was_blind(write, each) for write in own for each in self._writes(tag) if each.author == "foreign"
+            ):
                 self.excused.append(f"{tag}: {push_id} wrote over a foreign write between its look and its PUT")
             else:
                 self.add("6.6", f"{push_id} says that {tag} was {_short(said['old_digest'])} before, and it was not")
@@ -285,43 +297,35 @@ class Judge:
         if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if any(each in error["message"] for each in _OPEN):
-            self.excused.append(f"{push_id}: {error['code']} for a part that is missing, which Quay calls by another name")
+            self.excused.append(
+                f"{push_id}: {error['code']} for a part that is missing, which Quay calls by another name"
+            )
         elif not self._justified(error["code"], sent.push):
             self.add("6.2", f"{push_id} failed for {tag} ({error['code']}) without a reason: {error['message']}")
 
     def _justified(self, code: str, push: Push) -> bool:
         """Tell whether the faults of the run may make a push fail so."""
         faults = [action.name for action in self.taken.values()]
-        count = faults.count
+        count, alone = faults.count, push.atomic is None
         stops = sum(name.startswith(("stop", "pause")) for name in faults)
-        match code:
-            case "registry_unavailable":
-                return bool(self.outages)
-            case "rate_limited":
-                return sum(action.retry_after == 40.0 for action in self.taken.values()) >= 2  # noqa: PLR2004
-            case "tag_conflict":
-                # A release holds all of its tags once, and does not begin anew where someone else writes one.
-                most = 3 if push.atomic is None else 1
-                return count("foreign write") >= most or (
-                    push.atomic is not None and (stops > 0 or bool(self.outages))
-                ) or (stops > 0 and self._lost("written"))
-            case "lock_lost":
-                most = 4 if push.atomic is None else 1
-                return stops + count("end lease") + count("evict") + self.rollbacks >= most or self._redis_was_away()
-            case "copy_incomplete":
-                return self.collections >= 2 or self._lost(f"push:{push.push_id}") or bool(self.outages)  # noqa: PLR2004
-            case "push_unknown":
-                return self._lost(f"push:{push.push_id}")
-            case "abandoned":
-                return self.deaths + count("lose answer") + self.rollbacks >= 3  # noqa: PLR2004
-            case "stalled":
-                return bool(self._gone) or self.deaths >= 3 or self._redis_was_away()  # noqa: PLR2004
-            case "withheld" | "rolled_back" | "release_unsettled":
-                return push.atomic is not None and bool(faults)
-            case "destination_child_missing":
-                return self.scenario.lax and self.collections > 0
-            case _:
-                return False
+        lost_locks = stops + count("end lease") + count("evict") + self.rollbacks
+        lost = self._lost(f"push:{push.push_id}")
+        reasons = {
+            "registry_unavailable": bool(self.outages),
+            "rate_limited": sum(action.retry_after == 40.0 for action in self.taken.values()) >= 2,
+            # A release holds all of its tags once, and does not begin anew where someone else writes one.
+            "tag_conflict": count("foreign write") >= (3 if alone else 1)
+            or (not alone and bool(stops or self.outages))
+            or (stops > 0 and self._lost("written")),
+            "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
+            "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
+            "push_unknown": lost,
+            "abandoned": self.deaths + count("lose answer") + self.rollbacks >= 3,
+            "stalled": bool(self._gone) or self.deaths >= 3 or self._redis_was_away(),
+            "destination_child_missing": self.scenario.lax and self.collections > 0,
+        }
+        of_release = ("withheld", "rolled_back", "release_unsettled")
+        return reasons.get(code, code in of_release and not alone and bool(faults))
 
     def _judge_tag(self, tag: str, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge whether what a tag holds is what some order of the pushes gives (7.1, 7.2)."""
@@ -332,7 +336,9 @@ class Judge:
             return
         if explains(first, operations, last):
             return
-        lost = [key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or ":intents" in key]
+        lost = [
+            key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or ":intents" in key
+        ]
         if lost:
             self.excused.append(f"{tag} is in no order: Redis lost {lost}")
             return
@@ -381,7 +387,11 @@ class Judge:
         if write.author in {_UNDO, "foreign"} or write.when < foreign.when:
             return False
         place = f"{write.repository}:{write.tag}"
-        looks = [when for when, what, author, _ in self.b.reads if what == place and author == write.author and when < write.when]
+        looks = [
+            when
+            for when, what, author, _ in self.b.reads
+            if what == place and author == write.author and when < write.when
+        ]
         looked = max(looks, default=0.0)
         again = any(
             each.author == write.author and looked < each.when < write.when for each in self._writes(f"{place}")
@@ -407,7 +417,12 @@ class Judge:
                 if self.undoing is None and tags.get(place) != said["new_digest"]:
                     self.add("4.8", f"the protective tag {place} of {push_id} is {_short(tags.get(place))}")
         for tag in tags:
-            if _MERGED in tag and tag not in named and not any(":intents" in key for key in self._gone) and not self._gone:
+            if (
+                _MERGED in tag
+                and tag not in named
+                and not any(":intents" in key for key in self._gone)
+                and not self._gone
+            ):
                 self.add("7.3", f"the protective tag {tag} is named by no push")
 
     def _judge_events(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
@@ -419,11 +434,15 @@ class Judge:
                     self.add("7.7", f"nobody was told that {push_id} moved {said['reference']}")
         for event in self.events:
             tag = event.reference.removeprefix(f"{B}/")
-            wrote = [write for write in self._writes(tag) if write.author == event.push_id and write.new == event.digest]
+            wrote = [
+                write for write in self._writes(tag) if write.author == event.push_id and write.new == event.digest
+            ]
             if self._cannot_be_told(tag, event.digest):
                 continue
             if not any(write.when <= event.when for write in wrote):
-                self.add("7.7", f"it was told that {event.push_id} moved {tag} to {_short(event.digest)}, which it did not")
+                self.add(
+                    "7.7", f"it was told that {event.push_id} moved {tag} to {_short(event.digest)}, which it did not"
+                )
 
     def _judge_others(self) -> None:
         for tag, digest in self._first.items():
@@ -470,7 +489,7 @@ class Judge:
         return any(what in key or key in {f"{_PREFIX}open", f"{_PREFIX}pushes"} for key in self._gone)
 
     def _redis_was_away(self) -> bool:
-        return any(until - since > 100 for since, until in self.redis_outages)  # noqa: PLR2004
+        return any(until - since > 100 for since, until in self.redis_outages)
 
     def _described(self, write: Write) -> str:
         found = platforms_of(self.b.archive.get(write.new or ""))

@@ -25,7 +25,9 @@ class Operation:
 
     def __str__(self) -> str:
         platforms = ", ".join(f"{platform} {digest[7:15]}" for platform, digest in self.brings.items())
-        return f"{self.name} [{self.started:.1f}-{self.ended:.1f}] {platforms}{' (perhaps)' if self.may_be_absent else ''}"
+        return (
+            f"{self.name} [{self.started:.1f}-{self.ended:.1f}] {platforms}{' (perhaps)' if self.may_be_absent else ''}"
+        )
 
 
 def explains(first: Held, operations: Sequence[Operation], last: Held) -> bool:

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, Final
 
-from tests.simulation.scheduler import EPOCH, FOREVER, Killed, Process, Scheduler, Thread
+from tests.simulation.scheduler import EPOCH, FOREVER, Process, Scheduler, Thread
 
 _scheduler: list[Scheduler] = []
 
@@ -98,10 +98,7 @@ class Semaphore:
         scheduler = _scheduler[0]
         while self._value == 0:
             self._waiting.append(scheduler.thread)
-            try:
-                scheduler.park()
-            except Killed:
-                raise
+            scheduler.park()
         self._value -= 1
         return True
 

@@ -35,7 +35,7 @@ class Store:
         self._journal: deque[tuple[float, str, Any, float | None]] = deque()
         self.lost: list[str] = []
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return the keys that are there."""
         return [key for key in list(self._values) if self.find(key) is not None]
 
@@ -305,6 +305,7 @@ class Client:
         """Do something at the server, as often as it takes until an answer comes; raises RedisConnectionError."""
         short = key.removeprefix(self._prefix)
         chosen = kind or (Kind.LOCK if short.startswith(("tag:", "written:", "run:")) else Kind.REDIS)
+
         def arrive() -> Any:
             if self._store.away_until > self._scheduler.now:
                 raise Away

@@ -115,9 +115,7 @@ class Registry:
         answer = self._answer(method, target, headers, body, author)
         return answer if method != "HEAD" else replace(answer, body=b"")
 
-    def _answer(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes, author: str | None
-    ) -> Answer:
+    def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes, author: str | None) -> Answer:
         parts = urlsplit(target)
         name, kind, reference = _route(parts.path)
         if kind == "manifests":
@@ -165,7 +163,9 @@ class Registry:
             held = set(self._held(space, temporary=self.flavour is not Flavour.DISTRIBUTION))
             if self.lax:
                 # Nobody could tell that what was seen moments ago went: such a registry leaves it alone for a while.
-                held |= {digest for (of, digest), when in self._seen.items() if of == name and when > self._clock() - _GRACE}
+                held |= {
+                    digest for (of, digest), when in self._seen.items() if of == name and when > self._clock() - _GRACE
+                }
             gone += [digest for digest in space.manifests if digest not in held]
             space.manifests = {digest: each for digest, each in space.manifests.items() if digest in held}
         needed = {blob for space in self.spaces.values() for each in space.manifests.values() for blob in each.blobs}

@@ -92,7 +92,9 @@ class World:
             self._put(self.b, repository, images.index(("linux/amd64",), "untouched"), "untouched")
         self.judge.begin()
 
-    def _put(self, registry: Registry, repository: str, index: images.Image, tag: str, author: str | None = None) -> None:
+    def _put(
+        self, registry: Registry, repository: str, index: images.Image, tag: str, author: str | None = None
+    ) -> None:
         space_blobs = registry.spaces.setdefault(repository, Space())
         for digest, content in index.blobs:
             registry.blobs[digest] = content
@@ -228,12 +230,16 @@ class World:
         self.trace.note(self.scheduler.now, f"someone else writes {tag}: {', '.join(platforms)}")
 
     def _end_lease(self, action: Action) -> None:
-        held = [key for key in self.store.keys() if key.startswith((f"{wiring.KEY_PREFIX}tag:", f"{wiring.KEY_PREFIX}run:"))]
+        held = [
+            key
+            for key in self.store.names()
+            if key.startswith((f"{wiring.KEY_PREFIX}tag:", f"{wiring.KEY_PREFIX}run:"))
+        ]
         if held:
             self._drop(sorted(held)[action.choice % len(held)], "ends")
 
     def _evict(self, action: Action) -> None:
-        held = sorted(key for key in self.store.keys() if key.startswith(wiring.KEY_PREFIX))
+        held = sorted(key for key in self.store.names() if key.startswith(wiring.KEY_PREFIX))
         if held:
             self._drop(held[action.choice % len(held)], "is evicted")
 

@@ -1,7 +1,7 @@
 """What is done in a run: which pushes, into which tags, on how many workers, at which registry, with which faults."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulation.decisions import FAULTS, Kind, Swarm
@@ -48,9 +48,7 @@ class Push:
             for tag in item.tags:
                 repository, _, name = tag.partition(":")
                 destinations.setdefault(f"{B}/{repository}", []).append(name)
-            items.append(
-                {"source": f"{A}/{_SOURCE}:{item.source}", "destinations": destinations, "merge": item.merge}
-            )
+            items.append({"source": f"{A}/{_SOURCE}:{item.source}", "destinations": destinations, "merge": item.merge})
         request: dict[str, Any] = {"push_id": self.push_id, "items": items}
         return request | ({} if self.atomic is None else {"atomic": self.atomic})
 
@@ -67,7 +65,7 @@ class Scenario:
     lax: bool = False
     budgets: bool = False
     undo: str | None = None
-    swarm: Swarm = Swarm()
+    swarm: Swarm = field(default_factory=Swarm)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -77,10 +75,14 @@ class Scenario:
     def __str__(self) -> str:
         pushes = "; ".join(
             f"{push.push_id} at {push.at:g} s: "
-            + ", ".join(f"{item.source} → {' '.join(item.tags)}{'' if item.merge else ' (no merge)'}" for item in push.items)
+            + ", ".join(
+                f"{item.source} → {' '.join(item.tags)}{'' if item.merge else ' (no merge)'}" for item in push.items
+            )
             for push in self.pushes
         )
-        held = ", ".join(f"{tag} = {'-'.join(p.partition('/')[2] for p in platforms)}.{v}" for tag, platforms, v in self.held)
+        held = ", ".join(
+            f"{tag} = {'-'.join(p.partition('/')[2] for p in platforms)}.{v}" for tag, platforms, v in self.held
+        )
         undone = f", undo of {self.undo}" if self.undo else ""
         return (
             f"{self.flavour.value}{' (lax)' if self.lax else ''}, {self.workers} workers of {self.slots} slots;"

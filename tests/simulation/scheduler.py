@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 
 EPOCH: Final = 1_700_000_000.0
 FOREVER: Final = float("inf")
+# Faults that a thread meets by itself; all others are carried out by the world.
+_OF_THREADS: Final = ("kill", "stop", "pause", "refuse", "lose")
 
 
 class Killed(BaseException):
@@ -227,46 +229,44 @@ class Scheduler:
 
     def _disturbed(self, thread: Thread, step: Step, action: Action, effect: Callable[[], Result]) -> Result:
         before, after = self.decisions.latency(step)
-        process = thread.process
+        self._go_there(thread, step, action, effect, before, after)
+        result = effect()
+        self.trace.step(self.now, step.name, result)
+        self._come_back(thread, action, after)
+        return result
+
+    def _go_there(
+        self, thread: Thread, step: Step, action: Action, effect: Callable[[], Any], before: float, after: float
+    ) -> None:
+        """Let a request land, if it does."""
         match action.name:
-            case "kill before":
-                self.kill(process)
-                raise Killed
-            case "kill in flight":
-                self._land_later(effect, before + action.seconds)
-                self.kill(process)
+            case "kill before" | "kill in flight":
+                if action.name == "kill in flight":
+                    self._land_later(effect, before + action.seconds)
+                self.kill(thread.process)
                 raise Killed
             case "stop before" | "pause before":
                 # What was sent arrives late: it was on its way when its process stopped.
                 if action.name == "stop before":
-                    self.stop(process, action.seconds)
-                self._fly(thread, effect, action.seconds)
-            case "refuse":
+                    self.stop(thread.process, action.seconds)
+                before = action.seconds
+            case "refuse" | "lose request":
                 self.park(self.now + before + after)
-                raise Refused(action.status, action.retry_after)
-            case "lose request":
-                self.park(self.now + before + after)
-                raise LostAnswer
-            case "kill after" | "stop after" | "pause after" | "lose answer":
-                self._fly(thread, effect, before)
-            case _:
-                self._fly(thread, effect, before)
-                self.on_fault(action, step)
-        result = effect()
-        self.trace.step(self.now, step.name, result)
-        match action.name:
-            case "kill after":
-                self.kill(process)
-                raise Killed
-            case "stop after":
-                self.stop(process, action.seconds)
-            case "pause after":
-                after += action.seconds
-            case "lose answer":
-                self.park(self.now + after)
-                raise LostAnswer
-        self.park(self.now + after)
-        return result
+                raise Refused(action.status, action.retry_after) if action.name == "refuse" else LostAnswer
+        self._fly(thread, effect, before)
+        if not action.name.startswith(_OF_THREADS):
+            self.on_fault(action, step)
+
+    def _come_back(self, thread: Thread, action: Action, after: float) -> None:
+        """Let the answer arrive, if it does."""
+        if action.name == "kill after":
+            self.kill(thread.process)
+            raise Killed
+        if action.name == "stop after":
+            self.stop(thread.process, action.seconds)
+        self.park(self.now + after + (action.seconds if action.name == "pause after" else 0.0))
+        if action.name == "lose answer":
+            raise LostAnswer
 
     def _fly(self, thread: Thread, effect: Callable[[], Any], seconds: float) -> None:
         """Let a request be on its way: it lands even if its process stops, and perhaps if that is killed."""

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from tests.simulation.decisions import Action, Decisions, Kind, Swarm
@@ -187,11 +188,15 @@ def _simpler(scenario: Scenario) -> Iterator[Scenario]:
         yield replace(scenario, flavour=Flavour.DISTRIBUTION)
 
 
+def _around(items: tuple[Item, ...], number: int, *instead: Item) -> tuple[Item, ...]:
+    return (*items[:number], *instead, *items[number + 1 :])
+
+
 def _smaller_push(push: Push) -> Iterator[Push]:
     if push.atomic is not None:
         yield replace(push, atomic=None)
     for number, item in enumerate(push.items):
-        around: Callable[..., tuple[Item, ...]] = lambda *each, n=number: (*push.items[:n], *each, *push.items[n + 1 :])
+        around = partial(_around, push.items, number)
         if len(push.items) > 1:
             yield replace(push, items=around())
         for tag in item.tags if len(item.tags) > 1 else ():

@@ -32,8 +32,6 @@ FAILED = Operation("p5", 0, 9, {"s390x": "5"}, merges=True, may_be_absent=True)
         ({"single": "0"}, [A1], {"amd64": "1"}, True),
     ],
 )
-def test_a_tag_holds_what_some_order_gives(
-    first: Held, operations: list[Operation], last: Held, may_be: bool
-) -> None:
+def test_a_tag_holds_what_some_order_gives(first: Held, operations: list[Operation], last: Held, may_be: bool) -> None:
     """Rule 7.1."""
     assert explains(first, operations, last) is may_be

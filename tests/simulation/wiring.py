@@ -125,5 +125,3 @@ def _passing_on(client: Client, broker: Broker) -> Callable[..., None]:
 
 def _refuse(task_id: object, why: str) -> None:
     raise AssertionError(f"the intake refused {task_id}: {why}")
-
-
