@@ -114,7 +114,7 @@ class Task:
             self.app.broker.send(self.app.client, successor)
         except RedisConnectionError as error:
             raise Reject(error, requeue=False) from None
-        return Retry(None, None, countdown)
+        return Retry(None, None, countdown)  # type: ignore[arg-type]  # Celery takes any number
 
 
 class Tracer:
@@ -150,14 +150,15 @@ class Tracer:
 
     def _trace(self, app: App, tag: str, message: Message) -> None:
         task = Task(app, message)
-        state, value = states.SUCCESS, None
+        state: str = states.SUCCESS
+        value: Any = None
         try:
             value = self._functions[message.task](task, *message.args)
         except (Ignore, Retry):
             app.broker.acknowledge(app.client, tag)
             return
         except Reject as rejected:
-            if rejected.requeue:
+            if vars(rejected)["requeue"]:
                 app.broker.give_back(app.client, tag)
             else:
                 app.broker.acknowledge(app.client, tag)

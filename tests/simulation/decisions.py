@@ -13,11 +13,12 @@ _MOST: Final = float(1 << 32)
 
 
 class Kind(enum.Enum):
-    """What a step asks: of which faults there are, and how long it takes."""
+    """What a step asks: of which faults there are, and how long it takes. MOVE and PUT are of a tag that moves."""
 
     READ = "read"
     WRITE = "write"
     MOVE = "move"
+    PUT = "put"
     REDIS = "redis"
     LOCK = "lock"
     BROKER = "broker"
@@ -54,7 +55,7 @@ class Action:
         return f"{self.name}{more}{status}{asked}"
 
 
-REGISTRY: Final = frozenset({Kind.READ, Kind.WRITE, Kind.MOVE})
+REGISTRY: Final = frozenset({Kind.READ, Kind.WRITE, Kind.MOVE, Kind.PUT})
 _ANY: Final = frozenset(Kind)
 _STATE: Final = frozenset({Kind.REDIS, Kind.LOCK, Kind.BROKER, Kind.EVENT, Kind.TAKE})
 # Which faults may happen at which steps, and how often beside each other.
@@ -81,11 +82,12 @@ FAULTS: Final[Mapping[str, tuple[frozenset[Kind], int]]] = {
     "drop chord": (frozenset({Kind.BROKER}), 2),
 }
 # Where the protocol is thin, faults are more frequent.
-_WEIGHT: Final[Mapping[Kind, float]] = {Kind.MOVE: 6.0, Kind.LOCK: 3.0, Kind.EVENT: 2.0}
+_WEIGHT: Final[Mapping[Kind, float]] = {Kind.PUT: 10.0, Kind.MOVE: 3.0, Kind.LOCK: 2.0, Kind.EVENT: 2.0}
 _LATENCY: Final[Mapping[Kind, tuple[float, float]]] = {
     Kind.READ: (0.010, 0.005),
     Kind.WRITE: (0.020, 0.005),
     Kind.MOVE: (0.020, 0.010),
+    Kind.PUT: (0.020, 0.010),
     Kind.REDIS: (0.0005, 0.0003),
     Kind.LOCK: (0.0005, 0.0003),
     Kind.BROKER: (0.001, 0.0005),

@@ -325,7 +325,7 @@ class Judge:
             "destination_child_missing": self.scenario.lax and self.collections > 0,
         }
         of_release = ("withheld", "rolled_back", "release_unsettled")
-        return reasons.get(code, code in of_release and not alone and bool(faults))
+        return bool(reasons.get(code, code in of_release and not alone and bool(faults)))
 
     def _judge_tag(self, tag: str, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge whether what a tag holds is what some order of the pushes gives (7.1, 7.2)."""

@@ -113,7 +113,7 @@ def virtual() -> Iterator[None]:
 
 def lease_waits(waits: LeaseWaits) -> None:
     """Let redis-py's lock sleep until a lease may be free; holds until the names are put back."""
-    redis.lock.mod_time = SimpleNamespace(monotonic=primitives.monotonic, sleep=waits.sleep)  # type: ignore[assignment]
+    redis.lock.mod_time = SimpleNamespace(monotonic=primitives.monotonic, sleep=waits.sleep)  # type: ignore[assignment, attr-defined]
 
 
 def _product_modules() -> list[Any]:

@@ -36,7 +36,7 @@ FAULTS: Final = (
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
     Fault("no intent", _TAG, "self._intents.note(intent, staged.base)", "pass"),
-    Fault("no protective tag", _TAG, "self._protect(intent.protective_tag, decision)", "pass"),
+    Fault("no protective tag", _TAG, "self._store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
     Fault(

@@ -15,6 +15,7 @@ from tests.simulation.registry_model import Registry, Space, Write
 from tests.simulation.scenario import A, B, Scenario
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.trace import Trace
+from workers.broker.app import KEY_PREFIX
 
 _HORIZON: Final = 3 * 3600.0
 # As long as anything that was on its way, or stood still, may take to end.
@@ -127,7 +128,7 @@ class World:
         self.scheduler.at(self.scheduler.now + delay, lambda: self._start(process.name))
 
     def _send(self, push: Any) -> None:
-        client = Client(self.scheduler, self.store, wiring.KEY_PREFIX, _HORIZON)
+        client = Client(self.scheduler, self.store, KEY_PREFIX, _HORIZON)
         sent = Sent(push, self.scheduler.now)
 
         def act() -> None:
@@ -151,7 +152,7 @@ class World:
 
     def _undo(self, push_id: str) -> None:
         before = self.judge.tags()
-        client = Client(self.scheduler, self.store, wiring.KEY_PREFIX, _HORIZON)
+        client = Client(self.scheduler, self.store, KEY_PREFIX, _HORIZON)
         message = Message(contract.UNDO_TASK, f"undo of {push_id}", (push_id,))
         self.scheduler.decisions.swarm = replace(self.scheduler.decisions.swarm, most=0)
         self.scheduler.decisions.script = self.scheduler.decisions.script and {}
@@ -177,7 +178,7 @@ class World:
         if sent.push.announced or self.scheduler.now < sent.started + _FORGOTTEN_SECONDS:
             return False
         push_id = sent.push.push_id
-        known = self.store.find(f"{wiring.KEY_PREFIX}push:{push_id}") is not None
+        known = self.store.find(f"{KEY_PREFIX}push:{push_id}") is not None
         return not known and not any(self.broker.lengths().values()) and not self.broker.unacknowledged()
 
     def _is_still(self) -> bool:
@@ -230,16 +231,12 @@ class World:
         self.trace.note(self.scheduler.now, f"someone else writes {tag}: {', '.join(platforms)}")
 
     def _end_lease(self, action: Action) -> None:
-        held = [
-            key
-            for key in self.store.names()
-            if key.startswith((f"{wiring.KEY_PREFIX}tag:", f"{wiring.KEY_PREFIX}run:"))
-        ]
+        held = [key for key in self.store.names() if key.startswith((f"{KEY_PREFIX}tag:", f"{KEY_PREFIX}run:"))]
         if held:
             self._drop(sorted(held)[action.choice % len(held)], "ends")
 
     def _evict(self, action: Action) -> None:
-        held = sorted(key for key in self.store.names() if key.startswith(wiring.KEY_PREFIX))
+        held = sorted(key for key in self.store.names() if key.startswith(KEY_PREFIX))
         if held:
             self._drop(held[action.choice % len(held)], "is evicted")
 

@@ -13,6 +13,21 @@ A: Final = "a.example"
 B: Final = "b.example"
 _SOURCE: Final = "src"
 _FLAVOURS: Final = tuple(Flavour)
+_THIN: Final = frozenset({Kind.MOVE, Kind.PUT, Kind.LOCK, Kind.EVENT})
+_DUELS: Final = 0.4
+_OF_DUELS: Final = (
+    "stop before",
+    "stop after",
+    "pause before",
+    "pause after",
+    "kill before",
+    "kill in flight",
+    "kill after",
+    "lose answer",
+    "foreign write",
+    "end lease",
+    "collect",
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,8 @@ class Scenario:
 def at_random(seed: int | str) -> Scenario:
     """Return the scenario of a seed."""
     chance = random.Random(f"scenario {seed}")
+    if chance.random() < _DUELS:
+        return _duel(chance)
     tags = chance.sample(["app:latest", "app:1.0", "other:latest"], chance.choice([1, 1, 2, 3]))
     pushes = tuple(_push(chance, number + 1, tags) for number in range(chance.choice([1, 2, 2, 2, 3, 4])))
     held = tuple((tag, _some_platforms(chance), "v0") for tag in tags if chance.random() < 0.5)
@@ -106,6 +123,35 @@ def at_random(seed: int | str) -> Scenario:
         budgets=chance.random() < 0.1,
         undo=chance.choice(pushes).push_id if chance.random() < 0.25 else None,
         swarm=_swarm(chance),
+    )
+
+
+def _duel(chance: random.Random) -> Scenario:
+    """Return pushes that meet at one tag, each on a worker of its own, with a fault or two where it moves."""
+    tag = "app:latest"
+    several = chance.random() < 0.8
+    platforms = chance.sample(PLATFORMS, 3) if several else [PLATFORMS[0]] * 3
+    atomic = chance.choice([None, None, "push"])
+    pushes = tuple(
+        Push(f"p{number + 1}", (Item((platform,), "v1", (tag,)),), at=chance.choice([0.0, 0.1, 0.3]), atomic=atomic)
+        for number, platform in enumerate(platforms[: chance.choice([2, 2, 3])])
+    )
+    return Scenario(
+        flavour=chance.choice(_FLAVOURS),
+        pushes=pushes,
+        held=((tag, (PLATFORMS[3],), "v0"),) if chance.random() < 0.5 else (),
+        workers=len(pushes),
+        slots=1,
+        undo=chance.choice(pushes).push_id if chance.random() < 0.25 else None,
+        swarm=Swarm(
+            on=frozenset(chance.sample(_OF_DUELS, 2)) | ({"stop before"} if chance.random() < 0.5 else set()),
+            rate=chance.choice([0.03, 0.06]),
+            most=chance.choice([1, 1, 2]),
+            jitter=chance.choice([0.0, 1.0]),
+            lease_seconds=LEASE_SECONDS,
+            spreads=True,
+            kinds=_THIN,
+        ),
     )
 
 
@@ -144,7 +190,7 @@ def _swarm(chance: random.Random) -> Swarm:
                 most=chance.choice([1, 1, 2, 3]),
                 jitter=jitter,
                 lease_seconds=LEASE_SECONDS,
-                kinds=frozenset({Kind.MOVE, Kind.LOCK, Kind.EVENT}),
+                kinds=_THIN,
             )
     return Swarm(
         on=frozenset(name for name in FAULTS if chance.random() < 0.35),

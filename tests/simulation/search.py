@@ -26,8 +26,7 @@ ACTIONS: Final = (
     Action("foreign write", choice=1),
     Action("end lease"),
 )
-_WORLD: Final = frozenset({"foreign write"})
-_THIN: Final = frozenset({Kind.MOVE, Kind.LOCK, Kind.EVENT})
+_THIN: Final = frozenset({Kind.MOVE, Kind.PUT, Kind.LOCK, Kind.EVENT})
 
 
 @dataclass
@@ -109,19 +108,24 @@ def exhaustive(
 
 
 def small_cases() -> Iterator[Scenario]:
-    """Yield small scenarios: two pushes that merge into one tag, absent or held, at each kind of registry."""
+    """Yield small scenarios: two pushes into one tag, absent or held, of two platforms or one, alone or as a release."""
+    held = (("app:latest", ("linux/s390x",), "v0"),)
     for flavour in Flavour:
-        for held in ((), (("app:latest", ("linux/s390x",), "v0"),)):
-            yield Scenario(
-                flavour,
-                (
-                    Push("p1", (Item(("linux/amd64",), "v1", ("app:latest",)),), 0.0),
-                    Push("p2", (Item(("linux/arm64",), "v1", ("app:latest",)),), 0.05),
-                ),
-                held,
-                workers=2,
-                slots=1,
-            )
+        yield _two(flavour, "linux/arm64")
+        yield _two(flavour, "linux/arm64", held=held)
+    yield _two(Flavour.QUAY, "linux/amd64")
+    yield _two(Flavour.QUAY, "linux/arm64", held=held, atomic="push")
+
+
+def _two(
+    flavour: Flavour, second: str, held: tuple[tuple[str, tuple[str, ...], str], ...] = (), atomic: str | None = None
+) -> Scenario:
+    platforms = (("linux/amd64", 0.0), (second, 0.05))
+    pushes = tuple(
+        Push(f"p{number}", (Item((platform,), "v1", ("app:latest",)),), at, atomic=atomic)
+        for number, (platform, at) in enumerate(platforms, 1)
+    )
+    return Scenario(flavour, pushes, held, workers=2, slots=1)
 
 
 def _explore(case: Case, left: int, figures: Figures, actions: tuple[Action, ...]) -> Iterator[Case]:

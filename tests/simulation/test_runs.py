@@ -5,6 +5,7 @@ import pytest
 from tests.simulation.command import run
 from tests.simulation.planted import FAULTS
 
+pytestmark = pytest.mark.timeout(900)
 _A_FAULT = "no look before the write"
 
 

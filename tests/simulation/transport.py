@@ -121,7 +121,9 @@ class Transport(HttpTransport):
         tagged = "/manifests/" in path and "/manifests/sha256:" not in path
         reading = method in {"GET", "HEAD"}
         kind = Kind.READ if reading else Kind.WRITE
-        return f"{method} {self._host}{_shown(path)}", Kind.MOVE if tagged else kind
+        if tagged and "/publish" in self._network.scheduler.thread.name:
+            kind = Kind.MOVE if reading else Kind.PUT
+        return f"{method} {self._host}{_shown(path)}", kind
 
 
 def _shown(path: str) -> str:

@@ -94,7 +94,7 @@ def start_worker(
     glue.provide(app, lambda: runtime)
     intake = Intake(client, runtime.ledger, lambda: True, _refuse)
     # Keys of the model's queues are its own.
-    intake._pass_on = _passing_on(client, broker)
+    intake._pass_on = _passing_on(client, broker)  # type: ignore[assignment]
     process.state.update(client=client, app=app, runtime=runtime)
     process.state["take in"] = lambda: _take_in(process, intake, broker, scheduler)
     Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(_SETTINGS.stall_seconds)).start()
