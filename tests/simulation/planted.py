@@ -54,7 +54,7 @@ FAULTS: Final = (
         "self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)",
         "pass",
     ),
-    Fault("old digest of the second write counts", _MEMORY, "return _with_old(intent, mine)", "return intent"),
+    Fault("old digest of the second write counts", _MEMORY, "return intent if mine is None else _with_old(intent, mine)", "return intent"),
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),

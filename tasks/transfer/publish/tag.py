@@ -135,7 +135,7 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
-        intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
+        intent = self._protected(self.memory.intent(decision, staged.base))
         # A delivery that lost its lock must not replace the intent of the one that holds it.
         lock.ensure()
         self._intents.note(intent, staged.base)
