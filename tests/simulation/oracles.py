@@ -477,7 +477,8 @@ class Judge:
     def _before(self, tag: str, sent: Sent, own: list[Write]) -> set[str | None]:
         """Return what may be said to have been there before a push."""
         held = self._held_between(tag, sent.started, own[-1].when)
-        return (held - {write.new for write in own}) | {own[0].old}
+        others = {write.new for write in self._writes(tag) if write.author != own[0].author}
+        return (held - ({write.new for write in own} - others)) | {own[0].old}
 
     def _content_of(self, tag: str, digest: str | None) -> bytes | None:
         return None if digest is None else self.b.archive.get(digest)
