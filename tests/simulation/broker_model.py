@@ -1,8 +1,9 @@
 """Celery and its broker on Redis, as far as the program leans on them.
 
-A message is delivered at least once: it is taken, kept among the unacknowledged ones until its task ended, and goes back
-to its queue when it is restored. Chords are counted in Redis as Celery 5.7 counts them: each part once by task and place,
-one claim for the callback, which lasts some seconds, and a mark that it was sent. Each of these is a key that may be lost.
+A message is delivered at least once: it is taken, kept among the unacknowledged ones until its task ended, and goes
+back to its queue when it is restored. Chords are counted in Redis as Celery 5.7 counts them: each part once by task and
+place, one claim for the callback, which lasts some seconds, and a mark that it was sent. Each of these is a key that
+may be lost.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The choices of a run: for each step by its name, so that one choice less changes no other.
 
-A choice is a pure function of the seed and the step's name. A run that is shrunk keeps only some of its faults, by name.
+A choice is a pure function of the seed and the step's name. A run that is shrunk keeps only some of its faults, by
+name.
 """
 
 import enum
@@ -108,7 +109,7 @@ def draw(seed: int | str, name: str) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Swarm:
-    """Which faults are on in a run, how probable one is at a step, how many there are at most, and how even steps are."""
+    """The faults that are on in a run, how probable one is at a step, how many there are, and how even steps are."""
 
     on: frozenset[str] = frozenset()
     rate: float = 0.0

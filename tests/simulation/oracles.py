@@ -46,6 +46,10 @@ class Sent:
     started: float
     ended: float | None = None
 
+    def has_ended(self) -> bool:
+        """Tell whether its result was stored."""
+        return self.ended is not None
+
 
 @dataclass(frozen=True)
 class Event:

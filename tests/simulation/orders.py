@@ -8,7 +8,7 @@ Held = Mapping[str, str] | None
 
 @dataclass(frozen=True)
 class Operation:
-    """A push, or a foreign write: between `started` and `ended` it took effect once, or not at all where that may be."""
+    """A push, or a foreign write: it took effect once between `started` and `ended`, or not at all where it may be."""
 
     name: str
     started: float
@@ -31,7 +31,10 @@ class Operation:
 
 
 def explains(first: Held, operations: Sequence[Operation], last: Held) -> bool:
-    """Tell whether some order of `operations` leads from `first` to `last`; what ended before another began comes first."""
+    """Tell whether some order of `operations` leads from `first` to `last`.
+
+    An operation that ended before another began comes first.
+    """
     if not [operation for operation in operations if not operation.may_be_absent] and first == last:
         return True
     for number, operation in enumerate(operations):

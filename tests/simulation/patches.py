@@ -1,7 +1,7 @@
 """The names that product code gets replaced for a run: one table.
 
-Each module of the program, and redis-py's lock, looks time, threads and chance up by a name. For a run these names stand
-for the virtual ones. Functions that keep one as a default value get that replaced, too.
+Each module of the program, and redis-py's lock, looks time, threads and chance up by a name. For a run these names
+stand for the virtual ones. Functions that keep one as a default value get that replaced, too.
 """
 
 import concurrent.futures

@@ -54,7 +54,12 @@ FAULTS: Final = (
         "self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)",
         "pass",
     ),
-    Fault("old digest of the second write counts", _MEMORY, "return intent if mine is None else _with_old(intent, mine)", "return intent"),
+    Fault(
+        "old digest of the second write counts",
+        _MEMORY,
+        "return intent if mine is None else _with_old(intent, mine)",
+        "return intent",
+    ),
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
@@ -81,7 +86,7 @@ FAULTS: Final = (
     Fault(
         "record of a tag never ends",
         _LEASES,
-        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',
+        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
         'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")',
     ),
     Fault(

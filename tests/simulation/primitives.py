@@ -63,7 +63,7 @@ class Lock:
         thread = scheduler.thread
         self._waiting.append(thread)
         try:
-            while self._held:
+            while self.locked():
                 if scheduler.now >= until:
                     return False
                 scheduler.park(until)

@@ -2,11 +2,11 @@
 
 The model answers requests of the distribution-spec 1.1. Its kinds differ in what is served by digest:
 
-QUAY          a digest is 404 at once when no tag, temporary tag (one hour, by each PUT by digest) or tagged parent holds
-              it; the same bytes may be written again; collection removes what is not served
+QUAY          a digest is 404 at once when no tag, temporary tag (one hour, by each PUT by digest) or tagged parent
+              holds it; the same bytes may be written again; collection removes what is not served
 DISTRIBUTION  what was stored is served until untagged manifests are collected
-ZOT           what a tag held is 404 by digest as soon as the tag moves; what was written by digest is served until it is
-              collected
+ZOT           what a tag held is 404 by digest as soon as the tag moves; what was written by digest is served until it
+              is collected
 """
 
 import enum

@@ -138,9 +138,9 @@ class World:
                 wiring.ledger(client).enqueue(push.push_id, request, push.push_id)
             self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
             # Redis may come back without the push: the client that waits for it is the one who still knows.
-            while push.announced and sent.ended is None:
+            while push.announced and not sent.has_ended():
                 self.scheduler.sleep(_FOLLOW_SECONDS)
-                if sent.ended is None and wiring.ledger(client).request(push.push_id) is None:
+                if not sent.has_ended() and wiring.ledger(client).request(push.push_id) is None:
                     wiring.ledger(client).enqueue(push.push_id, request, push.push_id)
                     self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
 

@@ -108,7 +108,7 @@ def exhaustive(
 
 
 def small_cases() -> Iterator[Scenario]:
-    """Yield small scenarios: two pushes into one tag, absent or held, of two platforms or one, alone or as a release."""
+    """Yield small scenarios: two pushes into one tag, absent or held, of two platforms or one, alone or together."""
     held = (("app:latest", ("linux/s390x",), "v0"),)
     for flavour in Flavour:
         yield _two(flavour, "linux/arm64")

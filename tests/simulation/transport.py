@@ -1,4 +1,4 @@
-"""What stands in place of `tasks.registry.transport.Transport`: the client's requests go to a model instead of a socket."""
+"""Stands in place of `tasks.registry.transport.Transport`: requests go to a model instead of a socket."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -51,7 +51,7 @@ class Incoming:
 
 
 class Transport(HttpTransport):
-    """The way to one registry in one role: retries and the judgement of answers are real, the exchange is the model's."""
+    """The way to one registry in one role: retries and judgement are real, the exchange is the model's."""
 
     def __init__(
         self, registry: str, role: Role, configuration: RegistryConfiguration, store: Any, budgets: Budgets, forms: Any
