@@ -95,6 +95,9 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
         for seed in seeds:
             print(seed, search.run_seed(seed).digest)
         return 0
+    if options.stop and (case := next(search.at_writes(figures), None)) is not None:
+        print(f"a small case after {figures.runs} runs: {case.run().violations[0]}")
+        return 1
     failed = []
     for seed, outcome in search.by_chance(seeds, figures):
         failed.append(seed)

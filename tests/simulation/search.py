@@ -1,5 +1,6 @@
 """Two ways to search: by chance, one seed a run, and all runs of a small case with a bound on faults; and shrinking."""
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -103,8 +104,25 @@ def exhaustive(
     scenario: Scenario, bound: int, figures: Figures, actions: tuple[Action, ...] = ACTIONS
 ) -> Iterator[Case]:
     """Yield the cases that fail, of all with at most `bound` faults at the steps where tags move."""
-    still = replace(scenario, swarm=Swarm(jitter=0.0, spreads=True, lease_seconds=LEASE_SECONDS))
-    yield from _explore(Case("exhaustive", still, {}), bound, figures, actions)
+    yield from _explore(Case("exhaustive", _still(scenario), {}), bound, figures, actions)
+
+
+def _still(scenario: Scenario) -> Scenario:
+    return replace(scenario, swarm=Swarm(jitter=0.0, spreads=True, lease_seconds=LEASE_SECONDS))
+
+
+def at_writes(figures: Figures) -> Iterator[Case]:
+    """Yield the small cases that fail with one action at a write of a tag, where the protocol is thinnest."""
+    for scenario in small_cases():
+        case = Case("exhaustive", _still(scenario), {})
+        steps: list[str] = []
+        figures.count(_recorded(case, steps))
+        for name, action in itertools.product((step for step in steps if " PUT " in step), ACTIONS):
+            changed = replace(case, script={name: action})
+            outcome = changed.run()
+            figures.count(outcome)
+            if outcome.violations:
+                yield changed
 
 
 def small_cases() -> Iterator[Scenario]:
