@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 from tests.simulation import planted
 
 if TYPE_CHECKING:
+    from tests.simulation.run_one import Outcome
     from tests.simulation.search import Case, Figures
 
 SEEDS: Final = Path(__file__).with_name("seeds.txt")
+_FIRST_SEEDS: Final = 50
 _ROUTINE: Final = (
     "/lease-renewal",
     "/watchdog",
@@ -95,15 +97,11 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
         for seed in seeds:
             print(seed, search.run_seed(seed).digest)
         return 0
-    if options.stop and (case := next(search.at_writes(figures), None)) is not None:
-        print(f"a small case after {figures.runs} runs: {case.run().violations[0]}")
-        return 1
+    if options.stop:
+        return _search_for_one(seeds, figures)
     failed = []
     for seed, outcome in search.by_chance(seeds, figures):
         failed.append(seed)
-        if options.stop:
-            print(f"seed {seed} after {figures.runs} runs: {outcome.violations[0]}")
-            return 1
         print(f"seed {seed} fails: {outcome.scenario}")
         for violation in outcome.violations:
             print(f"    {violation}")
@@ -111,6 +109,25 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
     if failed:
         print(f"Look at one: tests/simulation/run --seed {failed[0]}")
     return bool(failed)
+
+
+def _search_for_one(seeds: Iterator[int], figures: "Figures") -> int:
+    """Search by some seeds, then at the writes of small cases, then by the other seeds, until a run fails."""
+    from tests.simulation import search
+
+    for seed, outcome in search.by_chance(itertools.islice(seeds, _FIRST_SEEDS), figures):
+        return _say(f"seed {seed}", figures, outcome)
+    for case in search.at_writes(figures):
+        return _say("a small case", figures, case.run())
+    for seed, outcome in search.by_chance(seeds, figures):
+        return _say(f"seed {seed}", figures, outcome)
+    print(figures)
+    return 0
+
+
+def _say(what: str, figures: "Figures", outcome: "Outcome") -> int:
+    print(f"{what} after {figures.runs} runs: {outcome.violations[0]}")
+    return 1
 
 
 def _again(text: str, *, shrinks: bool, everything: bool) -> int:

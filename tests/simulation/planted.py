@@ -17,7 +17,7 @@ class Fault:
     module: str
     old: str
     new: str
-    seeds: int = 1500
+    seeds: int = 400
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
@@ -31,7 +31,6 @@ _COPIER: Final = "tasks.transfer.copy.copier"
 
 FAULTS: Final = (
     Fault("no look before the write", _TAG, "if self._digest() != over:", "if False:"),
-    Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
@@ -48,6 +47,12 @@ FAULTS: Final = (
     Fault(
         "intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._intents.read())", "self.memory"
     ),
+    Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
+    Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
+)
+# These have not been searched for within a budget yet.
+UNTRIED: Final = (
+    Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
     Fault(
         "replaced bytes are not kept",
         _RECORDS,
@@ -63,8 +68,6 @@ FAULTS: Final = (
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
-    Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
-    Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
     Fault(
         "told though nothing moved",
         _DELIVERY,
@@ -168,7 +171,7 @@ FAULTS: Final = (
 
 def find(name: str) -> Fault:
     """Return the fault of a name."""
-    return next(fault for fault in FAULTS if fault.name == name)
+    return next(fault for fault in (*FAULTS, *UNTRIED) if fault.name == name)
 
 
 def plant(fault: Fault) -> None:
