@@ -20,7 +20,8 @@ _SHORTEST_HEADER: Final = 8
 STYLES: Final = {
     "copied": "green", "merged": "cyan", "restored": "green", "deleted": "green", "verified": "green",
     "succeeded": "green", "unchanged": "dim", "skipped": "yellow", "partial": "yellow", "moved": "yellow",
-    "failed": "red", "broken": "red", "refused": "red", "interrupted": "yellow", "cancelled": "yellow", "waiting": "yellow",
+    "failed": "red", "broken": "red", "refused": "red", "interrupted": "yellow",
+    "cancelled": "yellow", "waiting": "yellow",
 }  # fmt: skip
 
 
