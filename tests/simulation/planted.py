@@ -49,16 +49,29 @@ FAULTS: Final = (
     ),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
     Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
-)
-# These have not been searched for within a budget yet.
-UNTRIED: Final = (
-    Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
     Fault(
         "replaced bytes are not kept",
         _RECORDS,
         "self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)",
         "pass",
     ),
+    Fault(
+        "told though nothing moved",
+        _DELIVERY,
+        'moved_a_tag = report.action in {"copied", "merged"} and',
+        "moved_a_tag =",
+    ),
+    Fault(
+        "tags that were dealt with are moved again",
+        _DELIVERY,
+        "                if tag_key(number, tag) not in self._done:",
+        "                if True:",
+    ),
+    Fault("lease is believed to be held", _LEASES, "if not held:", "if False:"),
+)
+# These have not been searched for within a budget yet.
+UNTRIED: Final = (
+    Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
     Fault(
         "old digest of the second write counts",
         _MEMORY,
@@ -68,22 +81,9 @@ UNTRIED: Final = (
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
-    Fault(
-        "told though nothing moved",
-        _DELIVERY,
-        'moved_a_tag = report.action in {"copied", "merged"} and',
-        "moved_a_tag =",
-    ),
     Fault("report is not looked for", _STEP, "if report is not None:", "if False:"),
     Fault("two deliveries at once", _STEP, "with self.runs.hold(push_id, PART):", "if True:"),
-    Fault(
-        "tags that were dealt with are moved again",
-        _DELIVERY,
-        "                if tag_key(number, tag) not in self._done:",
-        "                if True:",
-    ),
     Fault("lease is never renewed", _LEASES, "lease.renew()", "pass"),
-    Fault("lease is believed to be held", _LEASES, "if not held:", "if False:"),
     Fault("last write is forgotten", _LEASES, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
     Fault("bytes of a write are not kept", _LEASES, "if len(written.content) <= MOST_BYTES:", "if False:"),
     Fault(
