@@ -36,7 +36,7 @@ class RabbitMQ(Server):
     """
 
     name = "rabbitmq"
-    start_deadline = 100
+    start_deadline = 300
     stop_grace = 30
 
     def __init__(self, certificates: Certificates | None = None) -> None:
