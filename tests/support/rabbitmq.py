@@ -69,7 +69,7 @@ class RabbitMQ(Server):
         """Administer the node as `rabbitmqctl` does; raises CalledProcessError."""
         program = str(_PROGRAM.with_name("rabbitmqctl"))
         env = os.environ | self._settings(self.port)
-        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=100)
+        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=300)
 
     def command(self, port: int) -> list[str]:
         if not _PROGRAM.exists():
