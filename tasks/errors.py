@@ -429,6 +429,8 @@ class NamespaceMissing(NotFound):
 
 
 class RepositoryMissing(NotFound):
+    """The repository does not exist, and the push is not to make it."""
+
     code = "repository_missing"
     advice = (
         "Nothing was written there: make the repository first, or let `create` of the target say who makes it"
