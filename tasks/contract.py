@@ -30,6 +30,9 @@ Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_b
 # The actions that leave a tag as the push wanted it; each other one makes the push fail.
 DONE: Final[frozenset[Action]] = frozenset({"copied", "merged", "unchanged"})
 State = Literal["succeeded", "partial", "failed"]
+# Why something that refers to an image did not come along: the tag got another index than the source's (`merged`,
+# `subset`), the destination did not take it (`refused`), or the source does not serve it (`unreadable`).
+LeftReason = Literal["merged", "subset", "refused", "unreadable"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
 # What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
@@ -45,7 +48,9 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `destinations` maps repositories to tags. `single_arch` says what becomes of an image that is no index: it is
     refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
     from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
-    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there.
+    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there. `referrers` says
+    which signatures, SBOMs and attestations come along: all, none, or those of some artifact types; without a word the
+    target says it, else all do. With `referrers_required` a tag fails where one of them does not arrive.
     """
 
     source: str
@@ -54,6 +59,8 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_arch: SingleArch = "merge"
     platforms: list[str] = []
     merge: bool = True
+    referrers: Literal["all", "none"] | list[str] | None = None
+    referrers_required: bool | None = None
 
 
 class PubtoolsMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,8 +115,20 @@ class Notice(msgspec.Struct, frozen=True):
     message: str
 
 
+class ReferrerLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """One manifest that refers to the image, and that did not come along."""
+
+    digest: str
+    artifact_type: str = ""
+    reason: LeftReason
+    error: Fault | None = None
+
+
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one destination tag; digests are None where there was, or is, no tag."""
+    """What became of one destination tag; digests are None where there was, or is, no tag.
+
+    `referrers` counts what refers to the image and is at the destination too, by artifact type.
+    """
 
     reference: str
     action: Action
@@ -118,6 +137,8 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     kept_platforms: list[str] = []
     protective_tag: str | None = None
     warnings: list[Notice] = []
+    referrers: dict[str, int] = {}
+    referrers_left: list[ReferrerLeft] = []
     error: Fault | None = None
 
 
@@ -154,6 +175,7 @@ class PushReport(msgspec.Struct, frozen=True, kw_only=True):
 class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
     """What whoever signs or notifies is told of a tag that moved; `platforms` maps each to the digest of its manifest.
 
+    `unsigned` are the digests that this push made, so that no signature of the source is one of theirs.
     It may be told more than once: `push_id`, `reference` and `new_digest` together name the event.
     """
 
@@ -168,6 +190,7 @@ class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
     old_digest: str | None
     new_digest: str
     platforms: dict[str, str] = {}
+    unsigned: list[str] = []
 
 
 class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
@@ -315,7 +338,7 @@ def schema() -> dict[str, Any]:
     }
 
 
-_LATER_KEYS: Final = frozenset({"side", "warnings"})
+_LATER_KEYS: Final = frozenset({"side", "warnings", "referrers", "referrers_left", "artifact_type"})
 _REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, PubtoolsItem, PubtoolsMetadata))
 
 

@@ -21,6 +21,7 @@
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
     │   ├── PlatformMissing          none of the eligible platforms is in it
+    │   ├── ReferrersUnreadable      the source does not say, or serve, what refers to the image
     │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
@@ -31,6 +32,7 @@
     │   ├── Irreversible             the tag could not be put back if another one of its release fails
     │   ├── RolledBack               another tag of the release could not be moved
     │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
+    │   ├── ReferrersRefused         the registry does not take what refers to the image
     │   └── CopyIncomplete           what the tag needs did not arrive
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
@@ -266,6 +268,14 @@ class PlatformUnknown(SourceError):
     )
 
 
+class ReferrersUnreadable(SourceError):
+    code = "referrers_unreadable"
+    advice = (
+        "Signatures and SBOMs may be missing at the destination: push again when the source serves them, or set"
+        " `referrers` of the item to none."
+    )
+
+
 class DestinationError(ImagePusherError):
     code = "destination_error"
     side = Side.DESTINATION
@@ -314,6 +324,13 @@ class ReleaseUnsettled(DestinationError):
 class Irreversible(DestinationError):
     code = "irreversible"
     advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
+
+
+class ReferrersRefused(DestinationError):
+    code = "referrers_refused"
+    advice = (
+        "Signatures and SBOMs are missing there: use a registry that takes them, or set the item's `referrers` to none."
+    )
 
 
 class CopyIncomplete(DestinationError):

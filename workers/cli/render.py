@@ -160,7 +160,14 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
     faults: list[tuple[str, contract.Fault | None]] = []
     for item in items:
         rows.append(
-            [_cell(item.source, "bold"), _cell(item.kind), _cell(short(item.digest)), _cell(""), _code(item.error)]
+            [
+                _cell(item.source, "bold"),
+                _cell(item.kind),
+                _cell(short(item.digest)),
+                _cell(""),
+                _cell(""),
+                _code(item.error),
+            ]
         )
         for tag in item.tags:
             rows.append(
@@ -169,14 +176,20 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
                     _cell(tag.action, STYLES[tag.action]),
                     _cell(_change(tag)),
                     _cell(", ".join(tag.kept_platforms)),
+                    _cell(_referrers(tag)),
                     _code(tag.error),
                 ]
             )
             faults.append((tag.reference, tag.error))
         if item.error is not None and item.error not in [tag.error for tag in item.tags]:
             faults.append((item.source, item.error))
-    _table(console, ["Image", action, "Digest", "Kept", "Error"], rows)
+    _table(console, ["Image", action, "Digest", "Kept", "Referrers", "Error"], rows)
     _faults(console, faults)
+
+
+def _referrers(tag: contract.TagReport) -> str:
+    number, left = sum(tag.referrers.values()), len(tag.referrers_left)
+    return ", ".join(filter(None, [f"{number}" if number else "", f"{left} left" if left else ""]))
 
 
 def _change(tag: contract.TagReport) -> str:

@@ -126,6 +126,9 @@ def copy_request(
     single_arch: str = "merge",
     platforms: Iterable[str] = (),
     merge: bool = True,
+    referrers: Iterable[str] = (),
+    no_referrers: bool = False,
+    require_referrers: bool = False,
 ) -> dict[str, Any]:
     """Return the request that copies one image; raises RequestInvalid with each argument that is at fault."""
     tags: dict[str, list[str]] = {}
@@ -159,6 +162,12 @@ def copy_request(
     }
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
+    if types := [part for said in referrers for part in said.split(",")]:
+        item["referrers"] = "all" if types == ["all"] else types
+    if no_referrers:
+        item["referrers"] = "none"
+    if require_referrers:
+        item["referrers_required"] = True
     return {"items": [item]} | ({"target": target} if target else {})
 
 

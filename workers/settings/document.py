@@ -122,6 +122,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     jobs: Count = Target.jobs
     tries: Count | None = None
     merge: bool = Target.merge
+    referrers: Literal["all", "none"] | list[Text] | None = None
+    referrers_required: bool = Target.referrers_required
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):

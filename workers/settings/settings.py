@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,7 +13,7 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
-from tasks.transfer.request.target import Naming, Target
+from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
     PREFIX,
@@ -192,7 +192,19 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         jobs=table.jobs,
         tries=table.tries,
         merge=table.merge,
+        referrers=_referrers(place, table, faults),
+        referrers_required=table.referrers_required,
     )
+
+
+def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers | Literal["default"]:
+    if table.referrers is None:
+        return Target.referrers
+    try:
+        return read_referrers(table.referrers)
+    except ValueError as error:
+        faults.append(f"{place}.referrers {error}")
+        return Target.referrers
 
 
 def _naming_of(host: str) -> Naming:

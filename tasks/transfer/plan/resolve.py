@@ -16,13 +16,14 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
+from tasks.transfer.plan.referrers import FoundReferrers, find_referrers
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
-Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
+Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]
 
 
 def prepare(request: ValidRequest, registries: Registries, executor: Executor, *, push: bool) -> Findings:
-    """Return what was found of each item's source, and of its tags; errors are part of it.
+    """Return what was found of each item's source, of its tags, and of what refers to it; errors are part of it.
 
     Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
     With `push` off, as in a dry run, only pull scope is asked for.
@@ -40,9 +41,11 @@ def prepare(request: ValidRequest, registries: Registries, executor: Executor, *
         )
 
     planned = dict(zip(by_tag, executor.map(look, by_tag), strict=True))
-    return sources, [
+    tags = [
         [planned[reference][number] for reference in item.destinations] for number, item in enumerate(request.items)
     ]
+    referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
+    return sources, tags, referrers
 
 
 def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:

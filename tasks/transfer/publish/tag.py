@@ -23,6 +23,7 @@ from tasks.errors import (
 from tasks.oci import media_types
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Repository
+from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
@@ -48,15 +49,19 @@ class IntentLog(Protocol):
 
 @dataclass(frozen=True)
 class Moved:
-    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written."""
+    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written.
+
+    `brought` is what refers to the image and came along.
+    """
 
     intent: TagIntent
     held: Current
     manifests: int = 0
+    brought: Along = NOTHING
 
     def report(self, reference: str) -> contract.TagReport:
         """Return the report of the tag."""
-        return contract.TagReport(
+        report = contract.TagReport(
             reference=reference,
             action=self.intent.action,
             old_digest=self.intent.old_digest,
@@ -65,6 +70,7 @@ class Moved:
             warnings=self.intent.warnings,
             protective_tag=self.intent.protective_tag,
         )
+        return self.brought.told(report)
 
 
 class TagMove:
@@ -81,6 +87,8 @@ class TagMove:
         self._intents = intents
         self._may_have_written = False
         self._healed = False
+        self._bring = wish.bring
+        self._brought = NOTHING
 
     def run(self, locks: TagLocks) -> Moved:
         """Move the tag; raises ImagePusherError.
@@ -101,18 +109,19 @@ class TagMove:
         for _ in range(_LOCKS):
             try:
                 with locks.hold(str(self._reference)) as lock:
-                    return self._move(lock)
+                    return self._move(lock, locks)
             except LockLost as error:
                 LOG.warning("%s: %s", self._reference, error.message)
                 lost = error
         raise lost
 
-    def _move(self, lock: TagLock) -> Moved:
+    def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):
             # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
             staged = self.stage(lock, absent=number == 0 and self._was_absent())
+            self.bring(staged, locks)
             moved = (
                 self.leave(lock, staged) if staged.is_right else self.flip(lock, staged, self.announce(lock, staged))
             )
@@ -131,6 +140,10 @@ class TagMove:
     def stage(self, lock: TagLock, *, absent: bool = False) -> Staged:
         """Read the tag, unless it is taken to be absent, and decide what it shall hold."""
         return self._stage.read(lock, absent=absent)
+
+    def bring(self, staged: Staged, locks: TagLocks) -> None:
+        """Have what refers to the image found at the destination, before the tag moves (BEHAVIOUR 9.2)."""
+        self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
 
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
@@ -156,7 +169,7 @@ class TagMove:
         if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
-        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES))
+        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -185,7 +198,7 @@ class TagMove:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), staged.decision.held)
+        return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()

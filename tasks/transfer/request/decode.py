@@ -74,7 +74,15 @@ def _item(said: dict[str, Any], faults: Faults) -> contract.PushItem:
         single_arch=single_arch,
         platforms=_strings("platforms", platforms, "a string", faults),
         merge=merge is not False,
+        referrers=_referrers(said.get("referrers"), faults),
+        referrers_required=_optional(said, "referrers_required", bool, "a boolean", faults),
     )
+
+
+def _referrers(said: Any, faults: Faults) -> Any:
+    if isinstance(said, list):
+        return _strings("referrers", said, "a string", faults) if said else said
+    return None if said is None else faults.expect("referrers", said, str, "all, none or a list of artifact types")
 
 
 def _pubtools_item(said: dict[str, Any], faults: Faults) -> contract.PubtoolsItem | None:

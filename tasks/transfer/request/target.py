@@ -1,13 +1,17 @@
 """Where a push goes: a named set of settings, and the rule by which repositories are named there (BEHAVIOUR 1.4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
 
 Naming = Literal["quay", "verbatim"]
 MissingChildren = Literal["error", "drop"]
+# Artifact types; () stands for all of them, None for none at all.
+Referrers = tuple[str, ...] | None
+ALL_REFERRERS: Final[Referrers] = ()
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class Target:
 
     `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy (None: the worker's limit).
     `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
-    Without `merge` a push overwrites what its tags hold, whatever its items say.
+    Without `merge` a push overwrites what its tags hold, whatever its items say. `referrers` and `referrers_required`
+    count for items that do not say themselves which signatures come along; "default" leaves it to the form.
     """
 
     host: str = ""
@@ -28,6 +33,8 @@ class Target:
     jobs: int = 8
     tries: int | None = None
     merge: bool = True
+    referrers: Referrers | Literal["default"] = "default"
+    referrers_required: bool = False
 
     def reference(self, repository: str) -> Reference:
         """Return the full name of a repository of the request, without a tag; raises ValueError."""
@@ -52,3 +59,14 @@ def quay_name(repository: str) -> str:
     if repository.startswith("/") or repository.endswith("/") or repository.count("/") > 1:
         raise ValueError(f"{repository!r} must be `repository` or `namespace/repository`")
     return repository.replace("/", "----")
+
+
+def read_referrers(said: Literal["all", "none"] | Sequence[str]) -> Referrers:
+    """Return which referrers come along; raises ValueError for an empty list or an empty artifact type."""
+    if said == "none":
+        return None
+    if said == "all":
+        return ALL_REFERRERS
+    if isinstance(said, str) or not said or not all(said):
+        raise ValueError('must be "all", "none" or a list of artifact types')
+    return tuple(dict.fromkeys(said))

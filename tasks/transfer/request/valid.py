@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import Referrers, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class ValidItem:
     single_arch: contract.SingleArch = "merge"
     platforms: tuple[Platform, ...] = ()
     merge: bool = True
+    referrers: Referrers = None
+    referrers_required: bool = False
 
     @property
     def overwrites(self) -> bool:

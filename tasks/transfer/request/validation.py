@@ -12,7 +12,7 @@ from tasks.oci.reference import Reference, parse_tag, without_transport
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import ALL_REFERRERS, Referrers, Target, read_referrers
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 _PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -47,14 +47,15 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The names that a form of items has for source and destinations."""
+    """The names that a form of items has for source and destinations, and which referrers it brings by default."""
 
     source: str
     destinations: str
+    referrers: Referrers
 
 
-_NATIVE: Final = _Form("source", "destinations")
-_PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags")
+_NATIVE: Final = _Form("source", "destinations", ALL_REFERRERS)
+_PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,22 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         "copy" if item.kind == "image" else item.single_arch,
         (known or (_USUAL_PLATFORM,)) if item.kind == "image" else known,
         item.merge and item.kind != "image" and (target is None or target.merge),
+        _referrers(item, form, target, faults),
+        item.referrers_required if item.referrers_required is not None else bool(target and target.referrers_required),
     )
     return _Checked(valid, destinations)
+
+
+def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> Referrers:
+    """Return which referrers come along: the item's word before the target's, and that before the form's (9.1)."""
+    if item.referrers is not None:
+        try:
+            return read_referrers(item.referrers)
+        except ValueError as error:
+            faults.add("referrers", str(error))
+            return None
+    of_target = target.referrers if target is not None else "default"
+    return form.referrers if of_target == "default" else of_target
 
 
 def _destinations(

@@ -22,6 +22,14 @@ from workers.cli.pushing import push_options, run_push
 )
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Take only this one; repeatable.")
 @click.option("--merge/--no-merge", default=True, show_default=True, help="Keep platforms that SOURCE lacks.")
+@click.option(
+    "--referrers",
+    multiple=True,
+    metavar="TYPE",
+    help="Signatures, SBOMs, attestations: bring all, or this artifact type; repeatable. All, unless TARGET says else.",
+)
+@click.option("--no-referrers", is_flag=True, help="Leave what refers to SOURCE behind.")
+@click.option("--require-referrers", is_flag=True, help="Fail where something that refers to SOURCE does not arrive.")
 @push_options
 @click.pass_context
 def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
@@ -31,5 +39,7 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
     """
     from workers.cli.request import copy_request
 
-    names = ("target", "kind", "single_arch", "platforms", "merge")
+    if chosen["referrers"] and chosen["no_referrers"]:
+        raise click.UsageError("--referrers and --no-referrers exclude each other.")
+    names = ("target", "kind", "single_arch", "platforms", "merge", "referrers", "no_referrers", "require_referrers")
     run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
