@@ -39,6 +39,7 @@ ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 PushId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
 # A digest stands for no tag: the manifest is stored under it alone.
 Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
+ArtifactType = Annotated[str, Meta(min_length=1)]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
 
 
@@ -59,7 +60,7 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_arch: SingleArch = "merge"
     platforms: list[str] = []
     merge: bool = True
-    referrers: Literal["all", "none"] | list[str] | None = None
+    referrers: Literal["all", "none"] | Annotated[list[ArtifactType], Meta(min_length=1)] | None = None
     referrers_required: bool | None = None
 
 

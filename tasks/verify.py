@@ -1,5 +1,6 @@
 """`imagepusher.verify.v1`: compare the destination with the report of a push."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,4 +21,5 @@ def verify(self: Task[Any, Any], push_id: str) -> Any:
         report = here.ledger.report(push_id)
         if report is None:
             raise PushUnknown(f"No report of a push {push_id!r} is known here.")
-        return msgspec.to_builtins(verify_push(report, here.registries, here.executor))
+        plan, content = here.ledger.plan(push_id), partial(here.ledger.content, push_id)
+        return msgspec.to_builtins(verify_push(report, here.registries, here.executor, plan, content))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,15 @@ from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile
 from tests.support.profiles.server import ProfileRegistry
 from tests.support.profiles.store import Manifest
+from tests.support.scripted import Answer
 from tests.support.signatures import BUNDLE, DSSE, SIMPLE_SIGNING, Signer, artifact, sig_tag, under_tag
 
 SBOM = "application/spdx+json"
 REFUSING = {"ecr"}
 TAKING = tuple(profile for profile in PRODUCTS if profile.name not in REFUSING)
 FEW = tuple(profile for profile in PRODUCTS if profile.name in {"strict", "quay", "distribution-2.8", "gitlab"})
+
+LISTS = tuple(profile for profile in PRODUCTS if profile.name in {"distribution-2.8", "gitlab"})
 
 
 @dataclass(frozen=True)
@@ -331,7 +335,7 @@ def test_a_squatted_fallback_tag_is_not_believed(scene: Scene, squatted: str) ->
     assert set(scene.registry.tags(scene.repository)) == {"1"}
 
 
-@over(tuple(profile for profile in PRODUCTS if profile.name in {"distribution-2.8", "gitlab"}))
+@over(LISTS)
 def test_a_squatted_fallback_tag_at_the_destination_is_left(scene: Scene, source: ProfileRegistry) -> None:
     """Rule 9.3: it is not written over, and the report says so."""
     signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
@@ -360,3 +364,83 @@ def test_a_release_brings_them_before_its_first_tag_moves(scene: Scene, source: 
         if "sha256-" in each or signed.sbom.digest in each or signed.bundle.digest in each
     ]
     assert max(others) < min(moved)
+
+
+@over(FEW)
+def test_verify_and_the_dry_run_look_at_them(scene: Scene, source: ProfileRegistry) -> None:
+    """Rule 9.2: the dry run names what would come; a list that lost an entry is no longer what the push left."""
+    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
+    request = scene.request(offer(source, f"{scene.name}/src", signed), "1")
+    (tag,) = scene.client.preview(request).items[0].tags
+    assert tag.referrers == ALL_TYPES
+    assert scene.writes() == []
+    report = scene.push(request)
+    assert scene.client.verify(report.push_id).state == "verified"
+    with scene.registry.guard:
+        scene.registry.store.untag(scene.registry.store.repositories[scene.repository], sig_tag(signed.index.digest))
+    verification = scene.client.verify(report.push_id)
+    assert (verification.state, verification.tags[0].missing) == ("broken", [signed.signature.digest])
+
+
+@over(LISTS)
+@pytest.mark.parametrize("scheme", ["oci", "cosign"])
+def test_what_another_signer_writes_between_look_and_write_is_united_again(scene: Scene, scheme: str) -> None:
+    """Rules 7.2 and 9.3: the look before the write sees it."""
+    node, mine, theirs = scene.index("linux/amd64"), Signer(), Signer()
+    repository, tag = f"{scene.name}/src", sig_tag(node.digest, ".sig" if scheme == "cosign" else "")
+    here, there = mine.bundle(node), theirs.bundle(node)
+
+    def add(registry: ProfileRegistry, name: str, signer: Signer, bundle: Image) -> None:
+        if scheme == "cosign":
+            registry.put(name, under_tag([signer.layer(node.digest)]), tag)
+        else:
+            put(registry, name, bundle, node.digest)
+
+    add(scene.source, repository, mine, here)
+    reference = scene.offer(node)
+    with ThreadPoolExecutor(1) as threads, scene.registry.gates.hold("GET", f"/manifests/{tag}$", "after") as gate:
+        pushing = threads.submit(scene.push_one, reference)
+        gate.wait()
+        # Its list was read; the answer is held back meanwhile.
+        add(scene.registry, scene.repository, theirs, there)
+        gate.open()
+        assert pushing.result().error is None
+    if scheme == "cosign":
+        assert len(layers(scene.registry, scene.repository, tag)) == 2
+    else:
+        assert listed(scene.registry, scene.repository, node.digest).keys() == {here.digest, there.digest}
+
+
+@over(LISTS)
+def test_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
+    """Rules 7.1 and 9.3: each brings its own signature of one image, to one list of the destination."""
+    node, count = scene.index("linux/amd64"), 6
+    references, bundles = [], []
+    for number in range(count):
+        repository, signer = f"{scene.name}/src{number}", Signer()
+        bundles.append(signer.bundle(node, f"https://example.com/{number}"))
+        scene.source.put(repository, node, "1")
+        put(scene.source, repository, bundles[-1], node.digest)
+        scene.source.put(repository, under_tag([signer.layer(node.digest, f"{number}")]), sig_tag(node.digest))
+        references.append(f"{scene.source.host}/{repository}:1")
+    with ThreadPoolExecutor(count) as threads:
+        tags = list(threads.map(lambda pair: scene.push_one(pair[1], f"{pair[0]}"), enumerate(references)))
+    assert [tag.error for tag in tags] == [None] * count
+    assert listed(scene.registry, scene.repository, node.digest).keys() == {each.digest for each in bundles}
+    assert len(set(layers(scene.registry, scene.repository, sig_tag(node.digest)))) == count
+
+
+@over(LISTS)
+def test_a_push_that_ended_in_between_is_completed_by_a_repeat(scene: Scene) -> None:
+    """Rules 6.5 and 9.2: its signatures are there, its tag did not move; then it does, and no entry is there twice."""
+    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
+    reference = offer(scene.source, f"{scene.name}/src", signed)
+    refusal = Answer(403, {"Content-Type": "application/json"}, b'{"errors": [{"code": "DENIED", "message": "no"}]}')
+    scene.registry.gates.inject("PUT", "/manifests/1$", refusal)
+    assert scene.push_one(reference).action == "failed"
+    assert_complete(scene, signed)
+    assert "1" not in scene.registry.tags(scene.repository)
+    before = len(scene.registry.requests())
+    assert scene.push_one(reference).action == "copied"
+    assert [each.partition("manifests/")[2] for each in scene.writes(before)] == ["1"]
+    assert len(fallback(scene.registry, scene.repository, signed.index.digest)) == 1
