@@ -43,6 +43,16 @@ ArtifactType = Annotated[str, Meta(min_length=1)]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
 
 
+class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The signature that a source must bear: by one of some public keys, each in PEM.
+
+    An index needs one of its own; with `children`, one of each of its images will do.
+    """
+
+    keys: Annotated[list[str], Meta(min_length=1)]
+    index: Literal["own", "children"] = "own"
+
+
 class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One source image and where it goes.
 
@@ -51,7 +61,8 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
     that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there. `referrers` says
     which signatures, SBOMs and attestations come along: all, none, or those of some artifact types; without a word the
-    target says it, else all do. With `referrers_required` a tag fails where one of them does not arrive.
+    target says it, else all do. With `referrers_required` a tag fails where one of them does not arrive. `verify` names
+    the signature without which nothing is copied, beside the one that the target may ask for.
     """
 
     source: str
@@ -62,6 +73,7 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     merge: bool = True
     referrers: Literal["all", "none"] | Annotated[list[ArtifactType], Meta(min_length=1)] | None = None
     referrers_required: bool | None = None
+    verify: SignaturePolicy | None = None
 
 
 class PubtoolsMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -340,7 +352,9 @@ def schema() -> dict[str, Any]:
 
 
 _LATER_KEYS: Final = frozenset({"side", "warnings", "referrers", "referrers_left", "artifact_type"})
-_REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, PubtoolsItem, PubtoolsMetadata))
+_REQUESTED: Final = frozenset(
+    kind.__name__ for kind in (PushRequest, PushItem, SignaturePolicy, PubtoolsItem, PubtoolsMetadata)
+)
 
 
 def push_id_of(request: Any, task_id: str) -> str:

@@ -21,6 +21,8 @@
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
     │   ├── PlatformMissing          none of the eligible platforms is in it
+    │   ├── SignatureMissing         nobody signed it, though a signature is asked for
+    │   ├── SignatureInvalid         no signature is by a key that is asked for
     │   ├── ReferrersUnreadable      the source does not say, or serve, what refers to the image
     │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
     ├── DestinationError             the destination cannot be brought to the wanted state
@@ -266,6 +268,16 @@ class PlatformUnknown(SourceError):
         "Build the image with os and architecture in its configuration, or set `merge` of the item to false to"
         " overwrite the index."
     )
+
+
+class SignatureMissing(SourceError):
+    code = "signature_missing"
+    advice = "Nothing of it was copied. Sign that digest, or push the one that is signed."
+
+
+class SignatureInvalid(SourceError):
+    code = "signature_invalid"
+    advice = "Nothing of it was copied. Check the keys of `verify`, and who signed the image."
 
 
 class ReferrersUnreadable(SourceError):

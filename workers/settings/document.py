@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tasks.oci.signatures import IndexSignature
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.target import MissingChildren, Naming, Target
@@ -124,6 +125,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     merge: bool = Target.merge
     referrers: Literal["all", "none"] | list[Text] | None = None
     referrers_required: bool = Target.referrers_required
+    verify_keys: list[Text] = []
+    verify_index: IndexSignature = "own"
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):

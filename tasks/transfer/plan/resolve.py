@@ -12,6 +12,7 @@ from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
+from tasks.transfer.plan.gate import require_signature
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
@@ -63,7 +64,7 @@ class _Looking:
         """Return the source of an item, or why it cannot be pushed."""
         repository = self.registries.repository(*item.source.place, "source")
         try:
-            return read_source(
+            image = read_source(
                 repository,
                 pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
                 kind=item.kind,
@@ -71,8 +72,10 @@ class _Looking:
                 eligible=eligible(item, request.target.platforms),
                 rules=self.rules,
             )
+            require_signature(repository, image, item.verify)
         except ImagePusherError as error:
             return error.on(Side.SOURCE)
+        return image
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.oci.signatures import SignaturePolicy
 
 Naming = Literal["quay", "verbatim"]
 MissingChildren = Literal["error", "drop"]
@@ -22,6 +23,7 @@ class Target:
     `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
     Without `merge` a push overwrites what its tags hold, whatever its items say. `referrers` and `referrers_required`
     count for items that do not say themselves which signatures come along; "default" leaves it to the form.
+    `verify` is the signature without which nothing goes there, whatever the items say.
     """
 
     host: str = ""
@@ -35,6 +37,7 @@ class Target:
     merge: bool = True
     referrers: Referrers | Literal["default"] = "default"
     referrers_required: bool = False
+    verify: SignaturePolicy | None = None
 
     def reference(self, repository: str) -> Reference:
         """Return the full name of a repository of the request, without a tag; raises ValueError."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
+from tasks.oci.signatures import SignaturePolicy
 from tasks.transfer.request.target import Referrers, Target
 
 
@@ -20,6 +21,7 @@ class ValidItem:
     merge: bool = True
     referrers: Referrers = None
     referrers_required: bool = False
+    verify: tuple[SignaturePolicy, ...] = ()
 
     @property
     def overwrites(self) -> bool:

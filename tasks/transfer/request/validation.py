@@ -9,6 +9,7 @@ from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, parse_tag, without_transport
+from tasks.oci.signatures import SignaturePolicy, parse_key
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
@@ -127,8 +128,21 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         item.merge and item.kind != "image" and (target is None or target.merge),
         _referrers(item, form, target, faults),
         item.referrers_required if item.referrers_required is not None else bool(target and target.referrers_required),
+        _policies(item, target, faults),
     )
     return _Checked(valid, destinations)
+
+
+def _policies(item: contract.PushItem, target: Target | None, faults: Faults) -> tuple[SignaturePolicy, ...]:
+    """Return the signatures that are asked for: the target's and the item's, each by one of its keys (9.6)."""
+    policies = [target.verify] if target is not None and target.verify is not None else []
+    if item.verify is not None and not faults.has("verify.keys"):
+        if not item.verify.keys:
+            faults.add("verify.keys", "is empty")
+        keys = [faults.read("verify.keys", parse_key, pem) for pem in item.verify.keys]
+        known = tuple(key for key in keys if key is not None)
+        policies.append(SignaturePolicy(keys=known, index=item.verify.index))
+    return tuple(policies)
 
 
 def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> Referrers:

@@ -369,6 +369,7 @@ def test_a_release_brings_them_before_its_first_tag_moves(scene: Scene, source: 
 @over(FEW)
 def test_verify_and_the_dry_run_look_at_them(scene: Scene, source: ProfileRegistry) -> None:
     """Rule 9.2: the dry run names what would come; a list that lost an entry is no longer what the push left."""
+    scene.registry.put(scene.repository, scene.image("linux/s390x"), "other")
     signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
     request = scene.request(offer(source, f"{scene.name}/src", signed), "1")
     (tag,) = scene.client.preview(request).items[0].tags

@@ -30,6 +30,13 @@ from workers.cli.pushing import push_options, run_push
 )
 @click.option("--no-referrers", is_flag=True, help="Leave what refers to SOURCE behind.")
 @click.option("--require-referrers", is_flag=True, help="Fail where something that refers to SOURCE does not arrive.")
+@click.option(
+    "--verify-key",
+    "verify_keys",
+    multiple=True,
+    metavar="FILE",
+    help="Copy nothing unless SOURCE is signed by this public key (PEM), or by another one that is given; repeatable.",
+)
 @push_options
 @click.pass_context
 def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
@@ -42,4 +49,5 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
     if chosen["referrers"] and chosen["no_referrers"]:
         raise click.UsageError("--referrers and --no-referrers exclude each other.")
     names = ("target", "kind", "single_arch", "platforms", "merge", "referrers", "no_referrers", "require_referrers")
+    names += ("verify_keys",)
     run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
