@@ -10,7 +10,7 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.along import Along
+from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import current_of, read_current
@@ -19,6 +19,10 @@ from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord
 from tasks.transfer.publish.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
+
+
+def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str, _locks: TagLocks) -> Along:
+    return NOTHING
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Wish:
     drop_missing_children: bool
     recopy: Callable[[Copy], CopyOutcome]
     seen: Sightings
-    bring: Callable[[Reference, Repository, str, TagLocks], Along]
+    bring: Callable[[Reference, Repository, str, TagLocks], Along] = _bring_nothing
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,9 @@ def _policy(said: Any, faults: Faults) -> contract.SignaturePolicy | None:
         return None
     faults.unknown("verify.", known, _POLICY_KEYS)
     keys = _strings("verify.keys", faults.expect("verify.keys", known.get("keys"), list, "a list") or [], "PEM", faults)
-    index = known.get("index", "own")
-    chosen = index if faults.choose("verify.index", index, get_args(IndexSignature)) else "own"
-    return contract.SignaturePolicy(keys=keys, index=chosen)
+    index: Any = known.get("index", "own")
+    faults.choose("verify.index", index, get_args(IndexSignature))
+    return contract.SignaturePolicy(keys=keys, index=index)
 
 
 def _referrers(said: Any, faults: Faults) -> Any:

@@ -1,11 +1,24 @@
 """`imagepusher copy`."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from workers.cli.access import RegistryCommand
 from workers.cli.pushing import push_options, run_push
+
+# The options that the request is built from.
+_ITEM: Final = (
+    "target",
+    "kind",
+    "single_arch",
+    "platforms",
+    "merge",
+    "referrers",
+    "no_referrers",
+    "require_referrers",
+    "verify_keys",
+)
 
 
 @click.command(cls=RegistryCommand)
@@ -48,6 +61,4 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
 
     if chosen["referrers"] and chosen["no_referrers"]:
         raise click.UsageError("--referrers and --no-referrers exclude each other.")
-    names = ("target", "kind", "single_arch", "platforms", "merge", "referrers", "no_referrers", "require_referrers")
-    names += ("verify_keys",)
-    run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
+    run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in _ITEM}))
