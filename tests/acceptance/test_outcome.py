@@ -47,6 +47,7 @@ def test_report_says_everything(world: World) -> None:
                         "new_digest": source.digest,
                         "kept_platforms": [],
                         "protective_tag": None,
+                        "warnings": [],
                         "error": None,
                     }
                     for tag in ("1", "latest")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.conftest import SETTINGS, OpenSite
 from tests.chaos.site import Delay, Site, item, small_index
+from tests.support.chaos import LAST_MOMENTS
 from tests.support.faults import Chosen, Fault, Kind
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.processes import START_DEADLINE, wait_until
@@ -24,8 +25,9 @@ def patient_site(open_module_site: OpenSite, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def unwatched_site(open_module_site: OpenSite) -> Site:
-    """Open a site whose watchdog comes far too late: only what went back to the queue is done in time."""
-    return open_module_site({"IMAGEPUSHER_STALL_SECONDS": "300", "IMAGEPUSHER_GRACE_SECONDS": str(GRACE)})
+    """Open a site whose watchdog comes far too late: only what tasks gave back in order is done in time."""
+    settings = {"IMAGEPUSHER_STALL_SECONDS": "300", "IMAGEPUSHER_GRACE_SECONDS": str(GRACE)}
+    return open_module_site(settings | {LAST_MOMENTS: "100"})
 
 
 def stop(site: Site, worker: Worker) -> None:

@@ -16,6 +16,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 import redis
 
+# Names the seconds that a worker has, after its grace time, to give back what it holds; a busy machine needs more.
+LAST_MOMENTS = "CHAOS_LAST_MOMENTS"
+
 Act = Literal["kill", "stop", "meet", "sleep"]
 
 _PREFIX = "chaos:"
@@ -137,10 +140,13 @@ def _hook(client: redis.Redis, name: str, point: Point) -> None:
 
 def main() -> None:
     from workers.cli.main import main as program
+    from workers.process import worker
 
     client = redis.Redis.from_url(sys.argv.pop(1))
     for name, point in POINTS.items():
         _hook(client, name, point)
+    if LAST_MOMENTS in os.environ:
+        vars(worker)["_LAST_MOMENTS"] = float(os.environ[LAST_MOMENTS])
     program()
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,17 +76,56 @@ def test_quiet_says_nothing_beside_the_result(shell: Shell, multi_arch: Index) -
     assert " succeeded in " in ended.stdout
 
 
-def test_progress_without_a_terminal_is_lines(shell: Shell, big: Index, impatient: dict[str, str]) -> None:
-    shell.put_a(big)
-    with FaultyProxy(shell.a.host, stalling(1)) as proxy:
-        source = f"{proxy.host}/{shell.name}/src:1"
-        ended = shell("copy", source, shell.destination(), "--push-id", "slow", settings=impatient)
-    assert ended.code == 0, ended.stderr
-    lines = [line for line in ended.stderr.splitlines() if "does not answer" not in line]
-    assert all(line.startswith("Push slow") for line in lines), lines
-    assert re.search(r"^Push slow: \d of 1 copies, [\d.]+ \w+ of [\d.]+ \w+, \d of 1 tag", ended.stderr, re.MULTILINE)
+class Gate:
+    """Let requests for the first blob pass, and all other ones wait until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self._asked = 0
+
+    def choose(self, method: str, target: str, *, authorized: bool) -> None:
+        del authorized
+        if method == "GET" and "/blobs/" in target:
+            self._asked += 1
+            if self._asked > 1:
+                self.opened.wait(100)
+
+
+def test_progress_without_a_terminal_is_lines(shell: Shell) -> None:
+    layers = [layer(f"{shell.name}{number}", 1_000_000) for number in range(3)]
+    shell.put_a(index([image("linux/amd64", layers)]))
+    gate = Gate()
+    line = re.compile(r"Push slow: \d of 1 copies, [\d.]+ \w+ of [\d.]+ \w+, \d of 1 tag")
+    with FaultyProxy(shell.a.host, gate) as proxy:
+        arguments = [
+            "copy",
+            f"{proxy.host}/{shell.name}/src:1",
+            shell.destination(),
+            "--push-id",
+            "slow",
+            "--jobs",
+            "1",
+        ]
+        with subprocess.Popen(
+            command(*arguments),
+            env=environment(shell.settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            assert running.stderr is not None
+            lines: list[str] = []
+            for text in running.stderr:
+                lines.append(text.rstrip("\n"))
+                if line.match(text):
+                    gate.opened.set()
+            assert running.stdout is not None
+            shown = running.stdout.read()
+    assert running.returncode == 0, lines
+    assert gate.opened.is_set(), lines
+    assert all(text.startswith("Push slow") for text in lines), lines
     assert re.fullmatch(r"Push slow succeeded: 2\.9 MiB copied in \d+\.\d s", lines[-1])
-    assert ESCAPE not in ended.stdout + ended.stderr
+    assert ESCAPE not in shown + "".join(lines)
 
 
 def test_progress_on_a_terminal_is_bars_with_bytes(shell: Shell) -> None:
