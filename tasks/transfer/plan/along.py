@@ -12,13 +12,22 @@ from tasks.transfer.plan.plan import ResolvedItem, arrived
 from tasks.transfer.plan.referrers import PlannedReferrer
 
 
+class MadeList(msgspec.Struct, frozen=True):
+    """A tag that a push made for a list of referrers: its digest, and the manifest of the image to which they lead."""
+
+    tag: str
+    digest: str
+    root: str
+
+
 @dataclass(frozen=True)
 class Along:
-    """What came along with one tag: `counts` by artifact type, and what was left behind."""
+    """What came along with one tag: `counts` by artifact type, what was left behind, and the lists that were made."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     left: tuple[contract.ReferrerLeft, ...] = ()
     warnings: tuple[contract.Notice, ...] = ()
+    made: tuple[MadeList, ...] = ()
 
     def told(self, report: contract.TagReport) -> contract.TagReport:
         """Return the report of a tag that says so."""

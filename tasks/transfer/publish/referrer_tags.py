@@ -51,21 +51,28 @@ class ListTag:
     def __str__(self) -> str:
         return f"{self._repository}:{self._tag}"
 
-    def add_entries(self, subject: Digest, entries: Sequence[Referrer]) -> None:
-        """Have a fallback index list some referrers of a digest ("Referrers Tag Schema"); raises TagConflict."""
+    def add_entries(self, subject: Digest, entries: Sequence[Referrer]) -> Digest | None:
+        """Have a fallback index list some referrers of a digest ("Referrers Tag Schema").
+
+        Return its digest where there was none. Raises TagConflict.
+        """
 
         def united(held: Sequence[FetchedManifest]) -> _Wanted:
             lists = [each for each in held if self._is_list(each, subject)]
             content = with_entries([each.content for each in lists], entries)
             return _Wanted(content, media_types.OCI_INDEX)
 
-        self._write(united)
+        return self._write(united)
 
-    def add_signatures(self, ours: FetchedManifest) -> None:
-        """Have a tag of cosign hold all layers of a manifest; raises TagConflict."""
+    def add_signatures(self, ours: FetchedManifest) -> Digest | None:
+        """Have a tag of cosign hold all layers of a manifest.
+
+        Return its digest where there was none. Raises TagConflict.
+        """
         described = self._repository.resolve(self._tag)
-        if described is None or described.digest != ours.digest:
-            self._write(lambda held: self._united(ours, held))
+        if described is not None and described.digest == ours.digest:
+            return None
+        return self._write(lambda held: self._united(ours, held))
 
     def _united(self, ours: FetchedManifest, held: Sequence[FetchedManifest]) -> _Wanted:
         for each in held:
@@ -115,8 +122,11 @@ class ListTag:
     def _taken(self) -> TagConflict:
         return TagConflict(f"{self} holds something that is no list of referrers, and is left alone.")
 
-    def _write(self, unite_with: Callable[[Sequence[FetchedManifest]], _Wanted]) -> None:
-        """Write what `unite_with` makes of what is there, until it is there; raises TagConflict, LockLost."""
+    def _write(self, unite_with: Callable[[Sequence[FetchedManifest]], _Wanted]) -> Digest | None:
+        """Write what `unite_with` makes of what is there, until it is there; return its digest where there was nothing.
+
+        Raises TagConflict, LockLost.
+        """
         with self._locks.hold(str(self)) as lock:
             for _ in range(_ROUNDS):
                 held = self._read()
@@ -128,13 +138,13 @@ class ListTag:
                 wanted = unite_with(parts)
                 digest = digest_of(wanted.content)
                 if held is not None and held.digest == digest:
-                    return
+                    return None
                 lock.ensure()
                 lock.note_writing(digest, record.last)
                 if self._put(held.digest if held is not None else None, wanted, digest):
                     lock.ensure()
                     lock.note_written(Written(digest, wanted.media_type, wanted.content))
-                    return
+                    return digest if held is None else None
                 LOG.warning("%s was written by someone else meanwhile: the two are united again", self)
         raise TagConflict(f"{self} was written by someone else {_ROUNDS} times while it was being added to.")
 

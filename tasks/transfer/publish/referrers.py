@@ -11,7 +11,7 @@ from tasks.oci.reference import Reference
 from tasks.oci.referrers import fallback_tag
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.along import Along, counts, parted, unreadable
+from tasks.transfer.plan.along import Along, MadeList, counts, parted, unreadable
 from tasks.transfer.plan.plan import Copy, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
 from tasks.transfer.ports import CopyOutcome, MayRetry, TagLocks
@@ -59,8 +59,9 @@ class ReferrerPublisher:
                 there.append(each)
             else:
                 refused[each.digest] = (each, error)
+        made: list[MadeList] = []
         for group in _groups(there):
-            error = self._attempt(lambda group=group: self._make_found(repository, group, locks))  # type: ignore[misc]
+            error = self._attempt(lambda group=group: self._make_found(repository, group, locks, made))  # type: ignore[misc]
             if error is not None:
                 refused |= {each.digest: (each, error) for each in group}
         if item.wanted.referrers_required:
@@ -99,28 +100,38 @@ class ReferrerPublisher:
         for error in self._recopy(copy).errors.values():
             raise error
 
-    def _make_found(self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks) -> None:
-        """Have the clients of a registry find some manifests that refer to one digest in one way."""
+    def _make_found(
+        self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks, made: list[MadeList]
+    ) -> None:
+        """Have the clients of a registry find some manifests that refer to one digest in one way; note new lists."""
         first = group[0]
         keys = {(str(repository), first.subject, each.digest, first.tag) for each in group}
         if keys <= self._done:
             return
         if first.tag is not None:
-            ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first))
+            tag, digest = (
+                first.tag,
+                ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first)),
+            )
         else:
-            self._list(repository, first.subject, group, locks)
+            tag, digest = fallback_tag(first.subject), self._list(repository, first.subject, group, locks)
+        if digest is not None:
+            made.append(MadeList(tag, digest, first.root))
         self._done |= keys
 
-    def _list(self, repository: Repository, subject: Digest, group: list[PlannedReferrer], locks: TagLocks) -> None:
+    def _list(
+        self, repository: Repository, subject: Digest, group: list[PlannedReferrer], locks: TagLocks
+    ) -> Digest | None:
         """Have the registry list referrers of a digest: by its API, or by the fallback index that its clients keep."""
         listed = repository.referrers(subject)
         known = {each.digest for each in listed or ()}
         missing = [each for each in group if each.digest not in known]
         if listed is not None:
             missing = [each for each in missing if not self._is_taken_care_of(repository, each)]
-        if missing:
-            entries = [each.referrer for each in missing]
-            ListTag(repository, fallback_tag(subject), locks).add_entries(subject, entries)
+        if not missing:
+            return None
+        entries = [each.referrer for each in missing]
+        return ListTag(repository, fallback_tag(subject), locks).add_entries(subject, entries)
 
     def _is_taken_care_of(self, repository: Repository, each: PlannedReferrer) -> bool:
         """Store a manifest again that the API does not list, and return whether the registry says that it does."""

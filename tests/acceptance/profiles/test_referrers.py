@@ -445,3 +445,32 @@ def test_a_push_that_ended_in_between_is_completed_by_a_repeat(scene: Scene) -> 
     assert scene.push_one(reference).action == "copied"
     assert [each.partition("manifests/")[2] for each in scene.writes(before)] == ["1"]
     assert len(fallback(scene.registry, scene.repository, signed.index.digest)) == 1
+
+
+@over(tuple(profile for profile in PRODUCTS if profile.name in {"distribution-2.8", "gitlab", "quay", "zot"}))
+def test_undo_leaves_what_is_not_this_pushs_or_still_has_its_image(scene: Scene) -> None:
+    """Rules 6.6 and 9.3: a list goes with the last tag of its image, unless another signer added to it."""
+    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
+    reference = offer(scene.source, f"{scene.name}/src", signed)
+    first = scene.push(scene.request(reference, "1"))
+    scene.push(scene.request(reference, "2"))
+    lists = {tag for tag in scene.registry.tags(scene.repository) if tag.startswith("sha256-")}
+    assert scene.client.undo(first.push_id).state == "succeeded"
+    assert set(scene.registry.tags(scene.repository)) == {"2", *lists}
+    again = scene.push(scene.request(reference, "1"))
+    with scene.registry.guard:
+        scene.registry.store.untag(scene.registry.store.repositories[scene.repository], "2")
+    assert scene.client.undo(again.push_id).state == "succeeded"
+    assert set(scene.registry.tags(scene.repository)) == lists
+
+
+@over(tuple(profile for profile in PRODUCTS if profile.name in {"gitlab", "zot"}))
+def test_undo_takes_along_the_lists_that_it_made(scene: Scene) -> None:
+    """Rules 6.6 and 9.3."""
+    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
+    report = scene.push(scene.request(offer(scene.source, f"{scene.name}/src", signed), "1"))
+    tag = sig_tag(signed.index.digest)
+    theirs = Signer().layer(signed.index.digest)
+    scene.registry.put(scene.repository, under_tag([theirs]), tag)
+    assert scene.client.undo(report.push_id).state == "succeeded"
+    assert set(scene.registry.tags(scene.repository)) == {tag}
