@@ -19,6 +19,7 @@ from tasks.oci.referrers import (
     Signatures,
     describe,
     describe_cosign,
+    fallback_tag,
     lacking,
     parse_list,
     unite,
@@ -144,7 +145,9 @@ class ListTag:
                 if self._put(held.digest if held is not None else None, wanted, digest):
                     lock.ensure()
                     lock.note_written(Written(digest, wanted.media_type, wanted.content))
-                    return digest if held is None else None
+                    # GitLab answers for a list that is not there with the manifest that its tag names.
+                    is_new = held is None or fallback_tag(held.digest) == self._tag
+                    return digest if is_new else None
                 LOG.warning("%s was written by someone else meanwhile: the two are united again", self)
         raise TagConflict(f"{self} was written by someone else {_ROUNDS} times while it was being added to.")
 

@@ -71,7 +71,8 @@ class ReferrerPublisher:
             for each, error in refused.values()
         )
         arrived_here = [each for each in coming if each.digest not in refused]
-        return Along(counts(arrived_here), (*left, *lost), (*unreadable(item), *_refusal(reference, refused.values())))
+        warnings = (*unreadable(item), *_refusal(reference, refused.values()))
+        return Along(counts(arrived_here), (*left, *lost), warnings, tuple(made))
 
     def _attempt(self, act: Callable[[], None]) -> ImagePusherError | None:
         """Return the error for which something is left behind; raises one that is worth another try."""
@@ -109,14 +110,11 @@ class ReferrerPublisher:
         if keys <= self._done:
             return
         if first.tag is not None:
-            tag, digest = (
-                first.tag,
-                ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first)),
-            )
+            digest = ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first))
         else:
-            tag, digest = fallback_tag(first.subject), self._list(repository, first.subject, group, locks)
+            digest = self._list(repository, first.subject, group, locks)
         if digest is not None:
-            made.append(MadeList(tag, digest, first.root))
+            made.append(MadeList(first.tag or fallback_tag(first.subject), digest, first.root))
         self._done |= keys
 
     def _list(

@@ -148,7 +148,7 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
-        intent = self._protected(self.memory.intent(decision, staged.base))
+        intent = self._with_lists(self._protected(self.memory.intent(decision, staged.base)))
         # A delivery that lost its lock must not replace the intent of the one that holds it.
         lock.ensure()
         self._intents.note(intent, staged.base)
@@ -157,6 +157,11 @@ class TagMove:
         if intent.protective_tag is not None and intent.protective_tag_created:
             self._store(intent.protective_tag, decision)
         return intent
+
+    def _with_lists(self, intent: TagIntent) -> TagIntent:
+        """Return the intent with the lists of referrers that this push made for the tag, earlier ones too."""
+        earlier = self.memory.latest.lists if self.memory.latest is not None else []
+        return msgspec.structs.replace(intent, lists=list(dict.fromkeys([*earlier, *self._brought.made])))
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
