@@ -25,6 +25,11 @@
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
     │   ├── DestinationAmbiguous     other clients may read something else in its index
+    │   ├── ExpectationFailed        the tag holds something else than the item expects
+    │   ├── TagHeld                  an operator froze the tag
+    │   ├── PlatformRemovalRefused   the tag would lose a platform
+    │   ├── OlderThanDestination     the tag holds a newer image, and goes forward only; no failure
+    │   ├── VersionUnknown           whether the tag would go forward cannot be told
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
@@ -255,7 +260,7 @@ class SingleArchRefused(SourceError):
 
 class PlatformMissing(SourceError):
     code = "platform_missing"
-    advice = "Check the item's `platforms`."
+    advice = "Check the item's `platforms` and `require_platforms`."
 
 
 class PlatformUnknown(SourceError):
@@ -279,6 +284,34 @@ class DestinationChildMissing(DestinationError):
 class DestinationAmbiguous(DestinationError):
     code = "manifest_ambiguous"
     advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
+
+
+class ExpectationFailed(DestinationError):
+    code = "expectation_failed"
+    advice = "The tag was not moved. Look what it holds now, and who moved it: `imagepusher history` tells of pushes."
+
+
+class TagHeld(DestinationError):
+    code = "tag_held"
+    advice = "The tag was not moved. `imagepusher release-hold` lets it move again."
+
+
+class PlatformRemovalRefused(DestinationError):
+    code = "platform_removal_refused"
+    advice = "The tag was not moved. Push an image that has these platforms, or let the item merge."
+
+
+class OlderThanDestination(DestinationError):
+    code = "older_than_destination"
+    advice = "The tag stays as it is: it goes forward only."
+
+
+class VersionUnknown(DestinationError):
+    code = "version_unknown"
+    advice = (
+        "The tag was not moved. Give the image the label `org.opencontainers.image.version`, let the target's"
+        " `version_pattern` describe its versions, or push once without `forward_only`."
+    )
 
 
 class TagConflict(DestinationError):
@@ -366,7 +399,7 @@ class QuotaExceeded(RequestRefused):
 
 class TagImmutable(RequestRefused):
     code = "tag_immutable"
-    advice = "The registry keeps this tag as it is: push to another tag, or have the rule of that repository changed."
+    advice = "The tag stays as it is: push to another tag, or have the rule changed that keeps it."
 
 
 class RateLimited(RegistryError):

@@ -26,4 +26,7 @@ def undo(self: Task[Any, Any], push_id: str, dry_run: bool = False) -> Any:  # n
         kept = partial(here.ledger.content, push_id)
         undone = undo_push(push_id, here.ledger.intents(push_id), here.registries, here.locks, kept)
         here.ledger.mark_undone(push_id, undone.state)
+        for tag in undone.tags:
+            if tag.action in {"restored", "deleted"}:
+                here.ledger.note_undone(tag.reference, push_id)
         return msgspec.to_builtins(undone)

@@ -53,6 +53,7 @@ class Moved:
     intent: TagIntent
     held: Current
     manifests: int = 0
+    skip: ImagePusherError | None = None
 
     def report(self, reference: str) -> contract.TagReport:
         """Return the report of the tag."""
@@ -64,7 +65,15 @@ class Moved:
             kept_platforms=self.intent.kept_platforms,
             warnings=self.intent.warnings,
             protective_tag=self.intent.protective_tag,
+            error=None if self.skip is None else contract.Fault.of(self.skip),
         )
+
+
+def _skipped(staged: Staged, skip: ImagePusherError) -> Moved:
+    """Return how a tag stays that holds something newer (BEHAVIOUR 10.4)."""
+    held = staged.held or staged.decision.held
+    intent = TagIntent(action="skipped", old_digest=held.digest, new_digest=held.digest)
+    return Moved(intent, held, skip=skip)
 
 
 class TagMove:
@@ -129,8 +138,16 @@ class TagMove:
         self._stage.ensure_needs()
 
     def stage(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide what it shall hold."""
-        return self._stage.read(lock, absent=absent)
+        """Read the tag, unless it is taken to be absent, and decide what it shall hold.
+
+        Raises the reason for which it must stay as it is (BEHAVIOUR 10.2, 10.3).
+        """
+        staged = self._stage.read(lock, absent=absent)
+        before = staged.base.digest if staged.base is not None else None
+        mine = self.memory.own(before)
+        if mine is not None:
+            before = None if mine.old_digest is None else parse_digest(mine.old_digest)
+        return self._stage.admitted(staged, before)
 
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
@@ -183,6 +200,8 @@ class TagMove:
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
+        if staged.skip is not None:
+            return _skipped(staged, staged.skip)
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
         return Moved(self.memory.left(staged.decision), staged.decision.held)
