@@ -62,7 +62,12 @@ def refusal(change: Change, conditions: Conditions, hold: contract.Hold | None) 
 
 def is_held(change: Change, hold: contract.Hold | None) -> ImagePusherError | None:
     """Refuse a tag that an operator froze."""
-    return None if hold is None else TagHeld(f"{change.reference} is on hold: {hold.why.rstrip('.')}.")
+    return None if hold is None or change.is_none else held(hold)
+
+
+def held(hold: contract.Hold) -> TagHeld:
+    """Return the error of a tag that an operator froze."""
+    return TagHeld(f"{hold.reference} is on hold: {hold.why.rstrip('.')}.")
 
 
 def is_immutable(change: Change, patterns: Iterable[str]) -> ImagePusherError | None:
