@@ -24,9 +24,7 @@ class RedisHashes:
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
             for key, fields in records.items():
                 pipeline.hset(key, mapping=cast("Any", dict(fields)))
-                if math.isinf(lives):
-                    pipeline.persist(key)
-                else:
+                if not math.isinf(lives):
                     pipeline.expire(key, int(lives))
             pipeline.execute()
 
