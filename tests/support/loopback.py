@@ -86,8 +86,21 @@ class _Server(ThreadingHTTPServer):
         self.server_close()
 
 
+# A client that outlives a server remembers what it has learnt of its host, and would take another one for it.
+_USED_PORTS: set[int] = set()
+
+
+def _server_on_a_port_of_its_own(handler: type[Handler], context: ssl.SSLContext | None) -> _Server:
+    while True:
+        server = _Server(handler, context)
+        if server.server_port not in _USED_PORTS:
+            _USED_PORTS.add(server.server_port)
+            return server
+        server.server_close()
+
+
 class LoopbackServer:
-    """Serve `handler` while the context lasts; the port is bound from the construction on."""
+    """Serve `handler` while the context lasts; the port is bound from the construction on, and never used again."""
 
     handler: ClassVar[type[Handler]]
 
@@ -95,7 +108,7 @@ class LoopbackServer:
         owner = self
         handler = type(self.handler.__name__, (self.handler,), {"owner": owner})
         self._scheme = "https" if tls else "http"
-        self._server = _Server(handler, _context(tls) if tls else None)
+        self._server = _server_on_a_port_of_its_own(handler, _context(tls) if tls else None)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property

@@ -69,7 +69,9 @@ def command(*arguments: str) -> list[str]:
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return this process' environment with only these settings of the project."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("IMAGEPUSHER_")}
+    # The width of a terminal is that of the test's own terminal: parallel runs carry one of theirs.
+    foreign = ("IMAGEPUSHER_", "COLUMNS", "LINES")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     return inherited | {"PYTHONUNBUFFERED": "1"} | dict(settings)
 
 

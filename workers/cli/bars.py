@@ -55,7 +55,7 @@ class Bars:
 
     def __call__(self, progress: contract.Progress) -> None:
         if hint := self._waiting.news(progress):
-            self._screen.console.print(f"It {hint}", highlight=False, soft_wrap=True)
+            self._screen.console.print(f"It {hint}", highlight=False, markup=False, soft_wrap=True)
         done, total, _ = progress_of(progress)
         self._screen.head = _head(progress)
         self._screen.update(self._total, completed=done, total=total or None, visible=bool(total))

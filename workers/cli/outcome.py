@@ -64,6 +64,10 @@ def how_it_stands(progress: "contract.Progress") -> str:
         )
     if progress.state == "refused":
         return f"The push {push_id} was refused: imagepusher status {push_id} says why. Nothing was written."
+    if progress.waiting is not None:
+        from workers.cli.waiting import told
+
+        return f"The push {push_id} {told(progress.waiting)}"
     return f"The push {push_id} has not ended, it is {progress.state}: imagepusher wait {push_id} waits for its report."
 
 

@@ -1,29 +1,40 @@
-"""Say that no worker takes a push: without a word it would only seem slow."""
+"""Say what a push waits for: without a word it would only seem slow."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 from tasks import contract
+from workers.cli.output import printable
 
 _LONG_SECONDS: Final = 3.0
 WAITS: Final = f"waits for a worker of {contract.PUSH_QUEUE} (imagepusher doctor tells more)"
 
 
 class Waiting:
-    """Watches a push that is enqueued; `clock` is in seconds."""
+    """Watches a push for what it waits for, a worker or a registry; `clock` is in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._since: float | None = None
-        self._told = False
+        self._told_of_worker = False
+        self._reason = ""
 
     def news(self, progress: contract.Progress) -> str:
-        """Return, once, what it waits for if it does so for long, else ""."""
-        if self._told or progress.state != "enqueued":
+        """Return what the push waits for, once for each reason, else ""."""
+        if progress.waiting is not None and progress.waiting.reason.message != self._reason:
+            self._reason = progress.waiting.reason.message
+            return told(progress.waiting)
+        if self._told_of_worker or progress.state != "enqueued":
             return ""
         now = self._clock()
         # By the clock of this machine: the push was dated by another one.
         self._since = now if self._since is None else self._since
-        self._told = now - self._since > _LONG_SECONDS
-        return WAITS if self._told else ""
+        self._told_of_worker = now - self._since > _LONG_SECONDS
+        return WAITS if self._told_of_worker else ""
+
+
+def told(waiting: contract.Waiting) -> str:
+    """Return until when, by this machine's time, and why a push waits."""
+    until = time.strftime("%H:%M:%S", time.localtime(waiting.until))
+    return f"waits until {until}: [{waiting.reason.code}] {printable(waiting.reason.message)}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tasks import contract
-from tasks.errors import ContentMismatch, ImagePusherError, OlderThanDestination, Side
+from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Side
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
-from tasks.registry.repository import Registries
+from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.gate import Gate, NoFacts, TagFacts
@@ -118,15 +118,17 @@ class _Looking:
         repository = self.registries.repository(*reference.place, "destination", push=self.push)
         try:
             _check_digest(reference, source)
-            policy, whole = policy_of(item, self.rules), item.conditions.need_content
-            current = left or read_current(repository, reference.identifier, source, policy, whole=whole)
-            decision = decide(source, current, policy)
+            current, unseen = (left, ()) if left else self._current(repository, reference, source, item)
+            decision = decide(source, current, policy_of(item, self.rules))
             gate = Gate.for_item(item, source.age, self.rules, self.facts)
             if left is None:
                 before = current.digest if current else None
             else:
                 gate = gate.without_age()
             gate.check(repository, reference, decision, current=current, before=before)
+            if self.push and decision.action != "unchanged":
+                # What can be known of the right to push is known before a byte moves.
+                repository.require_push()
         except OlderThanDestination as skip:
             held = current.digest if current else None
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
@@ -143,9 +145,22 @@ class _Looking:
             old_digest=current.digest if current else None,
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
-            warnings=list(decision.warnings),
+            warnings=[*unseen, *decision.warnings],
         )
-        return planned, Current(decision.digest, decision.media_type, decision.content)
+        return planned, decision.held
+
+    def _current(
+        self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem
+    ) -> tuple[Current | None, tuple[contract.Notice, ...]]:
+        """Return what a tag holds; a dry run takes a repository that may be absent for that, and says so."""
+        try:
+            policy, whole = policy_of(item, self.rules), item.conditions.need_content
+            return read_current(repository, reference.identifier, source, policy, whole=whole), ()
+        except AuthenticationRefused as error:
+            if self.push or not error.may_be_absent:
+                raise
+            said = f"{repository} is absent, or not readable: some registries show a new one only to those who push."
+            return None, (contract.Notice("absent_or_unreadable", said),)
 
 
 def _check_digest(reference: Reference, source: SourceImage) -> None:

@@ -64,7 +64,7 @@ class Undoing:
             registries=clients,
             locks=MemoryTagLocks(),
             journal=self,
-            contents=self,  # type: ignore[arg-type] # `read` of a journal takes no digest
+            contents=self,
             intents=lambda: self.records.intents,
             hold_of=self.holds.get,
             leave_moved=self.leave_moved,

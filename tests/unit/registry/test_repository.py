@@ -346,3 +346,10 @@ def test_an_index_is_fetched_as_it_is() -> None:
 
 def test_a_repository_shows_where_it_is() -> None:
     assert str(client("registry.example:5000")) == f"registry.example:5000/{NAME}"
+
+
+def test_of_a_media_type_that_stands_twice_the_last_one_counts() -> None:
+    """2.4."""
+    content = b'{"mediaType":1,' + IMAGE.manifest.lstrip()[1:]
+    with ScriptedRegistry(PING, Exchange("GET", LATEST, Answer(200, TYPE, content))) as registry:
+        assert client(registry.host).fetch_manifest("latest").media_type == IMAGE.media_type

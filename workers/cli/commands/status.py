@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _SHOWN: Final = 20
 # Those of the contract, which is imported when there is something to show.
 STATES: Final = (
-    "enqueued", "accepted", "copying", "publishing", "succeeded", "partial", "failed", "interrupted", "refused",
+    "enqueued", "accepted", "copying", "publishing", "waiting",
+    "succeeded", "partial", "failed", "interrupted", "refused",
 )  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def status(context: click.Context, /, push_id: str | None, **chosen: Any) -> Non
 def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     import msgspec
 
-    from workers.cli import pushes_table
+    from workers.cli.remembered import remember
 
     oldest = _oldest(chosen["since"])
     pushes = ledger.pushes()
@@ -64,10 +65,12 @@ def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     # A program that reads JSON has always had all of them.
     everything = chosen["everything"] or wants_json(context)
     limit = chosen["limit"] or (len(found) if everything else _SHOWN)
-    listed = [pushes_table.remember(ledger, push) for push in islice(found, limit)]
+    listed = [remember(ledger, push) for push in islice(found, limit)]
     if wants_json(context):
         emit_json([msgspec.to_builtins(push.progress) | push.outline for push in listed])
         return
+    from workers.cli import pushes_table
+
     pushes_table.show_pushes(listed, left_out=len(found) - len(listed), remembered=len(pushes))
 
 
@@ -90,8 +93,9 @@ def _show(context: click.Context, ledger: "Ledger", push_id: str) -> None:
         emit_json(msgspec.to_builtins({"progress": progress, "report": report, **told}))
         return
     from workers.cli import pushes_table, render
+    from workers.cli.remembered import remember
 
-    pushes_table.show_push(pushes_table.remember(ledger, progress))
+    pushes_table.show_push(remember(ledger, progress))
     if refusal is not None:
         render.show(refusal, render.render_fault)
     if report is not None:

@@ -54,7 +54,9 @@ def test_every_product_takes_blobs_and_the_second_big_one_at_once(profile: Profi
         assert before <= 5
 
 
-@pytest.mark.parametrize("profile", [profiles.QUAY, profiles.DISTRIBUTION_2_8, profiles.STRICT], ids=str)
+@pytest.mark.parametrize(
+    "profile", [profiles.QUAY, profiles.DISTRIBUTION_2_8, profiles.STRICT], ids=lambda each: each.name
+)
 @pytest.mark.parametrize("uploads", ["put", "patch", "parts"])
 def test_the_settings_choose_a_form(profile: Profile, uploads: UploadChoice) -> None:
     with ProfileRegistry(profile, users=USERS) as registry:
@@ -86,7 +88,7 @@ def test_a_failed_upload_leaves_no_session() -> None:
         assert registry.open_sessions() == []
 
 
-@pytest.mark.parametrize("profile", [profiles.QUAY, profiles.HARBOR], ids=str)
+@pytest.mark.parametrize("profile", [profiles.QUAY, profiles.HARBOR], ids=lambda each: each.name)
 def test_a_registry_under_maintenance_is_said_to_be_that(profile: Profile) -> None:
     """6.8, 8.6: whatever status it has for it."""
     with ProfileRegistry(profile, users=USERS) as registry, registry.maintenance():

@@ -195,3 +195,28 @@ def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
         follower.end(report())
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+def waiting_for(message: str, until: float = 0.0) -> contract.Progress:
+    reason = contract.Fault("rate_limited", message)
+    waiting = contract.Waiting(reason=reason, since=0, until=until)
+    return contract.Progress(push_id="p", state="waiting", waiting=waiting, created=0, updated=0, tags=1)
+
+
+def test_what_is_waited_for_is_told_with_its_reason_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rule 8.3."""
+    lines = Lines("p", Clock())
+    for message in ("a.example asks for 300 s.", "a.example asks for 300 s.", "b.example asks for 60 s."):
+        lines(waiting_for(message))
+    hints = [line for line in capsys.readouterr().err.splitlines() if "waits until" in line]
+    assert [re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", hint) for hint in hints] == [
+        "Push p: waits until HH:MM:SS: [rate_limited] a.example asks for 300 s.",
+        "Push p: waits until HH:MM:SS: [rate_limited] b.example asks for 60 s.",
+    ]
+
+
+def test_bars_say_what_is_waited_for() -> None:
+    paper = StringIO()
+    with Bars(Console(file=paper, width=60)) as bars:
+        bars(waiting_for("[bold]a.example asks for 300 s."))
+    assert "[rate_limited] [bold]a.example asks for 300 s." in paper.getvalue()

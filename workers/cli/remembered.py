@@ -1,0 +1,52 @@
+"""A push as the ledger remembers it, with the outcome of its tags."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tasks import contract
+from tasks.transfer.request.outline import outlined
+
+if TYPE_CHECKING:
+    from tasks.transfer.ports import ClientLedger, UndoState
+
+_UNDONE: Final = {
+    "begun": "being undone",
+    "succeeded": "undone",
+    "partial": "partly undone",
+    "failed": "undo failed",
+}
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A push with what became of it; `tags_done` are those that did not fail, `outline` names its images."""
+
+    progress: contract.Progress
+    tags_done: int
+    outline: dict[str, Any]
+    undo: "UndoState | None" = None
+    cancelled: bool = False
+
+    @property
+    def state(self) -> str:
+        """The state in one or two words."""
+        if self.undo is not None:
+            return _UNDONE[self.undo]
+        ended = self.progress.state in contract.ENDED
+        return ("cancelled" if ended else "being cancelled") if self.cancelled else self.progress.state
+
+
+def remember(ledger: "ClientLedger", push: contract.Progress) -> Remembered:
+    """Read what the table shows beside the progress."""
+    report = None if push.state == "succeeded" else ledger.report(push.push_id)
+    done = push.tags_done
+    if report is not None:
+        done = sum(not contract.is_failure(tag) for item in report.items for tag in item.tags)
+    sources = [str(source) for source, _ in outlined(ledger.request(push.push_id))]
+    return Remembered(
+        push,
+        tags_done=done,
+        outline={"source": sources[0] if sources else None, "images": len(sources)},
+        undo=ledger.undo_state(push.push_id),
+        cancelled=ledger.is_cancelled(push.push_id),
+    )
