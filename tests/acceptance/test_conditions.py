@@ -175,3 +175,16 @@ def test_the_history_of_a_tag_tells_of_each_move_and_of_its_undo(world: World) -
     ]
     assert [move.undone is None for move in moves] == [False, True]
     assert moves[0].source == world.put_a(NEW)
+
+
+def test_what_a_tag_held_before_keeps_a_tag_of_its_own_until_it_is_put_back(world: World) -> None:
+    """Rule 6.6: where the target says that its registry collects at once."""
+    world.targets[world.name] = Target(host=world.b.host, keep_replaced=True)
+    world.put_b(OLD)
+    report = world.push({"source": world.put_a(NEW), "destinations": {world.destination: ["1"]}}, target=world.name)
+    kept = {tag: world.stored.digest(world.destination, tag) for tag in world.stored.tags(world.destination)}
+    (name,) = kept.keys() - {"1"}
+    assert (kept["1"], kept[name]) == (NEW.digest, OLD.digest)
+    assert name.startswith("1.replaced-")
+    assert world.client.undo(report.push_id).state == "succeeded"
+    assert world.stored.digest(world.destination, "1") == OLD.digest

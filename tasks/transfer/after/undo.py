@@ -120,15 +120,12 @@ class _Mark:
 
     def protective(self) -> "list[_Mark]":
         """Return the protective tags that were written along with this one: they were new."""
-        tags = dict(self.intent.overtaken)
-        if self.intent.protective_tag is not None and self.intent.protective_tag_created:
-            tags[self.intent.protective_tag] = self.intent.new_digest
         return [
             _Mark(
                 Reference(self.reference.registry, self.reference.repository, tag),
                 TagIntent(action="merged", old_digest=None, new_digest=digest),
             )
-            for tag, digest in tags.items()
+            for tag, digest in self.intent.beside().items()
         ]
 
 

@@ -92,6 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = Target.jobs
     exact_os_version: bool = False
     drop_missing_children: bool = False
+    keep_replaced: bool = False
     warnings: list[str] = []
 
 
@@ -119,6 +120,7 @@ def plan_push(
         jobs=request.target.jobs,
         exact_os_version=request.target.exact_os_version,
         drop_missing_children=request.target.missing_children == "drop",
+        keep_replaced=request.target.keep_replaced,
         warnings=list(request.warnings),
     )
 

@@ -259,6 +259,7 @@ class Delivery:
             image=self._image(item, rules),
             policy=MergePolicy(item.wanted.merge, item.wanted.single_arch, rules),
             drop_missing_children=self._plan.drop_missing_children,
+            keep_replaced=self._plan.keep_replaced,
             recopy=self._recopy,
             seen=self._seen,
             gate=Gate.for_item(item.wanted, item.age, rules, self._parts.ledger),

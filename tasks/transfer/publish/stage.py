@@ -38,6 +38,7 @@ class Wish:
     recopy: Callable[[Copy], CopyOutcome]
     seen: Sightings
     gate: Gate = OPEN
+    keep_replaced: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ intent is noted, the tag is written and read again. Where someone else came betw
 
 import logging
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -83,6 +83,7 @@ class TagMove:
         self.memory = Memory()
         self._stage = Stage(wish, repository, tag.reference)
         self._seen = wish.seen
+        self._keeps_replaced = wish.keep_replaced
         self._repository = repository
         self._planned = tag
         self._reference = tag.reference
@@ -153,6 +154,10 @@ class TagMove:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
         intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
+        kept = self._name_for_replaced(staged.base)
+        if kept is not None and staged.base is not None:
+            # It goes with what this push made beside the tag: when the tag is put back, it is not needed any more.
+            intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the one that holds it.
         lock.ensure()
         self._intents.note(intent, staged.base)
@@ -160,6 +165,8 @@ class TagMove:
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:
             self._protect(intent.protective_tag, decision)
+        if kept is not None and staged.base is not None:
+            self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
         return intent
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
@@ -190,6 +197,14 @@ class TagMove:
     def clean(self) -> list[str]:
         """Delete the protective tags that this push made for a tag that it did not move; return those that stay."""
         return [tag for tag in self.memory.protective_tags() if not self._is_deleted(tag)]
+
+    def _name_for_replaced(self, base: Current | None) -> str | None:
+        """Return the name of a tag for the manifest that is replaced, if the target wants one for it."""
+        if not self._keeps_replaced or base is None or not base.content or self.memory.own(base.digest) is not None:
+            return None
+        if self._reference.digest is not None:
+            return None
+        return self._free_name(base.digest, "replaced")[0]
 
     def _is_deleted(self, tag: str) -> bool:
         try:
@@ -248,10 +263,15 @@ class TagMove:
         """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""
         if intent.action != "merged":
             return intent
-        # A name that is taken by something else is left alone.
-        for name in protective_tags(self._tag, parse_digest(intent.new_digest)):
+        digest = parse_digest(intent.new_digest)
+        name, is_there = self._free_name(digest, "merged")
+        mine = not is_there or self.memory.made_protection(intent.new_digest)
+        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
+
+    def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
+        """Return the name of a tag for a manifest alone, and whether it is there; one that is taken is left alone."""
+        for name in protective_tags(self._tag, digest, mark):
             described = self._repository.resolve(name)
-            if described is None or described.digest == intent.new_digest:
-                mine = described is None or self.memory.made_protection(intent.new_digest)
-                return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
+            if described is None or described.digest == digest:
+                return name, described is not None
         raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")

@@ -153,19 +153,18 @@ class ReleaseUndo:
         """Return the intents that lead from what was there before the release to what it made, by tag."""
         inverted = {}
         for name, intent in intents.items():
-            content = self.contents.read(intent.new_digest) or b""
-            back = TagIntent(
-                action=intent.action,
-                old_digest=intent.new_digest,
-                old_media_type=media_type_of(content, None) if content else "",
-                new_digest=intent.old_digest or "",
-            )
-            inverted[name] = back
-            if intent.protective_tag is not None and intent.protective_tag_created:
-                reference = Reference.parse(name)
-                protective = Reference(reference.registry, reference.repository, intent.protective_tag)
-                inverted[str(protective)] = msgspec.structs.replace(back, new_digest="")
+            inverted[name] = self._again(intent.new_digest, instead_of=intent.old_digest)
+            reference = Reference.parse(name)
+            for tag, digest in intent.beside().items():
+                beside = Reference(reference.registry, reference.repository, tag)
+                inverted[str(beside)] = self._again(digest, instead_of=None)
         return inverted
+
+    def _again(self, digest: str, *, instead_of: str | None) -> TagIntent:
+        """Return the intent whose undo lets a tag hold a digest."""
+        content = self.contents.read(digest)
+        media_type = "" if content is None else media_type_of(content, None)
+        return TagIntent(action="copied", old_digest=digest, old_media_type=media_type, new_digest=instead_of or "")
 
     def _kept(self, looked: contract.Undo, stuck: Sequence[contract.TagUndo]) -> contract.Undo:
         """Return the word on tags that all stay as the release made them, because of some."""
