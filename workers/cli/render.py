@@ -254,7 +254,9 @@ def _faults(console: Console, faults: Iterable[tuple[str, contract.Fault | None]
         if fault is not None:
             befallen.setdefault((fault.code, fault.message), []).append(name)
     for (code, message), names in befallen.items():
-        console.print(Text.assemble(("Error ", "red"), (f"[{printable(code)}] ", "bold red"), printable(message)))
+        harmless = contract.is_harmless(contract.Fault(code, message))
+        head = ("Skipped ", "yellow") if harmless else ("Error ", "red")
+        console.print(Text.assemble(head, (f"[{printable(code)}] ", f"bold {head[1]}"), printable(message)))
         for name in dict.fromkeys(names):
             console.print(Text(f"  {printable(name)}", overflow="fold"))
     if befallen:

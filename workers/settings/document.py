@@ -80,6 +80,8 @@ class EventsTable(msgspec.Struct, frozen=True):
 
 
 class HttpTable(msgspec.Struct, frozen=True):
+    """Bounds of the exchanges with registries: seconds, bytes and tries."""
+
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
     commit_timeout: Seconds = _HTTP.commit_timeout
@@ -91,14 +93,20 @@ class HttpTable(msgspec.Struct, frozen=True):
 
 
 class LogsTable(msgspec.Struct, frozen=True):
+    """The form of log lines."""
+
     format: LogFormat = "auto"
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
+    """The address at which Prometheus reads metrics."""
+
     address: str = ""
 
 
 class TracingTable(msgspec.Struct, frozen=True):
+    """The collector that traces are sent to."""
+
     endpoint: str = ""
 
 
@@ -112,10 +120,14 @@ class PubtoolsTable(msgspec.Struct, frozen=True):
 
 
 class WorkerTable(msgspec.Struct, frozen=True):
+    """Files of a worker process."""
+
     heartbeat_file: Text | None = None
 
 
 class TargetTable(msgspec.Struct, frozen=True):
+    """A named destination: its host, its names, and the rules for its tags."""
+
     host: str = ""
     namespace: str = ""
     naming: Naming | None = None
@@ -133,6 +145,8 @@ class TargetTable(msgspec.Struct, frozen=True):
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
+    """A user, with a password or the name of its variable or file."""
+
     username: Text | None = None
     password: Text | None = None
     password_file: Text | None = None
@@ -143,6 +157,8 @@ class CredentialsTable(msgspec.Struct, frozen=True):
 
 
 class RegistryTable(CredentialsTable, frozen=True):
+    """One registry: how it is reached, and as which user."""
+
     tls_verify: bool = True
     plain_http: bool | None = None
     ca_file: Text | None = None
@@ -158,6 +174,8 @@ class RegistryTable(CredentialsTable, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
+    """The whole settings file, a table for each field."""
+
     broker: BrokerTable = BrokerTable()
     limits: LimitsTable = LimitsTable()
     http: HttpTable = HttpTable()
