@@ -1,11 +1,15 @@
 """Conditions of a tag hold when the push is planned and under the lock (BEHAVIOUR 10.2 to 10.6), on two registries."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from tasks.contract import TagReport
 from tasks.transfer.request.target import Target
+from tasks.transfer.steps.copy import CopyStep
 from tests.acceptance.conftest import World
 from tests.support import images
 from tests.support.images import Index
@@ -188,3 +192,33 @@ def test_what_a_tag_held_before_keeps_a_tag_of_its_own_until_it_is_put_back(worl
     assert name.startswith("1.replaced-")
     assert world.client.undo(report.push_id).state == "succeeded"
     assert world.stored.digest(world.destination, "1") == OLD.digest
+
+
+def test_a_condition_holds_under_the_lock_when_the_tag_moved_after_planning(world: World) -> None:
+    """Rules 10.2, 10.4 and 10.5: what was seen when the push was planned is asked again before the write."""
+    source = world.put_a(index("linux/amd64", version="1.9.9"), "1.9.9")
+    newer = index("linux/amd64", version="1.10.0")
+    theirs = {"never": NEW, "forward": newer}
+    for tag, options in (("never", {"overwrite": "never"}), ("forward", {"forward_only": "version"})):
+        with moved_before_the_lock(world, tag, theirs[tag]):
+            (item,) = world.push(world.item(source, tag, **options)).items
+        (report,) = item.tags
+        assert report.error is not None
+        assert (report.action, report.error.code) == {
+            "never": ("failed", "expectation_failed"),
+            "forward": ("skipped", "older_than_destination"),
+        }[tag]
+        assert world.stored.digest(world.destination, tag) == theirs[tag].digest
+
+
+@contextmanager
+def moved_before_the_lock(world: World, tag: str, node: Index) -> Iterator[None]:
+    """Let someone else write a tag when the push has planned, and before it publishes."""
+    copy = CopyStep.run
+
+    def run(self: CopyStep, *arguments: Any, **options: Any) -> Any:
+        world.put_b(node, tag)
+        return copy(self, *arguments, **options)
+
+    with patch.object(CopyStep, "run", run):
+        yield
