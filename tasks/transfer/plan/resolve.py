@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tasks import contract
-from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Side
+from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Retry, Side
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
@@ -35,7 +35,7 @@ def prepare(
     """Return what was found of each item's source, and of its tags; errors are part of it.
 
     Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
-    With `push` off, as in a dry run, only pull scope is asked for.
+    With `push` off, as in a dry run, only pull scope is asked for. Raises StateUnavailable: that is no tag's fault.
     """
     looking = _Looking(registries, MergeRules(request.target.exact_os_version), push, facts or NoFacts())
     sources = list(executor.map(lambda item: looking.source(item, request), request.items))
@@ -134,6 +134,8 @@ class _Looking:
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
             return skipped, left
         except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK:
+                raise
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
         if left is not None and self.push and action == "unchanged":

@@ -231,10 +231,11 @@ class Delivery:
 
     def _record(self, number: int, tag: PlannedTag, report: contract.TagReport) -> None:
         key = tag_key(number, tag)
+        if report.action in {"copied", "merged"} and tag.reference.digest is None:
+            # Before the tag counts as dealt with: a repeat notes it again rather than never.
+            self._parts.ledger.note_move(report.reference, self._moved(number, report))
         self._parts.ledger.record_tag(self._plan.push_id, key, report)
         self._done[key] = report
-        if report.action in {"copied", "merged"} and tag.reference.digest is None:
-            self._parts.ledger.note_move(report.reference, self._moved(number, report))
         telemetry.count(telemetry.TAGS, action=report.action)
         if report.error is not None:
             LOG.warning("%s %s (%s): %s", report.reference, report.action, report.error.code, report.error.message)
