@@ -17,6 +17,7 @@ import requests
 import yaml
 from celery import Celery
 
+from tasks.contract import ENDED
 from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
 from tests.support.images import image, index
 from tests.support.processes import find_program, free_port, wait_until
@@ -211,8 +212,9 @@ def _look_at(project: Project, push_id: str) -> dict[str, requests.Response]:
         token = session.get(f"{address}/retry", timeout=10).json()["token"]
         headers = {"Origin": project.page}
         told = session.post(f"{address}/retry", data={"token": token}, headers=headers, timeout=10)
-        wait_until(lambda: session.get(address, timeout=10).json()["state"] == "succeeded", "the retry did not succeed")
-    return {"closed": closed, "shown": shown, "told": told}
+        wait_until(lambda: session.get(address, timeout=10).json()["state"] in ENDED, "the push was not sent again")
+        again = session.get(address, timeout=10)
+    return {"closed": closed, "shown": shown, "told": told, "again": again}
 
 
 def _recover(project: Project) -> bool:
@@ -257,6 +259,7 @@ def test_the_page_asks_for_the_login_shows_the_push_and_sends_it_again(work: Wor
     assert work.pages["closed"].status_code == requests.codes.unauthorized
     assert work.pages["shown"].json()["state"] == "undone"
     assert work.pages["told"].status_code == requests.codes.accepted
+    assert work.pages["again"].json()["state"] == "succeeded", work.pages["again"].json()["failures"]
 
 
 def test_nothing_is_written_but_the_heartbeat(project: Project, work: Work) -> None:

@@ -78,7 +78,7 @@ def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) ->
         proxy = scene.item(f"{sources['proxy']}:1.4", "1.4", "latest", repository="proxy")
         scene.push(scene.good, scene.item(f"{sources['app']}:1.4", "1.4", "latest"), proxy)
         gone = scene.item(f"{sources['gone']}:1", "nightly", repository="gone")
-        scene.push(scene.failed, scene.item(f"{sources['app']}:1.4", "nightly"), gone)
+        scene.push(scene.failed, scene.item(f"{sources['app']}:1.4", "nightly", repository="nightlies"), gone)
         wait_until(lambda: scene.state(scene.good) == "succeeded", "the push did not succeed")
         wait_until(lambda: scene.state(scene.failed) == "partial", "the push did not fail in part")
         yield scene

@@ -32,7 +32,8 @@ def as_on_a_desk(request: pytest.FixtureRequest) -> Iterator[None]:
 def rows(scene: Scene) -> dict[str, list[str]]:
     """Return the cells of each row of the list, by push id."""
     found: list[list[str]] = scene.browser.run(
-        "return [...document.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+        "const cells = row => [...row.cells].map(cell => cell.innerText.trim());"
+        "return [...document.querySelectorAll('tbody tr')].map(cells)"
     )
     return {cells[1]: cells for cells in found}
 
