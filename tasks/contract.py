@@ -143,12 +143,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a push ended."""
+    """How a push ended; `warnings` are those of its request, and those that registries sent along."""
 
     push_id: str
     state: State
     items: list[ItemReport]
     totals: Totals
+    warnings: list[str] = []
 
 
 class TagMoved(msgspec.Struct, frozen=True, kw_only=True):

@@ -77,6 +77,8 @@ class EventsTable(msgspec.Struct, frozen=True):
 
 
 class HttpTable(msgspec.Struct, frozen=True):
+    """Bounds of the exchanges with registries: seconds, bytes and tries."""
+
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
     commit_timeout: Seconds = _HTTP.commit_timeout
@@ -88,14 +90,20 @@ class HttpTable(msgspec.Struct, frozen=True):
 
 
 class LogsTable(msgspec.Struct, frozen=True):
+    """The form of log lines."""
+
     format: LogFormat = "auto"
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
+    """The address at which Prometheus reads metrics."""
+
     address: str = ""
 
 
 class TracingTable(msgspec.Struct, frozen=True):
+    """The collector that traces are sent to."""
+
     endpoint: str = ""
 
 
@@ -127,10 +135,14 @@ class PubtoolsTable(msgspec.Struct, frozen=True):
 
 
 class WorkerTable(msgspec.Struct, frozen=True):
+    """Files of a worker process."""
+
     heartbeat_file: Text | None = None
 
 
 class TargetTable(msgspec.Struct, frozen=True):
+    """A named destination: its host, its names, and the rules for its tags."""
+
     host: str = ""
     namespace: str = ""
     naming: Naming | None = None
@@ -143,6 +155,8 @@ class TargetTable(msgspec.Struct, frozen=True):
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
+    """A user, with a password or the name of its variable or file."""
+
     username: Text | None = None
     password: Text | None = None
     password_file: Text | None = None
@@ -153,6 +167,8 @@ class CredentialsTable(msgspec.Struct, frozen=True):
 
 
 class RegistryTable(CredentialsTable, frozen=True):
+    """One registry: how it is reached, and as which user."""
+
     tls_verify: bool = True
     plain_http: bool | None = None
     ca_file: Text | None = None
@@ -168,6 +184,8 @@ class RegistryTable(CredentialsTable, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
+    """The whole settings file, a table for each field."""
+
     broker: BrokerTable = BrokerTable()
     limits: LimitsTable = LimitsTable()
     http: HttpTable = HttpTable()
