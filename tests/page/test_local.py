@@ -52,3 +52,10 @@ def test_without_a_login_the_page_is_for_looking(tmp_path: Path) -> None:
         refused = page.get("/pushes/any/undo", password=None)
     assert refused.status_code == requests.codes.forbidden
     assert "page.login_file" in refused.json()["error"]["message"]
+
+
+def test_the_page_ends_in_order_when_told(tmp_path: Path) -> None:
+    with Page({"IMAGEPUSHER_STATE_DIR": str(tmp_path / "state")}) as page:
+        assert page.get("/pushes").ok
+        page.stop()
+        assert page.process.popen.returncode == 0

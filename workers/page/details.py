@@ -74,7 +74,7 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
         refusal=ledger.refusal(push_id),
         items=items,
         failures=_failures(items),
-        warnings=plan.warnings if plan is not None else [],
+        warnings=report.warnings if report is not None else plan.warnings if plan is not None else [],
         copies=_copies(plan, progress),
         totals=report.totals if report is not None else None,
         tags=progress.tags,

@@ -1,6 +1,7 @@
 """Serve the page of pushes until told to stop."""
 
 import os
+import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
@@ -48,6 +49,8 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             lifespan="off",
             timeout_graceful_shutdown=5,
         )
+        # uvicorn ends in order, and then raises the signal that it was ended by: that is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         _Server(config, told).run()
         if actions.running:
             # A push without a broker that runs here is `interrupted` then (BEHAVIOUR 7.8).
