@@ -200,7 +200,7 @@ def work(project: Project, registry_a: DistributionRegistry, registry_b: Distrib
 
 
 def _look_at(project: Project, push_id: str) -> dict[str, requests.Response]:
-    """Look at a push on the page, without the login and with it, and send it again from there."""
+    """Look at a push on the page, without the login and with it; send it again from there, and undo it."""
     user, _, password = (project.secrets / "page_login").read_text().strip().partition(":")
     address = f"{project.page}/pushes/{push_id}"
     with requests.Session() as session:
@@ -209,12 +209,18 @@ def _look_at(project: Project, push_id: str) -> dict[str, requests.Response]:
         closed = session.get(address, timeout=10)
         session.auth = (user, password)
         shown = session.get(address, timeout=10)
-        token = session.get(f"{address}/retry", timeout=10).json()["token"]
-        headers = {"Origin": project.page}
-        told = session.post(f"{address}/retry", data={"token": token}, headers=headers, timeout=10)
+        told = _act(session, project.page, push_id, "retry")
         wait_until(lambda: session.get(address, timeout=10).json()["state"] in ENDED, "the push was not sent again")
         again = session.get(address, timeout=10)
+        _act(session, project.page, push_id, "undo")
+        wait_until(lambda: session.get(address, timeout=10).json()["state"] == "undone", "the push was not undone")
     return {"closed": closed, "shown": shown, "told": told, "again": again}
+
+
+def _act(session: requests.Session, page: str, push_id: str, action: str) -> requests.Response:
+    address = f"{page}/pushes/{push_id}/{action}"
+    token = session.get(address, timeout=30).json()["token"]
+    return session.post(address, data={"token": token}, headers={"Origin": page}, timeout=10)
 
 
 def _recover(project: Project) -> bool:

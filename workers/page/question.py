@@ -45,9 +45,9 @@ def consequences(ledger: PageLedger, actions: Actions, push: Details, action: Ac
                 digest=tag.digest,
                 why=tag.error.message if tag.error is not None else "",
             )
-            for tag in preview.tags
+            for tag in sorted(preview.tags, key=lambda tag: tag.reference)
         ], "As the registries are now. A tag that someone else moves meanwhile is left alone."
-    return [_undone(reference, intent) for reference, intent in ledger.intents(push.push_id).items()], (
+    return [_undone(reference, intent) for reference, intent in sorted(ledger.intents(push.push_id).items())], (
         "No worker is free to look at the registries: this is what the ledger says. A tag that someone else has"
         " moved since is left alone."
     )
