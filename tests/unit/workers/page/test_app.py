@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from tasks.contract import Fault, Waiting
+from tasks.contract import CopyProgress, Fault, TagReport, Waiting
 from tasks.coordination.ledger import HashLedger
+from tasks.errors import StateUnavailable
+from tasks.transfer.plan.plan import Plan, PlannedItem
+from tests.support.plans import planned_copy, planned_tag, resolved_item
 from tests.unit.workers.page.conftest import Ask, remember
 from workers.page.headers import HEADERS
 
@@ -115,3 +118,38 @@ def test_each_answer_has_the_headers_and_no_inline_code(ask: Ask, path: str) -> 
 def test_without_a_login_only_names_of_this_machine_are_answered(ask: Ask) -> None:
     assert ask().get("/pushes", headers={"Host": "rebound.example"}).status_code == 400
     assert ask().get("/pushes", headers={"Host": "localhost:5556"}).status_code == 200
+
+
+def test_a_ledger_that_is_away_is_503_with_its_reason(
+    ask: Ask, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> list[str]:
+        raise StateUnavailable("The ledger in Redis at redis.example:6379/0 cannot be used: refused.")
+
+    monkeypatch.setattr(ledger, "push_ids", away)
+    answer = ask().get("/pushes")
+    assert answer.status_code == 503
+    assert "redis.example:6379/0 cannot be used" in answer.text
+    assert ask().get("/pushes", headers=JSON).json()["error"]["code"] == "state_unavailable"
+
+
+def test_a_push_under_way_shows_its_plan_and_how_far_it_is(ask: Ask, ledger: HashLedger) -> None:
+    remember(ledger, "p")
+    done, planned = (
+        planned_tag("b.example/app:1"),
+        planned_tag("b.example/app:new", "merged", kept_platforms=["linux/arm"]),
+    )
+    copies = [planned_copy("sha256:a", platform="linux/amd64")]
+    items: list[PlannedItem] = [resolved_item(done, planned, needs=("sha256:a",))]
+    ledger.save_plan(Plan(push_id="p", created=1.0, items=items, copies=copies))
+    ledger.record_progress("p", CopyProgress(digest="sha256:a", done=3, total=4))
+    ledger.record_tag("p", "key", TagReport(reference="b.example/app:1", action="unchanged"))
+    data = ask().get("/pushes/p", headers=JSON).json()
+    assert [(tag["action"], tag.get("planned", False)) for tag in data["items"][0]["tags"]] == [
+        ("unchanged", False),
+        ("merged", True),
+    ]
+    assert [(copy["done"], copy["total"], copy["platform"]) for copy in data["copies"]] == [(3, 4, "linux/amd64")]
+    html = ask().get("/pushes/p").text
+    assert "to be merged" in html
+    assert 'max="4" value="3"' in html
