@@ -385,3 +385,10 @@ def push_id_of(request: Any, task_id: str) -> str:
     """Return the id of the push that a request, valid or not, is for: its own word, else the id of its task."""
     given = request.get("push_id") if isinstance(request, dict) else None
     return given if given and isinstance(given, str) else task_id
+
+
+def is_same_request(one: Any, other: Any) -> bool:
+    """Tell whether two requests ask for the same; the id of the push may stand in one of them alone."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {**one, "push_id": None} == {**other, "push_id": None}
+    return bool(one == other)

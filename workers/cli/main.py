@@ -13,7 +13,7 @@ from workers.cli.skopeo import explained
 
 _NAMES: Final = (
     "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "history", "hold",
-    "release-hold", "holds", "worker", "doctor", "schema", "completion",
+    "release-hold", "holds", "page", "worker", "doctor", "schema", "completion",
 )  # fmt: skip
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks import contract
-from workers.cli.amounts import count, short, size
+from workers.amounts import count, short, size
 from workers.cli.output import emit, is_terminal, printable, result_stream
 
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from tasks import contract
-from workers.cli.amounts import count, short, size
+from workers.amounts import count, short, size
 from workers.cli.output import printable
 
 _MARKS: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~&"})

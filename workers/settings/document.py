@@ -110,6 +110,24 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class PageTable(msgspec.Struct, frozen=True):
+    """The page of pushes: where it listens, who may act on it, and the pages that it links to.
+
+    `login_file` holds user:password, one a line. A reverse proxy at one of `proxies` (addresses or networks) names the
+    user in the header `user_header`. `url` is the address that browsers know the page by, `flower_url` that of Flower.
+    In `trace_url`, `{push_id}` stands for the id of a push.
+    """
+
+    address: str = "127.0.0.1:5556"
+    login_file: Text | None = None
+    user_header: Text | None = None
+    proxies: list[Text] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
+    url: Text | None = None
+    anonymous_actions: bool = False
+    flower_url: Text | None = None
+    trace_url: Text | None = None
+
+
 class PubtoolsTable(msgspec.Struct, frozen=True):
     """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
 
@@ -184,6 +202,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    page: PageTable = PageTable()
     pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
@@ -219,12 +238,14 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
     f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
+    f"{PREFIX}PAGE_ADDRESS": ("page", "address"),
+    f"{PREFIX}PAGE_LOGIN_FILE": ("page", "login_file"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
-_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
+_PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_certificate", "client_key"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:

@@ -31,6 +31,7 @@ from workers.settings.document import (
     working_folder,
 )
 from workers.settings.observability import Observability, read_observability
+from workers.settings.page import PageSettings, read_page
 from workers.settings.registries import RegistryReader, warn_if_readable
 
 
@@ -64,6 +65,7 @@ class Settings:
     events_queue: str
     observability: Observability
     heartbeat_file: Path | None
+    page: PageSettings
     drop_passwords: bool
 
 
@@ -137,6 +139,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
+        page=read_page(tables.page, reader),
         drop_passwords=tables.pubtools.drop_passwords,
         events_task=tables.events.task,
         events_queue=tables.events.queue,

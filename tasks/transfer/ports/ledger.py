@@ -10,7 +10,15 @@ from tasks import contract
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.gate import TagFacts
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.ports.records import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.ports.records import (
+    CopyOutcome,
+    EarlierTag,
+    Intervention,
+    OpenPush,
+    TagIntent,
+    TakenCopy,
+    UndoState,
+)
 
 
 class Warned(Protocol):
@@ -260,6 +268,34 @@ class Overview(Cancellation, Protocol):
         ...
 
 
+class Pages(Protocol):
+    """The pushes that are remembered, for who shows a few of many: each method asks for all its ids at once."""
+
+    def push_ids(self) -> list[str]:
+        """Return the ids, those that were sent last first."""
+        ...
+
+    def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
+        """Return the state in which each push ended, None for one that has not ended or is not known."""
+        ...
+
+    def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
+        """Return the request of each push, None for one that is not known."""
+        ...
+
+
+class Interventions(Protocol):
+    """What people did to pushes."""
+
+    def note_intervention(self, push_id: str, intervention: Intervention) -> None:
+        """Note what somebody began to do, or how that ended; one is told from the next by its `at`."""
+        ...
+
+    def interventions(self, push_id: str) -> list[Intervention]:
+        """Return what was done to a push, the oldest first."""
+        ...
+
+
 class Listing(Protocol):
     """Whether a push is among the open ones."""
 
@@ -345,13 +381,21 @@ class PublishLedger(
     """All that publishing the tags of a push needs of the ledger."""
 
 
+class RememberedLedger(Requests, Reports, Undos, Cancellation, Protocol):
+    """All that telling what became of a push needs of the ledger."""
+
+
 class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagHolds, Moves, Protocol):
     """All that a client needs of the ledger."""
+
+
+class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Pages, Interventions, Protocol):
+    """All that the page of pushes needs of the ledger."""
 
 
 class WatchdogLedger(Requests, Plans, Outcomes, Reports, OpenPushes, Pulse, Protocol):
     """All that the watchdog needs of the ledger."""
 
 
-class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, WatchdogLedger, Waits, Protocol):
+class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, PageLedger, WatchdogLedger, Waits, Protocol):
     """The truth about each push: its request, its plan, its outcomes, its report."""

@@ -47,6 +47,15 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
         return {**self.overtaken, **({str(self.protective_tag): self.new_digest} if made else {})}
 
 
+class Intervention(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did to a push: `at` is when, in seconds since the epoch, `outcome` how it ended, "" before that."""
+
+    action: Literal["retry", "undo", "cancel"]
+    user: str
+    at: float
+    outcome: str = ""
+
+
 class EarlierTag(msgspec.Struct, frozen=True):
     """The report of a tag that an earlier run of the push moved; `reported` tells whether that run ended."""
 

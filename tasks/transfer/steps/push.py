@@ -51,7 +51,8 @@ class PushStep:
             raise
         with self.runs.hold(push_id, PART):
             report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
-            if (report is not None or plan is not None) and self.ledger.request(push_id) != request:
+            known = self.ledger.request(push_id)
+            if (report is not None or plan is not None) and not contract.is_same_request(known, request):
                 raise RequestInvalid(
                     f"The push id {push_id!r} belongs to another request; give this one an id of its own."
                 )

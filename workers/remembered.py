@@ -7,7 +7,7 @@ from tasks import contract
 from tasks.transfer.request.outline import outlined
 
 if TYPE_CHECKING:
-    from tasks.transfer.ports import ClientLedger, UndoState
+    from tasks.transfer.ports import RememberedLedger, UndoState
 
 _UNDONE: Final = {
     "begun": "being undone",
@@ -36,7 +36,7 @@ class Remembered:
         return ("cancelled" if ended else "being cancelled") if self.cancelled else self.progress.state
 
 
-def remember(ledger: "ClientLedger", push: contract.Progress) -> Remembered:
+def remember(ledger: "RememberedLedger", push: contract.Progress) -> Remembered:
     """Read what the table shows beside the progress."""
     report = None if push.state == "succeeded" else ledger.report(push.push_id)
     done = push.tags_done
