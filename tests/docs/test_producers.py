@@ -23,7 +23,7 @@ from tests.support.workers import environment, running_worker
 
 SECTION: Final = "Enqueue from your program"
 EVENTS: Final = "What comes after a push"
-_DEADLINE: Final = 100
+_DEADLINE: Final = 300
 
 
 @dataclass(frozen=True)
@@ -196,4 +196,4 @@ def test_a_consumer_that_does_not_have_the_project_is_told_of_tags_that_moved(
         )
     finally:
         consumer.terminate()
-        consumer.wait(100)
+        consumer.wait(300)

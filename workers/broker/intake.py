@@ -109,7 +109,7 @@ class Intake:
                 known = self._ledger.request(push_id)
                 if known is None:
                     self._ledger.enqueue(push_id, request, task_id)
-                elif known == request and self._ledger.task_id(push_id) != task_id:
+                elif contract.is_same_request(known, request) and self._ledger.task_id(push_id) != task_id:
                     self._ledger.note_waiting(push_id, task_id)
 
 

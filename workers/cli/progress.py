@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from tasks import contract
-from workers.cli.amounts import count, progress_of, size
+from workers.amounts import count, progress_of, size
 from workers.cli.names import name_of_copy
 from workers.cli.output import is_terminal, note
 from workers.cli.waiting import Waiting
@@ -50,6 +50,8 @@ def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
 
 
 class Silence:
+    """Show nothing."""
+
     def __call__(self, progress: contract.Progress) -> None: ...
 
     def end(self, report: contract.PushReport) -> None: ...

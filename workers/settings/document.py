@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.oci.signatures import IndexSignature
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
@@ -53,8 +54,9 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
     is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
     on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
-    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
-    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`. A push is remembered for `ledger_seconds`, the moves of
+    a tag for `history_seconds`, which is as long where it is not set. A push that was not heard of for `stall_seconds`
+    is driven on, and a Redis that is away is waited for `outage_seconds`.
     """
 
     jobs: Count = 8
@@ -66,6 +68,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     lock_wait_seconds: SecondsOrNone = 60
     grace_seconds: SecondsOrNone = 30
     ledger_seconds: WholeSeconds = 7 * 86_400
+    history_seconds: WholeSeconds | None = None
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
 
@@ -78,6 +81,8 @@ class EventsTable(msgspec.Struct, frozen=True):
 
 
 class HttpTable(msgspec.Struct, frozen=True):
+    """Bounds of the exchanges with registries: seconds, bytes and tries."""
+
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
     commit_timeout: Seconds = _HTTP.commit_timeout
@@ -89,15 +94,39 @@ class HttpTable(msgspec.Struct, frozen=True):
 
 
 class LogsTable(msgspec.Struct, frozen=True):
+    """The form of log lines."""
+
     format: LogFormat = "auto"
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
+    """The address at which Prometheus reads metrics."""
+
     address: str = ""
 
 
 class TracingTable(msgspec.Struct, frozen=True):
+    """The collector that traces are sent to."""
+
     endpoint: str = ""
+
+
+class PageTable(msgspec.Struct, frozen=True):
+    """The page of pushes: where it listens, who may act on it, and the pages that it links to.
+
+    `login_file` holds user:password, one a line. A reverse proxy at one of `proxies` (addresses or networks) names the
+    user in the header `user_header`. `url` is the address that browsers know the page by, `flower_url` that of Flower.
+    In `trace_url`, `{push_id}` stands for the id of a push.
+    """
+
+    address: str = "127.0.0.1:5556"
+    login_file: Text | None = None
+    user_header: Text | None = None
+    proxies: list[Text] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
+    url: Text | None = None
+    anonymous_actions: bool = False
+    flower_url: Text | None = None
+    trace_url: Text | None = None
 
 
 class PubtoolsTable(msgspec.Struct, frozen=True):
@@ -110,10 +139,14 @@ class PubtoolsTable(msgspec.Struct, frozen=True):
 
 
 class WorkerTable(msgspec.Struct, frozen=True):
+    """Files of a worker process."""
+
     heartbeat_file: Text | None = None
 
 
 class TargetTable(msgspec.Struct, frozen=True):
+    """A named destination: its host, its names, and the rules for its tags."""
+
     host: str = ""
     namespace: str = ""
     naming: Naming | None = None
@@ -127,9 +160,16 @@ class TargetTable(msgspec.Struct, frozen=True):
     referrers_required: bool = Target.referrers_required
     verify_keys: list[Text] = []
     verify_index: IndexSignature = "own"
+    immutable: list[Text] = []
+    platform_removal: PlatformRemoval = Target.platform_removal
+    forward_only: ForwardOnly | None = None
+    version_pattern: Text | None = None
+    keep_replaced: bool = Target.keep_replaced
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
+    """A user, with a password or the name of its variable or file."""
+
     username: Text | None = None
     password: Text | None = None
     password_file: Text | None = None
@@ -140,6 +180,8 @@ class CredentialsTable(msgspec.Struct, frozen=True):
 
 
 class RegistryTable(CredentialsTable, frozen=True):
+    """One registry: how it is reached, and as which user."""
+
     tls_verify: bool = True
     plain_http: bool | None = None
     ca_file: Text | None = None
@@ -155,6 +197,8 @@ class RegistryTable(CredentialsTable, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
+    """The whole settings file, a table for each field."""
+
     broker: BrokerTable = BrokerTable()
     limits: LimitsTable = LimitsTable()
     http: HttpTable = HttpTable()
@@ -163,6 +207,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    page: PageTable = PageTable()
     pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
@@ -198,12 +243,14 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
     f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
+    f"{PREFIX}PAGE_ADDRESS": ("page", "address"),
+    f"{PREFIX}PAGE_LOGIN_FILE": ("page", "login_file"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
-_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
+_PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_certificate", "client_key"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:

@@ -99,10 +99,11 @@ class RegistryReader:
                 self.faults.append(f"{place}.{key}: the variable {value} is not set")
             return secret
         if key.endswith("_file"):
-            return self._secret_file(f"{place}.{key}", self.base / expand(value))
+            return self.secret_file(f"{place}.{key}", self.base / expand(value))
         return value
 
-    def _secret_file(self, place: str, path: Path) -> str:
+    def secret_file(self, place: str, path: Path) -> str:
+        """Return the text of a file that holds a secret."""
         try:
             secret = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:

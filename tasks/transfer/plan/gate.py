@@ -1,101 +1,99 @@
-"""Push only what bears a valid signature: looked at before the first byte is copied (BEHAVIOUR 9.6)."""
+"""Ask whether a tag may change, with all that must be read for that (BEHAVIOUR 10.2 to 10.4)."""
 
-import logging
-from collections.abc import Iterator, Sequence
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
-import msgspec
-
-from tasks.errors import ManifestInvalid, NotFound, SignatureInvalid, SignatureMissing
-from tasks.oci import media_types
-from tasks.oci.descriptor import Descriptor
+from tasks import contract
 from tasks.oci.digest import Digest
-from tasks.oci.document import parse_document
-from tasks.oci.index import Index
-from tasks.oci.manifest import Manifest
-from tasks.oci.referrers import cosign_tags, fallback_tag, parse_list
-from tasks.oci.signatures import BUNDLE, SIGNATURE, SIMPLE_SIGNING, SignaturePolicy, bundle_signs, signs
-from tasks.registry.manifest_answer import FetchedManifest
+from tasks.oci.merge import DEFAULT_RULES, MergeRules
+from tasks.oci.reference import Reference
+from tasks.oci.version import UNKNOWN_AGE, Age
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.image import SourceImage
-
-LOG: Final = logging.getLogger(__name__)
-_MOST_BYTES: Final = 4 * 1024 * 1024
-_MOST_SIGNATURES: Final = 200
-
-
-class _Annotated(msgspec.Struct):
-    annotations: dict[str, str | None] | None = None
+from tasks.transfer.plan.age import read_age
+from tasks.transfer.plan.conditions import Change, goes_back, refusal
+from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
+from tasks.transfer.request.valid import ValidItem
 
 
-def require_signature(repository: Repository, image: SourceImage, policies: Sequence[SignaturePolicy]) -> None:
-    """Raise unless each policy is content with the signatures of the digest that is pushed.
+class TagFacts(Protocol):
+    """What pushes and operators left word of about tags; all methods raise StateUnavailable."""
 
-    Raises SignatureMissing, SignatureInvalid, RegistryError.
-    """
-    for policy in policies:
-        try:
-            _require(repository, image.original_digest, policy)
-        except (SignatureMissing, SignatureInvalid):
-            entries = image.document.entries if isinstance(image.document, Index) else ()
-            if policy.index != "children" or not entries:
-                raise
-            for entry in entries:
-                _require(repository, entry.digest, policy)
+    def hold_of(self, reference: str) -> contract.Hold | None:
+        """Return the hold on a tag."""
+        ...
+
+    def source_of(self, reference: str, digest: str) -> str | None:
+        """Return the source of the last push that moved a tag to a digest, None where none is remembered."""
+        ...
 
 
-def _require(repository: Repository, digest: Digest, policy: SignaturePolicy) -> None:
-    found = 0
-    for is_valid in _judged(repository, digest, policy):
-        if is_valid:
-            return
-        found += 1
-        if found >= _MOST_SIGNATURES:
-            break
-    if found:
-        raise SignatureInvalid(f"{repository}@{digest} has {found} signatures, none by a key that is asked for.")
-    raise SignatureMissing(f"{repository}@{digest} has no signature.")
+class NoFacts:
+    """Nothing is known of any tag."""
 
+    def hold_of(self, reference: str) -> contract.Hold | None:
+        del reference
+        return None
 
-def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy) -> Iterator[bool]:
-    """Yield for each signature of a digest whether it is by one of the keys: cosign's tag first, then bundles."""
-    signed = _find(repository, cosign_tags(digest)[0])
-    for layer in _layers(signed):
-        if layer.media_type == SIMPLE_SIGNING:
-            said = msgspec.json.decode(layer.raw, type=_Annotated).annotations or {}
-            signature = said.get(SIGNATURE) or ""
-            yield signs(repository.read_blob(layer, _MOST_BYTES), signature, digest, policy.keys)
-    for each in _bundles(repository, digest):
-        for layer in _layers(_find(repository, each)):
-            if layer.media_type == BUNDLE:
-                yield bundle_signs(repository.read_blob(layer, _MOST_BYTES), digest, policy.keys)
-
-
-def _bundles(repository: Repository, digest: Digest) -> list[Digest]:
-    listed = repository.referrers(digest, BUNDLE)
-    if listed is None:
-        fallback = _find(repository, fallback_tag(digest))
-        try:
-            is_list = fallback is not None and fallback.media_type in media_types.INDEXES
-            listed = parse_list(fallback.content) if fallback is not None and is_list else []
-        except ValueError:
-            listed = []
-    # An entry may say nothing of its type: its layers tell.
-    return [each.digest for each in listed if each.artifact_type in {BUNDLE, ""}]
-
-
-def _find(repository: Repository, reference: str) -> FetchedManifest | None:
-    try:
-        return repository.fetch_manifest(reference)
-    except (NotFound, ManifestInvalid):
+    def source_of(self, reference: str, digest: str) -> str | None:
+        del reference, digest
         return None
 
 
-def _layers(fetched: FetchedManifest | None) -> tuple[Descriptor, ...]:
-    if fetched is None:
-        return ()
-    try:
-        document = parse_document(fetched.content, fetched.media_type)
-    except ManifestInvalid:
-        return ()
-    return document.layers if isinstance(document, Manifest) else ()
+@dataclass(frozen=True)
+class Gate:
+    """The conditions of one item's tags; `source` is its source with the tag that was asked for, `age` its image's."""
+
+    source: Reference | None = None
+    conditions: Conditions = UNCONDITIONAL
+    rules: MergeRules = DEFAULT_RULES
+    age: Age = UNKNOWN_AGE
+    facts: TagFacts = field(default_factory=NoFacts)
+
+    @classmethod
+    def for_item(cls, item: ValidItem, age: Age, rules: MergeRules, facts: TagFacts) -> "Gate":
+        """Return the gate of an item."""
+        return cls(item.source, item.conditions, rules, age, facts)
+
+    def without_age(self) -> "Gate":
+        """Return a gate that does not ask whether a tag goes forward: what it will hold by then is not there yet."""
+        return replace(self, conditions=replace(self.conditions, forward_only=None))
+
+    def check(
+        self,
+        repository: Repository,
+        reference: Reference,
+        decision: Decision,
+        *,
+        current: Current | None,
+        before: Digest | None,
+    ) -> None:
+        """Raise the reason for which a tag that holds `current` must stay; `before` is what the push found there.
+
+        Raises OlderThanDestination where it is to be skipped, DestinationError, PlatformMissing, TagImmutable,
+        RegistryError.
+        """
+        change = Change(reference, before, current, decision, self.rules)
+        hold = None if change.is_none else self.facts.hold_of(str(reference))
+        error = refusal(change, self.conditions, hold) or self._backward(change, repository)
+        if error is not None:
+            raise error
+
+    def _backward(self, change: Change, repository: Repository) -> Exception | None:
+        by, current = self.conditions.forward_only, change.current
+        if by is None or current is None or change.is_none:
+            return None
+        theirs = read_age(repository, current.content, current.media_type, by)
+        remembered = self.facts.source_of(str(change.reference), current.digest)
+        theirs = _named_by(theirs, Reference.parse(remembered) if remembered else None)
+        return goes_back(change, self.conditions, _named_by(self.age, self.source), theirs)
+
+
+def _named_by(age: Age, source: Reference | None) -> Age:
+    """Return the age of an image, with the tag of its source where the image itself names no version."""
+    if age.versions or source is None or source.tag is None:
+        return age
+    return replace(age, versions=(source.tag,))
+
+
+OPEN: Final = Gate()

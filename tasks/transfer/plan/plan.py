@@ -13,6 +13,7 @@ from tasks.oci.graph import successors
 from tasks.oci.index import Index
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, RepositoryName
+from tasks.oci.version import UNKNOWN_AGE, Age
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.referrers import FoundReferrers, PlannedReferrer
 from tasks.transfer.request.target import Target
@@ -55,6 +56,7 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     referrers: tuple[PlannedReferrer, ...] = ()
     referrers_error: ImagePusherError | None = None
     subset: bool = False
+    age: Age = UNKNOWN_AGE
 
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -95,6 +97,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = Target.jobs
     exact_os_version: bool = False
     drop_missing_children: bool = False
+    keep_replaced: bool = False
     warnings: list[str] = []
 
 
@@ -124,6 +127,7 @@ def plan_push(
         jobs=request.target.jobs,
         exact_os_version=request.target.exact_os_version,
         drop_missing_children=request.target.missing_children == "drop",
+        keep_replaced=request.target.keep_replaced,
         warnings=list(request.warnings),
     )
 
@@ -162,6 +166,7 @@ def _planned_item(
         referrers=referring.referrers,
         referrers_error=referring.error,
         subset=found.digest != found.original_digest,
+        age=found.age,
     )
 
 

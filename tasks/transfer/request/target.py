@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
 from tasks.oci.signatures import SignaturePolicy
@@ -24,6 +25,10 @@ class Target:
     Without `merge` a push overwrites what its tags hold, whatever its items say. `referrers` and `referrers_required`
     count for items that do not say themselves which signatures come along; "default" leaves it to the form.
     `verify` is the signature without which nothing goes there, whatever the items say.
+
+    Tags like the patterns of `immutable` stay as they are once they are there. `platform_removal` and `forward_only`
+    are those of every item; `version_pattern` describes versions that are not semantic ones. With `keep_replaced` the
+    manifest that a tag of a release held before keeps a tag of its own, for registries that collect at once.
     """
 
     host: str = ""
@@ -38,6 +43,11 @@ class Target:
     referrers: Referrers | Literal["default"] = "default"
     referrers_required: bool = False
     verify: SignaturePolicy | None = None
+    immutable: tuple[str, ...] = ()
+    platform_removal: contract.PlatformRemoval = "allow"
+    forward_only: contract.ForwardOnly | None = None
+    version_pattern: str | None = None
+    keep_replaced: bool = False
 
     def reference(self, repository: str) -> Reference:
         """Return the full name of a repository of the request, without a tag; raises ValueError."""

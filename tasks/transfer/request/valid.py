@@ -6,6 +6,7 @@ from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.oci.signatures import SignaturePolicy
+from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
 from tasks.transfer.request.target import Referrers, Target
 
 
@@ -22,6 +23,8 @@ class ValidItem:
     referrers: Referrers = None
     referrers_required: bool = False
     verify: tuple[SignaturePolicy, ...] = ()
+    conditions: Conditions = UNCONDITIONAL
+    irreversible: contract.Irreversible = "refuse"
 
     @property
     def overwrites(self) -> bool:

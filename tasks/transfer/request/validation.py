@@ -1,7 +1,7 @@
 """A request, checked whole before anything is written (BEHAVIOUR section 1)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, parse_tag, without_transport
 from tasks.oci.signatures import SignaturePolicy, parse_key
+from tasks.transfer.request.conditions import Conditions, Expectation
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
@@ -34,6 +35,8 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     form, items = _items(decoded, faults)
     checked = [_item(item, form, target, faults.of(number)) for number, item in enumerate(items)]
     _refuse_collisions(checked, faults)
+    if decoded.atomic is not None:
+        _refuse_digests(checked, faults)
     faults.raise_any()
     target = target or Target()
     return ValidRequest(
@@ -129,6 +132,8 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         _referrers(item, form, target, faults),
         item.referrers_required if item.referrers_required is not None else bool(target and target.referrers_required),
         _policies(item, target, faults),
+        _conditions(item, destinations, target or Target(), faults),
+        item.irreversible,
     )
     return _Checked(valid, destinations)
 
@@ -155,6 +160,40 @@ def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faul
             return None
     of_target = target.referrers if target is not None else "default"
     return form.referrers if of_target == "default" else of_target
+
+
+def _conditions(
+    item: contract.PushItem, destinations: Sequence[_Destination], target: Target, faults: Faults
+) -> Conditions:
+    """Return the conditions of an item's tags: its own, and those of the target, which an item does not soften."""
+    required = [faults.read("require_platforms", Platform.parse, name) for name in item.require_platforms]
+    return Conditions(
+        expect=tuple(_expectations(item.expect, destinations, faults)),
+        overwrite=item.overwrite,
+        immutable=target.immutable,
+        require_platforms=tuple(platform for platform in required if platform is not None),
+        keeps_platforms="refuse" in {item.platform_removal, target.platform_removal},
+        forward_only=item.forward_only or target.forward_only,
+        version_pattern=target.version_pattern,
+    )
+
+
+def _expectations(
+    expect: Mapping[str, str], destinations: Sequence[_Destination], faults: Faults
+) -> Iterator[Expectation]:
+    """Yield what is expected of each tag; `TAG` stands for that tag of every repository of the item."""
+    for name, text in expect.items():
+        here = named("expect", name)
+        digest = None if text == contract.ABSENT else faults.read(here, parse_digest, text)
+        meant = [each.reference for each in destinations if name in _names(each)]
+        if not meant:
+            faults.add(here, "is no tag of the item: write TAG or REPOSITORY:TAG as in its destinations")
+        yield from (Expectation(reference, digest) for reference in meant)
+
+
+def _names(destination: _Destination) -> tuple[str, str]:
+    tag = destination.reference.tag or ""
+    return tag, f"{destination.requested}:{tag}"
 
 
 def _destinations(
@@ -201,6 +240,14 @@ def _refuse_collisions(items: Sequence[_Checked], faults: Faults) -> None:
                 destination.field,
                 f"{destination.reference} is also the destination {requested!r} of item {first}",
             )
+
+
+def _refuse_digests(items: Sequence[_Checked], faults: Faults) -> None:
+    """Note a fault for each digest in place of a tag: an atomic push could not take it back (BEHAVIOUR 1.4)."""
+    for number, checked in enumerate(items):
+        for destination in checked.destinations:
+            if destination.reference.digest is not None:
+                faults.of(number).add(destination.field, "has a digest for a tag: an atomic push moves tags only")
 
 
 def _may_share(first: ValidItem, second: ValidItem) -> bool:

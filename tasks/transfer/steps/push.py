@@ -51,7 +51,8 @@ class PushStep:
             raise
         with self.runs.hold(push_id, PART):
             report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
-            if (report is not None or plan is not None) and self.ledger.request(push_id) != request:
+            known = self.ledger.request(push_id)
+            if (report is not None or plan is not None) and not contract.is_same_request(known, request):
                 raise RequestInvalid(
                     f"The push id {push_id!r} belongs to another request; give this one an id of its own."
                 )
@@ -85,7 +86,7 @@ class PushStep:
     def preview(self, request: Any) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only."""
         valid = validate(request, self.targets)
-        sources, tags, referrers = prepare(valid, self.registries, self.executor, push=False)
+        sources, tags, referrers = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
         return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock(), referrers=referrers)
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
@@ -99,7 +100,9 @@ class PushStep:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         with listening() as warnings:
-            sources, tags, referrers = findings = prepare(valid, self.registries, self.executor, push=True)
+            sources, tags, referrers = findings = prepare(
+                valid, self.registries, self.executor, push=True, facts=self.ledger
+            )
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
         if later is not None and may_retry(later):
