@@ -12,7 +12,7 @@ from msgspec import Meta
 from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
-from tasks.transfer.request.target import MissingChildren, Naming, Target
+from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
@@ -160,6 +160,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     forward_only: ForwardOnly | None = None
     version_pattern: Text | None = None
     keep_replaced: bool = Target.keep_replaced
+    create: Create = Target.create
+    visibility: Visibility = Target.visibility
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -187,6 +189,7 @@ class RegistryTable(CredentialsTable, frozen=True):
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     uploads: UploadChoice = _REGISTRY.uploads
     part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
+    api_token_file: Text | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 

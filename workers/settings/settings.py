@@ -207,6 +207,8 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         forward_only=table.forward_only,
         version_pattern=_version_pattern(place, table.version_pattern, faults),
         keep_replaced=table.keep_replaced,
+        create=table.create,
+        visibility=table.visibility,
     )
 
 
