@@ -8,6 +8,7 @@ from celery import Task, shared_task
 
 from tasks import contract
 from tasks.celery_glue import runtime
+from tasks.celery_glue.message import sender_of
 from tasks.errors import ImagePusherError
 from tasks.transfer.after.undo import preview_undo
 from tasks.transfer.after.undo import undo as undo_push
@@ -16,10 +17,14 @@ from tasks.transfer.ports import INSPECTION
 
 @shared_task(name=contract.UNDO_TASK, bind=True, throws=(ImagePusherError,))
 def undo(self: Task[Any, Any], push_id: str, dry_run: bool = False) -> Any:  # noqa: FBT001, FBT002 - as in the message
-    """Restore or delete each tag that a push moved, or say what would become of it; raises PushUnknown."""
+    """Restore or delete each tag that a push moved, or say what would become of it.
+
+    Raises PushUnknown, NotPermitted.
+    """
     here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
         here.ledger.progress(push_id)
+        here.push.policy.check(sender_of(self), "undo", None, here.ledger.intents(push_id))
         if dry_run:
             return msgspec.to_builtins(preview_undo(push_id, here.ledger.intents(push_id), here.registries))
         here.ledger.mark_undone(push_id, "begun")

@@ -1,6 +1,5 @@
 """The ledger of pushes: what was asked, what was planned, what was done."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
@@ -24,8 +23,6 @@ _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releas
 _NOTED, _ACCEPTED = b"noted", b"accepted"
 # What a refused push leaves, and loses when it is sent again.
 _REFUSED: Final = ("refusal", "state")
-
-_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Record = TypeVar("Record")
 
@@ -81,7 +78,7 @@ class HashLedger:
         self._hashes.put({**waiting, _key(push_id): {"updated": now}, _OPEN: {push_id: now}})
 
     def refuse(self, push_id: str, refusal: contract.Fault) -> None:
-        if self._field(push_id, "updated") is not None or not is_push_id(push_id):
+        if self._field(push_id, "updated") is not None or not contract.is_push_id(push_id):
             return
         created = self._field(push_id, "created") or self._now()
         self._hashes.drop(_key(push_id), "request", "task_id")
@@ -107,6 +104,13 @@ class HashLedger:
 
     def request(self, push_id: str) -> dict[str, Any] | None:
         return _decode(self._field(push_id, "request"), dict[str, Any])
+
+    def note_producer(self, push_id: str, producer: str) -> None:
+        self._hashes.put({_key(push_id): {"producer": producer.encode()}})
+
+    def producer(self, push_id: str) -> str | None:
+        found = self._field(push_id, "producer")
+        return None if found is None else found.decode()
 
     def updated(self, push_id: str) -> float | None:
         found = self._field(push_id, "updated")
@@ -217,9 +221,11 @@ class HashLedger:
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
 
-    def finish(self, report: contract.PushReport) -> None:
+    def finish(self, report: contract.PushReport) -> contract.PushReport:
+        report = msgspec.structs.replace(report, producer=self.producer(report.push_id))
         fields = {"report": msgspec.json.encode(report), "state": report.state.encode(), "updated": self._now()}
         self._hashes.put({_key(report.push_id): fields})
+        return report
 
     def report(self, push_id: str) -> contract.PushReport | None:
         return _decode(self._field(push_id, "report"), contract.PushReport)
@@ -356,13 +362,9 @@ class HashLedger:
         return {field: _read(value, kind) for field, value in found.items()}
 
 
-def is_push_id(text: str) -> bool:
-    """Tell whether a text may be the id of a push, and so a part of a key."""
-    return _PUSH_ID.fullmatch(text) is not None
-
-
 def _key(push_id: str, part: str = "") -> str:
-    return f"{PREFIX}push:{push_id}:{part}" if part else f"{PREFIX}push:{push_id}"
+    # No id of a push holds a slash: no push has a key that belongs to a part of another one.
+    return f"{PREFIX}push:{push_id}/{part}" if part else f"{PREFIX}push:{push_id}"
 
 
 def _encode(record: Any) -> bytes:

@@ -16,6 +16,7 @@ _PREFIX: Final = "imagepusher_"
 _HELP: Final[Mapping[str, str]] = {
     telemetry.PUSHES: "Pushes that ended, by the state of their report.",
     telemetry.REQUESTS_REFUSED: "Requests that were refused: invalid ones, and messages that no task can take.",
+    telemetry.REQUESTS: "Requests that were taken on, by the producer who signed them.",
     telemetry.PUSH_SECONDS: "Seconds from taking a push on to its report.",
     telemetry.TAGS: "Tags that were dealt with, by what became of them.",
     telemetry.BLOBS: "Blobs brought into a repository, by how.",

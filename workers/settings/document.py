@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
+from tasks.transfer.request.policy import Action
 from tasks.transfer.request.target import MissingChildren, Naming, Target
 
 _YEAR: Final = 365 * 86_400
@@ -44,6 +46,23 @@ class BrokerTable(msgspec.Struct, frozen=True):
     ca_file: Text | None = None
     client_certificate: Text | None = None
     client_key: Text | None = None
+    key_file: Text | None = None
+    producer: Text | None = None
+
+
+class ProducerTable(msgspec.Struct, frozen=True):
+    """Who may send pushes, known by a key."""
+
+    key_file: Text | None = None
+
+
+class PolicyTable(msgspec.Struct, frozen=True):
+    """A rule: what these producers, or all where none is named, may have done."""
+
+    producers: list[Text] = []
+    sources: list[Text] = msgspec.field(default_factory=lambda: ["*"])
+    destinations: list[Text] = msgspec.field(default_factory=lambda: ["*"])
+    actions: list[Action] = msgspec.field(default_factory=lambda: ["push"])
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
@@ -54,6 +73,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
     `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
     that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
+    A message of more than `message_bytes` is refused.
     """
 
     jobs: Count = 8
@@ -67,6 +87,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     ledger_seconds: WholeSeconds = 7 * 86_400
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
+    message_bytes: Count = MESSAGE_BYTES
 
 
 class EventsTable(msgspec.Struct, frozen=True):
@@ -161,6 +182,8 @@ class Document(msgspec.Struct, frozen=True):
     pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
+    producers: dict[str, ProducerTable] = {}
+    policy: dict[str, PolicyTable] = {}
     auth_files: list[Text] = []
     certs_d: bool = True
     state_dir: Text | None = None
@@ -186,6 +209,8 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_CA_FILE": ("broker", "ca_file"),
     f"{PREFIX}BROKER_CLIENT_CERTIFICATE": ("broker", "client_certificate"),
     f"{PREFIX}BROKER_CLIENT_KEY": ("broker", "client_key"),
+    f"{PREFIX}BROKER_KEY_FILE": ("broker", "key_file"),
+    f"{PREFIX}PRODUCER": ("broker", "producer"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
@@ -198,7 +223,7 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
-_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
+_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key", "key_file"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:

@@ -31,6 +31,7 @@ from workers.settings.document import (
 )
 from workers.settings.observability import Observability, read_observability
 from workers.settings.registries import RegistryReader, warn_if_readable
+from workers.settings.trust import Trust, TrustReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,8 @@ class Settings:
     ledger_seconds: int
     stall_seconds: float
     outage_seconds: float
+    message_bytes: int
+    trust: Trust
     events_task: str | None
     events_queue: str
     observability: Observability
@@ -136,6 +139,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
         drop_passwords=tables.pubtools.drop_passwords,
+        trust=TrustReader(base, faults).read(tables.broker, tables.producers, tables.policy),
         events_task=tables.events.task,
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),

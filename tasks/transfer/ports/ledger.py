@@ -12,6 +12,18 @@ from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports.records import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
 
 
+class Producers(Protocol):
+    """Who asked for a push."""
+
+    def note_producer(self, push_id: str, producer: str) -> None:
+        """Note the producer who signed the request."""
+        ...
+
+    def producer(self, push_id: str) -> str | None:
+        """Return the producer who signed the request; None for an operator, or where nobody signs."""
+        ...
+
+
 class Enqueued(Protocol):
     """Pushes on their way to a worker."""
 
@@ -194,7 +206,7 @@ class Tags(Protocol):
 class Reports(Protocol):
     """The reports of pushes that ended."""
 
-    def finish(self, report: contract.PushReport) -> None:
+    def finish(self, report: contract.PushReport) -> contract.PushReport:
         """Keep the report of a push: it ended."""
         ...
 
@@ -286,7 +298,11 @@ class OpenPushes(Listing, Protocol):
         ...
 
 
-class PushLedger(Acceptance, Plans, Starts, Reports, Undos, Cancellation, Protocol):
+class Claims(Requests, Producers, Listing, Protocol):
+    """Which ids are those of pushes, and whose pushes they are."""
+
+
+class PushLedger(Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, Protocol):
     """All that planning a push needs of the ledger."""
 
 

@@ -56,7 +56,7 @@ class PublishStep:
         """Keep the report of a push whose tags have all been dealt with, and return it."""
         copied = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
         report = build_report(plan, tags, [*copied, *parts], self.clock() - plan.created)
-        self.ledger.finish(report)
+        report = self.ledger.finish(report)
         telemetry.count(telemetry.PUSHES, state=report.state)
         telemetry.observe(telemetry.PUSH_SECONDS, report.totals.seconds, state=report.state)
         return report
