@@ -10,6 +10,7 @@ from tasks import contract
 from tasks.celery_glue import runtime
 from tasks.celery_glue.message import sender_of
 from tasks.errors import ImagePusherError
+from tasks.oci.reference import Reference
 from tasks.transfer.after.undo import preview_undo
 from tasks.transfer.after.undo import undo as undo_push
 from tasks.transfer.ports import INSPECTION
@@ -24,7 +25,9 @@ def undo(self: Task[Any, Any], push_id: str, dry_run: bool = False) -> Any:  # n
     here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
         here.ledger.progress(push_id)
-        here.push.policy.check(sender_of(self), "undo", None, here.ledger.intents(push_id))
+        intents = here.ledger.intents(push_id)
+        here.push.policy.check(sender_of(self), "undo", None, intents)
+        here.registries.check_hosts("destination", (Reference.parse(reference).registry for reference in intents))
         if dry_run:
             return msgspec.to_builtins(preview_undo(push_id, here.ledger.intents(push_id), here.registries))
         here.ledger.mark_undone(push_id, "begun")

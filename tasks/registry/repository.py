@@ -60,6 +60,10 @@ class Registries:
                 self._transports[registry, role] = transport
         return Repository(transport, registry, name, push=push)
 
+    def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
+        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        self._configuration.check_hosts(role, registries)
+
     def close(self) -> None:
         """Close the idle connections of all threads to all registries; what is used afterwards opens new ones."""
         with self._guard:

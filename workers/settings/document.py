@@ -46,6 +46,7 @@ class BrokerTable(msgspec.Struct, frozen=True):
     ca_file: Text | None = None
     client_certificate: Text | None = None
     client_key: Text | None = None
+    key: Text | None = None
     key_file: Text | None = None
     producer: Text | None = None
 
@@ -53,6 +54,7 @@ class BrokerTable(msgspec.Struct, frozen=True):
 class ProducerTable(msgspec.Struct, frozen=True):
     """Who may send pushes, known by a key."""
 
+    key: Text | None = None
     key_file: Text | None = None
 
 
@@ -191,6 +193,11 @@ class Document(msgspec.Struct, frozen=True):
     def credentials(self) -> list[CredentialsTable]:
         """Return every table that may hold credentials."""
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
+
+    def holds_secrets(self) -> bool:
+        """Tell whether a password, a token or a key stands in the document itself."""
+        keys = (self.broker.key, *(table.key for table in self.producers.values()))
+        return any(keys) or any(table.password or table.identity_token for table in self.credentials())
 
     def secret_variables(self) -> set[str]:
         """Return the variables of the environment that are named as holding a secret."""

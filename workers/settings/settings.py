@@ -85,7 +85,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     _raise_any(faults, file)
     settings = _interpret(tables, environment, file.parent if file else working_folder(), faults)
     _raise_any(faults, file)
-    if file and any(table.password or table.identity_token for table in tables.credentials()):
+    if file and tables.holds_secrets():
         warn_if_readable(file)
     return settings
 

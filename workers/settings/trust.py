@@ -33,16 +33,17 @@ class TrustReader:
         self, broker: BrokerTable, producers: Mapping[str, ProducerTable], policy: Mapping[str, PolicyTable]
     ) -> Trust:
         """Return what the tables mean."""
-        workers = self._key("broker.key_file", broker.key_file) if broker.key_file else None
+        workers = self._key("broker", broker)
         keys = {}
         for name, table in producers.items():
             place = under("producers", name)
             if name == WORKERS or not name.isascii() or ":" in name:
                 self.faults.append(f"{place}: a producer cannot have this name")
-            if table.key_file is None:
+            key = self._key(place, table)
+            if key is None:
                 self.faults.append(f"{place}.key_file is missing: a producer is known by its key")
             else:
-                keys[name] = self._key(f"{place}.key_file", table.key_file)
+                keys[name] = key
         if keys and workers is None and broker.producer is None:
             self.faults.append("broker.key_file is missing: with producers, workers must tell their own messages too")
         signer = None if workers is None else Signer(WORKERS, workers)
@@ -68,15 +69,25 @@ class TrustReader:
             frozenset(table.actions),
         )
 
-    def _key(self, place: str, text: str) -> bytes:
-        path = self.base / expand(text)
+    def _key(self, place: str, table: BrokerTable | ProducerTable) -> bytes | None:
+        """Return the key of a table, or that in the file which it names; None where it has neither."""
+        if table.key is not None and table.key_file is not None:
+            self.faults.append(f"{place}: key and key_file exclude each other")
+        if table.key is not None:
+            return self._long_enough(f"{place}.key", table.key.encode())
+        if table.key_file is None:
+            return None
+        path = self.base / expand(table.key_file)
         try:
             key = path.read_bytes().strip()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no file has such a name"
-            self.faults.append(f"{place}: {path} cannot be read: {reason}")
+            self.faults.append(f"{place}.key_file: {path} cannot be read: {reason}")
             return b""
-        if len(key) < _LEAST_BYTES:
-            self.faults.append(f"{place}: {path} holds {len(key)} bytes; a key has at least {_LEAST_BYTES}")
         warn_if_readable(path)
+        return self._long_enough(f"{place}.key_file", key)
+
+    def _long_enough(self, place: str, key: bytes) -> bytes:
+        if len(key) < _LEAST_BYTES:
+            self.faults.append(f"{place}: a key of {len(key)} bytes; it has at least {_LEAST_BYTES}")
         return key

@@ -100,8 +100,15 @@ class PushStep:
             raise RequestInvalid(
                 "The id of the push must be a string of at most 128 letters, digits, '.', '_', ':' and '-'."
             )
+        return self._checked(request, producer)
+
+    def _checked(self, request: Any, producer: str | None) -> ValidRequest:
         valid = validate(request, self.targets)
         self.policy.check_push(producer, "push", valid)
+        self.registries.check_hosts("source", (item.source.registry for item in valid.items))
+        self.registries.check_hosts(
+            "destination", (each.registry for item in valid.items for each in item.destinations)
+        )
         return valid
 
     def _check_same(self, push_id: str, request: Any) -> None:
@@ -120,8 +127,7 @@ class PushStep:
 
     def preview(self, request: Any, producer: str | None = None) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only. Raises NotPermitted."""
-        valid = validate(request, self.targets)
-        self.policy.check_push(producer, "push", valid)
+        valid = self._checked(request, producer)
         sources, tags = prepare(valid, self.registries, self.executor, push=False)
         return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock())
 
