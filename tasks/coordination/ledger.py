@@ -1,7 +1,8 @@
 """The ledger of pushes: what was asked, what was planned, what was done."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
 from tasks.transfer.ports import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
 
+LOG: Final = logging.getLogger(__name__)
 PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
@@ -290,7 +292,7 @@ class HashLedger:
         return sorted(known, key=lambda push: push.created, reverse=True)
 
     def open_pushes(self) -> list[OpenPush]:
-        return [self._open_push(push_id) for push_id in self._hashes.all(_OPEN)]
+        return self._readable(self._hashes.all(_OPEN))
 
     def open_ages(self) -> list[float]:
         """Return the seconds since each open push was accepted."""
@@ -305,7 +307,7 @@ class HashLedger:
         listed = self._hashes.all(_OPEN)
         unlisted = [push_id for push_id in known if push_id not in listed]
         states = self._hashes.fetch(*((_key(push_id), "state") for push_id in unlisted))
-        found = [self._open_push(push_id) for push_id, state in zip(unlisted, states, strict=True) if state is None]
+        found = self._readable(push_id for push_id, state in zip(unlisted, states, strict=True) if state is None)
         if expired := [push.push_id for push in found if not push.known]:
             self._hashes.drop(_PUSHES, *expired)
         return [push for push in found if push.known]
@@ -322,6 +324,16 @@ class HashLedger:
     def close(self, push_id: str) -> None:
         self._hashes.drop(_OPEN, push_id)
         self._hashes.delete(_key(push_id, "waiting"))
+
+    def _readable(self, push_ids: Iterable[str]) -> list[OpenPush]:
+        """Return these pushes but for those whose record nobody can read: the others go on."""
+        found = []
+        for push_id in push_ids:
+            try:
+                found.append(self._open_push(push_id))
+            except (ValueError, msgspec.MsgspecError) as error:
+                LOG.error("The record of the push %s cannot be read (%s).", push_id, type(error).__name__)  # noqa: TRY400
+        return found
 
     def _open_push(self, push_id: str) -> OpenPush:
         names = ("task_id", "created", "updated", "quiet_until", "outline", "state", "drives", "driven_at")

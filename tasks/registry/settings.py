@@ -82,6 +82,7 @@ class HttpLimits:
     tries: int = 5
     longest_wait: float = 5.0
     manifest_bytes: int = 4 * 1024 * 1024
+    index_entries: int = 5000
     error_bytes: int = 64 * 1024
     buffer_bytes: int = 1024 * 1024
 

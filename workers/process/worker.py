@@ -109,7 +109,10 @@ def run_worker(
         app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))
     ledger = HashLedger(hashes)
     observe_worker(
-        app, settings.observability, BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client))
+        app,
+        settings.observability,
+        BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client)),
+        {"registry": settings.registries.registries.keys(), "producer": settings.trust.keys.producers.keys()},
     )
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 

@@ -29,6 +29,8 @@ Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=_YEAR)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=_YEAR)]
 
+LABEL_VALUES: Final = 50
+
 LogFormat = Literal["auto", "json", "console"]
 
 PREFIX: Final = "IMAGEPUSHER_"
@@ -107,6 +109,7 @@ class HttpTable(msgspec.Struct, frozen=True):
     longest_wait: SecondsOrNone = _HTTP.longest_wait
     retry_after_limit: SecondsOrNone = _HTTP.retry_after_limit
     manifest_bytes: Count = _HTTP.manifest_bytes
+    index_entries: Count = _HTTP.index_entries
     proxy: Proxy | None = None
 
 
@@ -115,7 +118,10 @@ class LogsTable(msgspec.Struct, frozen=True):
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
+    """Where metrics are served; a label has at most `label_values` values that the settings do not name."""
+
     address: str = ""
+    label_values: Count = LABEL_VALUES
 
 
 class TracingTable(msgspec.Struct, frozen=True):

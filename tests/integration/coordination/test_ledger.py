@@ -257,3 +257,14 @@ def test_a_push_that_is_missing_from_the_open_ones_is_found(ledger: HashLedger, 
     assert ledger.overlooked() == []
     # What is forgotten by now is not looked for again, for ever.
     assert hashes.all("imagepusher:pushes").keys() == {"lost", "open", "ended"}
+
+
+def test_a_record_that_nobody_can_read_keeps_no_other_push_from_being_looked_at(
+    hashes: Hashes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = HashLedger(hashes)
+    for push_id in ("broken", "whole"):
+        ledger.accept(push_id, {"items": []}, push_id)
+    hashes.put({"imagepusher:push:broken": {"created": b"\xff", "updated": b"\xff"}})
+    assert [push.push_id for push in ledger.open_pushes()] == ["whole"]
+    assert "broken" in caplog.text

@@ -44,7 +44,7 @@ def test_a_refusal_names_the_rule_and_the_part_of_it_that_did_not_fit() -> None:
 
 
 def test_one_destination_that_is_not_permitted_is_enough() -> None:
-    with pytest.raises(NotPermitted, match="quay.example/prod/app:1"):
+    with pytest.raises(NotPermitted, match=r"quay\.example/prod/app:1"):
         Policy((BUILDS,)).check("ci", "push", SOURCE, ["quay.example/test/app:1", "quay.example/prod/app:1"])
 
 
