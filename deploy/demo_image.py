@@ -22,6 +22,8 @@ OWN_LAYER_BYTES = 4 * MEBIBYTE
 
 
 class MediaTypes(NamedTuple):
+    """The media types of one form of images."""
+
     listing: str
     manifest: str
     config: str
@@ -50,6 +52,8 @@ class RegistryError(Exception):
 
 
 class Layer(NamedTuple):
+    """A layer: its bytes, and the digest of its uncompressed content."""
+
     content: bytes
     diff_id: str
 
@@ -117,10 +121,12 @@ class Registry:
 
 
 def digest_of(content: bytes) -> str:
+    """Return the sha256 digest of some bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def encode(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON."""
     return json.dumps(document, indent=2).encode()
 
 
@@ -136,6 +142,7 @@ def make_layer(path: str, seed: str, size: int) -> Layer:
 
 
 def descriptor(media_type: str, content: bytes) -> dict[str, Any]:
+    """Return the descriptor of some content (image-spec descriptor.md)."""
     return {"mediaType": media_type, "size": len(content), "digest": digest_of(content)}
 
 
@@ -193,6 +200,7 @@ def look(reference: Reference) -> dict[str, Any] | None:
 
 
 def show(references: Sequence[Reference], form: str) -> None:
+    """Print the tags and the platforms of images."""
     found = {str(reference): look(reference) for reference in references}
     if form == "json":
         print(json.dumps(found))
@@ -204,6 +212,7 @@ def show(references: Sequence[Reference], form: str) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     putting = commands.add_parser("put", help="upload an image that is made up on the spot, the same every time")

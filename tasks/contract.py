@@ -145,12 +145,17 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a push ended, and which producer signed its request: None for an operator, or where nobody signs."""
+    """How a push ended.
+
+    `warnings` are those of its request, and those that registries sent along. `producer` signed the request; None for
+    an operator, or where nobody signs.
+    """
 
     push_id: str
     state: State
     items: list[ItemReport]
     totals: Totals
+    warnings: list[str] = []
     producer: str | None = None
 
 

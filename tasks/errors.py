@@ -139,6 +139,8 @@ class ImagePusherError(Exception):
 
 # A builtin beside our own base is what pubtools-quay raised: its callers catch that.
 class RequestInvalid(ImagePusherError, ValueError, KeyError):
+    """The request breaks a rule; carries all faults."""
+
     code = "request_invalid"
     side = Side.SETTINGS
     advice = "Nothing was written."
@@ -150,17 +152,23 @@ class RequestInvalid(ImagePusherError, ValueError, KeyError):
 
 
 class NotPermitted(ImagePusherError):
+    """No rule of the settings lets this producer do that."""
+
     code = "not_permitted"
     side = Side.SETTINGS
     advice = "Nothing was read or written. Whoever runs the workers sets `producers` and `policy`."
 
 
 class SettingsInvalid(ImagePusherError):
+    """The configuration breaks a rule."""
+
     code = "settings_invalid"
     side = Side.SETTINGS
 
 
 class PushFailed(ImagePusherError, RuntimeError):
+    """Something of the push failed; carries the report."""
+
     code = "push_failed"
 
     def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
@@ -170,42 +178,58 @@ class PushFailed(ImagePusherError, RuntimeError):
 
 
 class PushUnknown(ImagePusherError):
+    """The ledger has no such push."""
+
     code = "push_unknown"
     advice = "`imagepusher status` lists the pushes that are remembered."
 
 
 class PushUnfinished(ImagePusherError):
+    """The push has no report yet."""
+
     code = "push_unfinished"
 
 
 class PushStalled(ImagePusherError):
+    """The push stopped making progress, and driving it on did not help."""
+
     code = "stalled"
     side = Side.STATE
     advice = "Look whether workers serve all three queues, then push again: what is done is not done again."
 
 
 class PushAbandoned(ImagePusherError):
+    """A task of the push ended its worker each time that it was delivered."""
+
     code = "abandoned"
     side = Side.WORKER
     advice = "Look at the log, and at the memory limit, of the workers that ended; then push again."
 
 
 class PushUndone(ImagePusherError):
+    """The push was taken back while it was under way."""
+
     code = "undone"
     advice = "The tag was not moved."
 
 
 class PushCancelledByUser(ImagePusherError):
+    """Somebody cancelled the push."""
+
     code = "cancelled_by_user"
     advice = "The tag was not moved. Push again to complete it."
 
 
 class Withheld(ImagePusherError):
+    """The tag belongs together with something that failed."""
+
     code = "withheld"
     advice = "Mend that and push again."
 
 
 class StateUnavailable(ImagePusherError):
+    """The Redis that holds ledger and locks does not serve."""
+
     code = "state_unavailable"
     side = Side.STATE
     retry = Retry.GIVE_BACK
@@ -216,21 +240,29 @@ class StateUnavailable(ImagePusherError):
 
 
 class SourceError(ImagePusherError):
+    """The source image cannot be pushed."""
+
     code = "source_error"
     side: Side | None = Side.SOURCE
 
 
 class SourceMissing(SourceError):
+    """The reference does not exist."""
+
     code = "source_missing"
     advice = "Check the reference; some registries answer the same for an image that you may not read."
 
 
 class SourceChildMissing(SourceError):
+    """Its index names a manifest or blob that is gone."""
+
     code = "source_child_missing"
     advice = "The source is incomplete: push it to its registry again."
 
 
 class ManifestInvalid(SourceError):
+    """Its manifest is not what the OCI specification describes."""
+
     code = "manifest_invalid"
     # A destination may hold such a manifest, too.
     side = None
@@ -238,21 +270,29 @@ class ManifestInvalid(SourceError):
 
 
 class ManifestAmbiguous(ManifestInvalid):
+    """Other clients may read something else in it."""
+
     code = "manifest_ambiguous"
     advice = "Nothing of it is pushed. Find out who wrote it, and push the image to its registry again."
 
 
 class SchemaUnsupported(SourceError):
+    """A docker schema 1 image."""
+
     code = "schema_unsupported"
     advice = "Docker schema 1 images cannot be copied; rebuild the image with a current tool."
 
 
 class IndexEmpty(SourceError):
+    """An index without entries."""
+
     code = "index_empty"
     advice = "An index without entries holds nothing to push."
 
 
 class SingleArchRefused(SourceError):
+    """A single-arch image where only multi-arch ones are allowed."""
+
     code = "single_arch_refused"
     advice = (
         "Set `single_arch` of the item to `copy` or `merge` to allow it; with `push_items` of pubtools-quay, set"
@@ -261,11 +301,15 @@ class SingleArchRefused(SourceError):
 
 
 class PlatformMissing(SourceError):
+    """None of the eligible platforms is in it."""
+
     code = "platform_missing"
     advice = "Check the item's `platforms`."
 
 
 class PlatformUnknown(SourceError):
+    """It would overwrite an index, and nobody knows the platform that it is for."""
+
     code = "platform_unknown"
     advice = (
         "Build the image with os and architecture in its configuration, or set `merge` of the item to false to"
@@ -274,26 +318,36 @@ class PlatformUnknown(SourceError):
 
 
 class DestinationError(ImagePusherError):
+    """The destination cannot be brought to the wanted state."""
+
     code = "destination_error"
     side = Side.DESTINATION
 
 
 class DestinationChildMissing(DestinationError):
+    """Its index names a manifest that is gone."""
+
     code = "destination_child_missing"
     advice = 'Push that platform again, or let the target drop it with `missing_children = "drop"`.'
 
 
 class DestinationAmbiguous(DestinationError):
+    """Other clients may read something else in its index."""
+
     code = "manifest_ambiguous"
     advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
 
 
 class TagConflict(DestinationError):
+    """Someone else keeps writing the tag."""
+
     code = "tag_conflict"
     advice = "Someone else writes this tag; push again when they are done."
 
 
 class LockUnavailable(DestinationError):
+    """Another push holds the tag."""
+
     code = "lock_unavailable"
     side = Side.STATE
     retry = Retry.GIVE_BACK
@@ -301,6 +355,8 @@ class LockUnavailable(DestinationError):
 
 
 class LockLost(DestinationError):
+    """This push lost the tag while it worked on it."""
+
     code = "lock_lost"
     side = Side.STATE
     retry = Retry.LATER
@@ -308,27 +364,37 @@ class LockLost(DestinationError):
 
 
 class RolledBack(DestinationError):
+    """Another tag of the release could not be moved."""
+
     code = "rolled_back"
     advice = "The tag was put back to what it was. Mend that and push again."
 
 
 class ReleaseUnsettled(DestinationError):
+    """A tag of a release that is rolled back could not be put back yet."""
+
     code = "release_unsettled"
     advice = "The push goes on rolling the release back."
     retry = Retry.LATER
 
 
 class Irreversible(DestinationError):
+    """The tag could not be put back if another one of its release fails."""
+
     code = "irreversible"
     advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
 
 
 class CopyIncomplete(DestinationError):
+    """What the tag needs did not arrive."""
+
     code = "copy_incomplete"
     advice = "The tag was not moved; push again to complete it."
 
 
 class PushCancelled(ImagePusherError):
+    """The worker is shutting down; the task goes back to the queue."""
+
     code = "cancelled"
     advice = "The task goes back to the queue."
     side = Side.WORKER
@@ -337,6 +403,8 @@ class PushCancelled(ImagePusherError):
 
 
 class RegistryError(ImagePusherError):
+    """A registry did not do what was asked."""
+
     code = "registry_error"
 
 
@@ -349,66 +417,92 @@ class AuthenticationRefused(RegistryError):
 
 
 class RightMissing(AuthenticationRefused):
+    """The token says that it is not good for this."""
+
     code = "right_missing"
     advice = "Nothing was written there: give this user the right to push, or use the credentials of one who has it."
 
 
 class NotFound(RegistryError):
+    """404 where something had to be."""
+
     code = "not_found"
 
 
 class NamespaceMissing(NotFound):
+    """The namespace, project or repository has to be made first."""
+
     code = "namespace_missing"
     advice = "Make the namespace, project or repository at the registry first, or check how its name is spelt."
 
 
 class RequestRefused(RegistryError):
+    """Another 4xx."""
+
     code = "request_refused"
 
 
 class QuotaExceeded(RequestRefused):
+    """There is no room left."""
+
     code = "quota_exceeded"
     advice = "Have the quota raised, or delete what is not needed; then push again: what is there is not copied again."
 
 
 class TagImmutable(RequestRefused):
+    """The registry does not let this tag move."""
+
     code = "tag_immutable"
     advice = "The registry keeps this tag as it is: push to another tag, or have the rule of that repository changed."
 
 
 class RateLimited(RegistryError):
+    """429 until retries ran out."""
+
     code = "rate_limited"
     advice = "Wait for the registry's limit, or lower the number of jobs."
     retry = Retry.LATER
 
 
 class RegistryUnavailable(RegistryError):
+    """5xx, connection loss or timeout until retries ran out."""
+
     code = "registry_unavailable"
     advice = "Push again when the registry answers; what is there already is not copied again."
     retry = Retry.LATER
 
 
 class RegistryReadOnly(RegistryUnavailable):
+    """It is under maintenance and takes nothing for now."""
+
     code = "registry_read_only"
     advice = "The registry is under maintenance; push again when it is over."
     retry = Retry.WAIT
 
 
 class ResponseInvalid(RegistryError):
+    """An answer that breaks the protocol, or a body over its cap."""
+
     code = "response_invalid"
 
 
 class AddressWrong(ResponseInvalid):
+    """A web page in place of a registry's answer."""
+
     code = "address_wrong"
     advice = "Check host and port of the registry, and whether a proxy or a login page stands before it."
 
 
 class ContentMismatch(RegistryError):
+    """Bytes that are not those of the digest or size."""
+
     code = "content_mismatch"
     advice = "The content was not committed."
 
 
 class AddressForbidden(RegistryError):
+    """A redirect or realm that leads where it must not."""
+
     code = "address_forbidden"
 
 

@@ -24,7 +24,7 @@ settings.register_profile("ci", _PATIENT, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "development")
 
 
-_TEARDOWN_SECONDS = 300
+_TEARDOWN_SECONDS = 600
 _FIGURES = pytest.StashKey[Figures]()
 _UNDER_WAY = pytest.StashKey[dict[str, None]]()
 

@@ -60,7 +60,7 @@ def _told(refused: NotTaken) -> ImagePusherError:
 
 def sender_of(task: Task[Any, Any]) -> str | None:
     """Return who signed the message of the running task: a producer, "workers", or None where nobody did."""
-    found = task.request.get(SENDER)
+    found = getattr(task.request, SENDER, None)
     return found if isinstance(found, str) else None
 
 

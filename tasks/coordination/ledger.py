@@ -20,7 +20,7 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
 _OPEN: Final = f"{PREFIX}open"
-_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits")
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits", "warnings")
 # What a task that waits for the result is.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
 # What a refused push leaves, and loses when it is sent again.
@@ -209,6 +209,14 @@ class HashLedger:
 
     def earlier_tags(self, push_id: str) -> dict[str, EarlierTag]:
         return self._records(push_id, "earlier", EarlierTag)
+
+    def warn(self, push_id: str, warnings: Iterable[str]) -> None:
+        fields = dict.fromkeys(warnings, b"1")
+        if fields:
+            self._hashes.put({_key(push_id, "warnings"): fields})
+
+    def warnings(self, push_id: str) -> list[str]:
+        return sorted(self._hashes.all(_key(push_id, "warnings")))
 
     def note_release(self, push_id: str, name: str, direction: str) -> None:
         self._put(push_id, "releases", name, direction.encode())

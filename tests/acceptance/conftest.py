@@ -85,7 +85,7 @@ class World:
         self.client.send(request, push_id)
         with pytest.raises(RequestInvalid) as refusal:
             self.client.wait(push_id)
-        assert not any(push.push_id == push_id for push in self.client.pushes())
+        assert [push.state for push in self.client.pushes() if push.push_id == push_id] == ["refused"]
         return refusal.value.faults
 
     def entries(self, tag: str = "1") -> list[dict[str, Any]]:

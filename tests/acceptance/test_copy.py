@@ -47,7 +47,7 @@ def skopeo(*arguments: str) -> str:
     """Run skopeo as any user would, and return what it prints."""
     program = processes.find_program("skopeo", "skopeo")
     done = subprocess.run(
-        [program, "--insecure-policy", *arguments], check=False, capture_output=True, text=True, timeout=100
+        [program, "--insecure-policy", *arguments], check=False, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

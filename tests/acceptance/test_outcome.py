@@ -62,6 +62,7 @@ def test_report_says_everything(world: World) -> None:
             "manifests_copied": 4,
             "seconds": report.totals.seconds,
         },
+        "warnings": [],
     }
     assert report.totals.seconds > 0
 

@@ -356,7 +356,7 @@ def test_log_events_and_the_hook_are_those_of_pubtools_quay(
         [sys.executable, "-c", OPERATED, json.dumps(pushes), json.dumps(program.target_settings)],
         env=environment({"IMAGEPUSHER_STATE_DIR": str(program.state), "PYTHONPATH": f"{package.parent}:{Path.cwd()}"}),
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
@@ -547,9 +547,9 @@ parts = {"without_mingle": True, "without_gossip": True, "ready_callback": lambd
 threading.Thread(target=WorkController(app=app, pool="threads", concurrency=2, **parts).start, daemon=True).start()
 ready.wait()
 push.delay(*sys.argv[1:])
-state = answers.get(timeout=40)
+state = answers.get(timeout=200)
 answer.delay()
-print(json.dumps([state, answers.get(timeout=10)]))
+print(json.dumps([state, answers.get(timeout=200)]))
 """
 
 
@@ -558,7 +558,7 @@ def test_a_celery_worker_that_embeds_the_pusher_stays_what_it_was(program: Progr
         [sys.executable, "-c", HOST, program.put_a(multi_arch), f"{program.b.host}/{program.name}/app:1"],
         env=environment({"IMAGEPUSHER_STATE_DIR": str(program.state)}),
         capture_output=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
@@ -597,7 +597,7 @@ def test_a_program_that_calls_again_and_again_stays_as_it_is(program: Program, m
         ],
         env=environment({"IMAGEPUSHER_STATE_DIR": str(program.state)}),
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -27,7 +27,7 @@ QUEUES = ("imagepusher.push", "imagepusher.copy", "imagepusher.publish")
 _TAKEN_FROM = ("imagepusher.push.intake", "imagepusher.push.noted")
 PREFIX = "imagepusher:"
 _POLL = 0.05
-_DEADLINE = 150.0
+_DEADLINE = 250.0
 
 Report = dict[str, Any]
 

@@ -50,7 +50,7 @@ def sent(site: Site, request: dict[str, Any], *arguments: str) -> Iterator["subp
 
 def await_end(program: "subprocess.Popen[bytes]") -> None:
     """Wait until a push has ended, and check that it tells how."""
-    answer, errors = program.communicate(timeout=100)
+    answer, errors = program.communicate(timeout=300)
     if program.returncode == 0:
         assert json.loads(answer)["state"] == "succeeded"
     else:
@@ -117,7 +117,7 @@ def test_redis_forgets_everything_and_the_producer_sends_again(
         time.sleep(0.5)
         server.restart()
         site.figures.add(redis_emptied=1)
-        answer, errors = program.communicate(timeout=100)
+        answer, errors = program.communicate(timeout=300)
     assert program.returncode == 0, errors.decode() + site.fleet.logs()
     report = json.loads(answer)
     assert {tag["action"] for tag in report["items"][0]["tags"]} <= {"merged", "copied", "unchanged"}

@@ -190,7 +190,7 @@ password = "{wrong}"
     for arguments in (["push", "-"], ["status"], ["status", push_id], ["verify", push_id], ["undo", push_id, "--yes"]):
         with site.cli(*arguments, "--output", "json") as program:
             texts |= dict(command_lines([program.pid]))
-            answer, errors = program.communicate(json.dumps(request).encode(), timeout=100)
+            answer, errors = program.communicate(json.dumps(request).encode(), timeout=300)
             assert answer or errors
             texts[f"what {arguments} said"] = answer + errors
     texts |= dict(kept_in(site.results))
@@ -229,7 +229,7 @@ def test_the_passwords_of_target_settings_stay_in_the_process(
         env=environment({**variables, "SEED": seed, "PYTHONPATH": os.getcwd()}),  # noqa: PTH109 - the project's root
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     texts = {"stdout": done.stdout, "stderr": done.stderr}
     texts |= {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

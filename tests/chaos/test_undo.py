@@ -35,7 +35,7 @@ def scene(site: Site, name: str, host: str = "") -> dict[str, Any]:
 
 def undo(site: Site, push_id: str) -> tuple[int, dict[str, Any]]:
     with site.cli("undo", push_id, "--yes", "--output", "json") as program:
-        answer, errors = program.communicate(timeout=100)
+        answer, errors = program.communicate(timeout=300)
     assert b"Traceback" not in errors
     site.figures.add(undone_pushes=1)
     return program.returncode, json.loads(answer)

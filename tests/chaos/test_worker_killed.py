@@ -70,7 +70,7 @@ def test_a_message_that_its_worker_took_to_the_grave_is_sent_again(site: Site, n
     request, _ = scene(site, name)
     site.arms.arm("message taken", match="imagepusher.push")
     with site.cli("push", "-", "--output", "json") as program:
-        answer, errors = program.communicate(json.dumps(request).encode(), timeout=100)
+        answer, errors = program.communicate(json.dumps(request).encode(), timeout=300)
     assert program.returncode == 0, errors.decode()
     site.wait_for_harm()
     site.judge(json.loads(answer))
@@ -85,7 +85,7 @@ def test_an_undo_whose_worker_is_killed_is_done_by_another(site: Site, name: str
     site.judge(site.report(push_id))
     site.arms.arm("tag is taken")
     with site.cli("undo", push_id, "--yes", "--output", "json") as program:
-        answer, errors = program.communicate(timeout=100)
+        answer, errors = program.communicate(timeout=300)
     assert program.returncode == 0, errors.decode()
     site.wait_for_harm()
     assert {tag["action"] for tag in json.loads(answer)["tags"]} == {"restored", "deleted"}

@@ -106,7 +106,7 @@ class Machine:
         finally:
             started.ask_to_end()
             try:
-                code = process.wait(100)
+                code = process.wait(300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -120,7 +120,7 @@ class Machine:
         """Tell whether a check passes."""
         return (
             subprocess.run(
-                self.command(words), env=self.environment(variables), capture_output=True, timeout=30, check=False
+                self.command(words), env=self.environment(variables), capture_output=True, timeout=300, check=False
             ).returncode
             == 0
         )
@@ -145,5 +145,5 @@ def ask_to_end(processes: Sequence[Started]) -> None:
 
 def make_secrets(folder: Path, redis: str) -> Path:
     """Run `deploy/redis/make-secrets` as the README says, and return the folder of the secrets."""
-    subprocess.run([DEPLOY / "redis" / "make-secrets", folder, redis], check=True, timeout=30)
+    subprocess.run([DEPLOY / "redis" / "make-secrets", folder, redis], check=True, timeout=300)
     return folder

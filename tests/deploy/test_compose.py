@@ -108,7 +108,7 @@ class Project:
             self.machine.command(words),
             env=self.machine.environment(SERVICES["push"]["environment"]),
             capture_output=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
 
@@ -190,7 +190,7 @@ def work(project: Project, registry_a: DistributionRegistry, registry_b: Distrib
         "destinations": {f"{registry_b.host}/compose/app": ["1", "merged"], f"{registry_b.host}/compose/b": ["1"]},
     }
     result = project.send({"items": [item]})
-    report = result.get(timeout=100)
+    report = result.get(timeout=300)
     commands = (("status",), ("verify", result.id), ("undo", result.id, "--yes"))
     operator = {command[0]: project.operator(*command) for command in commands}
     user, _, password = (project.secrets / "flower_login").read_text().strip().partition(":")

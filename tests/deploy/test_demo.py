@@ -68,7 +68,7 @@ def test_a_demonstration_that_is_stopped_takes_its_registries_along(
     try:
         wait_until(lambda: "--dry-run" in log.read_text(), "the demonstration never got to its first command")
         os.killpg(running.pid, number)
-        assert running.wait(100) == code
+        assert running.wait(300) == code
     finally:
         running.kill()
         running.wait()

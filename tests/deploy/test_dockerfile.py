@@ -132,7 +132,7 @@ def test_what_is_copied_can_be_built(context: Path, tmp_path: Path) -> None:
         cwd=context,
         check=True,
         capture_output=True,
-        timeout=100,
+        timeout=300,
     )
     (wheel,) = tmp_path.iterdir()
     expected = {

@@ -405,6 +405,6 @@ def _start(options: dict[str, str], *arguments: str) -> subprocess.CompletedProc
         env=environment(settings | options),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )

@@ -426,7 +426,7 @@ def test_prometheus_scrapes_each_worker_once_as_the_job_that_the_rules_name(clus
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     shutil.copy(monitoring.FOLDER / "alerts.yml", tmp_path)
     words = [find_program("promtool", "prometheus"), "check", "config", "prometheus.yml"]
-    checked = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    checked = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert checked.returncode == 0, checked.stderr
 
 

@@ -17,7 +17,7 @@ from workers.observability.metrics import worker_metrics
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     program = find_program("promtool", "prometheus")
-    return subprocess.run([program, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run([program, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=300)
 
 
 def shown() -> dict[str, set[str]]:

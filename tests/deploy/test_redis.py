@@ -156,7 +156,7 @@ def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
             wait_until(lambda: not client.exists(f"{PREFIX}signing.unacked"), "the event was not acknowledged")
     finally:
         consumer.terminate()
-        consumer.wait(100)
+        consumer.wait(300)
     assert deployed.refused() == [], log.read_text()
     assert "Traceback" not in log.read_text()
 
@@ -310,7 +310,7 @@ def test_only_compose_gets_the_registries_of_compose(tmp_path: Path) -> None:
     """On a host or in a cluster, `imagepusher doctor` would look for them in vain."""
     script = DEPLOY / "redis" / "make-secrets"
     for name, option in (("compose", ["--compose"]), ("elsewhere", [])):
-        subprocess.run([script, *option, tmp_path / name], check=True, timeout=30)
+        subprocess.run([script, *option, tmp_path / name], check=True, timeout=300)
     read = {path.parent.name: tomllib.loads(path.read_text()) for path in tmp_path.glob("*/imagepusher.toml")}
     assert read["elsewhere"].keys() == {"broker", "producers"}
     assert read["compose"]["registries"].keys() == {"registry-a:5000", "registry-b:5000"}
@@ -323,7 +323,7 @@ def test_make_secrets_says_how_it_is_called(tmp_path: Path, words: list[str]) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=False,
     )
     assert told.returncode == 2

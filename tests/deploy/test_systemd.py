@@ -50,7 +50,7 @@ def _analyze(*arguments: str, units: Path) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": f"{units}:"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 
@@ -131,7 +131,7 @@ class Host:
         machine = Machine(self.folder, {"/etc/imagepusher": str(self._etc), "/etc/redis": str(etc)})
         for line in redis_recipe():
             here = machine.here(line.replace("--owner=redis --group=redis ", ""))
-            subprocess.run(["bash", "-euc", here], cwd=ROOT, check=True, timeout=30)
+            subprocess.run(["bash", "-euc", here], cwd=ROOT, check=True, timeout=300)
         program = find_program("redis-server", "redis-server")
         return start(lambda _: [program, str(etc / "redis.conf")], _lives, self.folder / "redis.log", port=port)
 
@@ -143,7 +143,7 @@ class Host:
             machine.command(["imagepusher", *arguments]),
             env=machine.environment(variables),
             capture_output=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
 

@@ -24,7 +24,7 @@ from tests.support.workers import environment, running_worker
 SECTION: Final = "Enqueue from your program"
 SIGNING: Final = "Who may push"
 EVENTS: Final = "What comes after a push"
-_DEADLINE: Final = 100
+_DEADLINE: Final = 300
 
 
 @dataclass(frozen=True)
@@ -212,4 +212,4 @@ def test_a_consumer_that_does_not_have_the_project_is_told_of_tags_that_moved(
         )
     finally:
         consumer.terminate()
-        consumer.wait(100)
+        consumer.wait(300)

@@ -22,7 +22,7 @@ from tests.support.registries import DistributionRegistry
 from tests.support.stored import upload
 from tests.support.workers import running_worker
 
-_DEADLINE: Final = 100
+_DEADLINE: Final = 300
 
 
 @pytest.fixture(scope="module")

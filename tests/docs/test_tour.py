@@ -18,7 +18,7 @@ from tests.support.workers import environment
 
 SECTION: Final = "Ten minutes with two registries"
 _PORTS: Final = ("5001", "5002", "6390")
-_DEADLINE: Final = 100
+_DEADLINE: Final = 300
 
 # A reader takes longer than servers need to start.
 _WAIT: Final = """

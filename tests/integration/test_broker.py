@@ -64,7 +64,7 @@ def test_a_producer_enqueues_by_name_and_reads_the_report(
 ) -> None:
     request, source = request_for(registry_a, registry_b, name)
     result = producer.send_task("imagepusher.push.v1", args=[request], queue="imagepusher.push")
-    report = result.get(timeout=100)
+    report = result.get(timeout=300)
     assert (report["push_id"], report["state"]) == (result.id, "succeeded")
     assert [tag["action"] for tag in report["items"][0]["tags"]] == ["merged", "copied", "copied"]
     stored = Stored(registry_b.host)
@@ -87,7 +87,7 @@ def test_a_failed_push_fails_its_task_and_carries_the_report(
     )
     result = producer.send_task("imagepusher.push.v1", args=[request], queue="imagepusher.push")
     with pytest.raises(Exception, match="1 of 4 tags failed") as failure:
-        result.get(timeout=100)
+        result.get(timeout=300)
     assert (result.state, type(failure.value).__name__) == ("FAILURE", "PushFailed")
     report = failure.value.args[1]
     assert report["state"] == "partial"
@@ -98,7 +98,7 @@ def test_an_invalid_request_fails_its_task(workers: list[Worker], producer: Cele
     """Rule 1.2."""
     result = producer.send_task("imagepusher.push.v1", args=[{"items": []}], queue="imagepusher.push")
     with pytest.raises(Exception, match="items: is empty"):
-        result.get(timeout=100)
+        result.get(timeout=300)
 
 
 def test_the_command_line_enqueues_follows_and_reports(
@@ -116,13 +116,13 @@ def test_the_command_line_enqueues_follows_and_reports(
         input=json.dumps(request).encode(),
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()
     assert json.loads(done.stdout)["push_id"] == push_id
     for arguments in (["status", push_id], ["verify", push_id], ["undo", push_id, "--yes"]):
         after = subprocess.run(
-            command(*arguments), env=environment(settings), capture_output=True, check=False, timeout=100
+            command(*arguments), env=environment(settings), capture_output=True, check=False, timeout=300
         )
         assert after.returncode == 0, after.stderr.decode()
     assert Stored(registry_b.host).tags(f"{name}/other") == []
@@ -143,10 +143,10 @@ def test_enqueue_and_leave(
         input=json.dumps(request).encode(),
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert producer.AsyncResult(json.loads(done.stdout)["push_id"]).get(timeout=100)["state"] == "succeeded"
+    assert producer.AsyncResult(json.loads(done.stdout)["push_id"]).get(timeout=300)["state"] == "succeeded"
 
 
 def test_messages_are_small_whatever_the_push(redis_server: RedisServer) -> None:
@@ -178,5 +178,5 @@ def test_a_message_without_arguments_ends_no_worker_and_its_producer_is_told(
     with redis.Redis(port=redis_server.port) as client:
         client.lpush("imagepusher:imagepusher.push", json.dumps(message))
     with pytest.raises(Exception, match="its body is not"):
-        producer.AsyncResult(task_id).get(timeout=100)
+        producer.AsyncResult(task_id).get(timeout=300)
     assert all(worker.running for worker in workers)

@@ -23,7 +23,7 @@ from tests.support.stored import upload
 from tests.support.workers import running_worker
 
 QUEUE: Final = "signing"
-_DEADLINE: Final = 100.0
+_DEADLINE: Final = 300.0
 
 # Somebody's own program: it knows the name of a task of its own, the broker, and the prefix of our keys.
 _CONSUMER: Final = """
@@ -120,7 +120,7 @@ def consumer(folder: Path, url: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(100)
+        process.wait(300)
 
 
 def install_plugins(folder: Path) -> Mapping[str, str]:

@@ -46,7 +46,7 @@ def test_the_file_is_touched_while_the_worker_takes_messages(server: RedisServer
         _wait_for_a_beat(file)
     finally:
         worker.terminate()
-        worker.wait(100)
+        worker.wait(300)
 
 
 def _beat(file: Path) -> int:

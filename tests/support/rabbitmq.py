@@ -36,7 +36,7 @@ class RabbitMQ(Server):
     """
 
     name = "rabbitmq"
-    start_deadline = 100
+    start_deadline = 300
     stop_grace = 30
 
     def __init__(self, certificates: Certificates | None = None) -> None:
@@ -69,7 +69,7 @@ class RabbitMQ(Server):
         """Administer the node as `rabbitmqctl` does; raises CalledProcessError."""
         program = str(_PROGRAM.with_name("rabbitmqctl"))
         env = os.environ | self._settings(self.port)
-        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=100)
+        subprocess.run([program, *arguments], env=env, check=True, capture_output=True, timeout=300)
 
     def command(self, port: int) -> list[str]:
         if not _PROGRAM.exists():

@@ -13,8 +13,8 @@ from tests.support.processes import wait_until
 
 _HARMED = "tests.support.chaos"
 _READY = " ready."
-_START_DEADLINE = 100.0
-_STOP_DEADLINE = 100.0
+_START_DEADLINE = 200.0
+_STOP_DEADLINE = 200.0
 
 
 class Worker:

@@ -67,6 +67,7 @@ REPORT: dict[str, Any] = {
         "manifests_copied": 1,
         "seconds": 0.5,
     },
+    "warnings": ["registry.example: maintenance on Sunday"],
 }
 
 

@@ -9,7 +9,7 @@ from workers.observability.masking import mask
 
 _EXCHANGES: Final = "tasks.registry.http.connections"
 # What became of each copy and tag is in the report, which a command shows.
-_REPORTED: Final = frozenset({"tasks.transfer.steps.publish", "tasks.transfer.steps.copy"})
+_REPORTED: Final = frozenset({"tasks.transfer.publish.delivery", "tasks.transfer.steps.copy"})
 
 
 class MaskingFormatter(logging.Formatter):

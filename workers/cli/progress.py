@@ -50,6 +50,8 @@ def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
 
 
 class Silence:
+    """Show nothing."""
+
     def __call__(self, progress: contract.Progress) -> None: ...
 
     def end(self, report: contract.PushReport) -> None: ...

@@ -20,7 +20,8 @@ _SHORTEST_HEADER: Final = 8
 STYLES: Final = {
     "copied": "green", "merged": "cyan", "restored": "green", "deleted": "green", "verified": "green",
     "succeeded": "green", "unchanged": "dim", "skipped": "yellow", "partial": "yellow", "moved": "yellow",
-    "failed": "red", "broken": "red", "refused": "red", "interrupted": "yellow", "cancelled": "yellow", "waiting": "yellow",
+    "failed": "red", "broken": "red", "refused": "red", "interrupted": "yellow", "cancelled": "yellow",
+    "waiting": "yellow", "rolled_back": "yellow",
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ def drawn(result: Result, draw: Callable[[Console, Result], None], stream: TextI
 def render_report(console: Console, report: contract.PushReport) -> None:
     """Draw the report of a push."""
     _images(console, report.items, "Action")
+    _notices(console, report.items, report.warnings)
     totals = report.totals
     line = Text.assemble(f"Push {printable(report.push_id)} ", (report.state, STYLES[report.state]))
     line.append(
@@ -53,6 +55,8 @@ def render_report(console: Console, report: contract.PushReport) -> None:
 def render_preview(console: Console, preview: contract.Preview) -> None:
     """Draw what a push would do."""
     _images(console, preview.items, "Plan")
+    # The warnings of the request itself were noted before.
+    _notices(console, preview.items, [])
     rows = [
         [
             _cell(short(copy.digest)),
@@ -177,6 +181,16 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
             faults.append((item.source, item.error))
     _table(console, ["Image", action, "Digest", "Kept", "Error"], rows)
     _faults(console, faults)
+
+
+def _notices(console: Console, items: Iterable[contract.ItemReport], warnings: Sequence[str]) -> None:
+    """Print the warnings of tags, then those of the push."""
+    told = [(f"{tag.reference}: ", notice.message) for item in items for tag in item.tags for notice in tag.warnings]
+    told += [("", warning) for warning in warnings]
+    for name, message in told:
+        console.print(Text.assemble(("Warning ", "yellow"), printable(f"{name}{message}")), overflow="fold")
+    if told:
+        console.print()
 
 
 def _change(tag: contract.TagReport) -> str:

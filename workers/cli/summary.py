@@ -59,8 +59,8 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
 def _warnings(report: contract.PushReport) -> Iterator[str]:
     for item in report.items:
         for tag in item.tags:
-            yield from (f"{_text(tag.reference)}: {_text(warning)}" for warning in getattr(tag, "warnings", []))
-    yield from (_text(warning) for warning in getattr(report, "warnings", []))
+            yield from (f"{_text(tag.reference)}: {_text(notice.message)}" for notice in tag.warnings)
+    yield from map(_text, report.warnings)
 
 
 def _failures(items: Sequence[contract.ItemReport]) -> Iterator[str]:

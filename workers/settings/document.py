@@ -102,6 +102,8 @@ class EventsTable(msgspec.Struct, frozen=True):
 
 
 class HttpTable(msgspec.Struct, frozen=True):
+    """Bounds of the exchanges with registries: seconds, bytes and tries."""
+
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
     commit_timeout: Seconds = _HTTP.commit_timeout
@@ -114,6 +116,8 @@ class HttpTable(msgspec.Struct, frozen=True):
 
 
 class LogsTable(msgspec.Struct, frozen=True):
+    """The form of log lines."""
+
     format: LogFormat = "auto"
 
 
@@ -125,6 +129,8 @@ class MetricsTable(msgspec.Struct, frozen=True):
 
 
 class TracingTable(msgspec.Struct, frozen=True):
+    """The collector that traces are sent to."""
+
     endpoint: str = ""
 
 
@@ -138,10 +144,14 @@ class PubtoolsTable(msgspec.Struct, frozen=True):
 
 
 class WorkerTable(msgspec.Struct, frozen=True):
+    """Files of a worker process."""
+
     heartbeat_file: Text | None = None
 
 
 class TargetTable(msgspec.Struct, frozen=True):
+    """A named destination: its host, its names, and the rules for its tags."""
+
     host: str = ""
     namespace: str = ""
     naming: Naming | None = None
@@ -154,6 +164,8 @@ class TargetTable(msgspec.Struct, frozen=True):
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
+    """A user, with a password or the name of its variable or file."""
+
     username: Text | None = None
     password: Text | None = None
     password_file: Text | None = None
@@ -164,6 +176,8 @@ class CredentialsTable(msgspec.Struct, frozen=True):
 
 
 class RegistryTable(CredentialsTable, frozen=True):
+    """One registry: how it is reached, and as which user."""
+
     tls_verify: bool = True
     plain_http: bool | None = None
     ca_file: Text | None = None
@@ -179,6 +193,8 @@ class RegistryTable(CredentialsTable, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
+    """The whole settings file, a table for each field."""
+
     broker: BrokerTable = BrokerTable()
     limits: LimitsTable = LimitsTable()
     http: HttpTable = HttpTable()

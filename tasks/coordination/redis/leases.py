@@ -72,7 +72,8 @@ class Leases:
     def __init__(self, client: redis.Redis, seconds: float) -> None:
         self.client = client
         self._seconds = seconds
-        self._held: set[Lease] = set()
+        # In the order in which they were taken: the oldest is renewed first.
+        self._held: dict[Lease, None] = {}
         self._changed = threading.Condition()
         self._renewer: threading.Thread | None = None
 
@@ -112,12 +113,12 @@ class Leases:
             yield lease
         finally:
             with self._changed:
-                self._held.discard(lease)
+                self._held.pop(lease, None)
             lease.release()
 
     def _renew_from_now_on(self, lease: Lease) -> None:
         with self._changed:
-            self._held.add(lease)
+            self._held[lease] = None
             if self._renewer is None or not self._renewer.is_alive():
                 self._renewer = threading.Thread(target=self._renew_all, name="lease-renewal", daemon=True)
                 self._renewer.start()

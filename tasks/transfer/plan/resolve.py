@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import msgspec
 
 from tasks import contract
-from tasks.errors import ContentMismatch, ImagePusherError, Side
+from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, Side
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
-from tasks.registry.repository import Registries
+from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
@@ -91,8 +91,11 @@ class _Looking:
         repository = self.registries.repository(*reference.place, "destination", push=self.push)
         try:
             _check_digest(reference, source)
-            current = left or read_current(repository, reference.identifier, source, policy_of(item, self.rules))
+            current, unseen = (left, ()) if left else self._current(repository, reference, source, item)
             decision = decide(source, current, policy_of(item, self.rules))
+            if self.push and decision.action != "unchanged":
+                # What can be known of the right to push is known before a byte moves.
+                repository.require_push()
         except ImagePusherError as error:
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
@@ -105,9 +108,21 @@ class _Looking:
             old_digest=current.digest if current else None,
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
-            warnings=list(decision.warnings),
+            warnings=[*unseen, *decision.warnings],
         )
-        return planned, Current(decision.digest, decision.media_type, decision.content)
+        return planned, decision.held
+
+    def _current(
+        self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem
+    ) -> tuple[Current | None, tuple[contract.Notice, ...]]:
+        """Return what a tag holds; a dry run takes a repository that may be absent for that, and says so."""
+        try:
+            return read_current(repository, reference.identifier, source, policy_of(item, self.rules)), ()
+        except AuthenticationRefused as error:
+            if self.push or not error.may_be_absent:
+                raise
+            said = f"{repository} is absent, or not readable: some registries show a new one only to those who push."
+            return None, (contract.Notice("absent_or_unreadable", said),)
 
 
 def _check_digest(reference: Reference, source: SourceImage) -> None:

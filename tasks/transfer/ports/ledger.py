@@ -3,7 +3,7 @@
 All writes may be repeated. All methods raise StateUnavailable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from tasks import contract
@@ -21,6 +21,18 @@ class Producers(Protocol):
 
     def producer(self, push_id: str) -> str | None:
         """Return the producer who signed the request; None for an operator, or where nobody signs."""
+        ...
+
+
+class Warned(Protocol):
+    """The warnings that registries sent along with their answers to a push."""
+
+    def warn(self, push_id: str, warnings: Iterable[str]) -> None:
+        """Note warnings, each once."""
+        ...
+
+    def warnings(self, push_id: str) -> list[str]:
+        """Return the warnings in alphabetical order."""
         ...
 
 
@@ -302,15 +314,15 @@ class Claims(Requests, Producers, Listing, Protocol):
     """Which ids are those of pushes, and whose pushes they are."""
 
 
-class PushLedger(Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, Protocol):
+class PushLedger(Warned, Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, Protocol):
     """All that planning a push needs of the ledger."""
 
 
-class CopyLedger(Starts, Copies, Cancellation, Protocol):
+class CopyLedger(Warned, Starts, Copies, Cancellation, Protocol):
     """All that carrying a copy out needs of the ledger."""
 
 
-class PublishLedger(Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Protocol):
+class PublishLedger(Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Protocol):
     """All that publishing the tags of a push needs of the ledger."""
 
 

@@ -48,13 +48,12 @@ class Memory:
         found = None if digest is None else self.intents.get(digest)
         return None if found == self.pending else found
 
-    def intent(self, decision: Decision, held: Current | None, base: Current | None) -> TagIntent:
-        """Return the intent of a decision.
+    def intent(self, decision: Decision, base: Current | None) -> TagIntent:
+        """Return the intent of a decision that builds on `base`: what the tag holds, or what a late write replaced.
 
-        `held` is what the tag holds, `base` what the decision builds on: another manifest only where a late write is
-        mended. The old digest is that of before the first write of this push, unless another push wrote in between.
+        The old digest is that of before the first write of this push, unless another push wrote in between.
         """
-        mine = self.own(held.digest) if held is not None else None
+        mine = self.own(base.digest) if base is not None else None
         intent = TagIntent(
             action="merged" if decision.action == "merged" else "copied",
             old_digest=base.digest if base is not None else None,
@@ -64,9 +63,7 @@ class Memory:
             warnings=list(decision.warnings),
             overtaken=self._overtaken(decision.digest),
         )
-        if mine is None or base != held:
-            return intent
-        return _with_old(intent, mine)
+        return intent if mine is None else _with_old(intent, mine)
 
     def left(self, decision: Decision) -> TagIntent:
         """Return the intent of a tag that stays as it is: this push's own, or none to speak of."""

@@ -246,7 +246,8 @@ def _stopping(member: Member) -> Iterator[None]:
 def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
     if intent is None:
         return member.move.leave(lock, staged)
-    moved = member.move.flip(lock, staged, intent)
+    # The first one may have had a part copied again that was collected; the look of the second one tells.
+    moved = member.move.flip(lock, staged, intent) or member.move.flip(lock, staged, intent)
     if moved is None:
         raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")
     return moved

@@ -101,14 +101,22 @@ def unmoved(
     )
 
 
-def build_report(plan: Plan, tags: Reports, parts: Iterable[contract.Totals], seconds: float) -> contract.PushReport:
+def build_report(
+    plan: Plan, tags: Reports, parts: Iterable[contract.Totals], seconds: float, warnings: Sequence[str] = ()
+) -> contract.PushReport:
     """Return the report of a push whose tags have all been dealt with."""
     items = [_item_report(number, item, tags) for number, item in enumerate(plan.items)]
     failed = [tag.action not in contract.DONE for item in items for tag in item.tags]
     state: contract.State = "succeeded"
     if any(failed):
         state = "failed" if all(failed) else "partial"
-    return contract.PushReport(push_id=plan.push_id, state=state, items=items, totals=total(list(parts), seconds))
+    return contract.PushReport(
+        push_id=plan.push_id,
+        state=state,
+        items=items,
+        totals=total(list(parts), seconds),
+        warnings=list(dict.fromkeys(warnings)),
+    )
 
 
 def summary(report: contract.PushReport) -> str:

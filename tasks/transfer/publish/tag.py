@@ -135,20 +135,21 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
-        intent = self._protected(self.memory.intent(decision, staged.held, staged.base))
+        intent = self._protected(self.memory.intent(decision, staged.base))
         # A delivery that lost its lock must not replace the intent of the one that holds it.
         lock.ensure()
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:
-            self._protect(intent.protective_tag, decision)
+            self._store(intent.protective_tag, decision)
         return intent
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
         decision, over = staged.decision, staged.held.digest if staged.held else None
-        if self._digest() != over:
+        # Under a digest there is only one content, which the copy may have put there.
+        if self._reference.digest is None and self._digest() != over:
             return None
         lock.ensure()
         self._may_have_written = True
@@ -160,8 +161,7 @@ class TagMove:
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
-        decision = staged.decision
-        self._repository.push_manifest(decision.digest, decision.content, decision.media_type)
+        self._store(staged.decision.digest, staged.decision)
 
     def ensure_reversible(self, staged: Staged) -> None:
         """Raise Irreversible unless the tag can be put back as it is now (BEHAVIOUR 10.1)."""
@@ -191,13 +191,13 @@ class TagMove:
         lock.ensure()
         lock.note_written(Written(decision.digest, decision.media_type, decision.content))
 
-    def _protect(self, tag: str, decision: Decision) -> None:
-        """Write the protective tag."""
+    def _store(self, reference: str, decision: Decision) -> None:
+        """Store the manifest under a reference at which nobody else writes."""
         try:
-            self._repository.push_manifest(tag, decision.content, decision.media_type)
+            self._repository.push_manifest(reference, decision.content, decision.media_type)
         except CopyIncomplete as error:
             self._heal(error)
-            self._repository.push_manifest(tag, decision.content, decision.media_type)
+            self._repository.push_manifest(reference, decision.content, decision.media_type)
 
     def _write(self, decision: Decision, over: Digest | None) -> bool:
         """Write the tag; False where another round is due."""

@@ -31,6 +31,8 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     form, items = _items(decoded, faults)
     checked = [_item(item, form, target, faults.of(number)) for number, item in enumerate(items)]
     _refuse_collisions(checked, faults)
+    if decoded.atomic is not None:
+        _refuse_digests(checked, faults)
     faults.raise_any()
     target = target or Target()
     return ValidRequest(
@@ -170,6 +172,14 @@ def _refuse_collisions(items: Sequence[_Checked], faults: Faults) -> None:
                 destination.field,
                 f"{destination.reference} is also the destination {requested!r} of item {first}",
             )
+
+
+def _refuse_digests(items: Sequence[_Checked], faults: Faults) -> None:
+    """Note a fault for each digest in place of a tag: an atomic push could not take it back (BEHAVIOUR 1.4)."""
+    for number, checked in enumerate(items):
+        for destination in checked.destinations:
+            if destination.reference.digest is not None:
+                faults.of(number).add(destination.field, "has a digest for a tag: an atomic push moves tags only")
 
 
 def _may_share(first: ValidItem, second: ValidItem) -> bool:

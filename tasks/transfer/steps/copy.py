@@ -7,6 +7,7 @@ from typing import Final
 
 from tasks import contract
 from tasks.errors import ImagePusherError, PushCancelledByUser, Retry
+from tasks.registry.http.warning import listening
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
@@ -49,7 +50,9 @@ class CopyStep:
             try:
                 self._ensure_wanted(push_id)
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
-                    copied = self._copy(push_id, taken.planned, taken.content, tell)
+                    with listening() as warnings:
+                        copied = self._copy(push_id, taken.planned, taken.content, tell)
+                    self.ledger.warn(push_id, warnings)
                     if copied.transient is not None and may_retry(copied.transient, taken.planned.tries):
                         raise copied.transient
                     self._end(push_id, copied, end)

@@ -6,6 +6,7 @@ from typing import Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushUnknown
+from tasks.registry.http.warning import listening
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import MayRetry, PublishLedger, Runs
 from tasks.transfer.publish.delivery import Delivery, Publishing
@@ -31,8 +32,8 @@ class PublishStep:
         """Move the tags of a push and return its report; raises PushUnknown if its plan is gone.
 
         Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Raises
-        the error of a registry where `may_retry` wants that. Raises PushCancelled when the
-        worker shuts down, StateUnavailable, LockUnavailable.
+        the error of a registry where `may_retry` wants that, PushCancelled when the worker shuts down,
+        StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, PART):
             report = self.ledger.report(push_id)
@@ -41,8 +42,10 @@ class PublishStep:
             plan = self.ledger.plan(push_id)
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
-            delivery = Delivery(self.parts, plan, may_retry)
-            return self.finish(plan, *delivery.run())
+            with listening() as warnings:
+                dealt_with = Delivery(self.parts, plan, may_retry).run()
+            self.ledger.warn(push_id, warnings)
+            return self.finish(plan, *dealt_with)
 
     def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
         """End a push as it is: tags that have not been dealt with fail with `error`."""
@@ -55,7 +58,8 @@ class PublishStep:
     ) -> contract.PushReport:
         """Keep the report of a push whose tags have all been dealt with, and return it."""
         copied = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
-        report = build_report(plan, tags, [*copied, *parts], self.clock() - plan.created)
+        warnings = [*plan.warnings, *self.ledger.warnings(plan.push_id)]
+        report = build_report(plan, tags, [*copied, *parts], self.clock() - plan.created, warnings)
         report = self.ledger.finish(report)
         telemetry.count(telemetry.PUSHES, state=report.state)
         telemetry.observe(telemetry.PUSH_SECONDS, report.totals.seconds, state=report.state)

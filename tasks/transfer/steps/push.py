@@ -15,6 +15,7 @@ from tasks.errors import (
     RequestInvalid,
     longest_wait,
 )
+from tasks.registry.http.warning import listening
 from tasks.registry.repository import Registries
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
@@ -140,7 +141,9 @@ class PushStep:
         for warning in valid.warnings:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
-        sources, tags = findings = prepare(valid, self.registries, self.executor, push=True)
+        with listening() as warnings:
+            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True)
+        self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
         if later is not None and may_retry(later):
             raise later

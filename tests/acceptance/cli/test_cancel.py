@@ -43,7 +43,7 @@ def copied_bytes(shell: Shell) -> int:
 def test_a_push_that_is_cancelled_stops_and_moves_no_tag(shell: Shell) -> None:
     with under_way(shell) as running:
         cancelled = shell("cancel", "mine", "-o", "json")
-        stdout, _ = running.communicate(timeout=60)
+        stdout, _ = running.communicate(timeout=300)
         retried = shell("retry", "mine", "-o", "json")
     report = report_of(Ended(running.returncode, stdout.decode(), ""))
     assert (running.returncode, actions(report), faults(report)) == (3, ["failed"], ["cancelled_by_user"])
@@ -56,7 +56,7 @@ def test_a_push_that_is_cancelled_stops_and_moves_no_tag(shell: Shell) -> None:
 def test_a_cancelled_push_is_told_from_one_that_failed(shell: Shell) -> None:
     with under_way(shell) as running:
         assert shell("cancel", "mine", "--quiet").code == 0
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
     assert shell.digests() == {}
     assert shell("status").stdout.splitlines()[1].split()[:2] == ["mine", "cancelled"]
 

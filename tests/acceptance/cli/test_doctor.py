@@ -15,10 +15,10 @@ import redis
 from tests.conftest import MakeRegistry
 from tests.support.certificates import Authority
 from tests.support.commands import Ended, run
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.registries import BasicAuth, DistributionRegistry, TokenAuth
-from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
 from tests.support.token_server import TokenServer
 from tests.support.workers import running_worker
 from workers.process.roster import Roster
@@ -223,10 +223,19 @@ def test_a_queue_that_nobody_serves_and_two_versions_are_named(
     redis_server.flush()
     doctor.settings["IMAGEPUSHER_BROKER_URL"] = redis_server.url
     with redis.Redis(port=redis_server.port) as client:
-        Roster(client, "new@here", ["imagepusher.push"]).tell()
+        members = [Roster(client, "new@here", ["imagepusher.push"])]
         monkeypatch.setattr("workers.process.roster.version", lambda _: "0.0.1")
-        Roster(client, "old@here", ["imagepusher.publish"], clock=lambda: time.time() - 100).tell()
-        diagnosed = doctor(registry_b.host)
+        members.append(Roster(client, "old@here", ["imagepusher.publish"], clock=lambda: time.time() - 100))
+        # Both have told of themselves, and do so again until the doctor has looked.
+        for member in members:
+            member.tell()
+            member.start()
+        try:
+            diagnosed = doctor(registry_b.host)
+        finally:
+            for member in members:
+                member.stop()
+            wait_until(lambda: not client.hlen("imagepusher:workers"), "the workers did not leave")
     assert diagnosed.code == 1
     assert ("queues.served", "imagepusher.copy") in diagnosed.of("error")
     assert ("clock", "worker old@here") in diagnosed.of("error")
@@ -364,9 +373,11 @@ def test_who_may_not_push_is_told_so(doctor: Doctor, make_registry: MakeRegistry
 def test_a_clock_that_differs_from_that_of_a_registry_is_told(
     doctor: Doctor, seconds: int, level: str, code: int
 ) -> None:
-    dated = {"Date": formatdate(time.time() - seconds, usegmt=True)}
+    def dated(_: Received) -> Answer:
+        return Answer(200, {"Date": formatdate(time.time() - seconds, usegmt=True)})
+
     with ScriptedRegistry(
-        Exchange("GET", "/v2/", Answer(200, dated), times=None),
+        Exchange("GET", "/v2/", dated, times=None),
         Exchange("POST", "/v2/team/imagepusher-doctor/blobs/uploads/", Answer(202, {"Location": "/v2/upload?state=1"})),
         Exchange("DELETE", "/v2/upload?state=1", Answer(405)),
     ) as registry:

@@ -68,7 +68,7 @@ def test_a_closed_terminal_leaves_the_push_interrupted(shell: Shell, silent: Fau
     with Terminal(arguments, environment(shell.settings)) as terminal:
         terminal.wait_for("copying")
         terminal.close()
-        assert terminal.process.wait(30) == 130
+        assert terminal.process.wait(300) == 130
     assert state_of(shell) == "interrupted"
 
 

@@ -88,7 +88,7 @@ class Gate:
         if method == "GET" and "/blobs/" in target:
             self._asked += 1
             if self._asked > 1:
-                self.opened.wait(100)
+                self.opened.wait(300)
 
 
 def test_progress_without_a_terminal_is_lines(shell: Shell) -> None:
@@ -190,7 +190,7 @@ def interrupted(shell: Shell, proxy: FaultyProxy, *flags: str) -> Ended:
         try:
             wait_until(lambda: bool(proxy.injected), "the push never got to its copies")
             running.send_signal(signal.SIGINT)
-            stdout, stderr = running.communicate(timeout=100)
+            stdout, stderr = running.communicate(timeout=300)
         finally:
             running.kill()
     return Ended(running.returncode, stdout.decode(), stderr.decode())
@@ -230,7 +230,7 @@ def test_ctrl_c_leaves_a_push_that_workers_do_alone(shell: Shell, redis_server: 
         try:
             wait_until(lambda: push_id in shell("status", settings=settings).stdout, "the push was never enqueued")
             running.send_signal(signal.SIGINT)
-            stdout, stderr = running.communicate(timeout=100)
+            stdout, stderr = running.communicate(timeout=300)
         finally:
             running.kill()
     assert (running.returncode, stdout) == (130, b"")

@@ -19,38 +19,17 @@ UPLOADING = tuple(
 )
 
 # Names of profiles, with the rule that does not hold there yet.
-_LADDER = dict.fromkeys(
-    ("azure", "artifactory", "limiting-proxy", "announcing-proxy"),
-    "BEHAVIOUR 5.6: a form of upload that is refused is followed by the next one",
-)
-_READING = {
-    "redirecting-store": "BEHAVIOUR 3.4: a HEAD that is refused by the store behind a redirect is asked again by GET",
-    "chatty": "BEHAVIOUR 8.4: 1xx answers are skipped",
-}
-PUSHING = _LADDER | _READING
-_ABSENT = "BEHAVIOUR 3.4: a repository that is not there yet is absent, or not readable, and no failure"
-PREVIEWING = {"quay": _ABSENT, "chatty": PUSHING["chatty"]}
-CANCELLING = PUSHING | dict.fromkeys(
+PREVIEWING = {"quay": "BEHAVIOUR 3.4: a repository that is not there yet is absent, or not readable, and no failure"}
+CANCELLING = dict.fromkeys(
     ("docker-hub", "artifactory"), "BEHAVIOUR 5.6: the session of a form that was refused is cancelled"
 )
-
-# Rules that hold on no profile yet.
-QUOTA = "BEHAVIOUR 6.8: a quota has a code of its own"
-IMMUTABLE = "BEHAVIOUR 10.2: a registry's own refusal is `tag_immutable`"
-PROTECTIVE = "BEHAVIOUR 4.8: a protective tag that was written for a push that then failed is removed"
-MISSING = "BEHAVIOUR 6.8: a namespace and a right that are missing have codes of their own"
-HEALING = "BEHAVIOUR 5.5: 400 MANIFEST_INVALID may say that a part is gone"
+MISSING = {"quay": "BEHAVIOUR 6.8: a right that is missing, by the token's actions, has a code of its own"}
 
 
-def over(
-    chosen: Iterable[Profile] = EVERY, *, not_yet: Mapping[str, str] | None = None, everywhere: str | None = None
-) -> pytest.MarkDecorator:
-    """Run a test over profiles; `not_yet` names those on which a rule does not hold yet, `everywhere` holds nowhere."""
+def over(chosen: Iterable[Profile] = EVERY, *, not_yet: Mapping[str, str] | None = None) -> pytest.MarkDecorator:
+    """Run a test over profiles; `not_yet` names those on which a rule does not hold yet."""
     reasons = dict(not_yet or {})
-    cases = [
-        pytest.param(profile, id=profile.name, marks=_marks(reasons.get(profile.name, everywhere)))
-        for profile in chosen
-    ]
+    cases = [pytest.param(profile, id=profile.name, marks=_marks(reasons.get(profile.name))) for profile in chosen]
     return pytest.mark.parametrize("profile", cases)
 
 

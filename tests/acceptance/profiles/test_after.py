@@ -1,6 +1,6 @@
 """What comes before and after a push to every registry: dry run, verify, undo (BEHAVIOUR section 6)."""
 
-from tests.acceptance.profiles.cases import PREVIEWING, PRODUCTS, PUSHING, over
+from tests.acceptance.profiles.cases import PREVIEWING, PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
 
 
@@ -15,7 +15,7 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_no_trace(scene: Scene) -> 
     assert set(scene.registry.store.repositories) == before
 
 
-@over(PRODUCTS, not_yet=PUSHING)
+@over(PRODUCTS)
 def test_a_push_can_be_verified(scene: Scene) -> None:
     """Rule 6.1: as reported; and a tag that someone moved since is found."""
     report = scene.push(scene.request(scene.offer(scene.index("linux/amd64")), "1", "2"))
@@ -26,7 +26,7 @@ def test_a_push_can_be_verified(scene: Scene) -> None:
     assert [tag.found_digest == tag.expected_digest for tag in verification.tags] == [True, False]
 
 
-@over(PRODUCTS, not_yet=PUSHING)
+@over(PRODUCTS)
 def test_a_push_can_be_undone(scene: Scene) -> None:
     """Rule 6.6: to the exact old digest, whole, also where nothing held it meanwhile."""
     old = scene.index("linux/amd64", seed="old")

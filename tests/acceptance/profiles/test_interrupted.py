@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.contract import TagReport
-from tests.acceptance.profiles.cases import HEALING, PUSHING, UPLOADING, over
+from tests.acceptance.profiles.cases import UPLOADING, over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support import commands
 from tests.support.processes import wait_until
@@ -17,7 +17,7 @@ from tests.support.profiles import profiles
 from tests.support.workers import command, environment
 
 
-@over(UPLOADING, not_yet=PUSHING)
+@over(UPLOADING)
 def test_a_push_that_is_killed_completes_when_it_is_run_again(scene: Scene) -> None:
     """Rules 6.5 and 7.4: killed while a blob is committed; the commit lands after its sender's end."""
     source = scene.index("linux/amd64", "linux/arm64")
@@ -61,7 +61,6 @@ def test_a_push_that_is_killed_completes_when_it_is_run_again(scene: Scene) -> N
             uploads=replace(profiles.QUAY.uploads, uploaded_blob_seconds=4),
         ),
     ],
-    everywhere=HEALING,
 )
 @pytest.mark.parametrize("at", ["/manifests/1$", "/manifests/sha256:"])
 def test_what_is_collected_while_a_push_is_under_way_is_copied_again(scene: Scene, at: str) -> None:

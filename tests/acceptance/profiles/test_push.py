@@ -1,28 +1,28 @@
 """A push into every registry: copy, merge, several repositories, unchanged (BEHAVIOUR sections 3 to 5)."""
 
-from tests.acceptance.profiles.cases import CANCELLING, PUSHING, UPLOADING, over
+from tests.acceptance.profiles.cases import CANCELLING, UPLOADING, over
 from tests.acceptance.profiles.conftest import Scene
 
 
-@over(not_yet=PUSHING)
+@over()
 def test_a_single_image_is_copied(scene: Scene) -> None:
-    """Rules 2.4 and 5.1: the same digest, readable for good."""
+    """Rules 2.4, 5.1 and 5.6: the same digest, readable for good."""
     source = scene.image("linux/amd64")
     tag = scene.push_one(scene.offer(source))
     assert (tag.action, tag.error) == ("copied", None)
     scene.assert_whole("1", source.digest)
 
 
-@over(not_yet=PUSHING)
+@over()
 def test_an_index_is_copied(scene: Scene) -> None:
-    """Rules 2.4 and 5.2."""
+    """Rules 2.4, 5.2 and 5.6."""
     source = scene.index("linux/amd64", "linux/arm64")
     tag = scene.push_one(scene.offer(source))
     assert (tag.action, tag.error) == ("copied", None)
     scene.assert_whole("1", source.digest)
 
 
-@over(not_yet=PUSHING)
+@over()
 def test_a_platform_is_merged_with_those_that_are_there(scene: Scene) -> None:
     """Rules 3.2, 4.1, 4.8: both platforms, and a tag that protects them."""
     scene.registry.put(scene.repository, scene.index("linux/arm64"), "1")
@@ -35,7 +35,7 @@ def test_a_platform_is_merged_with_those_that_are_there(scene: Scene) -> None:
     scene.assert_whole("1", tag.new_digest)
 
 
-@over(not_yet=PUSHING)
+@over()
 def test_several_repositories_get_one_upload_where_blobs_can_be_mounted(scene: Scene) -> None:
     """Rules 5.1 and 5.4."""
     source = scene.index("linux/amd64", "linux/arm64")
@@ -48,7 +48,7 @@ def test_several_repositories_get_one_upload_where_blobs_can_be_mounted(scene: S
     assert scene.uploaded() == (blobs if scene.profile.uploads.mount == "mounted" else 3 * blobs)
 
 
-@over(not_yet=PUSHING)
+@over()
 def test_what_is_there_already_is_not_written(scene: Scene) -> None:
     """Rules 3.1 and 6.5."""
     source = scene.offer(scene.index("linux/amd64", "linux/arm64"))
@@ -60,7 +60,7 @@ def test_what_is_there_already_is_not_written(scene: Scene) -> None:
 
 @over(UPLOADING, not_yet=CANCELLING)
 def test_no_upload_is_left_open(scene: Scene) -> None:
-    """Rule 5.1: neither of a form that was refused, nor of a mount that was not carried out."""
+    """Rule 5.6: neither of a form that was refused, nor of a mount that was not carried out."""
     repositories = tuple(f"{scene.name}/{each}" for each in ("app", "b"))
     source = scene.offer(scene.index("linux/amd64", "linux/arm64"))
     assert scene.push(scene.request(source, "1", repositories=repositories)).state == "succeeded"

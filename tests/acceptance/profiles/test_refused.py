@@ -1,7 +1,7 @@
-"""What a registry refuses ends in an error with a code of its own, and moves no tag."""
+"""What a registry refuses ends in an error with a code of its own, and moves no tag (BEHAVIOUR 6.8)."""
 
 from tasks.contract import TagReport
-from tests.acceptance.profiles.cases import IMMUTABLE, MISSING, PRODUCTS, PROTECTIVE, QUOTA, over
+from tests.acceptance.profiles.cases import MISSING, PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support.profiles import profiles
 
@@ -10,7 +10,7 @@ LOGGING_IN = tuple(profile for profile in PRODUCTS if profile.access.scheme != "
 
 @over(LOGGING_IN)
 def test_a_wrong_login(scene: Scene) -> None:
-    """Rule 3.4."""
+    """Rules 3.4 and 6.8."""
     scene.log_in("wrong")
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
     assert tag.error is not None
@@ -19,9 +19,9 @@ def test_a_wrong_login(scene: Scene) -> None:
     assert scene.registry.tags(scene.repository) == {}
 
 
-@over(PRODUCTS, everywhere=QUOTA)
+@over(PRODUCTS)
 def test_a_quota(scene: Scene) -> None:
-    """In the registry's own words, and not as a login that is refused."""
+    """Rule 6.8: in the registry's own words, and not as a login that is refused."""
     scene.registry.quota_bytes = 0
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")))
     assert tag.error is not None
@@ -41,15 +41,15 @@ def _push_over_an_immutable_tag(scene: Scene) -> TagReport:
     return tag
 
 
-@over(PRODUCTS, everywhere=IMMUTABLE)
+@over(PRODUCTS)
 def test_an_immutable_tag(scene: Scene) -> None:
-    """Rule 3.5: it stays as it is, and the registry's words are not taken for a login that is refused."""
+    """Rules 3.5 and 6.8: it stays as it is, and the registry's words are not taken for a login that is refused."""
     tag = _push_over_an_immutable_tag(scene)
     assert tag.error is not None
     assert (tag.action, tag.error.code, tag.error.side) == ("failed", "tag_immutable", "destination")
 
 
-@over([each for each in PRODUCTS if each.tags.delete == "both"], everywhere=PROTECTIVE)
+@over([each for each in PRODUCTS if each.tags.delete == "both"])
 def test_no_protective_tag_is_left_of_a_push_that_failed(scene: Scene) -> None:
     """Rule 4.8: it is removed where the registry deletes tags."""
     tag = _push_over_an_immutable_tag(scene)
@@ -58,11 +58,9 @@ def test_no_protective_tag_is_left_of_a_push_that_failed(scene: Scene) -> None:
     assert set(scene.registry.tags(scene.repository)) == {"v1"}
 
 
-@over(
-    [profiles.small(profiles.ECR), profiles.HARBOR, profiles.QUAY],
-    everywhere=MISSING,
-)
+@over([profiles.small(profiles.ECR), profiles.HARBOR, profiles.QUAY], not_yet=MISSING)
 def test_a_repository_that_has_to_be_made_first(scene: Scene) -> None:
+    """Rule 6.8: told from a login that is refused, and nothing is made by the way."""
     scene.registry.namespaces = {"other"}
     scene.registry.store.repositories.clear()
     tag = scene.push_one(scene.offer(scene.index("linux/amd64")))

@@ -23,7 +23,7 @@ from tests.support.workers import environment
 from workers.client.open import open_client
 from workers.settings import load_settings
 
-_DEADLINE = 100.0
+_DEADLINE = 300.0
 _AT_ONCE = 16
 
 

@@ -60,12 +60,12 @@ def assert_fit(budget: SharedBudget, room: int, wanted: int) -> None:
     def ask() -> None:
         with budget.request(100):
             inside.release()
-            release.wait(100)
+            release.wait(300)
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(wanted)]
     for thread in threads:
         thread.start()
-    let_in = [inside.acquire(timeout=100) for _ in range(room)]
+    let_in = [inside.acquire(timeout=300) for _ in range(room)]
     one_too_many = room < wanted and inside.acquire(timeout=0.15)
     release.set()
     for thread in threads:
@@ -168,7 +168,7 @@ def test_requests_per_second_are_bounded() -> None:
     for thread in threads:
         thread.start()
     for let_in in (2, 1, 1):
-        assert all(entered.acquire(timeout=100) for _ in range(let_in))
+        assert all(entered.acquire(timeout=300) for _ in range(let_in))
         assert not entered.acquire(timeout=0.2)
         clock.now += 0.5
     for thread in threads:

@@ -64,7 +64,7 @@ def test_a_lease_is_renewed_while_it_is_held(client: redis.Redis) -> None:
 
         renewals: list[object] = []
         lease.renew = renew  # type: ignore[method-assign]
-        assert renewed.wait(100)
+        assert renewed.wait(300)
         lease.ensure()
 
 
@@ -138,7 +138,7 @@ def test_a_part_that_is_worked_on_is_seen_to_be_alive(client: redis.Redis) -> No
     """Rule 7.5: the watchdog leaves alone what somebody works on, however long that takes."""
     heard = threading.Event()
     with LeasedRuns(Leases(client, 0.3), "i:", 1, lambda _: heard.set()).hold("p", "sha256:a"):
-        assert heard.wait(100)
+        assert heard.wait(300)
 
 
 def test_what_was_written_last_is_known_to_the_next_that_holds_the_tag(client: redis.Redis) -> None:

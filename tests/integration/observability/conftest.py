@@ -34,7 +34,7 @@ class Watched:
     def push(self, request: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """Enqueue a push and return its report, or that of its failure."""
         result = self.producer.AsyncResult(self.send(request, **options))
-        found = result.get(timeout=100, propagate=False)
+        found = result.get(timeout=300, propagate=False)
         report: dict[str, Any] = found.args[1] if isinstance(found, Exception) else found
         return report
 

@@ -75,7 +75,7 @@ def test_what_plugins_log_in_the_manner_of_celery_is_json_too() -> None:
         "get_task_logger('plugin').warning('hello')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment({}), capture_output=True, text=True, check=True, timeout=100
+        [sys.executable, "-c", program], env=environment({}), capture_output=True, text=True, check=True, timeout=300
     )
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["hello"]
 
@@ -83,7 +83,7 @@ def test_what_plugins_log_in_the_manner_of_celery_is_json_too() -> None:
 def test_the_level_is_taken_from_the_environment_too() -> None:
     settings = {"IMAGEPUSHER_BROKER_URL": "redis://127.0.0.1:1/0", "IMAGEPUSHER_LOG_LEVEL": "loud"}
     done = subprocess.run(
-        command("worker"), env=environment(settings), capture_output=True, text=True, check=False, timeout=100
+        command("worker"), env=environment(settings), capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 2
     assert "'loud' is not one of 'debug', 'info', 'warning', 'error'" in done.stderr

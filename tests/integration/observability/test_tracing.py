@@ -130,7 +130,7 @@ def test_the_command_line_begins_the_trace(
         input=json.dumps(put(registry_a, registry_b, name)).encode(),
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()
     spans = spans_of_push(watched.collector, json.loads(done.stdout)["push_id"])
@@ -181,7 +181,7 @@ def run() -> Run:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=300,
         )
 
     return run

@@ -44,7 +44,7 @@ def peak_mib(program: str, arguments: list[str], folder: Path) -> float:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
         env=environment,
     )
     assert ended.returncode == 0, ended.stderr
@@ -94,6 +94,6 @@ def test_a_worker_moves_a_large_layer_in_constant_memory(tmp_path: Path) -> None
         settings = {"IMAGEPUSHER_BROKER_URL": redis.url, "IMAGEPUSHER_STATE_DIR": str(tmp_path)}
         with running_worker(settings) as worker:
             copy = command("copy", f"{source.host}/app:latest", f"{destination.host}/app:latest")
-            subprocess.run(copy, env=environment(settings), check=True, capture_output=True, timeout=100)
+            subprocess.run(copy, env=environment(settings), check=True, capture_output=True, timeout=300)
             peak = worker.resident_bytes() >> 20
     assert peak < MOST_MIB

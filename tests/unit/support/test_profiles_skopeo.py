@@ -17,7 +17,7 @@ USERS = {"AWS": "secret"}
 
 def skopeo(*arguments: str) -> str:
     done = subprocess.run(
-        [find_program("skopeo", "skopeo"), *arguments], capture_output=True, timeout=60, check=False, text=True
+        [find_program("skopeo", "skopeo"), *arguments], capture_output=True, timeout=300, check=False, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _SHOWN: Final = 20
 # Those of the contract, which is imported when there is something to show.
 STATES: Final = (
-    "enqueued", "accepted", "copying", "publishing", "waiting", "succeeded", "partial", "failed", "interrupted", "refused",
+    "enqueued", "accepted", "copying", "publishing", "waiting",
+    "succeeded", "partial", "failed", "interrupted", "refused",
 )  # fmt: skip
 
 

@@ -54,7 +54,9 @@ def test_every_product_takes_blobs_and_the_second_big_one_at_once(profile: Profi
         assert before <= 5
 
 
-@pytest.mark.parametrize("profile", [profiles.QUAY, profiles.DISTRIBUTION_2_8, profiles.STRICT], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "profile", [profiles.QUAY, profiles.DISTRIBUTION_2_8, profiles.STRICT], ids=lambda each: each.name
+)
 @pytest.mark.parametrize("uploads", ["put", "patch", "parts"])
 def test_the_settings_choose_a_form(profile: Profile, uploads: UploadChoice) -> None:
     with ProfileRegistry(profile, users=USERS) as registry:

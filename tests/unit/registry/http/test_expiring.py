@@ -28,7 +28,7 @@ class Gate:
 
     def __call__(self) -> Expiring[str]:
         self.entered.set()
-        assert self.open.wait(100)
+        assert self.open.wait(300)
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return Expiring(self.outcome, 60)
@@ -87,10 +87,10 @@ def test_threads_that_want_the_same_wait_for_one_fetch(waiting: threading.Semaph
     gate = Gate("value")
     with ThreadPoolExecutor(5) as threads:
         first = threads.submit(cache.value, "key", gate)
-        assert gate.entered.wait(100)
+        assert gate.entered.wait(300)
         others = [threads.submit(cache.value, "key", never) for _ in range(4)]
         for _ in range(4):
-            assert waiting.acquire(timeout=30)
+            assert waiting.acquire(timeout=300)
         assert cache.value("another key", lambda: Expiring("not held up", 60)) == "not held up"
         gate.open.set()
         assert [first.result(30), *(other.result(30) for other in others)] == ["value"] * 5
@@ -104,10 +104,10 @@ def test_threads_that_wait_share_the_failure_of_a_registry(
     gate = Gate(failure)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(cache.value, "key", gate)
-        assert gate.entered.wait(100)
+        assert gate.entered.wait(300)
         others = [threads.submit(cache.value, "key", never) for _ in range(2)]
         for _ in range(2):
-            assert waiting.acquire(timeout=30)
+            assert waiting.acquire(timeout=300)
         gate.open.set()
         for each in [first, *others]:
             with pytest.raises(type(failure), match="gone") as caught:
@@ -121,9 +121,9 @@ def test_a_thread_that_is_cancelled_cancels_no_other(waiting: threading.Semaphor
     gate = Gate(PushCancelled("shutting down"))
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(cache.value, "key", gate)
-        assert gate.entered.wait(100)
+        assert gate.entered.wait(300)
         other = threads.submit(cache.value, "key", lambda: Expiring("own", 60))
-        assert waiting.acquire(timeout=30)
+        assert waiting.acquire(timeout=300)
         gate.open.set()
         with pytest.raises(PushCancelled):
             first.result(30)

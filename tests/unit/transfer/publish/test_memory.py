@@ -24,29 +24,25 @@ def noted(new: Digest, old: Digest | None = THEIRS, **more: object) -> TagIntent
 
 
 @pytest.mark.parametrize(
-    ("memory", "held_", "base", "old"),
+    ("memory", "base", "old"),
     [
-        pytest.param(Memory(), None, None, None, id="the tag is new"),
-        pytest.param(Memory(), held(THEIRS), held(THEIRS), THEIRS, id="someone else's tag is replaced"),
+        pytest.param(Memory(), None, None, id="the tag is new"),
+        pytest.param(Memory(), held(THEIRS), THEIRS, id="someone else's tag is replaced"),
+        pytest.param(Memory().recalling(noted(MINE)), held(MINE), THEIRS, id="this push wrote it, over theirs"),
+        pytest.param(Memory().recalling(noted(MINE, None)), held(MINE), None, id="this push wrote it, and it was new"),
+        pytest.param(Memory().recalling(noted(MINE)), held(NEWER), NEWER, id="someone wrote over this push"),
+        pytest.param(Memory().recalling(noted(MINE)), held(NEWER), NEWER, id="this push wrote late, over a newer one"),
         pytest.param(
-            Memory().recalling(noted(MINE)), held(MINE), held(MINE), THEIRS, id="this push wrote it, over theirs"
-        ),
-        pytest.param(
-            Memory().recalling(noted(MINE, None)), held(MINE), held(MINE), None, id="this push wrote it, and it was new"
-        ),
-        pytest.param(
-            Memory().recalling(noted(MINE)), held(NEWER), held(NEWER), NEWER, id="someone wrote over this push"
-        ),
-        pytest.param(
-            Memory().recalling(noted(MINE)), held(MINE), held(NEWER), NEWER, id="this push wrote late, over a newer one"
+            Memory().recalling(noted(MINE)).recalling(noted(NEWER)),
+            held(NEWER),
+            THEIRS,
+            id="this push wrote late, over what another delivery of it wrote",
         ),
     ],
 )
-def test_the_old_digest_is_the_one_to_put_back(
-    memory: Memory, held_: Current | None, base: Current | None, old: Digest | None
-) -> None:
+def test_the_old_digest_is_the_one_to_put_back(memory: Memory, base: Current | None, old: Digest | None) -> None:
     """Rule 6.6: undo restores the tag that was there before this push, or what others wrote in between."""
-    intent = memory.intent(decided(MERGED), held_, base)
+    intent = memory.intent(decided(MERGED), base)
     assert (intent.old_digest, intent.old_media_type) == (old, INDEX if old else "")
     assert intent.new_digest == MERGED
 
@@ -92,7 +88,7 @@ def test_protective_tags_of_merges_that_did_not_last_are_known() -> None:
     """Rule 4.8: undo, and a push that fails, delete them."""
     first = noted(MERGED, protective_tag="1.merged-a", protective_tag_created=True)
     memory = Memory().remembering(first)
-    second = memory.intent(decided(NEWER), held(THEIRS), held(THEIRS))
+    second = memory.intent(decided(NEWER), held(THEIRS))
     assert second.overtaken == {"1.merged-a": MERGED}
     assert memory.made_protection(MERGED)
     assert not memory.made_protection(NEWER)
@@ -100,7 +96,7 @@ def test_protective_tags_of_merges_that_did_not_last_are_known() -> None:
     assert Memory().protective_tags() == []
     theirs = noted(MERGED, protective_tag="1.merged-a", protective_tag_created=False)
     assert Memory().remembering(theirs).protective_tags() == []
-    assert memory.intent(decided(MERGED), held(THEIRS), held(THEIRS)).overtaken == {}
+    assert memory.intent(decided(MERGED), held(THEIRS)).overtaken == {}
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,8 @@ def report(*actions: contract.Action, error: ImagePusherError | None = REFUSED) 
         (("unchanged", "skipped"), "partial"),
         (("failed", "failed"), "failed"),
         (("failed", "skipped"), "failed"),
+        (("rolled_back", "rolled_back"), "failed"),
+        (("unchanged", "rolled_back"), "partial"),
     ],
 )
 def test_the_state_of_a_push_counts_all_tags(actions: tuple[contract.Action, ...], state: str) -> None:

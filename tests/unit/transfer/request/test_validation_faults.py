@@ -225,6 +225,13 @@ def test_two_items_of_which_one_overwrites_the_other_are_a_fault(overwriting: di
     assert len(read({"items": items}).items) == 2
 
 
+@pytest.mark.parametrize("atomic", ["item", "push"])
+def test_a_digest_for_a_tag_is_a_fault_of_an_atomic_push(atomic: str) -> None:
+    """Rule 1.4: nothing takes it back."""
+    where = "destinations.b.example/app"
+    assert fields({"items": [item(destinations={"b.example/app": ["1", DIGEST]})], "atomic": atomic}) == [(0, where)]
+
+
 @pytest.mark.parametrize("repository", ["user:s3cret@b.example/app", f"b.example/app@{DIGEST}", "@", "s3cret@"])
 @pytest.mark.parametrize("target", [None, "shop", "flat"])
 def test_a_destination_with_an_at_sign_is_a_fault_that_shows_no_password(repository: str, target: str | None) -> None:

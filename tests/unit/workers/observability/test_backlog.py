@@ -42,7 +42,7 @@ def test_who_does_not_answer_is_not_waited_for_and_asked_by_one_thread_only() ->
 
     def hang() -> Backlog:
         asked.append(threading.current_thread())
-        answered.wait(100)
+        answered.wait(300)
         return Backlog({}, [1.0])
 
     registry = CollectorRegistry()

@@ -1,0 +1,525 @@
+"""What must be true, at each write of a tag and when everything has come to its end.
+
+What cannot be true in some runs is excused by name: `Judge.excused` says what, and why.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tasks.errors import ImagePusherError, PushFailed
+from tests.simulation.broker_model import Results
+from tests.simulation.images import index, platforms_of
+from tests.simulation.orders import Operation, explains
+from tests.simulation.redis_model import Store
+from tests.simulation.registry_model import Registry, Write
+from tests.simulation.scenario import B, Item, Push, Scenario
+from tests.simulation.trace import Trace
+
+_PREFIX: Final = "imagepusher:"
+_MERGED: Final = ".merged-"
+_WRITTEN: Final = frozenset({"copied", "merged"})
+_DONE: Final = _WRITTEN | {"unchanged"}
+# Words of failures that are known, and not mended yet.
+_OPEN: Final[tuple[str, ...]] = ()
+_UNDO: Final = "undo"
+_CANNOT_BE_TOLD: Final = "cannot be told"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule (of tasks/BEHAVIOUR.md, where it is a number) that was broken, and how."""
+
+    rule: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"[{self.rule}] {self.said}"
+
+
+@dataclass
+class Sent:
+    """A push that was sent, and when it was seen to have ended."""
+
+    push: Push
+    started: float
+    ended: float | None = None
+
+    def has_ended(self) -> bool:
+        """Tell whether its result was stored."""
+        return self.ended is not None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What was told of a tag that moved."""
+
+    when: float
+    push_id: str
+    reference: str
+    digest: str
+
+
+@dataclass
+class Judge:
+    """The records of a run, and the verdict on it."""
+
+    scenario: Scenario
+    b: Registry
+    store: Store
+    results: Results
+    trace: Trace
+    clock: Callable[[], float]
+    sent: dict[str, Sent] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    excused: list[str] = field(default_factory=list)
+    deaths: int = 0
+    collections: int = 0
+    rollbacks: int = 0
+    outages: list[tuple[str, float, float]] = field(default_factory=list)
+    redis_outages: list[tuple[float, float]] = field(default_factory=list)
+    undoing: str | None = None
+    orphan: Callable[[], bool] = lambda: False
+    taken: Mapping[str, Any] = field(default_factory=dict)
+    _gone: list[str] = field(default_factory=list)
+    _first: dict[str, str] = field(default_factory=dict)
+    _late: list[Write] = field(default_factory=list)
+    _known: set[str] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """Remember how B was."""
+        self._first = self.tags()
+        self.b.writes.clear()
+        self.b.on_write = self._judge_write
+        for push in self.scenario.pushes:
+            self._known |= {index(item.platforms, item.version).digest for item in push.items}
+
+    def tags(self) -> dict[str, str]:
+        """Return the digests of all tags of B."""
+        return {
+            f"{name}:{tag}": digest
+            for name, space in sorted(self.b.spaces.items())
+            for tag, digest in space.tags.items()
+        }
+
+    def dropped(self, key: str) -> None:
+        """Note that Redis lost a key, or what was written to it last."""
+        self._gone.append(key)
+
+    def add(self, rule: str, said: str) -> None:
+        """Note what was wrong."""
+        self.violations.append(Violation(rule, said))
+        self.trace.note(self.clock(), f"WRONG [{rule}] {said}")
+
+    def add_all(self, crashes: Iterable[str]) -> None:
+        """Note threads that ended by an error that nobody caught."""
+        for crash in crashes:
+            self.add("crash", crash)
+
+    def note_ends(self) -> None:
+        """Note in the trace how the pushes ended."""
+        for push_id in self.sent:
+            self.trace.note(self.clock(), f"{push_id}: {self._shown(push_id)}")
+
+    def judge(self) -> None:
+        """Judge the run as a whole."""
+        reports = {push_id: self._judge_push(sent) for push_id, sent in self.sent.items()}
+        for tag in self.scenario.tags:
+            self._judge_tag(tag, reports)
+        self._judge_protective(reports)
+        self._judge_events(reports)
+        self._judge_others()
+        for key in self.store.names():
+            if (
+                key.startswith(_PREFIX)
+                and self.store.ends(key) is None
+                and isinstance(self.store.find(key), dict | bytes)
+            ):
+                self.add("7.5", f"{key} never ends")
+
+    def judge_undo(self, push_id: str, before: Mapping[str, str], result: tuple[str, Any]) -> None:
+        """Judge what an undo made of the tags that were still what the push had made them (6.6)."""
+        state, value = result
+        if state != "SUCCESS":
+            if self._report(push_id) is not None and not self._lost(f"push:{push_id}"):
+                self.add("6.6", f"undo of {push_id} ended in {state}: {value}")
+            return
+        report = self._report(push_id)
+        said = {tag["reference"].removeprefix(f"{B}/"): tag for tag in value["tags"]}
+        for tag in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
+            name = tag["reference"].removeprefix(f"{B}/")
+            if tag["action"] in _WRITTEN:
+                self._judge_undone(name, tag, before.get(name), said.get(name))
+
+    def _judge_undone(self, name: str, tag: Mapping[str, Any], before: str | None, said: Any) -> None:
+        now = self.tags().get(name)
+        if before != tag["new_digest"]:
+            if now != before:
+                self.add("6.6", f"undo changed {name}, which someone else had written")
+            return
+        if said is None:
+            self.add("6.6", f"undo says nothing of {name}")
+        elif said["error"] is not None:
+            stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
+            if not stays:
+                self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
+        elif now != tag["old_digest"]:
+            self.add("6.6", f"undo made {name} {now}, not {tag['old_digest']}")
+
+    def _judge_write(self, write: Write) -> None:
+        """Judge one write of a tag."""
+        tag = f"{write.repository}:{write.tag}"
+        self.trace.note(
+            write.when, f"{tag} becomes {_short(write.new)} {self._described(write)} by {write.author or 'a worker'}"
+        )
+        if write.author == "foreign":
+            if write.new is not None:
+                self._known.add(write.new)
+            return
+        if self.orphan():
+            self._late.append(write)
+        missing = self.b.missing(write.repository, write.tag)
+        if missing:
+            self.add("5.2", f"{tag} became {_short(write.new)}, which lacks {', '.join(map(_short, missing))}")
+        own = tag in self.scenario.tags
+        of_merge = any(tag.startswith(f"{each}{_MERGED}") for each in self.scenario.tags)
+        if not own and not of_merge:
+            self.add("6.5", f"{tag} was written, which no push names")
+        undone = write.author == _UNDO
+        if own and not undone and write.new is not None and write.new not in self._known | set(self._first.values()):
+            protective = [
+                each
+                for each, digest in self.b.spaces[write.repository].tags.items()
+                if each.startswith(f"{write.tag}{_MERGED}") and digest == write.new
+            ]
+            if not protective:
+                self.add("4.8", f"{tag} became the merged {_short(write.new)}, which no protective tag holds")
+
+    def _judge_push(self, sent: Sent) -> dict[str, Any] | None:
+        """Judge what became of one push, and return its report."""
+        push_id = sent.push.push_id
+        if sent.ended is None:
+            if self._lost(f"push:{push_id}") or not self.store.find(f"{_PREFIX}push:{push_id}"):
+                self.excused.append(f"{push_id} never ended: Redis lost all that was known of it")
+            else:
+                self.add("7.5", f"{push_id} never ended")
+            return None
+        report = self._report(push_id)
+        state, value = self.results.find(push_id)
+        if report is None:
+            if not self._lost(f"push:{push_id}"):
+                self.add("6.3", f"{push_id} ended as {state} without a report: {value!r}")
+            return None
+        actions = [tag["action"] for item in report["items"] for tag in item["tags"]]
+        failed = [action not in _DONE for action in actions]
+        wanted = "succeeded" if not any(failed) else "failed" if all(failed) else "partial"
+        if report["state"] != wanted or (state == "SUCCESS") != (wanted == "succeeded"):
+            self.add("6.3", f"{push_id} is {report['state']} and {state}, with {actions}")
+        named = [tag["reference"] for item in report["items"] for tag in item["tags"]]
+        asked = [f"{B}/{tag}" for item in sent.push.items for tag in item.tags]
+        if sorted(named) != sorted(asked):
+            self.add("6.1", f"{push_id} reports {named}, and was asked for {asked}")
+        self._judge_release(sent.push, report)
+        for item, said in zip(sent.push.items, report["items"], strict=True):
+            for tag in said["tags"]:
+                self._judge_report(sent, item, tag)
+        return report
+
+    def _judge_release(self, push: Push, report: Mapping[str, Any]) -> None:
+        """Judge that tags that move together did, or none stayed moved (10.1)."""
+        items = [item["tags"] for item in report["items"]]
+        groups = {"push": [[tag for tags in items for tag in tags]], "item": items}.get(push.atomic or "", [])
+        for tags in groups:
+            moved = [tag for tag in tags if tag["action"] in _WRITTEN]
+            others = [tag for tag in tags if tag["action"] not in _DONE]
+            if moved and others:
+                said = ", ".join(f"{tag['reference'].removeprefix(f'{B}/')} {tag['action']}" for tag in tags)
+                self.add("10.1", f"{push.push_id} moves tags together, and reports {said}")
+            for tag in others:
+                own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
+                foreign = tag["error"] is not None and tag["error"]["code"] == "tag_conflict"
+                if own and own[-1].new != own[0].old and not foreign:
+                    self.add(
+                        "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
+                    )
+
+    def _judge_report(self, sent: Sent, item: Item, said: Mapping[str, Any]) -> None:
+        """Judge what a report says of one tag (6.1)."""
+        push_id, tag = sent.push.push_id, said["reference"].removeprefix(f"{B}/")
+        own = [write for write in self._writes(tag) if write.author == push_id]
+        if said["action"] not in _DONE:
+            self._judge_failure(sent, tag, said, own)
+            return
+        content = platforms_of(self.b.content(tag.partition(":")[0], said["new_digest"]) or self._old_content(said))
+        wanted = dict(index(item.platforms, item.version).platforms)
+        if content is not None and not wanted.items() <= content.items():
+            self.add(
+                "4.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, which lacks some of its images"
+            )
+        if content is not None and not set(said["kept_platforms"]) <= set(content):
+            self.add("6.1", f"{push_id} says that {tag} kept {said['kept_platforms']}, and it has {sorted(content)}")
+        held = self._held_between(tag, sent.started, sent.ended or self.clock())
+        if said["new_digest"] not in held:
+            self.add("6.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, and it never was")
+        if said["action"] in _WRITTEN:
+            if any(write.new == said["new_digest"] for write in own):
+                pass
+            elif self._cannot_be_told(tag, said["new_digest"]):
+                self.excused.append(f"{tag}: which of two pushes of one image wrote it, {push_id} cannot tell")
+                return
+            else:
+                self.add("6.1", f"{push_id} says that {tag} was {said['action']}, and never wrote that")
+                return
+            if said["old_digest"] in self._before(tag, sent, own):
+                return
+            if any(
+                self._was_blind(write, each) for write in own for each in self._writes(tag) if each.author == "foreign"
+            ):
+                self.excused.append(f"{tag}: {push_id} wrote over a foreign write between its look and its PUT")
+            else:
+                self.add("6.6", f"{push_id} says that {tag} was {_short(said['old_digest'])} before, and it was not")
+
+    def _cannot_be_told(self, tag: str, digest: str) -> bool:
+        """Tell whether another push wrote the same digest, while a delivery of the push stood still or was killed.
+
+        The intent that such a delivery noted is in the ledger, and not whether it came to write.
+        """
+        broken = ("stop", "kill", "pause", "end lease", "restart", "evict", "deliver twice")
+        faults = any(action.name.startswith(broken) for action in self.taken.values())
+        return faults and any(write.new == digest for write in self._writes(tag))
+
+    def _judge_failure(self, sent: Sent, tag: str, said: Mapping[str, Any], own: list[Write]) -> None:
+        push_id, error = sent.push.push_id, said["error"]
+        if error is None:
+            self.add("6.1", f"{push_id} says that {tag} {said['action']}, and not why")
+            return
+        writes = self._writes(tag)
+        moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
+        back = moved and writes[-1].new == own[0].old
+        if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
+            self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
+        if any(each in error["message"] for each in _OPEN):
+            self.excused.append(
+                f"{push_id}: {error['code']} for a part that is missing, which Quay calls by another name"
+            )
+        elif not self._justified(error["code"], sent.push):
+            self.add("6.2", f"{push_id} failed for {tag} ({error['code']}) without a reason: {error['message']}")
+
+    def _justified(self, code: str, push: Push) -> bool:
+        """Tell whether the faults of the run may make a push fail so."""
+        faults = [action.name for action in self.taken.values()]
+        count, alone = faults.count, push.atomic is None
+        stops = sum(name.startswith(("stop", "pause")) for name in faults)
+        lost_locks = stops + count("end lease") + count("evict") + self.rollbacks
+        lost = self._lost(f"push:{push.push_id}")
+        reasons = {
+            "registry_unavailable": bool(self.outages),
+            "rate_limited": sum(action.retry_after == 40.0 for action in self.taken.values()) >= 2,
+            # A release holds all of its tags once, and does not begin anew where someone else writes one.
+            "tag_conflict": count("foreign write") >= (3 if alone else 1)
+            or (not alone and bool(stops or self.outages))
+            or (stops > 0 and self._lost("written")),
+            "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
+            "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
+            "push_unknown": lost,
+            "abandoned": self.deaths + count("lose answer") + self.rollbacks >= 3,
+            "stalled": bool(self._gone) or self.deaths >= 3 or self._redis_was_away(),
+            "destination_child_missing": self.scenario.lax and self.collections > 0,
+        }
+        of_release = ("withheld", "rolled_back", "release_unsettled")
+        return bool(reasons.get(code, code in of_release and not alone and bool(faults)))
+
+    def _judge_tag(self, tag: str, reports: Mapping[str, dict[str, Any] | None]) -> None:
+        """Judge whether what a tag holds is what some order of the pushes gives (7.1, 7.2)."""
+        operations = [*self._push_operations(tag, reports), *self._foreign_operations(tag)]
+        first = platforms_of(self._content_of(tag, self._first.get(tag)))
+        last = platforms_of(self._content_of(tag, self.tags().get(tag)))
+        if self.undoing is not None:
+            return
+        if explains(first, operations, last):
+            return
+        lost = [
+            key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or ":intents" in key
+        ]
+        if lost:
+            self.excused.append(f"{tag} is in no order: Redis lost {lost}")
+            return
+        if self._late:
+            self.excused.append(f"{tag} is in no order: a write of a dead worker arrived late")
+            return
+        held = ", ".join(f"{platform} {_short(digest)}" for platform, digest in (last or {}).items()) or "nothing"
+        said = "; ".join(str(operation) for operation in operations)
+        self.add("7.1", f"{tag} holds {held}, which no order of these gives: {said}")
+
+    def _push_operations(self, tag: str, reports: Mapping[str, dict[str, Any] | None]) -> list[Operation]:
+        operations = []
+        for push_id, sent in self.sent.items():
+            item = next((item for item in sent.push.items if tag in item.tags), None)
+            if item is None:
+                continue
+            own = [write for write in self._writes(tag) if write.author == push_id]
+            action = _action(reports[push_id], tag)
+            moved = any(write.old != write.new for write in own)
+            if action not in _DONE and not moved:
+                continue
+            ended = max([sent.ended or self.clock(), *(write.when for write in own)])
+            source = dict(index(item.platforms, item.version).platforms)
+            operations.append(
+                Operation(push_id, sent.started, ended, source, merges=item.merge, may_be_absent=action not in _DONE)
+            )
+        return operations
+
+    def _foreign_operations(self, tag: str) -> list[Operation]:
+        operations = []
+        writes = self._writes(tag)
+        for write in writes:
+            if write.author != "foreign":
+                continue
+            raced = next((each for each in writes if self._was_blind(each, write)), None)
+            if raced is not None:
+                self.excused.append(f"{tag}: {raced.author} wrote over a foreign write between its look and its PUT")
+            content = platforms_of(self._content_of(tag, write.new)) or {}
+            operations.append(
+                Operation("foreign", write.when, write.when, content, merges=False, may_be_absent=raced is not None)
+            )
+        return operations
+
+    def _was_blind(self, write: Write, foreign: Write) -> bool:
+        """Tell whether a push looked at the tag before the foreign write, and wrote after it."""
+        if write.author in {_UNDO, "foreign"} or write.when < foreign.when:
+            return False
+        place = f"{write.repository}:{write.tag}"
+        looks = [
+            when
+            for when, what, author, _ in self.b.reads
+            if what == place and author == write.author and when < write.when
+        ]
+        looked = max(looks, default=0.0)
+        again = any(
+            each.author == write.author and looked < each.when < write.when for each in self._writes(f"{place}")
+        )
+        return looked < foreign.when and not again
+
+    def _judge_protective(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
+        """Judge that each merged index has one protective tag, which is named (4.8, 7.3)."""
+        named: set[str] = set()
+        tags = self.tags()
+        for push_id, report in reports.items():
+            repositories = {tag.partition(":")[0] for tag in self.scenario.tags}
+            for intent in self._intents(push_id):
+                protective = [intent.get("protective_tag"), *intent.get("overtaken", {})]
+                named |= {f"{name}:{each}" for name in repositories for each in protective if each}
+            for said in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
+                if said["protective_tag"] is None:
+                    if said["action"] == "merged":
+                        self.add("4.8", f"{push_id} merged {said['reference']} without a protective tag")
+                    continue
+                place = f"{said['reference'].removeprefix(f'{B}/').partition(':')[0]}:{said['protective_tag']}"
+                named.add(place)
+                if self.undoing is None and tags.get(place) != said["new_digest"]:
+                    self.add("4.8", f"the protective tag {place} of {push_id} is {_short(tags.get(place))}")
+        for tag in tags:
+            if (
+                _MERGED in tag
+                and tag not in named
+                and not any(":intents" in key for key in self._gone)
+                and not self._gone
+            ):
+                self.add("7.3", f"the protective tag {tag} is named by no push")
+
+    def _judge_events(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
+        """Judge that each move was told, and none that did not stay."""
+        told = {(event.push_id, event.reference, event.digest) for event in self.events}
+        for push_id, report in reports.items():
+            for said in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
+                if said["action"] in _WRITTEN and (push_id, said["reference"], said["new_digest"]) not in told:
+                    self.add("7.7", f"nobody was told that {push_id} moved {said['reference']}")
+        for event in self.events:
+            tag = event.reference.removeprefix(f"{B}/")
+            wrote = [
+                write for write in self._writes(tag) if write.author == event.push_id and write.new == event.digest
+            ]
+            if self._cannot_be_told(tag, event.digest):
+                continue
+            if not any(write.when <= event.when for write in wrote):
+                self.add(
+                    "7.7", f"it was told that {event.push_id} moved {tag} to {_short(event.digest)}, which it did not"
+                )
+
+    def _judge_others(self) -> None:
+        for tag, digest in self._first.items():
+            if tag not in self.scenario.tags and self.tags().get(tag) != digest:
+                self.add("6.5", f"{tag} was changed, which no push names")
+
+    def _report(self, push_id: str) -> dict[str, Any] | None:
+        """Return the report that whoever waits for a push gets."""
+        state, value = self.results.find(push_id)
+        if state == "SUCCESS":
+            return dict(value)
+        return dict(value.report) if isinstance(value, PushFailed) else None
+
+    def _intents(self, push_id: str) -> list[dict[str, Any]]:
+        held: dict[str, bytes] = self.store.find(f"{_PREFIX}push:{push_id}:intents") or {}
+        return [json.loads(intent) for intent in held.values()]
+
+    def _writes(self, tag: str) -> list[Write]:
+        return [write for write in self.b.writes if f"{write.repository}:{write.tag}" == tag]
+
+    def _held_between(self, tag: str, start: float, end: float) -> set[str | None]:
+        held = self._first.get(tag)
+        found: set[str | None] = set()
+        for write in self._writes(tag):
+            if write.when >= start:
+                found.add(held)
+            if write.when > end:
+                return found
+            held = write.new
+        return found | {held}
+
+    def _before(self, tag: str, sent: Sent, own: list[Write]) -> set[str | None]:
+        """Return what may be said to have been there before a push."""
+        held = self._held_between(tag, sent.started, own[-1].when)
+        others = {write.new for write in self._writes(tag) if write.author != own[0].author}
+        return (held - ({write.new for write in own} - others)) | {own[0].old}
+
+    def _content_of(self, tag: str, digest: str | None) -> bytes | None:
+        return None if digest is None else self.b.archive.get(digest)
+
+    def _old_content(self, said: Mapping[str, Any]) -> bytes | None:
+        return self.b.archive.get(said["new_digest"])
+
+    def _lost(self, what: str) -> bool:
+        return any(what in key or key in {f"{_PREFIX}open", f"{_PREFIX}pushes"} for key in self._gone)
+
+    def _redis_was_away(self) -> bool:
+        return any(until - since > 100 for since, until in self.redis_outages)
+
+    def _described(self, write: Write) -> str:
+        found = platforms_of(self.b.archive.get(write.new or ""))
+        return f"({', '.join(each.partition('/')[2] or each for each in found)})" if found else ""
+
+    def _shown(self, push_id: str) -> str:
+        state, value = self.results.find(push_id)
+        report = self._report(push_id)
+        if report is None:
+            return f"{state} {value if isinstance(value, ImagePusherError) else ''}"
+        tags = (tag for item in report["items"] for tag in item["tags"])
+        return f"{report['state']}: " + "; ".join(
+            f"{tag['reference'].removeprefix(f'{B}/')} {tag['action']} {_short(tag['new_digest'])}"
+            + (f" ({tag['error']['code']}: {tag['error']['message']})" if tag["error"] else "")
+            for tag in tags
+        )
+
+
+def _action(report: Mapping[str, Any] | None, tag: str) -> str | None:
+    for item in (report or {}).get("items", ()):
+        for said in item["tags"]:
+            if said["reference"] == f"{B}/{tag}":
+                return str(said["action"])
+    return None
+
+
+def _short(digest: str | None) -> str:
+    return "absent" if digest is None else digest[7:15]

@@ -1,0 +1,207 @@
+"""Faults that are planted in the program, one line each: the search must find every one of them."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A text of a module, and what stands there instead. `seeds` bounds the search for it."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    seeds: int = 400
+
+
+_TAG: Final = "tasks.transfer.publish.tag"
+_STAGE: Final = "tasks.transfer.publish.stage"
+_DELIVERY: Final = "tasks.transfer.publish.delivery"
+_RECORDS: Final = "tasks.transfer.publish.records"
+_MEMORY: Final = "tasks.transfer.publish.memory"
+_STEP: Final = "tasks.transfer.steps.publish"
+_LEASES: Final = "tasks.coordination.redis.leases"
+_COPIER: Final = "tasks.transfer.copy.copier"
+
+FAULTS: Final = (
+    Fault("no look before the write", _TAG, "if self._digest() != over:", "if False:"),
+    Fault(
+        "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
+    ),
+    Fault("no intent", _TAG, "self._intents.note(intent, staged.base)", "pass"),
+    Fault("no protective tag", _TAG, "self._store(intent.protective_tag, decision)", "pass"),
+    Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
+    Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
+    Fault(
+        "late write is not seen", _STAGE, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"
+    ),
+    Fault("collected part is not copied again", _TAG, "if self._healed:", "if True:"),
+    Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
+    Fault("sightings are not forgotten", _TAG, "self._seen.forget(self._repository)", "pass"),
+    Fault(
+        "intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._intents.read())", "self.memory"
+    ),
+    Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
+    Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
+    Fault(
+        "replaced bytes are not kept",
+        _RECORDS,
+        "self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)",
+        "pass",
+    ),
+    Fault(
+        "told though nothing moved",
+        _DELIVERY,
+        'moved_a_tag = report.action in {"copied", "merged"} and',
+        "moved_a_tag =",
+    ),
+    Fault(
+        "tags that were dealt with are moved again",
+        _DELIVERY,
+        "                if tag_key(number, tag) not in self._done:",
+        "                if True:",
+    ),
+    Fault("lease is believed to be held", _LEASES, "if not held:", "if False:"),
+)
+# These have not been searched for within a budget yet.
+UNTRIED: Final = (
+    Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
+    Fault(
+        "old digest of the second write counts",
+        _MEMORY,
+        "return intent if mine is None else _with_old(intent, mine)",
+        "return intent",
+    ),
+    Fault(
+        "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
+    ),
+    Fault("report is not looked for", _STEP, "if report is not None:", "if False:"),
+    Fault("two deliveries at once", _STEP, "with self.runs.hold(push_id, PART):", "if True:"),
+    Fault("lease is never renewed", _LEASES, "lease.renew()", "pass"),
+    Fault("last write is forgotten", _LEASES, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
+    Fault("bytes of a write are not kept", _LEASES, "if len(written.content) <= MOST_BYTES:", "if False:"),
+    Fault(
+        "record of a tag never ends",
+        _LEASES,
+        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
+        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")',
+    ),
+    Fault(
+        "ledger never ends",
+        "tasks.coordination.redis.hashes",
+        "dict(fields)))\n                pipeline.expire(key, self._seconds)",
+        "dict(fields)))",
+    ),
+    Fault("starts are not settled", "tasks.transfer.attempts", "self.ledger.settle(push_id, part)", "pass"),
+    Fault(
+        "outcome of a copy is not recorded",
+        "tasks.transfer.steps.copy",
+        "self.ledger.record_copy(push_id, copied.outcome, copied.progress)",
+        "pass",
+    ),
+    Fault("failed copy counts as done", _COPIER, "failures.setdefault(name, error)", "pass"),
+    Fault("collected blob is not placed again", _COPIER, "self._placements.forget(destination)", "pass"),
+    Fault(
+        "stalled push is left alone",
+        "tasks.transfer.watch",
+        "return Verdict.DRIVE_ON if push.planned else Verdict.SEND_AGAIN",
+        "return Verdict.WAIT",
+    ),
+    Fault(
+        "push is closed when it is given up", "workers.process.watchdog", "self._store_report(report, lacking)", "pass"
+    ),
+    Fault("intake notes nothing", "workers.broker.intake", "self._note(admitted)", "pass"),
+    Fault("chord is sent and not noted", "tasks.push", "here.ledger.mark_sent(push_id)", "pass"),
+    Fault(
+        "undo overwrites what others wrote",
+        "tasks.transfer.after.undo",
+        "if found not in {mark.intent.old_digest, mark.intent.new_digest}:\n                    return _moved(",
+        "if False:\n                    return _moved(",
+    ),
+    Fault(
+        "undo forgets the protective tags",
+        "tasks.transfer.after.undo",
+        "done = (mark for mark in marks if self.done[str(mark.reference)].error is None)",
+        "done = iter(())",
+    ),
+    Fault(
+        "write is repeated without a look",
+        "tasks.registry.manifest_upload",
+        "if self._tried and self._is_stored():",
+        "if False:",
+    ),
+    Fault("merge loses what the destination has", "tasks.transfer.plan.decide", "if not merged.is_needed:", "if True:"),
+    Fault(
+        "missing part is no reason to copy again",
+        "tasks.registry.manifest_upload",
+        "if response.codes & _UNKNOWN_PARTS:",
+        "if False:",
+    ),
+    Fault(
+        "release is put back without its locks",
+        "tasks.transfer.publish.release",
+        "or isinstance(error, LockLost):",
+        "or False:",
+    ),
+    Fault(
+        "release that was put back is a success",
+        "tasks.contract",
+        "DONE: Final[frozenset[Action]] = frozenset({",
+        'DONE: Final[frozenset[Action]] = frozenset({"rolled_back", ',
+    ),
+    Fault(
+        "direction of a release is not read", "tasks.transfer.publish.release", 'if direction == "back":', "if False:"
+    ),
+    Fault(
+        "release does not put back",
+        "tasks.transfer.publish.release",
+        "undone = self._put_back(intents, HeldLocks(held, self._locks))",
+        "undone = self._put_back({}, HeldLocks(held, self._locks))",
+    ),
+)
+
+
+def find(name: str) -> Fault:
+    """Return the fault of a name."""
+    return next(fault for fault in (*FAULTS, *UNTRIED) if fault.name == name)
+
+
+def plant(fault: Fault) -> None:
+    """Let the module of a fault be loaded with it; nothing of the program is loaded yet."""
+    if fault.module in sys.modules:
+        raise RuntimeError(f"{fault.module} is loaded already")
+    sys.meta_path.insert(0, _Planting(fault))
+
+
+class _Planting(MetaPathFinder):
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._fault.module:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.origin is None:
+            return None
+        spec.loader = _Loader(fullname, spec.origin, self._fault)
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, fullname: str, path: str, fault: Fault) -> None:
+        super().__init__(fullname, path)
+        self._fault = fault
+
+    def get_code(self, fullname: str) -> CodeType:
+        source = self.get_source(fullname) or ""
+        if source.count(self._fault.old) != 1:
+            raise ValueError(f"{fullname} does not hold exactly once: {self._fault.old}")
+        return compile(source.replace(self._fault.old, self._fault.new), self.path, "exec", dont_inherit=True)

@@ -1,0 +1,427 @@
+"""Redis as the program uses it: its commands, expiry, an append-only file that is a second behind, eviction.
+
+`Store` is the server. `Client` is what product code holds in place of `redis.Redis`: it waits for a server that is away
+and asks again where an answer was lost, as the program's own client does.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, Final, Self
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.lock import Lock as RedisLock
+
+from tests.simulation.decisions import Kind
+from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Scheduler, Thread
+
+_SECOND: Final = 1.0
+_HANDOVER: Final = "LREM"
+
+
+class Store:
+    """The server: keys with values (bytes, a dict, a set, a list or anything else) and when they end."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.away_until = 0.0
+        self.journals = False
+        self.watchers: dict[str, list[Thread]] = {}
+        self.on_freed: Callable[[str], None] = lambda _key: None
+        self._clock = clock
+        self._values: dict[str, Any] = {}
+        self._ends: dict[str, float] = {}
+        # What each key was before each write of the last second, the oldest first.
+        self._journal: deque[tuple[float, str, Any, float | None]] = deque()
+        self.lost: list[str] = []
+
+    def names(self) -> list[str]:
+        """Return the keys that are there."""
+        return [key for key in list(self._values) if self.find(key) is not None]
+
+    def find(self, key: str) -> Any:
+        """Return the value of a key, None if there is none."""
+        ends = self._ends.get(key)
+        if ends is not None and ends <= self._clock():
+            del self._values[key], self._ends[key]
+            return None
+        return self._values.get(key)
+
+    def change(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return the value of a key to be changed in place, made if there is none."""
+        value = self.find(key)
+        self._note(key, value)
+        if value is None:
+            value = self._values[key] = make()
+        return value
+
+    def put(self, key: str, value: Any, seconds: float | None = None) -> None:
+        """Set a key; without `seconds` it never ends."""
+        self._note(key, self.find(key))
+        self._values[key] = value
+        self._ends.pop(key, None)
+        if seconds is not None:
+            self._ends[key] = self._clock() + seconds
+
+    def end_in(self, key: str, seconds: float) -> bool:
+        """Let a key end after some time; False where there is none."""
+        if self.find(key) is None:
+            return False
+        self._note(key, self._values[key])
+        self._ends[key] = self._clock() + seconds
+        return True
+
+    def drop(self, key: str) -> bool:
+        """Remove a key; False where there was none."""
+        value = self.find(key)
+        if value is None:
+            return False
+        self._note(key, value)
+        del self._values[key]
+        self._ends.pop(key, None)
+        self.on_freed(key)
+        return True
+
+    def ends(self, key: str) -> float | None:
+        """Return the time at which a key ends."""
+        return self._ends.get(key)
+
+    def lose_since(self, when: float) -> list[str]:
+        """Forget all that was written since `when`, and return the keys that changed by that."""
+        changed = []
+        while self._journal and self._journal[-1][0] >= when:
+            _, key, value, ends = self._journal.pop()
+            changed.append(key)
+            self._values.pop(key, None)
+            self._ends.pop(key, None)
+            if value is not None:
+                self._values[key] = value
+                if ends is not None:
+                    self._ends[key] = ends
+        self.lost += changed
+        for key in changed:
+            self.on_freed(key)
+        return changed
+
+    def _note(self, key: str, value: Any) -> None:
+        if not self.journals:
+            return
+        now = self._clock()
+        while self._journal and self._journal[0][0] < now - _SECOND:
+            self._journal.popleft()
+        copied = value.copy() if isinstance(value, dict | set | list) else value
+        self._journal.append((now, key, copied, self._ends.get(key)))
+
+
+class Commands:
+    """The commands, carried out at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, key: str) -> bytes | None:
+        found: bytes | None = self._store.find(key)
+        return found
+
+    def set(
+        self, key: str, value: Any, *, nx: bool = False, px: int | None = None, ex: int | None = None
+    ) -> bool | None:
+        if nx and self._store.find(key) is not None:
+            return None
+        seconds = px / 1000 if px is not None else ex
+        self._store.put(key, _bytes(value), seconds)
+        return True
+
+    def exists(self, key: str) -> int:
+        return int(self._store.find(key) is not None)
+
+    def delete(self, *keys: str) -> int:
+        return sum(self._store.drop(key) for key in keys)
+
+    def expire(self, key: str, seconds: float) -> bool:
+        return self._store.end_in(key, seconds)
+
+    def pttl(self, key: str) -> int:
+        if self._store.find(key) is None:
+            return -2
+        ends = self._store.ends(key)
+        return -1 if ends is None else round((ends - self._store._clock()) * 1000)
+
+    def hset(self, key: str, field: str | None = None, value: Any = None, mapping: Any = None) -> int:
+        fields = dict(mapping or {}) | ({} if field is None else {field: value})
+        held: dict[str, bytes] = self._store.change(key, dict)
+        new = sum(name not in held for name in fields)
+        held.update({name: _bytes(each) for name, each in fields.items()})
+        return new
+
+    def hget(self, key: str, field: str) -> bytes | None:
+        held: dict[str, bytes] = self._store.find(key) or {}
+        return held.get(field)
+
+    def hmget(self, key: str, fields: list[str]) -> list[bytes | None]:
+        return [self.hget(key, field) for field in fields]
+
+    def hgetall(self, key: str) -> dict[bytes, bytes]:
+        held: dict[str, bytes] = self._store.find(key) or {}
+        return {field.encode(): value for field, value in held.items()}
+
+    def hlen(self, key: str) -> int:
+        return len(self._store.find(key) or {})
+
+    def hincrby(self, key: str, field: str, amount: int = 1) -> int:
+        held: dict[str, bytes] = self._store.change(key, dict)
+        number = int(held.get(field, b"0")) + amount
+        held[field] = b"%d" % number
+        return number
+
+    def hdel(self, key: str, *fields: str) -> int:
+        if self._store.find(key) is None:
+            return 0
+        held: dict[str, bytes] = self._store.change(key, dict)
+        found = [held.pop(field) for field in fields if field in held]
+        if not held:
+            self._store.drop(key)
+        return len(found)
+
+    def sadd(self, key: str, *members: str) -> int:
+        held: dict[str, None] = self._store.change(key, dict)
+        new = [member for member in members if member not in held]
+        held.update(dict.fromkeys(new))
+        return len(new)
+
+    def srem(self, key: str, *members: str) -> int:
+        return self.hdel(key, *members)
+
+    def srandmember(self, key: str, number: int) -> list[bytes]:
+        return [member.encode() for member in list(self._store.find(key) or {})[:number]]
+
+    def zadd(self, key: str, mapping: Mapping[str, float]) -> int:
+        held: dict[str, float] = self._store.change(key, dict)
+        new = sum(name not in held for name in mapping)
+        held.update(mapping)
+        return new
+
+    def zremrangebyscore(self, key: str, low: str, high: float) -> int:
+        del low
+        held: dict[str, float] = self._store.find(key) or {}
+        gone = [name for name, score in held.items() if score <= high]
+        return self.hdel(key, *gone) if gone else 0
+
+    def zcard(self, key: str) -> int:
+        return len(self._store.find(key) or {})
+
+    def llen(self, key: str) -> int:
+        return len(self._store.find(key) or [])
+
+    def lpush(self, key: str, *values: Any) -> int:
+        held: list[Any] = self._store.change(key, list)
+        for value in values:
+            held.insert(0, _bytes(value))
+        return len(held)
+
+    def lrange(self, key: str, first: int, last: int) -> list[Any]:
+        held: list[Any] = self._store.find(key) or []
+        return held[first:] if last == -1 else held[first : last + 1]
+
+    def lrem(self, key: str, count: int, value: Any) -> int:
+        del count
+        value = _bytes(value)
+        held: list[Any] = self._store.find(key) or []
+        if value not in held:
+            return 0
+        held = self._store.change(key, list)
+        held.remove(value)
+        if not held:
+            self._store.drop(key)
+        return 1
+
+    def lmove(self, source: str, destination: str, _from: str = "RIGHT", _to: str = "LEFT") -> Any:
+        if not self._store.find(source):
+            return None
+        held = self._store.change(source, list)
+        value = held.pop()
+        if not held:
+            self._store.drop(source)
+        self.lpush(destination, value)
+        return value
+
+    def script(self, digest: str, keys: list[str], args: list[Any]) -> Any:
+        """Carry out one of the scripts that are known, by what it means."""
+        return _SCRIPTS[digest](self, keys, args)
+
+    def _release(self, keys: list[str], args: list[Any]) -> int:
+        return self.delete(keys[0]) if self.get(keys[0]) == _bytes(args[0]) else 0
+
+    def _reacquire(self, keys: list[str], args: list[Any]) -> int:
+        if self.get(keys[0]) != _bytes(args[0]):
+            return 0
+        return int(self.expire(keys[0], float(args[1]) / 1000))
+
+    def _hand_over(self, keys: list[str], args: list[Any]) -> None:
+        if self.lrem(keys[0], 1, args[0]):
+            self.lpush(keys[1], args[0])
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+_SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
+    _sha(RedisLock.LUA_RELEASE_SCRIPT): Commands._release,
+    _sha(RedisLock.LUA_REACQUIRE_SCRIPT): Commands._reacquire,
+    # `extend` is never called: it is registered with the others.
+    _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
+}
+
+
+class Script:
+    """What `register_script` returns."""
+
+    def __init__(self, client: "Client", text: str) -> None:
+        self._client = client
+        self._sha = _sha(text)
+        if self._sha not in _SCRIPTS:
+            if _HANDOVER not in text:
+                raise NotImplementedError("this script has no model")
+            _SCRIPTS[self._sha] = Commands._hand_over
+
+    def __call__(self, keys: list[str], args: list[Any], client: "Client | None" = None) -> Any:
+        found = client or self._client
+        return found.ask("script", keys[0], lambda: found.commands.script(self._sha, keys, args))
+
+
+class Client:
+    """`redis.Redis` in one process: every command is a step, and a pipeline is one step."""
+
+    def __init__(self, scheduler: Scheduler, store: Store, prefix: str, patience: float) -> None:
+        self.commands = Commands(store)
+        self.connection_pool = SimpleNamespace(connection_kwargs={"host": "model", "port": 1, "db": 0})
+        self._scheduler = scheduler
+        self._store = store
+        self._prefix = prefix
+        self._patience = patience
+
+    def ask(self, what: str, key: str, act: Callable[[], Any], kind: Kind | None = None) -> Any:
+        """Do something at the server, as often as it takes until an answer comes; raises RedisConnectionError."""
+        short = key.removeprefix(self._prefix)
+        chosen = kind or (Kind.LOCK if short.startswith(("tag:", "written:", "run:")) else Kind.REDIS)
+
+        def arrive() -> Any:
+            if self._store.away_until > self._scheduler.now:
+                raise Away
+            return act()
+
+        while True:
+            self._wait_until_there()
+            try:
+                return self._scheduler.call(f"{what} {short}", chosen, arrive, short)
+            except (Away, LostAnswer):
+                continue
+
+    def pipeline(self, transaction: bool = True) -> "Pipeline":
+        del transaction
+        return Pipeline(self)
+
+    def register_script(self, text: str) -> Script:
+        return Script(self, text)
+
+    def get_encoder(self) -> Any:
+        return SimpleNamespace(encode=_bytes)
+
+    def set(self, key: str, value: Any, **options: Any) -> bool | None:
+        done: bool | None = self.ask("SET", key, lambda: self.commands.set(key, value, **options))
+        self._scheduler.thread.asked_key = key if options.get("nx") and not done else None
+        return done
+
+    def blmove(self, source: str, destination: str, timeout: float, *_: str) -> Any:
+        del timeout
+        return self.ask("LMOVE", source, lambda: self.commands.lmove(source, destination))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        command = getattr(self.commands, name)
+
+        def run(key: str, *args: Any, **options: Any) -> Any:
+            return self.ask(name.upper(), key, lambda: command(key, *args, **options))
+
+        return run
+
+    def _wait_until_there(self) -> None:
+        left = self._store.away_until - self._scheduler.now
+        if left > self._patience:
+            self._scheduler.sleep(self._patience)
+            raise RedisConnectionError("connection refused")
+        if left > 0:
+            self._scheduler.sleep(left)
+
+
+class Pipeline:
+    """Commands that are sent together, and carried out one after the other."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._queued: list[tuple[str, str, Callable[[], Any]]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._queued.clear()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        command = getattr(self._client.commands, name)
+
+        def queue(key: str, *args: Any, **options: Any) -> None:
+            self._queued.append((name, key, lambda: command(key, *args, **options)))
+
+        return queue
+
+    def execute(self) -> list[Any]:
+        queued, self._queued = self._queued, []
+        if not queued:
+            return []
+        what = "+".join(dict.fromkeys(name.upper() for name, _, _ in queued))
+        return list(self._client.ask(what, queued[0][1], lambda: [act() for _, _, act in queued]))
+
+
+class LeaseWaits:
+    """Lets a thread that polls for a lease look when the lease may be free, instead of twenty times a second."""
+
+    def __init__(self, scheduler: Scheduler, store: Store) -> None:
+        self._scheduler = scheduler
+        self._store = store
+        store.on_freed = self._freed
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for a poll, or for as many polls as are in vain, at most for a second."""
+        thread = self._scheduler.thread
+        key, thread.asked_key = thread.asked_key, None
+        if key is None or self._store.find(key) is None:
+            self._scheduler.sleep(seconds)
+            return
+        started = self._scheduler.now
+        ends = self._store.ends(key) or started + _SECOND
+        waiting = self._store.watchers.setdefault(key, [])
+        waiting.append(thread)
+        try:
+            self._scheduler.park(min(started + _SECOND, max(ends, started + seconds)))
+        finally:
+            waiting.remove(thread)
+        polls = int((self._scheduler.now - started) / seconds) + 1
+        self._scheduler.sleep(max(0.0, started + polls * seconds - self._scheduler.now))
+
+    def _freed(self, key: str) -> None:
+        for thread in self._store.watchers.get(key, ()):
+            self._scheduler.wake(thread)
+
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value).encode()
+    return value
+
+
+def wall_of(now: float) -> float:
+    """Return virtual seconds as seconds since the epoch."""
+    return EPOCH + now
