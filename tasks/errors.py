@@ -2,6 +2,7 @@
 
     ImagePusherError
     ├── RequestInvalid               the request breaks a rule; carries all faults
+    ├── NotPermitted                 no rule of the settings lets this producer do that
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
@@ -154,6 +155,14 @@ class RequestInvalid(ImagePusherError, ValueError, KeyError):
         super().__init__(message)
         self.faults = faults or []
         self.args = (message, self.faults)
+
+
+class NotPermitted(ImagePusherError):
+    """No rule of the settings lets this producer do that."""
+
+    code = "not_permitted"
+    side = Side.SETTINGS
+    advice = "Nothing was read or written. Whoever runs the workers sets `producers` and `policy`."
 
 
 class SettingsInvalid(ImagePusherError):
