@@ -41,7 +41,7 @@ def remember(ledger: "RememberedLedger", push: contract.Progress) -> Remembered:
     report = None if push.state == "succeeded" else ledger.report(push.push_id)
     done = push.tags_done
     if report is not None:
-        done = sum(tag.action in contract.DONE for item in report.items for tag in item.tags)
+        done = sum(not contract.is_failure(tag) for item in report.items for tag in item.tags)
     sources = [str(source) for source, _ in outlined(ledger.request(push.push_id))]
     return Remembered(
         push,

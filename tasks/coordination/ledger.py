@@ -9,12 +9,12 @@ import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
+from tasks.coordination.tag_ledger import PREFIX, TagLedger
 from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
 from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, OpenPush, TagIntent, TakenCopy, UndoState
 
-PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
@@ -62,10 +62,13 @@ class _Outline(msgspec.Struct, frozen=True):
         ]
 
 
-class HashLedger:
+class HashLedger(TagLedger):
     """A ledger on hashes: one for the push itself, one for each kind of record that grows with it."""
 
-    def __init__(self, hashes: Hashes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, hashes: Hashes, clock: Callable[[], float] = time.time, history_seconds: float | None = None
+    ) -> None:
+        super().__init__(hashes, clock, history_seconds)
         self._hashes = hashes
         self._clock = clock
 

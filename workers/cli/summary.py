@@ -68,7 +68,7 @@ def _failures(items: Sequence[contract.ItemReport]) -> Iterator[str]:
     befallen: dict[tuple[str, str], list[str]] = {}
     for item in items:
         for tag in item.tags:
-            if tag.error is not None:
+            if tag.error is not None and not contract.is_harmless(tag.error):
                 befallen.setdefault((tag.error.code, tag.error.message), []).append(tag.reference)
         if item.error is not None and not item.tags:
             befallen.setdefault((item.error.code, item.error.message), []).append(item.source)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.target import MissingChildren, Naming, Target
@@ -52,8 +53,9 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
     is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
     on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
-    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
-    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`. A push is remembered for `ledger_seconds`, the moves of
+    a tag for `history_seconds`, which is as long where it is not set. A push that was not heard of for `stall_seconds`
+    is driven on, and a Redis that is away is waited for `outage_seconds`.
     """
 
     jobs: Count = 8
@@ -65,6 +67,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     lock_wait_seconds: SecondsOrNone = 60
     grace_seconds: SecondsOrNone = 30
     ledger_seconds: WholeSeconds = 7 * 86_400
+    history_seconds: WholeSeconds | None = None
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
 
@@ -152,6 +155,11 @@ class TargetTable(msgspec.Struct, frozen=True):
     jobs: Count = Target.jobs
     tries: Count | None = None
     merge: bool = Target.merge
+    immutable: list[Text] = []
+    platform_removal: PlatformRemoval = Target.platform_removal
+    forward_only: ForwardOnly | None = None
+    version_pattern: Text | None = None
+    keep_replaced: bool = Target.keep_replaced
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tasks import contract
 from tasks.oci.digest import Digest
+from tasks.transfer.plan.gate import TagFacts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports.records import (
     CopyOutcome,
@@ -334,7 +335,39 @@ class OpenPushes(Listing, Protocol):
         ...
 
 
-class PushLedger(Warned, Acceptance, Plans, Starts, Reports, Undos, Cancellation, Protocol):
+class TagHolds(TagFacts, Protocol):
+    """Tags that operators froze, by their full name; holds do not expire."""
+
+    def hold(self, reference: str, why: str) -> contract.Hold:
+        """Freeze a tag, or give another reason for that."""
+        ...
+
+    def release_hold(self, reference: str) -> contract.Hold | None:
+        """Let a tag move again; return the hold that was there."""
+        ...
+
+    def holds(self) -> list[contract.Hold]:
+        """Return all holds, the oldest first."""
+        ...
+
+
+class Moves(TagFacts, Protocol):
+    """The moves of each tag by pushes; they are kept at least as long as the pushes."""
+
+    def note_move(self, reference: str, move: contract.Move) -> None:
+        """Note a move; a repeat changes nothing."""
+        ...
+
+    def note_undone(self, reference: str, push_id: str) -> None:
+        """Note that the moves of a tag by a push were taken back."""
+        ...
+
+    def history(self, reference: str) -> contract.History:
+        """Return the moves of a tag."""
+        ...
+
+
+class PushLedger(Warned, Acceptance, Plans, Starts, Reports, Undos, Cancellation, TagFacts, Protocol):
     """All that planning a push needs of the ledger."""
 
 
@@ -342,7 +375,9 @@ class CopyLedger(Warned, Starts, Copies, Cancellation, Protocol):
     """All that carrying a copy out needs of the ledger."""
 
 
-class PublishLedger(Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Protocol):
+class PublishLedger(
+    Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Moves, Protocol
+):
     """All that publishing the tags of a push needs of the ledger."""
 
 
@@ -350,7 +385,7 @@ class RememberedLedger(Requests, Reports, Undos, Cancellation, Protocol):
     """All that telling what became of a push needs of the ledger."""
 
 
-class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, Protocol):
+class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagHolds, Moves, Protocol):
     """All that a client needs of the ledger."""
 
 

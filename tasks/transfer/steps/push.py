@@ -86,7 +86,7 @@ class PushStep:
     def preview(self, request: Any) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only."""
         valid = validate(request, self.targets)
-        sources, tags = prepare(valid, self.registries, self.executor, push=False)
+        sources, tags = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
         return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock())
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
@@ -100,7 +100,7 @@ class PushStep:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         with listening() as warnings:
-            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True)
+            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True, facts=self.ledger)
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
         if later is not None and may_retry(later):
