@@ -7,7 +7,7 @@ from itertools import pairwise
 from rich.console import Console
 
 from tasks import contract
-from workers.cli.amounts import short
+from workers.amounts import short
 from workers.cli.output import printable
 from workers.cli.render import STYLES, cell, table
 

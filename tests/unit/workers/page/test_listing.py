@@ -21,8 +21,8 @@ class CountedHashes:
         self._behind = behind
         self.asked = 0
 
-    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
-        self._behind.put(records)
+    def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
+        self._behind.put(records, seconds=seconds)
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         self.asked += 1
