@@ -3,6 +3,7 @@
 Producers never import this package. They send a request to `PUSH_TASK` on `PUSH_QUEUE` and read a report as its result.
 """
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -39,7 +40,8 @@ State = Literal["succeeded", "partial", "failed"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
 # What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
-PushId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+_PUSH_ID: Final = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+PushId = Annotated[str, Meta(pattern=f"^{_PUSH_ID}$")]
 # A digest stands for no tag: the manifest is stored under it alone.
 Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
@@ -173,13 +175,18 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a push ended; `warnings` are those of its request, and those that registries sent along."""
+    """How a push ended.
+
+    `warnings` are those of its request, and those that registries sent along. `producer` signed the request; None for
+    an operator, or where nobody signs.
+    """
 
     push_id: str
     state: State
     items: list[ItemReport]
     totals: Totals
     warnings: list[str] = []
+    producer: str | None = None
 
 
 class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
@@ -377,7 +384,7 @@ def schema() -> dict[str, Any]:
     }
 
 
-_LATER_KEYS: Final = frozenset({"side", "warnings"})
+_LATER_KEYS: Final = frozenset({"side", "warnings", "producer"})
 _REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, PubtoolsItem, PubtoolsMetadata))
 
 
@@ -392,3 +399,8 @@ def is_same_request(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return {**one, "push_id": None} == {**other, "push_id": None}
     return bool(one == other)
+
+
+def is_push_id(text: str) -> bool:
+    """Tell whether a text may be the id of a push, and so a part of a key."""
+    return re.fullmatch(_PUSH_ID, text) is not None

@@ -2,6 +2,7 @@
 
     ImagePusherError
     ├── RequestInvalid               the request breaks a rule; carries all faults
+    ├── NotPermitted                 no rule of the settings lets this producer do that
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
@@ -42,7 +43,8 @@
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
         │   └── RightMissing         the token says that it is not good for this
         ├── NotFound                 404 where something had to be
-        │   └── NamespaceMissing     the namespace, project or repository has to be made first
+        │   ├── NamespaceMissing     the namespace, project or repository has to be made first
+        │   └── RepositoryMissing    the repository does not exist, and the push is not to make it
         ├── RequestRefused           another 4xx
         │   ├── QuotaExceeded        there is no room left
         │   └── TagImmutable         the registry does not let this tag move
@@ -153,6 +155,14 @@ class RequestInvalid(ImagePusherError, ValueError, KeyError):
         super().__init__(message)
         self.faults = faults or []
         self.args = (message, self.faults)
+
+
+class NotPermitted(ImagePusherError):
+    """No rule of the settings lets this producer do that."""
+
+    code = "not_permitted"
+    side = Side.SETTINGS
+    advice = "Nothing was read or written. Whoever runs the workers sets `producers` and `policy`."
 
 
 class SettingsInvalid(ImagePusherError):
@@ -468,6 +478,16 @@ class NamespaceMissing(NotFound):
 
     code = "namespace_missing"
     advice = "Make the namespace, project or repository at the registry first, or check how its name is spelt."
+
+
+class RepositoryMissing(NotFound):
+    """The repository does not exist, and nobody may make it."""
+
+    code = "repository_missing"
+    advice = (
+        "Nothing was written there: make the repository first, or let `create` of the target say who makes it"
+        ' ("registry" or "api").'
+    )
 
 
 class RequestRefused(RegistryError):

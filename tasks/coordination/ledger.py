@@ -1,6 +1,6 @@
 """The ledger of pushes: what was asked, what was planned, what was done."""
 
-import re
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
@@ -15,6 +15,7 @@ from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
 from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, OpenPush, TagIntent, TakenCopy, UndoState
 
+LOG: Final = logging.getLogger(__name__)
 _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
@@ -24,8 +25,6 @@ _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releas
 _NOTED, _ACCEPTED = b"noted", b"accepted"
 # What a refused push leaves, and loses when it is sent again.
 _REFUSED: Final = ("refusal", "state")
-
-_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Record = TypeVar("Record")
 
@@ -84,7 +83,7 @@ class HashLedger(TagLedger):
         self._hashes.put({**waiting, _key(push_id): {"updated": now}, _OPEN: {push_id: now}})
 
     def refuse(self, push_id: str, refusal: contract.Fault) -> None:
-        if self._field(push_id, "updated") is not None or not is_push_id(push_id):
+        if self._field(push_id, "updated") is not None or not contract.is_push_id(push_id):
             return
         created = self._field(push_id, "created") or self._now()
         self._hashes.drop(_key(push_id), "request", "task_id")
@@ -110,6 +109,13 @@ class HashLedger(TagLedger):
 
     def request(self, push_id: str) -> dict[str, Any] | None:
         return _decode(self._field(push_id, "request"), dict[str, Any])
+
+    def note_producer(self, push_id: str, producer: str) -> None:
+        self._hashes.put({_key(push_id): {"producer": producer.encode()}})
+
+    def producer(self, push_id: str) -> str | None:
+        found = self._field(push_id, "producer")
+        return None if found is None else found.decode()
 
     def updated(self, push_id: str) -> float | None:
         found = self._field(push_id, "updated")
@@ -228,9 +234,11 @@ class HashLedger(TagLedger):
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
 
-    def finish(self, report: contract.PushReport) -> None:
+    def finish(self, report: contract.PushReport) -> contract.PushReport:
+        report = msgspec.structs.replace(report, producer=self.producer(report.push_id))
         fields = {"report": msgspec.json.encode(report), "state": report.state.encode(), "updated": self._now()}
         self._hashes.put({_key(report.push_id): fields})
+        return report
 
     def report(self, push_id: str) -> contract.PushReport | None:
         return _decode(self._field(push_id, "report"), contract.PushReport)
@@ -316,7 +324,7 @@ class HashLedger(TagLedger):
         return sorted(found.values(), key=lambda intervention: intervention.at)
 
     def open_pushes(self) -> list[OpenPush]:
-        return [self._open_push(push_id) for push_id in self._hashes.all(_OPEN)]
+        return self._readable(self._hashes.all(_OPEN))
 
     def open_ages(self) -> list[float]:
         """Return the seconds since each open push was accepted."""
@@ -331,7 +339,7 @@ class HashLedger(TagLedger):
         listed = self._hashes.all(_OPEN)
         unlisted = [push_id for push_id in known if push_id not in listed]
         states = self._hashes.fetch(*((_key(push_id), "state") for push_id in unlisted))
-        found = [self._open_push(push_id) for push_id, state in zip(unlisted, states, strict=True) if state is None]
+        found = self._readable(push_id for push_id, state in zip(unlisted, states, strict=True) if state is None)
         if expired := [push.push_id for push in found if not push.known]:
             self._hashes.drop(_PUSHES, *expired)
         return [push for push in found if push.known]
@@ -348,6 +356,16 @@ class HashLedger(TagLedger):
     def close(self, push_id: str) -> None:
         self._hashes.drop(_OPEN, push_id)
         self._hashes.delete(_key(push_id, "waiting"))
+
+    def _readable(self, push_ids: Iterable[str]) -> list[OpenPush]:
+        """Return these pushes but for those whose record nobody can read: the others go on."""
+        found = []
+        for push_id in push_ids:
+            try:
+                found.append(self._open_push(push_id))
+            except (ValueError, msgspec.MsgspecError) as error:
+                LOG.error("The record of the push %s cannot be read (%s).", push_id, type(error).__name__)  # noqa: TRY400
+        return found
 
     def _open_push(self, push_id: str) -> OpenPush:
         names = ("task_id", "created", "updated", "quiet_until", "outline", "state", "drives", "driven_at")
@@ -388,13 +406,9 @@ class HashLedger(TagLedger):
         return {field: _read(value, kind) for field, value in found.items()}
 
 
-def is_push_id(text: str) -> bool:
-    """Tell whether a text may be the id of a push, and so a part of a key."""
-    return _PUSH_ID.fullmatch(text) is not None
-
-
 def _key(push_id: str, part: str = "") -> str:
-    return f"{PREFIX}push:{push_id}:{part}" if part else f"{PREFIX}push:{push_id}"
+    # No id of a push holds a slash: no push has a key that belongs to a part of another one.
+    return f"{PREFIX}push:{push_id}/{part}" if part else f"{PREFIX}push:{push_id}"
 
 
 def _encode(record: Any) -> bytes:

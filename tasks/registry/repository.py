@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
+    DestinationError,
     ImagePusherError,
     NotFound,
     ResponseInvalid,
@@ -24,9 +25,10 @@ from tasks.registry.blob.session import UploadSession, session_of
 from tasks.registry.blob.upload import BlobUpload, cancel
 from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
+from tasks.registry.creating.create import Visibility, create
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.listing import list_tags
-from tasks.registry.manifest_answer import FetchedManifest, described, fetched
+from tasks.registry.manifest_answer import FetchedManifest, check_entries, described, fetched
 from tasks.registry.manifest_upload import ManifestUpload
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
@@ -59,6 +61,10 @@ class Registries:
                 transport = Transport(registry, role, self._configuration, self._store, self._budgets, self._forms)
                 self._transports[registry, role] = transport
         return Repository(transport, registry, name, push=push)
+
+    def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
+        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        self._configuration.check_hosts(role, registries)
 
     def close(self) -> None:
         """Close the idle connections of all threads to all registries; what is used afterwards opens new ones."""
@@ -107,8 +113,14 @@ class Repository:
         `over` is the digest that the caller read at the tag, None for absent: after a try whose outcome is unknown, a
         tag that holds neither that nor this manifest is left alone. Raises TagConflict then, CopyIncomplete where the
         registry misses a part of the manifest, whatever it says (BEHAVIOUR 5.5), ContentMismatch where it stored
-        something else.
+        something else. Raises DestinationError for one that is larger than what is read of manifests: it could be
+        written once, and never be merged with anything again.
         """
+        if len(content) > self._transport.limits.manifest_bytes:
+            raise DestinationError(
+                f"The manifest for {self}:{reference} has {len(content)} bytes, and at most"
+                f" {self._transport.limits.manifest_bytes} are read (http.manifest_bytes). It was not written."
+            )
 
         def put() -> Response:
             return self._write(
@@ -167,6 +179,24 @@ class Repository:
             if self._write("DELETE", f"manifests/{reference}", expect=_DONE | {400, 404, 405}).status in _DONE | {404}:
                 return True
         return False
+
+    def exists(self) -> bool:
+        """Tell whether the repository is there and may be read; asks for `pull` only ("Listing Tags")."""
+        limit = self._transport.limits.manifest_bytes
+        try:
+            response = self._read("GET", "tags/list?n=1", expect={200, 404}, limit=limit)
+        except AuthenticationRefused as error:
+            if not error.may_be_absent:
+                raise
+            return False
+        return response.status == 200  # noqa: PLR2004
+
+    def create(self, visibility: Visibility) -> None:
+        """Make the repository by the API of its registry; one that exists is no error.
+
+        Raises RepositoryMissing where no API is known, RegistryError, SettingsInvalid.
+        """
+        create(self._transport, self.name, visibility)
 
     def tags(self) -> list[str]:
         """Return all tags in the registry's order, none for a repository that does not exist ("Listing Tags")."""
@@ -286,7 +316,9 @@ class Repository:
     def _fetch_manifest(self, reference: str, *, retry: bool) -> FetchedManifest:
         limit = self._transport.limits.manifest_bytes
         response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit, retry=retry)
-        return fetched(str(self), reference, response)
+        found = fetched(str(self), reference, response)
+        check_entries(f"{self}:{reference}", found, self._transport.limits.index_entries)
+        return found
 
     def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
         """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.

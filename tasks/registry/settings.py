@@ -1,7 +1,10 @@
 """What a worker knows of a registry before it asks: TLS, timeouts, and where credentials come from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from tasks.errors import RequestInvalid
 
 # What stands in place of a user beside an identity token, in authentication files and answers of helpers.
 IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not a password
@@ -33,7 +36,7 @@ class RegistrySettings:
     client pairs), and stands in for the first of the `usual_certificates` that has a folder for the registry. The
     requests at once and per second are those of all workers together. `uploads` is the form in which blobs go there
     ("auto": the first that is taken), `part_bytes` the most bytes of a part (BEHAVIOUR 5.6). `proxy` says whether the
-    proxies of the environment are used.
+    proxies of the environment are used. `api_token` is for Quay's own API.
     """
 
     tls_verify: bool = True
@@ -51,6 +54,7 @@ class RegistrySettings:
     destination_credentials: Credentials | None = None
     usual_certificates: tuple[str, ...] = ()
     proxy: Proxy = "none"
+    api_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class HttpLimits:
     tries: int = 5
     longest_wait: float = 5.0
     manifest_bytes: int = 4 * 1024 * 1024
+    index_entries: int = 5000
     error_bytes: int = 64 * 1024
     buffer_bytes: int = 1024 * 1024
 
@@ -102,7 +107,7 @@ class RegistryConfiguration:
     def settings(self, registry: str, role: Role) -> RegistrySettings:
         """Return the settings of `registry` in this role, where `credentials` are those of the role."""
         base = self.registries.get(registry, RegistrySettings())
-        override = self.source_override if role == "source" else self.destination_override
+        override = self._override(role)
         of_role = base.source_credentials if role == "source" else base.destination_credentials
         return replace(
             base,
@@ -112,3 +117,16 @@ class RegistryConfiguration:
             usual_certificates=self.usual_certificates,
             proxy=self.proxy,
         )
+
+    def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
+        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        named = sorted(set(registries))
+        if self._override(role).credentials is not None and len(named) > 1:
+            raise RequestInvalid(
+                f"The credentials that were given for the {role} would go to several registries ({', '.join(named)})."
+                " Push from or to one at a time, or put the credentials of each into [registries.HOST] of the settings"
+                " or into an authentication file."
+            )
+
+    def _override(self, role: Role) -> RegistryOverride:
+        return self.source_override if role == "source" else self.destination_override

@@ -27,6 +27,7 @@ PUBTOOLS_ITEM: dict[str, Any] = {
 }
 REPORT: dict[str, Any] = {
     "push_id": "p",
+    "producer": "ci",
     "state": "partial",
     "items": [
         {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.errors import RequestInvalid
 from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.transfer.request.pubtools import secrets
@@ -27,7 +28,9 @@ def read_request(name: str) -> dict[str, Any]:
     """
     shown = "stdin" if name == STDIN else name
     try:
-        content = _read_stdin() if name == STDIN else Path(name).read_bytes()
+        content = _read_stdin() if name == STDIN else _read_file(Path(name))
+        if len(content) > MESSAGE_BYTES:
+            raise RequestInvalid(f"{shown} has more than {MESSAGE_BYTES >> 20} MiB: split it into several pushes.")
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise RequestInvalid(f"{shown} cannot be read: {error.strerror}.") from error
@@ -68,7 +71,13 @@ def _without_secrets(request: dict[str, Any]) -> dict[str, Any]:
 
 def _read_stdin() -> bytes:
     stream: TextIO | None = sys.stdin
-    return b"" if stream is None else stream.buffer.read()
+    return b"" if stream is None else stream.buffer.read(MESSAGE_BYTES + 1)
+
+
+def _read_file(path: Path) -> bytes:
+    """Return what is in a file, of one without end no more than tells that it is too large."""
+    with path.open("rb") as file:
+        return file.read(MESSAGE_BYTES + 1)
 
 
 def parse_json(text: str) -> Any:

@@ -74,6 +74,7 @@ def make_runtime(
             ledger=ledger,
             runs=runs,
             targets=settings.targets,
+            policy=settings.trust.policy,
             executor=executor,
             attempts=attempts,
             clock=time.time,

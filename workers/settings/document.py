@@ -9,10 +9,12 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
-from tasks.transfer.request.target import MissingChildren, Naming, Target
+from tasks.transfer.request.policy import Action
+from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
@@ -27,6 +29,8 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=_YEAR)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=_YEAR)]
+
+LABEL_VALUES: Final = 50
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -45,6 +49,25 @@ class BrokerTable(msgspec.Struct, frozen=True):
     ca_file: Text | None = None
     client_certificate: Text | None = None
     client_key: Text | None = None
+    key: Text | None = None
+    key_file: Text | None = None
+    producer: Text | None = None
+
+
+class ProducerTable(msgspec.Struct, frozen=True):
+    """Who may send pushes, known by a key."""
+
+    key: Text | None = None
+    key_file: Text | None = None
+
+
+class PolicyTable(msgspec.Struct, frozen=True):
+    """A rule: what these producers, or all where none is named, may have done."""
+
+    producers: list[Text] = []
+    sources: list[Text] = msgspec.field(default_factory=lambda: ["*"])
+    destinations: list[Text] = msgspec.field(default_factory=lambda: ["*"])
+    actions: list[Action] = msgspec.field(default_factory=lambda: ["push"])
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
@@ -56,6 +79,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `lock_wait_seconds`. A warm shutdown takes `grace_seconds`. A push is remembered for `ledger_seconds`, the moves of
     a tag for `history_seconds`, which is as long where it is not set. A push that was not heard of for `stall_seconds`
     is driven on, and a Redis that is away is waited for `outage_seconds`.
+    A message of more than `message_bytes` is refused.
     """
 
     jobs: Count = 8
@@ -70,6 +94,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     history_seconds: WholeSeconds | None = None
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
+    message_bytes: Count = MESSAGE_BYTES
 
 
 class EventsTable(msgspec.Struct, frozen=True):
@@ -89,6 +114,7 @@ class HttpTable(msgspec.Struct, frozen=True):
     longest_wait: SecondsOrNone = _HTTP.longest_wait
     retry_after_limit: SecondsOrNone = _HTTP.retry_after_limit
     manifest_bytes: Count = _HTTP.manifest_bytes
+    index_entries: Count = _HTTP.index_entries
     proxy: Proxy | None = None
 
 
@@ -99,9 +125,10 @@ class LogsTable(msgspec.Struct, frozen=True):
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
-    """The address at which Prometheus reads metrics."""
+    """Where metrics are served; a label has at most `label_values` values that the settings do not name."""
 
     address: str = ""
+    label_values: Count = LABEL_VALUES
 
 
 class TracingTable(msgspec.Struct, frozen=True):
@@ -160,6 +187,8 @@ class TargetTable(msgspec.Struct, frozen=True):
     forward_only: ForwardOnly | None = None
     version_pattern: Text | None = None
     keep_replaced: bool = Target.keep_replaced
+    create: Create = Target.create
+    visibility: Visibility = Target.visibility
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -187,6 +216,7 @@ class RegistryTable(CredentialsTable, frozen=True):
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     uploads: UploadChoice = _REGISTRY.uploads
     part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
+    api_token_file: Text | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 
@@ -206,6 +236,8 @@ class Document(msgspec.Struct, frozen=True):
     pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
+    producers: dict[str, ProducerTable] = {}
+    policy: dict[str, PolicyTable] = {}
     auth_files: list[Text] = []
     certs_d: bool = True
     state_dir: Text | None = None
@@ -213,6 +245,11 @@ class Document(msgspec.Struct, frozen=True):
     def credentials(self) -> list[CredentialsTable]:
         """Return every table that may hold credentials."""
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
+
+    def holds_secrets(self) -> bool:
+        """Tell whether a password, a token or a key stands in the document itself."""
+        keys = (self.broker.key, *(table.key for table in self.producers.values()))
+        return any(keys) or any(table.password or table.identity_token for table in self.credentials())
 
     def secret_variables(self) -> set[str]:
         """Return the variables of the environment that are named as holding a secret."""
@@ -231,6 +268,8 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_CA_FILE": ("broker", "ca_file"),
     f"{PREFIX}BROKER_CLIENT_CERTIFICATE": ("broker", "client_certificate"),
     f"{PREFIX}BROKER_CLIENT_KEY": ("broker", "client_key"),
+    f"{PREFIX}BROKER_KEY_FILE": ("broker", "key_file"),
+    f"{PREFIX}PRODUCER": ("broker", "producer"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
@@ -245,7 +284,7 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
-_PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_certificate", "client_key"})
+_PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_certificate", "client_key", "key_file"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:

@@ -44,10 +44,16 @@ class RegistryReader:
             requests_per_second=table.requests_per_second,
             uploads=table.uploads,
             part_bytes=table.part_bytes,
+            api_token=self._api_token(place, table),
             credentials=self.credentials(place, table),
             source_credentials=self.credentials(f"{place}.source", table.source),
             destination_credentials=self.credentials(f"{place}.destination", table.destination),
         )
+
+    def _api_token(self, place: str, table: RegistryTable) -> str | None:
+        if table.api_token_file is None:
+            return None
+        return self.secret_file(f"{place}.api_token_file", self.base / expand(table.api_token_file))
 
     def tls_files(self, place: str, table: RegistryTable | BrokerTable) -> TlsFiles:
         """Return the files that a table names for TLS, which must be there; a certificate needs its key."""

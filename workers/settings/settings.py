@@ -33,6 +33,7 @@ from workers.settings.document import (
 from workers.settings.observability import Observability, read_observability
 from workers.settings.page import PageSettings, read_page
 from workers.settings.registries import RegistryReader, warn_if_readable
+from workers.settings.trust import Trust, TrustReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Settings:
     history_seconds: int | None
     stall_seconds: float
     outage_seconds: float
+    message_bytes: int
+    trust: Trust
     events_task: str | None
     events_queue: str
     observability: Observability
@@ -86,7 +89,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     _raise_any(faults, file)
     settings = _interpret(tables, environment, file.parent if file else working_folder(), faults)
     _raise_any(faults, file)
-    if file and any(table.password or table.identity_token for table in tables.credentials()):
+    if file and tables.holds_secrets():
         warn_if_readable(file)
     return settings
 
@@ -141,6 +144,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
         page=read_page(tables.page, reader),
         drop_passwords=tables.pubtools.drop_passwords,
+        trust=TrustReader(base, faults).read(tables.broker, tables.producers, tables.policy),
         events_task=tables.events.task,
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
@@ -207,6 +211,8 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         forward_only=table.forward_only,
         version_pattern=_version_pattern(place, table.version_pattern, faults),
         keep_replaced=table.keep_replaced,
+        create=table.create,
+        visibility=table.visibility,
     )
 
 

@@ -22,12 +22,13 @@ class FileHashes:
         self._lock = threading.Lock()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # SQLite gives the files that it puts beside this one, -wal and -shm, the rights of this one.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
         self._database = sqlite3.connect(
             path or ":memory:", timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._set_up()
-        if path is not None:
-            path.chmod(0o600)
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
         rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]

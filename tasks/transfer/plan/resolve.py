@@ -10,7 +10,7 @@ from tasks import contract
 from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Retry, Side
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
-from tasks.oci.reference import Reference
+from tasks.oci.reference import Reference, RepositoryName
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
@@ -19,6 +19,7 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
+from tasks.transfer.plan.repositories import Found, make_ready
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
@@ -37,8 +38,12 @@ def prepare(
     Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
     With `push` off, as in a dry run, only pull scope is asked for. Raises StateUnavailable: that is no tag's fault.
     """
-    looking = _Looking(registries, MergeRules(request.target.exact_os_version), push, facts or NoFacts())
-    sources = list(executor.map(lambda item: looking.source(item, request), request.items))
+    rules = MergeRules(request.target.exact_os_version)
+    sources = list(executor.map(lambda item: read_item(item, request, registries, rules), request.items))
+    good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
+    places = (reference.place for item in good for reference in item.destinations)
+    ready = make_ready(places, registries, executor, request.target, push=push)
+    looking = _Looking(registries, rules, push, facts or NoFacts(), ready)
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -60,34 +65,36 @@ def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
     return MergePolicy(item.merge, item.single_arch, rules)
 
 
+def read_item(
+    item: ValidItem, request: ValidRequest, registries: Registries, rules: MergeRules
+) -> SourceImage | ImagePusherError:
+    """Return the source of an item, or why it cannot be pushed."""
+    repository = registries.repository(*item.source.place, "source")
+    try:
+        image = read_source(
+            repository,
+            pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
+            kind=item.kind,
+            single_arch=item.single_arch,
+            eligible=eligible(item, request.target.platforms),
+            rules=rules,
+            platform_matters=item.conditions.need_platform,
+        )
+        by = item.conditions.forward_only
+        if by is None:
+            return image
+        return replace(image, age=read_age(repository, image.original_content, image.media_type, by))
+    except ImagePusherError as error:
+        return error.on(Side.SOURCE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Looking:
     registries: Registries
     rules: MergeRules
     push: bool
     facts: TagFacts
-
-    def source(self, item: ValidItem, request: ValidRequest) -> SourceImage | ImagePusherError:
-        """Return the source of an item, or why it cannot be pushed."""
-        repository = self.registries.repository(*item.source.place, "source")
-        try:
-            image = read_source(
-                repository,
-                pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
-                kind=item.kind,
-                single_arch=item.single_arch,
-                eligible=eligible(item, request.target.platforms),
-                rules=self.rules,
-                platform_matters=item.conditions.need_platform,
-            )
-            by = item.conditions.forward_only
-            return (
-                image
-                if by is None
-                else replace(image, age=read_age(repository, image.original_content, image.media_type, by))
-            )
-        except ImagePusherError as error:
-            return error.on(Side.SOURCE)
+    ready: Mapping[RepositoryName, Found]
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
@@ -115,6 +122,9 @@ class _Looking:
         planned = PlannedTag(reference=reference, action="failed")
         if isinstance(source, ImagePusherError):
             return msgspec.structs.replace(planned, error=source), left
+        found = self.ready.get(reference.place)
+        if isinstance(found, ImagePusherError):
+            return msgspec.structs.replace(planned, error=found), left
         repository = self.registries.repository(*reference.place, "destination", push=self.push)
         try:
             _check_digest(reference, source)
@@ -155,6 +165,9 @@ class _Looking:
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem
     ) -> tuple[Current | None, tuple[contract.Notice, ...]]:
         """Return what a tag holds; a dry run takes a repository that may be absent for that, and says so."""
+        found = self.ready.get(reference.place)
+        if isinstance(found, contract.Notice):
+            return None, (found,)
         try:
             policy, whole = policy_of(item, self.rules), item.conditions.need_content
             return read_current(repository, reference.identifier, source, policy, whole=whole), ()

@@ -11,6 +11,7 @@ from tasks.transfer.ports.coordination import (
     TagLocks,
 )
 from tasks.transfer.ports.ledger import (
+    Claims,
     ClientLedger,
     CopyLedger,
     Ledger,
@@ -37,6 +38,7 @@ __all__ = [
     "INSPECTION",
     "Announcer",
     "BlobLocations",
+    "Claims",
     "ClientLedger",
     "CopyLedger",
     "CopyOutcome",

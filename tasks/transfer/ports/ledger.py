@@ -21,6 +21,18 @@ from tasks.transfer.ports.records import (
 )
 
 
+class Producers(Protocol):
+    """Who asked for a push."""
+
+    def note_producer(self, push_id: str, producer: str) -> None:
+        """Note the producer who signed the request."""
+        ...
+
+    def producer(self, push_id: str) -> str | None:
+        """Return the producer who signed the request; None for an operator, or where nobody signs."""
+        ...
+
+
 class Warned(Protocol):
     """The warnings that registries sent along with their answers to a push."""
 
@@ -215,7 +227,7 @@ class Tags(Protocol):
 class Reports(Protocol):
     """The reports of pushes that ended."""
 
-    def finish(self, report: contract.PushReport) -> None:
+    def finish(self, report: contract.PushReport) -> contract.PushReport:
         """Keep the report of a push: it ended."""
         ...
 
@@ -367,7 +379,11 @@ class Moves(TagFacts, Protocol):
         ...
 
 
-class PushLedger(Warned, Acceptance, Plans, Starts, Reports, Undos, Cancellation, TagFacts, Protocol):
+class Claims(Requests, Producers, Listing, Protocol):
+    """Which ids are those of pushes, and whose pushes they are."""
+
+
+class PushLedger(Warned, Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, TagFacts, Protocol):
     """All that planning a push needs of the ledger."""
 
 

@@ -1,6 +1,5 @@
 """A request, checked whole before anything is written (BEHAVIOUR section 1)."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,7 +15,6 @@ from tasks.transfer.request.pubtools import native_item, read_target, single_arc
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
-_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # The image that skopeo and docker take out of an index where nobody says which, on most machines.
 _USUAL_PLATFORM: Final = Platform("linux", "amd64")
 
@@ -26,7 +24,7 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     faults = Faults()
     warnings: list[str] = []
     decoded = decode(request, faults)
-    if decoded.push_id is not None and not _PUSH_ID.fullmatch(decoded.push_id):
+    if decoded.push_id is not None and not contract.is_push_id(decoded.push_id):
         faults.add("push_id", "must be a string of at most 128 letters, digits, '.', '_', ':' and '-'")
     if decoded.tries is not None and decoded.tries < 1:
         faults.add("tries", "must be 1 or more")

@@ -286,3 +286,14 @@ def test_what_people_did_is_remembered_with_its_outcome(ledger: HashLedger) -> N
     assert ledger.updated("p") == heard
     ledger.reopen("p")
     assert len(ledger.interventions("p")) == 2
+
+
+def test_a_record_that_nobody_can_read_keeps_no_other_push_from_being_looked_at(
+    hashes: Hashes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = HashLedger(hashes)
+    for push_id in ("broken", "whole"):
+        ledger.accept(push_id, {"items": []}, push_id)
+    hashes.put({"imagepusher:push:broken": {"created": b"\xff", "updated": b"\xff"}})
+    assert [push.push_id for push in ledger.open_pushes()] == ["whole"]
+    assert "broken" in caplog.text
