@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, OlderThanDestination
 
 PUSH_TASK: Final = "imagepusher.push.v1"
 COPY_TASK: Final = "imagepusher.copy.v1"
@@ -26,9 +26,15 @@ QUEUES: Final = (PUSH_QUEUE, COPY_QUEUE, PUBLISH_QUEUE)
 RequestedKind = Literal["auto", "source", "image"]
 SingleArch = Literal["refuse", "copy", "merge"]
 Atomic = Literal["item", "push"]
+Overwrite = Literal["always", "same", "never"]
+PlatformRemoval = Literal["allow", "refuse"]
+ForwardOnly = Literal["version", "created"]
+Irreversible = Literal["refuse", "accept"]
+# An expectation of a tag that is not there.
+ABSENT: Final = "absent"
 Kind = Literal["source", "multi-arch", "single-arch"]
 Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_back"]
-# The actions that leave a tag as the push wanted it; each other one makes the push fail.
+# The actions that leave a tag as the push wanted it; for the others see `is_failure`.
 DONE: Final[frozenset[Action]] = frozenset({"copied", "merged", "unchanged"})
 State = Literal["succeeded", "partial", "failed"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
@@ -39,6 +45,7 @@ PushId = Annotated[str, Meta(pattern=f"^{_PUSH_ID}$")]
 # A digest stands for no tag: the manifest is stored under it alone.
 Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
+Expected = Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|absent)$")]
 
 
 class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -48,6 +55,13 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
     from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
     that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there.
+
+    The rest are conditions of each tag. `expect` maps tags (`TAG`, or `REPOSITORY:TAG`) to the digest that they hold,
+    or `absent`. `overwrite` is `never` for tags that stay as they are once they are there, `same` for those whose
+    images stay and to which platforms may be added. After the push a tag has the `require_platforms`;
+    `platform_removal` refuses to take one away. A tag that is `forward_only` never goes back to an older image, by its
+    version or by the time of its creation. `irreversible` says whether a tag that cannot be put back may be part of a
+    release.
     """
 
     source: str
@@ -56,6 +70,12 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_arch: SingleArch = "merge"
     platforms: list[str] = []
     merge: bool = True
+    expect: dict[str, Expected] = {}
+    overwrite: Overwrite = "always"
+    require_platforms: list[str] = []
+    platform_removal: PlatformRemoval = "allow"
+    forward_only: ForwardOnly | None = None
+    irreversible: Irreversible = "refuse"
 
 
 class PubtoolsMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +141,16 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     protective_tag: str | None = None
     warnings: list[Notice] = []
     error: Fault | None = None
+
+
+def is_failure(tag: TagReport) -> bool:
+    """Tell whether a tag makes its push fail: one that would have gone back to an older image does not."""
+    return tag.action not in DONE and not is_harmless(tag.error)
+
+
+def is_harmless(fault: Fault | None) -> bool:
+    """Tell whether a fault only says why a tag was skipped as it should be (BEHAVIOUR 10.4)."""
+    return fault is not None and fault.code == OlderThanDestination.code
 
 
 class ItemReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,10 +256,13 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagUndo(msgspec.Struct, frozen=True, kw_only=True):
-    """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone."""
+    """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone.
+
+    A tag of a release that is `skipped` stays as the push made it, since another one of the release cannot be put back.
+    """
 
     reference: str
-    action: Literal["restored", "deleted", "moved", "failed"]
+    action: Literal["restored", "deleted", "moved", "failed", "skipped"]
     digest: str | None = None
     error: Fault | None = None
 
@@ -240,6 +273,34 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     push_id: str
     state: State
     tags: list[TagUndo]
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag that an operator froze: no push moves it before it is released; seconds since the epoch."""
+
+    reference: str
+    why: str
+    since: float
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of a tag by a push; seconds since the epoch, `undone` is None where it was not taken back."""
+
+    at: float
+    push_id: str
+    action: Literal["copied", "merged"]
+    source: str
+    source_digest: str | None
+    old_digest: str | None
+    new_digest: str
+    undone: float | None = None
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """The moves of one tag by pushes, the newest first."""
+
+    reference: str
+    moves: list[Move]
 
 
 ProgressState = Literal[
@@ -331,6 +392,13 @@ def push_id_of(request: Any, task_id: str) -> str:
     """Return the id of the push that a request, valid or not, is for: its own word, else the id of its task."""
     given = request.get("push_id") if isinstance(request, dict) else None
     return given if given and isinstance(given, str) else task_id
+
+
+def is_same_request(one: Any, other: Any) -> bool:
+    """Tell whether two requests ask for the same; the id of the push may stand in one of them alone."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {**one, "push_id": None} == {**other, "push_id": None}
+    return bool(one == other)
 
 
 def is_push_id(text: str) -> bool:

@@ -26,6 +26,11 @@
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
     │   ├── DestinationAmbiguous     other clients may read something else in its index
+    │   ├── ExpectationFailed        the tag holds something else than the item expects
+    │   ├── TagHeld                  an operator froze the tag
+    │   ├── PlatformRemovalRefused   the tag would lose a platform
+    │   ├── OlderThanDestination     the tag holds a newer image, and goes forward only; no failure
+    │   ├── VersionUnknown           whether the tag would go forward cannot be told
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
@@ -38,7 +43,8 @@
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
         │   └── RightMissing         the token says that it is not good for this
         ├── NotFound                 404 where something had to be
-        │   └── NamespaceMissing     the namespace, project or repository has to be made first
+        │   ├── NamespaceMissing     the namespace, project or repository has to be made first
+        │   └── RepositoryMissing    the repository does not exist, and the push is not to make it
         ├── RequestRefused           another 4xx
         │   ├── QuotaExceeded        there is no room left
         │   └── TagImmutable         the registry does not let this tag move
@@ -304,7 +310,7 @@ class PlatformMissing(SourceError):
     """None of the eligible platforms is in it."""
 
     code = "platform_missing"
-    advice = "Check the item's `platforms`."
+    advice = "Check the item's `platforms` and `require_platforms`."
 
 
 class PlatformUnknown(SourceError):
@@ -336,6 +342,44 @@ class DestinationAmbiguous(DestinationError):
 
     code = "manifest_ambiguous"
     advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
+
+
+class ExpectationFailed(DestinationError):
+    """The tag holds something else than the item expects (BEHAVIOUR 10.2)."""
+
+    code = "expectation_failed"
+    advice = "The tag was not moved. Look what it holds now, and who moved it: `imagepusher history` tells of pushes."
+
+
+class TagHeld(DestinationError):
+    """An operator froze the tag (BEHAVIOUR 10.5)."""
+
+    code = "tag_held"
+    advice = "The tag was not moved. `imagepusher release-hold` lets it move again."
+
+
+class PlatformRemovalRefused(DestinationError):
+    """The tag would lose a platform (BEHAVIOUR 10.3)."""
+
+    code = "platform_removal_refused"
+    advice = "The tag was not moved. Push an image that has these platforms, or let the item merge."
+
+
+class OlderThanDestination(DestinationError):
+    """The tag holds a newer image, and goes forward only: it is skipped (BEHAVIOUR 10.4)."""
+
+    code = "older_than_destination"
+    advice = "The tag stays as it is: it goes forward only."
+
+
+class VersionUnknown(DestinationError):
+    """Whether the tag would go forward cannot be told (BEHAVIOUR 10.4)."""
+
+    code = "version_unknown"
+    advice = (
+        "The tag was not moved. Give the image the label `org.opencontainers.image.version`, let the target's"
+        " `version_pattern` describe its versions, or push once without `forward_only`."
+    )
 
 
 class TagConflict(DestinationError):
@@ -436,6 +480,16 @@ class NamespaceMissing(NotFound):
     advice = "Make the namespace, project or repository at the registry first, or check how its name is spelt."
 
 
+class RepositoryMissing(NotFound):
+    """The repository does not exist, and nobody may make it."""
+
+    code = "repository_missing"
+    advice = (
+        "Nothing was written there: make the repository first, or let `create` of the target say who makes it"
+        ' ("registry" or "api").'
+    )
+
+
 class RequestRefused(RegistryError):
     """Another 4xx."""
 
@@ -453,7 +507,7 @@ class TagImmutable(RequestRefused):
     """The registry does not let this tag move."""
 
     code = "tag_immutable"
-    advice = "The registry keeps this tag as it is: push to another tag, or have the rule of that repository changed."
+    advice = "The tag stays as it is: push to another tag, or have the rule changed that keeps it."
 
 
 class RateLimited(RegistryError):

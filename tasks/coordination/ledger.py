@@ -9,13 +9,13 @@ import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
+from tasks.coordination.tag_ledger import PREFIX, TagLedger
 from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
-from tasks.transfer.ports import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, OpenPush, TagIntent, TakenCopy, UndoState
 
 LOG: Final = logging.getLogger(__name__)
-PREFIX: Final = "imagepusher:"
 _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
@@ -61,10 +61,13 @@ class _Outline(msgspec.Struct, frozen=True):
         ]
 
 
-class HashLedger:
+class HashLedger(TagLedger):
     """A ledger on hashes: one for the push itself, one for each kind of record that grows with it."""
 
-    def __init__(self, hashes: Hashes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, hashes: Hashes, clock: Callable[[], float] = time.time, history_seconds: float | None = None
+    ) -> None:
+        super().__init__(hashes, clock, history_seconds)
         self._hashes = hashes
         self._clock = clock
 
@@ -299,6 +302,27 @@ class HashLedger:
                 self._hashes.drop(_PUSHES, push_id)
         return sorted(known, key=lambda push: push.created, reverse=True)
 
+    def push_ids(self) -> list[str]:
+        """Return the ids, those that were sent last first."""
+        known = self._hashes.all(_PUSHES)
+        return sorted(known, key=lambda push_id: float(known[push_id]), reverse=True)
+
+    def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
+        found = self._hashes.fetch(*((_key(push_id), "state") for push_id in push_ids))
+        return [None if state is None else _ended(state) for state in found]
+
+    def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
+        found = self._hashes.fetch(*((_key(push_id), "request") for push_id in push_ids))
+        return [_decode(request, dict[str, Any]) for request in found]
+
+    def note_intervention(self, push_id: str, intervention: Intervention) -> None:
+        # Not as a sign of life of the push: the watchdog waits for those of its workers.
+        self._hashes.put({_key(push_id, "interventions"): {repr(intervention.at): msgspec.json.encode(intervention)}})
+
+    def interventions(self, push_id: str) -> list[Intervention]:
+        found = self._records(push_id, "interventions", Intervention)
+        return sorted(found.values(), key=lambda intervention: intervention.at)
+
     def open_pushes(self) -> list[OpenPush]:
         return self._readable(self._hashes.all(_OPEN))
 
@@ -409,6 +433,11 @@ def _decode_error(kind: type, value: Any) -> Any:
     if kind is ImagePusherError:
         return from_record(value)
     raise NotImplementedError(f"{kind.__name__} is not kept in the ledger")
+
+
+def _ended(state: bytes) -> contract.ProgressState:
+    known: contract.ProgressState = msgspec.convert(state.decode(), contract.ProgressState)
+    return known
 
 
 def _state(

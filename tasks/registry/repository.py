@@ -25,6 +25,7 @@ from tasks.registry.blob.session import UploadSession, session_of
 from tasks.registry.blob.upload import BlobUpload, cancel
 from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
+from tasks.registry.creating.create import Visibility, create
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.listing import list_tags
 from tasks.registry.manifest_answer import FetchedManifest, check_entries, described, fetched
@@ -178,6 +179,24 @@ class Repository:
             if self._write("DELETE", f"manifests/{reference}", expect=_DONE | {400, 404, 405}).status in _DONE | {404}:
                 return True
         return False
+
+    def exists(self) -> bool:
+        """Tell whether the repository is there and may be read; asks for `pull` only ("Listing Tags")."""
+        limit = self._transport.limits.manifest_bytes
+        try:
+            response = self._read("GET", "tags/list?n=1", expect={200, 404}, limit=limit)
+        except AuthenticationRefused as error:
+            if not error.may_be_absent:
+                raise
+            return False
+        return response.status == 200  # noqa: PLR2004
+
+    def create(self, visibility: Visibility) -> None:
+        """Make the repository by the API of its registry; one that exists is no error.
+
+        Raises RepositoryMissing where no API is known, RegistryError, SettingsInvalid.
+        """
+        create(self._transport, self.name, visibility)
 
     def tags(self) -> list[str]:
         """Return all tags in the registry's order, none for a repository that does not exist ("Listing Tags")."""

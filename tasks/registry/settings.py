@@ -36,7 +36,7 @@ class RegistrySettings:
     client pairs), and stands in for the first of the `usual_certificates` that has a folder for the registry. The
     requests at once and per second are those of all workers together. `uploads` is the form in which blobs go there
     ("auto": the first that is taken), `part_bytes` the most bytes of a part (BEHAVIOUR 5.6). `proxy` says whether the
-    proxies of the environment are used.
+    proxies of the environment are used. `api_token` is for Quay's own API.
     """
 
     tls_verify: bool = True
@@ -54,6 +54,7 @@ class RegistrySettings:
     destination_credentials: Credentials | None = None
     usual_certificates: tuple[str, ...] = ()
     proxy: Proxy = "none"
+    api_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,9 @@ class Transport:
         error = refusal(request.method, response)
         if type(error) is not AuthenticationRefused:
             return error
-        lacking = None if error.may_be_absent else self._lacking(request.repository, response.authorization)
+        # A read for which only the right to pull was asked says nothing of the right to push.
+        asked = not error.may_be_absent or any("push" in scope.rpartition(":")[2] for scope in request.scopes)
+        lacking = self._lacking(request.repository, response.authorization) if asked else None
         if lacking is not None:
             return type(lacking)(f"{explain(request.method, response)}. {lacking.message}")
         if response.headers.get("WWW-Authenticate") and self._authentication.user(request.repository) is None:
@@ -187,7 +189,7 @@ class Transport:
         for _ in range(MOST_REDIRECTS + 1):
             own = is_same_origin(url, base)
             headers = dict(request.headers)
-            sent = self._authentication.header(request.repository, request.scopes) if own else None
+            sent = self._header(request) if own else None
             if sent is not None:
                 headers["Authorization"] = shown = sent
             budget = self._budget(request.repository)
@@ -203,6 +205,9 @@ class Transport:
             check_hop(self._host, url, location)
             url = location
         raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {MOST_REDIRECTS} times.")
+
+    def _header(self, request: Request) -> str | None:
+        return request.authorization or self._authentication.header(request.repository, request.scopes)
 
     def _budget(self, repository: str) -> Budget:
         """Return the budget of whoever asks for a repository; keys of Redis do not show who that is."""

@@ -182,3 +182,19 @@ def test_an_action_is_one_of_those_documented(word: str) -> None:
     report = json.loads(json.dumps(REPORT))
     report["items"][0]["tags"][0]["action"] = word
     assert not VALIDATOR.is_valid(report)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"items": [1]}, {"items": [1], "push_id": "p"}, True),
+        ({"items": [1], "push_id": None}, {"items": [1]}, True),
+        ({"items": [1]}, {"items": [2], "push_id": "p"}, False),
+        ({"items": [1]}, {"items": [1], "atomic": "push"}, False),
+        (None, {"items": [1]}, False),
+        ([1], [1], True),
+    ],
+)
+def test_a_request_is_the_same_with_its_id_in_it_or_beside_it(one: Any, other: Any, same: bool) -> None:
+    assert contract.is_same_request(one, other) is same
+    assert contract.is_same_request(other, one) is same

@@ -131,7 +131,7 @@ class Intake:
             self._ledger.enqueue(push_id, request, message.task_id)
             if message.producer is not None:
                 self._ledger.note_producer(push_id, message.producer)
-        elif known == request and self._ledger.task_id(push_id) != message.task_id:
+        elif contract.is_same_request(known, request) and self._ledger.task_id(push_id) != message.task_id:
             self._ledger.note_waiting(push_id, message.task_id)
 
 

@@ -135,6 +135,7 @@ def copy_request(
     single_arch: str = "merge",
     platforms: Iterable[str] = (),
     merge: bool = True,
+    conditions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the request that copies one image; raises RequestInvalid with each argument that is at fault."""
     tags: dict[str, list[str]] = {}
@@ -165,10 +166,38 @@ def copy_request(
         "kind": kind,
         "single_arch": single_arch,
         "merge": merge,
+        **(conditions or {}),
     }
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
     return {"items": [item]} | ({"target": target} if target else {})
+
+
+def conditions_of(
+    *,
+    expect: Iterable[str] = (),
+    no_clobber: bool = False,
+    required: Iterable[str] = (),
+    refuse_platform_removal: bool = False,
+    forward_only: bool = False,
+) -> dict[str, Any]:
+    """Return the keys of an item for the conditions that flags of `copy` name; raises RequestInvalid."""
+    keys: dict[str, Any] = {}
+    for text in expect:
+        tag, equals, digest = text.rpartition("=")
+        if not equals:
+            fault = {"item": 0, "field": "expect", "reason": f"{text[:100]!r} is not TAG=DIGEST or TAG=absent"}
+            raise RequestInvalid("The arguments are not valid.", [fault])
+        keys.setdefault("expect", {})[tag] = digest
+    if no_clobber:
+        keys["overwrite"] = "never"
+    if platforms := [part for platform in required for part in platform.split(",")]:
+        keys["require_platforms"] = platforms
+    if refuse_platform_removal:
+        keys["platform_removal"] = "refuse"
+    if forward_only:
+        keys["forward_only"] = "version"
+    return keys
 
 
 def _registry_reference(text: str) -> str:

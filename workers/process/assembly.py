@@ -55,7 +55,7 @@ def make_runtime(
         cancelled,
         settings.copy_seconds,
     )
-    ledger = HashLedger(hashes)
+    ledger = HashLedger(hashes, history_seconds=settings.history_seconds)
     attempts = Attempts(ledger, runs, task_tries)
     executor = _threads(settings, "tag", closing)
     publishing = Publishing(

@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from tasks.celery_glue.admission import MESSAGE_BYTES
+from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.policy import Action
-from tasks.transfer.request.target import MissingChildren, Naming, Target
+from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
 
 _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
@@ -75,8 +76,9 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
     is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
     on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
-    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
-    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`. A push is remembered for `ledger_seconds`, the moves of
+    a tag for `history_seconds`, which is as long where it is not set. A push that was not heard of for `stall_seconds`
+    is driven on, and a Redis that is away is waited for `outage_seconds`.
     A message of more than `message_bytes` is refused.
     """
 
@@ -89,6 +91,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     lock_wait_seconds: SecondsOrNone = 60
     grace_seconds: SecondsOrNone = 30
     ledger_seconds: WholeSeconds = 7 * 86_400
+    history_seconds: WholeSeconds | None = None
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
     message_bytes: Count = MESSAGE_BYTES
@@ -134,6 +137,24 @@ class TracingTable(msgspec.Struct, frozen=True):
     endpoint: str = ""
 
 
+class PageTable(msgspec.Struct, frozen=True):
+    """The page of pushes: where it listens, who may act on it, and the pages that it links to.
+
+    `login_file` holds user:password, one a line. A reverse proxy at one of `proxies` (addresses or networks) names the
+    user in the header `user_header`. `url` is the address that browsers know the page by, `flower_url` that of Flower.
+    In `trace_url`, `{push_id}` stands for the id of a push.
+    """
+
+    address: str = "127.0.0.1:5556"
+    login_file: Text | None = None
+    user_header: Text | None = None
+    proxies: list[Text] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
+    url: Text | None = None
+    anonymous_actions: bool = False
+    flower_url: Text | None = None
+    trace_url: Text | None = None
+
+
 class PubtoolsTable(msgspec.Struct, frozen=True):
     """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
 
@@ -161,6 +182,13 @@ class TargetTable(msgspec.Struct, frozen=True):
     jobs: Count = Target.jobs
     tries: Count | None = None
     merge: bool = Target.merge
+    immutable: list[Text] = []
+    platform_removal: PlatformRemoval = Target.platform_removal
+    forward_only: ForwardOnly | None = None
+    version_pattern: Text | None = None
+    keep_replaced: bool = Target.keep_replaced
+    create: Create = Target.create
+    visibility: Visibility = Target.visibility
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
@@ -188,6 +216,7 @@ class RegistryTable(CredentialsTable, frozen=True):
     requests_per_second: Annotated[float, Meta(gt=0)] | None = None
     uploads: UploadChoice = _REGISTRY.uploads
     part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
+    api_token_file: Text | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 
@@ -203,6 +232,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    page: PageTable = PageTable()
     pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
@@ -247,12 +277,14 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
     f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
+    f"{PREFIX}PAGE_ADDRESS": ("page", "address"),
+    f"{PREFIX}PAGE_LOGIN_FILE": ("page", "login_file"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
-_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key", "key_file"})
+_PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_certificate", "client_key", "key_file"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:

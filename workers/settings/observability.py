@@ -39,13 +39,14 @@ def read_observability(
     """Return what the tables mean."""
     return Observability(
         logs.format,
-        _address("metrics.address", metrics.address, faults),
+        read_address("metrics.address", metrics.address, faults),
         _endpoint("tracing.endpoint", tracing.endpoint, faults),
         metrics.label_values,
     )
 
 
-def _address(place: str, text: str, faults: list[str]) -> Address | None:
+def read_address(place: str, text: str, faults: list[str]) -> Address | None:
+    """Return where a server is to listen; None where the text is empty or, which is a fault, no address."""
     if not text:
         return None
     host, colon, port = text.rpartition(":")

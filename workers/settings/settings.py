@@ -1,5 +1,6 @@
 """Settings of this process, from a TOML file and the environment, which wins."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,7 @@ from workers.settings.document import (
     working_folder,
 )
 from workers.settings.observability import Observability, read_observability
+from workers.settings.page import PageSettings, read_page
 from workers.settings.registries import RegistryReader, warn_if_readable
 from workers.settings.trust import Trust, TrustReader
 
@@ -57,6 +59,7 @@ class Settings:
     lock_wait_seconds: float
     grace_seconds: float
     ledger_seconds: int
+    history_seconds: int | None
     stall_seconds: float
     outage_seconds: float
     message_bytes: int
@@ -65,6 +68,7 @@ class Settings:
     events_queue: str
     observability: Observability
     heartbeat_file: Path | None
+    page: PageSettings
     drop_passwords: bool
 
 
@@ -138,6 +142,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
+        page=read_page(tables.page, reader),
         drop_passwords=tables.pubtools.drop_passwords,
         trust=TrustReader(base, faults).read(tables.broker, tables.producers, tables.policy),
         events_task=tables.events.task,
@@ -169,6 +174,11 @@ def _check_limits(limits: LimitsTable, faults: list[str]) -> None:
             f"limits.visibility_seconds ({limits.visibility_seconds}) must be longer than limits.copy_seconds"
             f" ({limits.copy_seconds:g}): the broker would deliver a copy again while it runs"
         )
+    if limits.history_seconds is not None and limits.history_seconds < limits.ledger_seconds:
+        faults.append(
+            f"limits.history_seconds ({limits.history_seconds}) must not be shorter than limits.ledger_seconds"
+            f" ({limits.ledger_seconds}): the moves of a tag are kept at least as long as the pushes"
+        )
 
 
 def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
@@ -196,7 +206,28 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         jobs=table.jobs,
         tries=table.tries,
         merge=table.merge,
+        immutable=tuple(table.immutable),
+        platform_removal=table.platform_removal,
+        forward_only=table.forward_only,
+        version_pattern=_version_pattern(place, table.version_pattern, faults),
+        keep_replaced=table.keep_replaced,
+        create=table.create,
+        visibility=table.visibility,
     )
+
+
+def _version_pattern(place: str, pattern: str | None, faults: list[str]) -> str | None:
+    """Return a pattern of versions; it must have groups, by which they are compared."""
+    if pattern is None:
+        return None
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        faults.append(f"{place}.version_pattern is no regular expression: {error}")
+        return None
+    if not groups:
+        faults.append(f"{place}.version_pattern has no group: versions are compared by its groups, in their order")
+    return pattern
 
 
 def _naming_of(host: str) -> Naming:

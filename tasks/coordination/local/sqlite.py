@@ -30,10 +30,10 @@ class FileHashes:
         )
         self._set_up()
 
-    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+    def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
         rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]
         with self._writing():
-            self._write(rows)
+            self._write(rows, seconds)
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         with self._lock:
@@ -96,8 +96,8 @@ class FileHashes:
             self._database.execute("BEGIN IMMEDIATE")
             yield
 
-    def _write(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
-        expires = time.time() + self._seconds
+    def _write(self, rows: Iterable[tuple[str, str, bytes]], seconds: float | None = None) -> None:
+        expires = time.time() + (self._seconds if seconds is None else seconds)
         self._database.executemany(
             "INSERT INTO hashes VALUES (?, ?, ?, ?)"
             " ON CONFLICT (key, field) DO UPDATE SET value = excluded.value, expires = excluded.expires",

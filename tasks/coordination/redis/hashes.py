@@ -1,6 +1,7 @@
 """The hashes of the ledger on Redis, where workers share them."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -21,11 +22,13 @@ class RedisHashes:
         self._client = client
         self._seconds = seconds
 
-    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+    def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
+        lives = self._seconds if seconds is None else seconds
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
             for key, fields in records.items():
                 pipeline.hset(key, mapping=cast("Any", dict(fields)))
-                pipeline.expire(key, self._seconds)
+                if not math.isinf(lives):
+                    pipeline.expire(key, int(lives))
             pipeline.execute()
 
     def fetch(self, *places: Place) -> list[bytes | None]:

@@ -6,7 +6,7 @@ from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.auth.challenge import Challenge, parse_challenges
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.auth.scopes import merge_scopes
-from tasks.registry.auth.tokens import TokenSource
+from tasks.registry.auth.tokens import RealmGone, TokenSource
 from tasks.registry.settings import Credentials, Role
 
 _BEARER: Final = "Bearer "
@@ -35,6 +35,8 @@ class Authentication:
         self._store = store
         self._tokens = tokens
         self._known: tuple[Challenge, str] | None = None
+        # The realm that gave the last token.
+        self._served: str | None = None
         self._merged: dict[frozenset[str], frozenset[str]] = {}
 
     def header(self, repository: str, scopes: frozenset[str]) -> str | None:
@@ -52,7 +54,16 @@ class Authentication:
         if credentials is not None and credentials.registry_token:
             return _BEARER + credentials.registry_token
         merged = self._merged.get(scopes, scopes)
-        return _BEARER + self._tokens.token(challenge, merged, credentials, origin=origin)
+        try:
+            token = self._tokens.token(challenge, merged, credentials, origin=origin)
+        except RealmGone:
+            # It served before: the answer to a request without a token says where it is now.
+            if self._served != challenge.parameters["realm"]:
+                raise
+            self._known = self._served = None
+            return None
+        self._served = challenge.parameters["realm"]
+        return _BEARER + token
 
     def user(self, repository: str) -> str | None:
         """Return who asks for a repository, "" for an identity token; None without credentials, or a challenge yet."""

@@ -30,8 +30,13 @@ CLIENT_ID: Final = "imagepusher"
 DEFAULT_SECONDS: Final = 60.0
 LONGEST_MARGIN: Final = 10.0
 _SHOWN: Final = 3
+_GONE: Final = frozenset({404, 410})
 
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class RealmGone(ResponseInvalid):
+    """There is nothing at the address of a server of tokens: the registry may name another one by now."""
 
 
 class Send(Protocol):
@@ -77,7 +82,8 @@ class TokenSource:
         `origin` is the URL of the registry that made the challenge. An identity token is exchanged by OAuth2's POST; a
         user and a password go as Basic authentication; without credentials the realm is asked anonymously. Raises
         AddressForbidden for a realm that leads where it must not, AuthenticationRefused if the realm refuses,
-        RateLimited and RegistryUnavailable if it does not serve, ResponseInvalid for any other answer.
+        RateLimited and RegistryUnavailable if it does not serve, RealmGone if it is not there, ResponseInvalid for any
+        other answer.
         """
         realm = challenge.parameters.get("realm", "")
         check_realm(realm, origin, credentials)
@@ -102,6 +108,8 @@ class TokenSource:
             raise RateLimited(f"{realm} limits how often it gives tokens.")
         if status >= 500:  # noqa: PLR2004
             raise RegistryUnavailable(f"{realm} gave no token{said}.")
+        if status in _GONE:
+            raise RealmGone(f"{realm} has no server of tokens there{said}.")
         if status != 200:  # noqa: PLR2004
             raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
         if is_web_page(body, headers.get("Content-Type")):

@@ -175,17 +175,23 @@ class BlobUpload:
         """Return False to go on in another session or form; raise the error that the refusal means if there is none."""
         error = refusal(method, response)
         found = None
-        if method == "PUT" and response.status in _ENDS:
-            self._session = None
         if type(error) in {RequestRefused, NotFound}:
             found = self._way.after(response.status, sent) if sent or self._way.form == "put" else self._again(response)
         if found is None:
+            if method == "PUT" and response.status in _ENDS:
+                self._session = None
             mismatch = "DIGEST_INVALID" in response.codes
             raise ContentMismatch(f"{explain(method, response)}.") if mismatch else error
+        if method == "PUT" and response.status in _ENDS | _UNANSWERED:
+            self._give_up(self._session)
         self._way = found
-        if method == "PUT" and response.status in _UNANSWERED:
-            self._session = None
         return False
+
+    def _give_up(self, session: UploadSession | None) -> None:
+        """Drop the session, and cancel it: whoever refused only the form of a body keeps it open."""
+        if session is not None:
+            cancel(self._transport, self._name, self._scopes, session)
+        self._session = None
 
     def _again(self, response: Response) -> Way | None:
         """Return the way after all was taken but not stored: the session is gone, or lacks some of its bodies."""

@@ -26,9 +26,9 @@ class Body(Protocol):
 class Request:
     """One request: `target` is a path of the registry or a URL, which is sent to the letter.
 
-    `scopes` are what its token must be good for. Statuses in `expect` are the caller's, all others are errors. The
-    content of the response is read up to `limit` bytes, unless it is streamed; its head is waited for `wait` seconds
-    (`idle_timeout` if None).
+    `scopes` are what its token must be good for; an `authorization` of its own takes the place of one. Statuses in
+    `expect` are the caller's, all others are errors. The content of the response is read up to `limit` bytes, unless it
+    is streamed; its head is waited for `wait` seconds (`idle_timeout` if None).
     """
 
     method: str
@@ -41,6 +41,7 @@ class Request:
     stream: bool = False
     limit: int | None = None
     wait: float | None = None
+    authorization: str | None = field(default=None, repr=False)
 
     @property
     def streams_body(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks import contract
-from tasks.errors import ImagePusherError, Side
+from tasks.errors import AuthenticationRefused, ImagePusherError, Side
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries, Repository
@@ -93,12 +93,25 @@ def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
     return {blob.digest: blob for node in walk(root, read) for blob in node.needs.blobs}
 
 
+def _held(destination: Repository, digest: str, blobs: dict[Digest, Descriptor]) -> tuple[bool, set[Digest]]:
+    """Tell whether a repository has an image, and which of its blobs; one that may be absent has nothing.
+
+    The report of its tags warns of that (BEHAVIOUR 3.4).
+    """
+    try:
+        present = destination.resolve(digest) is not None
+        return present, {blob.digest for blob in blobs.values() if present or destination.has_blob(blob)}
+    except AuthenticationRefused as error:
+        if not error.may_be_absent:
+            raise
+        return False, set()
+
+
 def _repository(
     destination: Repository, digest: str, blobs: dict[Digest, Descriptor], source: Repository, holders: _Holders
 ) -> contract.RepositoryPreview:
     name = str(destination)
-    present = destination.resolve(digest) is not None
-    found = {blob.digest for blob in blobs.values() if present or destination.has_blob(blob)}
+    present, found = _held(destination, digest, blobs)
     copied, mounted, skipped = [], 0, 0
     for blob in blobs.values():
         held_by = holders[destination.registry, blob.digest]

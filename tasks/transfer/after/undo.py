@@ -23,10 +23,18 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.conditions import held
 from tasks.transfer.plan.look import judged_media_type
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
 
 LOG: Final = logging.getLogger(__name__)
+
+
+HoldOf = Callable[[str], contract.Hold | None]
+
+
+def nobody_holds(_: str) -> None:
+    """Say of every tag that nobody froze it."""
 
 
 def undo(
@@ -35,17 +43,19 @@ def undo(
     registries: Registries,
     locks: TagLocks,
     content_of: Callable[[str], bytes | None] = lambda _: None,
+    hold_of: HoldOf = nobody_holds,
 ) -> contract.Undo:
     """Return what became of each tag that the push wrote; a repeat finds its own work and says the same.
 
     Tags are restored before others are deleted: a registry that can only delete by digest would take them along. The
     protective tags of a tag that is not put back stay: its manifest may need them to be taken back. `content_of`
-    returns the kept bytes of a manifest that was replaced: some registries no longer serve it (Quay, zot).
+    returns the kept bytes of a manifest that was replaced: some registries no longer serve it (Quay, zot). A tag that
+    an operator froze stays as it is.
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    undoing = _Undoing(registries, locks, content_of)
+    undoing = _Undoing(registries, locks, content_of, hold_of)
     for mark in old:
         undoing.put_back(mark)
     protective = undoing.protective(old)
@@ -57,27 +67,29 @@ def undo(
         if left is not None:
             LOG.warning("%s stays: %s", mark.reference, left.message)
     tags = [undoing.done[str(mark.reference)] for mark in (*old, *new)]
-    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+    return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)
 
 
-def preview_undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries) -> contract.Undo:
+def preview_undo(
+    push_id: str, intents: Mapping[str, TagIntent], registries: Registries, hold_of: HoldOf = nobody_holds
+) -> contract.Undo:
     """Return what `undo` would do to each tag; nothing is written, and no more than pull is asked for."""
-    tags = [_look(_Mark(Reference.parse(text), intent), registries) for text, intent in intents.items()]
-    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+    tags = [_look(_Mark(Reference.parse(text), intent), registries, hold_of) for text, intent in intents.items()]
+    return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)
 
 
-def _look(mark: "_Mark", registries: Registries) -> contract.TagUndo:
+def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf) -> contract.TagUndo:
     reference = mark.reference
     repository = registries.repository(reference.registry, reference.repository, "destination")
     try:
         described = repository.resolve(reference.identifier)
+        found = described.digest if described else None
+        if found in mark.ours and found != mark.intent.old_digest:
+            _ensure_free(str(reference), hold_of)
     except ImagePusherError as error:
         fault = contract.Fault.of(error.on(Side.DESTINATION))
         return contract.TagUndo(reference=str(reference), action="failed", error=fault)
-    found = described.digest if described else None
-    if found not in {mark.intent.old_digest, mark.intent.new_digest}:
-        return _moved(str(reference), found)
-    return _put_back(mark)
+    return _put_back(mark) if found in mark.ours else _moved(str(reference), found)
 
 
 def _put_back(mark: "_Mark") -> contract.TagUndo:
@@ -86,8 +98,9 @@ def _put_back(mark: "_Mark") -> contract.TagUndo:
     return contract.TagUndo(reference=str(mark.reference), action=action, digest=mark.intent.old_digest)
 
 
-def _state(tags: Iterable[contract.TagUndo]) -> contract.State:
-    failed = [tag.action in {"failed", "moved"} for tag in tags]
+def state_of(tags: Iterable[contract.TagUndo]) -> contract.State:
+    """Return how an undo ended whose tags ended so."""
+    failed = [tag.action in {"failed", "moved", "skipped"} for tag in tags]
     if not any(failed):
         return "succeeded"
     return "failed" if all(failed) else "partial"
@@ -100,24 +113,29 @@ class _Mark:
     reference: Reference
     intent: TagIntent
 
+    @property
+    def ours(self) -> set[str | None]:
+        """What the tag holds if nobody else moved it; a new digest "" stands for no tag."""
+        return {self.intent.old_digest, self.intent.new_digest or None}
+
     def protective(self) -> "list[_Mark]":
         """Return the protective tags that were written along with this one: they were new."""
-        tags = dict(self.intent.overtaken)
-        if self.intent.protective_tag is not None and self.intent.protective_tag_created:
-            tags[self.intent.protective_tag] = self.intent.new_digest
         return [
             _Mark(
                 Reference(self.reference.registry, self.reference.repository, tag),
                 TagIntent(action="merged", old_digest=None, new_digest=digest),
             )
-            for tag, digest in tags.items()
+            for tag, digest in self.intent.beside().items()
         ]
 
 
 class _Undoing:
     """The state of one undo: `doomed` are the tags that are still to go, by what the push made them."""
 
-    def __init__(self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None]) -> None:
+    def __init__(
+        self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None], hold_of: HoldOf
+    ) -> None:
+        self._hold_of = hold_of
         self.done: dict[str, contract.TagUndo] = {}
         self._registries = registries
         self._locks = locks
@@ -154,9 +172,10 @@ class _Undoing:
             with self._locks.hold(text) as lock:
                 described = repository.resolve(mark.reference.identifier)
                 found = described.digest if described else None
-                if found not in {mark.intent.old_digest, mark.intent.new_digest}:
+                if found not in mark.ours:
                     return _moved(text, found)
                 if found != mark.intent.old_digest:
+                    _ensure_free(text, self._hold_of)
                     lock.ensure()
                     self._write(mark, repository, lock, over=described.digest if described else None)
         except ImagePusherError as error:
@@ -266,6 +285,12 @@ class _Needs:
             return parse_node(each, replace(fetched, media_type=media_type))
         except (NotFound, IndexEmpty):
             return None
+
+
+def _ensure_free(reference: str, hold_of: HoldOf) -> None:
+    hold = hold_of(reference)
+    if hold is not None:
+        raise held(hold)
 
 
 def _moved(reference: str, found: str | None) -> contract.TagUndo:

@@ -13,6 +13,7 @@ from tasks.oci.graph import successors
 from tasks.oci.index import Index
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, RepositoryName
+from tasks.oci.version import UNKNOWN_AGE, Age
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidItem, ValidRequest
@@ -50,6 +51,7 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     needs: tuple[Digest, ...]
     tags: tuple[PlannedTag, ...]
     details: dict[Digest, Details] = {}
+    age: Age = UNKNOWN_AGE
 
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -90,6 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = Target.jobs
     exact_os_version: bool = False
     drop_missing_children: bool = False
+    keep_replaced: bool = False
     warnings: list[str] = []
 
 
@@ -117,6 +120,7 @@ def plan_push(
         jobs=request.target.jobs,
         exact_os_version=request.target.exact_os_version,
         drop_missing_children=request.target.missing_children == "drop",
+        keep_replaced=request.target.keep_replaced,
         warnings=list(request.warnings),
     )
 
@@ -151,6 +155,7 @@ def _planned_item(
         needs=tuple(descriptor.digest for descriptor in needed(found)),
         tags=tags,
         details=dict(found.details),
+        age=found.age,
     )
 
 

@@ -2,33 +2,48 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from tasks import contract
-from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, Side
+from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Retry, Side
+from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
-from tasks.oci.reference import Reference
+from tasks.oci.reference import Reference, RepositoryName
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
+from tasks.transfer.plan.gate import Gate, NoFacts, TagFacts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
+from tasks.transfer.plan.repositories import Found, make_ready
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
 
 
-def prepare(request: ValidRequest, registries: Registries, executor: Executor, *, push: bool) -> Findings:
+def prepare(
+    request: ValidRequest,
+    registries: Registries,
+    executor: Executor,
+    *,
+    push: bool,
+    facts: TagFacts | None = None,
+) -> Findings:
     """Return what was found of each item's source, and of its tags; errors are part of it.
 
     Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
-    With `push` off, as in a dry run, only pull scope is asked for.
+    With `push` off, as in a dry run, only pull scope is asked for. Raises StateUnavailable: that is no tag's fault.
     """
-    looking = _Looking(registries, MergeRules(request.target.exact_os_version), push)
-    sources = list(executor.map(lambda item: looking.source(item, request), request.items))
+    rules = MergeRules(request.target.exact_os_version)
+    sources = list(executor.map(lambda item: read_item(item, request, registries, rules), request.items))
+    good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
+    places = (reference.place for item in good for reference in item.destinations)
+    ready = make_ready(places, registries, executor, request.target, push=push)
+    looking = _Looking(registries, rules, push, facts or NoFacts(), ready)
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -50,53 +65,87 @@ def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
     return MergePolicy(item.merge, item.single_arch, rules)
 
 
+def read_item(
+    item: ValidItem, request: ValidRequest, registries: Registries, rules: MergeRules
+) -> SourceImage | ImagePusherError:
+    """Return the source of an item, or why it cannot be pushed."""
+    repository = registries.repository(*item.source.place, "source")
+    try:
+        image = read_source(
+            repository,
+            pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
+            kind=item.kind,
+            single_arch=item.single_arch,
+            eligible=eligible(item, request.target.platforms),
+            rules=rules,
+            platform_matters=item.conditions.need_platform,
+        )
+        by = item.conditions.forward_only
+        if by is None:
+            return image
+        return replace(image, age=read_age(repository, image.original_content, image.media_type, by))
+    except ImagePusherError as error:
+        return error.on(Side.SOURCE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Looking:
     registries: Registries
     rules: MergeRules
     push: bool
-
-    def source(self, item: ValidItem, request: ValidRequest) -> SourceImage | ImagePusherError:
-        """Return the source of an item, or why it cannot be pushed."""
-        repository = self.registries.repository(*item.source.place, "source")
-        try:
-            return read_source(
-                repository,
-                pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
-                kind=item.kind,
-                single_arch=item.single_arch,
-                eligible=eligible(item, request.target.platforms),
-                rules=self.rules,
-            )
-        except ImagePusherError as error:
-            return error.on(Side.SOURCE)
+    facts: TagFacts
+    ready: Mapping[RepositoryName, Found]
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
     ) -> dict[int, PlannedTag]:
         """Return what each of these items, in their order, does to one tag."""
-        planned = {}
+        planned: dict[int, PlannedTag] = {}
         left: Current | None = None
         for number, (item, source) in items.items():
-            planned[number], left = self._tag(item, source, reference, left)
+            before = next((tag.old_digest for tag in planned.values() if tag.error is None), None)
+            planned[number], left = self._tag(item, source, reference, left, before)
         return planned
 
     def _tag(
-        self, item: ValidItem, source: SourceImage | ImagePusherError, reference: Reference, left: Current | None
+        self,
+        item: ValidItem,
+        source: SourceImage | ImagePusherError,
+        reference: Reference,
+        left: Current | None,
+        before: Digest | None,
     ) -> tuple[PlannedTag, Current | None]:
-        """Return what an item does to a tag, and what the tag holds then; `left` is what another item put there."""
+        """Return what an item does to a tag, and what the tag holds then.
+
+        `left` is what another item puts there, in place of `before`.
+        """
         planned = PlannedTag(reference=reference, action="failed")
         if isinstance(source, ImagePusherError):
             return msgspec.structs.replace(planned, error=source), left
+        found = self.ready.get(reference.place)
+        if isinstance(found, ImagePusherError):
+            return msgspec.structs.replace(planned, error=found), left
         repository = self.registries.repository(*reference.place, "destination", push=self.push)
         try:
             _check_digest(reference, source)
             current, unseen = (left, ()) if left else self._current(repository, reference, source, item)
             decision = decide(source, current, policy_of(item, self.rules))
+            gate = Gate.for_item(item, source.age, self.rules, self.facts)
+            if left is None:
+                before = current.digest if current else None
+            else:
+                gate = gate.without_age()
+            gate.check(repository, reference, decision, current=current, before=before)
             if self.push and decision.action != "unchanged":
                 # What can be known of the right to push is known before a byte moves.
                 repository.require_push()
+        except OlderThanDestination as skip:
+            held = current.digest if current else None
+            skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
+            return skipped, left
         except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK:
+                raise
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
         if left is not None and self.push and action == "unchanged":
@@ -116,8 +165,12 @@ class _Looking:
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem
     ) -> tuple[Current | None, tuple[contract.Notice, ...]]:
         """Return what a tag holds; a dry run takes a repository that may be absent for that, and says so."""
+        found = self.ready.get(reference.place)
+        if isinstance(found, contract.Notice):
+            return None, (found,)
         try:
-            return read_current(repository, reference.identifier, source, policy_of(item, self.rules)), ()
+            policy, whole = policy_of(item, self.rules), item.conditions.need_content
+            return read_current(repository, reference.identifier, source, policy, whole=whole), ()
         except AuthenticationRefused as error:
             if self.push or not error.may_be_absent:
                 raise

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.plan.decide import MergePolicy
+from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage, take_platforms
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
@@ -45,6 +47,7 @@ class Publishing:
     executor: Executor
     cancelled: threading.Event
     attempts: Attempts
+    clock: Callable[[], float] = time.time
 
 
 class Delivery:
@@ -93,7 +96,8 @@ class Delivery:
     def _release(self, name: str, numbers: Sequence[int]) -> None:
         """Move the tags of some items together, or none of them, and record their reports (BEHAVIOUR 10.1)."""
         parts, push_id = self._parts, self._plan.push_id
-        pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags]
+        # One that holds a newer image takes no part.
+        pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags if tag.error is None]
         open_pairs = [(number, tag) for number, tag in pairs if tag_key(number, tag) not in self._done]
         if not open_pairs:
             return
@@ -123,7 +127,8 @@ class Delivery:
 
     def _member(self, number: int, tag: PlannedTag) -> Member:
         move = TagMove(self._wishes[number], self._repository(tag), tag, self._intents(tag))
-        return Member(tag_key(number, tag), tag, move)
+        accepts = self._plan.items[number].wanted.irreversible == "accept"
+        return Member(tag_key(number, tag), tag, move, irreversible=accepts)
 
     def _put_back(self, intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
         kept = partial(self._parts.ledger.content, self._plan.push_id)
@@ -226,6 +231,9 @@ class Delivery:
 
     def _record(self, number: int, tag: PlannedTag, report: contract.TagReport) -> None:
         key = tag_key(number, tag)
+        if report.action in {"copied", "merged"} and tag.reference.digest is None:
+            # Before the tag counts as dealt with: a repeat notes it again rather than never.
+            self._parts.ledger.note_move(report.reference, self._moved(number, report))
         self._parts.ledger.record_tag(self._plan.push_id, key, report)
         self._done[key] = report
         telemetry.count(telemetry.TAGS, action=report.action)
@@ -234,14 +242,28 @@ class Delivery:
         else:
             LOG.info("%s %s: %s → %s", report.reference, report.action, report.old_digest or "new", report.new_digest)
 
+    def _moved(self, number: int, report: contract.TagReport) -> contract.Move:
+        item = self._plan.items[number]
+        return contract.Move(
+            at=self._parts.clock(),
+            push_id=self._plan.push_id,
+            action="merged" if report.action == "merged" else "copied",
+            source=str(item.wanted.source),
+            source_digest=item.digest if isinstance(item, ResolvedItem) else None,
+            old_digest=report.old_digest,
+            new_digest=str(report.new_digest),
+        )
+
     def _wish(self, item: ResolvedItem) -> Wish:
         rules = MergeRules(self._plan.exact_os_version)
         return Wish(
             image=self._image(item, rules),
             policy=MergePolicy(item.wanted.merge, item.wanted.single_arch, rules),
             drop_missing_children=self._plan.drop_missing_children,
+            keep_replaced=self._plan.keep_replaced,
             recopy=self._recopy,
             seen=self._seen,
+            gate=Gate.for_item(item.wanted, item.age, rules, self._parts.ledger),
         )
 
     def _recopy(self, copy: Copy) -> CopyOutcome:

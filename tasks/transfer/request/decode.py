@@ -74,7 +74,29 @@ def _item(said: dict[str, Any], faults: Faults) -> contract.PushItem:
         single_arch=single_arch,
         platforms=_strings("platforms", platforms, "a string", faults),
         merge=merge is not False,
+        **_conditions(said, faults),
     )
+
+
+def _conditions(said: dict[str, Any], faults: Faults) -> dict[str, Any]:
+    """Return the keys of an item that put conditions on its tags."""
+    expect = faults.expect("expect", said.get("expect", {}), dict, "an object of tags with digests") or {}
+    required = faults.expect("require_platforms", said.get("require_platforms", []), list, "a list") or []
+    by = said.get("forward_only")
+    return {
+        "expect": {tag: text for tag, value in expect.items() if (text := _expected(tag, value, faults)) is not None},
+        "overwrite": _choice("overwrite", said, contract.Overwrite, "always", faults),
+        "require_platforms": _strings("require_platforms", required, "a string", faults),
+        "platform_removal": _choice("platform_removal", said, contract.PlatformRemoval, "allow", faults),
+        "forward_only": None if by is None else _choice("forward_only", said, contract.ForwardOnly, None, faults),
+        "irreversible": _choice("irreversible", said, contract.Irreversible, "refuse", faults),
+    }
+
+
+def _expected(tag: Any, value: Any, faults: Faults) -> str | None:
+    where = named("expect", str(tag))
+    known = faults.expect(where, value, str, "a digest or 'absent'")
+    return None if faults.expect(where, tag, str, "a string") is None else known
 
 
 def _pubtools_item(said: dict[str, Any], faults: Faults) -> contract.PubtoolsItem | None:

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
 
 Naming = Literal["quay", "verbatim"]
 MissingChildren = Literal["error", "drop"]
+Create = Literal["registry", "api", "never"]
+Visibility = Literal["private", "public"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,12 @@ class Target:
 
     `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy (None: the worker's limit).
     `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
-    Without `merge` a push overwrites what its tags hold, whatever its items say.
+    Without `merge` a push overwrites what its tags hold, whatever its items say. A repository that is missing is made
+    by its registry when it is pushed to, by the registry's own API with this `visibility`, or never.
+
+    Tags like the patterns of `immutable` stay as they are once they are there. `platform_removal` and `forward_only`
+    are those of every item; `version_pattern` describes versions that are not semantic ones. With `keep_replaced` the
+    manifest that a tag of a release held before keeps a tag of its own, for registries that collect at once.
     """
 
     host: str = ""
@@ -28,6 +36,13 @@ class Target:
     jobs: int = 8
     tries: int | None = None
     merge: bool = True
+    immutable: tuple[str, ...] = ()
+    platform_removal: contract.PlatformRemoval = "allow"
+    forward_only: contract.ForwardOnly | None = None
+    version_pattern: str | None = None
+    keep_replaced: bool = False
+    create: Create = "registry"
+    visibility: Visibility = "private"
 
     def reference(self, repository: str) -> Reference:
         """Return the full name of a repository of the request, without a tag; raises ValueError."""

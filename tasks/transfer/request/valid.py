@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
+from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
 from tasks.transfer.request.target import Target
 
 
@@ -18,6 +19,8 @@ class ValidItem:
     single_arch: contract.SingleArch = "merge"
     platforms: tuple[Platform, ...] = ()
     merge: bool = True
+    conditions: Conditions = UNCONDITIONAL
+    irreversible: contract.Irreversible = "refuse"
 
     @property
     def overwrites(self) -> bool:

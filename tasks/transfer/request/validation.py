@@ -1,6 +1,6 @@
 """A request, checked whole before anything is written (BEHAVIOUR section 1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, parse_tag, without_transport
+from tasks.transfer.request.conditions import Conditions, Expectation
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
@@ -124,8 +125,44 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         "copy" if item.kind == "image" else item.single_arch,
         (known or (_USUAL_PLATFORM,)) if item.kind == "image" else known,
         item.merge and item.kind != "image" and (target is None or target.merge),
+        _conditions(item, destinations, target or Target(), faults),
+        item.irreversible,
     )
     return _Checked(valid, destinations)
+
+
+def _conditions(
+    item: contract.PushItem, destinations: Sequence[_Destination], target: Target, faults: Faults
+) -> Conditions:
+    """Return the conditions of an item's tags: its own, and those of the target, which an item does not soften."""
+    required = [faults.read("require_platforms", Platform.parse, name) for name in item.require_platforms]
+    return Conditions(
+        expect=tuple(_expectations(item.expect, destinations, faults)),
+        overwrite=item.overwrite,
+        immutable=target.immutable,
+        require_platforms=tuple(platform for platform in required if platform is not None),
+        keeps_platforms="refuse" in {item.platform_removal, target.platform_removal},
+        forward_only=item.forward_only or target.forward_only,
+        version_pattern=target.version_pattern,
+    )
+
+
+def _expectations(
+    expect: Mapping[str, str], destinations: Sequence[_Destination], faults: Faults
+) -> Iterator[Expectation]:
+    """Yield what is expected of each tag; `TAG` stands for that tag of every repository of the item."""
+    for name, text in expect.items():
+        here = named("expect", name)
+        digest = None if text == contract.ABSENT else faults.read(here, parse_digest, text)
+        meant = [each.reference for each in destinations if name in _names(each)]
+        if not meant:
+            faults.add(here, "is no tag of the item: write TAG or REPOSITORY:TAG as in its destinations")
+        yield from (Expectation(reference, digest) for reference in meant)
+
+
+def _names(destination: _Destination) -> tuple[str, str]:
+    tag = destination.reference.tag or ""
+    return tag, f"{destination.requested}:{tag}"
 
 
 def _destinations(

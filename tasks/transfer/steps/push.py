@@ -113,7 +113,7 @@ class PushStep:
         return valid
 
     def _check_same(self, push_id: str, request: Any) -> None:
-        if self.ledger.request(push_id) != request:
+        if not contract.is_same_request(self.ledger.request(push_id), request):
             raise RequestInvalid(f"The push id {push_id!r} belongs to another request; give this one an id of its own.")
 
     def _accept(self, push_id: str, request: Any, task_id: str, producer: str | None) -> None:
@@ -129,7 +129,7 @@ class PushStep:
     def preview(self, request: Any, producer: str | None = None) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only. Raises NotPermitted."""
         valid = self._checked(request, producer)
-        sources, tags = prepare(valid, self.registries, self.executor, push=False)
+        sources, tags = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
         return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock())
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
@@ -142,7 +142,7 @@ class PushStep:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         with listening() as warnings:
-            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True)
+            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True, facts=self.ledger)
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
         if later is not None and may_retry(later):

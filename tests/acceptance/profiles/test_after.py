@@ -1,10 +1,10 @@
 """What comes before and after a push to every registry: dry run, verify, undo (BEHAVIOUR section 6)."""
 
-from tests.acceptance.profiles.cases import PREVIEWING, PRODUCTS, over
+from tests.acceptance.profiles.cases import PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
 
 
-@over(PRODUCTS, not_yet=PREVIEWING)
+@over(PRODUCTS)
 def test_a_dry_run_says_what_would_be_done_and_leaves_no_trace(scene: Scene) -> None:
     """Rule 3.4: not even a repository, which some registries make for whoever asks for the right to push."""
     before = set(scene.registry.store.repositories)

@@ -1,6 +1,6 @@
 """A push into every registry: copy, merge, several repositories, unchanged (BEHAVIOUR sections 3 to 5)."""
 
-from tests.acceptance.profiles.cases import CANCELLING, UPLOADING, over
+from tests.acceptance.profiles.cases import UPLOADING, over
 from tests.acceptance.profiles.conftest import Scene
 
 
@@ -58,7 +58,7 @@ def test_what_is_there_already_is_not_written(scene: Scene) -> None:
     assert scene.writes(before) == []
 
 
-@over(UPLOADING, not_yet=CANCELLING)
+@over(UPLOADING)
 def test_no_upload_is_left_open(scene: Scene) -> None:
     """Rule 5.6: neither of a form that was refused, nor of a mount that was not carried out."""
     repositories = tuple(f"{scene.name}/{each}" for each in ("app", "b"))

@@ -21,6 +21,7 @@ from tasks.errors import (
     Retry,
 )
 from tasks.oci import media_types
+from tasks.oci.digest import digest_of
 from tasks.registry.repository import Registries
 from tasks.registry.settings import Credentials, HttpLimits, RegistryConfiguration, RegistryOverride, RegistrySettings
 from tests.support.images import image
@@ -251,6 +252,37 @@ def test_a_token_server_that_stumbles_is_asked_again() -> None:
         asked = Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": "Bearer t"})
         with ScriptedRegistry(Exchange("GET", "/v2/", refused), asked) as registry:
             fetch(registry)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_realm_that_moved_is_asked_for_where_the_registry_names_it_now(status: int) -> None:
+    """8.1: the challenge is remembered, and may be out of date by the next token."""
+    gone = Exchange("GET", "/token", Answer(status))
+    with (
+        ScriptedRegistry(Exchange("GET", "/token", Answer(body=b'{"token": "old"}')), gone, ordered=True) as before,
+        ScriptedRegistry(Exchange("GET", "/token", Answer(body=b'{"token": "new"}'))) as after,
+    ):
+        first, then = (challenge(f'Bearer realm="{realm.url}/token"') for realm in (before, after))
+        delete = f"/v2/{NAME}/manifests/{IMAGE.digest}"
+        script = [
+            Exchange("GET", "/v2/", first),
+            Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": "Bearer old"}),
+            Exchange("DELETE", delete, then, request_headers={"Authorization": None}),
+            Exchange("DELETE", delete, Answer(202), request_headers={"Authorization": "Bearer new"}),
+        ]
+        with ScriptedRegistry(*script, ordered=True) as registry:
+            repository = client(registry.host)
+            repository.fetch_manifest("latest")
+            repository.delete_manifest(digest_of(IMAGE.manifest))
+
+
+def test_a_realm_that_was_never_there_is_an_error_that_names_it() -> None:
+    """6.8, 8.1: whatever the registry says again, it is not asked for ever."""
+    with ScriptedRegistry(Exchange("GET", "/token", Answer(404))) as realm:
+        refused = challenge(f'Bearer realm="{realm.url}/token"')
+        with ScriptedRegistry(Exchange("GET", "/v2/", refused)) as registry, pytest.raises(ResponseInvalid) as caught:
+            client(registry.host).fetch_manifest("latest")
+    assert realm.host in str(caught.value)
 
 
 def test_source_and_destination_at_one_registry_have_their_own_credentials() -> None:

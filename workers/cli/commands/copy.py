@@ -22,6 +22,11 @@ from workers.cli.pushing import push_options, run_push
 )
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Take only this one; repeatable.")
 @click.option("--merge/--no-merge", default=True, show_default=True, help="Keep platforms that SOURCE lacks.")
+@click.option("--expect", "expect", multiple=True, metavar="TAG=DIGEST", help="What TAG holds now, or `absent`.")
+@click.option("--no-clobber", is_flag=True, help="Leave a tag as it is once it is there.")
+@click.option("--require-platform", "required", multiple=True, metavar="OS/ARCH", help="The tag has it afterwards.")
+@click.option("--refuse-platform-removal", is_flag=True, help="Take no platform away from a tag.")
+@click.option("--forward-only", is_flag=True, help="Skip a tag that holds a newer version.")
 @push_options
 @click.pass_context
 def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
@@ -29,7 +34,13 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
 
     SOURCE and DESTINATION are host/repository:tag; docker:// before them is accepted.
     """
-    from workers.cli.request import copy_request
+    from workers.cli.request import conditions_of, copy_request
 
     names = ("target", "kind", "single_arch", "platforms", "merge")
-    run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
+    conditions = ("expect", "no_clobber", "required", "refuse_platform_removal", "forward_only")
+
+    def request() -> dict[str, Any]:
+        wanted = conditions_of(**{name: chosen[name] for name in conditions})
+        return copy_request(source, destinations, conditions=wanted, **{name: chosen[name] for name in names})
+
+    run_push(context, request)

@@ -214,7 +214,7 @@ def test_a_realm_that_gives_no_token_is_named_without_secrets(
     """BEHAVIOUR 6.7."""
     with pytest.raises(error, match=r"auth\.example") as raised:
         source(Realm(status))(credentials=credentials)
-    assert type(raised.value) is error
+    assert isinstance(raised.value, error)
     assert "pass" not in str(raised.value)
     assert "secret" not in str(raised.value)
     assert error is not AuthenticationRefused or "repository:a/b:pull" in str(raised.value)

@@ -48,7 +48,8 @@ def test_a_mount_that_the_registry_did_not_make_leaves_a_session_that_takes_the_
 def test_a_session_that_a_mount_left_and_that_is_gone_is_replaced() -> None:
     """5.3."""
     gone = replace(commit(f"{SESSION}?_state=x&"), answer=Answer(404))
-    with ScriptedRegistry(PING, OFFERED, gone, POST, commit(f"{SESSION}?"), ordered=True) as registry:
+    cancelled = Exchange("DELETE", f"{SESSION}?_state=x", Answer(404))
+    with ScriptedRegistry(PING, OFFERED, gone, cancelled, POST, commit(f"{SESSION}?"), ordered=True) as registry:
         repository = destination(registry)
         session = repository.mount_blob(BLOB.digest, FROM)
         repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None, session)

@@ -215,7 +215,8 @@ def test_a_session_that_is_gone_or_says_nothing_is_replaced(said: Answer) -> Non
 @pytest.mark.parametrize("gone", [404, 416])
 def test_a_session_that_vanishes_under_the_commit_is_replaced(gone: int) -> None:
     """5.3."""
-    script = (PING, POST, SMALL.put(Answer(gone)), POST_AGAIN, SMALL.put(session=AGAIN))
+    cancelled = replace(CANCEL, answer=Answer(404))
+    script = (PING, POST, SMALL.put(Answer(gone)), cancelled, POST_AGAIN, SMALL.put(session=AGAIN))
     with ScriptedRegistry(*script, ordered=True) as registry:
         SMALL.push(registry)
 
@@ -261,7 +262,7 @@ def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
     signed = f"{AGAIN}?_state=x"
     taken = Answer(202, {"Location": signed, "Range": f"0-{SMALL.size - 1}"})
     ladder = [POST_AGAIN, SMALL.patch(taken, session=AGAIN), SMALL.put(start=SMALL.size, session=signed)]
-    with ScriptedRegistry(PING, POST, SMALL.put(Answer(refused)), *ladder, *ladder, ordered=True) as registry:
+    with ScriptedRegistry(PING, POST, SMALL.put(Answer(refused)), CANCEL, *ladder, *ladder, ordered=True) as registry:
         destination = client(registry.host, role="destination")
         for _ in range(2):
             destination.push_blob(SMALL.blob, MemoryReader(SMALL.content), lambda _: None)
@@ -269,7 +270,7 @@ def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
 
 def patching(upload: Upload, *script: Exchange) -> list[Exchange]:
     """Return the script of a registry that takes no single PUT, up to the PATCH."""
-    return [PING, POST, upload.put(Answer(405), read=0), POST, *script]
+    return [PING, POST, upload.put(Answer(405), read=0), CANCEL, POST, *script]
 
 
 def taken(upload: Upload, stored: int | None = None) -> Answer:

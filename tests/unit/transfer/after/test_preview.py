@@ -124,10 +124,10 @@ def test_a_destination_that_cannot_be_read_is_said_of_that_repository(
     """Rule 6.4."""
     node = made(name)
     upload(registry_a.host, name, node, "1")
-    refused = Exchange("HEAD", f"/v2/{name}/manifests/{node.digest}", Answer(403))
+    refused = Exchange("HEAD", f"/v2/{name}/manifests/{node.digest}", Answer(409))
     with ScriptedRegistry(Exchange("GET", "/v2/"), refused) as closed:
         wanted = plan(node, (registry_a.host, name), (closed.host, name), (registry_b.host, name))
         one, other = places(preview(wanted, registries))
     assert one.error is not None
-    assert one.error.code == "authentication_refused"
+    assert one.error.code == "request_refused"
     assert (other.error, other.blobs_copied) == (None, 3)

@@ -266,3 +266,27 @@ def test_the_authentication_file_of_the_environment_is_relative_to_the_working_d
     monkeypatch.chdir(elsewhere)
     settings = load("auth_files = ['other.json']", IMAGEPUSHER_AUTHFILE="auth.json")
     assert settings.registries.auth_files == (str(elsewhere / "auth.json"),)
+
+
+def test_the_conditions_of_a_target_are_read(load: Load) -> None:
+    """Rules 10.2 to 10.4."""
+    target = load(
+        '[targets.t]\nimmutable = ["v*"]\nplatform_removal = "refuse"\nforward_only = "created"\n'
+        "version_pattern = 'build-(\\d+)'\nkeep_replaced = true\n"
+    ).targets["t"]
+    assert (target.immutable, target.platform_removal, target.forward_only) == (("v*",), "refuse", "created")
+    assert (target.version_pattern, target.keep_replaced) == (r"build-(\d+)", True)
+
+
+@pytest.mark.parametrize(("pattern", "reason"), [("build-(", "no regular expression"), ("build-\\d+", "has no group")])
+def test_a_pattern_that_compares_nothing_is_a_fault(load: Load, pattern: str, reason: str) -> None:
+    told = faults(load, f"[targets.t]\nversion_pattern = '{pattern}'\n")
+    assert "targets.t.version_pattern" in told
+    assert reason in told
+
+
+def test_a_history_is_not_shorter_than_the_ledger(load: Load) -> None:
+    """Rule 10.6."""
+    assert load("[limits]\nledger_seconds = 60\nhistory_seconds = 60\n").history_seconds == 60
+    assert load("").history_seconds is None
+    assert "limits.history_seconds" in faults(load, "[limits]\nledger_seconds = 60\nhistory_seconds = 59\n")

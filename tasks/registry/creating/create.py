@@ -1,0 +1,26 @@
+"""Make a repository by the API of its product: distribution-spec 1.1 has no request for that."""
+
+from typing import Literal
+
+from tasks.errors import RepositoryMissing
+from tasks.registry.creating import ecr, quay
+from tasks.registry.transport import Transport
+
+Visibility = Literal["private", "public"]
+
+
+def create(transport: Transport, name: str, visibility: Visibility) -> None:
+    """Make a repository; one that exists is no error, and stays as it is.
+
+    A registry with a token for its API is a Quay, one with a name of Amazon's is an ECR. Raises RepositoryMissing for
+    any other, RegistryError, and SettingsInvalid where a library is not installed.
+    """
+    if transport.settings.api_token:
+        quay.create(transport, name, visibility)
+    elif (place := ecr.place_of(transport.registry)) is not None:
+        ecr.create(place, name, visibility)
+    else:
+        raise RepositoryMissing(
+            f"{transport.registry}/{name} does not exist, and no API is known by which to make it: Quay needs"
+            f" `api_token_file` in the settings of {transport.registry}."
+        )
