@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 import redis
 
-from tests.chaos.site import Fleet, Site
+from tests.chaos.site import Fleet, Registry, Site
 from tests.support.chaos import Arms
 from tests.support.figures import Figures, Section
 from tests.support.redis_server import RedisServer
@@ -53,7 +53,7 @@ MakeSite = Callable[[RedisServer, dict[str, str]], Site]
 @contextmanager
 def open_site(
     a: DistributionRegistry,
-    b: DistributionRegistry,
+    b: Registry,
     server: RedisServer,
     arms_server: RedisServer,
     settings: dict[str, str],
@@ -87,7 +87,7 @@ def site_redis() -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def open_module_site(
     registry_a: DistributionRegistry,
-    registry_b: DistributionRegistry,
+    registry_b: Registry,
     site_redis: RedisServer,
     redis_server: RedisServer,
     settings_file: Path,
@@ -130,7 +130,7 @@ def site(shared_site: Site) -> Iterator[Site]:
 @pytest.fixture
 def make_site(
     registry_a: DistributionRegistry,
-    registry_b: DistributionRegistry,
+    registry_b: Registry,
     redis_server: RedisServer,
     settings_file: Path,
     chaos_figures: Section,

@@ -18,6 +18,7 @@ from tests.support.chaos import Arms
 from tests.support.figures import Section
 from tests.support.images import Index, Node
 from tests.support.processes import START_DEADLINE, wait_until
+from tests.support.profiles.server import ProfileRegistry
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from tests.support.workers import Worker, command, environment, running_worker
@@ -30,6 +31,7 @@ _POLL = 0.05
 _DEADLINE = 250.0
 
 Report = dict[str, Any]
+Registry = DistributionRegistry | ProfileRegistry
 
 
 class Fleet:
@@ -86,7 +88,7 @@ class Site:
     """Where pushes are sent to; `before` is what the tags of B held that a test has filled, without the host."""
 
     a: DistributionRegistry
-    b: DistributionRegistry
+    b: Registry
     broker_url: str
     results: redis.Redis
     fleet: Fleet

@@ -2,6 +2,7 @@
 
 import shlex
 import socket
+import stat
 import subprocess
 import sys
 import tomllib
@@ -314,6 +315,15 @@ def test_only_compose_gets_the_registries_of_compose(tmp_path: Path) -> None:
     read = {path.parent.name: tomllib.loads(path.read_text()) for path in tmp_path.glob("*/imagepusher.toml")}
     assert read["elsewhere"].keys() == {"broker", "producers"}
     assert read["compose"]["registries"].keys() == {"registry-a:5000", "registry-b:5000"}
+
+
+def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """With compose containers read them: they are given to these where this user may give files away."""
+    for name, options in (("secrets", []), ("compose", ["--compose"])):
+        subprocess.run([DEPLOY / "redis" / "make-secrets", *options, tmp_path / name], check=True, timeout=30)
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()}
+    assert modes == {0o600}
 
 
 @pytest.mark.parametrize("words", [[], ["--kubernetes", "folder"], ["a", "b", "c"]])

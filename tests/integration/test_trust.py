@@ -160,6 +160,7 @@ def test_an_undo_needs_a_right_of_its_own(site: Site, request_of: Any) -> None:
         (contract.COPY_TASK, contract.COPY_QUEUE),
         ("celery.accumulate", contract.COPY_QUEUE),
         ("celery.backend_cleanup", contract.PUBLISH_QUEUE),
+        ("nobody.knows.this", contract.COPY_QUEUE),
     ],
 )
 def test_what_workers_send_each_other_is_taken_from_workers_alone(

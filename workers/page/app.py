@@ -53,6 +53,7 @@ def make_app(settings: PageSettings, ledger: PageLedger, actions: Actions, versi
             Route("/pushes/{push_id}", page.push),
             Route("/pushes/{push_id}/{action}", page.question),
             Route("/pushes/{push_id}/{action}", page.act, methods=["POST"]),
+            Route("/tags/{reference:path}", page.tag),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
         ],
         middleware=[Middleware(SecurityHeaders), *own, Middleware(Login, settings=settings)],
@@ -84,6 +85,10 @@ class _Page:
         links = self._links(details)
         data = msgspec.to_builtins(details) | {"comparison": msgspec.to_builtins(comparison), "links": links}
         return self._pages.answer(request, "push.html", data, columns=_columns(details))
+
+    def tag(self, request: Request) -> Response:
+        reference = request.path_params["reference"]
+        return self._pages.answer(request, "tag.html", self._ledger.history(reference))
 
     def question(self, request: Request) -> Response:
         user, push_id, action = self._who_does_what(request)

@@ -91,6 +91,7 @@ def run_worker(
     app = make_app(settings)
     app.conf.update(
         result_backend=for_worker(app.conf.result_backend),
+        worker_consumer="workers.broker.consumer:Consumer",
         # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
         task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
     )

@@ -405,7 +405,7 @@ class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagH
     """All that a client needs of the ledger."""
 
 
-class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Pages, Interventions, Protocol):
+class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Moves, Pages, Interventions, Protocol):
     """All that the page of pushes needs of the ledger."""
 
 

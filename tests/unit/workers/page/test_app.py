@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.contract import CopyProgress, Fault, TagReport, Waiting
+from tasks.contract import CopyProgress, Fault, Move, TagReport, Waiting
 from tasks.coordination.ledger import HashLedger
 from tasks.errors import StateUnavailable
 from tasks.transfer.plan.plan import Plan, PlannedItem
@@ -153,3 +153,16 @@ def test_a_push_under_way_shows_its_plan_and_how_far_it_is(ask: Ask, ledger: Has
     html = ask().get("/pushes/p").text
     assert "to be merged" in html
     assert 'max="4" value="3"' in html
+
+
+def test_a_tag_has_its_history(ask: Ask, ledger: HashLedger) -> None:
+    remember(ledger, "p", state="succeeded")
+    said: dict[str, Any] = {"action": "merged", "source": "a.example/app:1", "source_digest": None, "old_digest": None}
+    for push_id, at in (("o", 1.0), ("p", 2.0)):
+        ledger.note_move("b.example/app:1", Move(at=at, push_id=push_id, new_digest=f"sha256:{push_id}", **said))
+    ledger.note_undone("b.example/app:1", "p")
+    assert 'href="/tags/b.example/app%3A1"' in ask().get("/pushes/p").text
+    moves = ask().get("/tags/b.example/app%3A1", headers=JSON).json()["moves"]
+    assert [(move["push_id"], move["undone"] is not None) for move in moves] == [("p", True), ("o", False)]
+    assert 'href="/pushes/o"' in ask().get("/tags/b.example/app:1").text
+    assert "No push is remembered" in ask().get("/tags/b.example/none:1").text

@@ -1,0 +1,69 @@
+"""A registry that serves again is waited for, and what it says of itself is passed on (BEHAVIOUR 8.6, 6.8)."""
+
+import threading
+import uuid
+
+import pytest
+
+from tasks.contract import Progress, PushReport
+from tasks.registry.http import refusal
+from tests.acceptance.profiles.cases import over
+from tests.acceptance.profiles.conftest import Scene
+from tests.support.processes import wait_until
+from tests.support.profiles import profiles
+
+
+@over([profiles.QUAY, profiles.HARBOR])
+def test_a_push_waits_while_a_registry_is_under_maintenance(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 8.6: it says so, with the reason and since when, and goes on by itself."""
+    monkeypatch.setattr(refusal, "_MAINTENANCE_SECONDS", 0.3)
+    source = scene.index("linux/amd64", "linux/arm64")
+    request = scene.request(scene.offer(source), "1")
+    # Quay makes no repository while it is read-only, not even for its token.
+    scene.registry.store.create(scene.repository)
+    push_id = str(uuid.uuid4())
+    reports: list[PushReport] = []
+
+    def push() -> None:
+        scene.client.send(request, push_id)
+        reports.append(scene.client.wait(push_id))
+
+    seen: list[Progress] = []
+
+    def is_waiting() -> bool:
+        seen[:] = [each for each in scene.client.pushes() if each.push_id == push_id]
+        return any(each.state == "waiting" for each in seen)
+
+    pushing = threading.Thread(target=push)
+    with scene.registry.maintenance():
+        pushing.start()
+        wait_until(is_waiting, "the push does not wait")
+        (waiting,) = (each.waiting for each in seen)
+        assert waiting is not None
+        assert (waiting.reason.code, waiting.reason.side) == ("registry_read_only", "destination")
+        assert scene.profile.state.read_only.message.partition(".")[0] in waiting.reason.message
+        assert waiting.since <= waiting.until
+        assert not reports
+        # It looks again and again, and goes on waiting.
+        looked = len(scene.registry.requests())
+        wait_until(lambda: len(scene.registry.requests()) > looked + 1, "the push does not look again")
+        assert not reports
+        assert scene.registry.tags(scene.repository) == {}
+    pushing.join()
+    (report,) = reports
+    assert report.state == "succeeded"
+    scene.assert_whole("1", source.digest)
+    (ended,) = (each for each in scene.client.pushes() if each.push_id == push_id)
+    assert (ended.state, ended.waiting) == ("succeeded", None)
+
+
+@over([profiles.CHATTY])
+def test_a_warning_of_a_registry_is_in_the_report_once(scene: Scene) -> None:
+    """Rule 6.8: however many of its answers carry it (RFC 7234, 5.5: 299)."""
+    request = scene.request(scene.offer(scene.index("linux/amd64", "linux/arm64")), "1", "2")
+    report = scene.push(request)
+    assert report.state == "succeeded"
+    told = [warning for warning in report.warnings if profiles.CHATTY.warning in str(warning)]
+    assert len(told) == 1
+    assert scene.registry.host in str(told[0])
+    assert scene.push(request).warnings == report.warnings
