@@ -37,6 +37,9 @@ Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_b
 # The actions that leave a tag as the push wanted it; for the others see `is_failure`.
 DONE: Final[frozenset[Action]] = frozenset({"copied", "merged", "unchanged"})
 State = Literal["succeeded", "partial", "failed"]
+# Why something that refers to an image did not come along: the tag got another index than the source's (`merged`,
+# `subset`), the destination did not take it (`refused`), or the source does not serve it (`unreadable`).
+LeftReason = Literal["merged", "subset", "refused", "unreadable"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
 # What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
@@ -44,8 +47,19 @@ _PUSH_ID: Final = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 PushId = Annotated[str, Meta(pattern=f"^{_PUSH_ID}$")]
 # A digest stands for no tag: the manifest is stored under it alone.
 Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
+ArtifactType = Annotated[str, Meta(min_length=1)]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
 Expected = Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|absent)$")]
+
+
+class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The signature that a source must bear: by one of some public keys, each in PEM.
+
+    An index needs one of its own; with `children`, one of each of its images will do.
+    """
+
+    keys: Annotated[list[str], Meta(min_length=1)]
+    index: Literal["own", "children"] = "own"
 
 
 class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -54,7 +68,10 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `destinations` maps repositories to tags. `single_arch` says what becomes of an image that is no index: it is
     refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
     from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
-    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there.
+    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there. `referrers` says
+    which signatures, SBOMs and attestations come along: all, none, or those of some artifact types; without a word the
+    target says it, else all do. With `referrers_required` a tag fails where one of them does not arrive. `verify` names
+    the signature without which nothing is copied, beside the one that the target may ask for.
 
     The rest are conditions of each tag. `expect` maps tags (`TAG`, or `REPOSITORY:TAG`) to the digest that they hold,
     or `absent`. `overwrite` is `never` for tags that stay as they are once they are there, `same` for those whose
@@ -70,6 +87,9 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_arch: SingleArch = "merge"
     platforms: list[str] = []
     merge: bool = True
+    referrers: Literal["all", "none"] | Annotated[list[ArtifactType], Meta(min_length=1)] | None = None
+    referrers_required: bool | None = None
+    verify: SignaturePolicy | None = None
     expect: dict[str, Expected] = {}
     overwrite: Overwrite = "always"
     require_platforms: list[str] = []
@@ -130,8 +150,20 @@ class Notice(msgspec.Struct, frozen=True):
     message: str
 
 
+class ReferrerLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """One manifest that refers to the image, and that did not come along."""
+
+    digest: str
+    artifact_type: str = ""
+    reason: LeftReason
+    error: Fault | None = None
+
+
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one destination tag; digests are None where there was, or is, no tag."""
+    """What became of one destination tag; digests are None where there was, or is, no tag.
+
+    `referrers` counts what refers to the image and is at the destination too, by artifact type.
+    """
 
     reference: str
     action: Action
@@ -140,6 +172,8 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     kept_platforms: list[str] = []
     protective_tag: str | None = None
     warnings: list[Notice] = []
+    referrers: dict[str, int] = {}
+    referrers_left: list[ReferrerLeft] = []
     error: Fault | None = None
 
 
@@ -192,6 +226,7 @@ class PushReport(msgspec.Struct, frozen=True, kw_only=True):
 class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
     """What whoever signs or notifies is told of a tag that moved; `platforms` maps each to the digest of its manifest.
 
+    `unsigned` are the digests that this push made, so that no signature of the source is one of theirs.
     It may be told more than once: `push_id`, `reference` and `new_digest` together name the event.
     """
 
@@ -206,6 +241,7 @@ class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
     old_digest: str | None
     new_digest: str
     platforms: dict[str, str] = {}
+    unsigned: list[str] = []
 
 
 class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
@@ -384,8 +420,10 @@ def schema() -> dict[str, Any]:
     }
 
 
-_LATER_KEYS: Final = frozenset({"side", "warnings", "producer"})
-_REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, PubtoolsItem, PubtoolsMetadata))
+_LATER_KEYS: Final = frozenset({"side", "warnings", "referrers", "referrers_left", "artifact_type", "producer"})
+_REQUESTED: Final = frozenset(
+    kind.__name__ for kind in (PushRequest, PushItem, SignaturePolicy, PubtoolsItem, PubtoolsMetadata)
+)
 
 
 def push_id_of(request: Any, task_id: str) -> str:

@@ -22,6 +22,9 @@
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
     │   ├── PlatformMissing          none of the eligible platforms is in it
+    │   ├── SignatureMissing         nobody signed it, though a signature is asked for
+    │   ├── SignatureInvalid         no signature is by a key that is asked for
+    │   ├── ReferrersUnreadable      the source does not say, or serve, what refers to the image
     │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
@@ -37,6 +40,7 @@
     │   ├── Irreversible             the tag could not be put back if another one of its release fails
     │   ├── RolledBack               another tag of the release could not be moved
     │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
+    │   ├── ReferrersRefused         the registry does not take what refers to the image
     │   └── CopyIncomplete           what the tag needs did not arrive
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
@@ -323,6 +327,30 @@ class PlatformUnknown(SourceError):
     )
 
 
+class SignatureMissing(SourceError):
+    """Nobody signed the image, though a signature is asked for."""
+
+    code = "signature_missing"
+    advice = "Nothing of it was copied. Sign that digest, or push the one that is signed."
+
+
+class SignatureInvalid(SourceError):
+    """No signature of the image is by a key that is asked for."""
+
+    code = "signature_invalid"
+    advice = "Nothing of it was copied. Check the keys of `verify`, and who signed the image."
+
+
+class ReferrersUnreadable(SourceError):
+    """The source does not say, or serve, what refers to the image."""
+
+    code = "referrers_unreadable"
+    advice = (
+        "Signatures and SBOMs may be missing at the destination: push again when the source serves them, or set"
+        " `referrers` of the item to none."
+    )
+
+
 class DestinationError(ImagePusherError):
     """The destination cannot be brought to the wanted state."""
 
@@ -427,6 +455,15 @@ class Irreversible(DestinationError):
 
     code = "irreversible"
     advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
+
+
+class ReferrersRefused(DestinationError):
+    """The registry does not take what refers to the image."""
+
+    code = "referrers_refused"
+    advice = (
+        "Signatures and SBOMs are missing there: use a registry that takes them, or set the item's `referrers` to none."
+    )
 
 
 class CopyIncomplete(DestinationError):

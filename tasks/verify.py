@@ -1,5 +1,6 @@
 """`imagepusher.verify.v1`: compare the destination with the report of a push."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,4 +24,5 @@ def verify(self: Task[Any, Any], push_id: str) -> Any:
             raise PushUnknown(f"No report of a push {push_id!r} is known here.")
         tags = (tag.reference for item in report.items for tag in item.tags)
         here.registries.check_hosts("destination", (Reference.parse(reference).registry for reference in tags))
-        return msgspec.to_builtins(verify_push(report, here.registries, here.executor))
+        plan, content = here.ledger.plan(push_id), partial(here.ledger.content, push_id)
+        return msgspec.to_builtins(verify_push(report, here.registries, here.executor, plan, content))

@@ -88,8 +88,7 @@ def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) ->
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the source of axe-core, which npm fetches for the tests alone."""
     npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm, which fetches axe-core, is not here")
+    assert npm is not None, "npm fetches axe-core: install it (tests/run does)"
     folder: Path = tmp_path_factory.mktemp("axe")
     subprocess.run([npm, "install", "--no-audit", "--no-fund", "--silent", _AXE], cwd=folder, check=True, timeout=240)
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()

@@ -163,7 +163,16 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
     rows = []
     faults: list[tuple[str, contract.Fault | None]] = []
     for item in items:
-        rows.append([cell(item.source, "bold"), cell(item.kind), cell(short(item.digest)), cell(""), _code(item.error)])
+        rows.append(
+            [
+                cell(item.source, "bold"),
+                cell(item.kind),
+                cell(short(item.digest)),
+                cell(""),
+                cell(""),
+                _code(item.error),
+            ]
+        )
         for tag in item.tags:
             rows.append(
                 [
@@ -171,14 +180,20 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
                     cell(tag.action, STYLES[tag.action]),
                     cell(_change(tag)),
                     cell(", ".join(tag.kept_platforms)),
+                    cell(_referrers(tag)),
                     _code(tag.error),
                 ]
             )
             faults.append((tag.reference, tag.error))
         if item.error is not None and item.error not in [tag.error for tag in item.tags]:
             faults.append((item.source, item.error))
-    table(console, ["Image", action, "Digest", "Kept", "Error"], rows)
+    table(console, ["Image", action, "Digest", "Kept", "Referrers", "Error"], rows)
     _faults(console, faults)
+
+
+def _referrers(tag: contract.TagReport) -> str:
+    number, left = sum(tag.referrers.values()), len(tag.referrers_left)
+    return ", ".join(filter(None, [f"{number}" if number else "", f"{left} left" if left else ""]))
 
 
 def _notices(console: Console, items: Iterable[contract.ItemReport], warnings: Sequence[str]) -> None:

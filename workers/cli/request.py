@@ -135,6 +135,10 @@ def copy_request(
     single_arch: str = "merge",
     platforms: Iterable[str] = (),
     merge: bool = True,
+    referrers: Iterable[str] = (),
+    no_referrers: bool = False,
+    require_referrers: bool = False,
+    verify_keys: Iterable[str] = (),
     conditions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the request that copies one image; raises RequestInvalid with each argument that is at fault."""
@@ -170,7 +174,28 @@ def copy_request(
     }
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
+    item |= _along(referrers, leave=no_referrers, require=require_referrers)
+    if keys := [_read_key(name) for name in verify_keys]:
+        item["verify"] = {"keys": keys}
     return {"items": [item]} | ({"target": target} if target else {})
+
+
+def _along(types: Iterable[str], *, leave: bool, require: bool) -> dict[str, Any]:
+    """Return what an item says of its referrers."""
+    chosen = [part for said in types for part in said.split(",")]
+    said: dict[str, Any] = {"referrers_required": True} if require else {}
+    if leave or chosen:
+        said["referrers"] = "none" if leave else "all" if chosen == ["all"] else chosen
+    return said
+
+
+def _read_key(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RequestInvalid(f"The key {name} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"The key {name} is not a public key in PEM.") from error
 
 
 def conditions_of(

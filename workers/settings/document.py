@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.contract import ForwardOnly, PlatformRemoval
+from tasks.oci.signatures import IndexSignature
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.policy import Action
@@ -182,6 +183,10 @@ class TargetTable(msgspec.Struct, frozen=True):
     jobs: Count = Target.jobs
     tries: Count | None = None
     merge: bool = Target.merge
+    referrers: Literal["all", "none"] | list[Text] | None = None
+    referrers_required: bool = Target.referrers_required
+    verify_keys: list[Text] = []
+    verify_index: IndexSignature = "own"
     immutable: list[Text] = []
     platform_removal: PlatformRemoval = Target.platform_removal
     forward_only: ForwardOnly | None = None

@@ -5,16 +5,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.oci.signatures import SignaturePolicy, parse_key
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
-from tasks.transfer.request.target import Naming, Target
+from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
     PREFIX,
@@ -129,7 +130,9 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         broker_url=urls.broker,
         result_url=urls.result,
         state_url=urls.state,
-        targets={name: _target(under("targets", name), table, faults) for name, table in tables.targets.items()},
+        targets={
+            name: _target(under("targets", name), table, faults, reader) for name, table in tables.targets.items()
+        },
         registries=RegistryConfiguration(
             registries=registries,
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
@@ -181,7 +184,7 @@ def _check_limits(limits: LimitsTable, faults: list[str]) -> None:
         )
 
 
-def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
+def _target(place: str, table: TargetTable, faults: list[str], reader: RegistryReader) -> Target:
     host = _registry(f"{place}.host", table.host.rstrip("/"), faults) if table.host else ""
     if table.namespace:
         try:
@@ -206,6 +209,9 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         jobs=table.jobs,
         tries=table.tries,
         merge=table.merge,
+        referrers=_referrers(place, table, faults),
+        referrers_required=table.referrers_required,
+        verify=_policy(place, table, reader),
         immutable=tuple(table.immutable),
         platform_removal=table.platform_removal,
         forward_only=table.forward_only,
@@ -214,6 +220,31 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         create=table.create,
         visibility=table.visibility,
     )
+
+
+def _policy(place: str, table: TargetTable, reader: RegistryReader) -> SignaturePolicy | None:
+    """Return the signature that a target asks for; each key is a file with a public key in PEM."""
+    keys = []
+    for name in table.verify_keys:
+        path = Path(reader.existing(f"{place}.verify_keys", name))
+        try:
+            keys.append(parse_key(path.read_text()))
+        except OSError as error:
+            if path.exists():
+                reader.faults.append(f"{place}.verify_keys: {path} cannot be read: {error.strerror}")
+        except ValueError as error:
+            reader.faults.append(f"{place}.verify_keys: {path} {error}")
+    return SignaturePolicy(keys=tuple(keys), index=table.verify_index) if table.verify_keys else None
+
+
+def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers | Literal["default"]:
+    if table.referrers is None:
+        return Target.referrers
+    try:
+        return read_referrers(table.referrers)
+    except ValueError as error:
+        faults.append(f"{place}.referrers {error}")
+        return Target.referrers
 
 
 def _version_pattern(place: str, pattern: str | None, faults: list[str]) -> str | None:

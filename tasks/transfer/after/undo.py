@@ -1,7 +1,7 @@
 """Put the tags of a push back to what they were, only where they still are what the push made them (BEHAVIOUR 6.6)."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -62,6 +62,7 @@ def undo(
     undoing.delete([*new, *protective], later=[tag for mark in new for tag in mark.protective()])
     protective += undoing.protective(new)
     undoing.delete(protective)
+    undoing.delete_lists(new)
     for mark in protective:
         left = undoing.done[str(mark.reference)].error
         if left is not None:
@@ -113,6 +114,11 @@ class _Mark:
     reference: Reference
     intent: TagIntent
 
+    def beside(self, tag: str, digest: str) -> "_Mark":
+        """Return another tag of the same repository, which the push made."""
+        reference = Reference(self.reference.registry, self.reference.repository, tag)
+        return _Mark(reference, TagIntent(action="copied", old_digest=None, new_digest=digest))
+
     @property
     def ours(self) -> set[str | None]:
         """What the tag holds if nobody else moved it; a new digest "" stands for no tag."""
@@ -159,6 +165,34 @@ class _Undoing:
             if self.put_back(mark).error is not None:
                 for tag in (mark, *mark.protective()):
                     self._doomed.pop(str(tag.reference), None)
+
+    def delete_lists(self, marks: Iterable["_Mark"]) -> None:
+        """Delete the lists of referrers that the push made and nobody added to, of images that no tag holds any more.
+
+        All else that refers to an image stays: it may be another signer's (BEHAVIOUR 9.3).
+        """
+        by_repository: dict[str, list[_Mark]] = {}
+        for mark in marks:
+            if mark.intent.lists and self.done[str(mark.reference)].action == "deleted":
+                by_repository.setdefault(mark.reference.name, []).append(mark)
+        for name, gone in by_repository.items():
+            lists = {each.tag: each for mark in gone for each in mark.intent.lists}
+            try:
+                held = self._held(self._repository(gone[0]), lists.keys())
+                for each in lists.values():
+                    if each.root not in held:
+                        self.put_back(gone[0].beside(each.tag, each.digest))
+            except ImagePusherError as error:
+                LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
+
+    def _held(self, repository: Repository, but: Container[str]) -> set[str]:
+        """Return the manifests that the tags of a repository hold or need, without those of some tags."""
+        held: set[str] = set()
+        for tag in repository.tags():
+            described = None if tag in but else repository.resolve(tag)
+            if described is not None:
+                held |= {described.digest, *self._needs_of(repository).all_of(described.digest)}
+        return held
 
     def put_back(self, mark: "_Mark") -> contract.TagUndo:
         """Restore or delete one tag under its lock, and note what became of it."""

@@ -19,10 +19,12 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
+from tasks.transfer.plan.referrers import FoundReferrers, find_referrers
 from tasks.transfer.plan.repositories import Found, make_ready
+from tasks.transfer.plan.signed import require_signature
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
-Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
+Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]
 
 
 def prepare(
@@ -33,7 +35,7 @@ def prepare(
     push: bool,
     facts: TagFacts | None = None,
 ) -> Findings:
-    """Return what was found of each item's source, and of its tags; errors are part of it.
+    """Return what was found of each item's source, of its tags, and of what refers to it; errors are part of it.
 
     Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
     With `push` off, as in a dry run, only pull scope is asked for. Raises StateUnavailable: that is no tag's fault.
@@ -55,9 +57,11 @@ def prepare(
         )
 
     planned = dict(zip(by_tag, executor.map(look, by_tag), strict=True))
-    return sources, [
+    tags = [
         [planned[reference][number] for reference in item.destinations] for number, item in enumerate(request.items)
     ]
+    referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
+    return sources, tags, referrers
 
 
 def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
@@ -80,6 +84,7 @@ def read_item(
             rules=rules,
             platform_matters=item.conditions.need_platform,
         )
+        require_signature(repository, image, item.verify)
         by = item.conditions.forward_only
         if by is None:
             return image

@@ -8,6 +8,7 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError
+from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.plan import Copy
 
 # "begun", or how it ended.
@@ -28,6 +29,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     The ledger keeps the bytes of the manifest `old_digest`, whose media type is `old_media_type`. `written_before` is
     the digest that a push of ours, this one or another, had written there last at that time. `overtaken` are further
     tags that this push made, with their digests: for merges that it did not stay with, and for what it replaced.
+    `lists` are the tags that it made for what refers to the image.
     """
 
     action: contract.Action
@@ -40,6 +42,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     protective_tag_created: bool = False
     written_before: str | None = None
     overtaken: dict[str, str] = {}
+    lists: list[MadeList] = []
 
     def beside(self) -> dict[str, str]:
         """Return the tags that this push made beside the tag, with their digests."""

@@ -17,26 +17,35 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
+from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
 from tasks.transfer.plan.gate import OPEN, Gate
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import current_of, read_current
 from tasks.transfer.plan.plan import Copy, needed
-from tasks.transfer.ports import CopyOutcome, TagLock, TagRecord
+from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord
 from tasks.transfer.publish.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
 
 
+def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str, _locks: TagLocks) -> Along:
+    return NOTHING
+
+
 @dataclass(frozen=True)
 class Wish:
-    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago."""
+    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago.
+
+    `bring` has what refers to the image found in a repository whose tag is about to hold a digest.
+    """
 
     image: SourceImage
     policy: MergePolicy
     drop_missing_children: bool
     recopy: Callable[[Copy], CopyOutcome]
     seen: Sightings
+    bring: Callable[[Reference, Repository, str, TagLocks], Along] = _bring_nothing
     gate: Gate = OPEN
     keep_replaced: bool = False
 

@@ -23,6 +23,7 @@ from tasks.errors import (
 from tasks.oci import media_types
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Repository
+from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
@@ -48,16 +49,20 @@ class IntentLog(Protocol):
 
 @dataclass(frozen=True)
 class Moved:
-    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written."""
+    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written.
+
+    `brought` is what refers to the image and came along.
+    """
 
     intent: TagIntent
     held: Current
     manifests: int = 0
+    brought: Along = NOTHING
     skip: ImagePusherError | None = None
 
     def report(self, reference: str) -> contract.TagReport:
         """Return the report of the tag."""
-        return contract.TagReport(
+        report = contract.TagReport(
             reference=reference,
             action=self.intent.action,
             old_digest=self.intent.old_digest,
@@ -67,6 +72,7 @@ class Moved:
             protective_tag=self.intent.protective_tag,
             error=None if self.skip is None else contract.Fault.of(self.skip),
         )
+        return self.brought.told(report)
 
 
 def _skipped(staged: Staged, skip: ImagePusherError) -> Moved:
@@ -91,6 +97,8 @@ class TagMove:
         self._intents = intents
         self._may_have_written = False
         self._healed = False
+        self._bring = wish.bring
+        self._brought = NOTHING
 
     def run(self, locks: TagLocks) -> Moved:
         """Move the tag; raises ImagePusherError.
@@ -111,18 +119,19 @@ class TagMove:
         for _ in range(_LOCKS):
             try:
                 with locks.hold(str(self._reference)) as lock:
-                    return self._move(lock)
+                    return self._move(lock, locks)
             except LockLost as error:
                 LOG.warning("%s: %s", self._reference, error.message)
                 lost = error
         raise lost
 
-    def _move(self, lock: TagLock) -> Moved:
+    def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):
             # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
             staged = self.stage(lock, absent=number == 0 and self._was_absent())
+            self.bring(staged, locks)
             moved = (
                 self.leave(lock, staged) if staged.is_right else self.flip(lock, staged, self.announce(lock, staged))
             )
@@ -150,10 +159,15 @@ class TagMove:
             before = None if mine.old_digest is None else parse_digest(mine.old_digest)
         return self._stage.admitted(staged, before)
 
+    def bring(self, staged: Staged, locks: TagLocks) -> None:
+        """Have what refers to the image found at the destination, before the tag moves (BEHAVIOUR 9.2)."""
+        if staged.skip is None:
+            self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
+
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
-        intent = self._protected(self.memory.intent(decision, staged.base))
+        intent = self._with_lists(self._protected(self.memory.intent(decision, staged.base)))
         kept = self._name_for_replaced(staged.base)
         if kept is not None and staged.base is not None:
             # It goes with what this push made beside the tag: when the tag is put back, it is not needed any more.
@@ -169,6 +183,11 @@ class TagMove:
             self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
         return intent
 
+    def _with_lists(self, intent: TagIntent) -> TagIntent:
+        """Return the intent with the lists of referrers that this push made for the tag, earlier ones too."""
+        earlier = self.memory.latest.lists if self.memory.latest is not None else []
+        return msgspec.structs.replace(intent, lists=list(dict.fromkeys([*earlier, *self._brought.made])))
+
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
         decision, over = staged.decision, staged.held.digest if staged.held else None
@@ -181,7 +200,7 @@ class TagMove:
         if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
-        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES))
+        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -219,7 +238,7 @@ class TagMove:
             return _skipped(staged, staged.skip)
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), staged.decision.held)
+        return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()

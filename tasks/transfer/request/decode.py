@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, get_args
 
 from tasks import contract
+from tasks.oci.signatures import IndexSignature
 from tasks.transfer.request.faults import Faults
 
 Item = TypeVar("Item")
 _REQUEST_KEYS: Final = frozenset(contract.PushRequest.__struct_fields__)
 _ITEM_KEYS: Final = frozenset(contract.PushItem.__struct_fields__)
+_POLICY_KEYS: Final = frozenset(contract.SignaturePolicy.__struct_fields__)
 _NO_ITEM: Final = contract.PushItem(source="", destinations={})
 _NO_PUBTOOLS_ITEM: Final = contract.PubtoolsItem(metadata=contract.PubtoolsMetadata(pull_url="", tags={}))
 
@@ -74,8 +76,28 @@ def _item(said: dict[str, Any], faults: Faults) -> contract.PushItem:
         single_arch=single_arch,
         platforms=_strings("platforms", platforms, "a string", faults),
         merge=merge is not False,
+        referrers=_referrers(said.get("referrers"), faults),
+        referrers_required=_optional(said, "referrers_required", bool, "a boolean", faults),
+        verify=_policy(said.get("verify"), faults),
         **_conditions(said, faults),
     )
+
+
+def _policy(said: Any, faults: Faults) -> contract.SignaturePolicy | None:
+    known = None if said is None else faults.expect("verify", said, dict, "an object")
+    if known is None:
+        return None
+    faults.unknown("verify.", known, _POLICY_KEYS)
+    keys = _strings("verify.keys", faults.expect("verify.keys", known.get("keys"), list, "a list") or [], "PEM", faults)
+    index: Any = known.get("index", "own")
+    faults.choose("verify.index", index, get_args(IndexSignature))
+    return contract.SignaturePolicy(keys=keys, index=index)
+
+
+def _referrers(said: Any, faults: Faults) -> Any:
+    if isinstance(said, list):
+        return _strings("referrers", said, "a string", faults) if said else said
+    return None if said is None else faults.expect("referrers", said, str, "all, none or a list of artifact types")
 
 
 def _conditions(said: dict[str, Any], faults: Faults) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, parse_tag, without_transport
+from tasks.oci.signatures import SignaturePolicy, parse_key
 from tasks.transfer.request.conditions import Conditions, Expectation
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import ALL_REFERRERS, Referrers, Target, read_referrers
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 # The image that skopeo and docker take out of an index where nobody says which, on most machines.
@@ -48,14 +49,15 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The names that a form of items has for source and destinations."""
+    """The names that a form of items has for source and destinations, and which referrers it brings by default."""
 
     source: str
     destinations: str
+    referrers: Referrers
 
 
-_NATIVE: Final = _Form("source", "destinations")
-_PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags")
+_NATIVE: Final = _Form("source", "destinations", ALL_REFERRERS)
+_PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,37 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         "copy" if item.kind == "image" else item.single_arch,
         (known or (_USUAL_PLATFORM,)) if item.kind == "image" else known,
         item.merge and item.kind != "image" and (target is None or target.merge),
+        _referrers(item, form, target, faults),
+        item.referrers_required if item.referrers_required is not None else bool(target and target.referrers_required),
+        _policies(item, target, faults),
         _conditions(item, destinations, target or Target(), faults),
         item.irreversible,
     )
     return _Checked(valid, destinations)
+
+
+def _policies(item: contract.PushItem, target: Target | None, faults: Faults) -> tuple[SignaturePolicy, ...]:
+    """Return the signatures that are asked for: the target's and the item's, each by one of its keys (9.6)."""
+    policies = [target.verify] if target is not None and target.verify is not None else []
+    if item.verify is not None and not faults.has("verify.keys"):
+        if not item.verify.keys:
+            faults.add("verify.keys", "is empty")
+        keys = [faults.read("verify.keys", parse_key, pem) for pem in item.verify.keys]
+        known = tuple(key for key in keys if key is not None)
+        policies.append(SignaturePolicy(keys=known, index=item.verify.index))
+    return tuple(policies)
+
+
+def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> Referrers:
+    """Return which referrers come along: the item's word before the target's, and that before the form's (9.1)."""
+    if item.referrers is not None:
+        try:
+            return read_referrers(item.referrers)
+        except ValueError as error:
+            faults.add("referrers", str(error))
+            return None
+    of_target = target.referrers if target is not None else "default"
+    return form.referrers if of_target == "default" else of_target
 
 
 def _conditions(

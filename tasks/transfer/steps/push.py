@@ -129,8 +129,8 @@ class PushStep:
     def preview(self, request: Any, producer: str | None = None) -> Plan:
         """Return the plan of a push that is not to be done; asks for pull scope only. Raises NotPermitted."""
         valid = self._checked(request, producer)
-        sources, tags = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
-        return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock())
+        sources, tags, referrers = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
+        return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock(), referrers=referrers)
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
         report = self.ledger.finish(_failed(push_id, valid, error))
@@ -142,16 +142,20 @@ class PushStep:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         with listening() as warnings:
-            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True, facts=self.ledger)
+            sources, tags, referrers = findings = prepare(
+                valid, self.registries, self.executor, push=True, facts=self.ledger
+            )
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
         if later is not None and may_retry(later):
             raise later
-        plan = plan_push(valid, sources, tags, push_id=push_id, created=begun)
+        plan = plan_push(valid, sources, tags, push_id=push_id, created=begun, referrers=referrers)
         for found in sources:
             if isinstance(found, SourceImage):
                 for digest, content in {**found.manifests, found.original_digest: found.original_content}.items():
                     self.ledger.keep_content(push_id, digest, content)
+        for digest, content in {each: text for found in referrers for each, text in found.manifests.items()}.items():
+            self.ledger.keep_content(push_id, digest, content)
         self.ledger.save_plan(plan)
         return plan
 
@@ -171,6 +175,7 @@ def _failed(push_id: str, valid: ValidRequest, error: ImagePusherError) -> contr
 
 
 def _errors(findings: Findings) -> list[ImagePusherError]:
-    sources, tags = findings
+    sources, tags, referrers = findings
     errors = [found for found in sources if isinstance(found, ImagePusherError)]
+    errors += [found.error for found in referrers if found.error is not None]
     return errors + [tag.error for of_item in tags for tag in of_item if tag.error is not None]

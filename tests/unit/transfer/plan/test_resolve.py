@@ -39,9 +39,9 @@ class Clients:
 
 
 def test_a_push_whose_holds_cannot_be_read_is_given_back_and_fails_no_tag() -> None:
-    request, clients = read({"items": [item()]}), Clients()
+    request, clients = read({"items": [item(referrers="none")]}), Clients()
     with ThreadPoolExecutor(1) as executor:
-        _, ((tag,),) = prepare(request, clients, executor, push=True)  # type: ignore[arg-type]
+        _, ((tag,),), _ = prepare(request, clients, executor, push=True)  # type: ignore[arg-type]
         assert (tag.action, tag.error) == ("copied", None)
         with pytest.raises(StateUnavailable):
             prepare(request, clients, executor, push=True, facts=Away())  # type: ignore[arg-type]

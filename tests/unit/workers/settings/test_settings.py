@@ -7,8 +7,10 @@ import pytest
 
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
+from tasks.oci.signatures import SignaturePolicy
 from tasks.registry.settings import Credentials, HttpLimits
 from tasks.transfer.request.target import Target
+from tests.support.signatures import Signer
 from workers.settings import Settings, load_settings
 
 Load = Callable[..., Settings]
@@ -266,6 +268,34 @@ def test_the_authentication_file_of_the_environment_is_relative_to_the_working_d
     monkeypatch.chdir(elsewhere)
     settings = load("auth_files = ['other.json']", IMAGEPUSHER_AUTHFILE="auth.json")
     assert settings.registries.auth_files == (str(elsewhere / "auth.json"),)
+
+
+def test_a_target_says_which_referrers_and_signatures_count(load: Load, tmp_path: Path) -> None:
+    """Rules 9.1, 9.5, 9.6; a key is a file beside the settings."""
+    key = Signer().public
+    (tmp_path / "cosign.pub").write_text(key)
+    text = """
+        targets.all.referrers = "all"
+        targets.none.referrers = "none"
+        [targets.some]
+        referrers = ["a/b"]
+        referrers_required = true
+        verify_keys = ["cosign.pub"]
+        verify_index = "children"
+    """
+    targets = load(text).targets
+    assert (targets["all"].referrers, targets["none"].referrers) == ((), None)
+    policy = SignaturePolicy(keys=(key,), index="children")
+    assert targets["some"] == Target(referrers=("a/b",), referrers_required=True, verify=policy)
+
+
+def test_referrers_and_keys_of_a_target_that_cannot_be_meant_are_named(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "not.pub").write_text("key")
+    assert "targets.t.referrers" in faults(load, "targets.t.referrers = []")
+    assert "targets.t.referrers" in faults(load, "targets.t.referrers = 'some'")
+    assert "targets.t.verify_keys: there is no file" in faults(load, "targets.t.verify_keys = ['gone.pub']")
+    assert "not.pub is not a public key" in faults(load, "targets.t.verify_keys = ['not.pub']")
+    assert "targets.t.verify_index" in faults(load, "targets.t.verify_index = 'some'")
 
 
 def test_the_conditions_of_a_target_are_read(load: Load) -> None:
