@@ -65,6 +65,7 @@ def test_report_says_everything(world: World) -> None:
             "seconds": report.totals.seconds,
         },
         "warnings": [],
+        "producer": None,
     }
     assert report.totals.seconds > 0
 
