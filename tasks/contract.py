@@ -3,12 +3,13 @@
 Producers never import this package. They send a request to `PUSH_TASK` on `PUSH_QUEUE` and read a report as its result.
 """
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, OlderThanDestination
 
 PUSH_TASK: Final = "imagepusher.push.v1"
 COPY_TASK: Final = "imagepusher.copy.v1"
@@ -25,18 +26,40 @@ QUEUES: Final = (PUSH_QUEUE, COPY_QUEUE, PUBLISH_QUEUE)
 RequestedKind = Literal["auto", "source", "image"]
 SingleArch = Literal["refuse", "copy", "merge"]
 Atomic = Literal["item", "push"]
+Overwrite = Literal["always", "same", "never"]
+PlatformRemoval = Literal["allow", "refuse"]
+ForwardOnly = Literal["version", "created"]
+Irreversible = Literal["refuse", "accept"]
+# An expectation of a tag that is not there.
+ABSENT: Final = "absent"
 Kind = Literal["source", "multi-arch", "single-arch"]
 Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_back"]
-# The actions that leave a tag as the push wanted it; each other one makes the push fail.
+# The actions that leave a tag as the push wanted it; for the others see `is_failure`.
 DONE: Final[frozenset[Action]] = frozenset({"copied", "merged", "unchanged"})
 State = Literal["succeeded", "partial", "failed"]
+# Why something that refers to an image did not come along: the tag got another index than the source's (`merged`,
+# `subset`), the destination did not take it (`refused`), or the source does not serve it (`unreadable`).
+LeftReason = Literal["merged", "subset", "refused", "unreadable"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
 # What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
-PushId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+_PUSH_ID: Final = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+PushId = Annotated[str, Meta(pattern=f"^{_PUSH_ID}$")]
 # A digest stands for no tag: the manifest is stored under it alone.
 Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
+ArtifactType = Annotated[str, Meta(min_length=1)]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
+Expected = Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|absent)$")]
+
+
+class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The signature that a source must bear: by one of some public keys, each in PEM.
+
+    An index needs one of its own; with `children`, one of each of its images will do.
+    """
+
+    keys: Annotated[list[str], Meta(min_length=1)]
+    index: Literal["own", "children"] = "own"
 
 
 class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,7 +68,17 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `destinations` maps repositories to tags. `single_arch` says what becomes of an image that is no index: it is
     refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
     from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
-    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there.
+    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there. `referrers` says
+    which signatures, SBOMs and attestations come along: all, none, or those of some artifact types; without a word the
+    target says it, else all do. With `referrers_required` a tag fails where one of them does not arrive. `verify` names
+    the signature without which nothing is copied, beside the one that the target may ask for.
+
+    The rest are conditions of each tag. `expect` maps tags (`TAG`, or `REPOSITORY:TAG`) to the digest that they hold,
+    or `absent`. `overwrite` is `never` for tags that stay as they are once they are there, `same` for those whose
+    images stay and to which platforms may be added. After the push a tag has the `require_platforms`;
+    `platform_removal` refuses to take one away. A tag that is `forward_only` never goes back to an older image, by its
+    version or by the time of its creation. `irreversible` says whether a tag that cannot be put back may be part of a
+    release.
     """
 
     source: str
@@ -54,6 +87,15 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     single_arch: SingleArch = "merge"
     platforms: list[str] = []
     merge: bool = True
+    referrers: Literal["all", "none"] | Annotated[list[ArtifactType], Meta(min_length=1)] | None = None
+    referrers_required: bool | None = None
+    verify: SignaturePolicy | None = None
+    expect: dict[str, Expected] = {}
+    overwrite: Overwrite = "always"
+    require_platforms: list[str] = []
+    platform_removal: PlatformRemoval = "allow"
+    forward_only: ForwardOnly | None = None
+    irreversible: Irreversible = "refuse"
 
 
 class PubtoolsMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,8 +150,20 @@ class Notice(msgspec.Struct, frozen=True):
     message: str
 
 
+class ReferrerLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """One manifest that refers to the image, and that did not come along."""
+
+    digest: str
+    artifact_type: str = ""
+    reason: LeftReason
+    error: Fault | None = None
+
+
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one destination tag; digests are None where there was, or is, no tag."""
+    """What became of one destination tag; digests are None where there was, or is, no tag.
+
+    `referrers` counts what refers to the image and is at the destination too, by artifact type.
+    """
 
     reference: str
     action: Action
@@ -118,7 +172,19 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
     kept_platforms: list[str] = []
     protective_tag: str | None = None
     warnings: list[Notice] = []
+    referrers: dict[str, int] = {}
+    referrers_left: list[ReferrerLeft] = []
     error: Fault | None = None
+
+
+def is_failure(tag: TagReport) -> bool:
+    """Tell whether a tag makes its push fail: one that would have gone back to an older image does not."""
+    return tag.action not in DONE and not is_harmless(tag.error)
+
+
+def is_harmless(fault: Fault | None) -> bool:
+    """Tell whether a fault only says why a tag was skipped as it should be (BEHAVIOUR 10.4)."""
+    return fault is not None and fault.code == OlderThanDestination.code
 
 
 class ItemReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,18 +209,24 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a push ended; `warnings` are those of its request, and those that registries sent along."""
+    """How a push ended.
+
+    `warnings` are those of its request, and those that registries sent along. `producer` signed the request; None for
+    an operator, or where nobody signs.
+    """
 
     push_id: str
     state: State
     items: list[ItemReport]
     totals: Totals
     warnings: list[str] = []
+    producer: str | None = None
 
 
 class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
     """What whoever signs or notifies is told of a tag that moved; `platforms` maps each to the digest of its manifest.
 
+    `unsigned` are the digests that this push made, so that no signature of the source is one of theirs.
     It may be told more than once: `push_id`, `reference` and `new_digest` together name the event.
     """
 
@@ -169,6 +241,7 @@ class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
     old_digest: str | None
     new_digest: str
     platforms: dict[str, str] = {}
+    unsigned: list[str] = []
 
 
 class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,10 +292,13 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagUndo(msgspec.Struct, frozen=True, kw_only=True):
-    """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone."""
+    """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone.
+
+    A tag of a release that is `skipped` stays as the push made it, since another one of the release cannot be put back.
+    """
 
     reference: str
-    action: Literal["restored", "deleted", "moved", "failed"]
+    action: Literal["restored", "deleted", "moved", "failed", "skipped"]
     digest: str | None = None
     error: Fault | None = None
 
@@ -233,6 +309,34 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     push_id: str
     state: State
     tags: list[TagUndo]
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag that an operator froze: no push moves it before it is released; seconds since the epoch."""
+
+    reference: str
+    why: str
+    since: float
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of a tag by a push; seconds since the epoch, `undone` is None where it was not taken back."""
+
+    at: float
+    push_id: str
+    action: Literal["copied", "merged"]
+    source: str
+    source_digest: str | None
+    old_digest: str | None
+    new_digest: str
+    undone: float | None = None
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """The moves of one tag by pushes, the newest first."""
+
+    reference: str
+    moves: list[Move]
 
 
 ProgressState = Literal[
@@ -316,11 +420,25 @@ def schema() -> dict[str, Any]:
     }
 
 
-_LATER_KEYS: Final = frozenset({"side", "warnings"})
-_REQUESTED: Final = frozenset(kind.__name__ for kind in (PushRequest, PushItem, PubtoolsItem, PubtoolsMetadata))
+_LATER_KEYS: Final = frozenset({"side", "warnings", "referrers", "referrers_left", "artifact_type", "producer"})
+_REQUESTED: Final = frozenset(
+    kind.__name__ for kind in (PushRequest, PushItem, SignaturePolicy, PubtoolsItem, PubtoolsMetadata)
+)
 
 
 def push_id_of(request: Any, task_id: str) -> str:
     """Return the id of the push that a request, valid or not, is for: its own word, else the id of its task."""
     given = request.get("push_id") if isinstance(request, dict) else None
     return given if given and isinstance(given, str) else task_id
+
+
+def is_same_request(one: Any, other: Any) -> bool:
+    """Tell whether two requests ask for the same; the id of the push may stand in one of them alone."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {**one, "push_id": None} == {**other, "push_id": None}
+    return bool(one == other)
+
+
+def is_push_id(text: str) -> bool:
+    """Tell whether a text may be the id of a push, and so a part of a key."""
+    return re.fullmatch(_PUSH_ID, text) is not None

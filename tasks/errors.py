@@ -2,6 +2,7 @@
 
     ImagePusherError
     ├── RequestInvalid               the request breaks a rule; carries all faults
+    ├── NotPermitted                 no rule of the settings lets this producer do that
     ├── SettingsInvalid              the configuration breaks a rule
     ├── PushFailed                   something of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
@@ -21,16 +22,25 @@
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
     │   ├── PlatformMissing          none of the eligible platforms is in it
+    │   ├── SignatureMissing         nobody signed it, though a signature is asked for
+    │   ├── SignatureInvalid         no signature is by a key that is asked for
+    │   ├── ReferrersUnreadable      the source does not say, or serve, what refers to the image
     │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
     ├── DestinationError             the destination cannot be brought to the wanted state
     │   ├── DestinationChildMissing  its index names a manifest that is gone
     │   ├── DestinationAmbiguous     other clients may read something else in its index
+    │   ├── ExpectationFailed        the tag holds something else than the item expects
+    │   ├── TagHeld                  an operator froze the tag
+    │   ├── PlatformRemovalRefused   the tag would lose a platform
+    │   ├── OlderThanDestination     the tag holds a newer image, and goes forward only; no failure
+    │   ├── VersionUnknown           whether the tag would go forward cannot be told
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
     │   ├── Irreversible             the tag could not be put back if another one of its release fails
     │   ├── RolledBack               another tag of the release could not be moved
     │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
+    │   ├── ReferrersRefused         the registry does not take what refers to the image
     │   └── CopyIncomplete           what the tag needs did not arrive
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry did not do what was asked
@@ -149,6 +159,14 @@ class RequestInvalid(ImagePusherError, ValueError, KeyError):
         super().__init__(message)
         self.faults = faults or []
         self.args = (message, self.faults)
+
+
+class NotPermitted(ImagePusherError):
+    """No rule of the settings lets this producer do that."""
+
+    code = "not_permitted"
+    side = Side.SETTINGS
+    advice = "Nothing was read or written. Whoever runs the workers sets `producers` and `policy`."
 
 
 class SettingsInvalid(ImagePusherError):
@@ -296,7 +314,7 @@ class PlatformMissing(SourceError):
     """None of the eligible platforms is in it."""
 
     code = "platform_missing"
-    advice = "Check the item's `platforms`."
+    advice = "Check the item's `platforms` and `require_platforms`."
 
 
 class PlatformUnknown(SourceError):
@@ -306,6 +324,30 @@ class PlatformUnknown(SourceError):
     advice = (
         "Build the image with os and architecture in its configuration, or set `merge` of the item to false to"
         " overwrite the index."
+    )
+
+
+class SignatureMissing(SourceError):
+    """Nobody signed the image, though a signature is asked for."""
+
+    code = "signature_missing"
+    advice = "Nothing of it was copied. Sign that digest, or push the one that is signed."
+
+
+class SignatureInvalid(SourceError):
+    """No signature of the image is by a key that is asked for."""
+
+    code = "signature_invalid"
+    advice = "Nothing of it was copied. Check the keys of `verify`, and who signed the image."
+
+
+class ReferrersUnreadable(SourceError):
+    """The source does not say, or serve, what refers to the image."""
+
+    code = "referrers_unreadable"
+    advice = (
+        "Signatures and SBOMs may be missing at the destination: push again when the source serves them, or set"
+        " `referrers` of the item to none."
     )
 
 
@@ -328,6 +370,44 @@ class DestinationAmbiguous(DestinationError):
 
     code = "manifest_ambiguous"
     advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
+
+
+class ExpectationFailed(DestinationError):
+    """The tag holds something else than the item expects (BEHAVIOUR 10.2)."""
+
+    code = "expectation_failed"
+    advice = "The tag was not moved. Look what it holds now, and who moved it: `imagepusher history` tells of pushes."
+
+
+class TagHeld(DestinationError):
+    """An operator froze the tag (BEHAVIOUR 10.5)."""
+
+    code = "tag_held"
+    advice = "The tag was not moved. `imagepusher release-hold` lets it move again."
+
+
+class PlatformRemovalRefused(DestinationError):
+    """The tag would lose a platform (BEHAVIOUR 10.3)."""
+
+    code = "platform_removal_refused"
+    advice = "The tag was not moved. Push an image that has these platforms, or let the item merge."
+
+
+class OlderThanDestination(DestinationError):
+    """The tag holds a newer image, and goes forward only: it is skipped (BEHAVIOUR 10.4)."""
+
+    code = "older_than_destination"
+    advice = "The tag stays as it is: it goes forward only."
+
+
+class VersionUnknown(DestinationError):
+    """Whether the tag would go forward cannot be told (BEHAVIOUR 10.4)."""
+
+    code = "version_unknown"
+    advice = (
+        "The tag was not moved. Give the image the label `org.opencontainers.image.version`, let the target's"
+        " `version_pattern` describe its versions, or push once without `forward_only`."
+    )
 
 
 class TagConflict(DestinationError):
@@ -375,6 +455,15 @@ class Irreversible(DestinationError):
 
     code = "irreversible"
     advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
+
+
+class ReferrersRefused(DestinationError):
+    """The registry does not take what refers to the image."""
+
+    code = "referrers_refused"
+    advice = (
+        "Signatures and SBOMs are missing there: use a registry that takes them, or set the item's `referrers` to none."
+    )
 
 
 class CopyIncomplete(DestinationError):
@@ -429,7 +518,7 @@ class NamespaceMissing(NotFound):
 
 
 class RepositoryMissing(NotFound):
-    """The repository does not exist, and the push is not to make it."""
+    """The repository does not exist, and nobody may make it."""
 
     code = "repository_missing"
     advice = (
@@ -455,7 +544,7 @@ class TagImmutable(RequestRefused):
     """The registry does not let this tag move."""
 
     code = "tag_immutable"
-    advice = "The registry keeps this tag as it is: push to another tag, or have the rule of that repository changed."
+    advice = "The tag stays as it is: push to another tag, or have the rule changed that keeps it."
 
 
 class RateLimited(RegistryError):

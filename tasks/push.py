@@ -10,8 +10,9 @@ from tasks import contract
 from tasks.celery_glue import display as monitors
 from tasks.celery_glue import runtime
 from tasks.celery_glue.canvas import canvas_of
+from tasks.celery_glue.message import sender_of
 from tasks.celery_glue.redelivery import Deliveries
-from tasks.errors import PushFailed, RequestInvalid
+from tasks.errors import NotPermitted, PushFailed, RequestInvalid
 from tasks.publish import result_of
 from tasks.transfer.steps.push import PART
 
@@ -23,7 +24,7 @@ LOG: Final = logging.getLogger(__name__)
     base=Task,
     bind=True,
     max_retries=None,
-    throws=(RequestInvalid, PushFailed),
+    throws=(RequestInvalid, NotPermitted, PushFailed),
     Request="tasks.celery_glue.message:PushMessage",
     Strategy="tasks.celery_glue.message:strategy",
 )
@@ -38,6 +39,7 @@ def push(self: Task[Any, Any], request: Any) -> Any:
             request,
             task_id=str(self.request.id),
             may_retry=deliveries.may_follow,
+            sender=sender_of(self),
             redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
         )
         if isinstance(plan, contract.PushReport):

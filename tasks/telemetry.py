@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 PUSHES: Final = "pushes"  # state
 REQUESTS_REFUSED: Final = "requests_refused"  # reason: invalid (breaks a rule), malformed (no message of a task)
+REQUESTS: Final = "requests"  # producer ("" where nobody signs)
 PUSH_SECONDS: Final = "push_seconds"  # state
 TAGS: Final = "tags"  # action
 BLOBS: Final = "blobs"  # outcome: copied, mounted, skipped
@@ -32,6 +33,7 @@ FLIGHT: Final = "flight"
 COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     PUSHES: ("state",),
     REQUESTS_REFUSED: ("reason",),
+    REQUESTS: ("producer",),
     TAGS: ("action",),
     BLOBS: ("outcome",),
     BYTES: ("outcome",),

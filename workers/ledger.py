@@ -17,6 +17,7 @@ from workers.settings import Settings
 
 # A person waits: a Redis that is away is told of soon.
 _PATIENCE_SECONDS: Final = 5.0
+_FILE: Final = "ledger.sqlite3"
 
 
 class LocalLedger(HashLedger):
@@ -47,13 +48,24 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
     from tasks.coordination.redis.hashes import RedisHashes  # noqa: PLC0415 - the embedded mode needs no Redis
     from workers.broker.redis_client import connect  # noqa: PLC0415 - as above
 
-    yield HashLedger(RedisHashes(connect(settings, _PATIENCE_SECONDS), settings.ledger_seconds))
+    shared = RedisHashes(connect(settings, _PATIENCE_SECONDS), settings.ledger_seconds)
+    yield HashLedger(shared, history_seconds=settings.history_seconds)
+
+
+def open_hashes_to_look(settings: Settings) -> FileHashes:
+    """Open the file in the state folder, where there is one that can be used: a dry run needs none."""
+    try:
+        if (settings.state_dir / _FILE).is_file():
+            return open_hashes(settings)
+    except (OSError, SettingsInvalid):
+        pass
+    return FileHashes(None, settings.ledger_seconds)
 
 
 def open_hashes(settings: Settings) -> FileHashes:
     """Open the file in the state folder; raises SettingsInvalid where that cannot be used."""
     try:
-        return FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)
+        return FileHashes(settings.state_dir / _FILE, settings.ledger_seconds)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsInvalid(

@@ -1,7 +1,10 @@
 """A push as a worker receives it: its producer may be a program that does not know Celery."""
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from celery import Celery, Task, states
 from celery.exceptions import InvalidTaskError
@@ -9,43 +12,88 @@ from celery.worker.request import Request
 from celery.worker.strategy import default
 
 from tasks import telemetry
+from tasks.celery_glue import runtime
+from tasks.celery_glue.admission import Admission, Admitted, NotTaken
 from tasks.celery_glue.display import describe_push
-from tasks.errors import RequestInvalid
+from tasks.celery_glue.ownership import check_ownership
+from tasks.errors import ImagePusherError, NotPermitted, RequestInvalid, StateUnavailable
+from tasks.transfer.request.policy import WORKERS
 
-NO_CALL: Final = "its body is not [arguments, keyword arguments, options]"
+LOG: Final = logging.getLogger(__name__)
+
+# Who signed the message, for the task that it calls: set by the worker that took it, never believed.
+SENDER: Final = "imagepusher_sender"
+
+_STRATEGY: Final = "tasks.celery_glue.message:strategy"
+_admissions: Final[WeakKeyDictionary[Any, Admission]] = WeakKeyDictionary()
 
 
-def is_call(payload: object) -> bool:
-    """Tell whether a message carries arguments as Celery's protocols want them: anything else would end a worker."""
-    match payload:
-        case [list(), dict(), dict() | None] | {"args": list(), "kwargs": dict()}:
-            return True
-    return False
+def guard(app: Celery, admission: Admission) -> None:
+    """Let the worker of an application take no message but those of `admission`, of Celery's own tasks none at all."""
+    _admissions[app] = admission
+    for task in app.tasks.values():
+        task.Strategy = _STRATEGY
 
 
-def refuse(app: Celery, task_id: object, why: str = NO_CALL) -> None:
-    """Let the producer, who may wait for the result, know that nobody can take its message."""
+def refuse(app: Celery, task_id: object, refused: NotTaken) -> None:
+    """Let the producer, who may wait for the result, know that nobody takes its message.
+
+    The result of a push, or of a task that has one already, stays as it is: anyone may write an id.
+    """
     telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.MALFORMED)
-    if isinstance(task_id, str):
-        said = f"The message cannot be taken: {why}. Its body must be [[request], {{}}, {{}}] in JSON."
-        app.backend.store_result(task_id, RequestInvalid(said), states.FAILURE)
+    if not refused.answers or not isinstance(task_id, str):
+        return
+    with suppress(StateUnavailable):
+        if runtime.of_app(app).ledger.is_open(task_id) or app.AsyncResult(task_id).state != states.PENDING:
+            return
+        app.backend.store_result(task_id, _told(refused), states.FAILURE)
+
+
+def _told(refused: NotTaken) -> ImagePusherError:
+    said = f"The message cannot be taken: {refused}."
+    return (
+        NotPermitted(said)
+        if refused.unsigned
+        else RequestInvalid(f"{said} Its body must be [[request], {{}}, {{}}] in JSON.")
+    )
+
+
+def sender_of(task: Task[Any, Any]) -> str | None:
+    """Return who signed the message of the running task: a producer, "workers", or None where nobody did."""
+    found = getattr(task.request, SENDER, None)
+    return found if isinstance(found, str) else None
 
 
 def strategy(task: Task[Any, Any], app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """Return what takes messages of a task as Celery's strategy does, and refuses what would end the worker."""
+    """Return what takes messages of a task as Celery's strategy does, and refuses those that are not to be taken."""
     take = default(task, app, consumer, **options)
+    admission = _admissions.get(app)
 
-    def take_calls(message: Any, *arguments: Any, **more: Any) -> Any:
-        why = NO_CALL
+    def take_admitted(message: Any, *arguments: Any, **more: Any) -> Any:
+        headers = message.headers if isinstance(message.headers, dict) else {}
         try:
-            if is_call(message.payload):
-                return take(message, *arguments, **more)
+            # Without an admission the worker is embedded: nobody else can send to it.
+            sender = WORKERS if admission is None else _admitted(admission, app, message).sender
+            message.headers = {**headers, SENDER: sender}
+            return take(message, *arguments, **more)
+        except NotTaken as error:
+            refused = error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            why = f"Celery cannot read its headers ({type(error).__name__})"
-        refuse(app, (message.headers or {}).get("id"), why)
-        raise InvalidTaskError(why)
+            refused = NotTaken(f"Celery cannot read its headers ({type(error).__name__})")
+        LOG.error("A message is refused: %s.", refused)
+        refuse(app, headers.get("id"), refused)
+        raise InvalidTaskError(str(refused))
 
-    return take_calls
+    return take_admitted
+
+
+def _admitted(admission: Admission, app: Celery, message: Any) -> Admitted:
+    body = message.body.encode() if isinstance(message.body, str) else bytes(message.body or b"")
+    admitted = admission.admit(message.headers, body, lambda: message.payload)
+    # A ledger that is away is for the task to wait for.
+    with suppress(StateUnavailable):
+        check_ownership(admitted, runtime.of_app(app).ledger)
+    return admitted
 
 
 class PushMessage(Request):

@@ -9,8 +9,8 @@ Place = tuple[str, str]
 class Hashes(Protocol):
     """Hashes of fields that expire some time after their last write; all methods raise StateUnavailable."""
 
-    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
-        """Write fields of several hashes at once."""
+    def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
+        """Write fields of several hashes at once; they live for `seconds`, or as long as others, or without end."""
         ...
 
     def fetch(self, *places: Place) -> list[bytes | None]:

@@ -1,6 +1,6 @@
 """The ledger of pushes: what was asked, what was planned, what was done."""
 
-import re
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
@@ -9,12 +9,13 @@ import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
+from tasks.coordination.tag_ledger import PREFIX, TagLedger
 from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
-from tasks.transfer.ports import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, OpenPush, TagIntent, TakenCopy, UndoState
 
-PREFIX: Final = "imagepusher:"
+LOG: Final = logging.getLogger(__name__)
 _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
 # on Redis loses a message if the worker that takes it is killed before it has noted that.
@@ -24,8 +25,6 @@ _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releas
 _NOTED, _ACCEPTED = b"noted", b"accepted"
 # What a refused push leaves, and loses when it is sent again.
 _REFUSED: Final = ("refusal", "state")
-
-_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 Record = TypeVar("Record")
 
@@ -62,10 +61,13 @@ class _Outline(msgspec.Struct, frozen=True):
         ]
 
 
-class HashLedger:
+class HashLedger(TagLedger):
     """A ledger on hashes: one for the push itself, one for each kind of record that grows with it."""
 
-    def __init__(self, hashes: Hashes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, hashes: Hashes, clock: Callable[[], float] = time.time, history_seconds: float | None = None
+    ) -> None:
+        super().__init__(hashes, clock, history_seconds)
         self._hashes = hashes
         self._clock = clock
 
@@ -81,7 +83,7 @@ class HashLedger:
         self._hashes.put({**waiting, _key(push_id): {"updated": now}, _OPEN: {push_id: now}})
 
     def refuse(self, push_id: str, refusal: contract.Fault) -> None:
-        if self._field(push_id, "updated") is not None or not is_push_id(push_id):
+        if self._field(push_id, "updated") is not None or not contract.is_push_id(push_id):
             return
         created = self._field(push_id, "created") or self._now()
         self._hashes.drop(_key(push_id), "request", "task_id")
@@ -107,6 +109,13 @@ class HashLedger:
 
     def request(self, push_id: str) -> dict[str, Any] | None:
         return _decode(self._field(push_id, "request"), dict[str, Any])
+
+    def note_producer(self, push_id: str, producer: str) -> None:
+        self._hashes.put({_key(push_id): {"producer": producer.encode()}})
+
+    def producer(self, push_id: str) -> str | None:
+        found = self._field(push_id, "producer")
+        return None if found is None else found.decode()
 
     def updated(self, push_id: str) -> float | None:
         found = self._field(push_id, "updated")
@@ -225,9 +234,11 @@ class HashLedger:
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
 
-    def finish(self, report: contract.PushReport) -> None:
+    def finish(self, report: contract.PushReport) -> contract.PushReport:
+        report = msgspec.structs.replace(report, producer=self.producer(report.push_id))
         fields = {"report": msgspec.json.encode(report), "state": report.state.encode(), "updated": self._now()}
         self._hashes.put({_key(report.push_id): fields})
+        return report
 
     def report(self, push_id: str) -> contract.PushReport | None:
         return _decode(self._field(push_id, "report"), contract.PushReport)
@@ -291,8 +302,29 @@ class HashLedger:
                 self._hashes.drop(_PUSHES, push_id)
         return sorted(known, key=lambda push: push.created, reverse=True)
 
+    def push_ids(self) -> list[str]:
+        """Return the ids, those that were sent last first."""
+        known = self._hashes.all(_PUSHES)
+        return sorted(known, key=lambda push_id: float(known[push_id]), reverse=True)
+
+    def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
+        found = self._hashes.fetch(*((_key(push_id), "state") for push_id in push_ids))
+        return [None if state is None else _ended(state) for state in found]
+
+    def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
+        found = self._hashes.fetch(*((_key(push_id), "request") for push_id in push_ids))
+        return [_decode(request, dict[str, Any]) for request in found]
+
+    def note_intervention(self, push_id: str, intervention: Intervention) -> None:
+        # Not as a sign of life of the push: the watchdog waits for those of its workers.
+        self._hashes.put({_key(push_id, "interventions"): {repr(intervention.at): msgspec.json.encode(intervention)}})
+
+    def interventions(self, push_id: str) -> list[Intervention]:
+        found = self._records(push_id, "interventions", Intervention)
+        return sorted(found.values(), key=lambda intervention: intervention.at)
+
     def open_pushes(self) -> list[OpenPush]:
-        return [self._open_push(push_id) for push_id in self._hashes.all(_OPEN)]
+        return self._readable(self._hashes.all(_OPEN))
 
     def open_ages(self) -> list[float]:
         """Return the seconds since each open push was accepted."""
@@ -307,7 +339,7 @@ class HashLedger:
         listed = self._hashes.all(_OPEN)
         unlisted = [push_id for push_id in known if push_id not in listed]
         states = self._hashes.fetch(*((_key(push_id), "state") for push_id in unlisted))
-        found = [self._open_push(push_id) for push_id, state in zip(unlisted, states, strict=True) if state is None]
+        found = self._readable(push_id for push_id, state in zip(unlisted, states, strict=True) if state is None)
         if expired := [push.push_id for push in found if not push.known]:
             self._hashes.drop(_PUSHES, *expired)
         return [push for push in found if push.known]
@@ -324,6 +356,16 @@ class HashLedger:
     def close(self, push_id: str) -> None:
         self._hashes.drop(_OPEN, push_id)
         self._hashes.delete(_key(push_id, "waiting"))
+
+    def _readable(self, push_ids: Iterable[str]) -> list[OpenPush]:
+        """Return these pushes but for those whose record nobody can read: the others go on."""
+        found = []
+        for push_id in push_ids:
+            try:
+                found.append(self._open_push(push_id))
+            except (ValueError, msgspec.MsgspecError) as error:
+                LOG.error("The record of the push %s cannot be read (%s).", push_id, type(error).__name__)  # noqa: TRY400
+        return found
 
     def _open_push(self, push_id: str) -> OpenPush:
         names = ("task_id", "created", "updated", "quiet_until", "outline", "state", "drives", "driven_at")
@@ -364,13 +406,9 @@ class HashLedger:
         return {field: _read(value, kind) for field, value in found.items()}
 
 
-def is_push_id(text: str) -> bool:
-    """Tell whether a text may be the id of a push, and so a part of a key."""
-    return _PUSH_ID.fullmatch(text) is not None
-
-
 def _key(push_id: str, part: str = "") -> str:
-    return f"{PREFIX}push:{push_id}:{part}" if part else f"{PREFIX}push:{push_id}"
+    # No id of a push holds a slash: no push has a key that belongs to a part of another one.
+    return f"{PREFIX}push:{push_id}/{part}" if part else f"{PREFIX}push:{push_id}"
 
 
 def _encode(record: Any) -> bytes:
@@ -395,6 +433,11 @@ def _decode_error(kind: type, value: Any) -> Any:
     if kind is ImagePusherError:
         return from_record(value)
     raise NotImplementedError(f"{kind.__name__} is not kept in the ledger")
+
+
+def _ended(state: bytes) -> contract.ProgressState:
+    known: contract.ProgressState = msgspec.convert(state.decode(), contract.ProgressState)
+    return known
 
 
 def _state(

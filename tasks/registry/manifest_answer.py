@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tasks.errors import AddressWrong, ContentMismatch, ResponseInvalid
+from tasks.errors import AddressWrong, ContentMismatch, ManifestInvalid, ResponseInvalid
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of
@@ -63,6 +63,25 @@ def fetched(repository: str, reference: str, response: Response) -> FetchedManif
     if wanted and media_types.essence(content_type) == signed and media_type_of(content, content_type) == signed:
         return FetchedManifest(content, signed, wanted)
     raise ContentMismatch(f"{repository} served a manifest for {reference} that is not {wanted}.")
+
+
+class _Listing(msgspec.Struct):
+    """How many entries a manifest has, and nothing of them."""
+
+    manifests: list[msgspec.Raw] | None = None
+
+
+def check_entries(reference: str, found: FetchedManifest, most: int) -> None:
+    """Raise ManifestInvalid for an index with more entries than are looked at."""
+    try:
+        entries = msgspec.json.decode(found.content, type=_Listing).manifests or ()
+    except (msgspec.MsgspecError, RecursionError):
+        # Whoever reads it tells of it.
+        return
+    if len(entries) > most:
+        raise ManifestInvalid(
+            f"{reference} is an index of {len(entries)} entries; at most {most} are read (http.index_entries)."
+        )
 
 
 def _check_type(reference: str, content: bytes, content_type: str | None) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
+    DestinationError,
     ImagePusherError,
     NotFound,
     ResponseInvalid,
@@ -18,6 +19,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, Verifier, digest_of, encoded_of
 from tasks.oci.document import parse_document
 from tasks.oci.graph import successors
+from tasks.oci.referrers import Referrer
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.blob.reader import BlobReader
 from tasks.registry.blob.session import UploadSession, session_of
@@ -27,8 +29,9 @@ from tasks.registry.budget import Budgets, UnboundedBudgets
 from tasks.registry.creating.create import Visibility, create
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.listing import list_tags
-from tasks.registry.manifest_answer import FetchedManifest, described, fetched
+from tasks.registry.manifest_answer import FetchedManifest, check_entries, described, fetched
 from tasks.registry.manifest_upload import ManifestUpload
+from tasks.registry.referrers import list_referrers
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
@@ -60,6 +63,10 @@ class Registries:
                 transport = Transport(registry, role, self._configuration, self._store, self._budgets, self._forms)
                 self._transports[registry, role] = transport
         return Repository(transport, registry, name, push=push)
+
+    def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
+        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        self._configuration.check_hosts(role, registries)
 
     def close(self) -> None:
         """Close the idle connections of all threads to all registries; what is used afterwards opens new ones."""
@@ -102,17 +109,26 @@ class Repository:
             self._transport.policy.blame(error)
             raise
 
-    def push_manifest(self, reference: str, content: bytes, media_type: str, *, over: Digest | None = None) -> None:
+    def push_manifest(self, reference: str, content: bytes, media_type: str, *, over: Digest | None = None) -> bool:
         """Store a manifest under a tag or its digest ("Pushing manifests").
 
         `over` is the digest that the caller read at the tag, None for absent: after a try whose outcome is unknown, a
         tag that holds neither that nor this manifest is left alone. Raises TagConflict then, CopyIncomplete where the
         registry misses a part of the manifest, whatever it says (BEHAVIOUR 5.5), ContentMismatch where it stored
-        something else.
+        something else. Raises DestinationError for one that is larger than what is read of manifests: it could be
+        written once, and never be merged with anything again. Returns whether the registry said that it lists the
+        manifest among the referrers of its subject (`OCI-Subject`).
         """
+        listed = False
+        if len(content) > self._transport.limits.manifest_bytes:
+            raise DestinationError(
+                f"The manifest for {self}:{reference} has {len(content)} bytes, and at most"
+                f" {self._transport.limits.manifest_bytes} are read (http.manifest_bytes). It was not written."
+            )
 
         def put() -> Response:
-            return self._write(
+            nonlocal listed
+            response = self._write(
                 "PUT",
                 f"manifests/{reference}",
                 headers={"Content-Type": media_type},
@@ -120,6 +136,8 @@ class Repository:
                 expect={200, 201, 202, 400, 404},
                 retry=False,
             )
+            listed = bool(response.headers.get("OCI-Subject"))
+            return response
 
         upload = ManifestUpload(
             str(self),
@@ -131,6 +149,7 @@ class Repository:
             lambda: self.missing_parts(content, media_type),
         )
         self._transport.policy.run(upload.attempt)
+        return listed
 
     def missing_parts(self, content: bytes, media_type: str) -> list[Digest]:
         """Return what a manifest needs and this repository lacks; what is no manifest needs nothing that is known."""
@@ -190,6 +209,23 @@ class Repository:
     def tags(self) -> list[str]:
         """Return all tags in the registry's order, none for a repository that does not exist ("Listing Tags")."""
         return list_tags(self._read, self.name, self._transport.limits.manifest_bytes)
+
+    def referrers(self, digest: Digest, artifact_type: str | None = None) -> list[Referrer] | None:
+        """Return what refers to a digest, of one type or all, None where the registry has no API for that.
+
+        That it has none is remembered for the registry ("Listing Referrers").
+        """
+        if self._transport.has_referrers is False:
+            return None
+        found = list_referrers(self._read, str(self), digest, self._transport.limits.manifest_bytes, artifact_type)
+        if self._transport.has_referrers is None:
+            self._transport.has_referrers = found is not None
+        return found
+
+    @property
+    def may_list_referrers(self) -> bool | None:
+        """Whether the registry has an API that lists referrers, None where nobody asked yet."""
+        return self._transport.has_referrers
 
     def blob_size(self, digest: str) -> int | None:
         """Return the size of a blob, 0 if the registry does not say, None if it does not show that it has the blob."""
@@ -305,7 +341,9 @@ class Repository:
     def _fetch_manifest(self, reference: str, *, retry: bool) -> FetchedManifest:
         limit = self._transport.limits.manifest_bytes
         response = self._read("GET", f"manifests/{reference}", headers=_ACCEPT, limit=limit, retry=retry)
-        return fetched(str(self), reference, response)
+        found = fetched(str(self), reference, response)
+        check_entries(f"{self}:{reference}", found, self._transport.limits.index_entries)
+        return found
 
     def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
         """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.

@@ -1,7 +1,10 @@
 """What a worker knows of a registry before it asks: TLS, timeouts, and where credentials come from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from tasks.errors import RequestInvalid
 
 # What stands in place of a user beside an identity token, in authentication files and answers of helpers.
 IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not a password
@@ -80,6 +83,7 @@ class HttpLimits:
     tries: int = 5
     longest_wait: float = 5.0
     manifest_bytes: int = 4 * 1024 * 1024
+    index_entries: int = 5000
     error_bytes: int = 64 * 1024
     buffer_bytes: int = 1024 * 1024
 
@@ -103,7 +107,7 @@ class RegistryConfiguration:
     def settings(self, registry: str, role: Role) -> RegistrySettings:
         """Return the settings of `registry` in this role, where `credentials` are those of the role."""
         base = self.registries.get(registry, RegistrySettings())
-        override = self.source_override if role == "source" else self.destination_override
+        override = self._override(role)
         of_role = base.source_credentials if role == "source" else base.destination_credentials
         return replace(
             base,
@@ -113,3 +117,16 @@ class RegistryConfiguration:
             usual_certificates=self.usual_certificates,
             proxy=self.proxy,
         )
+
+    def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
+        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        named = sorted(set(registries))
+        if self._override(role).credentials is not None and len(named) > 1:
+            raise RequestInvalid(
+                f"The credentials that were given for the {role} would go to several registries ({', '.join(named)})."
+                " Push from or to one at a time, or put the credentials of each into [registries.HOST] of the settings"
+                " or into an authentication file."
+            )
+
+    def _override(self, role: Role) -> RegistryOverride:
+        return self.source_override if role == "source" else self.destination_override

@@ -57,6 +57,8 @@ class Transport:
         self.forms = forms or LocalUploadForms()
         # Whether one may read a repository only with a token that is good for `push` too (BEHAVIOUR 3.4).
         self.read_by_push = False
+        # Whether the registry lists referrers, None while nobody has asked.
+        self.has_referrers: bool | None = None
         self._host = host_for(registry)
         self.policy = RetryPolicy(
             limits.tries,

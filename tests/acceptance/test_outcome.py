@@ -48,6 +48,8 @@ def test_report_says_everything(world: World) -> None:
                         "kept_platforms": [],
                         "protective_tag": None,
                         "warnings": [],
+                        "referrers": {},
+                        "referrers_left": [],
                         "error": None,
                     }
                     for tag in ("1", "latest")
@@ -63,6 +65,7 @@ def test_report_says_everything(world: World) -> None:
             "seconds": report.totals.seconds,
         },
         "warnings": [],
+        "producer": None,
     }
     assert report.totals.seconds > 0
 

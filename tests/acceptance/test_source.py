@@ -55,6 +55,8 @@ def test_a_tag_that_moves_right_after_its_only_look_up_changes_nothing(world: Wo
             for child in children
             for digest, content in child.blobs.items()
         ),
+        Exchange("GET", "/v2/app/tags/list?n=1000", Answer(body=b'{"name": "app", "tags": ["1"]}')),
+        Exchange("GET", f"/v2/app/referrers/{source.digest}", Answer(404)),
     ) as registry:
         tag = world.push_one(f"{registry.host}/app:1")
     assert (tag.action, tag.new_digest) == ("copied", source.digest)

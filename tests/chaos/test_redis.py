@@ -145,8 +145,8 @@ def test_redis_is_full_for_a_while(make_site: MakeSite, running: ExitStack, name
     [
         "open",
         "push.*",
-        "push:.*:plan",
-        "push:.*:contents",
+        "push:.*/plan",
+        "push:.*/contents",
         r"imagepusher\..*",
         "unacked.*",
         r"_kombu\..*",

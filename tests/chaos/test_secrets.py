@@ -132,6 +132,8 @@ def test_workers_and_clients_leave_no_credentials_behind(
     (tmp_path / "settings.toml").write_text(
         f"""auth_files = ["auth.json"]
 {SETTINGS}
+[broker]
+key = "{vault.password("the key that workers sign by")}"
 [registries."{at_a.host}"]
 username = "alice"
 password = "{passwords["alice"]}"

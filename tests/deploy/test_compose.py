@@ -1,9 +1,11 @@
 """`deploy/compose.yaml`: what it says is a compose file, and what it starts works, with these users of Redis."""
 
+import hmac
 import importlib.resources
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,10 +18,12 @@ import redis
 import requests
 import yaml
 from celery import Celery
+from kombu.serialization import dumps
 
+from tasks.contract import ENDED
 from tests.deploy.local import DEPLOY, Machine, Started, ask_to_end, make_secrets
 from tests.support.images import image, index
-from tests.support.processes import find_program, free_port
+from tests.support.processes import find_program, free_port, wait_until
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from workers.settings.document import LimitsTable
@@ -27,7 +31,7 @@ from workers.settings.document import LimitsTable
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WORKERS = ("push", "copy", "publish")
-OURS = (*WORKERS, "flower")
+OURS = (*WORKERS, "page", "flower")
 
 
 def test_it_is_a_compose_file() -> None:
@@ -75,6 +79,7 @@ class Project:
     redis_port: int
     metrics: Mapping[str, int]
     flower: str
+    page: str
 
     def admin(self) -> redis.Redis:
         return redis.Redis(port=self.redis_port, username="admin", password="made-up", decode_responses=True)
@@ -85,6 +90,18 @@ class Project:
         app.conf.broker_transport_options = {"global_keyprefix": "imagepusher:"}
         app.conf.result_backend_transport_options = {"global_keyprefix": "imagepusher:"}
         return app
+
+    def send(self, request: dict[str, Any]) -> Any:
+        """Send a push as the README says, signed by the key that was made for the producer."""
+        task_id = str(uuid.uuid4())
+        options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+        body = dumps(([request], {}, options), serializer="json")[2]
+        text = f"imagepusher.push.v1\n{task_id}\n{body}".encode()
+        signed = hmac.new((self.secrets / "producer_key").read_bytes(), text, "sha256").hexdigest()
+        headers = {"imagepusher_signature": f"producer:{signed}"}
+        return self.producer().send_task(
+            "imagepusher.push.v1", args=[request], queue="imagepusher.push", task_id=task_id, headers=headers
+        )
 
     def operator(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run the command line in a worker's container."""
@@ -101,7 +118,7 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("compose")
-    port, flower_port = free_port(), free_port()
+    port, page_port, flower_port = free_port(), free_port(), free_port()
     secrets = make_secrets(folder / "secrets", f"127.0.0.1:{port}")
     # One who may read ACL LOG, for the tests.
     users = secrets / "users.acl"
@@ -113,6 +130,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         "/data": str(folder / "data"),
         "/opt/imagepusher": str(DEPLOY),
         "5555": str(flower_port),
+        "5556": str(page_port),
     }
     machine = Machine(folder, moved)
     (folder / "redis.conf").write_text(machine.here((DEPLOY / "redis" / "redis.conf").read_text()))
@@ -134,12 +152,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         for name in WORKERS:
             own = _machine_of(machine, name, metrics[name])
             own.wait_for(name, _check(SERVICES[name]), SERVICES[name]["environment"])
-        service = SERVICES["flower"]
-        command = [*service["entrypoint"], *service["command"]]
-        processes.append(running.enter_context(machine.running("flower", command, service["environment"])))
+        for name in ("flower", "page"):
+            service = SERVICES[name]
+            command = [*service.get("entrypoint", ["imagepusher"]), *service["command"]]
+            processes.append(running.enter_context(machine.running(name, command, service["environment"])))
         running.callback(ask_to_end, processes)
-        machine.wait_for("flower", _check(service), service["environment"])
-        yield Project(machine, secrets, port, metrics, f"http://127.0.0.1:{flower_port}")
+        for name in ("flower", "page"):
+            machine.wait_for(name, _check(SERVICES[name]), SERVICES[name]["environment"])
+        page = f"http://127.0.0.1:{page_port}"
+        yield Project(machine, secrets, port, metrics, f"http://127.0.0.1:{flower_port}", page)
 
 
 def _machine_of(machine: Machine, name: str, metrics_port: int) -> Machine:
@@ -164,6 +185,7 @@ class Work:
     queues: str
     metrics: Mapping[str, str]
     restored: bool
+    pages: Mapping[str, requests.Response]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +196,7 @@ def work(project: Project, registry_a: DistributionRegistry, registry_b: Distrib
         "source": f"{registry_a.host}/compose/app:1",
         "destinations": {f"{registry_b.host}/compose/app": ["1", "merged"], f"{registry_b.host}/compose/b": ["1"]},
     }
-    result = project.producer().send_task("imagepusher.push.v1", args=[{"items": [item]}], queue="imagepusher.push")
+    result = project.send({"items": [item]})
     report = result.get(timeout=300)
     commands = (("status",), ("verify", result.id), ("undo", result.id, "--yes"))
     operator = {command[0]: project.operator(*command) for command in commands}
@@ -189,7 +211,31 @@ def work(project: Project, registry_a: DistributionRegistry, registry_b: Distrib
             name: session.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
             for name, port in project.metrics.items()
         }
-    return Work(report, operator, closed, queues, metrics, _recover(project))
+    return Work(report, operator, closed, queues, metrics, _recover(project), _look_at(project, result.id))
+
+
+def _look_at(project: Project, push_id: str) -> dict[str, requests.Response]:
+    """Look at a push on the page, without the login and with it; send it again from there, and undo it."""
+    user, _, password = (project.secrets / "page_login").read_text().strip().partition(":")
+    address = f"{project.page}/pushes/{push_id}"
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Accept"] = "application/json"
+        closed = session.get(address, timeout=10)
+        session.auth = (user, password)
+        shown = session.get(address, timeout=10)
+        told = _act(session, project.page, push_id, "retry")
+        wait_until(lambda: session.get(address, timeout=10).json()["state"] in ENDED, "the push was not sent again")
+        again = session.get(address, timeout=10)
+        _act(session, project.page, push_id, "undo")
+        wait_until(lambda: session.get(address, timeout=10).json()["state"] == "undone", "the push was not undone")
+    return {"closed": closed, "shown": shown, "told": told, "again": again}
+
+
+def _act(session: requests.Session, page: str, push_id: str, action: str) -> requests.Response:
+    address = f"{page}/pushes/{push_id}/{action}"
+    token = session.get(address, timeout=30).json()["token"]
+    return session.post(address, data={"token": token}, headers={"Origin": page}, timeout=10)
 
 
 def _recover(project: Project) -> bool:
@@ -212,8 +258,10 @@ def test_a_push_goes_through_all_of_them(project: Project, work: Work, registry_
     assert work.report["state"] == "succeeded"
     assert {name: done.stderr.decode() for name, done in work.operator.items() if done.returncode} == {}
     assert Stored(registry_b.host).tags("compose/b") == []
-    served = [name for name in WORKERS if f"imagepusher.{name}.v1" in project.machine.log(name).read_text()]
-    assert served == list(WORKERS)
+    # The publish of a push goes by the name of the push.
+    tasks = {"push": "push", "copy": "copy", "publish": "push"}
+    logs = {name: project.machine.log(name).read_text() for name in WORKERS}
+    assert [name for name, log in logs.items() if f"Task imagepusher.{tasks[name]}.v1[" in log] == list(WORKERS)
 
 
 def test_every_worker_tells_prometheus(work: Work) -> None:
@@ -228,6 +276,13 @@ def test_every_worker_tells_prometheus(work: Work) -> None:
 def test_flower_asks_for_the_login_and_reads_the_queues(work: Work) -> None:
     assert work.closed == requests.codes.unauthorized
     assert "imagepusher.copy" in work.queues
+
+
+def test_the_page_asks_for_the_login_shows_the_push_and_sends_it_again(work: Work) -> None:
+    assert work.pages["closed"].status_code == requests.codes.unauthorized
+    assert work.pages["shown"].json()["state"] == "undone"
+    assert work.pages["told"].status_code == requests.codes.accepted
+    assert work.pages["again"].json()["state"] == "succeeded", work.pages["again"].json()["failures"]
 
 
 def test_nothing_is_written_but_the_heartbeat(project: Project, work: Work) -> None:
@@ -249,7 +304,7 @@ def test_no_user_of_redis_has_a_command_that_nobody_uses(project: Project, work:
         command
         for line in (DEPLOY / "redis" / "users.acl").read_text().splitlines()
         if line.startswith("user ") and not line.startswith(("user scaler", "user default"))
-        for command in re.findall(r"\+(\S+)", line)
+        for command in re.findall(r"\+([^\s)]+)", line)
     }
     # Another database; `doctor`; a client that lost Redis while it waited; an end in the middle of a transaction; a
     # lease that is held for long, or looked at by the watchdog.

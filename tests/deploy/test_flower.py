@@ -4,12 +4,11 @@ import importlib.util
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import redis
@@ -20,10 +19,10 @@ from tests.support.browser import Browser
 from tests.support.certificates import Authority
 from tests.support.flower import PASSWORD, START, Flower
 from tests.support.images import image, index, layer
-from tests.support.loopback import Handler, LoopbackServer
 from tests.support.processes import find_program, start, wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
+from tests.support.slow_registry import SlowRegistry
 from tests.support.stored import Stored, upload
 from tests.support.workers import environment, running_worker
 
@@ -33,49 +32,6 @@ WORKER = "celery@watched"
 PUSH = "/api/task/send-task/imagepusher.push.v1"
 SLOTS = 2
 QUEUED = 3
-
-
-class SlowRegistry(LoopbackServer):
-    """Pass requests on to a real registry, and keep back the second half of every big blob until told."""
-
-    def __init__(self, behind: str) -> None:
-        super().__init__()
-        self.behind = behind
-        self.released = threading.Event()
-
-    class handler(Handler):  # noqa: N801 - the name is LoopbackServer's
-        owner: ClassVar["SlowRegistry"]
-
-        def do_HEAD(self) -> None:  # noqa: N802 - http.server's name
-            self._pass_on()
-
-        def do_GET(self) -> None:  # noqa: N802 - http.server's name
-            self._pass_on()
-
-        def _pass_on(self) -> None:
-            owner = self.owner
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            with requests.Session() as session:
-                session.trust_env = False
-                answer = session.request(self.command, f"http://{owner.behind}{self.path}", headers=headers, timeout=30)
-            self.send_response(answer.status_code)
-            for name in ("Content-Type", "Content-Length", "Docker-Content-Digest"):
-                if name in answer.headers:
-                    self.send_header(name, answer.headers[name])
-            self.end_headers()
-            self._send(b"" if self.command == "HEAD" else answer.content)
-
-        def _send(self, content: bytes) -> None:
-            if len(content) < 1 << 20:
-                self.wfile.write(content)
-                return
-            quarter = len(content) // 4
-            self.wfile.write(content[:quarter])
-            # Progress is shown once in a second: what comes later than that is shown.
-            self.owner.released.wait(1.2)
-            self.wfile.write(content[quarter : 2 * quarter])
-            self.owner.released.wait()
-            self.wfile.write(content[2 * quarter :])
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def test_pods_are_as_restricted_as_their_namespace_demands(cluster: Cluster) -> 
         cluster.named("Namespace", "imagepusher")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
         == "restricted"
     )
-    assert set(cluster.pods) == {*(f"imagepusher-worker-{queue}" for queue in QUEUES), "flower", "redis"}
+    assert set(cluster.pods) == {*(f"imagepusher-worker-{queue}" for queue in QUEUES), "flower", "page", "redis"}
     for pod in cluster.pods.values():
         spec = pod["spec"]
         assert spec["automountServiceAccountToken"] is False
@@ -233,8 +233,9 @@ def test_secrets_are_files_and_nothing_else(cluster: Cluster) -> None:
                 assert "secretKeyRef" not in variable.get("valueFrom", {})
     workers = cluster.pods["imagepusher-worker-copy"]["spec"]["volumes"]
     assert {name for volume in workers for name in cluster.files(volume)} == {"imagepusher.toml"}
-    flower = cluster.pods["flower"]["spec"]["volumes"]
-    assert {name for volume in flower for name in cluster.files(volume)} == {"flower.toml", "flower_login"}
+    for shown in ("flower", "page"):
+        volumes = cluster.pods[shown]["spec"]["volumes"]
+        assert {name for volume in volumes for name in cluster.files(volume)} == {f"{shown}.toml", f"{shown}_login"}
 
 
 class Kubelet:
@@ -302,11 +303,16 @@ def _answers(url: str) -> bool:
 @pytest.fixture(scope="module")
 def running(cluster: Cluster) -> Iterator[Cluster]:
     """Run every pod, one of each."""
-    moved = {"/opt/imagepusher": str(DEPLOY), ":9540": "127.0.0.1:0", "5555": str(free_port())}
+    moved = {
+        "/opt/imagepusher": str(DEPLOY),
+        ":9540": "127.0.0.1:0",
+        "5555": str(free_port()),
+        "5556": str(free_port()),
+    }
     with ExitStack() as processes:
         kubelet = Kubelet(cluster, moved, processes)
         kubelet.start("redis", "--port", str(cluster.redis_port), "--bind", "127.0.0.1")
-        names = ("flower", *(f"imagepusher-worker-{queue}" for queue in QUEUES))
+        names = ("flower", "page", *(f"imagepusher-worker-{queue}" for queue in QUEUES))
         processes.callback(ask_to_end, [kubelet.start(name) for name in names])
         yield cluster
 
@@ -377,11 +383,11 @@ def test_redis_refuses_writes_before_it_is_killed(cluster: Cluster) -> None:
     assert int(most[:-2]) <= int(limit[:-2]) * 1024 * 0.7
 
 
-def test_workers_reach_what_they_need_and_flower_reaches_less(cluster: Cluster) -> None:
+def test_workers_reach_what_they_need_and_those_that_show_reach_less(cluster: Cluster) -> None:
     reached = {name: _reached(cluster, name) for name in cluster.pods}
     # Names, Redis, registries here and elsewhere, and a collector of spans.
     assert all(reached[f"imagepusher-worker-{queue}"] == {53, 6379, 443, 5000, 4318} for queue in QUEUES)
-    assert reached["flower"] == {53, 6379}
+    assert reached["flower"] == reached["page"] == {53, 6379}
     assert reached["redis"] == set()
 
 

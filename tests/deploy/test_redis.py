@@ -2,6 +2,7 @@
 
 import shlex
 import socket
+import stat
 import subprocess
 import sys
 import tomllib
@@ -211,14 +212,118 @@ def test_a_consumer_may_do_nothing_else(deployed: Deployed, user: str, command: 
         assert str(client.acl_dryrun(user, "LPUSH", f"{PREFIX}signing", "x")) == "OK"
 
 
+# One key of each family, and what may be done to it by whom: anything else is refused.
+FAMILIES = {
+    "push": "imagepusher.push",
+    "push by priority": "imagepusher.push\x06\x163",
+    "noted": "imagepusher.push.noted",
+    "intake": "imagepusher.push.intake",
+    "copy": "imagepusher.copy",
+    "publish": "imagepusher.publish",
+    "unacked": "unacked",
+    "unacked_index": "unacked_index",
+    "result": "celery-task-meta-1",
+    "chord": "celery-task-meta-1.j",
+    "ledger": "push:1",
+    "intents": "push:1/intents",
+    "pushes": "pushes",
+    "open": "open",
+    "run": "run:1/push",
+    "lock": "lock:registry.example.com/x:1",
+    "watchdog": "watchdog",
+    "worker": "workers",
+    "binding of push": "_kombu.binding.imagepusher.push",
+    "binding of copy": "_kombu.binding.imagepusher.copy",
+    "binding of remote control": "_kombu.binding.celery.pidbox",
+    "binding of answers": "_kombu.binding.reply.celery.pidbox",
+    "events of tags": "signing",
+    "binding of events of tags": "_kombu.binding.signing",
+    "foreign": "../others",
+}
+COMMANDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("get", "mget", "del", "exists", "hgetall", "llen", "smembers"), ()),
+    **dict.fromkeys(("set", "hget", "hdel", "lpush", "rpush", "sadd", "srem", "zrem"), ("x",)),
+    **dict.fromkeys(("expire", "brpop"), ("1",)),
+    **dict.fromkeys(("setex", "hset", "lrem", "zadd"), ("1", "x")),
+    **dict.fromkeys(("lrange", "zrange"), ("0", "1")),
+}
+_SETS = frozenset({"sadd", "smembers"})
+PERMITTED: dict[str, dict[str, frozenset[str]]] = {
+    "producer": {
+        "push": frozenset({"lpush", "llen"}),
+        "push by priority": frozenset({"lpush", "llen"}),
+        "result": frozenset({"get", "mget"}),
+        "chord": frozenset({"get", "mget"}),
+        "binding of push": _SETS,
+    },
+    "scaler": {
+        family: frozenset({"llen"}) for family in ("push", "push by priority", "noted", "intake", "copy", "publish")
+    },
+    "health": {},
+}
+READERS: dict[str, frozenset[str]] = {
+    "flower": frozenset({"ledger", "intents", "pushes", "open", "run", "lock", "watchdog", "worker", "events of tags"}),
+    "consumer": frozenset(FAMILIES) - {"events of tags", "binding of events of tags"},
+}
+
+
+@pytest.mark.parametrize("user", [*PERMITTED, *READERS, "imagepusher"])
+def test_each_user_may_do_its_part_to_its_keys_and_nothing_to_any_other(deployed: Deployed, user: str) -> None:
+    with deployed.client("admin") as client:
+        allowed: dict[str, set[str]] = {}
+        for family, key in FAMILIES.items():
+            for command, arguments in COMMANDS.items():
+                name = key.removeprefix("../") if family == "foreign" else f"{PREFIX}{key}"
+                if str(client.acl_dryrun(user, command, name, *arguments)) == "OK":
+                    allowed.setdefault(family, set()).add(command)
+    if user in PERMITTED:
+        assert allowed == PERMITTED[user]
+    elif user in READERS:
+        assert allowed.keys() & READERS[user] == set()
+    else:
+        assert allowed.keys() == FAMILIES.keys() - {"foreign"}
+
+
+def test_flower_forges_no_result_and_takes_nothing_from_workers(deployed: Deployed) -> None:
+    with deployed.client("admin") as client:
+        for command in (
+            ("SET", f"{PREFIX}celery-task-meta-1", "x"),
+            ("DEL", f"{PREFIX}celery-task-meta-1"),
+            ("BRPOP", f"{PREFIX}imagepusher.push", "1"),
+            ("LPUSH", f"{PREFIX}imagepusher.publish", "x"),
+            ("LPUSH", f"{PREFIX}imagepusher.push.noted", "x"),
+        ):
+            assert "no permissions" in str(client.acl_dryrun("flower", *command)), command
+
+
+@pytest.mark.parametrize("user", ["producer", "consumer", "scaler", "health"])
+def test_only_workers_operators_and_flower_reach_the_remote_control(deployed: Deployed, user: str) -> None:
+    with deployed.client("admin") as client:
+        for command in (
+            ("PUBLISH", f"{PREFIX}/0.celery.pidbox", "x"),
+            ("SUBSCRIBE", f"{PREFIX}/0.celery.pidbox"),
+            ("PSUBSCRIBE", f"{PREFIX}*"),
+        ):
+            assert "no permissions" in str(client.acl_dryrun(user, *command)), command
+
+
 def test_only_compose_gets_the_registries_of_compose(tmp_path: Path) -> None:
     """On a host or in a cluster, `imagepusher doctor` would look for them in vain."""
     script = DEPLOY / "redis" / "make-secrets"
     for name, option in (("compose", ["--compose"]), ("elsewhere", [])):
         subprocess.run([script, *option, tmp_path / name], check=True, timeout=300)
     read = {path.parent.name: tomllib.loads(path.read_text()) for path in tmp_path.glob("*/imagepusher.toml")}
-    assert read["elsewhere"].keys() == {"broker"}
+    assert read["elsewhere"].keys() == {"broker", "producers"}
     assert read["compose"]["registries"].keys() == {"registry-a:5000", "registry-b:5000"}
+
+
+def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """With compose containers read them: they are given to these where this user may give files away."""
+    for name, options in (("secrets", []), ("compose", ["--compose"])):
+        subprocess.run([DEPLOY / "redis" / "make-secrets", *options, tmp_path / name], check=True, timeout=30)
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()}
+    assert modes == {0o600}
 
 
 @pytest.mark.parametrize("words", [[], ["--kubernetes", "folder"], ["a", "b", "c"]])

@@ -20,6 +20,7 @@ from workers.settings.document import LimitsTable
 UNITS = DEPLOY / "systemd"
 WORKER = UNITS / "imagepusher-worker@.service"
 FLOWER = UNITS / "imagepusher-flower.service"
+PAGE = UNITS / "imagepusher-page.service"
 QUEUES = ("push", "copy", "publish")
 
 
@@ -68,14 +69,16 @@ def test_systemd_refuses_a_unit_with_a_fault(installed: Path, tmp_path: Path) ->
     assert "ProtectSistem" in _analyze("verify", "--man=no", str(broken), units=tmp_path).stderr
 
 
-@pytest.mark.parametrize("name", ["imagepusher-worker@copy.service", "imagepusher-flower.service"])
+@pytest.mark.parametrize(
+    "name", ["imagepusher-worker@copy.service", "imagepusher-flower.service", "imagepusher-page.service"]
+)
 def test_a_service_is_locked_in(installed: Path, name: str) -> None:
     """By systemd's own measure, from 0 (locked in) to 10; it calls up to 2 "OK"."""
     told = _analyze("security", "--offline=true", "--threshold=15", str(installed / name), units=installed)
     assert told.returncode == 0, told.stdout
 
 
-@pytest.mark.parametrize("unit", [WORKER, FLOWER])
+@pytest.mark.parametrize("unit", [WORKER, FLOWER, PAGE])
 def test_secrets_are_credentials_that_only_root_reads(unit: Path) -> None:
     """Rule 6.7."""
     said = directives(unit)
@@ -178,7 +181,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         ask_to_end(host.processes)
 
 
-def test_workers_and_flower_start_as_their_units_say(host: Host) -> None:
+def test_workers_flower_and_the_page_start_as_their_units_say(host: Host) -> None:
     assert yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].keys() >= set(QUEUES)
     for queue in QUEUES:
         machine, variables = host.start(WORKER, queue)
@@ -186,13 +189,17 @@ def test_workers_and_flower_start_as_their_units_say(host: Host) -> None:
         assert (host.folder / "run" / f"imagepusher-{queue}" / "heartbeat").exists()
     doctor = host.operator("doctor")
     assert doctor.returncode == 0, doctor.stdout.decode()
-    port = free_port()
-    host.start(FLOWER, FLOWER_PORT=str(port))
-    url = f"http://127.0.0.1:{port}/workers"
-    wait_until(lambda: _status(url) is not None, "Flower does not serve")
-    user, _, password = (host.folder / "etc" / "flower_login").read_text().strip().partition(":")
-    assert _status(url) == requests.codes.unauthorized
-    assert _status(url, (user, password)) == requests.codes.ok
+    flower, page = free_port(), free_port()
+    host.start(FLOWER, FLOWER_PORT=str(flower))
+    host.start(PAGE, IMAGEPUSHER_PAGE_ADDRESS=f"127.0.0.1:{page}")
+    for url, login in (
+        (f"http://127.0.0.1:{flower}/workers", "flower_login"),
+        (f"http://127.0.0.1:{page}/pushes", "page_login"),
+    ):
+        wait_until(lambda url=url: _status(url) is not None, f"nothing serves {url}")  # type: ignore[misc]
+        user, _, password = (host.folder / "etc" / login).read_text().strip().partition(":")
+        assert _status(url) == requests.codes.unauthorized
+        assert _status(url, (user, password)) == requests.codes.ok
     # Not what its package would do, which is to lose the last writes.
     assert (host.folder / "data" / "appendonlydir").is_dir()
 

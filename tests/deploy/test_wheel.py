@@ -32,6 +32,12 @@ def test_a_wheel_holds_the_schema_and_the_types(wheel: zipfile.ZipFile) -> None:
     assert {"tasks/py.typed", "workers/py.typed"} <= set(wheel.namelist())
 
 
+def test_a_wheel_holds_what_the_page_shows(wheel: zipfile.ZipFile) -> None:
+    shown = [path for folder in ("templates", "static") for path in (ROOT / "workers" / "page" / folder).iterdir()]
+    assert shown
+    assert {str(path.relative_to(ROOT)) for path in shown} <= set(wheel.namelist())
+
+
 def test_a_wheel_holds_two_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     folders = {name.partition("/")[0] for name in wheel.namelist()}
     assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"tasks", "workers"}

@@ -15,7 +15,7 @@ from workers.settings.document import _OTHERS, PREFIX, VARIABLES, CredentialsTab
 
 SECTION: Final = "Configuration"
 NONE: Final = "\N{EN DASH}"
-_NAMES: Final = {"targets": "NAME", "registries": "HOST"}
+_NAMES: Final = {"targets": "NAME", "registries": "HOST", "producers": "NAME", "policy": "NAME"}
 
 
 def settings_of(kind: type[msgspec.Struct], place: str = "") -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ def test_every_settings_file_is_read_without_a_fault(block: Block, tmp_path: Pat
     file.write_text(block.text)
     file.chmod(0o600)
     for name in re.findall(r'(?:_file|_certificate|_key) = "([^"]+)"', block.text):
-        (tmp_path / name).write_text("made up\n")
+        (tmp_path / name).write_text("made up, and long enough\n")
         (tmp_path / name).chmod(0o600)
     variables = dict.fromkeys(re.findall(r'_env = "([^"]+)"', block.text), "made up")
     load_settings({"HOME": str(tmp_path)} | variables, str(file))

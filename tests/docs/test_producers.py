@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from tests.support.stored import Stored, upload
 from tests.support.workers import environment, running_worker
 
 SECTION: Final = "Enqueue from your program"
+SIGNING: Final = "Who may push"
 EVENTS: Final = "What comes after a push"
 _DEADLINE: Final = 300
 
@@ -124,7 +125,7 @@ def test_every_block_of_the_section_is_run_here() -> None:
     for language, chosen in words.items():
         blocks = readme().of(language, SECTION)
         assert [only(language, SECTION, word) for word in chosen] == blocks
-    assert {block.section for block in readme().of("python")} == {SECTION, EVENTS}
+    assert {block.section for block in readme().of("python")} == {SECTION, SIGNING, EVENTS}
 
 
 def test_a_python_program_that_does_not_have_the_project_enqueues_and_reads_the_report(
@@ -141,6 +142,21 @@ def test_a_python_program_that_does_not_have_the_project_enqueues_and_reads_the_
 def test_a_python_program_reads_the_report_of_a_push_that_failed(world: World) -> None:
     output = world.run([sys.executable, "-c"], only("python", SECTION, "send_task").text)
     assert output.split()[1:] == ["failed"]
+
+
+def test_a_python_program_signs_its_pushes(world: World, source: str) -> None:
+    """The settings of the README, and the program beside them, with keys of their own."""
+    for name in ("workers", "ci"):
+        (world.folder / f"{name}.key").write_text(name * 16)
+        (world.folder / f"{name}.key").chmod(0o600)
+    (settings,) = readme().of("toml", SIGNING)
+    with RedisServer() as server:
+        there = replace(world, redis=server)
+        (world.folder / "settings.toml").write_text(there.here(settings.text))
+        with running_worker({"IMAGEPUSHER_CONFIG": str(world.folder / "settings.toml")}):
+            (program,) = readme().of("python", SIGNING)
+            assert there.run([sys.executable, "-c"], program.text).split() == ["ci"]
+    assert world.digest("app", "1.2") == source
 
 
 def test_a_shell_enqueues_with_redis_cli_and_reads_the_report(world: World, source: str, request_file: Path) -> None:

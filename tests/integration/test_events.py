@@ -204,6 +204,7 @@ def test_each_tag_that_moved_is_told_once_with_all_that_signing_it_needs(scene: 
         "old_digest": None,
         "new_digest": source.digest,
         "platforms": ours,
+        "unsigned": [],
     }
     merged = report["items"][0]["tags"][1]
     assert told["merged"] == common | {
@@ -213,6 +214,7 @@ def test_each_tag_that_moved_is_told_once_with_all_that_signing_it_needs(scene: 
         "old_digest": held.digest,
         "new_digest": merged["new_digest"],
         "platforms": ours | {"linux/s390x": s390x.digest},
+        "unsigned": [merged["new_digest"]],
     }
 
 

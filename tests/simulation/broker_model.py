@@ -320,7 +320,7 @@ def encode(message: Message) -> bytes:
         {
             "headers": headers,
             "body": body,
-            "properties": {},
+            "properties": {"delivery_tag": message.task_id},
             "content-type": "application/json",
             "content-encoding": "utf-8",
         }

@@ -341,7 +341,7 @@ class Judge:
         if explains(first, operations, last):
             return
         lost = [
-            key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or ":intents" in key
+            key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or "/intents" in key
         ]
         if lost:
             self.excused.append(f"{tag} is in no order: Redis lost {lost}")
@@ -424,7 +424,7 @@ class Judge:
             if (
                 _MERGED in tag
                 and tag not in named
-                and not any(":intents" in key for key in self._gone)
+                and not any("/intents" in key for key in self._gone)
                 and not self._gone
             ):
                 self.add("7.3", f"the protective tag {tag} is named by no push")
@@ -461,7 +461,7 @@ class Judge:
         return dict(value.report) if isinstance(value, PushFailed) else None
 
     def _intents(self, push_id: str) -> list[dict[str, Any]]:
-        held: dict[str, bytes] = self.store.find(f"{_PREFIX}push:{push_id}:intents") or {}
+        held: dict[str, bytes] = self.store.find(f"{_PREFIX}push:{push_id}/intents") or {}
         return [json.loads(intent) for intent in held.values()]
 
     def _writes(self, tag: str) -> list[Write]:

@@ -116,9 +116,7 @@ UNTRIED: Final = (
     Fault(
         "push is closed when it is given up", "workers.process.watchdog", "self._store_report(report, lacking)", "pass"
     ),
-    Fault(
-        "intake notes nothing", "workers.broker.intake", 'self._note(task_of(message.get("headers"), payload))', "pass"
-    ),
+    Fault("intake notes nothing", "workers.broker.intake", "self._note(admitted)", "pass"),
     Fault("chord is sent and not noted", "tasks.push", "here.ledger.mark_sent(push_id)", "pass"),
     Fault(
         "undo overwrites what others wrote",

@@ -123,6 +123,9 @@ class Registry:
         if kind == "tags":
             tags = json.dumps({"name": name, "tags": sorted(self._space(name).tags)}).encode()
             return Answer(200 if name in self.spaces else 404, {"Content-Type": "application/json"}, tags)
+        if kind == "referrers":
+            # As Distribution: no such API, so that clients keep lists under tags.
+            return _fault(404, "NOT_FOUND")
         if kind == "uploads":
             return self._uploads(method, name, parse_qs(parts.query), body)
         return self._blobs(method, name, reference)
@@ -313,7 +316,7 @@ class Registry:
 def _route(path: str) -> tuple[str, str, str]:
     """Return the repository, the kind of what is asked for, and its reference."""
     path = path.removeprefix("/v2/")
-    for kind in ("/blobs/uploads", "/manifests/", "/blobs/", "/tags/"):
+    for kind in ("/blobs/uploads", "/manifests/", "/blobs/", "/tags/", "/referrers/"):
         name, found, rest = path.partition(kind)
         if found:
             return name, kind.strip("/").rpartition("/")[2], rest.strip("/")

@@ -62,6 +62,7 @@ class Transport(HttpTransport):
         self.limits = limits = configuration.limits
         self.forms = forms
         self.read_by_push = False
+        self.has_referrers: bool | None = None
         self.policy = RetryPolicy(
             limits.tries,
             limits.longest_wait,

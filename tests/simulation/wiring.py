@@ -15,6 +15,7 @@ import tasks.push
 import tasks.undo
 from tasks import contract
 from tasks.celery_glue import runtime as glue
+from tasks.celery_glue.admission import NotTaken
 from tasks.contract import TagMoved
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.hashes import RedisHashes
@@ -123,5 +124,5 @@ def _passing_on(client: Client, broker: Broker) -> Callable[..., None]:
     return pass_on
 
 
-def _refuse(task_id: object, why: str) -> None:
+def _refuse(task_id: object, why: NotTaken) -> None:
     raise AssertionError(f"the intake refused {task_id}: {why}")

@@ -90,6 +90,15 @@ class Browser(Server):
         red, green, blue = (int(part) for part in css.partition("(")[2].rstrip(")").split(",")[:3])
         return red, green, blue
 
+    def tell(self, command: str, **parameters: Any) -> Any:
+        """Return the answer to a command of the DevTools protocol."""
+        return self._ask("POST", f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def press(self, key: str, code: int) -> None:
+        """Press a key that types nothing, by its name and its Windows virtual key code, and let it go."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.tell("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
     def screenshot(self, path: Path) -> None:
         """Write what the window shows as a PNG."""
         path.write_bytes(base64.b64decode(self._ask("GET", f"{self._session}/screenshot")))

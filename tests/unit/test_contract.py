@@ -27,6 +27,7 @@ PUBTOOLS_ITEM: dict[str, Any] = {
 }
 REPORT: dict[str, Any] = {
     "push_id": "p",
+    "producer": "ci",
     "state": "partial",
     "items": [
         {
@@ -43,6 +44,10 @@ REPORT: dict[str, Any] = {
                     "kept_platforms": ["linux/s390x"],
                     "protective_tag": "1.merged-0",
                     "warnings": [{"code": "manifest_overwritten", "message": "A single manifest is overwritten."}],
+                    "referrers": {"application/spdx+json": 1},
+                    "referrers_left": [
+                        {"digest": DIGEST, "artifact_type": "application/x", "reason": "merged", "error": None}
+                    ],
                     "error": None,
                 },
                 {
@@ -53,6 +58,8 @@ REPORT: dict[str, Any] = {
                     "kept_platforms": [],
                     "protective_tag": None,
                     "warnings": [],
+                    "referrers": {},
+                    "referrers_left": [],
                     "error": {"code": "tag_conflict", "message": "Someone else writes this tag.", "side": None},
                 },
             ],
@@ -90,6 +97,8 @@ def test_it_is_a_schema() -> None:
         {"items": [ITEM | {"kind": "source"}]},
         {"items": [ITEM | {"kind": "auto", "single_arch": "refuse", "platforms": ["linux/amd64"], "merge": False}]},
         {"items": [ITEM | {"single_arch": "copy"}]},
+        {"items": [ITEM | {"referrers": "none", "referrers_required": False}]},
+        {"items": [ITEM | {"referrers": ["application/spdx+json"], "referrers_required": True}]},
         {"items": [ITEM | {"kind": "image"}], "tries": 2},
         {"items": [ITEM | {"destinations": {"127.0.0.1:2/ns/app": [DIGEST]}}]},
         {"push_items": [], "target_settings": {"quay_namespace": "ns"}},
@@ -120,6 +129,11 @@ def test_each_form_of_the_request_is_valid_here_and_to_the_program(request_: dic
         {"items": [ITEM], "push_id": 5},
         {"items": [ITEM], "push_id": "x" * 129},
         {"items": [ITEM], "atomic": True},
+        {"items": [ITEM | {"referrers": "some"}]},
+        {"items": [ITEM | {"referrers": []}]},
+        {"items": [ITEM | {"referrers": [""]}]},
+        {"items": [ITEM | {"referrers": [1]}]},
+        {"items": [ITEM | {"referrers_required": "yes"}]},
         {"items": [ITEM], "atomic": "tag"},
         {"items": [ITEM | {"destination": {}}]},
         {"items": [{"source": "a:1"}]},
@@ -181,3 +195,19 @@ def test_an_action_is_one_of_those_documented(word: str) -> None:
     report = json.loads(json.dumps(REPORT))
     report["items"][0]["tags"][0]["action"] = word
     assert not VALIDATOR.is_valid(report)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"items": [1]}, {"items": [1], "push_id": "p"}, True),
+        ({"items": [1], "push_id": None}, {"items": [1]}, True),
+        ({"items": [1]}, {"items": [2], "push_id": "p"}, False),
+        ({"items": [1]}, {"items": [1], "atomic": "push"}, False),
+        (None, {"items": [1]}, False),
+        ([1], [1], True),
+    ],
+)
+def test_a_request_is_the_same_with_its_id_in_it_or_beside_it(one: Any, other: Any, same: bool) -> None:
+    assert contract.is_same_request(one, other) is same
+    assert contract.is_same_request(other, one) is same

@@ -19,6 +19,7 @@ import tasks.undo
 import tasks.verify
 from tasks import contract
 from workers.broker.celery_url import for_celery
+from workers.broker.signed import SigningAMQP, sign_with
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
@@ -44,9 +45,10 @@ def make_app(settings: Settings) -> Celery:
     """Return the application of a broker."""
     # By name: it is imported where there is such a broker.
     TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT, sentinel=_SENTINEL_TRANSPORT)
-    app = Celery("imagepusher", set_as_current=False)
+    app = Celery("imagepusher", set_as_current=False, amqp=SigningAMQP)
     app.conf.update(_COMMON)
     app.conf.update(_of_broker(settings))
+    sign_with(app, settings.trust.signer)
     app.set_default()
     return app
 

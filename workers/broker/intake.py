@@ -14,11 +14,12 @@ import redis
 from redis.exceptions import RedisError
 
 from tasks import contract
-from tasks.celery_glue.message import NO_CALL, is_call
+from tasks.celery_glue.admission import Admission, Admitted, NotTaken
+from tasks.celery_glue.ownership import check_ownership
 from tasks.errors import StateUnavailable
 from tasks.transfer.ports import Ledger
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE
-from workers.broker.messages import TaskMessage, UndecodableError, payload_of, task_of
+from workers.broker.messages import UndecodableError, content_of, decode, is_envelope
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ _NOTED: Final = f"{KEY_PREFIX}{NOTED_QUEUE}"
 _BY_PRIORITY: Final = tuple(f"{_QUEUE}\x06\x16{priority}" for priority in (3, 6, 9))
 _WAIT_SECONDS: Final = 1
 _NO_ROOM_SECONDS: Final = 0.05
+_ANYBODY: Final = Admission()
+# The transport writes the body in base64, which takes four bytes for three, and headers beside it.
+_RAW_FACTOR: Final = 2
 # Only one of those who find a message in the intake passes it on.
 _HANDOVER: Final = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('LPUSH', KEYS[2], ARGV[1]) end
@@ -40,11 +44,17 @@ class Intake:
     """Note pushes and pass them on, while this worker has room for more tasks, in a thread of its own."""
 
     def __init__(
-        self, broker: redis.Redis, ledger: Ledger, has_room: Callable[[], bool], refuse: Callable[[object, str], None]
+        self,
+        broker: redis.Redis,
+        ledger: Ledger,
+        has_room: Callable[[], bool],
+        refuse: Callable[[object, NotTaken], None],
+        admission: Admission = _ANYBODY,
     ) -> None:
         self._broker = broker
         self._refuse = refuse
         self._ledger = ledger
+        self._admission = admission
         self._has_room = has_room
         self._pass_on = broker.register_script(_HANDOVER)
         self._stopped = threading.Event()
@@ -65,31 +75,37 @@ class Intake:
         if not self._broker.llen(_INTAKE):
             self._broker.blmove(_QUEUE, _INTAKE, _WAIT_SECONDS, "RIGHT", "LEFT")
         for taken in reversed(cast("list[bytes]", self._broker.lrange(_INTAKE, 0, -1))):
-            message = _parse(taken)
-            fault = self._take_in(message)
-            if fault is None:
+            refused = self._take_in(taken)
+            if refused is None:
                 self._pass_on(keys=[_INTAKE, _NOTED], args=[taken])
                 continue
-            LOG.error("What lay in the queue of pushes is no message of a task, and is thrown away: %s.", fault)
-            self._refuse((message.get("headers") or {}).get("id"), fault)
+            LOG.error("What lay in the queue of pushes is not taken, and thrown away: %s.", refused)
             self._broker.lrem(_INTAKE, 1, cast("str", taken))
 
-    def _take_in(self, message: dict[str, Any]) -> str | None:
-        """Note a push; return what is wrong with its message if it is one that would end a worker, or this thread."""
+    def _take_in(self, taken: bytes) -> NotTaken | None:
+        """Note a push; return what is wrong with its message if it is one that is refused, after telling its sender."""
+        task_id: object = None
         try:
-            if not isinstance(message.get("properties"), dict) or "body" not in message:
-                return "it is no JSON object with properties and body"
-            payload = payload_of(message)
-            if not is_call(payload):
-                return NO_CALL
-            self._note(task_of(message.get("headers"), payload))
+            self._admission.check_size(len(taken) // _RAW_FACTOR)
+            message = _parse(taken)
+            task_id = (message.get("headers") or {}).get("id")
+            _check_envelope(message)
+            content = content_of(message)
+            admitted = self._admission.admit(message.get("headers"), content, lambda: decode(message, content))
+            check_ownership(admitted, self._ledger)
+            self._note(admitted)
         except (RedisError, StateUnavailable):
             raise
+        except NotTaken as error:
+            refused = error
         except UndecodableError as error:
-            return str(error)
+            refused = NotTaken(str(error))
         except Exception as error:  # noqa: BLE001 - anyone may have written it, and it would come back for ever
-            return f"it cannot be noted ({type(error).__name__})"
-        return None
+            refused = NotTaken(f"it cannot be noted ({type(error).__name__})")
+        else:
+            return None
+        self._refuse(task_id, refused)
+        return refused
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -99,18 +115,24 @@ class Intake:
             try:
                 self.take()
             except (RedisError, StateUnavailable) as error:
-                LOG.warning("No push can be taken at the moment (%s).", type(error).__name__)
+                LOG.warning("No push can be taken at the moment (%s: %s).", type(error).__name__, error)
                 self._stopped.wait(_WAIT_SECONDS)
 
-    def _note(self, message: TaskMessage | None) -> None:
-        match message:
-            case TaskMessage(task=contract.PUSH_TASK, arguments=[dict(request)], task_id=task_id):
-                push_id = contract.push_id_of(request, task_id)
-                known = self._ledger.request(push_id)
-                if known is None:
-                    self._ledger.enqueue(push_id, request, task_id)
-                elif known == request and self._ledger.task_id(push_id) != task_id:
-                    self._ledger.note_waiting(push_id, task_id)
+    def _note(self, message: Admitted) -> None:
+        request = message.request
+        if message.task != contract.PUSH_TASK or not isinstance(request, dict):
+            return
+        push_id = contract.push_id_of(request, message.task_id)
+        if not contract.is_push_id(push_id):
+            # The task tells of it.
+            return
+        known = self._ledger.request(push_id)
+        if known is None:
+            self._ledger.enqueue(push_id, request, message.task_id)
+            if message.producer is not None:
+                self._ledger.note_producer(push_id, message.producer)
+        elif contract.is_same_request(known, request) and self._ledger.task_id(push_id) != message.task_id:
+            self._ledger.note_waiting(push_id, message.task_id)
 
 
 def _parse(taken: bytes) -> dict[str, Any]:
@@ -119,3 +141,8 @@ def _parse(taken: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) and isinstance(message.get("headers", {}), dict | None) else {}
+
+
+def _check_envelope(message: dict[str, Any]) -> None:
+    if not is_envelope(message):
+        raise NotTaken("it is no JSON object with a body, headers and properties as kombu writes them")

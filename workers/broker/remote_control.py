@@ -1,10 +1,14 @@
 """What a worker that takes pushes itself answers to monitors such as Flower."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from celery.worker.control import inspect_command
+from celery.utils.functional import maybe_list
+from celery.worker import control
+from celery.worker.control import control_command, inspect_command
 
 from tasks.contract import PUSH_QUEUE
+from tasks.transfer.ports import Ledger
 from workers.broker.app import NOTED_QUEUE
 
 
@@ -17,3 +21,22 @@ def _active_queues(state: Any) -> list[dict[str, Any]]:
     consumer = state.consumer.task_consumer
     queues = [queue.as_dict(recurse=True) for queue in consumer.queues] if consumer else []
     return queues + [{**queue, "name": PUSH_QUEUE} for queue in queues if queue["name"] == NOTED_QUEUE]
+
+
+def cancel_what_is_revoked(ledger: Ledger) -> None:
+    """Let a push whose task is revoked be cancelled too: Celery forgets what was revoked when its workers end."""
+    revoke: Any = vars(control)["revoke"]
+
+    def cancelling(state: Any, task_id: Any, **options: Any) -> Any:
+        cancel_pushes(ledger, maybe_list(task_id) or [])
+        return revoke(state, task_id, **options)
+
+    control_command(name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]")(cancelling)
+
+
+def cancel_pushes(ledger: Ledger, task_ids: Iterable[str]) -> None:
+    """Note of each open push whose task is among these that it is to stop."""
+    revoked = frozenset(task_ids)
+    for push in ledger.open_pushes():
+        if push.task_id in revoked:
+            ledger.mark_cancelled(push.push_id)

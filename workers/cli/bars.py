@@ -21,7 +21,7 @@ from rich.table import Column
 from rich.text import Text
 
 from tasks import contract
-from workers.cli.amounts import count, progress_of, size
+from workers.amounts import count, progress_of, size
 from workers.cli.names import name_of_copy
 from workers.cli.waiting import Waiting
 

@@ -35,7 +35,13 @@ def code_of_report(report: "contract.PushReport") -> int:
 
 def code_of_preview(preview: "contract.Preview") -> int:
     """Return the code that the push would end with as far as its preview can tell."""
-    failed = [tag.error is not None or item.error is not None for item in preview.items for tag in item.tags]
+    from tasks.contract import is_harmless
+
+    failed = [
+        (tag.error is not None and not is_harmless(tag.error)) or item.error is not None
+        for item in preview.items
+        for tag in item.tags
+    ]
     faults = _faults(preview.items)
     copies = [repository.error for copy in preview.copies for repository in copy.repositories if repository.error]
     if not faults and not copies:
@@ -72,7 +78,10 @@ def code_of_error(error: ImagePusherError, *, pushing: bool = False) -> int:
 
 
 def _faults(items: "Iterable[contract.ItemReport]") -> "list[contract.Fault]":
-    return [fault for item in items for fault in (item.error, *(tag.error for tag in item.tags)) if fault is not None]
+    from tasks.contract import is_harmless
+
+    faults = (fault for item in items for fault in (item.error, *(tag.error for tag in item.tags)) if fault is not None)
+    return [fault for fault in faults if not is_harmless(fault)]
 
 
 def _code_of_faults(faults: "Iterable[contract.Fault]") -> int:

@@ -7,7 +7,10 @@ import click
 
 
 class LazyCommands(Mapping[str, click.Command]):
-    """The commands of one package by name: `NAME` is the object of that name in its module `NAME`."""
+    """The commands of one package by name: `NAME` is the object of that name in its module `NAME`.
+
+    A hyphen of a command is a low line in the name of its module.
+    """
 
     def __init__(self, package: str, names: tuple[str, ...]) -> None:
         self._package = package
@@ -16,7 +19,8 @@ class LazyCommands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._names:
             raise KeyError(name)
-        command: click.Command = getattr(import_module(f"{self._package}.{name}"), name)
+        module = name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"{self._package}.{module}"), module)
         return command
 
     def __iter__(self) -> Iterator[str]:

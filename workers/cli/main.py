@@ -12,7 +12,8 @@ from workers.cli.output import emit_json, expect_output, note, note_error, wants
 from workers.cli.skopeo import explained
 
 _NAMES: Final = (
-    "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "worker", "doctor", "schema", "completion",
+    "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "history", "hold",
+    "release-hold", "holds", "page", "worker", "doctor", "schema", "completion",
 )  # fmt: skip
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")

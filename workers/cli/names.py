@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from workers.cli.amounts import short
+from workers.amounts import short
 from workers.cli.output import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from tasks import contract
-from workers.cli.amounts import count, progress_of, size
+from workers.amounts import count, progress_of, size
 from workers.cli.names import name_of_copy
 from workers.cli.output import is_terminal, note
 from workers.cli.waiting import Waiting

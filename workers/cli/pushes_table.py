@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tasks import contract
-from workers.cli.amounts import age, count, progress_of, size
+from workers.amounts import age, count, progress_of, size
 from workers.cli.outcome import how_it_stands
 from workers.cli.output import printable
-from workers.cli.remembered import Remembered
 from workers.cli.render import STYLES, show
+from workers.remembered import Remembered
 
 # What an image's name is worth on one line with the rest; a narrower terminal has it on a line of its own.
 _SHORTEST_IMAGE: Final = 12

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks import contract
-from workers.cli.amounts import count, short, size
+from workers.amounts import count, short, size
 from workers.cli.output import emit, is_terminal, printable, result_stream
 
 Result = TypeVar("Result")
@@ -59,16 +59,16 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
     _notices(console, preview.items, [])
     rows = [
         [
-            _cell(short(copy.digest)),
-            _cell(copy.platform),
-            _cell(repository.repository),
-            _cell("" if repository.error else "there already" if repository.present else _moves(repository)),
+            cell(short(copy.digest)),
+            cell(copy.platform),
+            cell(repository.repository),
+            cell("" if repository.error else "there already" if repository.present else _moves(repository)),
             _code(repository.error),
         ]
         for copy in preview.copies
         for repository in copy.repositories
     ]
-    _table(console, ["Copy", "Platform", "Repository", "Blobs", "Error"], rows)
+    table(console, ["Copy", "Platform", "Repository", "Blobs", "Error"], rows)
     all_copies = [(copy.digest, repository) for copy in preview.copies for repository in copy.repositories]
     _faults(console, [(f"{digest} into {there.repository}", there.error) for digest, there in all_copies])
     total = contract.RepositoryPreview(
@@ -78,10 +78,10 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
         blobs_skipped=sum(there.blobs_skipped for _, there in all_copies),
         bytes_copied=sum(there.bytes_copied for _, there in all_copies),
     )
-    tags = [tag.action for item in preview.items for tag in item.tags]
+    tags = ["older" if contract.is_harmless(tag.error) else tag.action for item in preview.items for tag in item.tags]
     failures = "".join(
         f"; {tags.count(action)} of {count(len(tags), 'tag')} would {verb}"
-        for action, verb in (("failed", "fail"), ("skipped", "be withheld"))
+        for action, verb in (("failed", "fail"), ("skipped", "be withheld"), ("older", "stay, being newer"))
         if action in tags
     )
     console.print(
@@ -105,15 +105,15 @@ def render_verification(console: Console, verification: contract.Verification) -
         found = short(tag.found_digest) if tag.found_digest else "absent"
         rows.append(
             [
-                _cell(tag.reference),
-                _cell(verdict, STYLES[verdict]),
-                _cell(short(tag.expected_digest)),
-                _cell("" if tag.error else "same" if same else found),
-                _cell(", ".join(tag.missing), "red"),
+                cell(tag.reference),
+                cell(verdict, STYLES[verdict]),
+                cell(short(tag.expected_digest)),
+                cell("" if tag.error else "same" if same else found),
+                cell(", ".join(tag.missing), "red"),
                 _code(tag.error),
             ]
         )
-    _table(console, ["Image", "Result", "Expected", "Found", "Missing", "Error"], rows)
+    table(console, ["Image", "Result", "Expected", "Found", "Missing", "Error"], rows)
     _faults(console, [(tag.reference, tag.error) for tag in verification.tags])
     if not verification.tags:
         console.print(f"There is nothing to verify: no tag of push {printable(verification.push_id)} succeeded.")
@@ -123,17 +123,17 @@ def render_verification(console: Console, verification: contract.Verification) -
 
 def render_undo_plan(console: Console, undo: contract.Undo) -> None:
     """Draw what an undo would do to each tag."""
-    words = {"restored": "restore", "deleted": "delete", "moved": "leave", "failed": "fail"}
+    words = {"restored": "restore", "deleted": "delete", "moved": "leave", "skipped": "keep", "failed": "fail"}
     rows = [
         [
-            _cell(tag.reference),
-            _cell(words[tag.action], STYLES[tag.action]),
-            _cell(short(tag.digest)),
+            cell(tag.reference),
+            cell(words[tag.action], STYLES[tag.action]),
+            cell(short(tag.digest)),
             _code(tag.error),
         ]
         for tag in undo.tags
     ]
-    _table(console, ["Image", "Undo", "Digest", "Error"], rows)
+    table(console, ["Image", "Undo", "Digest", "Error"], rows)
     _faults(console, [(tag.reference, tag.error) for tag in undo.tags])
     told = ", ".join(
         f"{number} to {word}"
@@ -147,14 +147,14 @@ def render_undo(console: Console, undo: contract.Undo) -> None:
     """Draw what became of the tags of a push that was taken back."""
     rows = [
         [
-            _cell(tag.reference),
-            _cell(tag.action, STYLES[tag.action]),
-            _cell(short(tag.digest)),
+            cell(tag.reference),
+            cell(tag.action, STYLES[tag.action]),
+            cell(short(tag.digest)),
             _code(tag.error),
         ]
         for tag in undo.tags
     ]
-    _table(console, ["Image", "Action", "Digest", "Error"], rows)
+    table(console, ["Image", "Action", "Digest", "Error"], rows)
     _faults(console, [(tag.reference, tag.error) for tag in undo.tags])
     _sum_up(console, undo.push_id, undo.state, len(undo.tags), "Undo of push")
 
@@ -164,23 +164,36 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
     faults: list[tuple[str, contract.Fault | None]] = []
     for item in items:
         rows.append(
-            [_cell(item.source, "bold"), _cell(item.kind), _cell(short(item.digest)), _cell(""), _code(item.error)]
+            [
+                cell(item.source, "bold"),
+                cell(item.kind),
+                cell(short(item.digest)),
+                cell(""),
+                cell(""),
+                _code(item.error),
+            ]
         )
         for tag in item.tags:
             rows.append(
                 [
-                    _cell(f"  {tag.reference}"),
-                    _cell(tag.action, STYLES[tag.action]),
-                    _cell(_change(tag)),
-                    _cell(", ".join(tag.kept_platforms)),
+                    cell(f"  {tag.reference}"),
+                    cell(tag.action, STYLES[tag.action]),
+                    cell(_change(tag)),
+                    cell(", ".join(tag.kept_platforms)),
+                    cell(_referrers(tag)),
                     _code(tag.error),
                 ]
             )
             faults.append((tag.reference, tag.error))
         if item.error is not None and item.error not in [tag.error for tag in item.tags]:
             faults.append((item.source, item.error))
-    _table(console, ["Image", action, "Digest", "Kept", "Error"], rows)
+    table(console, ["Image", action, "Digest", "Kept", "Referrers", "Error"], rows)
     _faults(console, faults)
+
+
+def _referrers(tag: contract.TagReport) -> str:
+    number, left = sum(tag.referrers.values()), len(tag.referrers_left)
+    return ", ".join(filter(None, [f"{number}" if number else "", f"{left} left" if left else ""]))
 
 
 def _notices(console: Console, items: Iterable[contract.ItemReport], warnings: Sequence[str]) -> None:
@@ -210,27 +223,28 @@ def _sum_up(console: Console, push_id: str, state: str, tags: int, subject: str 
     console.print(Text.assemble(f"{subject} {printable(push_id)} ", (state, STYLES[state]), f": {count(tags, 'tag')}"))
 
 
-def _cell(text: str | None, style: str = "") -> Text:
+def cell(text: str | None, style: str = "") -> Text:
+    """Return text for a cell of a table."""
     return Text(printable(text or ""), style=style, overflow="fold")
 
 
 def _code(fault: contract.Fault | None) -> Text:
-    return _cell(fault.code if fault is not None else None, "red")
+    return cell(fault.code if fault is not None else None, "red")
 
 
-def _table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+def table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
     """Print rows in columns, those that are empty left out; one below the other where a terminal is too narrow."""
     if not rows:
         return
     shown = [column for column in range(len(headers)) if any(row[column].plain for row in rows)]
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="dim", pad_edge=False)
+    drawing = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="dim", pad_edge=False)
     for column in shown:
-        table.add_column(headers[column], no_wrap=True)
+        drawing.add_column(headers[column], no_wrap=True)
     for row in rows:
-        table.add_row(*(row[column] for column in shown))
+        drawing.add_row(*(row[column] for column in shown))
     unbounded = console.options.update(width=_PIPE_WIDTH)
-    drawn: RenderableType = table
-    if Measurement.get(console, unbounded, table).maximum > console.width:
+    drawn: RenderableType = drawing
+    if Measurement.get(console, unbounded, drawing).maximum > console.width:
         drawn = _stacked([headers[column] for column in shown], [[row[column] for column in shown] for row in rows])
     console.print(drawn)
     console.print()
@@ -255,7 +269,9 @@ def _faults(console: Console, faults: Iterable[tuple[str, contract.Fault | None]
         if fault is not None:
             befallen.setdefault((fault.code, fault.message), []).append(name)
     for (code, message), names in befallen.items():
-        console.print(Text.assemble(("Error ", "red"), (f"[{printable(code)}] ", "bold red"), printable(message)))
+        harmless = contract.is_harmless(contract.Fault(code, message))
+        head = ("Skipped ", "yellow") if harmless else ("Error ", "red")
+        console.print(Text.assemble(head, (f"[{printable(code)}] ", f"bold {head[1]}"), printable(message)))
         for name in dict.fromkeys(names):
             console.print(Text(f"  {printable(name)}", overflow="fold"))
     if befallen:

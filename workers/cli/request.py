@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.errors import RequestInvalid
 from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.transfer.request.pubtools import secrets
@@ -27,7 +28,9 @@ def read_request(name: str) -> dict[str, Any]:
     """
     shown = "stdin" if name == STDIN else name
     try:
-        content = _read_stdin() if name == STDIN else Path(name).read_bytes()
+        content = _read_stdin() if name == STDIN else _read_file(Path(name))
+        if len(content) > MESSAGE_BYTES:
+            raise RequestInvalid(f"{shown} has more than {MESSAGE_BYTES >> 20} MiB: split it into several pushes.")
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise RequestInvalid(f"{shown} cannot be read: {error.strerror}.") from error
@@ -68,7 +71,13 @@ def _without_secrets(request: dict[str, Any]) -> dict[str, Any]:
 
 def _read_stdin() -> bytes:
     stream: TextIO | None = sys.stdin
-    return b"" if stream is None else stream.buffer.read()
+    return b"" if stream is None else stream.buffer.read(MESSAGE_BYTES + 1)
+
+
+def _read_file(path: Path) -> bytes:
+    """Return what is in a file, of one without end no more than tells that it is too large."""
+    with path.open("rb") as file:
+        return file.read(MESSAGE_BYTES + 1)
 
 
 def parse_json(text: str) -> Any:
@@ -126,6 +135,11 @@ def copy_request(
     single_arch: str = "merge",
     platforms: Iterable[str] = (),
     merge: bool = True,
+    referrers: Iterable[str] = (),
+    no_referrers: bool = False,
+    require_referrers: bool = False,
+    verify_keys: Iterable[str] = (),
+    conditions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the request that copies one image; raises RequestInvalid with each argument that is at fault."""
     tags: dict[str, list[str]] = {}
@@ -156,10 +170,59 @@ def copy_request(
         "kind": kind,
         "single_arch": single_arch,
         "merge": merge,
+        **(conditions or {}),
     }
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
+    item |= _along(referrers, leave=no_referrers, require=require_referrers)
+    if keys := [_read_key(name) for name in verify_keys]:
+        item["verify"] = {"keys": keys}
     return {"items": [item]} | ({"target": target} if target else {})
+
+
+def _along(types: Iterable[str], *, leave: bool, require: bool) -> dict[str, Any]:
+    """Return what an item says of its referrers."""
+    chosen = [part for said in types for part in said.split(",")]
+    said: dict[str, Any] = {"referrers_required": True} if require else {}
+    if leave or chosen:
+        said["referrers"] = "none" if leave else "all" if chosen == ["all"] else chosen
+    return said
+
+
+def _read_key(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RequestInvalid(f"The key {name} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"The key {name} is not a public key in PEM.") from error
+
+
+def conditions_of(
+    *,
+    expect: Iterable[str] = (),
+    no_clobber: bool = False,
+    required: Iterable[str] = (),
+    refuse_platform_removal: bool = False,
+    forward_only: bool = False,
+) -> dict[str, Any]:
+    """Return the keys of an item for the conditions that flags of `copy` name; raises RequestInvalid."""
+    keys: dict[str, Any] = {}
+    for text in expect:
+        tag, equals, digest = text.rpartition("=")
+        if not equals:
+            fault = {"item": 0, "field": "expect", "reason": f"{text[:100]!r} is not TAG=DIGEST or TAG=absent"}
+            raise RequestInvalid("The arguments are not valid.", [fault])
+        keys.setdefault("expect", {})[tag] = digest
+    if no_clobber:
+        keys["overwrite"] = "never"
+    if platforms := [part for platform in required for part in platform.split(",")]:
+        keys["require_platforms"] = platforms
+    if refuse_platform_removal:
+        keys["platform_removal"] = "refuse"
+    if forward_only:
+        keys["forward_only"] = "version"
+    return keys
 
 
 def _registry_reference(text: str) -> str:

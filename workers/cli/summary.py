@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from tasks import contract
-from workers.cli.amounts import count, short, size
+from workers.amounts import count, short, size
 from workers.cli.output import printable
 
 _MARKS: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~&"})
@@ -68,7 +68,7 @@ def _failures(items: Sequence[contract.ItemReport]) -> Iterator[str]:
     befallen: dict[tuple[str, str], list[str]] = {}
     for item in items:
         for tag in item.tags:
-            if tag.error is not None:
+            if tag.error is not None and not contract.is_harmless(tag.error):
                 befallen.setdefault((tag.error.code, tag.error.message), []).append(tag.reference)
         if item.error is not None and not item.tags:
             befallen.setdefault((item.error.code, item.error.message), []).append(item.source)

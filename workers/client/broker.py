@@ -39,7 +39,7 @@ def broker_client(settings: Settings, unanswered: Callable[[], None] = lambda: N
 
 def _app_of(settings: Settings) -> Celery:
     """Return the application of a broker, one for all clients of this process: kombu never closes its connections."""
-    key = (settings.broker_url, settings.result_url, settings.visibility_seconds)
+    key = (settings.broker_url, settings.result_url, settings.visibility_seconds, settings.trust.signer)
     with _MAKING:
         if key not in _apps:
             _apps[key] = make_app(settings)

@@ -72,11 +72,14 @@ class Client(Protocol):
         """Compare B with the report of a push; raises PushUnknown."""
         ...
 
-    def undo(self, push_id: str) -> contract.Undo:
-        """Put the tags of a push back; raises PushUnknown."""
+    def undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
+        """Put the tags of a push back; raises PushUnknown.
+
+        With `leave_moved` a release is taken back without those of its tags that someone else has moved since.
+        """
         ...
 
-    def preview_undo(self, push_id: str) -> contract.Undo:
+    def preview_undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
         """Return what `undo` would do to each tag; raises PushUnknown."""
         ...
 
@@ -155,11 +158,16 @@ class CeleryClient:
     def verify(self, push_id: str) -> contract.Verification:
         return self._ask(contract.VERIFY_TASK, contract.Verification, push_id)
 
-    def undo(self, push_id: str) -> contract.Undo:
-        return self._ask(contract.UNDO_TASK, contract.Undo, push_id)
+    def undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
+        return self._ask_undo(push_id, dry_run=False, leave_moved=leave_moved)
 
-    def preview_undo(self, push_id: str) -> contract.Undo:
-        return self._ask(contract.UNDO_TASK, contract.Undo, push_id, True)
+    def preview_undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
+        return self._ask_undo(push_id, dry_run=True, leave_moved=leave_moved)
+
+    def _ask_undo(self, push_id: str, *, dry_run: bool, leave_moved: bool) -> contract.Undo:
+        # A worker of an older version knows neither of the two flags.
+        flags = (dry_run, leave_moved) if leave_moved else (dry_run,) if dry_run else ()
+        return self._ask(contract.UNDO_TASK, contract.Undo, push_id, *flags)
 
     def _send(self, push_id: str, sent: Sent, *, announced: bool) -> None:
         try:

@@ -71,7 +71,9 @@ class WatchedPush:
         if self._ledger.is_open(self._push_id):
             return None
         request, report = self._ledger.request(self._push_id), self._ledger.report(self._push_id)
-        if request is None or (self._sent is not None and request != self._sent.request):
+        if request is None:
+            return None
+        if self._sent is not None and not contract.is_same_request(request, self._sent.request):
             return None
         if report is None:
             self._ledger.list_again(self._push_id)

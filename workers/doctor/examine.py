@@ -16,6 +16,7 @@ from workers.doctor.fleet import judge_fleet
 from workers.doctor.rabbitmq import examine_rabbitmq
 from workers.doctor.redis_server import RedisServer
 from workers.doctor.registries import PROBED_REPOSITORY, RegistryExamination
+from workers.doctor.trust import judge_trust
 from workers.settings import Settings
 from workers.settings.broker_urls import for_redis
 from workers.settings.equipment import equipment_of
@@ -43,6 +44,7 @@ def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool =
 
 
 def _broker(settings: Settings, registries: Sequence[str]) -> Iterator[Finding]:
+    yield from judge_trust(settings)
     servers: dict[str, dict[str, str]] = {}
     for key, use, url in (
         ("broker.url", "messages", settings.broker_url),

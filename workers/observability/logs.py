@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 # Celery writes the whole report of a push that failed into one line.
 _LONGEST_EVENT: Final = 4000
+_TRACEBACKS: Final = frozenset({"exception", "stack"})
 _CHATTY: Final = ("urllib3", "kombu", "amqp", "celery.bootsteps", "opentelemetry")
 
 
@@ -42,7 +43,7 @@ def _formatter(worker: str | None, *, console: bool) -> logging.Formatter:
     import structlog  # noqa: PLC0415 - producers and the command line import this package and need no structlog
 
     # The default renderers of tracebacks show local variables, and those hold credentials.
-    tracebacks: list[Processor] = [] if console else [structlog.processors.format_exc_info]
+    tracebacks: list[Processor] = [_escape] if console else [structlog.processors.format_exc_info]
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
@@ -81,6 +82,16 @@ def _leave_out_bulk(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
     """Leave out what Celery adds to its lines, arguments and results whole: the push's own lines say what matters."""
     event.pop("data", None)
     event["event"] = _shortened(event["event"])
+    return event
+
+
+def _escape(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write control characters as JSON does: what a registry says begins no line, and moves no cursor."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _TRACEBACKS and not value.isprintable():
+            event[key] = "".join(
+                each if each.isprintable() else each.encode("unicode_escape").decode() for each in value
+            )
     return event
 
 

@@ -1,8 +1,9 @@
 """What the code counts, as Prometheus metrics: `imagepusher_<name>_total`, and histograms of durations."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -10,12 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from tasks import contract, telemetry
 from tasks.transfer.watch import Verdict
 from workers.observability.backlog import Backlog, BacklogCollector
+from workers.settings.document import LABEL_VALUES
 
 _PREFIX: Final = "imagepusher_"
 
 _HELP: Final[Mapping[str, str]] = {
     telemetry.PUSHES: "Pushes that ended, by the state of their report.",
     telemetry.REQUESTS_REFUSED: "Requests that were refused: invalid ones, and messages that no task can take.",
+    telemetry.REQUESTS: "Requests that were taken on, by the producer who signed them.",
     telemetry.PUSH_SECONDS: "Seconds from taking a push on to its report.",
     telemetry.TAGS: "Tags that were dealt with, by what became of them.",
     telemetry.BLOBS: "Blobs brought into a repository, by how.",
@@ -45,14 +48,22 @@ _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
 # An unchanged tag takes less than a second, an image of many GiB hours.
 _PUSH_BUCKETS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600)
 
-_MOST_VALUES: Final = 50
 _OTHER: Final = "other"
+
+Known = Mapping[str, Collection[str]]
+_NONE_KNOWN: Final[Known] = MappingProxyType({})
 
 
 class MetricsListener:
-    """Counts into a registry of Prometheus'; a label has at most 50 values, what comes after them is `other`."""
+    """Counts into a registry of Prometheus'.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    A label has at most `most` values beside those that are `known` (registries and producers of the settings): what
+    comes after them is `other`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, known: Known = _NONE_KNOWN, most: int = LABEL_VALUES) -> None:
+        self._known = known
+        self._most = most
         # The time at which each series began says nothing here, and doubles what is scraped.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._counters = {
@@ -89,20 +100,22 @@ class MetricsListener:
 
     def _bounded(self, name: str, value: str) -> str:
         seen = self._seen.setdefault(name, set())
-        if value in seen:
+        if value in seen or value in self._known.get(name, ()):
             return value
         with self._lock:
-            if len(seen) >= _MOST_VALUES:
+            if len(seen) >= self._most:
                 return _OTHER
             seen.add(value)
         return value
 
 
-def worker_metrics(read_backlog: Callable[[], Backlog]) -> tuple[CollectorRegistry, MetricsListener]:
+def worker_metrics(
+    read_backlog: Callable[[], Backlog], known: Known = _NONE_KNOWN, most: int = LABEL_VALUES
+) -> tuple[CollectorRegistry, MetricsListener]:
     """Return the registry of a worker, and the listener that fills it with what the code counts."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     built = Gauge(f"{_PREFIX}build_info", "1, labelled with the version.", ("version",), registry=registry)
     built.labels(version("imagepusher")).set(1)
     registry.register(BacklogCollector(read_backlog))
-    return registry, MetricsListener(registry)
+    return registry, MetricsListener(registry, known, most)

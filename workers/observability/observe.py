@@ -16,17 +16,21 @@ from workers.settings.observability import Address, Observability
 
 if TYPE_CHECKING:
     from workers.observability.backlog import BacklogSources
+    from workers.observability.metrics import Known
 
 
-def observe_worker(app: Celery, settings: Observability, sources: "BacklogSources") -> None:
+def observe_worker(
+    app: Celery, settings: Observability, sources: "BacklogSources", known: "Known | None" = None
+) -> None:
     """Log, measure and trace what this worker does, as the settings say; call it once, before the worker starts.
 
+    `known` are the values of labels that always have a series of their own.
     Raises SettingsInvalid where traces are asked for and the extra `tracing` is not installed.
     """
     # Celery leaves logging alone where someone answers this signal.
     setup_logging.connect(_ours, weak=False)
     if settings.metrics is not None:
-        _serve_metrics(settings.metrics, app, sources)
+        _serve_metrics(settings.metrics, app, sources, known or {}, settings.label_values)
     around = (log_context,) if settings.tracing is None else (log_context, _trace(settings.tracing))
     surround_tasks(*around)
     log_pushes()
@@ -47,12 +51,12 @@ def _ours(**_: object) -> None:
     """Configure nothing: it is done."""
 
 
-def _serve_metrics(address: Address, app: Celery, sources: "BacklogSources") -> None:
+def _serve_metrics(address: Address, app: Celery, sources: "BacklogSources", known: "Known", most: int) -> None:
     from workers.observability.backlog import read_backlog  # noqa: PLC0415 - the client of Prometheus, only where it is used
     from workers.observability.endpoint import serve_metrics  # noqa: PLC0415 - as above
     from workers.observability.metrics import worker_metrics  # noqa: PLC0415 - as above
 
-    registry, listener = worker_metrics(partial(read_backlog, app, sources))
+    registry, listener = worker_metrics(partial(read_backlog, app, sources), known, most)
     telemetry.listen(listener)
     serve_metrics(address, registry)
 

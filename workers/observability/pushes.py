@@ -59,4 +59,5 @@ def _described(report: Mapping[str, Any]) -> dict[str, Any]:
     if not report:
         return {}
     actions = Counter(tag["action"] for item in report["items"] for tag in item["tags"])
-    return {"state": report["state"], "tags": dict(actions), **report["totals"]}
+    known = {"producer": report["producer"]} if report.get("producer") else {}
+    return {"state": report["state"], **known, "tags": dict(actions), **report["totals"]}

@@ -9,6 +9,8 @@ from celery import Task
 from celery.signals import task_postrun, task_prerun
 
 from tasks import contract, telemetry
+from tasks.celery_glue.message import sender_of
+from tasks.transfer.request.policy import WORKERS
 
 Around = Callable[[Any], AbstractContextManager[Any]]
 
@@ -36,8 +38,9 @@ def surround_tasks(*around: Around) -> None:
 
 def log_context(task: Any) -> AbstractContextManager[None]:
     """Let all log lines of a task say for which push and digest it works, those of Celery too."""
-    request = task.request
-    return telemetry.context(**fields_of(task.name, request.id, request.args or (), request.kwargs or {}))
+    request, producer = task.request, sender_of(task)
+    known = {} if producer in {None, WORKERS} else {"producer": producer}
+    return telemetry.context(**fields_of(task.name, request.id, request.args or (), request.kwargs or {}), **known)
 
 
 def fields_of(task: str, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:

@@ -55,7 +55,7 @@ def make_runtime(
         cancelled,
         settings.copy_seconds,
     )
-    ledger = HashLedger(hashes)
+    ledger = HashLedger(hashes, history_seconds=settings.history_seconds)
     attempts = Attempts(ledger, runs, task_tries)
     executor = _threads(settings, "tag", closing)
     publishing = Publishing(
@@ -74,6 +74,7 @@ def make_runtime(
             ledger=ledger,
             runs=runs,
             targets=settings.targets,
+            policy=settings.trust.policy,
             executor=executor,
             attempts=attempts,
             clock=time.time,

@@ -20,13 +20,12 @@ from tasks.coordination.local.in_process import (
     LocalRuns,
     LocalSingleFlight,
 )
-from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.errors import ImagePusherError
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.upload_forms import LocalUploadForms
 from workers.broker.app import forget_app, make_embedded_app
-from workers.ledger import open_hashes
+from workers.ledger import open_hashes, open_hashes_to_look
 from workers.process.assembly import make_runtime
 from workers.process.plugins import PluginAnnouncer, load_plugins
 from workers.settings import Settings
@@ -53,7 +52,7 @@ def embedded_worker(
     with _ONE_AT_A_TIME, ExitStack() as closing:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
         closing.callback(forget_app, app)
-        hashes = open_hashes(settings) if remembers else FileHashes(None, settings.ledger_seconds)
+        hashes = open_hashes(settings) if remembers else open_hashes_to_look(settings)
         closing.callback(hashes.close)
         cancelled = threading.Event()
         locks = KeyLocks()

@@ -16,7 +16,15 @@ from tasks.celery_glue.canvas import drive_on, send_again
 from tasks.celery_glue.runtime import Runtime
 from tasks.contract import PushReport
 from tasks.coordination.redis.leases import Leases
-from tasks.errors import ImagePusherError, LockUnavailable, PushFailed, PushStalled, PushUnknown, RequestInvalid
+from tasks.errors import (
+    ImagePusherError,
+    LockUnavailable,
+    PushCancelledByUser,
+    PushFailed,
+    PushStalled,
+    PushUnknown,
+    RequestInvalid,
+)
 from tasks.transfer.ports import OpenPush
 from tasks.transfer.publish.report import summary
 from tasks.transfer.watch import Patience, Verdict
@@ -101,6 +109,10 @@ class Watchdog:
         if verdict is Verdict.STORE_RESULT:
             self._store(push, now)
             return
+        if verdict is not Verdict.DECLARE_LOST and self._is_revoked(push.task_id):
+            # Also where it expired, as its sender wanted, before a worker came to it.
+            self._give_up(push, PushCancelledByUser(f"The task of the push {push.push_id} was revoked, or expired."))
+            return
         LOG.warning("The push %s was not heard of for %d s: %s", push.push_id, now - push.quiet_since, verdict.value)
         telemetry.count(telemetry.WATCHDOG, action=verdict.name.lower())
         if verdict is Verdict.DECLARE_LOST:
@@ -175,6 +187,10 @@ class Watchdog:
             if not self._has_ended(task_id):
                 self._store_failure(task_id, error)
         self._runtime.ledger.close(push.push_id)
+
+    def _is_revoked(self, task_id: str) -> bool:
+        state: str = self._app.AsyncResult(task_id).state
+        return state == states.REVOKED
 
     def _has_ended(self, task_id: str) -> bool:
         return bool(self._app.AsyncResult(task_id).state in states.READY_STATES)

@@ -18,7 +18,8 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from tasks import contract
-from tasks.celery_glue.message import refuse
+from tasks.celery_glue.admission import Admission
+from tasks.celery_glue.message import guard, refuse
 from tasks.celery_glue.runtime import Runtime, provide
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.budgets import RedisBudgets
@@ -31,8 +32,9 @@ from tasks.transfer.watch import Patience
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
 from workers.broker.intake import Intake
 from workers.broker.redis_client import connect, connect_broker, refuse_clusters
-from workers.broker.remote_control import answer_with_intake
+from workers.broker.remote_control import answer_with_intake, cancel_what_is_revoked
 from workers.broker.result_store import for_worker
+from workers.broker.uncompressed import refuse_compressed
 from workers.observability import configure_logging, observe_worker
 from workers.observability.backlog import BacklogSources
 from workers.process.assembly import make_runtime
@@ -89,6 +91,7 @@ def run_worker(
     app = make_app(settings)
     app.conf.update(
         result_backend=for_worker(app.conf.result_backend),
+        worker_consumer="workers.broker.consumer:Consumer",
         # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
         task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
     )
@@ -100,11 +103,17 @@ def run_worker(
     announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, PluginAnnouncer(load_plugins()))
     runtime = make_shared_runtime(settings, client, leases, announcer, cancelled)
     provide(app, lambda: runtime)
+    refuse_compressed()
+    admission = Admission(settings.trust.keys, settings.message_bytes)
+    guard(app, admission)
     if settings.heartbeat_file is not None:
         app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))
     ledger = HashLedger(hashes)
     observe_worker(
-        app, settings.observability, BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client))
+        app,
+        settings.observability,
+        BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client)),
+        {"registry": settings.registries.registries.keys(), "producer": settings.trust.keys.producers.keys()},
     )
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))
 
@@ -118,11 +127,14 @@ def run_worker(
     taken_from = list(queues)
     if broker is not None and contract.PUSH_QUEUE in queues:
         limit = concurrency or settings.jobs
-        intake = Intake(broker, runtime.ledger, lambda: len(state.reserved_requests) < limit, partial(refuse, app))
+        intake = Intake(
+            broker, runtime.ledger, lambda: len(state.reserved_requests) < limit, partial(refuse, app), admission
+        )
         worker_ready.connect(lambda **_: intake.start(), weak=False)
         worker_shutting_down.connect(lambda **_: intake.stop(), weak=False)
         taken_from[taken_from.index(contract.PUSH_QUEUE)] = NOTED_QUEUE
         answer_with_intake()
+    cancel_what_is_revoked(ledger)
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
     # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
     worker_shutting_down.connect(stop_in_time, weak=False)

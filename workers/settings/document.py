@@ -9,8 +9,12 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from tasks.celery_glue.admission import MESSAGE_BYTES
+from tasks.contract import ForwardOnly, PlatformRemoval
+from tasks.oci.signatures import IndexSignature
 from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
+from tasks.transfer.request.policy import Action
 from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
 
 _YEAR: Final = 365 * 86_400
@@ -26,6 +30,8 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=_YEAR)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=_YEAR)]
+
+LABEL_VALUES: Final = 50
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -44,6 +50,25 @@ class BrokerTable(msgspec.Struct, frozen=True):
     ca_file: Text | None = None
     client_certificate: Text | None = None
     client_key: Text | None = None
+    key: Text | None = None
+    key_file: Text | None = None
+    producer: Text | None = None
+
+
+class ProducerTable(msgspec.Struct, frozen=True):
+    """Who may send pushes, known by a key."""
+
+    key: Text | None = None
+    key_file: Text | None = None
+
+
+class PolicyTable(msgspec.Struct, frozen=True):
+    """A rule: what these producers, or all where none is named, may have done."""
+
+    producers: list[Text] = []
+    sources: list[Text] = msgspec.field(default_factory=lambda: ["*"])
+    destinations: list[Text] = msgspec.field(default_factory=lambda: ["*"])
+    actions: list[Action] = msgspec.field(default_factory=lambda: ["push"])
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
@@ -52,8 +77,10 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
     is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
     on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
-    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`, and a push is remembered for `ledger_seconds`. A push
-    that was not heard of for `stall_seconds` is driven on, and a Redis that is away is waited for `outage_seconds`.
+    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`. A push is remembered for `ledger_seconds`, the moves of
+    a tag for `history_seconds`, which is as long where it is not set. A push that was not heard of for `stall_seconds`
+    is driven on, and a Redis that is away is waited for `outage_seconds`.
+    A message of more than `message_bytes` is refused.
     """
 
     jobs: Count = 8
@@ -65,8 +92,10 @@ class LimitsTable(msgspec.Struct, frozen=True):
     lock_wait_seconds: SecondsOrNone = 60
     grace_seconds: SecondsOrNone = 30
     ledger_seconds: WholeSeconds = 7 * 86_400
+    history_seconds: WholeSeconds | None = None
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
+    message_bytes: Count = MESSAGE_BYTES
 
 
 class EventsTable(msgspec.Struct, frozen=True):
@@ -86,6 +115,7 @@ class HttpTable(msgspec.Struct, frozen=True):
     longest_wait: SecondsOrNone = _HTTP.longest_wait
     retry_after_limit: SecondsOrNone = _HTTP.retry_after_limit
     manifest_bytes: Count = _HTTP.manifest_bytes
+    index_entries: Count = _HTTP.index_entries
     proxy: Proxy | None = None
 
 
@@ -96,15 +126,34 @@ class LogsTable(msgspec.Struct, frozen=True):
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
-    """The address at which Prometheus reads metrics."""
+    """Where metrics are served; a label has at most `label_values` values that the settings do not name."""
 
     address: str = ""
+    label_values: Count = LABEL_VALUES
 
 
 class TracingTable(msgspec.Struct, frozen=True):
     """The collector that traces are sent to."""
 
     endpoint: str = ""
+
+
+class PageTable(msgspec.Struct, frozen=True):
+    """The page of pushes: where it listens, who may act on it, and the pages that it links to.
+
+    `login_file` holds user:password, one a line. A reverse proxy at one of `proxies` (addresses or networks) names the
+    user in the header `user_header`. `url` is the address that browsers know the page by, `flower_url` that of Flower.
+    In `trace_url`, `{push_id}` stands for the id of a push.
+    """
+
+    address: str = "127.0.0.1:5556"
+    login_file: Text | None = None
+    user_header: Text | None = None
+    proxies: list[Text] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
+    url: Text | None = None
+    anonymous_actions: bool = False
+    flower_url: Text | None = None
+    trace_url: Text | None = None
 
 
 class PubtoolsTable(msgspec.Struct, frozen=True):
@@ -134,6 +183,15 @@ class TargetTable(msgspec.Struct, frozen=True):
     jobs: Count = Target.jobs
     tries: Count | None = None
     merge: bool = Target.merge
+    referrers: Literal["all", "none"] | list[Text] | None = None
+    referrers_required: bool = Target.referrers_required
+    verify_keys: list[Text] = []
+    verify_index: IndexSignature = "own"
+    immutable: list[Text] = []
+    platform_removal: PlatformRemoval = Target.platform_removal
+    forward_only: ForwardOnly | None = None
+    version_pattern: Text | None = None
+    keep_replaced: bool = Target.keep_replaced
     create: Create = Target.create
     visibility: Visibility = Target.visibility
 
@@ -179,9 +237,12 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     worker: WorkerTable = WorkerTable()
+    page: PageTable = PageTable()
     pubtools: PubtoolsTable = PubtoolsTable()
     targets: dict[str, TargetTable] = {}
     registries: dict[str, RegistryTable] = {}
+    producers: dict[str, ProducerTable] = {}
+    policy: dict[str, PolicyTable] = {}
     auth_files: list[Text] = []
     certs_d: bool = True
     state_dir: Text | None = None
@@ -189,6 +250,11 @@ class Document(msgspec.Struct, frozen=True):
     def credentials(self) -> list[CredentialsTable]:
         """Return every table that may hold credentials."""
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
+
+    def holds_secrets(self) -> bool:
+        """Tell whether a password, a token or a key stands in the document itself."""
+        keys = (self.broker.key, *(table.key for table in self.producers.values()))
+        return any(keys) or any(table.password or table.identity_token for table in self.credentials())
 
     def secret_variables(self) -> set[str]:
         """Return the variables of the environment that are named as holding a secret."""
@@ -207,6 +273,8 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_CA_FILE": ("broker", "ca_file"),
     f"{PREFIX}BROKER_CLIENT_CERTIFICATE": ("broker", "client_certificate"),
     f"{PREFIX}BROKER_CLIENT_KEY": ("broker", "client_key"),
+    f"{PREFIX}BROKER_KEY_FILE": ("broker", "key_file"),
+    f"{PREFIX}PRODUCER": ("broker", "producer"),
     f"{PREFIX}AUTHFILE": ("", "auth_files"),
     f"{PREFIX}STATE_DIR": ("", "state_dir"),
     f"{PREFIX}LOG_FORMAT": ("logs", "format"),
@@ -214,12 +282,14 @@ VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}TRACING_ENDPOINT": ("tracing", "endpoint"),
     f"{PREFIX}HEARTBEAT_FILE": ("worker", "heartbeat_file"),
     f"{PREFIX}DROP_PASSWORDS": ("pubtools", "drop_passwords"),
+    f"{PREFIX}PAGE_ADDRESS": ("page", "address"),
+    f"{PREFIX}PAGE_LOGIN_FILE": ("page", "login_file"),
     f"{PREFIX}EVENTS_TASK": ("events", "task"),
     f"{PREFIX}EVENTS_QUEUE": ("events", "queue"),
     **{f"{PREFIX}{key.upper()}": ("limits", key) for key in LimitsTable.__struct_fields__},
 }
 
-_PATHS: Final = frozenset({"heartbeat_file", "ca_file", "client_certificate", "client_key"})
+_PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_certificate", "client_key", "key_file"})
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from workers.settings.document import LogFormat, LogsTable, MetricsTable, TracingTable
+from workers.settings.document import LABEL_VALUES, LogFormat, LogsTable, MetricsTable, TracingTable
 
 _MOST_DIGITS: Final = 5
 _HIGHEST_PORT: Final = 65535
@@ -22,11 +22,15 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Observability:
-    """`metrics` is where they are served, `tracing` the URL that spans are sent to (OTLP over HTTP); None is off."""
+    """`metrics` is where they are served, `tracing` the URL that spans are sent to (OTLP over HTTP); None is off.
+
+    A label has at most `label_values` values that no setting names.
+    """
 
     log_format: LogFormat = "auto"
     metrics: Address | None = None
     tracing: str | None = None
+    label_values: int = LABEL_VALUES
 
 
 def read_observability(
@@ -35,12 +39,14 @@ def read_observability(
     """Return what the tables mean."""
     return Observability(
         logs.format,
-        _address("metrics.address", metrics.address, faults),
+        read_address("metrics.address", metrics.address, faults),
         _endpoint("tracing.endpoint", tracing.endpoint, faults),
+        metrics.label_values,
     )
 
 
-def _address(place: str, text: str, faults: list[str]) -> Address | None:
+def read_address(place: str, text: str, faults: list[str]) -> Address | None:
+    """Return where a server is to listen; None where the text is empty or, which is a fault, no address."""
     if not text:
         return None
     host, colon, port = text.rpartition(":")

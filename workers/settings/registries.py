@@ -53,7 +53,7 @@ class RegistryReader:
     def _api_token(self, place: str, table: RegistryTable) -> str | None:
         if table.api_token_file is None:
             return None
-        return self._secret_file(f"{place}.api_token_file", self.base / expand(table.api_token_file))
+        return self.secret_file(f"{place}.api_token_file", self.base / expand(table.api_token_file))
 
     def tls_files(self, place: str, table: RegistryTable | BrokerTable) -> TlsFiles:
         """Return the files that a table names for TLS, which must be there; a certificate needs its key."""
@@ -105,10 +105,11 @@ class RegistryReader:
                 self.faults.append(f"{place}.{key}: the variable {value} is not set")
             return secret
         if key.endswith("_file"):
-            return self._secret_file(f"{place}.{key}", self.base / expand(value))
+            return self.secret_file(f"{place}.{key}", self.base / expand(value))
         return value
 
-    def _secret_file(self, place: str, path: Path) -> str:
+    def secret_file(self, place: str, path: Path) -> str:
+        """Return the text of a file that holds a secret."""
         try:
             secret = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:

@@ -1,19 +1,21 @@
 """Settings of this process, from a TOML file and the environment, which wins."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.oci.signatures import SignaturePolicy, parse_key
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
-from tasks.transfer.request.target import Naming, Target
+from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
     PREFIX,
@@ -30,7 +32,9 @@ from workers.settings.document import (
     working_folder,
 )
 from workers.settings.observability import Observability, read_observability
+from workers.settings.page import PageSettings, read_page
 from workers.settings.registries import RegistryReader, warn_if_readable
+from workers.settings.trust import Trust, TrustReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +60,16 @@ class Settings:
     lock_wait_seconds: float
     grace_seconds: float
     ledger_seconds: int
+    history_seconds: int | None
     stall_seconds: float
     outage_seconds: float
+    message_bytes: int
+    trust: Trust
     events_task: str | None
     events_queue: str
     observability: Observability
     heartbeat_file: Path | None
+    page: PageSettings
     drop_passwords: bool
 
 
@@ -82,7 +90,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     _raise_any(faults, file)
     settings = _interpret(tables, environment, file.parent if file else working_folder(), faults)
     _raise_any(faults, file)
-    if file and any(table.password or table.identity_token for table in tables.credentials()):
+    if file and tables.holds_secrets():
         warn_if_readable(file)
     return settings
 
@@ -122,7 +130,9 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         broker_url=urls.broker,
         result_url=urls.result,
         state_url=urls.state,
-        targets={name: _target(under("targets", name), table, faults) for name, table in tables.targets.items()},
+        targets={
+            name: _target(under("targets", name), table, faults, reader) for name, table in tables.targets.items()
+        },
         registries=RegistryConfiguration(
             registries=registries,
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
@@ -135,7 +145,9 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         state_dir=base / expand(tables.state_dir) if tables.state_dir else _default_state_dir(environment, faults),
         heartbeat_file=base / expand(tables.worker.heartbeat_file) if tables.worker.heartbeat_file else None,
         observability=read_observability(tables.logs, tables.metrics, tables.tracing, faults),
+        page=read_page(tables.page, reader),
         drop_passwords=tables.pubtools.drop_passwords,
+        trust=TrustReader(base, faults).read(tables.broker, tables.producers, tables.policy),
         events_task=tables.events.task,
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
@@ -165,9 +177,14 @@ def _check_limits(limits: LimitsTable, faults: list[str]) -> None:
             f"limits.visibility_seconds ({limits.visibility_seconds}) must be longer than limits.copy_seconds"
             f" ({limits.copy_seconds:g}): the broker would deliver a copy again while it runs"
         )
+    if limits.history_seconds is not None and limits.history_seconds < limits.ledger_seconds:
+        faults.append(
+            f"limits.history_seconds ({limits.history_seconds}) must not be shorter than limits.ledger_seconds"
+            f" ({limits.ledger_seconds}): the moves of a tag are kept at least as long as the pushes"
+        )
 
 
-def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
+def _target(place: str, table: TargetTable, faults: list[str], reader: RegistryReader) -> Target:
     host = _registry(f"{place}.host", table.host.rstrip("/"), faults) if table.host else ""
     if table.namespace:
         try:
@@ -192,9 +209,56 @@ def _target(place: str, table: TargetTable, faults: list[str]) -> Target:
         jobs=table.jobs,
         tries=table.tries,
         merge=table.merge,
+        referrers=_referrers(place, table, faults),
+        referrers_required=table.referrers_required,
+        verify=_policy(place, table, reader),
+        immutable=tuple(table.immutable),
+        platform_removal=table.platform_removal,
+        forward_only=table.forward_only,
+        version_pattern=_version_pattern(place, table.version_pattern, faults),
+        keep_replaced=table.keep_replaced,
         create=table.create,
         visibility=table.visibility,
     )
+
+
+def _policy(place: str, table: TargetTable, reader: RegistryReader) -> SignaturePolicy | None:
+    """Return the signature that a target asks for; each key is a file with a public key in PEM."""
+    keys = []
+    for name in table.verify_keys:
+        path = Path(reader.existing(f"{place}.verify_keys", name))
+        try:
+            keys.append(parse_key(path.read_text()))
+        except OSError as error:
+            if path.exists():
+                reader.faults.append(f"{place}.verify_keys: {path} cannot be read: {error.strerror}")
+        except ValueError as error:
+            reader.faults.append(f"{place}.verify_keys: {path} {error}")
+    return SignaturePolicy(keys=tuple(keys), index=table.verify_index) if table.verify_keys else None
+
+
+def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers | Literal["default"]:
+    if table.referrers is None:
+        return Target.referrers
+    try:
+        return read_referrers(table.referrers)
+    except ValueError as error:
+        faults.append(f"{place}.referrers {error}")
+        return Target.referrers
+
+
+def _version_pattern(place: str, pattern: str | None, faults: list[str]) -> str | None:
+    """Return a pattern of versions; it must have groups, by which they are compared."""
+    if pattern is None:
+        return None
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        faults.append(f"{place}.version_pattern is no regular expression: {error}")
+        return None
+    if not groups:
+        faults.append(f"{place}.version_pattern has no group: versions are compared by its groups, in their order")
+    return pattern
 
 
 def _naming_of(host: str) -> Naming:

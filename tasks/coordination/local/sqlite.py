@@ -22,17 +22,18 @@ class FileHashes:
         self._lock = threading.Lock()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # SQLite gives the files that it puts beside this one, -wal and -shm, the rights of this one.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
         self._database = sqlite3.connect(
             path or ":memory:", timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._set_up()
-        if path is not None:
-            path.chmod(0o600)
 
-    def put(self, records: Mapping[str, Mapping[str, bytes]]) -> None:
+    def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
         rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]
         with self._writing():
-            self._write(rows)
+            self._write(rows, seconds)
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         with self._lock:
@@ -95,8 +96,8 @@ class FileHashes:
             self._database.execute("BEGIN IMMEDIATE")
             yield
 
-    def _write(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
-        expires = time.time() + self._seconds
+    def _write(self, rows: Iterable[tuple[str, str, bytes]], seconds: float | None = None) -> None:
+        expires = time.time() + (self._seconds if seconds is None else seconds)
         self._database.executemany(
             "INSERT INTO hashes VALUES (?, ?, ?, ?)"
             " ON CONFLICT (key, field) DO UPDATE SET value = excluded.value, expires = excluded.expires",

@@ -254,7 +254,7 @@ class LeasedRuns:
             return bool(self._leases.client.exists(self._key(push_id, part)))
 
     def _key(self, push_id: str, part: str) -> str:
-        return f"{self._prefix}run:{push_id}:{part}"
+        return f"{self._prefix}run:{push_id}/{part}"
 
 
 @contextmanager

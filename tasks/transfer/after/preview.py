@@ -10,6 +10,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.along import planned_along
 from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag, ResolvedItem
 from tasks.transfer.ports import CopyOutcome
 
@@ -39,15 +40,15 @@ def look_at_copies(plan: Plan, registries: Registries) -> list[CopyLook]:
 
 
 def _item(item: PlannedItem) -> contract.ItemReport:
-    tags = [_tag(tag) for tag in item.tags]
+    tags = [_tag(item, tag) for tag in item.tags]
     source = str(item.wanted.source)
     if isinstance(item, ResolvedItem):
         return contract.ItemReport(source=source, kind=item.kind, digest=item.digest, tags=tags)
     return contract.ItemReport(source=source, error=contract.Fault.of(item.error), tags=tags)
 
 
-def _tag(tag: PlannedTag) -> contract.TagReport:
-    return contract.TagReport(
+def _tag(item: PlannedItem, tag: PlannedTag) -> contract.TagReport:
+    report = contract.TagReport(
         reference=str(tag.reference),
         action=tag.action,
         old_digest=tag.old_digest,
@@ -56,6 +57,9 @@ def _tag(tag: PlannedTag) -> contract.TagReport:
         warnings=tag.warnings,
         error=contract.Fault.of(tag.error) if tag.error is not None else None,
     )
+    if tag.error is not None or not isinstance(item, ResolvedItem):
+        return report
+    return planned_along(item, tag.new_digest).told(report)
 
 
 def _copy(copy: Copy, registries: Registries, holders: _Holders) -> CopyLook:

@@ -1,7 +1,7 @@
 """Put the tags of a push back to what they were, only where they still are what the push made them (BEHAVIOUR 6.6)."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -23,10 +23,18 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.conditions import held
 from tasks.transfer.plan.look import judged_media_type
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
 
 LOG: Final = logging.getLogger(__name__)
+
+
+HoldOf = Callable[[str], contract.Hold | None]
+
+
+def nobody_holds(_: str) -> None:
+    """Say of every tag that nobody froze it."""
 
 
 def undo(
@@ -35,49 +43,54 @@ def undo(
     registries: Registries,
     locks: TagLocks,
     content_of: Callable[[str], bytes | None] = lambda _: None,
+    hold_of: HoldOf = nobody_holds,
 ) -> contract.Undo:
     """Return what became of each tag that the push wrote; a repeat finds its own work and says the same.
 
     Tags are restored before others are deleted: a registry that can only delete by digest would take them along. The
     protective tags of a tag that is not put back stay: its manifest may need them to be taken back. `content_of`
-    returns the kept bytes of a manifest that was replaced: some registries no longer serve it (Quay, zot).
+    returns the kept bytes of a manifest that was replaced: some registries no longer serve it (Quay, zot). A tag that
+    an operator froze stays as it is.
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    undoing = _Undoing(registries, locks, content_of)
+    undoing = _Undoing(registries, locks, content_of, hold_of)
     for mark in old:
         undoing.put_back(mark)
     protective = undoing.protective(old)
     undoing.delete([*new, *protective], later=[tag for mark in new for tag in mark.protective()])
     protective += undoing.protective(new)
     undoing.delete(protective)
+    undoing.delete_lists(new)
     for mark in protective:
         left = undoing.done[str(mark.reference)].error
         if left is not None:
             LOG.warning("%s stays: %s", mark.reference, left.message)
     tags = [undoing.done[str(mark.reference)] for mark in (*old, *new)]
-    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+    return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)
 
 
-def preview_undo(push_id: str, intents: Mapping[str, TagIntent], registries: Registries) -> contract.Undo:
+def preview_undo(
+    push_id: str, intents: Mapping[str, TagIntent], registries: Registries, hold_of: HoldOf = nobody_holds
+) -> contract.Undo:
     """Return what `undo` would do to each tag; nothing is written, and no more than pull is asked for."""
-    tags = [_look(_Mark(Reference.parse(text), intent), registries) for text, intent in intents.items()]
-    return contract.Undo(push_id=push_id, state=_state(tags), tags=tags)
+    tags = [_look(_Mark(Reference.parse(text), intent), registries, hold_of) for text, intent in intents.items()]
+    return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)
 
 
-def _look(mark: "_Mark", registries: Registries) -> contract.TagUndo:
+def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf) -> contract.TagUndo:
     reference = mark.reference
     repository = registries.repository(reference.registry, reference.repository, "destination")
     try:
         described = repository.resolve(reference.identifier)
+        found = described.digest if described else None
+        if found in mark.ours and found != mark.intent.old_digest:
+            _ensure_free(str(reference), hold_of)
     except ImagePusherError as error:
         fault = contract.Fault.of(error.on(Side.DESTINATION))
         return contract.TagUndo(reference=str(reference), action="failed", error=fault)
-    found = described.digest if described else None
-    if found not in {mark.intent.old_digest, mark.intent.new_digest}:
-        return _moved(str(reference), found)
-    return _put_back(mark)
+    return _put_back(mark) if found in mark.ours else _moved(str(reference), found)
 
 
 def _put_back(mark: "_Mark") -> contract.TagUndo:
@@ -86,8 +99,9 @@ def _put_back(mark: "_Mark") -> contract.TagUndo:
     return contract.TagUndo(reference=str(mark.reference), action=action, digest=mark.intent.old_digest)
 
 
-def _state(tags: Iterable[contract.TagUndo]) -> contract.State:
-    failed = [tag.action in {"failed", "moved"} for tag in tags]
+def state_of(tags: Iterable[contract.TagUndo]) -> contract.State:
+    """Return how an undo ended whose tags ended so."""
+    failed = [tag.action in {"failed", "moved", "skipped"} for tag in tags]
     if not any(failed):
         return "succeeded"
     return "failed" if all(failed) else "partial"
@@ -100,24 +114,34 @@ class _Mark:
     reference: Reference
     intent: TagIntent
 
+    def beside(self, tag: str, digest: str) -> "_Mark":
+        """Return another tag of the same repository, which the push made."""
+        reference = Reference(self.reference.registry, self.reference.repository, tag)
+        return _Mark(reference, TagIntent(action="copied", old_digest=None, new_digest=digest))
+
+    @property
+    def ours(self) -> set[str | None]:
+        """What the tag holds if nobody else moved it; a new digest "" stands for no tag."""
+        return {self.intent.old_digest, self.intent.new_digest or None}
+
     def protective(self) -> "list[_Mark]":
         """Return the protective tags that were written along with this one: they were new."""
-        tags = dict(self.intent.overtaken)
-        if self.intent.protective_tag is not None and self.intent.protective_tag_created:
-            tags[self.intent.protective_tag] = self.intent.new_digest
         return [
             _Mark(
                 Reference(self.reference.registry, self.reference.repository, tag),
                 TagIntent(action="merged", old_digest=None, new_digest=digest),
             )
-            for tag, digest in tags.items()
+            for tag, digest in self.intent.beside().items()
         ]
 
 
 class _Undoing:
     """The state of one undo: `doomed` are the tags that are still to go, by what the push made them."""
 
-    def __init__(self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None]) -> None:
+    def __init__(
+        self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None], hold_of: HoldOf
+    ) -> None:
+        self._hold_of = hold_of
         self.done: dict[str, contract.TagUndo] = {}
         self._registries = registries
         self._locks = locks
@@ -142,6 +166,34 @@ class _Undoing:
                 for tag in (mark, *mark.protective()):
                     self._doomed.pop(str(tag.reference), None)
 
+    def delete_lists(self, marks: Iterable["_Mark"]) -> None:
+        """Delete the lists of referrers that the push made and nobody added to, of images that no tag holds any more.
+
+        All else that refers to an image stays: it may be another signer's (BEHAVIOUR 9.3).
+        """
+        by_repository: dict[str, list[_Mark]] = {}
+        for mark in marks:
+            if mark.intent.lists and self.done[str(mark.reference)].action == "deleted":
+                by_repository.setdefault(mark.reference.name, []).append(mark)
+        for name, gone in by_repository.items():
+            lists = {each.tag: each for mark in gone for each in mark.intent.lists}
+            try:
+                held = self._held(self._repository(gone[0]), lists.keys())
+                for each in lists.values():
+                    if each.root not in held:
+                        self.put_back(gone[0].beside(each.tag, each.digest))
+            except ImagePusherError as error:
+                LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
+
+    def _held(self, repository: Repository, but: Container[str]) -> set[str]:
+        """Return the manifests that the tags of a repository hold or need, without those of some tags."""
+        held: set[str] = set()
+        for tag in repository.tags():
+            described = None if tag in but else repository.resolve(tag)
+            if described is not None:
+                held |= {described.digest, *self._needs_of(repository).all_of(described.digest)}
+        return held
+
     def put_back(self, mark: "_Mark") -> contract.TagUndo:
         """Restore or delete one tag under its lock, and note what became of it."""
         self.done[str(mark.reference)] = undone = self._put_back(mark)
@@ -154,9 +206,10 @@ class _Undoing:
             with self._locks.hold(text) as lock:
                 described = repository.resolve(mark.reference.identifier)
                 found = described.digest if described else None
-                if found not in {mark.intent.old_digest, mark.intent.new_digest}:
+                if found not in mark.ours:
                     return _moved(text, found)
                 if found != mark.intent.old_digest:
+                    _ensure_free(text, self._hold_of)
                     lock.ensure()
                     self._write(mark, repository, lock, over=described.digest if described else None)
         except ImagePusherError as error:
@@ -266,6 +319,12 @@ class _Needs:
             return parse_node(each, replace(fetched, media_type=media_type))
         except (NotFound, IndexEmpty):
             return None
+
+
+def _ensure_free(reference: str, hold_of: HoldOf) -> None:
+    hold = hold_of(reference)
+    if hold is not None:
+        raise held(hold)
 
 
 def _moved(reference: str, found: str | None) -> contract.TagUndo:

@@ -1,5 +1,6 @@
 """Compare what the destination holds with what the report of a push says."""
 
+from collections.abc import Iterable
 from concurrent.futures import Executor
 
 from tasks import contract
@@ -7,29 +8,45 @@ from tasks.errors import ImagePusherError, NotFound, Side
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.after.referrers import Content, expected_referrers, missing_referrers
 from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.plan import Plan
+from tasks.transfer.plan.referrers import PlannedReferrer
 
 
-def verify(report: contract.PushReport, registries: Registries, executor: Executor) -> contract.Verification:
+def verify(
+    report: contract.PushReport,
+    registries: Registries,
+    executor: Executor,
+    plan: Plan | None = None,
+    content: Content = lambda _: None,
+) -> contract.Verification:
     """Return for each tag that the push did not fail whether it is what the report says, with all that it needs.
 
-    That includes its protective tag (BEHAVIOUR 4.8).
+    That includes its protective tag (BEHAVIOUR 4.8), and what came along by the `plan` (BEHAVIOUR 9.2): its manifests
+    are those of `content`.
     """
+    expected = expected_referrers(plan, report)
     done = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
     # Several items may have gone to one tag, one after the other (BEHAVIOUR 1.5): the last one counts.
     tags = {tag.reference: tag for tag in done}
-    looked = list(executor.map(lambda tag: _tag(tag, registries), tags.values()))
+    looked = list(
+        executor.map(lambda tag: _tag(tag, registries, expected.get(tag.reference, ()), content), tags.values())
+    )
     broken = any(tag.error or tag.missing or tag.found_digest != tag.expected_digest for tag in looked)
     return contract.Verification(push_id=report.push_id, state="broken" if broken else "verified", tags=looked)
 
 
-def _tag(tag: contract.TagReport, registries: Registries) -> contract.TagVerification:
+def _tag(
+    tag: contract.TagReport, registries: Registries, referrers: Iterable[PlannedReferrer], content: Content
+) -> contract.TagVerification:
     reference = Reference.parse(tag.reference)
     repository = registries.repository(reference.registry, reference.repository, "destination", push=True)
     expected = tag.new_digest or ""
     try:
         described = repository.resolve(reference.identifier)
         missing = [] if described is None else _missing(repository, described)
+        missing += missing_referrers(repository, referrers, content)
         error = _unprotected(repository, tag)
     except ImagePusherError as refused:
         fault = contract.Fault.of(refused.on(Side.DESTINATION))

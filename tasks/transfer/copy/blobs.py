@@ -196,7 +196,7 @@ class BlobPlacer:
     def _mount(self, blob: Descriptor, destination: Repository, known: list[str]) -> UploadSession | bool:
         """Return True if the blob is there now, else the session that the registry offered instead, if it did."""
         origin = next((name for name in known if not self._placements.is_denied(destination, name)), None)
-        if origin is None:
+        if origin is None or not (origin == self._source.name or self._is_at_source(blob)):
             return False
         try:
             session = destination.mount_blob(blob.digest, origin)
@@ -219,6 +219,23 @@ class BlobPlacer:
         self._locations.forget(destination.registry, blob.digest, origin)
         return session
 
+    def _is_at_source(self, blob: Descriptor) -> bool:
+        """Tell whether the source was seen to hold the blob that its manifest names.
+
+        Else it could name one of a repository that it may not read, and have it mounted where others may.
+        """
+        if self._placements.has(blob, self._source):
+            return True
+        try:
+            found = self._source.has_blob(blob)
+        except (RateLimited, RegistryUnavailable):
+            raise
+        except RegistryError:
+            return False
+        if found:
+            self._placements.add(blob, self._source)
+        return found
+
     def _upload(
         self, blob: Descriptor, destination: Repository, progress: Progress, session: UploadSession | None
     ) -> None:
@@ -229,6 +246,7 @@ class BlobPlacer:
                 raise SourceChildMissing(f"{self._source} has lost the blob {blob.digest}.") from None
             with reader:
                 destination.push_blob(blob, reader, progress, session)
+                self._placements.add(blob, self._source)
         self._note(blob, destination)
         self._placements.learn(destination.registry, lambda: self._mounts_itself(blob, destination))
         self._counter.add(blobs_copied=1, bytes_copied=blob.size)

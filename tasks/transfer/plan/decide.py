@@ -138,13 +138,13 @@ def unmergeable(digest: Digest, error: ManifestInvalid) -> DestinationError:
     )
 
 
-def protective_tags(tag: str, digest: Digest) -> Iterator[str]:
-    """Yield the names of a tag that keeps a merged index from garbage collection, the first choice first.
+def protective_tags(tag: str, digest: Digest, mark: Literal["merged", "replaced"] = "merged") -> Iterator[str]:
+    """Yield the names of a tag that keeps a manifest from garbage collection, the first choice first.
 
     Each has at most 128 characters (BEHAVIOUR 4.8).
     """
     for digits in (32, 48, 64):
-        suffix = f".merged-{encoded_of(digest)[:digits]}"
+        suffix = f".{mark}-{encoded_of(digest)[:digits]}"
         yield f"{tag[: 128 - len(suffix)]}{suffix}"
 
 

@@ -13,6 +13,7 @@ from tasks.oci.manifest import Manifest
 from tasks.oci.merge import MergeRules, select
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
+from tasks.oci.version import UNKNOWN_AGE, Age
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class SourceImage:
 
     `original_digest` is that of the source; it differs from `digest` where only some platforms are taken.
     `platform` is that of a single-arch image's configuration, `details` are what lies behind the entries of an index
-    (the `document` has them, too). `manifests` are those that were read on the way, by their digests.
+    (the `document` has them, too). `manifests` are those that were read on the way, by their digests. `age` is known
+    where a tag goes forward only.
     """
 
     reference: Reference
@@ -35,6 +37,7 @@ class SourceImage:
     platform: Platform | None = None
     details: Mapping[Digest, Details] = field(default_factory=dict)
     manifests: Mapping[Digest, bytes] = field(default_factory=dict)
+    age: Age = UNKNOWN_AGE
 
     @property
     def descriptor(self) -> Descriptor:

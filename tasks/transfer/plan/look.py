@@ -28,6 +28,7 @@ def read_source(
     single_arch: contract.SingleArch,
     eligible: tuple[Platform, ...],
     rules: MergeRules,
+    platform_matters: bool = False,
 ) -> SourceImage:
     """Resolve a source reference to what will be pushed; raises SourceError or RegistryError.
 
@@ -45,7 +46,9 @@ def read_source(
     platform, behind = None, Behind()
     if isinstance(document, Index) and found == "multi-arch":
         behind = read_behind_source(repository, document)
-    if isinstance(document, Manifest) and found == "single-arch" and (single_arch == "merge" or eligible):
+    if isinstance(document, Manifest) and (
+        platform_matters or (found == "single-arch" and (single_arch == "merge" or eligible))
+    ):
         platform = _platform(repository, reference, document)
     # What destinations are compared with is what registries answer, whatever the reference's own digest is.
     digest = digest_of(fetched.content)
@@ -65,8 +68,10 @@ def read_source(
     return take_platforms(image, eligible, rules)
 
 
-def read_current(repository: Repository, tag: str, image: SourceImage, policy: MergePolicy) -> Current | None:
-    """Return what a tag holds, None if it is absent; its content only where a merge may need it.
+def read_current(
+    repository: Repository, tag: str, image: SourceImage, policy: MergePolicy, *, whole: bool = False
+) -> Current | None:
+    """Return what a tag holds, None if it is absent; its content only where a merge may need it, or it is `whole`.
 
     That includes what the registry calls a single manifest: some say so of an index. Raises DestinationError,
     RegistryError.
@@ -74,7 +79,7 @@ def read_current(repository: Repository, tag: str, image: SourceImage, policy: M
     described = repository.resolve(tag)
     if described is None:
         return None
-    if described.digest == image.digest or not may_merge(image, policy):
+    if described.digest == image.digest or not (whole or may_merge(image, policy)):
         return Current(described.digest, described.media_type)
     try:
         fetched = repository.fetch_manifest(tag)

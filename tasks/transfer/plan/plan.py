@@ -13,7 +13,9 @@ from tasks.oci.graph import successors
 from tasks.oci.index import Index
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, RepositoryName
+from tasks.oci.version import UNKNOWN_AGE, Age
 from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.referrers import FoundReferrers, PlannedReferrer
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
@@ -38,7 +40,8 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
 
     `digest`, `media_type` and `platform` are those of the source. `needs` lists the digests that must be copied before
     a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all. `details` are
-    what lies behind the entries of its index, by their digests.
+    what lies behind the entries of its index, by their digests. `referrers` go along with it; `referrers_error` tells
+    that the source may have more of them. `subset` says that only some platforms of its index are taken.
     """
 
     wanted: ValidItem
@@ -50,6 +53,10 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     needs: tuple[Digest, ...]
     tags: tuple[PlannedTag, ...]
     details: dict[Digest, Details] = {}
+    referrers: tuple[PlannedReferrer, ...] = ()
+    referrers_error: ImagePusherError | None = None
+    subset: bool = False
+    age: Age = UNKNOWN_AGE
 
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -90,6 +97,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = Target.jobs
     exact_os_version: bool = False
     drop_missing_children: bool = False
+    keep_replaced: bool = False
     warnings: list[str] = []
 
 
@@ -100,11 +108,13 @@ def plan_push(
     *,
     push_id: str,
     created: float,
+    referrers: Sequence[FoundReferrers] = (),
 ) -> Plan:
-    """Return the plan of `request`, given what was found of each item's source and tags."""
+    """Return the plan of `request`, given what was found of each item's source, tags and referrers."""
+    along = referrers or [FoundReferrers()] * len(sources)
     items = [
-        _planned_item(wanted, found, tuple(planned), request.target.platforms)
-        for wanted, found, planned in zip(request.items, sources, tags, strict=True)
+        _planned_item(wanted, found, tuple(planned), request.target.platforms, referring)
+        for wanted, found, planned, referring in zip(request.items, sources, tags, along, strict=True)
     ]
     images = [found for found in sources if isinstance(found, SourceImage)]
     resolved = [item for item in items if isinstance(item, ResolvedItem)]
@@ -117,6 +127,7 @@ def plan_push(
         jobs=request.target.jobs,
         exact_os_version=request.target.exact_os_version,
         drop_missing_children=request.target.missing_children == "drop",
+        keep_replaced=request.target.keep_replaced,
         warnings=list(request.warnings),
     )
 
@@ -138,6 +149,7 @@ def _planned_item(
     found: SourceImage | ImagePusherError,
     tags: tuple[PlannedTag, ...],
     of_target: tuple[Platform, ...],
+    referring: FoundReferrers,
 ) -> PlannedItem:
     if isinstance(found, ImagePusherError):
         return FailedItem(wanted=wanted, error=found, tags=tags)
@@ -151,33 +163,66 @@ def _planned_item(
         needs=tuple(descriptor.digest for descriptor in needed(found)),
         tags=tags,
         details=dict(found.details),
+        referrers=referring.referrers,
+        referrers_error=referring.error,
+        subset=found.digest != found.original_digest,
+        age=found.age,
     )
 
 
+def arrived(item: ResolvedItem, digest: str | None) -> frozenset[str]:
+    """Return the manifests of the source that are at a tag that holds `digest`: what refers to others stays (9.4)."""
+    return frozenset({*item.needs, digest or ""})
+
+
 def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None) -> list[Copy]:
-    """Return one copy for each digest, into every repository with a tag that would change, big ones first."""
-    found: dict[Digest, Descriptor] = {}
-    sources: dict[Digest, dict[RepositoryName, None]] = {}
-    wanted: dict[Digest, dict[RepositoryName, None]] = {}
+    """Return one copy for each digest, into every repository that wants it: those of the images, then their referrers.
+
+    A repository wants an image for a tag that would change, and what refers to it for one that would not, too.
+    """
+    wishes = _Wishes()
+    pairs = list(pairs)
     for image, item in pairs:
-        repositories = dict.fromkeys(
-            tag.reference.place for tag in item.tags if tag.error is None and tag.action != "unchanged"
-        )
+        tags = [tag for tag in item.tags if tag.error is None]
+        changing = [tag.reference.place for tag in tags if tag.action != "unchanged"]
         for descriptor in needed(image):
-            found.setdefault(descriptor.digest, descriptor)
-            sources.setdefault(descriptor.digest, {})[image.reference.place] = None
-            wanted.setdefault(descriptor.digest, {}).update(repositories)
-    return [
-        Copy(
-            digest=digest,
-            media_type=descriptor.media_type,
-            size=descriptor.size,
-            source=next(iter(sources[digest])),
-            destinations=list(wanted[digest]),
-            platform=str(descriptor.platform) if descriptor.platform else None,
-            tries=tries,
-            spare_sources=list(sources[digest])[1:],
-        )
-        for digest, descriptor in found.items()
-        if wanted[digest]
-    ]
+            wishes.add(descriptor, image.reference.place, changing)
+    for image, item in pairs:
+        tags = [tag for tag in item.tags if tag.error is None]
+        for each in item.referrers:
+            places = [tag.reference.place for tag in tags if each.root in arrived(item, tag.new_digest)]
+            said = each.referrer
+            wishes.add(Descriptor(said.media_type, said.digest, said.size), image.reference.place, places)
+    return wishes.copies(tries)
+
+
+class _Wishes:
+    """The digests that repositories want, and the repositories that have them, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._found: dict[Digest, Descriptor] = {}
+        self._sources: dict[Digest, dict[RepositoryName, None]] = {}
+        self._wanted: dict[Digest, dict[RepositoryName, None]] = {}
+
+    def add(self, descriptor: Descriptor, source: RepositoryName, destinations: Iterable[RepositoryName]) -> None:
+        """Note that `destinations` want what `source` has."""
+        self._found.setdefault(descriptor.digest, descriptor)
+        self._sources.setdefault(descriptor.digest, {})[source] = None
+        self._wanted.setdefault(descriptor.digest, {}).update(dict.fromkeys(destinations))
+
+    def copies(self, tries: int | None) -> list[Copy]:
+        """Return a copy for each digest that is wanted somewhere."""
+        return [
+            Copy(
+                digest=digest,
+                media_type=descriptor.media_type,
+                size=descriptor.size,
+                source=next(iter(self._sources[digest])),
+                destinations=list(self._wanted[digest]),
+                platform=str(descriptor.platform) if descriptor.platform else None,
+                tries=tries,
+                spare_sources=list(self._sources[digest])[1:],
+            )
+            for digest, descriptor in self._found.items()
+            if self._wanted[digest]
+        ]

@@ -2,38 +2,50 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from tasks import contract
-from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, Side
+from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Retry, Side
+from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference, RepositoryName
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
+from tasks.transfer.plan.gate import Gate, NoFacts, TagFacts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
+from tasks.transfer.plan.referrers import FoundReferrers, find_referrers
 from tasks.transfer.plan.repositories import Found, make_ready
+from tasks.transfer.plan.signed import require_signature
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
-Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]]]
+Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]
 
 
-def prepare(request: ValidRequest, registries: Registries, executor: Executor, *, push: bool) -> Findings:
-    """Return what was found of each item's source, and of its tags; errors are part of it.
+def prepare(
+    request: ValidRequest,
+    registries: Registries,
+    executor: Executor,
+    *,
+    push: bool,
+    facts: TagFacts | None = None,
+) -> Findings:
+    """Return what was found of each item's source, of its tags, and of what refers to it; errors are part of it.
 
     Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
-    With `push` off, as in a dry run, only pull scope is asked for.
+    With `push` off, as in a dry run, only pull scope is asked for. Raises StateUnavailable: that is no tag's fault.
     """
     rules = MergeRules(request.target.exact_os_version)
     sources = list(executor.map(lambda item: read_item(item, request, registries, rules), request.items))
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
-    looking = _Looking(registries, rules, push, ready)
+    looking = _Looking(registries, rules, push, facts or NoFacts(), ready)
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -45,9 +57,11 @@ def prepare(request: ValidRequest, registries: Registries, executor: Executor, *
         )
 
     planned = dict(zip(by_tag, executor.map(look, by_tag), strict=True))
-    return sources, [
+    tags = [
         [planned[reference][number] for reference in item.destinations] for number, item in enumerate(request.items)
     ]
+    referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
+    return sources, tags, referrers
 
 
 def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
@@ -61,14 +75,20 @@ def read_item(
     """Return the source of an item, or why it cannot be pushed."""
     repository = registries.repository(*item.source.place, "source")
     try:
-        return read_source(
+        image = read_source(
             repository,
             pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
             kind=item.kind,
             single_arch=item.single_arch,
             eligible=eligible(item, request.target.platforms),
             rules=rules,
+            platform_matters=item.conditions.need_platform,
         )
+        require_signature(repository, image, item.verify)
+        by = item.conditions.forward_only
+        if by is None:
+            return image
+        return replace(image, age=read_age(repository, image.original_content, image.media_type, by))
     except ImagePusherError as error:
         return error.on(Side.SOURCE)
 
@@ -78,22 +98,32 @@ class _Looking:
     registries: Registries
     rules: MergeRules
     push: bool
+    facts: TagFacts
     ready: Mapping[RepositoryName, Found]
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
     ) -> dict[int, PlannedTag]:
         """Return what each of these items, in their order, does to one tag."""
-        planned = {}
+        planned: dict[int, PlannedTag] = {}
         left: Current | None = None
         for number, (item, source) in items.items():
-            planned[number], left = self._tag(item, source, reference, left)
+            before = next((tag.old_digest for tag in planned.values() if tag.error is None), None)
+            planned[number], left = self._tag(item, source, reference, left, before)
         return planned
 
     def _tag(
-        self, item: ValidItem, source: SourceImage | ImagePusherError, reference: Reference, left: Current | None
+        self,
+        item: ValidItem,
+        source: SourceImage | ImagePusherError,
+        reference: Reference,
+        left: Current | None,
+        before: Digest | None,
     ) -> tuple[PlannedTag, Current | None]:
-        """Return what an item does to a tag, and what the tag holds then; `left` is what another item put there."""
+        """Return what an item does to a tag, and what the tag holds then.
+
+        `left` is what another item puts there, in place of `before`.
+        """
         planned = PlannedTag(reference=reference, action="failed")
         if isinstance(source, ImagePusherError):
             return msgspec.structs.replace(planned, error=source), left
@@ -105,10 +135,22 @@ class _Looking:
             _check_digest(reference, source)
             current, unseen = (left, ()) if left else self._current(repository, reference, source, item)
             decision = decide(source, current, policy_of(item, self.rules))
+            gate = Gate.for_item(item, source.age, self.rules, self.facts)
+            if left is None:
+                before = current.digest if current else None
+            else:
+                gate = gate.without_age()
+            gate.check(repository, reference, decision, current=current, before=before)
             if self.push and decision.action != "unchanged":
                 # What can be known of the right to push is known before a byte moves.
                 repository.require_push()
+        except OlderThanDestination as skip:
+            held = current.digest if current else None
+            skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
+            return skipped, left
         except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK:
+                raise
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
         if left is not None and self.push and action == "unchanged":
@@ -132,7 +174,8 @@ class _Looking:
         if isinstance(found, contract.Notice):
             return None, (found,)
         try:
-            return read_current(repository, reference.identifier, source, policy_of(item, self.rules)), ()
+            policy, whole = policy_of(item, self.rules), item.conditions.need_content
+            return read_current(repository, reference.identifier, source, policy, whole=whole), ()
         except AuthenticationRefused as error:
             if self.push or not error.may_be_absent:
                 raise

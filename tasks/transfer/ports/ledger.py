@@ -8,8 +8,29 @@ from typing import Any, Protocol
 
 from tasks import contract
 from tasks.oci.digest import Digest
+from tasks.transfer.plan.gate import TagFacts
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.ports.records import CopyOutcome, EarlierTag, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.ports.records import (
+    CopyOutcome,
+    EarlierTag,
+    Intervention,
+    OpenPush,
+    TagIntent,
+    TakenCopy,
+    UndoState,
+)
+
+
+class Producers(Protocol):
+    """Who asked for a push."""
+
+    def note_producer(self, push_id: str, producer: str) -> None:
+        """Note the producer who signed the request."""
+        ...
+
+    def producer(self, push_id: str) -> str | None:
+        """Return the producer who signed the request; None for an operator, or where nobody signs."""
+        ...
 
 
 class Warned(Protocol):
@@ -206,7 +227,7 @@ class Tags(Protocol):
 class Reports(Protocol):
     """The reports of pushes that ended."""
 
-    def finish(self, report: contract.PushReport) -> None:
+    def finish(self, report: contract.PushReport) -> contract.PushReport:
         """Keep the report of a push: it ended."""
         ...
 
@@ -259,6 +280,34 @@ class Overview(Cancellation, Protocol):
         ...
 
 
+class Pages(Protocol):
+    """The pushes that are remembered, for who shows a few of many: each method asks for all its ids at once."""
+
+    def push_ids(self) -> list[str]:
+        """Return the ids, those that were sent last first."""
+        ...
+
+    def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
+        """Return the state in which each push ended, None for one that has not ended or is not known."""
+        ...
+
+    def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
+        """Return the request of each push, None for one that is not known."""
+        ...
+
+
+class Interventions(Protocol):
+    """What people did to pushes."""
+
+    def note_intervention(self, push_id: str, intervention: Intervention) -> None:
+        """Note what somebody began to do, or how that ended; one is told from the next by its `at`."""
+        ...
+
+    def interventions(self, push_id: str) -> list[Intervention]:
+        """Return what was done to a push, the oldest first."""
+        ...
+
+
 class Listing(Protocol):
     """Whether a push is among the open ones."""
 
@@ -298,7 +347,43 @@ class OpenPushes(Listing, Protocol):
         ...
 
 
-class PushLedger(Warned, Acceptance, Plans, Starts, Reports, Undos, Cancellation, Protocol):
+class TagHolds(TagFacts, Protocol):
+    """Tags that operators froze, by their full name; holds do not expire."""
+
+    def hold(self, reference: str, why: str) -> contract.Hold:
+        """Freeze a tag, or give another reason for that."""
+        ...
+
+    def release_hold(self, reference: str) -> contract.Hold | None:
+        """Let a tag move again; return the hold that was there."""
+        ...
+
+    def holds(self) -> list[contract.Hold]:
+        """Return all holds, the oldest first."""
+        ...
+
+
+class Moves(TagFacts, Protocol):
+    """The moves of each tag by pushes; they are kept at least as long as the pushes."""
+
+    def note_move(self, reference: str, move: contract.Move) -> None:
+        """Note a move; a repeat changes nothing."""
+        ...
+
+    def note_undone(self, reference: str, push_id: str) -> None:
+        """Note that the moves of a tag by a push were taken back."""
+        ...
+
+    def history(self, reference: str) -> contract.History:
+        """Return the moves of a tag."""
+        ...
+
+
+class Claims(Requests, Producers, Listing, Protocol):
+    """Which ids are those of pushes, and whose pushes they are."""
+
+
+class PushLedger(Warned, Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, TagFacts, Protocol):
     """All that planning a push needs of the ledger."""
 
 
@@ -306,17 +391,27 @@ class CopyLedger(Warned, Starts, Copies, Cancellation, Protocol):
     """All that carrying a copy out needs of the ledger."""
 
 
-class PublishLedger(Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Protocol):
+class PublishLedger(
+    Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Moves, Protocol
+):
     """All that publishing the tags of a push needs of the ledger."""
 
 
-class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, Protocol):
+class RememberedLedger(Requests, Reports, Undos, Cancellation, Protocol):
+    """All that telling what became of a push needs of the ledger."""
+
+
+class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagHolds, Moves, Protocol):
     """All that a client needs of the ledger."""
+
+
+class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Moves, Pages, Interventions, Protocol):
+    """All that the page of pushes needs of the ledger."""
 
 
 class WatchdogLedger(Requests, Plans, Outcomes, Reports, OpenPushes, Pulse, Protocol):
     """All that the watchdog needs of the ledger."""
 
 
-class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, WatchdogLedger, Waits, Protocol):
+class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, PageLedger, WatchdogLedger, Waits, Protocol):
     """The truth about each push: its request, its plan, its outcomes, its report."""

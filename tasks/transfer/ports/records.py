@@ -8,6 +8,7 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError
+from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.plan import Copy
 
 # "begun", or how it ended.
@@ -26,8 +27,9 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     """The change that a push is about to make at a tag: noted before the write, so that a repeat knows its own work.
 
     The ledger keeps the bytes of the manifest `old_digest`, whose media type is `old_media_type`. `written_before` is
-    the digest that a push of ours, this one or another, had written there last at that time. `overtaken` are the
-    protective tags, with their digests, that this push made for merges that it did not stay with.
+    the digest that a push of ours, this one or another, had written there last at that time. `overtaken` are further
+    tags that this push made, with their digests: for merges that it did not stay with, and for what it replaced.
+    `lists` are the tags that it made for what refers to the image.
     """
 
     action: contract.Action
@@ -40,6 +42,21 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     protective_tag_created: bool = False
     written_before: str | None = None
     overtaken: dict[str, str] = {}
+    lists: list[MadeList] = []
+
+    def beside(self) -> dict[str, str]:
+        """Return the tags that this push made beside the tag, with their digests."""
+        made = self.protective_tag is not None and self.protective_tag_created
+        return {**self.overtaken, **({str(self.protective_tag): self.new_digest} if made else {})}
+
+
+class Intervention(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did to a push: `at` is when, in seconds since the epoch, `outcome` how it ended, "" before that."""
+
+    action: Literal["retry", "undo", "cancel"]
+    user: str
+    at: float
+    outcome: str = ""
 
 
 class EarlierTag(msgspec.Struct, frozen=True):

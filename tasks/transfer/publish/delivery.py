@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +19,15 @@ from tasks.transfer.after.undo import undo
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.plan.along import Along
 from tasks.transfer.plan.decide import MergePolicy
+from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage, take_platforms
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.event import moved_tag
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
+from tasks.transfer.publish.referrers import ReferrerPublisher
 from tasks.transfer.publish.release import Member, Release
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
 from tasks.transfer.publish.sightings import Sightings
@@ -45,6 +49,7 @@ class Publishing:
     executor: Executor
     cancelled: threading.Event
     attempts: Attempts
+    clock: Callable[[], float] = time.time
 
 
 class Delivery:
@@ -63,6 +68,7 @@ class Delivery:
         self._at_once = threading.BoundedSemaphore(plan.jobs)
         self._seen = Sightings()
         self._recopied = Counter()
+        self._referrers = ReferrerPublisher(self._recopy, self._seen, partial(ledger.content, plan.push_id), may_retry)
         self._wishes = {
             number: self._wish(item) for number, item in enumerate(plan.items) if isinstance(item, ResolvedItem)
         }
@@ -93,7 +99,8 @@ class Delivery:
     def _release(self, name: str, numbers: Sequence[int]) -> None:
         """Move the tags of some items together, or none of them, and record their reports (BEHAVIOUR 10.1)."""
         parts, push_id = self._parts, self._plan.push_id
-        pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags]
+        # One that holds a newer image takes no part.
+        pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags if tag.error is None]
         open_pairs = [(number, tag) for number, tag in pairs if tag_key(number, tag) not in self._done]
         if not open_pairs:
             return
@@ -123,7 +130,8 @@ class Delivery:
 
     def _member(self, number: int, tag: PlannedTag) -> Member:
         move = TagMove(self._wishes[number], self._repository(tag), tag, self._intents(tag))
-        return Member(tag_key(number, tag), tag, move)
+        accepts = self._plan.items[number].wanted.irreversible == "accept"
+        return Member(tag_key(number, tag), tag, move, irreversible=accepts)
 
     def _put_back(self, intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
         kept = partial(self._parts.ledger.content, self._plan.push_id)
@@ -182,11 +190,46 @@ class Delivery:
         if error is not None or not isinstance(item, ResolvedItem):
             return unmoved(tag, error or PushUnknown(f"The source of {tag.reference} is unknown."))
         if tag.action == "unchanged" and not self._is_untold(tag):
-            return right_already(tag, self._earlier.get(str(tag.reference)))
+            return self._right_already(number, item, tag, lost)
         withheld = self._withheld[number]
         if withheld is not None:
             return unmoved(tag, withheld, "skipped")
         return self._move(item, self._wishes[number], tag, lost)
+
+    def _right_already(self, number: int, item: ResolvedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
+        """Return the report of a tag that stays, after what is new among its referrers came along (BEHAVIOUR 9.2)."""
+        report = right_already(tag, self._earlier.get(str(tag.reference)))
+        if not item.referrers and item.referrers_error is None:
+            return report
+        if self._withheld[number] is not None or self._parts.ledger.is_cancelled(self._plan.push_id):
+            return report
+        return self._attempted(tag, lost, lambda: self._along(item, tag).told(report))
+
+    def _along(self, item: ResolvedItem, tag: PlannedTag) -> Along:
+        repository = self._repository(tag)
+        return self._referrers.bring(item, tag.reference, repository, tag.new_digest or "", self._parts.locks)
+
+    def _attempted(
+        self,
+        tag: PlannedTag,
+        lost: int,
+        act: Callable[[], contract.TagReport],
+        clean: Callable[[], list[str]] = list,
+    ) -> contract.TagReport:
+        """Return the report of a tag, of its failure too; raises an error that is worth another try."""
+        push_id, reference = self._plan.push_id, str(tag.reference)
+        try:
+            with self._at_once, self._parts.attempts.attempt(push_id, reference, lost, f"Moving {reference}"):
+                return act()
+        except ImagePusherError as error:
+            if self._may_retry(error):
+                raise
+            left = clean()
+            return unmoved(tag, error, protective_tag=left[0] if left else None)
+        except Exception as error:
+            LOG.exception("Push %s: moving %s broke", push_id, reference)
+            broken = f"Moving {reference} broke ({type(error).__name__}): see the worker's log."
+            return unmoved(tag, ImagePusherError(broken))
 
     def _is_untold(self, tag: PlannedTag) -> bool:
         """Tell whether a run of this push moved the tag and did not come to report that (BEHAVIOUR 7.7)."""
@@ -195,21 +238,15 @@ class Delivery:
         return intent is not None and intent.new_digest == tag.new_digest and reference not in self._earlier
 
     def _move(self, item: ResolvedItem, wish: Wish, tag: PlannedTag, lost: int) -> contract.TagReport:
-        push_id, reference = self._plan.push_id, str(tag.reference)
         move = TagMove(wish, self._repository(tag), tag, self._intents(tag))
-        try:
-            with self._at_once, self._parts.attempts.attempt(push_id, reference, lost, f"Moving {reference}"):
-                moved = move.run(self._parts.locks)
-        except ImagePusherError as error:
-            if self._may_retry(error):
-                raise
-            left = move.clean()
-            return unmoved(tag, error, protective_tag=left[0] if left else None)
-        except Exception as error:
-            LOG.exception("Push %s: moving %s broke", push_id, reference)
-            broken = f"Moving {reference} broke ({type(error).__name__}): see the worker's log."
-            return unmoved(tag, ImagePusherError(broken))
-        return self._told(item, tag, moved)
+        moved: list[Moved] = []
+
+        def run() -> contract.TagReport:
+            moved.append(move.run(self._parts.locks))
+            return moved[0].report(str(tag.reference))
+
+        report = self._attempted(tag, lost, run, move.clean)
+        return self._told(item, tag, moved[0]) if moved else report
 
     def _told(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:
         """Return the report of a tag that moved, after its consumers were told.
@@ -226,6 +263,9 @@ class Delivery:
 
     def _record(self, number: int, tag: PlannedTag, report: contract.TagReport) -> None:
         key = tag_key(number, tag)
+        if report.action in {"copied", "merged"} and tag.reference.digest is None:
+            # Before the tag counts as dealt with: a repeat notes it again rather than never.
+            self._parts.ledger.note_move(report.reference, self._moved(number, report))
         self._parts.ledger.record_tag(self._plan.push_id, key, report)
         self._done[key] = report
         telemetry.count(telemetry.TAGS, action=report.action)
@@ -234,14 +274,29 @@ class Delivery:
         else:
             LOG.info("%s %s: %s → %s", report.reference, report.action, report.old_digest or "new", report.new_digest)
 
+    def _moved(self, number: int, report: contract.TagReport) -> contract.Move:
+        item = self._plan.items[number]
+        return contract.Move(
+            at=self._parts.clock(),
+            push_id=self._plan.push_id,
+            action="merged" if report.action == "merged" else "copied",
+            source=str(item.wanted.source),
+            source_digest=item.digest if isinstance(item, ResolvedItem) else None,
+            old_digest=report.old_digest,
+            new_digest=str(report.new_digest),
+        )
+
     def _wish(self, item: ResolvedItem) -> Wish:
         rules = MergeRules(self._plan.exact_os_version)
         return Wish(
             image=self._image(item, rules),
             policy=MergePolicy(item.wanted.merge, item.wanted.single_arch, rules),
             drop_missing_children=self._plan.drop_missing_children,
+            keep_replaced=self._plan.keep_replaced,
             recopy=self._recopy,
             seen=self._seen,
+            bring=partial(self._referrers.bring, item),
+            gate=Gate.for_item(item.wanted, item.age, rules, self._parts.ledger),
         )
 
     def _recopy(self, copy: Copy) -> CopyOutcome:

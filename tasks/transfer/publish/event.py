@@ -25,6 +25,7 @@ def moved_tag(
         old_digest=tag.old_digest,
         new_digest=held.digest,
         platforms=_platforms(held, item.platform),
+        unsigned=[] if held.digest == item.digest else [held.digest],
     )
 
 

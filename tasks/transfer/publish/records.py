@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tasks.errors import PushUndone
+from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
 from tasks.transfer.publish.release import Direction
@@ -24,6 +25,20 @@ class LedgerJournal:
 
     def note(self, direction: Direction) -> None:
         self.ledger.note_release(self.push_id, self.name, direction)
+
+
+@dataclass(frozen=True)
+class LedgerContents:
+    """The bytes of manifests that a push keeps, in the ledger."""
+
+    ledger: PublishLedger
+    push_id: str
+
+    def read(self, digest: str) -> bytes | None:
+        return self.ledger.content(self.push_id, digest)
+
+    def keep(self, digest: str, content: bytes) -> None:
+        self.ledger.keep_content(self.push_id, parse_digest(digest), content)
 
 
 @dataclass(frozen=True)

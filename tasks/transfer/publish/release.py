@@ -155,6 +155,7 @@ class Release:
                 if member.reference in written:
                     # Another item of the release has just written this tag (BEHAVIOUR 1.5).
                     staged[member.key] = member.move.stage(lock)
+                    member.move.bring(staged[member.key], HeldLocks(held, self._locks))
                     intents[member.key] = self._announce(member, held, staged[member.key])
                 self._flipped.add(member.key)
                 moved[member.key] = _flip(member, lock, staged[member.key], intents[member.key])
@@ -171,6 +172,7 @@ class Release:
                     if not member.irreversible:
                         member.move.ensure_reversible(staged)
                     member.move.store(staged)
+                member.move.bring(staged, HeldLocks(held, self._locks))
                 return staged
 
         return list(self._executor.map(stage, self._members))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from tasks import contract
-from tasks.errors import CopyIncomplete, ImagePusherError, SourceChildMissing, Withheld
+from tasks.errors import CopyIncomplete, ImagePusherError, OlderThanDestination, SourceChildMissing, Withheld
 from tasks.transfer.copy.totals import total
 from tasks.transfer.plan.plan import FailedItem, Plan, PlannedItem, PlannedTag, ResolvedItem
 from tasks.transfer.ports import CopyOutcome, EarlierTag
@@ -87,10 +87,14 @@ def right_already(tag: PlannedTag, earlier: EarlierTag | None) -> contract.TagRe
 def unmoved(
     tag: PlannedTag,
     error: ImagePusherError,
-    action: contract.Action = "failed",
+    action: contract.Action | None = None,
     protective_tag: str | None = None,
 ) -> contract.TagReport:
-    """Return the report of a tag that stayed as it was; a protective tag that is left over is named."""
+    """Return the report of a tag that stayed as it was; a protective tag that is left over is named.
+
+    One that would have gone back to an older image was skipped, others failed unless `action` says otherwise.
+    """
+    action = action or ("skipped" if isinstance(error, OlderThanDestination) else "failed")
     return contract.TagReport(
         reference=str(tag.reference),
         action=action,
@@ -106,7 +110,7 @@ def build_report(
 ) -> contract.PushReport:
     """Return the report of a push whose tags have all been dealt with."""
     items = [_item_report(number, item, tags) for number, item in enumerate(plan.items)]
-    failed = [tag.action not in contract.DONE for item in items for tag in item.tags]
+    failed = [contract.is_failure(tag) for item in items for tag in item.tags]
     state: contract.State = "succeeded"
     if any(failed):
         state = "failed" if all(failed) else "partial"
@@ -122,7 +126,7 @@ def build_report(
 def summary(report: contract.PushReport) -> str:
     """Return one line that names the tags that failed, with the code of each."""
     tags = [tag for item in report.items for tag in item.tags]
-    failed = [tag for tag in tags if tag.action not in contract.DONE]
+    failed = [tag for tag in tags if contract.is_failure(tag)]
     named = "; ".join(f"{tag.reference}: {tag.error.code if tag.error else tag.action}" for tag in failed[:5])
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""  # noqa: PLR2004 - as many as a line holds
     return f"Push {report.push_id}: {len(failed)} of {len(tags)} tags failed ({named}{more})."
@@ -131,7 +135,8 @@ def summary(report: contract.PushReport) -> str:
 def _withheld(
     item: PlannedItem, atomic: contract.Atomic | None, copies: Mapping[str, CopyOutcome]
 ) -> ImagePusherError | None:
-    if isinstance(item, ResolvedItem) and not any(obstacle(item, tag, copies) for tag in item.tags):
+    obstacles = (obstacle(item, tag, copies) for tag in item.tags)
+    if isinstance(item, ResolvedItem) and all(isinstance(each, OlderThanDestination | None) for each in obstacles):
         return None
     return Withheld(
         f"Something else of this {atomic} failed (source {item.wanted.source}), and its tags move together or not at"

@@ -5,30 +5,49 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tasks.errors import CopyIncomplete, DestinationChildMissing, ManifestInvalid, NotFound, TagConflict
+from tasks.errors import (
+    CopyIncomplete,
+    DestinationChildMissing,
+    ManifestInvalid,
+    NotFound,
+    OlderThanDestination,
+    TagConflict,
+)
 from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
+from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
+from tasks.transfer.plan.gate import OPEN, Gate
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import current_of, read_current
 from tasks.transfer.plan.plan import Copy, needed
-from tasks.transfer.ports import CopyOutcome, TagLock, TagRecord
+from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord
 from tasks.transfer.publish.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
 
 
+def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str, _locks: TagLocks) -> Along:
+    return NOTHING
+
+
 @dataclass(frozen=True)
 class Wish:
-    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago."""
+    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago.
+
+    `bring` has what refers to the image found in a repository whose tag is about to hold a digest.
+    """
 
     image: SourceImage
     policy: MergePolicy
     drop_missing_children: bool
     recopy: Callable[[Copy], CopyOutcome]
     seen: Sightings
+    bring: Callable[[Reference, Repository, str, TagLocks], Along] = _bring_nothing
+    gate: Gate = OPEN
+    keep_replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,11 +58,12 @@ class Staged:
     held: Current | None
     base: Current | None
     last: str | None
+    skip: OlderThanDestination | None = None
 
     @property
     def is_right(self) -> bool:
-        """Whether the tag holds already what it shall hold."""
-        return self.held is not None and self.decision.digest == self.held.digest
+        """Whether the tag stays as it is: it holds what it shall hold, or something newer."""
+        return self.skip is not None or (self.held is not None and self.decision.digest == self.held.digest)
 
 
 class Stage:
@@ -66,6 +86,19 @@ class Stage:
             if decision.action == "unchanged":
                 decision = replace(decision, action="merged" if decision.kept else "copied")
         return Staged(decision, held, base, record.last)
+
+    def admitted(self, staged: Staged, before: Digest | None) -> Staged:
+        """Return the decision, if the tag may change so; `before` is what it held before the push (BEHAVIOUR 10.2).
+
+        Raises the reason for which it must not; a tag that is to be skipped is marked (BEHAVIOUR 10.4).
+        """
+        try:
+            self._wish.gate.check(
+                self._repository, self._reference, staged.decision, current=staged.base, before=before
+            )
+        except OlderThanDestination as skip:
+            return replace(staged, skip=skip)
+        return staged
 
     def ensure_needs(self) -> None:
         """Look for all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
@@ -124,7 +157,8 @@ class Stage:
         return current_of(self._repository, fetched, self._wish.image)
 
     def _read(self) -> Current | None:
-        return read_current(self._repository, self._tag, self._wish.image, self._wish.policy)
+        whole = self._wish.gate.conditions.need_content
+        return read_current(self._repository, self._tag, self._wish.image, self._wish.policy, whole=whole)
 
     def _decide(self, base: Current | None) -> Decision:
         """Decide until every entry that is kept is there (BEHAVIOUR 4.9)."""

@@ -6,7 +6,7 @@ intent is noted, the tag is written and read again. Where someone else came betw
 
 import logging
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -23,6 +23,7 @@ from tasks.errors import (
 from tasks.oci import media_types
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Repository
+from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
@@ -48,15 +49,20 @@ class IntentLog(Protocol):
 
 @dataclass(frozen=True)
 class Moved:
-    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written."""
+    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written.
+
+    `brought` is what refers to the image and came along.
+    """
 
     intent: TagIntent
     held: Current
     manifests: int = 0
+    brought: Along = NOTHING
+    skip: ImagePusherError | None = None
 
     def report(self, reference: str) -> contract.TagReport:
         """Return the report of the tag."""
-        return contract.TagReport(
+        report = contract.TagReport(
             reference=reference,
             action=self.intent.action,
             old_digest=self.intent.old_digest,
@@ -64,7 +70,16 @@ class Moved:
             kept_platforms=self.intent.kept_platforms,
             warnings=self.intent.warnings,
             protective_tag=self.intent.protective_tag,
+            error=None if self.skip is None else contract.Fault.of(self.skip),
         )
+        return self.brought.told(report)
+
+
+def _skipped(staged: Staged, skip: ImagePusherError) -> Moved:
+    """Return how a tag stays that holds something newer (BEHAVIOUR 10.4)."""
+    held = staged.held or staged.decision.held
+    intent = TagIntent(action="skipped", old_digest=held.digest, new_digest=held.digest)
+    return Moved(intent, held, skip=skip)
 
 
 class TagMove:
@@ -74,6 +89,7 @@ class TagMove:
         self.memory = Memory()
         self._stage = Stage(wish, repository, tag.reference)
         self._seen = wish.seen
+        self._keeps_replaced = wish.keep_replaced
         self._repository = repository
         self._planned = tag
         self._reference = tag.reference
@@ -81,6 +97,8 @@ class TagMove:
         self._intents = intents
         self._may_have_written = False
         self._healed = False
+        self._bring = wish.bring
+        self._brought = NOTHING
 
     def run(self, locks: TagLocks) -> Moved:
         """Move the tag; raises ImagePusherError.
@@ -101,18 +119,19 @@ class TagMove:
         for _ in range(_LOCKS):
             try:
                 with locks.hold(str(self._reference)) as lock:
-                    return self._move(lock)
+                    return self._move(lock, locks)
             except LockLost as error:
                 LOG.warning("%s: %s", self._reference, error.message)
                 lost = error
         raise lost
 
-    def _move(self, lock: TagLock) -> Moved:
+    def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):
             # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
             staged = self.stage(lock, absent=number == 0 and self._was_absent())
+            self.bring(staged, locks)
             moved = (
                 self.leave(lock, staged) if staged.is_right else self.flip(lock, staged, self.announce(lock, staged))
             )
@@ -129,13 +148,30 @@ class TagMove:
         self._stage.ensure_needs()
 
     def stage(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide what it shall hold."""
-        return self._stage.read(lock, absent=absent)
+        """Read the tag, unless it is taken to be absent, and decide what it shall hold.
+
+        Raises the reason for which it must stay as it is (BEHAVIOUR 10.2, 10.3).
+        """
+        staged = self._stage.read(lock, absent=absent)
+        before = staged.base.digest if staged.base is not None else None
+        mine = self.memory.own(before)
+        if mine is not None:
+            before = None if mine.old_digest is None else parse_digest(mine.old_digest)
+        return self._stage.admitted(staged, before)
+
+    def bring(self, staged: Staged, locks: TagLocks) -> None:
+        """Have what refers to the image found at the destination, before the tag moves (BEHAVIOUR 9.2)."""
+        if staged.skip is None:
+            self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
 
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent, and write the protective tag; after this the write of the tag may come."""
         decision = staged.decision
-        intent = self._protected(self.memory.intent(decision, staged.base))
+        intent = self._with_lists(self._protected(self.memory.intent(decision, staged.base)))
+        kept = self._name_for_replaced(staged.base)
+        if kept is not None and staged.base is not None:
+            # It goes with what this push made beside the tag: when the tag is put back, it is not needed any more.
+            intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the one that holds it.
         lock.ensure()
         self._intents.note(intent, staged.base)
@@ -143,7 +179,14 @@ class TagMove:
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:
             self._store(intent.protective_tag, decision)
+        if kept is not None and staged.base is not None:
+            self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
         return intent
+
+    def _with_lists(self, intent: TagIntent) -> TagIntent:
+        """Return the intent with the lists of referrers that this push made for the tag, earlier ones too."""
+        earlier = self.memory.latest.lists if self.memory.latest is not None else []
+        return msgspec.structs.replace(intent, lists=list(dict.fromkeys([*earlier, *self._brought.made])))
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
@@ -157,7 +200,7 @@ class TagMove:
         if not self._write(decision, over) or self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
-        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES))
+        return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -174,6 +217,14 @@ class TagMove:
         """Delete the protective tags that this push made for a tag that it did not move; return those that stay."""
         return [tag for tag in self.memory.protective_tags() if not self._is_deleted(tag)]
 
+    def _name_for_replaced(self, base: Current | None) -> str | None:
+        """Return the name of a tag for the manifest that is replaced, if the target wants one for it."""
+        if not self._keeps_replaced or base is None or not base.content or self.memory.own(base.digest) is not None:
+            return None
+        if self._reference.digest is not None:
+            return None
+        return self._free_name(base.digest, "replaced")[0]
+
     def _is_deleted(self, tag: str) -> bool:
         try:
             return self._repository.delete_tag(tag)
@@ -183,9 +234,11 @@ class TagMove:
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
+        if staged.skip is not None:
+            return _skipped(staged, staged.skip)
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), staged.decision.held)
+        return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()
@@ -229,10 +282,15 @@ class TagMove:
         """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""
         if intent.action != "merged":
             return intent
-        # A name that is taken by something else is left alone.
-        for name in protective_tags(self._tag, parse_digest(intent.new_digest)):
+        digest = parse_digest(intent.new_digest)
+        name, is_there = self._free_name(digest, "merged")
+        mine = not is_there or self.memory.made_protection(intent.new_digest)
+        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
+
+    def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
+        """Return the name of a tag for a manifest alone, and whether it is there; one that is taken is left alone."""
+        for name in protective_tags(self._tag, digest, mark):
             described = self._repository.resolve(name)
-            if described is None or described.digest == intent.new_digest:
-                mine = described is None or self.memory.made_protection(intent.new_digest)
-                return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
+            if described is None or described.digest == digest:
+                return name, described is not None
         raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")

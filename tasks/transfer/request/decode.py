@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, get_args
 
 from tasks import contract
+from tasks.oci.signatures import IndexSignature
 from tasks.transfer.request.faults import Faults
 
 Item = TypeVar("Item")
 _REQUEST_KEYS: Final = frozenset(contract.PushRequest.__struct_fields__)
 _ITEM_KEYS: Final = frozenset(contract.PushItem.__struct_fields__)
+_POLICY_KEYS: Final = frozenset(contract.SignaturePolicy.__struct_fields__)
 _NO_ITEM: Final = contract.PushItem(source="", destinations={})
 _NO_PUBTOOLS_ITEM: Final = contract.PubtoolsItem(metadata=contract.PubtoolsMetadata(pull_url="", tags={}))
 
@@ -74,7 +76,49 @@ def _item(said: dict[str, Any], faults: Faults) -> contract.PushItem:
         single_arch=single_arch,
         platforms=_strings("platforms", platforms, "a string", faults),
         merge=merge is not False,
+        referrers=_referrers(said.get("referrers"), faults),
+        referrers_required=_optional(said, "referrers_required", bool, "a boolean", faults),
+        verify=_policy(said.get("verify"), faults),
+        **_conditions(said, faults),
     )
+
+
+def _policy(said: Any, faults: Faults) -> contract.SignaturePolicy | None:
+    known = None if said is None else faults.expect("verify", said, dict, "an object")
+    if known is None:
+        return None
+    faults.unknown("verify.", known, _POLICY_KEYS)
+    keys = _strings("verify.keys", faults.expect("verify.keys", known.get("keys"), list, "a list") or [], "PEM", faults)
+    index: Any = known.get("index", "own")
+    faults.choose("verify.index", index, get_args(IndexSignature))
+    return contract.SignaturePolicy(keys=keys, index=index)
+
+
+def _referrers(said: Any, faults: Faults) -> Any:
+    if isinstance(said, list):
+        return _strings("referrers", said, "a string", faults) if said else said
+    return None if said is None else faults.expect("referrers", said, str, "all, none or a list of artifact types")
+
+
+def _conditions(said: dict[str, Any], faults: Faults) -> dict[str, Any]:
+    """Return the keys of an item that put conditions on its tags."""
+    expect = faults.expect("expect", said.get("expect", {}), dict, "an object of tags with digests") or {}
+    required = faults.expect("require_platforms", said.get("require_platforms", []), list, "a list") or []
+    by = said.get("forward_only")
+    return {
+        "expect": {tag: text for tag, value in expect.items() if (text := _expected(tag, value, faults)) is not None},
+        "overwrite": _choice("overwrite", said, contract.Overwrite, "always", faults),
+        "require_platforms": _strings("require_platforms", required, "a string", faults),
+        "platform_removal": _choice("platform_removal", said, contract.PlatformRemoval, "allow", faults),
+        "forward_only": None if by is None else _choice("forward_only", said, contract.ForwardOnly, None, faults),
+        "irreversible": _choice("irreversible", said, contract.Irreversible, "refuse", faults),
+    }
+
+
+def _expected(tag: Any, value: Any, faults: Faults) -> str | None:
+    where = named("expect", str(tag))
+    known = faults.expect(where, value, str, "a digest or 'absent'")
+    return None if faults.expect(where, tag, str, "a string") is None else known
 
 
 def _pubtools_item(said: dict[str, Any], faults: Faults) -> contract.PubtoolsItem | None:

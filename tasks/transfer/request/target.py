@@ -1,13 +1,19 @@
 """Where a push goes: a named set of settings, and the rule by which repositories are named there (BEHAVIOUR 1.4)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
+from tasks.oci.signatures import SignaturePolicy
 
 Naming = Literal["quay", "verbatim"]
 MissingChildren = Literal["error", "drop"]
+# Artifact types; () stands for all of them, None for none at all.
+Referrers = tuple[str, ...] | None
+ALL_REFERRERS: Final[Referrers] = ()
 Create = Literal["registry", "api", "never"]
 Visibility = Literal["private", "public"]
 
@@ -20,6 +26,12 @@ class Target:
     `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
     Without `merge` a push overwrites what its tags hold, whatever its items say. A repository that is missing is made
     by its registry when it is pushed to, by the registry's own API with this `visibility`, or never.
+    `referrers` and `referrers_required` count for items that do not say themselves which signatures come along;
+    "default" leaves it to the form. `verify` is the signature without which nothing goes there, whatever the items say.
+
+    Tags like the patterns of `immutable` stay as they are once they are there. `platform_removal` and `forward_only`
+    are those of every item; `version_pattern` describes versions that are not semantic ones. With `keep_replaced` the
+    manifest that a tag of a release held before keeps a tag of its own, for registries that collect at once.
     """
 
     host: str = ""
@@ -31,6 +43,14 @@ class Target:
     jobs: int = 8
     tries: int | None = None
     merge: bool = True
+    referrers: Referrers | Literal["default"] = "default"
+    referrers_required: bool = False
+    verify: SignaturePolicy | None = None
+    immutable: tuple[str, ...] = ()
+    platform_removal: contract.PlatformRemoval = "allow"
+    forward_only: contract.ForwardOnly | None = None
+    version_pattern: str | None = None
+    keep_replaced: bool = False
     create: Create = "registry"
     visibility: Visibility = "private"
 
@@ -57,3 +77,14 @@ def quay_name(repository: str) -> str:
     if repository.startswith("/") or repository.endswith("/") or repository.count("/") > 1:
         raise ValueError(f"{repository!r} must be `repository` or `namespace/repository`")
     return repository.replace("/", "----")
+
+
+def read_referrers(said: Literal["all", "none"] | Sequence[str]) -> Referrers:
+    """Return which referrers come along; raises ValueError for an empty list or an empty artifact type."""
+    if said == "none":
+        return None
+    if said == "all":
+        return ALL_REFERRERS
+    if isinstance(said, str) or not said or not all(said):
+        raise ValueError('must be "all", "none" or a list of artifact types')
+    return tuple(dict.fromkeys(said))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from tasks import contract
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
-from tasks.transfer.request.target import Target
+from tasks.oci.signatures import SignaturePolicy
+from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
+from tasks.transfer.request.target import Referrers, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,11 @@ class ValidItem:
     single_arch: contract.SingleArch = "merge"
     platforms: tuple[Platform, ...] = ()
     merge: bool = True
+    referrers: Referrers = None
+    referrers_required: bool = False
+    verify: tuple[SignaturePolicy, ...] = ()
+    conditions: Conditions = UNCONDITIONAL
+    irreversible: contract.Irreversible = "refuse"
 
     @property
     def overwrites(self) -> bool:

@@ -1,7 +1,6 @@
 """A request, checked whole before anything is written (BEHAVIOUR section 1)."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -9,13 +8,14 @@ from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, parse_tag, without_transport
+from tasks.oci.signatures import SignaturePolicy, parse_key
+from tasks.transfer.request.conditions import Conditions, Expectation
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import ALL_REFERRERS, Referrers, Target, read_referrers
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
-_PUSH_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 # The image that skopeo and docker take out of an index where nobody says which, on most machines.
 _USUAL_PLATFORM: Final = Platform("linux", "amd64")
 
@@ -25,7 +25,7 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     faults = Faults()
     warnings: list[str] = []
     decoded = decode(request, faults)
-    if decoded.push_id is not None and not _PUSH_ID.fullmatch(decoded.push_id):
+    if decoded.push_id is not None and not contract.is_push_id(decoded.push_id):
         faults.add("push_id", "must be a string of at most 128 letters, digits, '.', '_', ':' and '-'")
     if decoded.tries is not None and decoded.tries < 1:
         faults.add("tries", "must be 1 or more")
@@ -49,14 +49,15 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The names that a form of items has for source and destinations."""
+    """The names that a form of items has for source and destinations, and which referrers it brings by default."""
 
     source: str
     destinations: str
+    referrers: Referrers
 
 
-_NATIVE: Final = _Form("source", "destinations")
-_PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags")
+_NATIVE: Final = _Form("source", "destinations", ALL_REFERRERS)
+_PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,71 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         "copy" if item.kind == "image" else item.single_arch,
         (known or (_USUAL_PLATFORM,)) if item.kind == "image" else known,
         item.merge and item.kind != "image" and (target is None or target.merge),
+        _referrers(item, form, target, faults),
+        item.referrers_required if item.referrers_required is not None else bool(target and target.referrers_required),
+        _policies(item, target, faults),
+        _conditions(item, destinations, target or Target(), faults),
+        item.irreversible,
     )
     return _Checked(valid, destinations)
+
+
+def _policies(item: contract.PushItem, target: Target | None, faults: Faults) -> tuple[SignaturePolicy, ...]:
+    """Return the signatures that are asked for: the target's and the item's, each by one of its keys (9.6)."""
+    policies = [target.verify] if target is not None and target.verify is not None else []
+    if item.verify is not None and not faults.has("verify.keys"):
+        if not item.verify.keys:
+            faults.add("verify.keys", "is empty")
+        keys = [faults.read("verify.keys", parse_key, pem) for pem in item.verify.keys]
+        known = tuple(key for key in keys if key is not None)
+        policies.append(SignaturePolicy(keys=known, index=item.verify.index))
+    return tuple(policies)
+
+
+def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> Referrers:
+    """Return which referrers come along: the item's word before the target's, and that before the form's (9.1)."""
+    if item.referrers is not None:
+        try:
+            return read_referrers(item.referrers)
+        except ValueError as error:
+            faults.add("referrers", str(error))
+            return None
+    of_target = target.referrers if target is not None else "default"
+    return form.referrers if of_target == "default" else of_target
+
+
+def _conditions(
+    item: contract.PushItem, destinations: Sequence[_Destination], target: Target, faults: Faults
+) -> Conditions:
+    """Return the conditions of an item's tags: its own, and those of the target, which an item does not soften."""
+    required = [faults.read("require_platforms", Platform.parse, name) for name in item.require_platforms]
+    return Conditions(
+        expect=tuple(_expectations(item.expect, destinations, faults)),
+        overwrite=item.overwrite,
+        immutable=target.immutable,
+        require_platforms=tuple(platform for platform in required if platform is not None),
+        keeps_platforms="refuse" in {item.platform_removal, target.platform_removal},
+        forward_only=item.forward_only or target.forward_only,
+        version_pattern=target.version_pattern,
+    )
+
+
+def _expectations(
+    expect: Mapping[str, str], destinations: Sequence[_Destination], faults: Faults
+) -> Iterator[Expectation]:
+    """Yield what is expected of each tag; `TAG` stands for that tag of every repository of the item."""
+    for name, text in expect.items():
+        here = named("expect", name)
+        digest = None if text == contract.ABSENT else faults.read(here, parse_digest, text)
+        meant = [each.reference for each in destinations if name in _names(each)]
+        if not meant:
+            faults.add(here, "is no tag of the item: write TAG or REPOSITORY:TAG as in its destinations")
+        yield from (Expectation(reference, digest) for reference in meant)
+
+
+def _names(destination: _Destination) -> tuple[str, str]:
+    tag = destination.reference.tag or ""
+    return tag, f"{destination.requested}:{tag}"
 
 
 def _destinations(

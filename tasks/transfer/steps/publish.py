@@ -60,7 +60,7 @@ class PublishStep:
         copied = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
         warnings = [*plan.warnings, *self.ledger.warnings(plan.push_id)]
         report = build_report(plan, tags, [*copied, *parts], self.clock() - plan.created, warnings)
-        self.ledger.finish(report)
+        report = self.ledger.finish(report)
         telemetry.count(telemetry.PUSHES, state=report.state)
         telemetry.observe(telemetry.PUSH_SECONDS, report.totals.seconds, state=report.state)
         return report

@@ -3,11 +3,18 @@
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushAbandoned, PushCancelledByUser, RequestInvalid, longest_wait
+from tasks.errors import (
+    ImagePusherError,
+    NotPermitted,
+    PushAbandoned,
+    PushCancelledByUser,
+    RequestInvalid,
+    longest_wait,
+)
 from tasks.registry.http.warning import listening
 from tasks.registry.repository import Registries
 from tasks.transfer.attempts import Attempts
@@ -15,6 +22,7 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
 from tasks.transfer.ports import MayRetry, PushLedger, Runs
+from tasks.transfer.request.policy import WORKERS, Policy
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidRequest
 from tasks.transfer.request.validation import validate
@@ -31,36 +39,46 @@ class PushStep:
     ledger: PushLedger
     runs: Runs
     targets: Mapping[str, Target]
+    policy: Policy = field(default_factory=Policy)
     executor: Executor
     attempts: Attempts
     clock: Callable[[], float]
 
     def run(
-        self, push_id: str, request: Any, *, task_id: str, may_retry: MayRetry, redelivered: bool
+        self,
+        push_id: str,
+        request: Any,
+        *,
+        task_id: str,
+        may_retry: MayRetry,
+        redelivered: bool,
+        sender: str | None = None,
     ) -> Plan | contract.PushReport:
         """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
 
         A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
-        Raises RequestInvalid before anything is written, and the error of a registry where `may_retry` wants that.
+        `sender` signed the message; who asked for a push that a worker has sent again, the ledger knows.
+        Raises RequestInvalid and NotPermitted before anything is written, and the error of a registry where `may_retry`
+        wants that.
         """
+        producer = (self.ledger.producer(push_id) or sender) if sender == WORKERS else sender
         try:
-            valid = validate(request, self.targets)
-        except RequestInvalid as error:
+            valid = self._permitted(push_id, request, producer)
+        except (RequestInvalid, NotPermitted) as error:
             self.ledger.refuse(push_id, contract.Fault.of(error))
             telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.INVALID)
             raise
         with self.runs.hold(push_id, PART):
             report, plan = self.ledger.report(push_id), self.ledger.plan(push_id)
-            if (report is not None or plan is not None) and self.ledger.request(push_id) != request:
-                raise RequestInvalid(
-                    f"The push id {push_id!r} belongs to another request; give this one an id of its own."
-                )
+            if report is not None or plan is not None:
+                self._check_same(push_id, request)
             if report is not None:
                 done = report.state == "succeeded" and not self.ledger.is_undone(push_id)
                 if done or redelivered or self.ledger.task_id(push_id) == task_id:
                     return report
+                self.policy.check_push(producer, "retry", valid)
                 self.ledger.reopen(push_id)
-            self.ledger.accept(push_id, request, task_id)
+            self._accept(push_id, request, task_id, producer)
             if report is None and plan is not None:
                 return plan
             if self.ledger.is_cancelled(push_id):
@@ -78,19 +96,44 @@ class PushStep:
                 broken = ImagePusherError(f"Planning the push broke ({type(error).__name__}): see the worker's log.")
                 return self._fail(push_id, valid, broken)
 
+    def _permitted(self, push_id: str, request: Any, producer: str | None) -> ValidRequest:
+        if not contract.is_push_id(push_id):
+            raise RequestInvalid(
+                "The id of the push must be a string of at most 128 letters, digits, '.', '_', ':' and '-'."
+            )
+        return self._checked(request, producer)
+
+    def _checked(self, request: Any, producer: str | None) -> ValidRequest:
+        valid = validate(request, self.targets)
+        self.policy.check_push(producer, "push", valid)
+        self.registries.check_hosts("source", (item.source.registry for item in valid.items))
+        self.registries.check_hosts(
+            "destination", (each.registry for item in valid.items for each in item.destinations)
+        )
+        return valid
+
+    def _check_same(self, push_id: str, request: Any) -> None:
+        if not contract.is_same_request(self.ledger.request(push_id), request):
+            raise RequestInvalid(f"The push id {push_id!r} belongs to another request; give this one an id of its own.")
+
+    def _accept(self, push_id: str, request: Any, task_id: str, producer: str | None) -> None:
+        if producer is not None and producer != WORKERS:
+            self.ledger.note_producer(push_id, producer)
+        self.ledger.accept(push_id, request, task_id)
+        telemetry.count(telemetry.REQUESTS, producer=producer or "")
+
     def give_up(self, push_id: str, error: ImagePusherError) -> None:
         """End a push that has no plan: all of its tags fail with `error`."""
         self._fail(push_id, validate(self.ledger.request(push_id), self.targets), error)
 
-    def preview(self, request: Any) -> Plan:
-        """Return the plan of a push that is not to be done; asks for pull scope only."""
-        valid = validate(request, self.targets)
-        sources, tags = prepare(valid, self.registries, self.executor, push=False)
-        return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock())
+    def preview(self, request: Any, producer: str | None = None) -> Plan:
+        """Return the plan of a push that is not to be done; asks for pull scope only. Raises NotPermitted."""
+        valid = self._checked(request, producer)
+        sources, tags, referrers = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
+        return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock(), referrers=referrers)
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
-        report = _failed(push_id, valid, error)
-        self.ledger.finish(report)
+        report = self.ledger.finish(_failed(push_id, valid, error))
         telemetry.count(telemetry.PUSHES, state=report.state)
         return report
 
@@ -99,16 +142,20 @@ class PushStep:
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         with listening() as warnings:
-            sources, tags = findings = prepare(valid, self.registries, self.executor, push=True)
+            sources, tags, referrers = findings = prepare(
+                valid, self.registries, self.executor, push=True, facts=self.ledger
+            )
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
         if later is not None and may_retry(later):
             raise later
-        plan = plan_push(valid, sources, tags, push_id=push_id, created=begun)
+        plan = plan_push(valid, sources, tags, push_id=push_id, created=begun, referrers=referrers)
         for found in sources:
             if isinstance(found, SourceImage):
                 for digest, content in {**found.manifests, found.original_digest: found.original_content}.items():
                     self.ledger.keep_content(push_id, digest, content)
+        for digest, content in {each: text for found in referrers for each, text in found.manifests.items()}.items():
+            self.ledger.keep_content(push_id, digest, content)
         self.ledger.save_plan(plan)
         return plan
 
@@ -128,6 +175,7 @@ def _failed(push_id: str, valid: ValidRequest, error: ImagePusherError) -> contr
 
 
 def _errors(findings: Findings) -> list[ImagePusherError]:
-    sources, tags = findings
+    sources, tags, referrers = findings
     errors = [found for found in sources if isinstance(found, ImagePusherError)]
+    errors += [found.error for found in referrers if found.error is not None]
     return errors + [tag.error for of_item in tags for tag in of_item if tag.error is not None]

@@ -9,8 +9,12 @@ import redis
 from celery import Celery
 
 from tasks import contract
+from tasks.celery_glue.admission import Admission, NotTaken
+from tasks.celery_glue.signature import Keys
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.hashes import RedisHashes
+from tasks.transfer.ports import TagIntent
+from tests.support.processes import wait_until
 from workers.broker.app import NOTED_QUEUE
 from workers.broker.intake import Intake
 
@@ -192,21 +196,142 @@ def test_a_body_that_would_end_a_worker_is_refused_and_its_producer_told(
     assert ledger.open_pushes() == []
 
 
-def test_a_compressed_message_is_read_too(app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake) -> None:
+def test_a_compressed_message_is_refused_before_it_is_decoded(
+    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object]
+) -> None:
     app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one", compression="gzip")
     intake.take()
-    assert noted(client) == ["one"]
-    assert [push.push_id for push in ledger.open_pushes()] == ["one"]
+    assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
 
 
-def test_a_message_of_an_older_protocol_is_passed_on(
-    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake
-) -> None:
+def test_a_message_of_an_older_protocol_is_refused(app: Celery, client: redis.Redis, intake: Intake) -> None:
     app.conf.task_protocol = 1
     app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one")
     intake.take()
-    assert client.llen(NOTED) == 1
-    assert ledger.open_pushes() == []
+    assert client.llen(NOTED) == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments"),
+    [
+        ("celery.accumulate", [1]),
+        ("celery.chain", []),
+        (contract.COPY_TASK, ["p", "sha256:1"]),
+        (contract.PUBLISH_TASK, ["p"]),
+        ("x", []),
+    ],
+)
+def test_a_task_of_workers_or_of_celery_is_refused_and_no_result_is_stored(
+    app: Celery, client: redis.Redis, ledger: HashLedger, task: str, arguments: list[Any]
+) -> None:
+    told: list[NotTaken] = []
+    admission = Admission(Keys(workers=b"w" * 32))
+    careful = Intake(client, ledger, lambda: True, lambda _, refused: told.append(refused), admission)
+    app.send_task(task, args=arguments, queue=contract.PUSH_QUEUE, task_id="victim")
+    careful.take()
+    assert noted(client) == []
+    assert [refused.answers for refused in told] == [False]
+
+
+@pytest.mark.parametrize("option", ["link", "link_error", "chain", "chord"])
+def test_a_message_that_would_make_a_worker_send_tasks_is_refused(
+    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object], option: str
+) -> None:
+    follows = app.signature("signer.tag_moved", args=[{"reference": "forged"}], queue="signing")
+    chosen: Any = [follows] if option == "chain" else follows
+    app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one", **{option: chosen})
+    intake.take()
+    assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
+
+
+def test_a_push_that_is_not_due_yet_is_refused(
+    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object]
+) -> None:
+    """The watchdog would take it for stalled, and carry it out before its time."""
+    app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one", countdown=3600)
+    intake.take()
+    assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
+
+
+def test_a_message_that_is_too_large_is_refused_before_it_is_decoded(
+    app: Celery, client: redis.Redis, ledger: HashLedger
+) -> None:
+    told: list[str] = []
+    small = Intake(client, ledger, lambda: True, lambda _, why: told.append(str(why)), Admission(message_bytes=1000))
+    app.send_task(contract.PUSH_TASK, args=[{"items": ["x" * 5000]}], task_id="one")
+    small.take()
+    assert noted(client) == []
+    assert "limits.message_bytes" in told[0]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"delivery_tag": {}},
+        {"delivery_tag": []},
+        {},
+        {"delivery_tag": "one", "delivery_info": 7},
+        {"delivery_tag": "one", "delivery_info": {"exchange": {}, "routing_key": []}},
+    ],
+)
+def test_malformed_delivery_information_ends_no_worker(
+    client: redis.Redis, intake: Intake, refused: list[object], properties: dict[str, Any]
+) -> None:
+    client.lpush(QUEUE, json.dumps(plain_message(properties={"body_encoding": "base64", **properties})))
+    intake.take()
+    assert [client.llen(key) for key in (QUEUE, f"{QUEUE}.intake", NOTED)] == [0, 0, 0]
+    assert refused == ["one"]
+
+
+@pytest.mark.parametrize("push_id", ["victim:intents", "victim/intents"])
+def test_no_id_of_a_push_is_the_key_of_a_part_of_another_one(
+    app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake, push_id: str
+) -> None:
+    intent = TagIntent(action="merged", old_digest="sha256:o", new_digest="sha256:n", kept_platforms=[])
+    ledger.accept("victim", REQUEST, "victim")
+    ledger.record_intent("victim", "b/x:1", intent)
+    before = {key: client.dump(key) for key in cast("list[bytes]", client.keys("*victim*"))}
+    app.send_task(contract.PUSH_TASK, args=[REQUEST | {"push_id": push_id}], task_id="one")
+    intake.take()
+    assert {key: client.dump(key) for key in before} == before
+    assert ledger.intents("victim") == {"b/x:1": intent}
+
+
+@pytest.mark.parametrize(
+    ("task", "argument"),
+    [
+        (contract.PUSH_TASK, {"items": [], "push_id": "other"}),
+        (contract.PUSH_TASK, {"items": ["another request"]}),
+        (contract.VERIFY_TASK, "victim"),
+        (contract.UNDO_TASK, "victim"),
+        (contract.PREVIEW_TASK, REQUEST),
+    ],
+)
+def test_nothing_is_taken_under_the_id_of_somebody_elses_push(
+    app: Celery, client: redis.Redis, ledger: HashLedger, task: str, argument: object
+) -> None:
+    """Its result would stand where that of the push belongs."""
+    told: list[NotTaken] = []
+    intake = Intake(client, ledger, lambda: True, lambda _, refused: told.append(refused))
+    ledger.accept("victim", REQUEST, "victim")
+    app.send_task(task, args=[argument], task_id="victim", queue=contract.PUSH_QUEUE)
+    intake.take()
+    assert noted(client) == []
+    assert [refused.answers for refused in told] == [False]
+    assert ledger.request("other") is None
+
+
+def test_the_wrong_type_of_key_under_the_name_of_a_queue_is_told_and_survived(
+    client: redis.Redis, intake: Intake, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.set(QUEUE, "x")
+    intake.start()
+    wait_until(lambda: "WRONGTYPE" in caplog.text, "nobody told of it")
+    client.delete(QUEUE)
+    client.lpush(QUEUE, json.dumps(plain_message()))
+    wait_until(lambda: noted(client) == ["one"], "the intake stands still")
+    intake.stop()
+    intake._thread.join(10)
 
 
 def test_a_question_is_no_push(app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake) -> None:

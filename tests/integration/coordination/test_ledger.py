@@ -15,7 +15,7 @@ from tasks.errors import PushUnknown, RateLimited, Side
 from tasks.oci.digest import digest_of
 from tasks.oci.platform import Platform
 from tasks.transfer.plan.plan import Plan, PlannedItem
-from tasks.transfer.ports import CopyOutcome, EarlierTag, TagIntent, TakenCopy
+from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, TagIntent, TakenCopy
 from tests.support.plans import failed_item, planned_copy, planned_tag, resolved_item
 from tests.support.redis_server import RedisServer
 
@@ -257,3 +257,43 @@ def test_a_push_that_is_missing_from_the_open_ones_is_found(ledger: HashLedger, 
     assert ledger.overlooked() == []
     # What is forgotten by now is not looked for again, for ever.
     assert hashes.all("imagepusher:pushes").keys() == {"lost", "open", "ended"}
+
+
+def test_a_few_of_many_pushes_are_read_at_once(hashes: Hashes) -> None:
+    now = iter(range(100))
+    ledger = HashLedger(hashes, clock=lambda: float(next(now)))
+    for push_id in ("a", "b", "c"):
+        ledger.accept(push_id, {"items": [push_id]}, "task")
+    ledger.finish(PushReport(push_id="b", state="partial", items=[], totals=Totals()))
+    ledger.refuse("d", REFUSAL)
+    ledger.accept("a", {"items": ["again"]}, "task")
+    assert ledger.push_ids() == ["a", "d", "c", "b"]
+    assert ledger.ended_states(["a", "b", "d", "none"]) == [None, "partial", "refused", None]
+    assert ledger.requests(["b", "none", "a"]) == [{"items": ["b"]}, None, {"items": ["again"]}]
+    assert (ledger.ended_states([]), ledger.requests([])) == ([], [])
+
+
+def test_what_people_did_is_remembered_with_its_outcome(ledger: HashLedger) -> None:
+    ledger.accept("p", {}, "task")
+    heard = ledger.updated("p")
+    undo = Intervention(action="undo", user="alice", at=2.5)
+    ledger.note_intervention("p", undo)
+    ledger.note_intervention("p", Intervention(action="retry", user="bob", at=1.5))
+    ended = Intervention(action="undo", user="alice", at=2.5, outcome="1 restored")
+    ledger.note_intervention("p", ended)
+    assert ledger.interventions("p") == [Intervention(action="retry", user="bob", at=1.5), ended]
+    # The watchdog waits for workers, not for people.
+    assert ledger.updated("p") == heard
+    ledger.reopen("p")
+    assert len(ledger.interventions("p")) == 2
+
+
+def test_a_record_that_nobody_can_read_keeps_no_other_push_from_being_looked_at(
+    hashes: Hashes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = HashLedger(hashes)
+    for push_id in ("broken", "whole"):
+        ledger.accept(push_id, {"items": []}, push_id)
+    hashes.put({"imagepusher:push:broken": {"created": b"\xff", "updated": b"\xff"}})
+    assert [push.push_id for push in ledger.open_pushes()] == ["whole"]
+    assert "broken" in caplog.text

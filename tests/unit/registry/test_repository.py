@@ -12,6 +12,7 @@ from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
     CopyIncomplete,
+    DestinationError,
     ManifestInvalid,
     NamespaceMissing,
     NotFound,
@@ -23,7 +24,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration, RegistrySettings
-from tests.support.images import image, index
+from tests.support.images import image, index, layer
 from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
 from tests.support.token_server import TokenServer
 from tests.unit.registry.clients import NAME, PING, QUICK, USER, blob_of, blob_path, client, manifest_path
@@ -353,3 +354,23 @@ def test_of_a_media_type_that_stands_twice_the_last_one_counts() -> None:
     content = b'{"mediaType":1,' + IMAGE.manifest.lstrip()[1:]
     with ScriptedRegistry(PING, Exchange("GET", LATEST, Answer(200, TYPE, content))) as registry:
         assert client(registry.host).fetch_manifest("latest").media_type == IMAGE.media_type
+
+
+def test_a_manifest_that_could_not_be_read_again_is_not_written() -> None:
+    small = replace(QUICK, manifest_bytes=len(IMAGE.manifest) - 1)
+    with ScriptedRegistry() as registry, pytest.raises(DestinationError, match="manifest_bytes"):
+        client(registry.host, push=True, limits=small).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+@pytest.mark.parametrize(("most", "is_read"), [(2, True), (1, False)])
+def test_an_index_of_more_entries_than_are_looked_at_is_refused(most: int, is_read: bool) -> None:
+    node = index([image(f"linux/{each}", [layer(each, 10)]) for each in ("amd64", "arm64")])
+    answer = Answer(200, {"Content-Type": node.media_type, "Docker-Content-Digest": node.digest}, node.manifest)
+    script = (PING, Exchange("GET", f"/v2/{NAME}/manifests/1", answer))
+    with ScriptedRegistry(*script) as registry:
+        repository = client(registry.host, limits=replace(QUICK, index_entries=most))
+        if is_read:
+            assert repository.fetch_manifest("1").content == node.manifest
+        else:
+            with pytest.raises(ManifestInvalid, match="index_entries"):
+                repository.fetch_manifest("1")

@@ -1,11 +1,24 @@
 """`imagepusher copy`."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from workers.cli.access import RegistryCommand
 from workers.cli.pushing import push_options, run_push
+
+# The options that the request is built from.
+_ITEM: Final = (
+    "target",
+    "kind",
+    "single_arch",
+    "platforms",
+    "merge",
+    "referrers",
+    "no_referrers",
+    "require_referrers",
+    "verify_keys",
+)
 
 
 @click.command(cls=RegistryCommand)
@@ -22,6 +35,26 @@ from workers.cli.pushing import push_options, run_push
 )
 @click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Take only this one; repeatable.")
 @click.option("--merge/--no-merge", default=True, show_default=True, help="Keep platforms that SOURCE lacks.")
+@click.option(
+    "--referrers",
+    multiple=True,
+    metavar="TYPE",
+    help="Signatures, SBOMs, attestations: bring all, or this artifact type; repeatable. All, unless TARGET says else.",
+)
+@click.option("--no-referrers", is_flag=True, help="Leave what refers to SOURCE behind.")
+@click.option("--require-referrers", is_flag=True, help="Fail where something that refers to SOURCE does not arrive.")
+@click.option(
+    "--verify-key",
+    "verify_keys",
+    multiple=True,
+    metavar="FILE",
+    help="Copy nothing unless SOURCE is signed by this public key (PEM), or by another one that is given; repeatable.",
+)
+@click.option("--expect", "expect", multiple=True, metavar="TAG=DIGEST", help="What TAG holds now, or `absent`.")
+@click.option("--no-clobber", is_flag=True, help="Leave a tag as it is once it is there.")
+@click.option("--require-platform", "required", multiple=True, metavar="OS/ARCH", help="The tag has it afterwards.")
+@click.option("--refuse-platform-removal", is_flag=True, help="Take no platform away from a tag.")
+@click.option("--forward-only", is_flag=True, help="Skip a tag that holds a newer version.")
 @push_options
 @click.pass_context
 def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:
@@ -29,7 +62,14 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
 
     SOURCE and DESTINATION are host/repository:tag; docker:// before them is accepted.
     """
-    from workers.cli.request import copy_request
+    from workers.cli.request import conditions_of, copy_request
 
-    names = ("target", "kind", "single_arch", "platforms", "merge")
-    run_push(context, lambda: copy_request(source, destinations, **{name: chosen[name] for name in names}))
+    if chosen["referrers"] and chosen["no_referrers"]:
+        raise click.UsageError("--referrers and --no-referrers exclude each other.")
+    conditions = ("expect", "no_clobber", "required", "refuse_platform_removal", "forward_only")
+
+    def request() -> dict[str, Any]:
+        wanted = conditions_of(**{name: chosen[name] for name in conditions})
+        return copy_request(source, destinations, conditions=wanted, **{name: chosen[name] for name in _ITEM})
+
+    run_push(context, request)

@@ -55,7 +55,7 @@ def status(context: click.Context, /, push_id: str | None, **chosen: Any) -> Non
 def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     import msgspec
 
-    from workers.cli.remembered import remember
+    from workers.remembered import remember
 
     oldest = _oldest(chosen["since"])
     pushes = ledger.pushes()
@@ -93,7 +93,7 @@ def _show(context: click.Context, ledger: "Ledger", push_id: str) -> None:
         emit_json(msgspec.to_builtins({"progress": progress, "report": report, **told}))
         return
     from workers.cli import pushes_table, render
-    from workers.cli.remembered import remember
+    from workers.remembered import remember
 
     pushes_table.show_push(remember(ledger, progress))
     if refusal is not None:

@@ -25,25 +25,27 @@ _NOBODY_TO_ASK: Final = (
 @click.argument("push_id", shell_complete=complete_push_ids)
 @click.option("--dry-run", is_flag=True, help="List the tags that would be restored and deleted; change nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--leave-moved", is_flag=True, help="Take a release back without tags that someone moved since.")
 @output_option
 @registry_options("destination")
 @common_options
 @click.pass_context
-def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, **_: Any) -> None:
+def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, leave_moved: bool, **_: Any) -> None:
     """Put the tags of a push back to what they were.
 
-    Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone.
+    Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone; one of a release keeps
+    all others of it where they are, unless --leave-moved is given.
     """
     with open_session(context) as client:
         client.progress(push_id)
         if not (dry_run or yes or is_terminal(sys.stdin)):
             raise click.UsageError(_NOBODY_TO_ASK)
         if dry_run:
-            context.exit(_preview(context, client.preview_undo(push_id)))
-        if not (yes or _confirm(client, push_id)):
+            context.exit(_preview(context, client.preview_undo(push_id, leave_moved=leave_moved)))
+        if not (yes or _confirm(client, push_id, leave_moved=leave_moved)):
             note("Nothing was changed.")
             context.exit(INVALID)
-        undone = client.undo(push_id)
+        undone = client.undo(push_id, leave_moved=leave_moved)
     if not emit_as_json(context, undone):
         from workers.cli import render
 
@@ -59,9 +61,9 @@ def _preview(context: click.Context, planned: "contract.Undo") -> int:
     return code_of_undo(planned) if planned.tags else SUCCEEDED
 
 
-def _confirm(client: "Client", push_id: str) -> bool:
+def _confirm(client: "Client", push_id: str, *, leave_moved: bool) -> bool:
     """List what becomes of each tag on stderr, and ask."""
     from workers.cli import render
 
-    note_drawn(render.drawn(client.preview_undo(push_id), render.render_undo_plan, sys.stderr))
+    note_drawn(render.drawn(client.preview_undo(push_id, leave_moved=leave_moved), render.render_undo_plan, sys.stderr))
     return click.confirm(f"Put the tags of push {push_id} back?", err=True)

@@ -1,6 +1,8 @@
 """The ledger's file, when several processes make it at once."""
 
+import os
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 from typing import Any
@@ -40,3 +42,16 @@ def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path, mon
     hashes.close()
     finishing.join()
     other.close()
+
+
+def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
+    """Rule 6.7: those beside the database hold what was written last."""
+    before = os.umask(0)
+    try:
+        hashes = FileHashes(tmp_path / "ledger.sqlite3", 60)
+        hashes.put({"key": {"field": b"value"}})
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    hashes.close()
+    assert modes == dict.fromkeys(("ledger.sqlite3", "ledger.sqlite3-shm", "ledger.sqlite3-wal"), 0o600)

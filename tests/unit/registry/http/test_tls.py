@@ -73,3 +73,8 @@ def test_the_usual_folders_are_those_of_podman_and_docker() -> None:
     )
     assert usual_folders({"HOME": "/h", "XDG_CONFIG_HOME": "/x"})[0] == "/x/containers/certs.d"
     assert usual_folders({}) == system
+
+
+def test_a_name_that_stands_in_no_subject_alternative_name_counts_for_nobody() -> None:
+    """Rule 8.5."""
+    assert not tls_context("registry.example", RegistrySettings()).hostname_checks_common_name

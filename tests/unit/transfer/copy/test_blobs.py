@@ -8,7 +8,7 @@ import pytest
 
 from tasks import contract
 from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, LocalSingleFlight
-from tasks.errors import RateLimited, RegistryUnavailable
+from tasks.errors import RateLimited, RegistryUnavailable, SourceChildMissing
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
@@ -63,12 +63,16 @@ class Placing:
 
 @contextmanager
 def placing(fetched: tuple[bytes, ...], *script: Exchange, elsewhere: tuple[bytes, ...] = ()) -> Iterator[Placing]:
-    """Yield what fills a repository as the script says; `elsewhere` is known to be in another of its registry."""
+    """Yield what fills a repository as the script says; `elsewhere` is known to be in another of its registry.
+
+    The source was seen to have it.
+    """
     source = [PING, *served(*fetched)] if fetched else []
     with ScriptedRegistry(*source) as a, ScriptedRegistry(PING, *script, ordered=True) as b:
         locations, placements, counter = LocalBlobLocations(), Placements(), Counter()
         for content in elsewhere:
             locations.add(b.host, blob_of(content).digest, OTHER)
+            placements.add(blob_of(content), client(a.host))
         flights = LocalSingleFlight(KeyLocks(), 10)
         placer = BlobPlacer(client(a.host), locations, flights, placements, nullcontext(), counter)
         destination = client(b.host, role="destination", push=True, settings=RegistrySettings(credentials=USER))
@@ -148,3 +152,19 @@ def test_what_a_mount_did_not_bring_is_uploaded() -> None:
         placed.placements.forget(placed.destination)
         totals = placed.place(ONE, TWO)
     assert totals.blobs_copied == 2
+
+
+def test_what_the_source_does_not_have_is_mounted_from_nowhere_else() -> None:
+    """Its manifest could name what a private repository of B holds, to have it where everybody may read it."""
+    missing = Answer(404, body=b"{}")
+    path = blob_path(ONE)
+    script = (PING, Exchange("HEAD", path, missing), Exchange("GET", path, missing))
+    with ScriptedRegistry(*script) as a, ScriptedRegistry() as b:
+        locations, counter = LocalBlobLocations(), Counter()
+        locations.add(b.host, blob_of(ONE).digest, OTHER)
+        flights = LocalSingleFlight(KeyLocks(), 10)
+        placer = BlobPlacer(client(a.host), locations, flights, Placements(), nullcontext(), counter)
+        destination = client(b.host, role="destination", push=True, settings=RegistrySettings(credentials=USER))
+        with pytest.raises(SourceChildMissing):
+            placer.place(blob_of(ONE), destination, lambda _: None)
+    assert counter.totals().blobs_mounted == 0

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import ALL_REFERRERS, Target
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 from tasks.transfer.request.validation import validate
 from tests.unit.transfer.request.requests import DIGEST, SHOP, item, pubtools, pubtools_item, read, read_item, reason
@@ -24,6 +24,7 @@ def test_the_least_that_a_push_must_say_has_these_defaults() -> None:
                 single_arch="merge",
                 platforms=(),
                 merge=True,
+                referrers=ALL_REFERRERS,
             ),
         ),
         Target(),

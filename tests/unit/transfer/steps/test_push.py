@@ -8,9 +8,9 @@ import pytest
 from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import LocalRuns
-from tasks.errors import RateLimited, Side
+from tasks.errors import RateLimited, RequestInvalid, Side
 from tasks.registry.repository import Registries
-from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.settings import Credentials, RegistryConfiguration, RegistryOverride
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import FailedItem, Plan
 from tasks.transfer.steps.push import PushStep
@@ -56,3 +56,26 @@ def test_on_its_last_try_a_push_is_planned_with_the_error(run: Run) -> None:
     assert isinstance(item, FailedItem)
     assert (item.error.code, item.error.side) == ("rate_limited", Side.SOURCE)
     assert [tag.error for tag in item.tags] == [item.error]
+
+
+def test_credentials_of_a_command_are_sent_to_no_second_registry(
+    ledger: HashLedger, runs: LocalRuns, executor: ThreadPoolExecutor
+) -> None:
+    """Rule 8.2: refused before anything is asked."""
+    given = RegistryOverride(credentials=Credentials("user", "made-up"))
+    step = PushStep(
+        registries=Registries(RegistryConfiguration(limits=QUICK, source_override=given)),
+        ledger=ledger,
+        runs=runs,
+        targets={},
+        executor=executor,
+        attempts=Attempts(ledger, runs, 3),
+        clock=lambda: 1.0,
+    )
+    with ScriptedRegistry() as one, ScriptedRegistry() as two:
+        items = [
+            {"source": f"{registry.host}/app:1", "destinations": {"127.0.0.1:1/x": [tag]}}
+            for tag, registry in (("1", one), ("2", two))
+        ]
+        with pytest.raises(RequestInvalid, match="several registries"):
+            step.preview({"items": items})

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.cli.amounts import count, short, size
+from workers.amounts import count, short, size
 from workers.cli.output import expect_output, printable, wants_json
 
 

@@ -262,3 +262,28 @@ def test_what_looks_like_a_transport_is_one_unless_docker_says_otherwise() -> No
         copy_request("oci:1", ["oci.example/x:1"])
     assert [fault["field"] for fault in refused.value.faults] == ["source oci:1"]
     assert copy_request("docker://oci:1", ["oci.example/x:1"])["items"][0]["source"] == "oci:1"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({}, {}),
+        ({"referrers": ["all"]}, {"referrers": "all"}),
+        ({"referrers": ["a/b,c/d", "e/f"]}, {"referrers": ["a/b", "c/d", "e/f"]}),
+        ({"no_referrers": True}, {"referrers": "none"}),
+        ({"require_referrers": True}, {"referrers_required": True}),
+    ],
+)
+def test_copy_says_what_comes_along(said: dict[str, Any], meant: dict[str, Any]) -> None:
+    """Rules 9.1 and 9.5."""
+    (item,) = copy_request("a:1", ["b.example/app:1"], **said)["items"]
+    assert {key: value for key, value in item.items() if key.startswith("referrers")} == meant
+
+
+def test_copy_reads_the_keys_that_must_have_signed(tmp_path: Path) -> None:
+    """Rule 9.6."""
+    (tmp_path / "cosign.pub").write_text("key")
+    (item,) = copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "cosign.pub")])["items"]
+    assert item["verify"] == {"keys": ["key"]}
+    with pytest.raises(RequestInvalid, match="cannot be read"):
+        copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "gone.pub")])

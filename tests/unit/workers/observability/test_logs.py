@@ -176,3 +176,11 @@ def test_neither_what_celery_adds_nor_an_endless_line_is_shown(stderr: Stderr) -
     (line,) = stderr.lines()
     assert line["event"] == "x" * 4000 + "…"
     assert "data" not in line
+
+
+def test_what_a_registry_says_begins_no_line_of_the_console_and_moves_no_cursor(stderr: Stderr) -> None:
+    stderr.configure("info", "console")
+    LOG.info("platform %s", "linux/\x1b[2Jamd64\n2026 [info] forged", extra={"reference": "a\rb\x9b31m"})
+    (line,) = stderr.getvalue().splitlines()
+    assert line.isprintable()
+    assert r"linux/\x1b[2Jamd64\n2026" in line

@@ -92,3 +92,15 @@ def test_a_worker_also_shows_its_version_its_memory_and_what_waits() -> None:
     assert registry.get_sample_value("process_resident_memory_bytes")
     (built,) = (family for family in registry.collect() if family.name == "imagepusher_build_info")
     assert built.samples[0].value == 1
+
+
+def test_labels_that_the_settings_name_are_never_crowded_out() -> None:
+    registry = CollectorRegistry()
+    listener = MetricsListener(registry, {"registry": {"quay.example"}}, most=2)
+    for host in ("a.example", "b.example", "c.example", "quay.example"):
+        listener.count(telemetry.RATE_LIMITED, 1, {"registry": host})
+    counted = {
+        host: registry.get_sample_value("imagepusher_rate_limited_total", {"registry": host})
+        for host in ("a.example", "b.example", "c.example", "other", "quay.example")
+    }
+    assert counted == {"a.example": 1, "b.example": 1, "c.example": None, "other": 1, "quay.example": 1}

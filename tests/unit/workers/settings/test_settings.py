@@ -7,8 +7,10 @@ import pytest
 
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
+from tasks.oci.signatures import SignaturePolicy
 from tasks.registry.settings import Credentials, HttpLimits
 from tasks.transfer.request.target import Target
+from tests.support.signatures import Signer
 from workers.settings import Settings, load_settings
 
 Load = Callable[..., Settings]
@@ -266,3 +268,55 @@ def test_the_authentication_file_of_the_environment_is_relative_to_the_working_d
     monkeypatch.chdir(elsewhere)
     settings = load("auth_files = ['other.json']", IMAGEPUSHER_AUTHFILE="auth.json")
     assert settings.registries.auth_files == (str(elsewhere / "auth.json"),)
+
+
+def test_a_target_says_which_referrers_and_signatures_count(load: Load, tmp_path: Path) -> None:
+    """Rules 9.1, 9.5, 9.6; a key is a file beside the settings."""
+    key = Signer().public
+    (tmp_path / "cosign.pub").write_text(key)
+    text = """
+        targets.all.referrers = "all"
+        targets.none.referrers = "none"
+        [targets.some]
+        referrers = ["a/b"]
+        referrers_required = true
+        verify_keys = ["cosign.pub"]
+        verify_index = "children"
+    """
+    targets = load(text).targets
+    assert (targets["all"].referrers, targets["none"].referrers) == ((), None)
+    policy = SignaturePolicy(keys=(key,), index="children")
+    assert targets["some"] == Target(referrers=("a/b",), referrers_required=True, verify=policy)
+
+
+def test_referrers_and_keys_of_a_target_that_cannot_be_meant_are_named(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "not.pub").write_text("key")
+    assert "targets.t.referrers" in faults(load, "targets.t.referrers = []")
+    assert "targets.t.referrers" in faults(load, "targets.t.referrers = 'some'")
+    assert "targets.t.verify_keys: there is no file" in faults(load, "targets.t.verify_keys = ['gone.pub']")
+    assert "not.pub is not a public key" in faults(load, "targets.t.verify_keys = ['not.pub']")
+    assert "targets.t.verify_index" in faults(load, "targets.t.verify_index = 'some'")
+
+
+def test_the_conditions_of_a_target_are_read(load: Load) -> None:
+    """Rules 10.2 to 10.4."""
+    target = load(
+        '[targets.t]\nimmutable = ["v*"]\nplatform_removal = "refuse"\nforward_only = "created"\n'
+        "version_pattern = 'build-(\\d+)'\nkeep_replaced = true\n"
+    ).targets["t"]
+    assert (target.immutable, target.platform_removal, target.forward_only) == (("v*",), "refuse", "created")
+    assert (target.version_pattern, target.keep_replaced) == (r"build-(\d+)", True)
+
+
+@pytest.mark.parametrize(("pattern", "reason"), [("build-(", "no regular expression"), ("build-\\d+", "has no group")])
+def test_a_pattern_that_compares_nothing_is_a_fault(load: Load, pattern: str, reason: str) -> None:
+    told = faults(load, f"[targets.t]\nversion_pattern = '{pattern}'\n")
+    assert "targets.t.version_pattern" in told
+    assert reason in told
+
+
+def test_a_history_is_not_shorter_than_the_ledger(load: Load) -> None:
+    """Rule 10.6."""
+    assert load("[limits]\nledger_seconds = 60\nhistory_seconds = 60\n").history_seconds == 60
+    assert load("").history_seconds is None
+    assert "limits.history_seconds" in faults(load, "[limits]\nledger_seconds = 60\nhistory_seconds = 59\n")

@@ -7,7 +7,7 @@ from tasks import contract
 from tasks.transfer.request.outline import outlined
 
 if TYPE_CHECKING:
-    from tasks.transfer.ports import ClientLedger, UndoState
+    from tasks.transfer.ports import RememberedLedger, UndoState
 
 _UNDONE: Final = {
     "begun": "being undone",
@@ -36,12 +36,12 @@ class Remembered:
         return ("cancelled" if ended else "being cancelled") if self.cancelled else self.progress.state
 
 
-def remember(ledger: "ClientLedger", push: contract.Progress) -> Remembered:
+def remember(ledger: "RememberedLedger", push: contract.Progress) -> Remembered:
     """Read what the table shows beside the progress."""
     report = None if push.state == "succeeded" else ledger.report(push.push_id)
     done = push.tags_done
     if report is not None:
-        done = sum(tag.action in contract.DONE for item in report.items for tag in item.tags)
+        done = sum(not contract.is_failure(tag) for item in report.items for tag in item.tags)
     sources = [str(source) for source, _ in outlined(ledger.request(push.push_id))]
     return Remembered(
         push,

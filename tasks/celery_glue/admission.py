@@ -1,0 +1,159 @@
+"""Which messages a worker takes. Pure.
+
+| task                        | sent by    | taken                                                           |
+|-----------------------------|------------|-----------------------------------------------------------------|
+| push, preview, verify, undo | a worker   | yes                                                             |
+| the same                    | a producer | unless it has callbacks, or a time before which it is not due   |
+| the same                    | unsigned   | likewise, where no producer has a key                           |
+| copy, publish               | a worker   | yes                                                             |
+| the same                    | unsigned   | where workers have no key, if `publish` alone may follow        |
+| any other                   | anyone     | no                                                              |
+
+"Worker", here and in the signature, is also an operator who has the workers' key.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from tasks import contract
+from tasks.celery_glue.signature import Keys, SignatureWrong, sender_of
+from tasks.transfer.request.policy import WORKERS
+
+ASKED: Final = frozenset({contract.PUSH_TASK, contract.PREVIEW_TASK, contract.VERIFY_TASK, contract.UNDO_TASK})
+INTERNAL: Final = frozenset({contract.COPY_TASK, contract.PUBLISH_TASK})
+MESSAGE_BYTES: Final = 16 << 20
+
+NO_CALL: Final = "its body is not [arguments, keyword arguments, options]"
+_SHOWN: Final = re.compile(r"[\w.:-]{1,100}")
+
+
+class NotTaken(ValueError):
+    """A message that no worker takes; `answers` tells whether its sender is told by the result of its task.
+
+    `unsigned` is True where somebody whom the worker knows would have been served.
+    """
+
+    def __init__(self, why: str, *, answers: bool = True, unsigned: bool = False) -> None:
+        super().__init__(why)
+        self.answers = answers
+        self.unsigned = unsigned
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A message that is taken: its task and id, what it is called with, and its sender (None where it is unsigned)."""
+
+    task: str
+    task_id: str
+    arguments: list[Any]
+    keywords: dict[str, Any]
+    sender: str | None
+
+    @property
+    def producer(self) -> str | None:
+        """Return the producer who signed it; workers and operators are none."""
+        return None if self.sender == WORKERS else self.sender
+
+    @property
+    def request(self) -> Any:
+        """Return the first argument, however it is passed: the request of a push, or the id of one."""
+        return next(iter(self.arguments or self.keywords.values()), None)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The keys that are known here, and the most bytes of a message."""
+
+    keys: Keys = field(default_factory=Keys)
+    message_bytes: int = MESSAGE_BYTES
+
+    def check_size(self, size: int) -> None:
+        """Raise NotTaken for a message that is too large to be decoded."""
+        if size > self.message_bytes:
+            raise NotTaken(f"it has {size} bytes, and at most {self.message_bytes} are taken (limits.message_bytes)")
+
+    def admit(self, headers: object, body: bytes, decode: Callable[[], object]) -> Admitted:
+        """Return what a message calls; raises NotTaken, before anything is decoded where that suffices."""
+        self.check_size(len(body))
+        task, task_id, said = _read_headers(headers)
+        try:
+            sender = sender_of(said, body, self.keys)
+        except SignatureWrong as error:
+            raise NotTaken(str(error), answers=False) from None
+        self._check_sender(task, sender)
+        arguments, keywords, options = _read_call(decode())
+        if sender != WORKERS:
+            _check_options(task, options)
+            self._check_time(said)
+        return Admitted(task, task_id, arguments, keywords, sender)
+
+    def _check_sender(self, task: str, sender: str | None) -> None:
+        if task in INTERNAL:
+            if sender == WORKERS or (sender is None and self.keys.workers is None):
+                return
+            raise NotTaken("its task is one that workers send each other, and no worker signed it", answers=False)
+        if task not in ASKED:
+            shown = task if _SHOWN.fullmatch(task) else "its task"
+            raise NotTaken(f"{shown} is no task of a worker; there are {', '.join(sorted(ASKED))}", answers=False)
+        if sender is None and self.keys.producers:
+            why = "no producer signed it, and this worker serves those alone who have a key in its settings"
+            raise NotTaken(why, unsigned=True)
+
+    def _check_time(self, headers: Mapping[str, Any]) -> None:
+        # Without a key, nothing tells a worker's own retry from a message that says of itself that it is one.
+        is_retry = self.keys.workers is None and headers.get("retries")
+        if headers.get("eta") is not None and not is_retry:
+            raise NotTaken("it is not to begin before a certain time (eta, countdown): send it when it is due")
+
+
+def _read_headers(headers: object) -> tuple[str, str, Mapping[str, Any]]:
+    if not isinstance(headers, Mapping):
+        raise NotTaken("it has no headers")
+    task, task_id = headers.get("task"), headers.get("id")
+    if not isinstance(task, str) or not isinstance(task_id, str):
+        raise NotTaken("its headers name no task and id: Celery's message protocol 2 is taken, no other")
+    if not contract.is_push_id(task_id):
+        raise NotTaken("its id is not one of at most 128 letters, digits, '.', '_', ':' and '-'", answers=False)
+    if headers.get("compression"):
+        raise NotTaken("it is compressed: send it as it is")
+    if not isinstance(headers.get("retries") or 0, int):
+        raise NotTaken("its number of retries is none")
+    for name in ("eta", "expires"):
+        _check_moment(name, headers.get(name))
+    return task, task_id, headers
+
+
+def _check_moment(name: str, said: object) -> None:
+    try:
+        if said is not None:
+            datetime.fromisoformat(said)  # type: ignore[arg-type]  # a TypeError is told of
+    except (TypeError, ValueError):
+        raise NotTaken(f"its {name} is no time") from None
+
+
+def _read_call(payload: object) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
+    match payload:
+        case [list(arguments), dict(keywords), dict() | None as options]:
+            return arguments, keywords, options or {}
+    raise NotTaken(NO_CALL)
+
+
+def _check_options(task: str, options: Mapping[str, Any]) -> None:
+    """Refuse what would make a worker send tasks that somebody else names."""
+    chord = options.get("chord")
+    if task == contract.COPY_TASK and isinstance(chord, Mapping) and _leads_to_publish(chord):
+        chord = None
+    follows = [name for name in ("callbacks", "errbacks", "chain") if options.get(name)]
+    if chord:
+        follows.append("chord")
+    if follows:
+        raise NotTaken(f"it asks the worker to send further tasks ({', '.join(follows)})")
+
+
+def _leads_to_publish(callback: Mapping[str, Any]) -> bool:
+    options = callback.get("options") or {}
+    linked = isinstance(options, Mapping) and (options.get("link") or options.get("link_error") or options.get("chord"))
+    return callback.get("task") == contract.PUBLISH_TASK and not linked

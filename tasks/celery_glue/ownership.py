@@ -1,0 +1,24 @@
+"""Whose a push and its result are: no message puts another result in its place, or works on a push of somebody else."""
+
+from tasks import contract
+from tasks.celery_glue.admission import Admitted, NotTaken
+from tasks.transfer.ports import Claims
+from tasks.transfer.request.policy import WORKERS
+
+
+def check_ownership(message: Admitted, claims: Claims) -> None:
+    """Raise NotTaken for a message under the id of a push that it is not, or for a push of another producer.
+
+    Raises StateUnavailable.
+    """
+    if message.sender == WORKERS:
+        return
+    is_push = message.task == contract.PUSH_TASK
+    push_id = contract.push_id_of(message.request, message.task_id) if is_push else None
+    known = claims.request(message.task_id)
+    if known is not None and (push_id != message.task_id or (known != message.request and claims.is_open(push_id))):
+        raise NotTaken("its id is that of a push that it is not", answers=False)
+    if push_id is None or not contract.is_push_id(push_id) or claims.request(push_id) is None:
+        return
+    if claims.producer(push_id) != message.producer:
+        raise NotTaken("the push id belongs to a push of somebody else", answers=push_id != message.task_id)

@@ -1,0 +1,87 @@
+"""What outlives a push at a tag: holds of operators, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
+
+import math
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from tasks import contract
+from tasks.coordination.hashes import Hashes
+
+PREFIX: Final = "imagepusher:"
+_HOLDS: Final = f"{PREFIX}holds"
+# One value of Redis or SQLite each; beyond that the oldest go.
+MOST_MOVES: Final = 500
+
+
+class TagLedger:
+    """Holds and histories, by the full name of a tag; a history lives for `history_seconds` after its last move."""
+
+    def __init__(self, hashes: Hashes, clock: Callable[[], float], history_seconds: float | None = None) -> None:
+        self._tag_hashes = hashes
+        self._tag_clock = clock
+        self._history_seconds = history_seconds
+
+    def hold(self, reference: str, why: str) -> contract.Hold:
+        hold = contract.Hold(reference=reference, why=why, since=self._tag_clock())
+        self._tag_hashes.put({_HOLDS: {reference: msgspec.json.encode(hold)}}, seconds=math.inf)
+        return hold
+
+    def release_hold(self, reference: str) -> contract.Hold | None:
+        hold = self.hold_of(reference)
+        self._tag_hashes.drop(_HOLDS, reference)
+        return hold
+
+    def hold_of(self, reference: str) -> contract.Hold | None:
+        found = self._tag_hashes.fetch((_HOLDS, reference))[0]
+        return None if found is None else msgspec.json.decode(found, type=contract.Hold)
+
+    def holds(self) -> list[contract.Hold]:
+        found = self._tag_hashes.all(_HOLDS).values()
+        return sorted((msgspec.json.decode(each, type=contract.Hold) for each in found), key=lambda hold: hold.since)
+
+    def note_move(self, reference: str, move: contract.Move) -> None:
+        known = self._moves(reference)
+        if any(_is_same(each, move) for each in known.values()):
+            # A delivery that was repeated.
+            return
+        self._write(reference, uuid.uuid4().hex, move)
+        oldest = sorted(known, key=lambda name: known[name].at)[: max(0, len(known) + 1 - MOST_MOVES)]
+        if oldest:
+            self._tag_hashes.drop(_key(reference), *oldest)
+
+    def note_undone(self, reference: str, push_id: str) -> None:
+        for name, move in self._moves(reference).items():
+            if move.push_id == push_id and move.undone is None:
+                self._write(reference, name, msgspec.structs.replace(move, undone=self._tag_clock()))
+
+    def history(self, reference: str) -> contract.History:
+        return contract.History(reference=reference, moves=_newest_first(self._moves(reference).values()))
+
+    def source_of(self, reference: str, digest: str) -> str | None:
+        moves = self.history(reference).moves
+        return next((move.source for move in moves if move.new_digest == digest), None)
+
+    def _moves(self, reference: str) -> dict[str, contract.Move]:
+        found = self._tag_hashes.all(_key(reference))
+        return {name: msgspec.json.decode(each, type=contract.Move) for name, each in found.items()}
+
+    def _write(self, reference: str, name: str, move: contract.Move) -> None:
+        self._tag_hashes.put({_key(reference): {name: msgspec.json.encode(move)}}, seconds=self._history_seconds)
+
+
+def _key(reference: str) -> str:
+    return f"{PREFIX}history:{reference}"
+
+
+def _is_same(known: contract.Move, move: contract.Move) -> bool:
+    """Tell whether a move is one that is known and was not taken back since."""
+    if known.undone is not None:
+        return False
+    return (known.push_id, known.old_digest, known.new_digest) == (move.push_id, move.old_digest, move.new_digest)
+
+
+def _newest_first(moves: Iterable[contract.Move]) -> list[contract.Move]:
+    return sorted(moves, key=lambda move: move.at, reverse=True)

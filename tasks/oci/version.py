@@ -1,0 +1,107 @@
+"""Versions and times of images, in an order (semver.org 2.0.0, RFC 3339). Pure."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+VERSION: Final = "org.opencontainers.image.version"
+CREATED: Final = "org.opencontainers.image.created"
+
+# Usual leniency: a leading v, any number of numbers, leading zeros.
+_SEMANTIC: Final = re.compile(r"[vV]?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
+# Builds that are meant to be reproducible set their clocks to one of these years.
+_NO_TIME: Final = frozenset({1, 1970})
+
+# A key by which versions are compared; None where a text names none.
+Key = tuple[Any, ...] | None
+Order = Callable[[str], Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """The versions and the times of creation that an image, or each image of an index, says it has."""
+
+    versions: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
+
+
+UNKNOWN_AGE: Final = Age()
+
+
+class _Config(msgspec.Struct):
+    labels: dict[str, str | None] | None = msgspec.field(default=None, name="Labels")
+
+
+class _Said(msgspec.Struct):
+    """The fields of a manifest, an index or a configuration that tell of its age."""
+
+    annotations: dict[str, str | None] | None = None
+    created: str | None = None
+    config: _Config | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(_Said)
+
+
+def said_age(content: bytes) -> Age:
+    """Return the age that a manifest, an index or a configuration itself says; nothing of one that cannot be read."""
+    try:
+        said = _decoder.decode(content)
+    except (ValueError, RecursionError):
+        return Age()
+    labels = (said.config.labels if said.config else None) or {}
+    annotations = said.annotations or {}
+    version = annotations.get(VERSION) or labels.get(VERSION)
+    created = annotations.get(CREATED) or said.created or labels.get(CREATED)
+    return Age((version,) if version else (), (created,) if created else ())
+
+
+def newest(said: Iterable[str], order: Order) -> tuple[str, Key]:
+    """Return the newest of the texts with its key, ("", None) where none can be compared."""
+    known = [(text, key) for text in said if (key := order(text)) is not None]
+    return max(known, key=lambda each: each[1], default=("", None))
+
+
+def order_of(pattern: str | None) -> Order:
+    """Return the order of versions: by the groups of a pattern, else that of semantic versions."""
+    if pattern is None:
+        return semantic_key
+    compiled = re.compile(pattern)
+
+    def key(text: str) -> Key:
+        match = compiled.fullmatch(text)
+        return None if match is None else tuple(_identifier(group or "") for group in match.groups())
+
+    return key
+
+
+def semantic_key(text: str) -> Key:
+    """Return the precedence of a semantic version, build metadata left out; None for another text."""
+    match = _SEMANTIC.fullmatch(text)
+    if match is None:
+        return None
+    numbers = [int(number) for number in match[1].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    if match[2] is None:
+        return tuple(numbers), (1,)
+    return tuple(numbers), (0, *(_identifier(part) for part in match[2].split(".")))
+
+
+def time_key(text: str) -> Key:
+    """Return the moment of a time in RFC 3339; None for another text, and for the times of reproducible builds."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None if moment.year in _NO_TIME else (moment,)
+
+
+def _identifier(text: str) -> tuple[int, int, str]:
+    """Return the key of a part: numbers by their value, before texts."""
+    return (0, int(text), "") if text.isascii() and text.isdigit() else (1, 0, text)

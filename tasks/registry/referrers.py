@@ -1,0 +1,61 @@
+"""The referrers of a manifest, page by page (distribution-spec 1.1, "Listing Referrers")."""
+
+from typing import Final, Protocol
+from urllib.parse import urlencode
+
+from tasks.errors import ResponseInvalid
+from tasks.oci import media_types
+from tasks.oci.digest import Digest
+from tasks.oci.referrers import Referrer, parse_list
+from tasks.registry.http.exchange import Response
+from tasks.registry.listing import next_page
+
+MOST_REFERRERS: Final = 10_000
+MOST_PAGES: Final = 1_000
+# The specification says 404; products that do not know the path at all, or a proxy before them, say these too.
+_NO_API: Final = frozenset({400, 404, 405, 406, 501})
+_ACCEPT: Final = {"Accept": media_types.OCI_INDEX}
+
+
+class Read(Protocol):
+    """Make one GET; `path` may be a URL."""
+
+    def __call__(
+        self, method: str, path: str, *, expect: frozenset[int], limit: int, headers: dict[str, str]
+    ) -> Response: ...
+
+
+def list_referrers(
+    read: Read, name: str, digest: Digest, limit: int, artifact_type: str | None = None
+) -> list[Referrer] | None:
+    """Return the referrers of a digest, None where the registry has no such API; a page has at most `limit` bytes.
+
+    With `artifact_type` the registry is asked for those of one type; one that does not filter is believed to have
+    answered with all (it lacks `OCI-Filters-Applied`). Raises ResponseInvalid for pages without end.
+    """
+    found: dict[Digest, Referrer] = {}
+    query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
+    path, expect = f"referrers/{digest}{query}", frozenset({200, *_NO_API})
+    for number in range(MOST_PAGES):
+        response = read("GET", path, expect=expect, limit=limit, headers=_ACCEPT)
+        if response.status in _NO_API:
+            return None
+        # What is no index comes from something that does not know the path: a login page or the interface of a product.
+        if number == 0 and media_types.essence(response.headers.get("Content-Type")) != media_types.OCI_INDEX:
+            return None
+        before = len(found)
+        found |= {each.digest: each for each in _parse(response.content, name, digest)}
+        following = next_page(response)
+        if following is None:
+            return [each for each in found.values() if artifact_type in {None, each.artifact_type}]
+        if (len(found) == before and not artifact_type) or len(found) > MOST_REFERRERS:
+            break
+        path, expect = following, frozenset({200})
+    raise ResponseInvalid(f"The list of referrers of {name}@{digest} does not end.")
+
+
+def _parse(content: bytes, name: str, digest: Digest) -> list[Referrer]:
+    try:
+        return parse_list(content)
+    except (ValueError, RecursionError):
+        raise ResponseInvalid(f"The list of referrers of {name}@{digest} is not one.") from None

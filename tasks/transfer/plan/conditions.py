@@ -1,0 +1,160 @@
+"""The conditions of a tag, each a question: is the change allowed? (BEHAVIOUR 10.2 to 10.4.) Pure.
+
+They are asked when the push is planned, and again under the lock of the tag. None means that nothing is against it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tasks import contract
+from tasks.errors import (
+    ExpectationFailed,
+    ImagePusherError,
+    OlderThanDestination,
+    PlatformMissing,
+    PlatformRemovalRefused,
+    Side,
+    TagHeld,
+    TagImmutable,
+    VersionUnknown,
+)
+from tasks.oci import media_types
+from tasks.oci.digest import Digest
+from tasks.oci.merge import MergeRules
+from tasks.oci.platform import Platform
+from tasks.oci.reference import Reference
+from tasks.oci.version import Age, newest, order_of, time_key
+from tasks.transfer.plan.decide import Current, Decision, read_index
+from tasks.transfer.request.conditions import Conditions, Expectation
+
+
+@dataclass(frozen=True)
+class Change:
+    """The change of a tag from `current` to what the decision leaves; `before` is what it held before the push."""
+
+    reference: Reference
+    before: Digest | None
+    current: Current | None
+    decision: Decision
+    rules: MergeRules
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the tag stays as it is."""
+        return self.current is not None and self.current.digest == self.decision.digest
+
+
+def refusal(change: Change, conditions: Conditions, hold: contract.Hold | None) -> ImagePusherError | None:
+    """Return the first reason for which a tag must not change, apart from its age; raises DestinationError."""
+    missing = lacks_platforms(change, conditions.require_platforms)
+    if change.is_none:
+        return missing
+    return (
+        is_held(change, hold)
+        or is_immutable(change, conditions.immutable)
+        or breaks_expectation(change, conditions.expect)
+        or overwrites(change, conditions.overwrite)
+        or missing
+        or (removes_platforms(change) if conditions.keeps_platforms else None)
+    )
+
+
+def is_held(change: Change, hold: contract.Hold | None) -> ImagePusherError | None:
+    """Refuse a tag that an operator froze."""
+    return None if hold is None or change.is_none else held(hold)
+
+
+def held(hold: contract.Hold) -> TagHeld:
+    """Return the error of a tag that an operator froze."""
+    return TagHeld(f"{hold.reference} is on hold: {hold.why.rstrip('.')}.")
+
+
+def is_immutable(change: Change, patterns: Iterable[str]) -> ImagePusherError | None:
+    """Refuse a tag that is there, and that its target says stays as it is."""
+    if change.before is None or change.reference.tag is None:
+        return None
+    pattern = next((each for each in patterns if fnmatchcase(change.reference.tag or "", each)), None)
+    if pattern is None:
+        return None
+    return TagImmutable(
+        f"{change.reference} holds {change.before}, and the target declares tags like {pattern!r} immutable.",
+        side=Side.SETTINGS,
+    )
+
+
+def breaks_expectation(change: Change, expectations: Iterable[Expectation]) -> ImagePusherError | None:
+    """Refuse a tag that held something else than expected before the push."""
+    for expected in expectations:
+        if expected.reference == change.reference and expected.digest != change.before:
+            wanted = expected.digest or "no such tag"
+            return ExpectationFailed(f"{change.reference} {_held(change)}; expected was {wanted}.")
+    return None
+
+
+def overwrites(change: Change, overwrite: contract.Overwrite) -> ImagePusherError | None:
+    """Refuse to write over a tag (`never`), or to replace or remove an image of it (`same`)."""
+    if overwrite == "always" or change.before is None or change.current is None:
+        return None
+    if overwrite == "same" and _images(change.current) <= _images(change.decision.held):
+        return None
+    return ExpectationFailed(f"{change.reference} {_held(change)}, which `overwrite: {overwrite}` keeps.")
+
+
+def lacks_platforms(change: Change, required: Iterable[Platform]) -> ImagePusherError | None:
+    """Refuse to leave a tag without a platform that it shall have."""
+    exact = change.rules.exact_os_version
+    wanted = tuple(required)
+    found = platforms_of(change.decision.held) if wanted else []
+    missing = [each for each in wanted if not any(there.matches(each, exact_os_version=exact) for there in found)]
+    if not missing:
+        return None
+    return PlatformMissing(f"{change.reference} would not have {', '.join(map(str, missing))} after the push.")
+
+
+def removes_platforms(change: Change) -> ImagePusherError | None:
+    """Refuse to take a platform away from a tag."""
+    if change.current is None:
+        return None
+    exact = change.rules.exact_os_version
+    left = {each.normalized(exact_os_version=exact) for each in platforms_of(change.decision.held)}
+    gone = [each for each in platforms_of(change.current) if each.normalized(exact_os_version=exact) not in left]
+    if not gone:
+        return None
+    return PlatformRemovalRefused(f"{change.reference} would lose {', '.join(dict.fromkeys(map(str, gone)))}.")
+
+
+def goes_back(change: Change, conditions: Conditions, new: Age, old: Age) -> ImagePusherError | None:
+    """Skip a tag that holds a newer image; refuse one of which that cannot be told. Equal ones are not newer."""
+    if conditions.forward_only is None or change.current is None or change.is_none:
+        return None
+    if conditions.forward_only == "created":
+        named = "time of creation"
+        (mine, mine_key), (theirs, theirs_key) = newest(new.created, time_key), newest(old.created, time_key)
+    else:
+        named, order = "version", order_of(conditions.version_pattern)
+        (mine, mine_key), (theirs, theirs_key) = newest(new.versions, order), newest(old.versions, order)
+    if mine_key is None:
+        return VersionUnknown(f"The {named} of the image for {change.reference} is not known.", side=Side.SOURCE)
+    if theirs_key is None:
+        return VersionUnknown(f"The {named} of {change.current.digest}, which {change.reference} holds, is not known.")
+    if mine_key >= theirs_key:
+        return None
+    return OlderThanDestination(f"{change.reference} holds {theirs}, which is newer than {mine}.")
+
+
+def platforms_of(held: Current) -> list[Platform]:
+    """Return the platforms that are known of what a tag holds; raises DestinationError."""
+    if held.media_type in media_types.INDEXES:
+        return [entry.platform for entry in read_index(held).entries if entry.platform is not None]
+    return [] if held.platform is None else [held.platform]
+
+
+def _images(held: Current) -> set[Digest]:
+    if held.media_type in media_types.INDEXES and held.content:
+        return {entry.digest for entry in read_index(held).entries}
+    return {held.digest}
+
+
+def _held(change: Change) -> str:
+    return "is not there" if change.before is None else f"holds {change.before}"

@@ -1,0 +1,101 @@
+"""Push only what bears a valid signature: looked at before the first byte is copied (BEHAVIOUR 9.6)."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from tasks.errors import ManifestInvalid, NotFound, SignatureInvalid, SignatureMissing
+from tasks.oci import media_types
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest
+from tasks.oci.document import parse_document
+from tasks.oci.index import Index
+from tasks.oci.manifest import Manifest
+from tasks.oci.referrers import cosign_tags, fallback_tag, parse_list
+from tasks.oci.signatures import BUNDLE, SIGNATURE, SIMPLE_SIGNING, SignaturePolicy, bundle_signs, signs
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
+from tasks.transfer.plan.image import SourceImage
+
+LOG: Final = logging.getLogger(__name__)
+_MOST_BYTES: Final = 4 * 1024 * 1024
+_MOST_SIGNATURES: Final = 200
+
+
+class _Annotated(msgspec.Struct):
+    annotations: dict[str, str | None] | None = None
+
+
+def require_signature(repository: Repository, image: SourceImage, policies: Sequence[SignaturePolicy]) -> None:
+    """Raise unless each policy is content with the signatures of the digest that is pushed.
+
+    Raises SignatureMissing, SignatureInvalid, RegistryError.
+    """
+    for policy in policies:
+        try:
+            _require(repository, image.original_digest, policy)
+        except (SignatureMissing, SignatureInvalid):
+            entries = image.document.entries if isinstance(image.document, Index) else ()
+            if policy.index != "children" or not entries:
+                raise
+            for entry in entries:
+                _require(repository, entry.digest, policy)
+
+
+def _require(repository: Repository, digest: Digest, policy: SignaturePolicy) -> None:
+    found = 0
+    for is_valid in _judged(repository, digest, policy):
+        if is_valid:
+            return
+        found += 1
+        if found >= _MOST_SIGNATURES:
+            break
+    if found:
+        raise SignatureInvalid(f"{repository}@{digest} has {found} signatures, none by a key that is asked for.")
+    raise SignatureMissing(f"{repository}@{digest} has no signature.")
+
+
+def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy) -> Iterator[bool]:
+    """Yield for each signature of a digest whether it is by one of the keys: cosign's tag first, then bundles."""
+    signed = _find(repository, cosign_tags(digest)[0])
+    for layer in _layers(signed):
+        if layer.media_type == SIMPLE_SIGNING:
+            said = msgspec.json.decode(layer.raw, type=_Annotated).annotations or {}
+            signature = said.get(SIGNATURE) or ""
+            yield signs(repository.read_blob(layer, _MOST_BYTES), signature, digest, policy.keys)
+    for each in _bundles(repository, digest):
+        for layer in _layers(_find(repository, each)):
+            if layer.media_type == BUNDLE:
+                yield bundle_signs(repository.read_blob(layer, _MOST_BYTES), digest, policy.keys)
+
+
+def _bundles(repository: Repository, digest: Digest) -> list[Digest]:
+    listed = repository.referrers(digest, BUNDLE)
+    if listed is None:
+        fallback = _find(repository, fallback_tag(digest))
+        try:
+            is_list = fallback is not None and fallback.media_type in media_types.INDEXES
+            listed = parse_list(fallback.content) if fallback is not None and is_list else []
+        except ValueError:
+            listed = []
+    # An entry may say nothing of its type: its layers tell.
+    return [each.digest for each in listed if each.artifact_type in {BUNDLE, ""}]
+
+
+def _find(repository: Repository, reference: str) -> FetchedManifest | None:
+    try:
+        return repository.fetch_manifest(reference)
+    except (NotFound, ManifestInvalid):
+        return None
+
+
+def _layers(fetched: FetchedManifest | None) -> tuple[Descriptor, ...]:
+    if fetched is None:
+        return ()
+    try:
+        document = parse_document(fetched.content, fetched.media_type)
+    except ManifestInvalid:
+        return ()
+    return document.layers if isinstance(document, Manifest) else ()

@@ -1,0 +1,204 @@
+"""The tags under which a registry's clients find what refers to an image: lists that several signers add to.
+
+Two writers of such a list lose each other's entry: so it is read under its lock, united with what goes there, written,
+and read again (BEHAVIOUR 9.3). What is there and is no such list is left alone.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tasks.errors import ManifestInvalid, NotFound, TagConflict
+from tasks.oci import media_types
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest, digest_of
+from tasks.oci.manifest import parse_manifest
+from tasks.oci.referrers import (
+    Referrer,
+    Signatures,
+    describe,
+    describe_cosign,
+    fallback_tag,
+    lacking,
+    parse_list,
+    unite,
+    with_entries,
+)
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
+from tasks.transfer.ports import TagLock, TagLocks, Written
+
+LOG: Final = logging.getLogger(__name__)
+_ROUNDS: Final = 8
+_CONFIG_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Wanted(NamedTuple):
+    """What a tag is to hold."""
+
+    content: bytes
+    media_type: str
+
+
+class ListTag:
+    """One tag of one repository that holds a list."""
+
+    def __init__(self, repository: Repository, tag: str, locks: TagLocks) -> None:
+        self._repository = repository
+        self._tag = tag
+        self._locks = locks
+
+    def __str__(self) -> str:
+        return f"{self._repository}:{self._tag}"
+
+    def add_entries(self, subject: Digest, entries: Sequence[Referrer]) -> Digest | None:
+        """Have a fallback index list some referrers of a digest ("Referrers Tag Schema").
+
+        Return its digest where there was none. Raises TagConflict.
+        """
+
+        def united(held: Sequence[FetchedManifest]) -> _Wanted:
+            lists = [each for each in held if self._is_list(each, subject)]
+            content = with_entries([each.content for each in lists], entries)
+            return _Wanted(content, media_types.OCI_INDEX)
+
+        return self._write(united)
+
+    def add_signatures(self, ours: FetchedManifest) -> Digest | None:
+        """Have a tag of cosign hold all layers of a manifest.
+
+        Return its digest where there was none. Raises TagConflict.
+        """
+        described = self._repository.resolve(self._tag)
+        if described is not None and described.digest == ours.digest:
+            return None
+        return self._write(lambda held: self._united(ours, held))
+
+    def _united(self, ours: FetchedManifest, held: Sequence[FetchedManifest]) -> _Wanted:
+        for each in held:
+            try:
+                describe_cosign(each.content, each.media_type, each.digest)
+            except ManifestInvalid:
+                raise self._taken() from None
+        if not any(lacking(ours.content, each.content) for each in held):
+            return _Wanted(ours.content, ours.media_type)
+        known = [self._with_config(each) for each in held]
+        united = unite(known, self._with_config(ours))
+        if united.config not in {each.config for each in known}:
+            self._store(united.config, _config_of(united.content))
+        return _Wanted(united.content, held[0].media_type)
+
+    def _with_config(self, manifest: FetchedManifest) -> Signatures:
+        try:
+            content = self._repository.read_blob(_config_of(manifest.content), _CONFIG_BYTES)
+        except NotFound:
+            content = b""
+        return Signatures(manifest.content, content)
+
+    def _store(self, content: bytes, config: Descriptor) -> None:
+        if content and not self._repository.has_blob(config):
+            self._repository.push_blob(config, _BytesReader(content), lambda _: None)
+
+    def _is_list(self, held: FetchedManifest, subject: Digest) -> bool:
+        """Tell whether the tag holds a list of referrers, and not nothing; raises TagConflict for something else."""
+        if held.digest == subject:
+            # GitLab answers for a tag that is not there with the manifest of the digest that it names.
+            return False
+        try:
+            entries = parse_list(held.content) if held.media_type in media_types.INDEXES else None
+        except ValueError:
+            entries = None
+        if entries is None or (entries and not any(self._refers(entry, subject) for entry in entries)):
+            raise self._taken()
+        return True
+
+    def _refers(self, entry: Referrer, subject: Digest) -> bool:
+        try:
+            fetched = self._repository.fetch_manifest(entry.digest)
+            return describe(fetched.content, fetched.media_type, fetched.digest)[1] == subject
+        except (NotFound, ManifestInvalid):
+            return False
+
+    def _taken(self) -> TagConflict:
+        return TagConflict(f"{self} holds something that is no list of referrers, and is left alone.")
+
+    def _write(self, unite_with: Callable[[Sequence[FetchedManifest]], _Wanted]) -> Digest | None:
+        """Write what `unite_with` makes of what is there, until it is there; return its digest where there was nothing.
+
+        Raises TagConflict, LockLost.
+        """
+        with self._locks.hold(str(self)) as lock:
+            for _ in range(_ROUNDS):
+                held = self._read()
+                record = lock.record()
+                parts = [held] if held is not None else []
+                overtaken = record.overwritten_by(held.digest if held is not None else None)
+                if overtaken is not None:
+                    parts += self._recover(overtaken, lock)
+                wanted = unite_with(parts)
+                digest = digest_of(wanted.content)
+                if held is not None and held.digest == digest:
+                    return None
+                lock.ensure()
+                lock.note_writing(digest, record.last)
+                if self._put(held.digest if held is not None else None, wanted, digest):
+                    lock.ensure()
+                    lock.note_written(Written(digest, wanted.media_type, wanted.content))
+                    # GitLab answers for a list that is not there with the manifest that its tag names.
+                    is_new = held is None or fallback_tag(held.digest) == self._tag
+                    return digest if is_new else None
+                LOG.warning("%s was written by someone else meanwhile: the two are united again", self)
+        raise TagConflict(f"{self} was written by someone else {_ROUNDS} times while it was being added to.")
+
+    def _put(self, over: Digest | None, wanted: _Wanted, digest: Digest) -> bool:
+        """Write over what was read, and look; False where someone else wrote meanwhile."""
+        if self._digest() != over:
+            return False
+        try:
+            self._repository.push_manifest(self._tag, wanted.content, wanted.media_type, over=over)
+        except TagConflict:
+            return False
+        return self._digest() == digest
+
+    def _recover(self, digest: str, lock: TagLock) -> list[FetchedManifest]:
+        """Return a list that a late writer of ours replaced (BEHAVIOUR 7.6)."""
+        try:
+            return [self._repository.fetch_manifest(digest)]
+        except NotFound:
+            kept = lock.kept(digest)
+        if kept is None:
+            raise TagConflict(f"A late write replaced {digest} at {self}, and the registry has it no longer.")
+        return [FetchedManifest(kept.content, kept.media_type, digest_of(kept.content))]
+
+    def _read(self) -> FetchedManifest | None:
+        try:
+            return self._repository.fetch_manifest(self._tag)
+        except NotFound:
+            return None
+
+    def _digest(self) -> Digest | None:
+        described = self._repository.resolve(self._tag)
+        return described.digest if described else None
+
+
+@dataclass
+class _BytesReader:
+    """A blob in memory."""
+
+    content: bytes
+    position: int = 0
+
+    def reopen(self, offset: int) -> None:
+        self.position = offset
+
+    def read_piece(self) -> bytes:
+        piece, self.position = self.content[self.position :], len(self.content)
+        return piece
+
+
+def _config_of(content: bytes) -> Descriptor:
+    try:
+        return parse_manifest(content, media_types.OCI_MANIFEST).config
+    except ValueError as error:
+        raise ManifestInvalid(f"A manifest under a tag of cosign is not valid: {error}.") from None

@@ -1,0 +1,182 @@
+"""Make what refers to an image findable at its destination, before the tag moves (BEHAVIOUR 9.2 to 9.5)."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from tasks import contract
+from tasks.errors import ImagePusherError, LockLost, ReferrersRefused, Retry, Side
+from tasks.oci.digest import Digest
+from tasks.oci.reference import Reference
+from tasks.oci.referrers import fallback_tag
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.registry.repository import Repository
+from tasks.transfer.plan.along import Along, MadeList, counts, parted, unreadable
+from tasks.transfer.plan.plan import Copy, ResolvedItem
+from tasks.transfer.plan.referrers import PlannedReferrer
+from tasks.transfer.ports import CopyOutcome, MayRetry, TagLocks
+from tasks.transfer.publish.referrer_tags import ListTag
+from tasks.transfer.publish.sightings import Sightings
+
+LOG: Final = logging.getLogger(__name__)
+
+
+class ReferrerPublisher:
+    """Brings what refers to the images of one delivery; threads share it.
+
+    `recopy` copies again what is gone. What has been done for one repository is not done again for its next tag.
+    """
+
+    def __init__(
+        self,
+        recopy: Callable[[Copy], CopyOutcome],
+        seen: Sightings,
+        content: Callable[[Digest], bytes | None],
+        may_retry: MayRetry,
+    ) -> None:
+        self._recopy = recopy
+        self._seen = seen
+        self._content = content
+        self._may_retry = may_retry
+        self._done: set[tuple[str, Digest, Digest, str | None]] = set()
+
+    def bring(
+        self, item: ResolvedItem, reference: Reference, repository: Repository, digest: str, locks: TagLocks
+    ) -> Along:
+        """Bring all that goes along with a tag that holds, or is about to hold, `digest`.
+
+        What the registry refuses is left behind, unless the item needs it. Raises ReferrersRefused then, and each error
+        that is worth another try.
+        """
+        coming, left = parted(item, digest)
+        if not coming and item.referrers_error is None:
+            return Along(left=left)
+        refused: dict[Digest, tuple[PlannedReferrer, ImagePusherError]] = {}
+        there = []
+        for each in coming:
+            error = self._attempt(lambda each=each: self._ensure_there(item, repository, each))  # type: ignore[misc]
+            if error is None:
+                there.append(each)
+            else:
+                refused[each.digest] = (each, error)
+        made: list[MadeList] = []
+        for group in _groups(there):
+            error = self._attempt(lambda group=group: self._make_found(repository, group, locks, made))  # type: ignore[misc]
+            if error is not None:
+                refused |= {each.digest: (each, error) for each in group}
+        if item.wanted.referrers_required:
+            _require(item, reference, refused)
+        lost = tuple(
+            each.left("unreadable" if error.side is Side.SOURCE else "refused", error)
+            for each, error in refused.values()
+        )
+        arrived_here = [each for each in coming if each.digest not in refused]
+        warnings = (*unreadable(item), *_refusal(reference, refused.values()))
+        return Along(counts(arrived_here), (*left, *lost), warnings, tuple(made))
+
+    def _attempt(self, act: Callable[[], None]) -> ImagePusherError | None:
+        """Return the error for which something is left behind; raises one that is worth another try."""
+        try:
+            act()
+        except ImagePusherError as error:
+            error.on(Side.DESTINATION)
+            given_back = error.retry is Retry.GIVE_BACK or isinstance(error, LockLost)
+            if given_back or (error.passes and self._may_retry(error)):
+                raise
+            return error
+        return None
+
+    def _ensure_there(self, item: ResolvedItem, repository: Repository, each: PlannedReferrer) -> None:
+        """Copy again, once, a manifest that the registry has not, or no longer."""
+        if self._seen.holds(repository, each.digest):
+            return
+        said = each.referrer
+        copy = Copy(
+            digest=said.digest,
+            media_type=said.media_type,
+            size=said.size,
+            source=item.wanted.source.place,
+            destinations=[Reference(repository.registry, repository.name).place],
+        )
+        for error in self._recopy(copy).errors.values():
+            raise error
+
+    def _make_found(
+        self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks, made: list[MadeList]
+    ) -> None:
+        """Have the clients of a registry find some manifests that refer to one digest in one way; note new lists."""
+        first = group[0]
+        keys = {(str(repository), first.subject, each.digest, first.tag) for each in group}
+        if keys <= self._done:
+            return
+        if first.tag is not None:
+            digest = ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first))
+        else:
+            digest = self._list(repository, first.subject, group, locks)
+        if digest is not None:
+            made.append(MadeList(first.tag or fallback_tag(first.subject), digest, first.root))
+        self._done |= keys
+
+    def _list(
+        self, repository: Repository, subject: Digest, group: list[PlannedReferrer], locks: TagLocks
+    ) -> Digest | None:
+        """Have the registry list referrers of a digest: by its API, or by the fallback index that its clients keep."""
+        listed = repository.referrers(subject)
+        known = {each.digest for each in listed or ()}
+        missing = [each for each in group if each.digest not in known]
+        if listed is not None:
+            missing = [each for each in missing if not self._is_taken_care_of(repository, each)]
+        if not missing:
+            return None
+        entries = [each.referrer for each in missing]
+        return ListTag(repository, fallback_tag(subject), locks).add_entries(subject, entries)
+
+    def _is_taken_care_of(self, repository: Repository, each: PlannedReferrer) -> bool:
+        """Store a manifest again that the API does not list, and return whether the registry says that it does."""
+        manifest = self._manifest(repository, each)
+        return repository.push_manifest(manifest.digest, manifest.content, manifest.media_type)
+
+    def _manifest(self, repository: Repository, each: PlannedReferrer) -> FetchedManifest:
+        content = self._content(each.digest)
+        if content is None:
+            return repository.fetch_manifest(each.digest)
+        return FetchedManifest(content, each.referrer.media_type, each.digest)
+
+
+def _groups(referrers: Iterable[PlannedReferrer]) -> list[list[PlannedReferrer]]:
+    """Return what is found in one place together: by subject, and by the tag that cosign gave it.
+
+    Referrers of referrers come first, so that whoever finds a signature finds what vouches for it.
+    """
+    groups: dict[tuple[Digest, str | None], list[PlannedReferrer]] = {}
+    for each in referrers:
+        groups.setdefault((each.subject, each.tag), []).append(each)
+    return list(reversed(groups.values()))
+
+
+def _refusal(
+    reference: Reference, refused: Iterable[tuple[PlannedReferrer, ImagePusherError]]
+) -> tuple[contract.Notice, ...]:
+    lost = list(refused)
+    if not lost:
+        return ()
+    each, error = lost[0]
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    message = f"{reference} lacks {each.digest} ({each.referrer.artifact_type}){more}, which its source has: {error}"
+    LOG.warning("%s", message)
+    return (contract.Notice(ReferrersRefused.code, message),)
+
+
+def _require(
+    item: ResolvedItem, reference: Reference, refused: Mapping[Digest, tuple[PlannedReferrer, ImagePusherError]]
+) -> None:
+    """Raise an error where something did not come that the item needs (BEHAVIOUR 9.5)."""
+    if item.referrers_error is not None:
+        raise item.referrers_error
+    for each, error in refused.values():
+        side = error.side or Side.DESTINATION
+        raise ReferrersRefused(
+            f"{reference} needs {each.digest} ({each.referrer.artifact_type}), which refers to its image: {error}",
+            None,
+            side,
+        )

@@ -1,0 +1,79 @@
+"""What producers may have done: rules of the settings, by pattern. Pure.
+
+A pattern is that of a shell (`fnmatch`), compared to the letter with `HOST/REPOSITORY:TAG` (or `@DIGEST` in its place);
+`*` stands for any text, slashes included. Rules only permit: what none of them permits is refused. Without any rule all
+is permitted. Workers and operators, who have the workers' key, are no producers: no rule is for them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal
+
+from tasks.errors import NotPermitted
+from tasks.oci.reference import Reference
+from tasks.transfer.request.valid import ValidRequest
+
+Action = Literal["push", "undo", "retry", "hold"]
+ANYTHING: Final = ("*",)
+# The sender of what workers send themselves, and of operators who have their key; no producer has this name.
+WORKERS: Final = "workers"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: which producers (None: each of them) may do which actions from which sources to which destinations."""
+
+    name: str
+    producers: frozenset[str] | None = None
+    sources: tuple[str, ...] = ANYTHING
+    destinations: tuple[str, ...] = ANYTHING
+    actions: frozenset[Action] = frozenset({"push"})
+
+    def is_for(self, producer: str | None) -> bool:
+        """Tell whether the rule says anything of this producer."""
+        return self.producers is None or producer in self.producers
+
+    def objection(self, action: Action, source: str | None, destination: str) -> str | None:
+        """Return which part of the rule does not permit this, None where it is permitted; no source fits any."""
+        if action not in self.actions:
+            return "actions"
+        if source is not None and not _fits(source, self.sources):
+            return "sources"
+        return None if _fits(destination, self.destinations) else "destinations"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """All rules; without any, everything is permitted."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def check_push(self, producer: str | None, action: Action, request: ValidRequest) -> None:
+        """Raise NotPermitted unless each image of a request may go to each of its destinations."""
+        for item in request.items:
+            self.check(producer, action, item.source, item.destinations)
+
+    def check(
+        self, producer: str | None, action: Action, source: Reference | None, destinations: Iterable[Reference | str]
+    ) -> None:
+        """Raise NotPermitted unless this producer may do that to each destination."""
+        if not self.rules or producer == WORKERS:
+            return
+        for destination in destinations:
+            self._check_one(producer, action, None if source is None else str(source), str(destination))
+
+    def _check_one(self, producer: str | None, action: Action, source: str | None, destination: str) -> None:
+        objections = {
+            rule.name: rule.objection(action, source, destination) for rule in self.rules if rule.is_for(producer)
+        }
+        if None in objections.values():
+            return
+        who = "Who does not sign" if producer is None else f"The producer {producer!r}"
+        whence = "" if source is None else f" of {source}"
+        why = "; ".join(f"[policy.{name}] does not, by its {part}" for name, part in objections.items())
+        raise NotPermitted(f"{who} may not {action}{whence} to {destination}: {why or 'no rule is for it'}.")
+
+
+def _fits(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)

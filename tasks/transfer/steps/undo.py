@@ -1,0 +1,73 @@
+"""The undo step: take a push back, release by release, and its other tags one by one (BEHAVIOUR 6.6, 10.7)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from tasks import contract
+from tasks.registry.repository import Registries
+from tasks.transfer.after.undo import preview_undo, state_of, undo
+from tasks.transfer.ports import PublishLedger, TagIntent, TagLocks
+from tasks.transfer.publish.records import LedgerContents, LedgerJournal
+from tasks.transfer.publish.undo_release import ReleaseUndo, releases_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoStep:
+    """All that taking a push back needs."""
+
+    registries: Registries
+    ledger: PublishLedger
+    locks: TagLocks
+
+    def preview(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
+        """Return what would become of each tag; nothing is written."""
+        releases = list(self._releases(push_id, leave_moved=leave_moved))
+        parts = [release.preview() for release in releases]
+        loose = self._loose(push_id, releases)
+        if loose or not parts:
+            parts.append(preview_undo(push_id, loose, self.registries, self.ledger.hold_of))
+        return _together(push_id, parts)
+
+    def run(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
+        """Put the tags of a push back; raises LockLost, LockUnavailable, StateUnavailable."""
+        self.ledger.mark_undone(push_id, "begun")
+        releases = list(self._releases(push_id, leave_moved=leave_moved))
+        parts = [release.run() for release in releases]
+        loose = self._loose(push_id, releases)
+        if loose or not parts:
+            kept = partial(self.ledger.content, push_id)
+            parts.append(undo(push_id, loose, self.registries, self.locks, kept, self.ledger.hold_of))
+        undone = _together(push_id, parts)
+        self.ledger.mark_undone(push_id, undone.state)
+        for tag in undone.tags:
+            if tag.action in {"restored", "deleted"}:
+                self.ledger.note_undone(tag.reference, push_id)
+        return undone
+
+    def _releases(self, push_id: str, *, leave_moved: bool) -> Iterator[ReleaseUndo]:
+        for name, references in releases_of(self.ledger.plan(push_id)):
+            yield ReleaseUndo(
+                push_id=push_id,
+                references=references,
+                registries=self.registries,
+                locks=self.locks,
+                journal=LedgerJournal(self.ledger, push_id, f"undo of {name}"),
+                contents=LedgerContents(self.ledger, push_id),
+                intents=partial(self._intents, push_id, frozenset(references)),
+                hold_of=self.ledger.hold_of,
+                leave_moved=leave_moved,
+            )
+
+    def _intents(self, push_id: str, references: frozenset[str]) -> dict[str, TagIntent]:
+        return {name: intent for name, intent in self.ledger.intents(push_id).items() if name in references}
+
+    def _loose(self, push_id: str, releases: list[ReleaseUndo]) -> dict[str, TagIntent]:
+        """Return the intents at tags that are part of no release."""
+        released = {name for release in releases for name in release.references}
+        return {name: intent for name, intent in self.ledger.intents(push_id).items() if name not in released}
+
+
+def _together(push_id: str, parts: list[contract.Undo]) -> contract.Undo:
+    tags = [tag for part in parts for tag in part.tags]
+    return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)

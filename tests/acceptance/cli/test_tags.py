@@ -1,0 +1,119 @@
+"""Commands that guard tags and tell of them (BEHAVIOUR 10.2 to 10.7), as a user types them."""
+
+import json
+
+from tests.acceptance.cli.conftest import Shell, actions, error_of, faults, report_of
+from tests.support.images import Index, image, index, layer
+
+
+def versioned(version: str) -> Index:
+    labels = {"config": {"Labels": {"org.opencontainers.image.version": version}}}
+    return index([image("linux/amd64", [layer(version, 500)], config=labels)])
+
+
+def test_flags_of_copy_guard_a_tag(shell: Shell, multi_arch: Index) -> None:
+    """Rules 10.2 to 10.4."""
+    source = shell.put_a(multi_arch, "main")
+    held = shell.put_b(versioned("2.0"))
+    for flags, code in (
+        (["--no-clobber"], "expectation_failed"),
+        (["--expect", "1=absent"], "expectation_failed"),
+        (["--require-platform", "linux/riscv64"], "platform_missing"),
+        (["--forward-only"], "version_unknown"),
+    ):
+        ended = shell("copy", *flags, source, shell.destination(), "-o", "json")
+        assert (ended.code, faults(report_of(ended))) == (3, [code]), flags
+    single = shell.put_a(index([image("linux/s390x")]), "other")
+    removing = shell("copy", "--refuse-platform-removal", "--no-merge", single, shell.destination(), "-o", "json")
+    assert faults(report_of(removing)) == ["platform_removal_refused"]
+    assert shell.digests() == {"1": held}
+    older = shell("copy", "--forward-only", shell.put_a(versioned("1.9"), "1.9"), shell.destination(), "-o", "json")
+    assert (older.code, actions(report_of(older))) == (0, ["skipped"])
+    expected = shell("copy", "--expect", f"1={held}", source, shell.destination(), "-o", "json")
+    assert (expected.code, actions(report_of(expected))) == (0, ["copied"])
+
+
+def test_an_expectation_that_is_none_is_refused(shell: Shell, multi_arch: Index) -> None:
+    """Rule 1.2."""
+    source = shell.put_a(multi_arch)
+    for said in ("1", "1=latest", "2=absent"):
+        ended = shell("copy", "--expect", said, source, shell.destination(), "-o", "json")
+        assert (ended.code, error_of(ended)["code"]) == (2, "request_invalid"), said
+
+
+def test_a_hold_is_listed_told_and_released(shell: Shell, multi_arch: Index) -> None:
+    """Rule 10.5."""
+    source, name = shell.put_a(multi_arch), shell.destination()
+    assert shell("hold", f"docker://{name}", "--why", "audit 7").code == 0
+    (hold,) = json.loads(shell("holds", "-o", "json").stdout)
+    assert (hold["reference"], hold["why"]) == (name, "audit 7")
+    assert "audit 7" in shell("holds").stdout
+    preview = shell("copy", "--dry-run", source, name)
+    assert (preview.code, "tag_held" in preview.stdout, "audit 7" in preview.stdout) == (3, True, True)
+    refused = shell("copy", source, name, "-o", "json")
+    assert (refused.code, faults(report_of(refused))) == (3, ["tag_held"])
+    assert shell.digests() == {}
+    assert shell("release-hold", name).code == 0
+    assert shell("release-hold", name).code == 2
+    assert shell("copy", source, name).code == 0
+
+
+def test_an_undo_leaves_a_tag_on_hold_alone(shell: Shell, multi_arch: Index) -> None:
+    """Rule 10.5."""
+    held = shell.put_b(versioned("1"))
+    shell("copy", "--push-id", "held", "--no-merge", shell.put_a(multi_arch), shell.destination())
+    shell("hold", shell.destination(), "--why", "audit 7")
+    undone = shell("undo", "--yes", "held", "-o", "json")
+    (tag,) = json.loads(undone.stdout)["tags"]
+    assert (undone.code, tag["action"], tag["error"]["code"]) == (3, "failed", "tag_held")
+    shell("release-hold", shell.destination())
+    assert shell("undo", "--yes", "held").code == 0
+    assert shell.digests() == {"1": held}
+
+
+def test_the_history_of_a_tag(shell: Shell, multi_arch: Index) -> None:
+    """Rule 10.6."""
+    name = shell.destination()
+    assert "No push is remembered" in shell("history", name).stdout
+    source = shell.put_a(multi_arch)
+    shell("copy", "--push-id", "first", source, name)
+    foreign = shell.put_b(versioned("theirs"))
+    shell("copy", "--push-id", "second", "--no-merge", source, name)
+    shell("undo", "--yes", "second")
+    history = json.loads(shell("history", name, "-o", "json").stdout)
+    assert [(move["push_id"], move["old_digest"], move["undone"] is None) for move in history["moves"]] == [
+        ("second", foreign, False),
+        ("first", None, True),
+    ]
+    shown = shell("history", name).stdout
+    assert "someone else moved it" in shown
+    assert source in shown
+    assert len(json.loads(shell("history", name, "--limit", "1", "-o", "json").stdout)["moves"]) == 1
+
+
+def test_what_is_no_tag_has_neither_hold_nor_history(shell: Shell) -> None:
+    for name in ("app:1", "b.example/app", f"b.example/app@sha256:{'a' * 64}", "b.example/APP:1"):
+        assert shell("history", name).code == 2, name
+        assert shell("hold", name, "--why", "x").code == 2, name
+
+
+def test_a_release_is_taken_back_whole_or_not_at_all(shell: Shell, multi_arch: Index) -> None:
+    """Rule 10.7."""
+    held = {tag: shell.put_b(versioned("old"), tag) for tag in ("1", "2")}
+    source = shell.put_a(multi_arch)
+    request = shell.request(source, source, atomic="push", push_id="release")
+    for item in request["items"]:
+        item["merge"] = False
+    assert shell("push", shell.write("release.json", request)).code == 0
+    foreign = shell.put_b(versioned("theirs"), "2")
+    for arguments in (["--dry-run"], ["--yes"]):
+        ended = shell("undo", *arguments, "release", "-o", "json")
+        assert (ended.code, sorted(tag["action"] for tag in json.loads(ended.stdout)["tags"])) == (
+            3,
+            ["moved", "skipped"],
+        )
+        assert shell.digests() == {"1": multi_arch.digest, "2": foreign}
+    assert "1 to keep" in shell("undo", "--dry-run", "release").stdout
+    ended = shell("undo", "--yes", "--leave-moved", "release", "-o", "json")
+    assert ended.code == 1
+    assert shell.digests() == {"1": held["1"], "2": foreign}

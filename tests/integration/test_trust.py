@@ -1,0 +1,172 @@
+"""Workers with a key, and producers with theirs, on real Redis and registries: who is served, and under whose name."""
+
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery, states
+from kombu.serialization import dumps
+
+from tasks import contract
+from tests.support.images import image, index, layer
+from tests.support.processes import wait_until
+from tests.support.redis_server import RedisServer
+from tests.support.registries import DistributionRegistry
+from tests.support.stored import upload
+from tests.support.workers import Worker, running_worker
+
+PREFIX = {"global_keyprefix": "imagepusher:"}
+SETTINGS = """
+[broker]
+url = "{url}"
+key_file = "workers.key"
+
+[producers.ci]
+key_file = "ci.key"
+
+[producers.release]
+key_file = "release.key"
+
+[policy.builds]
+producers = ["ci"]
+destinations = ["*/build/*"]
+
+[policy.releases]
+producers = ["release"]
+actions = ["push", "undo", "retry"]
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Workers that know two producers, and an application that knows nothing of them."""
+
+    app: Celery
+    folder: Path
+    worker: Worker
+
+    def key(self, name: str) -> bytes:
+        return (self.folder / f"{name}.key").read_bytes().strip()
+
+    def send(self, task: str, argument: object, signed_by: str | None, **options: Any) -> Any:
+        """Send a task as a program without the project does, and return its result."""
+        task_id = options.pop("task_id", str(uuid.uuid4()))
+        body = dumps(
+            ([argument], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}), serializer="json"
+        )[2]
+        headers = {}
+        if signed_by is not None:
+            text = f"{task}\n{task_id}\n{body}".encode()
+            headers["imagepusher_signature"] = (
+                f"{signed_by}:{hmac.new(self.key(signed_by), text, 'sha256').hexdigest()}"
+            )
+        options.setdefault("queue", contract.PUSH_QUEUE)
+        self.app.send_task(task, args=[argument], task_id=task_id, headers=headers, **options)
+        return self.app.AsyncResult(task_id)
+
+    def ended(self, task: str, argument: object, signed_by: str | None, **options: Any) -> Any:
+        return self.send(task, argument, signed_by, **options).get(timeout=100, propagate=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("trust")
+    for name in ("workers", "ci", "release"):
+        path = folder / f"{name}.key"
+        path.write_text(hashlib.sha256(name.encode()).hexdigest())
+        path.chmod(0o600)
+    with RedisServer() as server:
+        (folder / "settings.toml").write_text(SETTINGS.format(url=server.url))
+        app = Celery("producer", broker=server.url, backend=server.url, set_as_current=False)
+        app.conf.broker_transport_options = app.conf.result_backend_transport_options = PREFIX
+        with running_worker({"IMAGEPUSHER_CONFIG": str(folder / "settings.toml")}) as worker:
+            yield Site(app, folder, worker)
+
+
+@pytest.fixture
+def request_of(registry_a: DistributionRegistry, registry_b: DistributionRegistry, name: str) -> Any:
+    node = index([image("linux/amd64", [layer(name, 1000)])])
+    upload(registry_a.host, f"{name}/app", node, "1")
+
+    def make(place: str, **more: Any) -> dict[str, Any]:
+        destinations = {f"{registry_b.host}/{place}/{name}": ["1"]}
+        return {"items": [{"source": f"{registry_a.host}/{name}/app:1", "destinations": destinations}], **more}
+
+    return make
+
+
+def code_of(found: Any) -> str:
+    """Return the class of the exception that a program without the project gets for an error."""
+    return type(found).__name__
+
+
+def test_a_signed_push_is_done_and_its_report_and_the_log_name_the_producer(site: Site, request_of: Any) -> None:
+    report = site.ended(contract.PUSH_TASK, request_of("build"), "ci")
+    assert (report["state"], report["producer"]) == ("succeeded", "ci")
+    lines = [json.loads(line) for line in site.worker.log().splitlines() if line.startswith("{")]
+    assert [line["producer"] for line in lines if line["event"] == "push-images-to-quay-end"][-1] == "ci"
+
+
+def test_a_push_that_nobody_signed_is_refused(site: Site, request_of: Any) -> None:
+    assert code_of(site.ended(contract.PUSH_TASK, request_of("build"), None)) == "NotPermitted"
+
+
+def test_a_signature_is_good_for_its_own_message_alone(site: Site, request_of: Any) -> None:
+    """The name of a producer, a replaced body, another id: nothing is taken, and nobody is told."""
+    task_id = str(uuid.uuid4())
+    text = f"{contract.PUSH_TASK}\n{task_id}\n{{}}".encode()
+    forged = f"ci:{hmac.new(site.key('ci'), text, 'sha256').hexdigest()}"
+    site.app.send_task(
+        contract.PUSH_TASK,
+        args=[request_of("build")],
+        task_id=task_id,
+        headers={"imagepusher_signature": forged},
+        queue=contract.PUSH_QUEUE,
+    )
+    site.ended(contract.PUSH_TASK, request_of("build"), "ci")
+    assert site.app.AsyncResult(task_id).state == states.PENDING
+
+
+def test_a_rule_that_does_not_fit_is_named_before_anything_is_read(site: Site, request_of: Any) -> None:
+    request = request_of("prod") | {"push_id": str(uuid.uuid4())}
+    request["items"][0]["source"] = "127.0.0.1:1/nobody/listens:1"
+    refused = site.ended(contract.PUSH_TASK, request, "ci", task_id=request["push_id"])
+    assert code_of(refused) == "NotPermitted"
+    assert "[policy.builds]" in str(refused)
+    assert "destinations" in str(refused)
+
+
+def test_an_undo_needs_a_right_of_its_own(site: Site, request_of: Any) -> None:
+    push_id = str(uuid.uuid4())
+    request = request_of("build", push_id=push_id)
+    assert site.ended(contract.PUSH_TASK, request, "ci", task_id=push_id)["state"] == "succeeded"
+    refused = site.ended(contract.UNDO_TASK, push_id, "ci", queue=contract.PUBLISH_QUEUE)
+    assert code_of(refused) == "NotPermitted"
+    undone = site.ended(contract.UNDO_TASK, push_id, "release", queue=contract.PUBLISH_QUEUE)
+    assert undone["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("signed_by", [None, "ci"])
+@pytest.mark.parametrize(
+    ("task", "queue"),
+    [
+        (contract.PUBLISH_TASK, contract.PUBLISH_QUEUE),
+        (contract.COPY_TASK, contract.COPY_QUEUE),
+        ("celery.accumulate", contract.COPY_QUEUE),
+        ("celery.backend_cleanup", contract.PUBLISH_QUEUE),
+        ("nobody.knows.this", contract.COPY_QUEUE),
+    ],
+)
+def test_what_workers_send_each_other_is_taken_from_workers_alone(
+    site: Site, task: str, queue: str, signed_by: str | None
+) -> None:
+    before = site.worker.log().count("A message is refused")
+    result = site.send(task, "victim", signed_by, queue=queue)
+    wait_until(lambda: site.worker.log().count("A message is refused") > before, "it was taken")
+    assert result.state == states.PENDING

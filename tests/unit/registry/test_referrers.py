@@ -1,0 +1,103 @@
+"""The list of referrers of a manifest: pages, filters, and registries that have none (BEHAVIOUR 9.1)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tasks.errors import RegistryUnavailable, ResponseInvalid
+from tasks.oci.digest import Digest
+from tests.support import images
+from tests.support.profiles import profiles
+from tests.support.profiles.profile import Profile, ReferrerRules
+from tests.support.profiles.server import ProfileRegistry
+from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.unit.registry.clients import NAME, PING, client
+
+NODE = images.image()
+DIGEST = Digest(NODE.digest)
+PATH = f"/v2/{NAME}/referrers/{DIGEST}"
+INDEX = {"Content-Type": images.OCI_INDEX}
+EMPTY = b'{"schemaVersion": 2, "manifests": []}'
+NOTES = [images.artifact(f"{number}".encode(), f"application/x{number % 2}", NODE) for number in range(5)]
+
+
+@pytest.fixture(params=[True, False], ids=["filters", "sends-all"])
+def paged(request: pytest.FixtureRequest) -> Iterator[ProfileRegistry]:
+    """Run a registry that gives two entries a page, and one that knows no filter."""
+    rules = ReferrerRules(page_limit=2, filters=request.param)
+    profile: Profile = replace(profiles.STRICT, referrers=rules)
+    with ProfileRegistry(profile) as registry:
+        registry.put(NAME, NODE)
+        for note in NOTES:
+            registry.put(NAME, note)
+        yield registry
+
+
+def test_all_pages_are_read(paged: ProfileRegistry) -> None:
+    found = client(paged.host).referrers(DIGEST)
+    assert found is not None
+    assert {each.digest: each.artifact_type for each in found} == {
+        note.digest: note.document["artifactType"] for note in NOTES
+    }
+    assert len([each for each in paged.requests() if "/referrers/" in each.path]) == 3
+
+
+def test_one_type_is_asked_for_and_another_is_never_returned(paged: ProfileRegistry) -> None:
+    found = client(paged.host).referrers(DIGEST, "application/x1")
+    assert found is not None
+    assert {each.digest for each in found} == {NOTES[1].digest, NOTES[3].digest}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404),
+        Answer(400),
+        Answer(405),
+        Answer(501),
+        Answer(200, {"Content-Type": "text/html"}, b"<!doctype html><title>Sign in</title>"),
+    ],
+)
+def test_a_registry_without_the_api_is_asked_once(answer: Answer) -> None:
+    with ScriptedRegistry(PING, Exchange("GET", PATH, answer)) as registry:
+        repository = client(registry.host)
+        assert [repository.may_list_referrers] == [None]
+        assert repository.referrers(DIGEST) is None
+        assert [repository.may_list_referrers] == [False]
+        assert repository.referrers(DIGEST) is None
+
+
+def test_that_nothing_refers_to_a_manifest_says_that_there_is_an_api() -> None:
+    with ScriptedRegistry(PING, Exchange("GET", PATH, Answer(200, INDEX, EMPTY))) as registry:
+        repository = client(registry.host)
+        assert repository.referrers(DIGEST) == []
+        assert [repository.may_list_referrers] == [True]
+
+
+def test_a_registry_that_does_not_answer_has_not_said_that_it_has_no_api() -> None:
+    with ScriptedRegistry(PING, *[Exchange("GET", PATH, Answer(503))] * 3) as registry:
+        repository = client(registry.host)
+        with pytest.raises(RegistryUnavailable):
+            repository.referrers(DIGEST)
+        assert [repository.may_list_referrers] == [None]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": [{"digest": "sha256:0"}]}']
+)
+def test_what_is_no_list_is_an_error(body: bytes) -> None:
+    with (
+        ScriptedRegistry(PING, Exchange("GET", PATH, Answer(200, INDEX, body))) as registry,
+        pytest.raises(ResponseInvalid),
+    ):
+        client(registry.host).referrers(DIGEST)
+
+
+def test_pages_without_end_are_an_error() -> None:
+    again = Answer(200, INDEX | {"Link": f'<{PATH}>; rel="next"'}, EMPTY)
+    with (
+        ScriptedRegistry(PING, Exchange("GET", PATH, again)) as registry,
+        pytest.raises(ResponseInvalid, match="does not end"),
+    ):
+        client(registry.host).referrers(DIGEST)

@@ -1,0 +1,141 @@
+"""A backport and a newer release race into floating tags, 1,000 times (BEHAVIOUR 10.4)."""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tasks.errors import DestinationError
+from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest, digest_of
+from tasks.oci.index import Index
+from tasks.oci.reference import Reference
+from tasks.oci.version import VERSION, said_age
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.transfer.plan.decide import Current, MergePolicy
+from tasks.transfer.plan.gate import Gate
+from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.plan import PlannedTag
+from tasks.transfer.ports import TagIntent
+from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.stage import Wish
+from tasks.transfer.publish.tag import Moved, TagMove
+from tasks.transfer.request.conditions import Conditions
+from tests.support.tag_locks import MemoryTag, MemoryTagLocks
+from tests.unit.oci.listing import image, index
+from tests.unit.transfer.plan.sources import of_index
+
+ROUNDS: Final = 1_000
+TAGS: Final = ("1", "1.10", "latest")
+
+
+class WaitingLocks(MemoryTagLocks):
+    """Locks for which threads wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._locks = {tag: threading.Lock() for tag in TAGS}
+
+    @contextmanager
+    def hold(self, reference: str) -> Iterator[MemoryTag]:
+        with self._locks[reference.rpartition(":")[2]], super().hold(reference) as tag:
+            yield tag
+
+
+@dataclass
+class MemoryRepository:
+    """A repository in memory, that takes every manifest."""
+
+    tags: dict[str, Digest] = field(default_factory=dict)
+    manifests: dict[str, FetchedManifest] = field(default_factory=dict)
+
+    def resolve(self, reference: str) -> Descriptor | None:
+        digest = self.tags.get(reference) or (Digest(reference) if reference in self.manifests else None)
+        if digest is None:
+            return None
+        found = self.manifests[digest]
+        return Descriptor(found.media_type, found.digest, len(found.content))
+
+    def fetch_manifest(self, reference: str) -> FetchedManifest:
+        return self.manifests[self.tags.get(reference) or reference]
+
+    def push_manifest(self, tag: str, content: bytes, media_type: str, *, over: Digest | None = None) -> None:
+        assert self.tags.get(tag) == over
+        found = FetchedManifest(content, media_type, digest_of(content))
+        self.manifests[found.digest] = found
+        self.tags[tag] = found.digest
+
+    def hold(self, found: Index) -> None:
+        """Let every tag hold an index."""
+        source = of_index(found)
+        self.manifests[source.digest] = FetchedManifest(source.content, source.media_type, source.digest)
+        self.tags.update(dict.fromkeys(TAGS, source.digest))
+
+
+class Intents:
+    """The intents of one push at one tag."""
+
+    def __init__(self) -> None:
+        self._last: TagIntent | None = None
+
+    def read(self) -> TagIntent | None:
+        return self._last
+
+    def note(self, intent: TagIntent, replaced: Current | None) -> None:
+        del replaced
+        self._last = intent
+
+
+def release(version: str) -> SourceImage:
+    """Return an image of amd64 that says its version."""
+    source = of_index(index(image(version, "linux/amd64"), annotations={VERSION: version}))
+    return replace(source, age=said_age(source.content))
+
+
+def push(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:
+    """Move the floating tags to an image, in any order."""
+    seen = Sightings()
+    for needed in source.document.entries if isinstance(source.document, Index) else ():
+        repository.manifests.setdefault(needed.digest, FetchedManifest(b"{}", needed.media_type, needed.digest))
+    wish = Wish(
+        image=source,
+        policy=MergePolicy(),
+        drop_missing_children=False,
+        recopy=_never,
+        seen=seen,
+        gate=Gate(source.reference, Conditions(forward_only="version"), age=source.age),
+    )
+    moved = {}
+    for tag in order.sample(TAGS, len(TAGS)):
+        planned = PlannedTag(reference=Reference("b.example", "app", tag), action="copied")
+        moved[tag] = TagMove(wish, repository, planned, Intents()).run(locks)
+    return moved
+
+
+def _never(copy: object) -> Any:
+    raise DestinationError(f"{copy} is there")
+
+
+def test_the_newer_release_is_at_the_floating_tags_in_the_end() -> None:
+    backport, newer = release("1.9.9"), release("1.10.0")
+    for seed in range(ROUNDS):
+        order = random.Random(seed)
+        repository, locks = MemoryRepository(), WaitingLocks()
+        if order.random() < 0.5:
+            repository.hold(index(image("0.1", "linux/amd64"), annotations={VERSION: "0.1"}))
+        runs = [
+            threading.Thread(target=push, args=(source, repository, locks, random.Random(order.random())))
+            for source in order.sample((backport, newer), 2)
+        ]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+        assert repository.tags == dict.fromkeys(TAGS, newer.digest), f"seed {seed}"
+    for first, second, action in ((newer, backport, "skipped"), (backport, newer, "copied")):
+        repository, locks = MemoryRepository(), WaitingLocks()
+        push(first, repository, locks, random.Random(0))
+        late = push(second, repository, locks, random.Random(0))
+        assert {moved.report(tag).action for tag, moved in late.items()} == {action}

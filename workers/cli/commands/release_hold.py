@@ -1,0 +1,28 @@
+"""`imagepusher release-hold`."""
+
+from typing import Any
+
+import click
+
+from workers.cli.codes import INVALID
+from workers.cli.common import common_options
+from workers.cli.output import emit_as_json, note, output_option
+from workers.cli.session import settings_of
+
+
+@click.command("release-hold")
+@click.argument("reference", metavar="REF")
+@output_option
+@common_options
+@click.pass_context
+def release_hold(context: click.Context, /, reference: str, **_: Any) -> None:
+    """Let the tag REF move again; ends with 2 where it is not on hold."""
+    from workers.cli.tag_names import tag_name
+    from workers.ledger import open_ledger
+
+    name = tag_name(reference)
+    with open_ledger(settings_of(context)) as ledger:
+        hold = ledger.release_hold(name)
+    if not emit_as_json(context, hold):
+        note(f"{name} is not on hold." if hold is None else f"{name} may move again; it was on hold: {hold.why}")
+    context.exit(INVALID if hold is None else 0)

@@ -1,0 +1,100 @@
+"""What people do to pushes from the page: each is recorded with its user, before it begins and when it has ended."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Final, Literal
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import ImagePusherError, PushFailed, PushUnknown, RequestInvalid, StateUnavailable
+from tasks.transfer.ports import Intervention, PageLedger
+from workers.client.client import Client
+
+LOG: Final = logging.getLogger(__name__)
+
+Action = Literal["retry", "undo", "cancel"]
+ACTIONS: Final[tuple[Action, ...]] = ("retry", "undo", "cancel")
+# Opens a client, which calls what it is given when no worker takes a question.
+OpenClient = Callable[[Callable[[], None]], AbstractContextManager[Client]]
+
+
+class NoWorker(Exception):
+    """No worker has taken a question for some seconds."""
+
+
+class Actions:
+    """Carries out actions, each in a thread of its own: an undo, and a push without a broker, take their time."""
+
+    def __init__(self, ledger: PageLedger, open_client: OpenClient, clock: Callable[[], float] = time.time) -> None:
+        self._ledger = ledger
+        self._open_client = open_client
+        self._clock = clock
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def running(self) -> bool:
+        """Tell whether an action has not ended."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def begin(self, push_id: str, action: Action, user: str) -> None:
+        """Record an action and begin it; raises StateUnavailable, and then does nothing."""
+        begun = Intervention(action=action, user=user, at=self._clock())
+        self._ledger.note_intervention(push_id, begun)
+        LOG.info("Push %s: %s by %s.", push_id, action, user)
+        thread = threading.Thread(target=self._run, args=(push_id, begun), name=f"{action} {push_id}", daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()]
+        self._threads.append(thread)
+        thread.start()
+
+    def preview_undo(self, push_id: str) -> contract.Undo | None:
+        """Return what an undo would do to each tag, None where no worker looks at the registries."""
+        with suppress(NoWorker), self._open_client(_raise_no_worker) as client:
+            return client.preview_undo(push_id)
+        return None
+
+    def _run(self, push_id: str, begun: Intervention) -> None:
+        work = {"retry": self._retry, "undo": self._undo, "cancel": self._cancel}[begun.action]
+        try:
+            outcome = work(push_id)
+        except ImagePusherError as error:
+            outcome = f"failed: [{error.code}] {error}"
+        except Exception as error:
+            LOG.exception("Push %s: %s by %s failed.", push_id, begun.action, begun.user)
+            outcome = f"failed: {type(error).__name__}"
+        LOG.info("Push %s: %s by %s: %s", push_id, begun.action, begun.user, outcome)
+        with suppress(StateUnavailable):
+            self._ledger.note_intervention(push_id, msgspec.structs.replace(begun, outcome=outcome))
+
+    def _cancel(self, push_id: str) -> str:
+        self._ledger.mark_cancelled(push_id)
+        return "told to stop"
+
+    def _retry(self, push_id: str) -> str:
+        request = self._ledger.request(push_id)
+        if request is None:
+            raise PushUnknown(f"No request of a push {push_id!r} is known here.")
+        with self._open_client(lambda: None) as client:
+            client.send(request, push_id)
+            if not client.embedded:
+                return "sent again"
+            try:
+                return f"sent again: {client.wait(push_id).state}"
+            except (PushFailed, RequestInvalid) as error:
+                return f"sent again: {error}"
+
+    def _undo(self, push_id: str) -> str:
+        with self._open_client(lambda: None) as client:
+            undone = client.undo(push_id)
+        counted = Counter(tag.action for tag in undone.tags)
+        told = ", ".join(f"{number} {'left alone' if how == 'moved' else how}" for how, number in counted.items())
+        faults = [f"{tag.reference}: {tag.error.message}" for tag in undone.tags if tag.error is not None]
+        return "; ".join([told or "no tag was moved", *faults[:5]])
+
+
+def _raise_no_worker() -> None:
+    raise NoWorker

@@ -1,0 +1,180 @@
+"""All that the page of one push shows, read from the ledger."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tasks import contract
+from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+from tasks.transfer.ports import Intervention, PageLedger
+from workers.page.listing import references_of
+from workers.remembered import Remembered, remember
+
+
+class CopyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One copy of the plan and how far it is, in bytes."""
+
+    digest: str
+    platform: str | None
+    source: str
+    destinations: list[str]
+    done: int = 0
+    total: int = 0
+    ended: bool = False
+    failed: bool = False
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One error, and all references that it befell."""
+
+    fault: contract.Fault
+    references: list[str]
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """One push: `items` as in its report, where `planned` marks tags that have not moved yet."""
+
+    push_id: str
+    state: str
+    created: float
+    updated: float
+    task_id: str | None
+    waiting: contract.Waiting | None
+    refusal: contract.Fault | None
+    items: list[dict[str, Any]]
+    failures: list[Failure]
+    warnings: list[str]
+    copies: list[CopyRow]
+    totals: contract.Totals | None
+    tags: int
+    tags_done: int
+    actions: list[str]
+    interventions: list[Intervention]
+    atomic: str | None = None
+
+
+def read_details(ledger: PageLedger, push_id: str) -> Details:
+    """Return one push; raises PushUnknown, StateUnavailable."""
+    progress = ledger.progress(push_id)
+    remembered = remember(ledger, progress)
+    plan, report = ledger.plan(push_id), ledger.report(push_id)
+    request = ledger.request(push_id)
+    if report is not None:
+        items: list[dict[str, Any]] = msgspec.to_builtins(report.items)
+    else:
+        items = _items(plan, ledger.tags(push_id).values(), request)
+    return Details(
+        push_id=push_id,
+        state=remembered.state,
+        created=progress.created,
+        updated=progress.updated,
+        task_id=ledger.task_id(push_id),
+        waiting=progress.waiting,
+        refusal=ledger.refusal(push_id),
+        items=items,
+        failures=_failures(items),
+        warnings=report.warnings if report is not None else plan.warnings if plan is not None else [],
+        copies=_copies(plan, progress),
+        totals=report.totals if report is not None else None,
+        tags=progress.tags,
+        tags_done=remembered.tags_done,
+        actions=possible_actions(remembered, has_request=request is not None, has_moved=bool(ledger.intents(push_id))),
+        interventions=ledger.interventions(push_id),
+        atomic=plan.atomic if plan is not None else None,
+    )
+
+
+def possible_actions(push: Remembered, *, has_request: bool, has_moved: bool) -> list[str]:
+    """Return what may be done to a push as it stands. Pure."""
+    state = push.progress.state
+    stands = state in contract.ENDED or state == "interrupted"
+    actions = []
+    if stands and has_request:
+        actions.append("retry")
+    if not stands and not push.cancelled and push.undo is None:
+        actions.append("cancel")
+    if stands and has_moved and push.undo not in {"begun", "succeeded"}:
+        actions.append("undo")
+    return actions
+
+
+def _items(
+    plan: Plan | None, done: Iterable[contract.TagReport], request: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return the items of a push that has not ended, as in a report; `planned` marks the tags that have not moved."""
+    if plan is None:
+        return [
+            msgspec.to_builtins(contract.ItemReport(source=source)) | {"tags": [_unplanned(tag) for tag in tags]}
+            for source, tags in references_of(request)
+        ]
+    reports = {tag.reference: tag for tag in done}
+    return [
+        msgspec.to_builtins(
+            contract.ItemReport(
+                source=str(item.wanted.source),
+                kind=item.kind if isinstance(item, ResolvedItem) else None,
+                digest=item.digest if isinstance(item, ResolvedItem) else None,
+                error=None if isinstance(item, ResolvedItem) else contract.Fault.of(item.error),
+            )
+        )
+        | {"tags": [_planned(tag, reports.get(str(tag.reference))) for tag in item.tags]}
+        for item in plan.items
+    ]
+
+
+def _planned(tag: PlannedTag, report: contract.TagReport | None) -> dict[str, Any]:
+    if report is not None:
+        return _built(report)
+    planned = contract.TagReport(
+        reference=str(tag.reference),
+        action=tag.action,
+        old_digest=tag.old_digest,
+        new_digest=tag.new_digest,
+        kept_platforms=tag.kept_platforms,
+        warnings=tag.warnings,
+        error=None if tag.error is None else contract.Fault.of(tag.error),
+    )
+    return _built(planned) | {"planned": True}
+
+
+def _unplanned(reference: str) -> dict[str, Any]:
+    """Return a tag of which no more is known than that it was asked for."""
+    return _built(contract.TagReport(reference=reference, action="skipped")) | {"action": "", "planned": True}
+
+
+def _built(report: contract.TagReport) -> dict[str, Any]:
+    built: dict[str, Any] = msgspec.to_builtins(report)
+    return built
+
+
+def _failures(items: Iterable[dict[str, Any]]) -> list[Failure]:
+    """Return each error once, with all that it befell: its message says what to do (BEHAVIOUR 6.8)."""
+    befallen: dict[contract.Fault, list[str]] = {}
+    for item in items:
+        for tag in item["tags"]:
+            if tag["error"]:
+                befallen.setdefault(contract.Fault(**tag["error"]), []).append(tag["reference"])
+        if item["error"] and not item["tags"]:
+            befallen.setdefault(contract.Fault(**item["error"]), []).append(item["source"])
+    return [Failure(fault=fault, references=references) for fault, references in befallen.items()]
+
+
+def _copies(plan: Plan | None, progress: contract.Progress) -> list[CopyRow]:
+    known = {copy.digest: copy for copy in progress.copies}
+    rows = []
+    for planned in plan.copies if plan is not None else []:
+        copy = known.get(planned.digest) or contract.CopyProgress(digest=planned.digest)
+        rows.append(
+            CopyRow(
+                digest=planned.digest,
+                platform=planned.platform,
+                source=str(planned.source),
+                destinations=[str(place) for place in planned.destinations],
+                done=copy.done,
+                total=copy.total,
+                ended=copy.ended,
+                failed=copy.failed,
+            )
+        )
+    return rows

@@ -1,0 +1,145 @@
+"""The list of pushes: those that are asked for, page by page, the latest first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import PushUnknown
+from tasks.transfer.ports import PageLedger
+from tasks.transfer.request.outline import outlined
+from workers.amounts import progress_of
+from workers.remembered import remember
+
+ROWS: Final = 50
+# So many pushes are read at once while looking for those that are asked for.
+_AT_ONCE: Final = 500
+OPEN: Final = "open"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The pushes that are asked for: those with `text` in their id or a reference, in a state, `page` counts from 1."""
+
+    text: str = ""
+    state: str = ""
+    page: int = 1
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One push in the list; bytes, bytes a second, seconds since the epoch.
+
+    `source` and `destination` are the first ones, `images` and `repositories` count all of them.
+    """
+
+    push_id: str
+    state: str
+    source: str | None
+    images: int
+    destination: str | None
+    repositories: int
+    tags: int
+    tags_done: int
+    bytes_done: int
+    bytes_total: int
+    rate: float
+    created: float
+    updated: float
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of the list; `remembered` counts all pushes that the ledger knows, asked for or not."""
+
+    pushes: list[Row]
+    page: int
+    more: bool
+    remembered: int
+
+
+def list_pushes(ledger: PageLedger, choice: Choice) -> Listing:
+    """Return one page of the pushes that are asked for."""
+    known = ledger.push_ids()
+    start = (choice.page - 1) * ROWS
+    found = list(islice(_chosen(ledger, known, choice), start, start + ROWS + 1))
+    rows = [row for push_id in found[:ROWS] if (row := _row(ledger, push_id)) is not None]
+    return Listing(pushes=rows, page=choice.page, more=len(found) > ROWS, remembered=len(known))
+
+
+def _chosen(ledger: PageLedger, known: Sequence[str], choice: Choice) -> Iterator[str]:
+    """Yield the ids that are asked for; no more is read than what is taken needs."""
+    text = choice.text.strip().casefold()
+    for start in range(0, len(known), _AT_ONCE):
+        ids = known[start : start + _AT_ONCE]
+        if choice.state:
+            states = ledger.ended_states(ids)
+            ids = [each for each, state in zip(ids, states, strict=True) if _is_in(ledger, each, state, choice)]
+        if text:
+            requests = ledger.requests(ids)
+            pairs = zip(ids, requests, strict=True)
+            ids = [push_id for push_id, request in pairs if text in _searched(push_id, request)]
+        yield from ids
+
+
+def _is_in(ledger: PageLedger, push_id: str, ended: str | None, choice: Choice) -> bool:
+    if ended is not None:
+        return ended == choice.state
+    try:
+        # Few pushes are under way: each of them is read.
+        return choice.state in {OPEN, ledger.progress(push_id).state}
+    except PushUnknown:
+        return False
+
+
+def _searched(push_id: str, request: dict[str, Any] | None) -> str:
+    references = [reference for pair in references_of(request) for reference in (pair[0], *pair[1])]
+    return "\n".join([push_id, *references]).casefold()
+
+
+def references_of(request: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """Return the source and the destinations (repository:tag) of each item of a request, whatever it may be."""
+    return [
+        (
+            str(source),
+            [
+                f"{repository}:{tag}"
+                for repository, tags in destinations.items()
+                for tag in (tags if isinstance(tags, list) else [])
+            ],
+        )
+        for source, destinations in outlined(request)
+    ]
+
+
+def _row(ledger: PageLedger, push_id: str) -> Row | None:
+    """Return a row of the list, None for a push whose record has expired."""
+    try:
+        progress = ledger.progress(push_id)
+    except PushUnknown:
+        return None
+    remembered = remember(ledger, progress)
+    pairs = list(outlined(ledger.request(push_id)))
+    repositories = list(dict.fromkeys(str(name) for _, destinations in pairs for name in destinations))
+    done, total, _ = progress_of(progress)
+    return Row(
+        push_id=push_id,
+        state=remembered.state,
+        source=remembered.outline["source"],
+        images=len(pairs),
+        destination=repositories[0] if repositories else None,
+        repositories=len(repositories),
+        tags=progress.tags,
+        tags_done=remembered.tags_done,
+        bytes_done=done,
+        bytes_total=total,
+        rate=_rate(progress, done),
+        created=progress.created,
+        updated=progress.updated,
+    )
+
+
+def _rate(progress: contract.Progress, done: int) -> float:
+    seconds = progress.updated - progress.created
+    return done / seconds if seconds > 0 else 0.0

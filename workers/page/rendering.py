@@ -1,0 +1,73 @@
+"""Answers as HTML for people, and as JSON of the same data for programs."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from workers import amounts
+from workers.settings.page import PageSettings
+
+FOLDER: Final = Path(__file__).parent
+# The look of each state and action: done, under way, attention, or bad.
+_LOOKS: Final = {
+    "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "restore": "good", "stay": "calm",
+    "partial": "warn", "waiting": "warn", "interrupted": "warn", "cancelled": "warn", "being cancelled": "warn",
+    "skipped": "warn", "rolled_back": "warn", "undone": "warn", "being undone": "warn", "partly undone": "warn",
+    "failed": "bad", "refused": "bad", "undo failed": "bad", "delete": "bad", "fail": "bad",
+}  # fmt: skip
+
+
+class Pages:
+    """Renders templates with what all of them need."""
+
+    def __init__(self, settings: PageSettings, version: str) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(FOLDER / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            short=amounts.short,
+            size=amounts.size,
+            age=lambda moment: amounts.age(time.time() - moment),
+            moment=lambda moment: datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            look=lambda state: _LOOKS.get(state, "busy"),
+            counted=amounts.count,
+            tag=tag_of,
+            repository=_repository_of,
+        )
+        self._environment.globals.update(settings=settings, version=version)
+
+    def answer(self, request: Request, template: str, data: Any, status: int = 200, **more: Any) -> Response:
+        """Return `data` in the form that the request accepts; `more` is for the template alone."""
+        if wants_json(request):
+            return Response(msgspec.json.encode(data), status, media_type="application/json")
+        user = getattr(request.state, "user", None)
+        html = self._environment.get_template(template).render(data=data, user=user, **more)
+        return HTMLResponse(html, status)
+
+
+def wants_json(request: Request) -> bool:
+    """Tell whether a program asks: a browser accepts HTML."""
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/html" not in accepted
+
+
+def tag_of(reference: str) -> str:
+    """Return the tag or digest of a reference."""
+    return reference[len(_repository_of(reference)) + 1 :]
+
+
+def _repository_of(reference: str) -> str:
+    """Return a reference without its tag or digest."""
+    name = reference.partition("@")[0]
+    last = name.rpartition("/")[2]
+    return name[: len(name) - len(last)] + last.partition(":")[0]

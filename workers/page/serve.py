@@ -1,0 +1,79 @@
+"""Serve the page of pushes until told to stop."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import uvicorn
+
+from tasks.errors import SettingsInvalid
+from workers.client.client import Client
+from workers.client.open import open_client
+from workers.ledger import open_ledger
+from workers.page.actions import Actions
+from workers.page.app import make_app
+from workers.settings import Settings
+
+
+def serve(settings: Settings, told: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `told` is called with the address when it is served.
+
+    Raises SettingsInvalid where others than this machine would reach a page that asks nobody for a name.
+    """
+    page = settings.page
+    if page.is_exposed and not page.knows_users:
+        raise SettingsInvalid(
+            f"The page would be open to everybody who reaches {page.address}: set page.login_file"
+            " (IMAGEPUSHER_PAGE_LOGIN_FILE, user:password), or page.user_header behind a reverse proxy that knows its"
+            " users. Without a login it serves loopback only."
+        )
+
+    def client(unanswered: Callable[[], None]) -> AbstractContextManager[Client]:
+        return open_client(settings, unanswered=unanswered)
+
+    with open_ledger(settings) as ledger:
+        actions = Actions(ledger, client)
+        # Whose word counts of the address of a client is a setting of this page, not of uvicorn.
+        config = uvicorn.Config(
+            make_app(page, ledger, actions, _version()),
+            host=page.address.host or "0.0.0.0",
+            port=page.address.port,
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+        )
+        # uvicorn ends in order, and then raises the signal that it was ended by: that is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        _Server(config, told).run()
+        if actions.running:
+            # A push without a broker that runs here is `interrupted` then (BEHAVIOUR 7.8).
+            os._exit(0)
+
+
+class _Server(uvicorn.Server):
+    """Says where it serves when it does: port 0 is any."""
+
+    def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            bound = self.servers[0].sockets[0].getsockname()
+            host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+            self._told(f"http://{host}:{bound[1]}")
+
+
+def _version() -> str:
+    try:
+        return version("imagepusher")
+    except PackageNotFoundError:
+        return ""
