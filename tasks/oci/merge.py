@@ -93,7 +93,7 @@ def _is_eligible(entry: Descriptor, eligible: Iterable[Platform], rules: MergeRu
 
 
 def _media_type(source: Index, destination: Index, entries: Iterable[Descriptor]) -> str:
-    """Return Docker's list type if both are lists and all entries are docker manifests, else the OCI index type (4.5)."""
+    """Return Docker's list type if both are lists and all entries are docker manifests, else OCI's index type (4.5)."""
     lists = {source.media_type, destination.media_type} == {media_types.DOCKER_LIST}
     images = all(entry.media_type == media_types.DOCKER_MANIFEST for entry in entries)
     return media_types.DOCKER_LIST if lists and images else media_types.OCI_INDEX

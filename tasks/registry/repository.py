@@ -239,7 +239,7 @@ class Repository:
         return int(size) if size.isascii() and size.isdigit() else 0
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """Tell whether a blob exists, with its declared size if the registry names a size."""
+        """Tell whether a blob exists, and has the descriptor's size if the registry names a size."""
         return self.blob_size(descriptor.digest) in {descriptor.size, 0}
 
     def _glance(self, path: str) -> int | None:

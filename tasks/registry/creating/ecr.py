@@ -31,7 +31,7 @@ def place_of(registry: str) -> Place | None:
 def create(place: Place, name: str, visibility: Literal["private", "public"]) -> None:
     """Make a repository; an existing one is no error.
 
-    Raises SettingsInvalid for a public repository, which ECR does not have here, or without boto3;
+    Raises SettingsInvalid for a public repository, which a private registry cannot hold, or without boto3;
     AuthenticationRefused, RegistryUnavailable, RequestRefused.
     """
     if visibility == "public":
