@@ -243,7 +243,7 @@ class Repository:
         return self.blob_size(descriptor.digest) in {descriptor.size, 0}
 
     def _glance(self, path: str) -> int | None:
-        """Begin a GET to learn the size, for a registry that does not answer HEAD."""
+        """Return 0 for a present blob, None for an absent one, by a GET: for a registry that does not answer HEAD."""
         expect = {200, 206, 404, 416, *_UNANSWERED}
         response = self._read("GET", path, headers={"Range": "bytes=0-0"}, expect=expect, stream=True)
         if response.incoming is not None:

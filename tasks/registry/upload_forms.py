@@ -38,7 +38,7 @@ TOO_LARGE: Final = 413
 _NEXT: Final[dict[Form, Form]] = {"put": "patch", "patch": "parts"}
 _NOT_TAKEN: Final = frozenset({405, 411, 415, 501})
 _GONE: Final = frozenset({400, 404, 416})
-# After a refusal of a size, only a much smaller one is tried: common limits are not below this.
+# After a PUT is refused by its size, only a PUT below this is tried: common limits are not lower.
 _SURELY_TAKEN: Final = 1024 * 1024
 
 
