@@ -1,4 +1,4 @@
-"""Where the ledger keeps its hashes."""
+"""The port of the ledger's hashes."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,10 +7,10 @@ Place = tuple[str, str]
 
 
 class Hashes(Protocol):
-    """Hashes of fields that expire some time after their last write; all methods raise StateUnavailable."""
+    """Hashes that expire some time after their last write; all methods raise StateUnavailable."""
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
-        """Write fields of several hashes at once; they live for `seconds`, or as long as others, or without end."""
+        """Write fields of several hashes at once; `seconds` is their lifetime (None: the usual one, inf: no end)."""
         ...
 
     def fetch(self, *places: Place) -> list[bytes | None]:

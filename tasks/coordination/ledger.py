@@ -1,4 +1,4 @@
-"""The ledger of pushes: what was asked, what was planned, what was done."""
+"""The ledger of pushes: their requests, plans and progress."""
 
 import logging
 import time
@@ -17,13 +17,13 @@ from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, OpenPush
 
 LOG: Final = logging.getLogger(__name__)
 _PUSHES: Final = f"{PREFIX}pushes"
-# Pushes whose result has not been stored yet: those that the watchdog looks at. Enqueued ones are among them: a broker
-# on Redis loses a message if the worker that takes it is killed before it has noted that.
+# Pushes without a stored result, which the watchdog checks. Enqueued pushes are among them: a broker on Redis loses a
+# message if the worker that takes it is killed before it has noted the message.
 _OPEN: Final = f"{PREFIX}open"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits", "warnings")
-# What a task that waits for the result is.
+# The states of a task that waits for the result.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
-# What a refused push leaves, and loses when it is sent again.
+# The records of a refused push, which are removed when the push is sent again.
 _REFUSED: Final = ("refusal", "state")
 
 Record = TypeVar("Record")
@@ -62,7 +62,7 @@ class _Outline(msgspec.Struct, frozen=True):
 
 
 class HashLedger(TagLedger):
-    """A ledger on hashes: one for the push itself, one for each kind of record that grows with it."""
+    """A ledger on hashes: one for the push itself, one for each kind of its records."""
 
     def __init__(
         self, hashes: Hashes, clock: Callable[[], float] = time.time, history_seconds: float | None = None
@@ -139,7 +139,7 @@ class HashLedger(TagLedger):
 
     def save_plan(self, plan: Plan) -> None:
         outline = _Outline.of(plan)
-        # Copies stand apart from the rest: a task reads its own, not those of thousands of others.
+        # Copies are stored apart from the rest: a task reads its own copy, not thousands of others.
         copies = {str(copy.digest): _encode(copy) for copy in plan.copies}
         whole = {"outline": msgspec.json.encode(outline), "plan": _encode(plan), "updated": self._now()}
         self._hashes.put(({_key(plan.push_id, "plan"): copies} if copies else {}) | {_key(plan.push_id): whole})
@@ -260,7 +260,7 @@ class HashLedger(TagLedger):
         return self._field(push_id, "cancelled") is not None
 
     def progress(self, push_id: str) -> contract.Progress:
-        """Return how far a push is; raises PushUnknown."""
+        """Return the progress of a push; raises PushUnknown."""
         names = ("created", "updated", "outline", "state")
         created, updated, outlined, state = self._hashes.fetch(*((_key(push_id), name) for name in names))
         if created is None:
@@ -287,13 +287,13 @@ class HashLedger(TagLedger):
         )
 
     def _waiting(self, push_id: str) -> contract.Waiting | None:
-        """Return the longest wait that is under way."""
+        """Return the longest of the present waits."""
         now = self._clock()
         waits = [wait for wait in self.waits(push_id).values() if wait.until > now]
         return min(waits, key=lambda wait: wait.since, default=None)
 
     def pushes(self) -> list[contract.Progress]:
-        """Return the pushes that are remembered, the newest first."""
+        """Return the progress of all recorded pushes, the newest first."""
         known = []
         for push_id in self._hashes.all(_PUSHES):
             try:
@@ -303,7 +303,7 @@ class HashLedger(TagLedger):
         return sorted(known, key=lambda push: push.created, reverse=True)
 
     def push_ids(self) -> list[str]:
-        """Return the ids, those that were sent last first."""
+        """Return the ids of all recorded pushes, the latest sent first."""
         known = self._hashes.all(_PUSHES)
         return sorted(known, key=lambda push_id: float(known[push_id]), reverse=True)
 
@@ -316,7 +316,7 @@ class HashLedger(TagLedger):
         return [_decode(request, dict[str, Any]) for request in found]
 
     def note_intervention(self, push_id: str, intervention: Intervention) -> None:
-        # Not as a sign of life of the push: the watchdog waits for those of its workers.
+        # This is no sign of life of the push: the watchdog waits for signs from its workers.
         self._hashes.put({_key(push_id, "interventions"): {repr(intervention.at): msgspec.json.encode(intervention)}})
 
     def interventions(self, push_id: str) -> list[Intervention]:
@@ -358,7 +358,7 @@ class HashLedger(TagLedger):
         self._hashes.delete(_key(push_id, "waiting"))
 
     def _readable(self, push_ids: Iterable[str]) -> list[OpenPush]:
-        """Return these pushes but for those whose record nobody can read: the others go on."""
+        """Return these pushes without those of unreadable records, which must not stop the others."""
         found = []
         for push_id in push_ids:
             try:
@@ -395,7 +395,7 @@ class HashLedger(TagLedger):
         return self._hashes.fetch((_key(push_id), field))[0]
 
     def _put(self, push_id: str, part: str, field: str, value: bytes) -> None:
-        """Write one field of a push, and when that was."""
+        """Write one field of a push, and the time of the write."""
         if part:
             self._hashes.put({_key(push_id, part): {field: value}, _key(push_id): {"updated": self._now()}})
         else:
@@ -407,7 +407,7 @@ class HashLedger(TagLedger):
 
 
 def _key(push_id: str, part: str = "") -> str:
-    # No id of a push holds a slash: no push has a key that belongs to a part of another one.
+    # Push ids have no slash: the key of one push cannot be that of another one's part.
     return f"{PREFIX}push:{push_id}/{part}" if part else f"{PREFIX}push:{push_id}"
 
 

@@ -1,4 +1,4 @@
-"""One budget of requests as a process sees it: its share of what all processes may ask at once and per second."""
+"""One process's share of a budget of requests at once and per second for all processes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from tasks import telemetry
 from tasks.errors import RateLimited
 
 SYNC_SECONDS: Final = 0.5
-# After a limit without a word on how long it lasts.
+# The pause after a limit without a Retry-After.
 _PAUSE: Final = 1.0
-# A registry that wants to be left alone for longer is asked once in so many seconds whether it still does.
+# If a registry asks for a longer pause, one request in so many seconds checks whether the limit lasts.
 PROBE_SECONDS: Final = 60.0
 
 
 class SharedBudget:
-    """One budget as this process sees it; `factor` is the part of it that limits have left."""
+    """This process's share of one budget; `factor` is the fraction that limits have left."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class SharedBudget:
     @contextmanager
     def request(self, patience: float) -> Iterator[None]:
         """Wait for room for one request and take it for the block; raises RateLimited."""
-        # A request inside another of the same thread, as where an upload's body is read anew, must not wait for it.
+        # A request inside another one of the same thread (an upload whose body is read anew) must not wait for it.
         if getattr(self._mine, "asking", False):
             yield
             return
@@ -63,7 +63,7 @@ class SharedBudget:
                 self._changed.notify()
 
     def limited(self, retry_after: float | None) -> None:
-        """Take in a limit: this process stops at once, the others at their next look."""
+        """Note a limit: this process stops at once, the others at their next synchronisation."""
         self._mine.probing = False
         with self._changed:
             self._probed = self._clock()
@@ -71,7 +71,7 @@ class SharedBudget:
             self._until = max(self._until, self._asked_until)
 
     def served(self) -> None:
-        """Take in that a request was not limited: where it was let through to see that, all may ask again."""
+        """Note a request without a limit: if it was the check during a pause, all may send again."""
         if not getattr(self._mine, "probing", False):
             return
         self._mine.probing = False
@@ -81,21 +81,21 @@ class SharedBudget:
             self._changed.notify_all()
 
     def take_limit(self) -> float | None:
-        """Return until when the registry wants to be left alone, if that is news for the other processes."""
+        """Return the end of the registry's pause if the other processes do not know it yet."""
         with self._changed:
             asked, self._asked_until = self._asked_until, 0.0
         return asked or None
 
     def take_recovery(self) -> bool:
-        """Tell whether the registry turned out to serve again, if that is news for the other processes."""
+        """Tell whether the registry serves again and the other processes do not know it yet."""
         with self._changed:
             recovered, self._recovered = self._recovered, False
         return recovered
 
     def share_with(self, members: int, factor: float, until: float | None = None) -> None:
-        """Take in what all processes know: how many they are, what part of the budget is left, when to rest until.
+        """Apply the shared state: the number of processes, the fraction of the budget left, and the end of a pause.
 
-        None says nothing of that.
+        None for `until` leaves the pause as it is.
         """
         with self._changed:
             self._members = max(1, members)
@@ -131,7 +131,7 @@ class SharedBudget:
         self._mine.probing = True
 
     def _pause(self) -> float | None:
-        """Return how long to wait before looking again, None if there is room now."""
+        """Return the seconds to wait before the next check, None if there is room now."""
         now = self._clock()
         if self._until > now:
             return min(self._until - now, SYNC_SECONDS)

@@ -1,4 +1,4 @@
-"""What outlives a push at a tag: holds of operators, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
+"""The lasting records of a tag: holds of operators, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
 
 import math
 import uuid
@@ -12,7 +12,7 @@ from tasks.coordination.hashes import Hashes
 
 PREFIX: Final = "imagepusher:"
 _HOLDS: Final = f"{PREFIX}holds"
-# One value of Redis or SQLite each; beyond that the oldest go.
+# Each move is one value of Redis or SQLite; beyond this number the oldest are dropped.
 MOST_MOVES: Final = 500
 
 
@@ -45,7 +45,7 @@ class TagLedger:
     def note_move(self, reference: str, move: contract.Move) -> None:
         known = self._moves(reference)
         if any(_is_same(each, move) for each in known.values()):
-            # A delivery that was repeated.
+            # A repeated delivery.
             return
         self._write(reference, uuid.uuid4().hex, move)
         oldest = sorted(known, key=lambda name: known[name].at)[: max(0, len(known) + 1 - MOST_MOVES)]
@@ -77,7 +77,7 @@ def _key(reference: str) -> str:
 
 
 def _is_same(known: contract.Move, move: contract.Move) -> bool:
-    """Tell whether a move is one that is known and was not taken back since."""
+    """Tell whether a move is the known one, not taken back since."""
     if known.undone is not None:
         return False
     return (known.push_id, known.old_digest, known.new_digest) == (move.push_id, move.old_digest, move.new_digest)

@@ -1,7 +1,7 @@
-"""The form in which the writes at a tag are kept, and for how long (BEHAVIOUR 7.6). Pure.
+"""The stored form of the writes at a tag, and its lifetime (BEHAVIOUR 7.6). Pure.
 
-A record is a set of fields: `last` for the last write that was verified, and one for each write under way, named by its
-digest and its writer, with the value that `last` had when it was begun.
+A record is a set of fields: `last` for the last verified write, and one for each write under way, named by its digest
+and its writer, with the value of `last` at the start of the write.
 """
 
 from collections.abc import Mapping
@@ -12,23 +12,23 @@ import msgspec
 from tasks.transfer.ports import TagRecord, Written
 
 LAST: Final = "last"
-# A writer that stood still for longer than this is not told from someone else.
+# A write of ours that stood still for longer than this counts as someone else's.
 RECORD_SECONDS: Final = 86_400
-# The bytes are needed where a registry drops a manifest that no tag holds; later such a write ends as a conflict.
+# The bytes are needed if a registry drops a manifest without a tag; later such a write ends as a conflict.
 BYTES_SECONDS: Final = 3_600
-# No registry takes larger manifests.
+# Registries take no larger manifests.
 MOST_BYTES: Final = 4 << 20
 
 Fields = Mapping[str, str]
 
 
 def under_way(digest: str, writer: str) -> str:
-    """Return the field of a write that was begun."""
+    """Return the field of a write under way."""
     return f"{digest} {writer}"
 
 
 def record_of(fields: Fields) -> TagRecord:
-    """Return the record that the fields hold."""
+    """Return the record in the fields."""
     begun: dict[str, set[str | None]] = {}
     for name, last in fields.items():
         if name != LAST:
@@ -37,12 +37,12 @@ def record_of(fields: Fields) -> TagRecord:
 
 
 def pack(written: Written) -> bytes:
-    """Return a write as one value: its digest and media type in a line each, then its bytes."""
+    """Encode a write as one value: its digest and media type on a line each, then its bytes."""
     return b"\n".join((written.digest.encode(), written.media_type.encode(), written.content))
 
 
 def unpack(value: bytes) -> Written | None:
-    """Return the write that `pack` made a value of, None for anything else."""
+    """Decode a write from a value of `pack`, None for anything else."""
     parts = value.split(b"\n", 2)
     if len(parts) != 3:  # noqa: PLR2004 - digest, media type, bytes
         return None
@@ -51,13 +51,13 @@ def unpack(value: bytes) -> Written | None:
 
 
 def encode(fields: Fields, written: Written | None) -> bytes:
-    """Return the fields as one line of JSON, followed by the last write, if its bytes are to be kept."""
+    """Encode the fields as one line of JSON, followed by the last write if its bytes are kept."""
     kept = pack(written) if written is not None and len(written.content) <= MOST_BYTES else b""
     return msgspec.json.encode(fields) + b"\n" + kept
 
 
 def decode(value: bytes) -> tuple[dict[str, str], Written | None]:
-    """Return the fields and the write that `encode` made a value of; nothing for anything else."""
+    """Decode the fields and the write from a value of `encode`; anything else gives no fields and no write."""
     line, _, rest = value.partition(b"\n")
     try:
         return msgspec.json.decode(line, type=dict[str, str]), unpack(rest)

@@ -1,9 +1,9 @@
-"""Refuse a document in which two clients may read two things.
+"""The refusal of documents that two clients may read differently.
 
 JSON leaves open which of two equal keys counts (RFC 8259, 4), how exact a number is (6) and what follows the text. Go's
 readers match keys without regard to case, and the last one wins: so `"Digest"` beside `"digest"` shows most clients
 another image than it shows this program. What the specifications define is checked (image-spec 1.1: descriptor.md,
-manifest.md, image-index.md, config.md; Docker's manifests); the values of keys that they do not define are not.
+manifest.md, image-index.md, config.md; Docker's manifests); the values of other keys are not checked.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any, Final, NoReturn
 
 from tasks.errors import ManifestAmbiguous, ManifestInvalid
 
-# JSON numbers are doubles to many readers: above this, two whole numbers may be one (RFC 8259, 6).
+# Many readers take JSON numbers as doubles: above this, two whole numbers may become one (RFC 8259, 6).
 _LARGEST_EXACT: Final = 2**53
 
-# A level is an object: what stands below each of its keys. Below None nothing is defined that could be ambiguous.
+# A level is an object: it maps each key to the level below. Below None nothing is defined that could be ambiguous.
 _Level = Mapping[str, Any]
 
 # Keys of annotations are free, and their case counts.
@@ -30,7 +30,7 @@ _DESCRIPTOR: Final[_Level] = {
 }
 _MANIFEST: Final[_Level] = {
     **dict.fromkeys(("schemaVersion", "mediaType", "artifactType"), None),
-    # Those of schema 1 are here because they tell that a document is one.
+    # The keys of schema 1 are here because they identify such a document.
     **dict.fromkeys(("fsLayers", "history", "signatures"), None),
     **dict.fromkeys(("config", "layers", "manifests", "subject"), _DESCRIPTOR),
     "annotations": _ANNOTATIONS,
@@ -42,7 +42,7 @@ _CONFIGURATION: Final[_Level] = dict.fromkeys(
 
 
 def refuse_ambiguous_manifest(content: bytes) -> None:
-    """Raise ManifestAmbiguous for a manifest or an index that is, ManifestInvalid for one that is no JSON."""
+    """Raise ManifestAmbiguous for an ambiguous manifest or index, ManifestInvalid for text that is no JSON."""
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -51,15 +51,15 @@ def refuse_ambiguous_manifest(content: bytes) -> None:
 
 
 def refuse_ambiguous_configuration(content: bytes) -> None:
-    """Raise ManifestAmbiguous for an image configuration that is, ManifestInvalid for one that is no JSON.
+    """Raise ManifestAmbiguous for an ambiguous image configuration, ManifestInvalid for text that is no JSON.
 
-    Odd bytes in it are not judged: they can be in no name of a platform that this program reads.
+    Invalid UTF-8 is not refused: it cannot occur in a platform name that this program reads.
     """
     _refuse(content.decode(errors="replace"), _CONFIGURATION)
 
 
 class _Members(list[tuple[str, Any]]):
-    """The members of an object as they stand there, equal keys included."""
+    """The members of an object in their order, equal keys included."""
 
 
 class _Number(str):
@@ -73,7 +73,7 @@ def _refuse(text: str, level: _Level) -> None:
     try:
         document, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError) as error:
-        # Another parser may be less strict, or go deeper: what cannot be checked is not read.
+        # Another parser may be less strict, or go deeper: text that cannot be checked is refused.
         raise ManifestInvalid(f"The document is not a JSON object: {error}.") from None
     if text[end:].strip(_WHITE_SPACE):
         raise ManifestAmbiguous("Something follows the end of the document.")
@@ -81,7 +81,7 @@ def _refuse(text: str, level: _Level) -> None:
 
 
 def _check(value: Any, level: _Level | None, path: str) -> None:
-    """Check a value that stands at `path`, and all that is defined below it."""
+    """Check the value at `path`, and everything defined below it."""
     if level is None:
         return
     if isinstance(value, _Members):
@@ -121,7 +121,7 @@ def _ambiguous(path: str, found: str) -> NoReturn:
 
 
 def _folded(key: str) -> str:
-    """Return what is equal for keys that differ by case only; Go folds the long s and the Kelvin sign too."""
+    """Return the case-folded key as Go compares it; Go folds the long s and the Kelvin sign too."""
     return key.casefold()
 
 

@@ -13,7 +13,7 @@ UNKNOWN_SIZE: Final = -1
 
 
 class _Descriptor(msgspec.Struct, rename={"media_type": "mediaType"}):
-    """A descriptor in JSON: of all but its digest, null is as good as absent (BEHAVIOUR 2.4)."""
+    """A descriptor in JSON: null counts as absent, except for the digest (BEHAVIOUR 2.4)."""
 
     digest: str
     size: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -28,11 +28,11 @@ _decoder: Final = msgspec.json.Decoder(_Descriptor)
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of one piece of content; `raw` is the JSON text in which it was said.
+    """A manifest's description of one piece of content; `raw` is its original JSON text.
 
-    `size` is in bytes, UNKNOWN_SIZE where none is given. `subject` is the digest that an annotation says it refers to,
-    for comparing with digests: nobody has verified it. `platform_unknown` marks an image whose configuration was
-    looked at for its platform in vain (`tasks.oci.details`).
+    `size` is in bytes, UNKNOWN_SIZE if absent. `subject` is the digest in an annotation that names the subject; it is
+    not verified, and only for comparison with digests. `platform_unknown` marks an image whose configuration was read
+    and names no platform (`tasks.oci.details`).
     """
 
     media_type: str
@@ -46,7 +46,7 @@ class Descriptor:
 
     @classmethod
     def parse(cls, raw: bytes) -> "Descriptor":
-        """Read one descriptor from its JSON text; raises ValueError (msgspec's errors are such)."""
+        """Parse one descriptor from its JSON text; raises ValueError, which includes msgspec's errors."""
         document = _decoder.decode(raw)
         return cls(
             media_type=document.media_type or "",
@@ -67,5 +67,5 @@ class Descriptor:
         return cls(media_type, digest, size, platform, raw=msgspec.json.encode(document))
 
     def fits(self, size: int) -> bool:
-        """Tell whether content of `size` bytes may be what is described."""
+        """Tell whether content of `size` bytes may be the described one."""
         return self.size in {size, UNKNOWN_SIZE}

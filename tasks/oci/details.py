@@ -1,4 +1,4 @@
-"""What the manifest behind an index entry says, where the entry itself does not (BEHAVIOUR 4.2 and 4.3)."""
+"""Platforms and subjects from the manifests of index entries that do not name them (BEHAVIOUR 4.2 and 4.3)."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,18 +24,18 @@ class Details:
 
 
 def undescribed(entries: Iterable[Descriptor]) -> list[Descriptor]:
-    """Return the entries whose manifests must be read before anything is decided on them, each digest once.
+    """Return the entries whose manifests must be read for their platform or subject, each digest once.
 
-    An entry with a platform says all, and so does one that is annotated with its subject. A nested index has none.
+    An entry with a platform or an annotated subject needs no reading. A nested index has neither.
     """
     silent = (entry for entry in entries if entry.platform is None and entry.subject is None)
     return list({entry.digest: entry for entry in silent if entry.media_type in {*media_types.IMAGES, ""}}.values())
 
 
 def with_details(document: Manifest | Index, details: Mapping[Digest, Details]) -> Manifest | Index:
-    """Return the document with what is known beside it; the text of every entry stays as it is.
+    """Return the document with the details of its entries; the text of every entry stays as it is.
 
-    An artifact whose subject is not in the index refers to nothing in it: it stays with the index that lists it.
+    An artifact whose subject is not in the index counts as one without subject: it stays with the index that lists it.
     """
     if not details or not isinstance(document, Index):
         return document

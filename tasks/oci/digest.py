@@ -43,7 +43,7 @@ def encoded_of(digest: Digest) -> str:
 
 
 class Verifier:
-    """Compare streamed bytes with a digest and a size."""
+    """A comparison of streamed bytes with a digest and a size."""
 
     def __init__(self, digest: Digest, size: int) -> None:
         self._digest = digest
@@ -58,10 +58,10 @@ class Verifier:
 
     @property
     def exceeded(self) -> bool:
-        """Whether more bytes came than the size allows."""
+        """Whether there were more bytes than the size allows."""
         return self.received > self._size
 
     @property
     def verified(self) -> bool:
-        """Whether all that came is exactly the content of the digest."""
+        """Whether the bytes are exactly the content of the digest."""
         return self.received == self._size and self._state.hexdigest() == encoded_of(self._digest)

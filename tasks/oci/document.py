@@ -1,4 +1,4 @@
-"""What a registry serves as a manifest: an image manifest or an index, told apart by its content."""
+"""The documents that registries serve as manifests: image manifests and indexes, told apart by content."""
 
 from typing import Final
 
@@ -14,10 +14,10 @@ _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def media_type_of(content: bytes, content_type: str | None) -> str:
-    """Return the media type of a manifest: its own word first, then the registry's, then its shape.
+    """Return the media type of a manifest: its `mediaType` first, then the registry's header, then its shape.
 
     A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh). Raises ManifestInvalid,
-    ManifestAmbiguous for a text that clients may read in more than one way; `parse_document` looks closer at that.
+    ManifestAmbiguous for a text that clients may read in more than one way; `parse_document` checks that further.
     """
     try:
         members = _members.decode(content)
@@ -40,10 +40,10 @@ def media_type_of(content: bytes, content_type: str | None) -> str:
 
 
 def parse_document(content: bytes, media_type: str) -> Manifest | Index:
-    """Read a manifest of a known media type.
+    """Parse a manifest of a known media type.
 
-    Raises SchemaUnsupported for docker schema 1, IndexEmpty for an index without entries, ManifestAmbiguous for what
-    other clients may read in another way, ManifestInvalid for what a copy cannot do without (BEHAVIOUR 2.4).
+    Raises SchemaUnsupported for docker schema 1, IndexEmpty for an index without entries, ManifestAmbiguous for text
+    that other clients may read differently, ManifestInvalid if a field is invalid that a copy needs (BEHAVIOUR 2.4).
     """
     if media_type in media_types.SCHEMA1:
         raise SchemaUnsupported("The image has a docker schema 1 manifest.")

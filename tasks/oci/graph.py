@@ -1,4 +1,4 @@
-"""What a node of an image needs: one function for every media type (image-spec manifest.md and image-index.md)."""
+"""The successors of a node of an image, for every media type (image-spec manifest.md and image-index.md)."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from tasks.oci.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Successors:
-    """The manifests and the blobs that must be in a repository before the node itself."""
+    """The manifests and the blobs that a repository must hold before the node itself."""
 
     manifests: tuple[Descriptor, ...] = ()
     blobs: tuple[Descriptor, ...] = ()
 
 
 def successors(node: Manifest | Index) -> Successors:
-    """Return what `node` needs.
+    """Return the successors of `node`.
 
-    A `subject` is no successor: a registry takes a manifest whose subject it lacks (distribution-spec 1.1, "Pushing
-    Manifests with Subject"). A foreign layer with `urls` is not either: registries should not hold it.
+    A `subject` is no successor: a registry takes a manifest without its subject (distribution-spec 1.1, "Pushing
+    Manifests with Subject"). Neither is a foreign layer with `urls`: registries should not hold it.
     """
     if isinstance(node, Index):
         return Successors(manifests=_distinct(node.entries))

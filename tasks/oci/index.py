@@ -15,14 +15,14 @@ _entries_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A list of manifests; `fields` holds each of its top-level fields as the JSON text in which it was said."""
+    """A list of manifests; `fields` holds the original JSON text of each top-level field."""
 
     media_type: str
     entries: tuple[Descriptor, ...]
     fields: dict[str, bytes]
 
     def containing(self, entries: Iterable[Descriptor], media_type: str) -> "Index":
-        """Return an index with other entries and all other top-level fields of this one."""
+        """Return an index with these entries and media type, and all other top-level fields of this one."""
         entries = tuple(entries)
         listed = b"[" + b",".join(entry.raw for entry in entries) + b"]"
         fields = {"schemaVersion": b"2", "mediaType": msgspec.json.encode(media_type)}
@@ -30,7 +30,7 @@ class Index:
         return Index(media_type, entries, fields | {"manifests": listed})
 
     def encode(self) -> bytes:
-        """Return the compact JSON text; the text of each value is kept, only white space between tokens goes.
+        """Return the compact JSON text: each value keeps its text, except for white space between tokens.
 
         Raises ManifestInvalid for values that are nested too deeply.
         """
@@ -42,12 +42,12 @@ class Index:
 
 
 def parse_index(content: bytes, media_type: str) -> Index:
-    """Read an index, whose entries may be null; raises ValueError."""
+    """Parse an index, whose entries may be null; raises ValueError."""
     fields = {key: bytes(text) for key, text in _decoder.decode(content).items()}
     entries = _entries_decoder.decode(fields.get("manifests", b"")) or ()
     return Index(media_type, tuple(Descriptor.parse(bytes(entry)) for entry in entries), fields)
 
 
 def index_of(media_type: str, *entries: Descriptor) -> Index:
-    """Return an index that has no top-level fields but those that an index needs."""
+    """Return an index with only the required top-level fields."""
     return Index(media_type, (), {}).containing(entries, media_type)

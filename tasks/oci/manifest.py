@@ -11,7 +11,7 @@ from tasks.oci.platform import Platform, PlatformDocument
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image or artifact: its configuration, its layers, and the manifest that it refers to, if there is one."""
+    """One image or artifact: its configuration, its layers, and its subject if any."""
 
     media_type: str
     config: Descriptor
@@ -30,7 +30,7 @@ _config_decoder: Final = msgspec.json.Decoder(PlatformDocument)
 
 
 def parse_manifest(content: bytes, media_type: str) -> Manifest:
-    """Read an image manifest; raises ValueError."""
+    """Parse an image manifest; raises ValueError."""
     document = _decoder.decode(content)
     return Manifest(
         media_type,
@@ -41,12 +41,12 @@ def parse_manifest(content: bytes, media_type: str) -> Manifest:
 
 
 def platform_of_config(content: bytes) -> Platform:
-    """Read the platform that an image configuration names, `known` or not (image-spec config.md); raises ValueError."""
+    """Parse the platform of an image configuration, `known` or not (image-spec config.md); raises ValueError."""
     return _config_decoder.decode(content).said()
 
 
 def _subject(raw: bytes) -> Descriptor | None:
-    """Return the subject, None if it names no digest: a copy does not need it (BEHAVIOUR 2.4)."""
+    """Return the subject, None for one without digest: a copy does not need the subject (BEHAVIOUR 2.4)."""
     try:
         return Descriptor.parse(raw)
     except ValueError:

@@ -13,7 +13,7 @@ INDEXES: Final = frozenset({OCI_INDEX, DOCKER_LIST})
 IMAGES: Final = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 SCHEMA1: Final = frozenset({DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED})
 
-# Configurations of images: they name a platform.
+# Image configurations, which name a platform.
 CONFIGURATIONS: Final = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
@@ -32,5 +32,5 @@ def essence(content_type: str | None) -> str:
 
 
 def is_foreign_layer(media_type: str) -> bool:
-    """Tell whether a layer is one that registries should not hold (image-spec layer.md, non-distributable layers)."""
+    """Tell whether registries should not hold a layer (image-spec layer.md, non-distributable layers)."""
     return media_type.startswith(FOREIGN_LAYERS)

@@ -1,4 +1,4 @@
-"""Merge two indexes by platform (BEHAVIOUR section 4). Pure."""
+"""The merge of two indexes by platform (BEHAVIOUR section 4). Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from tasks.oci.subjects import anchored, references, subject_of
 
 @dataclass(frozen=True, slots=True)
 class MergeRules:
-    """The choices of a merge: whether Windows' os.version counts whole."""
+    """The options of a merge: whether all four parts of Windows' os.version count."""
 
     exact_os_version: bool = False
 
     def platform(self, entry: Descriptor) -> Platform | None:
-        """Return the platform of an entry in the form in which it is compared."""
+        """Return the platform of an entry in its normal form for comparison."""
         if entry.platform is None:
             return None
         return entry.platform.normalized(exact_os_version=self.exact_os_version)
@@ -30,22 +30,22 @@ DEFAULT_RULES: Final = MergeRules()
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The index that a merge makes, and those of its entries that only the destination had, in the index's order."""
+    """A merged index, and its entries that come from the destination alone, in the index's order."""
 
     index: Index
     kept: tuple[Descriptor, ...]
 
     @property
     def is_needed(self) -> bool:
-        """Whether the source alone would lose an image: one of a platform that it lacks, or of an unknown one (3.1)."""
+        """Whether the source alone would lose an image: one of an absent or an unknown platform (3.1)."""
         return any(entry.platform is not None or entry.platform_unknown for entry in self.kept)
 
 
 def merge(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) -> Merged:
-    """Return all source entries, and what is kept of the destination, in canonical order (4.1).
+    """Return all source entries and the kept entries of the destination, in canonical order (4.1).
 
-    An attestation whose subject is in neither goes, the source's own too (4.3). Top-level fields come from the source
-    (4.4): where builds differ in them, the bytes depend on who pushed last, and the entries still do not.
+    An attestation whose subject is in neither index is dropped, even the source's own (4.3). Top-level fields come from
+    the source (4.4): if builds differ in them, the bytes depend on the last push, but the entries do not.
     """
     theirs = _kept(source, destination, rules)
     subjects = anchored([*references(source.entries), *((entry.digest, None) for entry in theirs)])
@@ -56,7 +56,7 @@ def merge(source: Index, destination: Index, rules: MergeRules = DEFAULT_RULES) 
 
 
 def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFAULT_RULES) -> Index:
-    """Return the source with only the eligible platforms and what refers to them; the source itself if that is all."""
+    """Return the source with only the eligible platforms and their referrers; the source itself if that is all."""
     chosen = [
         entry for entry in source.entries if subject_of(entry) is not None or _is_eligible(entry, eligible, rules)
     ]
@@ -68,9 +68,9 @@ def select(source: Index, eligible: Sequence[Platform], rules: MergeRules = DEFA
 def _kept(source: Index, destination: Index, rules: MergeRules) -> list[Descriptor]:
     """Return the destination's entries that a merge keeps.
 
-    Those whose platform the source lacks; those that refer to one of them; and those without platform that are the
-    destination's alone and refer to nothing. What refers to an image of a platform that the source has goes, even if
-    the source has the same image: the source has the word on all of a platform.
+    Kept are the entries whose platform the source lacks, the entries that refer to one of them, and entries without
+    platform and without subject that only the destination has. An entry that refers to an image of a platform in the
+    source is dropped, even if the source has the same image: the source decides on everything of its platforms.
     """
     platforms = {rules.platform(entry) for entry in source.entries if entry.platform is not None}
     # If both list a digest, the source's entry wins; otherwise a second merge would not be idempotent.
@@ -93,7 +93,7 @@ def _is_eligible(entry: Descriptor, eligible: Iterable[Platform], rules: MergeRu
 
 
 def _media_type(source: Index, destination: Index, entries: Iterable[Descriptor]) -> str:
-    """Return docker list only if both are lists and every entry is a docker manifest; else OCI index (4.5)."""
+    """Return Docker's list type if both are lists and all entries are docker manifests, else OCI's index type (4.5)."""
     lists = {source.media_type, destination.media_type} == {media_types.DOCKER_LIST}
     images = all(entry.media_type == media_types.DOCKER_MANIFEST for entry in entries)
     return media_types.DOCKER_LIST if lists and images else media_types.OCI_INDEX

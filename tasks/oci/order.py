@@ -1,4 +1,4 @@
-"""The canonical order of a merged index: the same images are in the same order, whoever pushed last (BEHAVIOUR 4.1)."""
+"""The canonical order of a merged index, which does not depend on the order of the pushes (BEHAVIOUR 4.1)."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,10 +8,10 @@ from tasks.oci.subjects import subject_of
 
 
 def in_order(entries: Iterable[Descriptor], platform_of: Callable[[Descriptor], Platform | None]) -> list[Descriptor]:
-    """Return images by platform, then entries without platform by digest, each followed by what refers to it.
+    """Return images by platform, then entries without platform by digest, each followed by its referrers.
 
-    Several images of one platform keep their order: it says which one clients should choose. `platform_of` returns the
-    form in which platforms are compared. What refers to an entry that is not listed stands at the end.
+    Several images of one platform keep their order, which is the order of preference for clients. `platform_of` returns
+    the normal form of a platform. Referrers of an entry that is not listed come last.
     """
     roots: list[Descriptor] = []
     referrers: dict[str, list[Descriptor]] = {}
@@ -19,7 +19,7 @@ def in_order(entries: Iterable[Descriptor], platform_of: Callable[[Descriptor], 
         subject = subject_of(entry)
         (roots if subject is None else referrers.setdefault(subject, [])).append(entry)
     ordered: list[Descriptor] = []
-    # A stack: an entry's own referrers are taken up before its next sibling.
+    # A stack: an entry's own referrers come before its next sibling.
     waiting = sorted(roots, key=lambda entry: _rank(entry, platform_of(entry)))[::-1]
     while waiting:
         entry = waiting.pop()

@@ -1,7 +1,7 @@
 """Platforms and their normal form (image-spec image-index.md, property `platform`).
 
-The normal form follows the tables that containerd's `platforms` package publishes, and drops what every processor of
-an architecture can do. It is for comparing only: what is written keeps the words of its author (BEHAVIOUR 4.2).
+The normal form follows the published tables of containerd's `platforms` package, and drops the baseline variant of
+an architecture. It is for comparison only: written documents keep the author's words (BEHAVIOUR 4.2).
 """
 
 import re
@@ -12,7 +12,7 @@ import msgspec
 
 _OPERATING_SYSTEMS: Final = {"macos": "darwin"}
 _ARCHITECTURES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
-# These names say the variant too, whatever stands beside them.
+# These names imply the variant, whatever the `variant` field says.
 _ARCHITECTURES_OF_A_VARIANT: Final = {
     "i386": ("386", ""),
     "i686": ("386", ""),
@@ -24,7 +24,7 @@ _ARCHITECTURES_OF_A_VARIANT: Final = {
     "armv7": ("arm", "v7"),
     "armv7l": ("arm", "v7"),
 }
-# An image for the baseline of an architecture runs wherever one that names no variant does. That of arm is v7.
+# The baseline variant of an architecture is equal to no variant. The baseline of arm is v7.
 _BASELINES: Final = {
     ("amd64", "v1"): "",
     ("arm", ""): "v7",
@@ -45,7 +45,7 @@ _TEXT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What an image runs on, in its author's words."""
+    """The platform of an image, in its author's words."""
 
     os: str
     architecture: str
@@ -55,7 +55,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `os/architecture[/variant][:os.version]`, or `os(os.version)/architecture`; raises ValueError."""
+        """Parse `os/architecture[/variant][:os.version]`, or `os(os.version)/architecture`; raises ValueError."""
         match = _TEXT.fullmatch(text)
         if match is None:
             raise ValueError(
@@ -66,19 +66,19 @@ class Platform:
 
     @property
     def known(self) -> bool:
-        """Whether it names a platform."""
+        """Whether the platform has an os and an architecture, other than `unknown/unknown`."""
         return bool(self.os and self.architecture) and not self.of_no_image
 
     @property
     def of_no_image(self) -> bool:
-        """Whether it says that there is no image: attestations carry `unknown/unknown`."""
+        """Whether the entry is no image: attestations carry `unknown/unknown`."""
         return (self.os, self.architecture) == ("unknown", "unknown")
 
     def normalized(self, *, exact_os_version: bool = False) -> "Platform":
         """Return the form in which equal platforms are equal values (BEHAVIOUR 4.2).
 
         Windows' os.version counts by its first three parts unless `exact_os_version`: the fourth is the patch level.
-        Features make a platform of their own on Windows only.
+        Features distinguish platforms on Windows only.
         """
         system = self.os.lower()
         system = _OPERATING_SYSTEMS.get(system, system)
@@ -90,7 +90,7 @@ class Platform:
         return Platform(system, architecture, variant, version, features)
 
     def matches(self, wanted: "Platform", *, exact_os_version: bool = False) -> bool:
-        """Tell whether this is the wanted platform; a wanted one without os.version or features takes any."""
+        """Tell whether this is the `wanted` platform; without os.version or features, `wanted` matches any of them."""
         mine = self.normalized(exact_os_version=exact_os_version)
         theirs = wanted.normalized(exact_os_version=exact_os_version)
         return (
@@ -116,7 +116,7 @@ def _processor(architecture: str, variant: str) -> tuple[str, str]:
 
 
 class PlatformDocument(msgspec.Struct, rename={"os_version": "os.version", "os_features": "os.features"}):
-    """A platform as JSON says it, in an index entry and in an image configuration alike; null is as good as absent."""
+    """A platform in the JSON of an index entry or of an image configuration; null counts as absent."""
 
     os: str | None = None
     architecture: str | None = None
@@ -126,7 +126,7 @@ class PlatformDocument(msgspec.Struct, rename={"os_version": "os.version", "os_f
 
     @classmethod
     def of(cls, platform: Platform) -> Self:
-        """Return how JSON says `platform`."""
+        """Return the JSON form of `platform`."""
         return cls(
             platform.os,
             platform.architecture,
@@ -136,11 +136,11 @@ class PlatformDocument(msgspec.Struct, rename={"os_version": "os.version", "os_f
         )
 
     def read(self) -> Platform | None:
-        """Return the platform; None if it names none."""
+        """Return the platform, None if no platform is named."""
         platform = self.said()
         return platform if platform.known else None
 
     def said(self) -> Platform:
-        """Return the platform in these words, whether or not they name one."""
+        """Return the platform in these words, even if they name none."""
         features = tuple(feature for feature in self.os_features or () if feature)
         return Platform(self.os or "", self.architecture or "", self.variant or "", self.os_version or "", features)

@@ -10,7 +10,7 @@ from tasks.oci.digest import Digest, parse_digest
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-# Names that resolve, not those of RFC 1123 alone: compose names hosts with `_`, clusters end them in a dot.
+# Resolvable names, not only those of RFC 1123: compose names hosts with `_`, clusters end them in a dot.
 _DOMAIN_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _REGISTRY: Final = re.compile(
     rf"(?P<host>{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*\.?|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
@@ -24,7 +24,7 @@ _DOCKER_HUB_NAMES: Final = frozenset({"docker.io", "index.docker.io", "registry-
 
 
 def without_transport(text: str) -> str:
-    """Return a reference without `docker://` before it, skopeo's word for a registry (BEHAVIOUR 1.6)."""
+    """Return a reference without the prefix `docker://`, skopeo's word for a registry (BEHAVIOUR 1.6)."""
     return text.removeprefix(_TRANSPORT)
 
 
@@ -52,9 +52,9 @@ def parse_repository(text: str) -> str:
 
 
 def parse_registry(text: str) -> str:
-    """Return the one spelling of a registry's host, with or without a port; raises ValueError.
+    """Return the canonical spelling of a registry's host, with or without a port; raises ValueError.
 
-    Lower case (RFC 3986, 3.2.2), but for a name that only its upper case tells from a part of a repository's.
+    Lower case (RFC 3986, 3.2.2), except for a name that only its upper case tells from a part of a repository name.
     """
     match = _REGISTRY.fullmatch(text) if len(text) <= _MAX_HOST else None
     if match is None or int(match["port"] or 1) not in range(1, _MAX_PORT + 1) or not _is_address(match["address"]):
@@ -65,7 +65,7 @@ def parse_registry(text: str) -> str:
 
 
 def _is_address(text: str | None) -> bool:
-    """Tell whether what stands in brackets, if anything does, is an IPv6 address."""
+    """Tell whether the text in brackets, if any, is an IPv6 address."""
     try:
         return text is None or bool(ipaddress.IPv6Address(text))
     except ValueError:
@@ -90,7 +90,7 @@ class RepositoryName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where an image is: a registry, a repository there, and a tag or digest in it."""
+    """The place of an image: a registry, a repository there, and a tag or digest in it."""
 
     registry: str
     repository: str
@@ -99,10 +99,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference, Docker Hub's short names included; raises ValueError."""
+        """Parse a reference, Docker Hub's short names included; raises ValueError."""
         rest, at, digest = text.partition("@")
         if "/" in digest:
-            # Not shown: a user and a password may stand before the host.
+            # The text is not shown: a user and a password may stand before the host.
             raise ValueError("what follows the '@' is not a digest; a reference carries no credentials")
         parsed_digest = parse_digest(digest) if at else None
         if carries_registry(rest):
@@ -120,7 +120,7 @@ class Reference:
 
     @property
     def identifier(self) -> str:
-        """What is asked for in the repository: the digest if there is one, else the tag (else "")."""
+        """The reference within the repository: the digest if there is one, else the tag (else "")."""
         return self.digest or self.tag or ""
 
     @property

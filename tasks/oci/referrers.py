@@ -1,7 +1,7 @@
-"""Manifests that refer to an image: in OCI 1.1's words, and under the tags of cosign. Pure (BEHAVIOUR section 9).
+"""The referrers of an image: those of OCI 1.1, and those under cosign's tags. Pure (BEHAVIOUR section 9).
 
 A fallback index is tagged `sha256-HEX` (distribution-spec 1.1, "Referrers Tag Schema"). cosign's tags end in `.sig`,
-`.att` or `.sbom`; each holds one manifest whose layers are a list that several signers add to.
+`.att` or `.sbom`; each holds one manifest to whose list of layers several signers add.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,12 +18,12 @@ from tasks.oci.index import Index, index_of, parse_index
 COSIGN_SUFFIXES: Final = (".sig", ".att", ".sbom")
 _LONGEST_ALGORITHM: Final = 32
 _LONGEST_HEX: Final = 64
-# cosign's own date for everything that it makes.
+# cosign's fixed creation date.
 _NO_TIME: Final = "0001-01-01T00:00:00Z"
 
 
 class Referrer(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest that refers to another one, as an entry of a list of referrers describes it."""
+    """One manifest with a subject, as described by an entry of a list of referrers."""
 
     digest: Digest
     media_type: str
@@ -67,17 +67,17 @@ _described_decoder: Final = msgspec.json.Decoder(_Described)
 
 
 def fallback_tag(subject: Digest) -> str:
-    """Return the tag under which clients list the referrers of a digest where a registry has no API for it."""
+    """Return the tag of the fallback index of a digest, for registries without a referrers API."""
     return f"{algorithm_of(subject)[:_LONGEST_ALGORITHM]}-{encoded_of(subject)[:_LONGEST_HEX]}"
 
 
 def cosign_tags(subject: Digest) -> tuple[str, ...]:
-    """Return the tags under which cosign keeps what it says of a digest."""
+    """Return cosign's tags for a digest."""
     return tuple(f"{algorithm_of(subject)}-{encoded_of(subject)}{suffix}" for suffix in COSIGN_SUFFIXES)
 
 
 def parse_list(content: bytes) -> list[Referrer]:
-    """Read an answer of the referrers API or a fallback index; raises ValueError."""
+    """Parse an answer of the referrers API or a fallback index; raises ValueError."""
     return [
         Referrer(
             digest=parse_digest(entry.digest),
@@ -91,9 +91,9 @@ def parse_list(content: bytes) -> list[Referrer]:
 
 
 def describe(content: bytes, media_type: str, digest: Digest) -> tuple[Referrer, str | None]:
-    """Return what lists of referrers say of a manifest, and the digest of its subject; raises ManifestInvalid.
+    """Return a manifest's entry for lists of referrers, and the digest of its subject; raises ManifestInvalid.
 
-    Its artifactType is its own, else the media type of its configuration ("Pushing Manifests with Subject").
+    The artifactType is that of the manifest, else its configuration's media type ("Pushing Manifests with Subject").
     """
     said = _read(content)
     config_type = (said.config or {}).get("mediaType")
@@ -109,9 +109,9 @@ def describe(content: bytes, media_type: str, digest: Digest) -> tuple[Referrer,
 
 
 def describe_cosign(content: bytes, media_type: str, digest: Digest) -> Referrer:
-    """Return what to call a manifest under one of cosign's tags; raises ManifestInvalid.
+    """Return the entry of a manifest under one of cosign's tags; raises ManifestInvalid.
 
-    cosign says by the media type of the layers what they are, and calls the whole an image.
+    cosign names its kind of content by the media type of the layers, and declares the whole as an image.
     """
     said = _read(content)
     layer_types = [layer.get("mediaType") for layer in said.layers or ()]
@@ -123,9 +123,9 @@ def describe_cosign(content: bytes, media_type: str, digest: Digest) -> Referrer
 
 
 def with_entries(held: Sequence[bytes], entries: Iterable[Referrer]) -> bytes:
-    """Return a fallback index with all entries of those that are `held`, then `entries`; each digest once.
+    """Return a fallback index with all entries of the `held` indexes, then `entries`; each digest once.
 
-    The bytes of the first index stay where it has everything. Raises ManifestInvalid.
+    If the first index has all entries, it is returned byte for byte. Raises ManifestInvalid.
     """
     try:
         indexes = [parse_index(content, media_types.OCI_INDEX) for content in held]
@@ -143,24 +143,24 @@ def with_entries(held: Sequence[bytes], entries: Iterable[Referrer]) -> bytes:
 
 
 class _Layer(msgspec.Struct, frozen=True):
-    """One signature: its text in the manifest, and what tells it from others."""
+    """One signature: its text in the manifest, and its identity."""
 
     raw: bytes
     key: tuple[str, bytes]
 
 
 class Signatures(msgspec.Struct, frozen=True):
-    """The manifest under one of cosign's tags, with its configuration where that is known."""
+    """The manifest under one of cosign's tags, with its configuration if known."""
 
     content: bytes
     config: bytes = b""
 
 
 def unite(held: Sequence[Signatures], ours: Signatures) -> Signatures:
-    """Return a manifest with the layers of all those that are `held` in their order, then those of `ours` (9.3).
+    """Return a manifest with the layers of all `held` manifests in their order, then those of `ours` (9.3).
 
-    A layer is the same if digest and annotations are. One that has all layers already is returned as it is, `held`
-    ones before `ours`. Raises ManifestInvalid.
+    Layers are equal if digest and annotations are equal. A manifest that has all layers already is returned unchanged,
+    one of `held` before `ours`. Raises ManifestInvalid.
     """
     parts = [*held, ours]
     layers = [_layers(part.content) for part in parts]
@@ -180,12 +180,12 @@ def unite(held: Sequence[Signatures], ours: Signatures) -> Signatures:
 
 
 def lacking(held: bytes, ours: bytes) -> bool:
-    """Tell whether a manifest lacks layers of another one; raises ManifestInvalid."""
+    """Tell whether the manifest `held` lacks layers of `ours`; raises ManifestInvalid."""
     return bool({layer.key for layer in _layers(ours)} - {layer.key for layer in _layers(held)})
 
 
 def is_chosen(referrer: Referrer, types: Collection[str]) -> bool:
-    """Tell whether a referrer is of one of some artifact types; () stands for all."""
+    """Tell whether a referrer has one of the artifact types; () stands for all types."""
     return not types or referrer.artifact_type in types
 
 
@@ -205,7 +205,7 @@ def _layers(content: bytes) -> list[_Layer]:
 def _united_config(
     parts: Sequence[Signatures], layers: Sequence[Sequence[_Layer]], order: Sequence[tuple[str, bytes]]
 ) -> bytes:
-    """Return a configuration that names each layer (image-spec config.md, rootfs.diff_ids); b"" where there is none."""
+    """Return a configuration that names each layer (image-spec config.md, rootfs.diff_ids), b"" without one."""
     try:
         configs = [msgspec.json.decode(part.config, type=dict[str, Any]) for part in parts]
     except (ValueError, RecursionError):
@@ -226,7 +226,7 @@ def _united_config(
 
 
 def _of_layers(said: Any, default: list[Any]) -> list[Any]:
-    """Return what a configuration says of each layer, if it says something of each."""
+    """Return a configuration's items of the layers if it has one for each layer, else `default`."""
     return said if isinstance(said, list) and len(said) == len(default) else default
 
 

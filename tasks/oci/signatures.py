@@ -22,12 +22,12 @@ SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 _COSIGN_TYPE: Final = "cosign container image signature"
 _IN_TOTO: Final = "application/vnd.in-toto+json"
 
-# Whether an index needs a signature of its own, or may have one of each of its images instead.
+# Whether an index needs a signature of its own, or signatures of each of its images are enough.
 IndexSignature = Literal["own", "children"]
 
 
 class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The public keys of which one must have signed an image, in PEM."""
+    """The public keys in PEM, at least one of which must have signed an image."""
 
     keys: tuple[str, ...]
     index: IndexSignature = "own"
@@ -69,7 +69,7 @@ class _Statement(msgspec.Struct):
 
 
 def parse_key(pem: str) -> str:
-    """Return a public key in PEM as it is; raises ValueError for what is none, or is of no kind that is known."""
+    """Validate a public key in PEM and return it unchanged; raises ValueError for other text or an unknown kind."""
     try:
         _read_key(pem)
     except ImportError:
@@ -78,7 +78,7 @@ def parse_key(pem: str) -> str:
 
 
 def signs(payload: bytes, signature: str, digest: Digest, keys: Sequence[str]) -> bool:
-    """Tell whether one of the keys signed a payload of cosign's that names a digest (cosign SIGNATURE_SPEC.md)."""
+    """Tell whether one of the keys signed a cosign payload that names the digest (cosign SIGNATURE_SPEC.md)."""
     try:
         said = msgspec.json.decode(payload, type=_Payload).critical
     except (ValueError, RecursionError):
@@ -89,7 +89,7 @@ def signs(payload: bytes, signature: str, digest: Digest, keys: Sequence[str]) -
 
 
 def bundle_signs(bundle: bytes, digest: Digest, keys: Sequence[str]) -> bool:
-    """Tell whether one of the keys signed the statement of a bundle, and a subject of that is a digest (DSSE 1.0)."""
+    """Tell whether one of the keys signed a bundle's statement, and the digest is one of its subjects (DSSE 1.0)."""
     try:
         envelope = msgspec.json.decode(bundle, type=_Bundle).dsse_envelope
         payload = base64.b64decode(envelope.payload, validate=True)

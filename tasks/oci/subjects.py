@@ -1,25 +1,25 @@
-"""What entries of an index refer to: an attestation to its image, a signature to either (BEHAVIOUR 4.3)."""
+"""The subjects of index entries: an attestation refers to its image, a signature to either (BEHAVIOUR 4.3)."""
 
 from collections.abc import Iterable
 
 from tasks.oci.descriptor import Descriptor
 
-# The digest of an entry, and of what it refers to, if it refers to anything.
+# The digest of an entry, and that of its subject, if any.
 Reference = tuple[str, str | None]
 
 
 def subject_of(entry: Descriptor) -> str | None:
-    """Return the digest that an entry refers to; one with a platform is an image, whatever is noted on it."""
+    """Return the digest of an entry's subject; an entry with a platform is an image, whatever its annotations say."""
     return entry.subject if entry.platform is None else None
 
 
 def references(entries: Iterable[Descriptor]) -> list[Reference]:
-    """Return what each entry refers to."""
+    """Return each entry's digest with that of its subject."""
     return [(entry.digest, subject_of(entry)) for entry in entries]
 
 
 def anchored(stated: Iterable[Reference]) -> set[str | None]:
-    """Return the digests that refer to nothing (None is among them), or by however many steps to one that does."""
+    """Return the digests without a subject (with None among them), and those that lead to one of them by any steps."""
     reached: list[str] = []
     referrers: dict[str, list[str]] = {}
     for digest, subject in stated:

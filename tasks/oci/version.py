@@ -1,4 +1,4 @@
-"""Versions and times of images, in an order (semver.org 2.0.0, RFC 3339). Pure."""
+"""The order of versions and times of images (semver.org 2.0.0, RFC 3339). Pure."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ CREATED: Final = "org.opencontainers.image.created"
 
 # Usual leniency: a leading v, any number of numbers, leading zeros.
 _SEMANTIC: Final = re.compile(r"[vV]?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
-# Builds that are meant to be reproducible set their clocks to one of these years.
+# Reproducible builds set their clocks to one of these years.
 _NO_TIME: Final = frozenset({1, 1970})
 
 # A key by which versions are compared; None where a text names none.
@@ -23,7 +23,7 @@ Order = Callable[[str], Key]
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """The versions and the times of creation that an image, or each image of an index, says it has."""
+    """The versions and the times of creation that an image, or each image of an index, declares."""
 
     versions: tuple[str, ...] = ()
     created: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class _Config(msgspec.Struct):
 
 
 class _Said(msgspec.Struct):
-    """The fields of a manifest, an index or a configuration that tell of its age."""
+    """The fields of a manifest, an index or a configuration about its age."""
 
     annotations: dict[str, str | None] | None = None
     created: str | None = None
@@ -48,7 +48,7 @@ _decoder: Final = msgspec.json.Decoder(_Said)
 
 
 def said_age(content: bytes) -> Age:
-    """Return the age that a manifest, an index or a configuration itself says; nothing of one that cannot be read."""
+    """Return the age that a manifest, an index or a configuration declares, an empty one for unreadable content."""
     try:
         said = _decoder.decode(content)
     except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ def said_age(content: bytes) -> Age:
 
 
 def newest(said: Iterable[str], order: Order) -> tuple[str, Key]:
-    """Return the newest of the texts with its key, ("", None) where none can be compared."""
+    """Return the newest of the texts with its key, ("", None) if no text has a key."""
     known = [(text, key) for text in said if (key := order(text)) is not None]
     return max(known, key=lambda each: each[1], default=("", None))
 
@@ -80,7 +80,7 @@ def order_of(pattern: str | None) -> Order:
 
 
 def semantic_key(text: str) -> Key:
-    """Return the precedence of a semantic version, build metadata left out; None for another text."""
+    """Return the precedence of a semantic version, without build metadata; None for other text."""
     match = _SEMANTIC.fullmatch(text)
     if match is None:
         return None
@@ -93,7 +93,7 @@ def semantic_key(text: str) -> Key:
 
 
 def time_key(text: str) -> Key:
-    """Return the moment of a time in RFC 3339; None for another text, and for the times of reproducible builds."""
+    """Return the instant of a time in RFC 3339; None for other text, and for the times of reproducible builds."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -103,5 +103,5 @@ def time_key(text: str) -> Key:
 
 
 def _identifier(text: str) -> tuple[int, int, str]:
-    """Return the key of a part: numbers by their value, before texts."""
+    """Return the key of an identifier: numbers by their value, before texts."""
     return (0, int(text), "") if text.isascii() and text.isdigit() else (1, 0, text)

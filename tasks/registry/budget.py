@@ -1,4 +1,4 @@
-"""How much of a registry one may use: a port, since workers share it, and what serves where there is no bound."""
+"""The port of request budgets, which workers share, and budgets without a bound."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,22 +6,22 @@ from typing import Protocol
 
 
 class Budget(Protocol):
-    """What one user may ask of one registry; threads, processes and machines share it."""
+    """The requests of one user that one registry allows; threads, processes and machines share them."""
 
     def request(self, patience: float) -> AbstractContextManager[None]:
         """Wait for room for one request and take it for the block.
 
-        Raises RateLimited where the registry wants to be left alone for more than `patience` seconds; once a minute a
-        request is let through all the same, to see whether it still does.
+        Raises RateLimited if the registry asks for a pause of more than `patience` seconds; one request a minute still
+        goes through, to see whether the limit lasts.
         """
         ...
 
     def served(self) -> None:
-        """Take in that the registry answered this thread's last request without a word of limits."""
+        """Note that the registry answered this thread's last request without a limit."""
         ...
 
     def limited(self, retry_after: float | None) -> None:
-        """Take in that the registry refused a request because of its limits, and for how many seconds."""
+        """Note that the registry refused a request because of its limits, and for how many seconds."""
         ...
 
 
@@ -29,7 +29,7 @@ class Budgets(Protocol):
     """The budgets of a process."""
 
     def of(self, registry: str, who: str, at_once: int, per_second: float | None) -> Budget:
-        """Return the budget of the user `who` at a registry: requests at once, and per second if that is bounded."""
+        """Return the budget of the user `who` at a registry: requests at once, and per second unless None."""
         ...
 
 
@@ -44,7 +44,7 @@ class _Unbounded:
 
 
 class UnboundedBudgets:
-    """Every registry may be asked as much as one likes."""
+    """Budgets without a bound."""
 
     def of(self, registry: str, who: str, at_once: int, per_second: float | None) -> Budget:
         """Return a budget without a bound."""

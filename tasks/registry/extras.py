@@ -1,4 +1,4 @@
-"""The libraries of vendors, which are extras of this project: imported when one is needed, never before."""
+"""The libraries of vendors, which are extras of this project and imported only on use."""
 
 from importlib import import_module
 from typing import Any
@@ -7,7 +7,7 @@ from tasks.errors import SettingsInvalid
 
 
 def need(module: str, *, extra: str, purpose: str) -> Any:
-    """Import a module of an extra; raises SettingsInvalid that says how to install it."""
+    """Import a module of an extra; raises SettingsInvalid, which says how to install it."""
     try:
         return import_module(module)
     except ImportError:

@@ -31,13 +31,13 @@ _decoder: Final = msgspec.json.Decoder(_Tags)
 
 
 def list_tags(read: Read, name: str, limit: int) -> list[str]:
-    """Return all tags, none if there is no such repository; a page has at most `limit` bytes.
+    """Return all tags, none if the repository does not exist; a page has at most `limit` bytes.
 
-    Raises ResponseInvalid for something else than pages of tags, for pages without end and for too many tags.
+    Raises ResponseInvalid for content other than pages of tags, for pages without end and for too many tags.
     """
     found: dict[str, None] = {}
     path = f"tags/list?n={_PAGE}"
-    # Only of the first page does 404 mean that there is nothing: whoever deletes by a list must have all of it.
+    # A 404 means an empty list on the first page only: a caller that deletes by a list must have all of it.
     expect = frozenset({200, 404})
     for _ in range(MOST_PAGES):
         response = read("GET", path, expect=expect, limit=limit)

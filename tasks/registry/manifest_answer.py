@@ -1,4 +1,4 @@
-"""A manifest as a registry answers with it, by headers alone or whole (distribution-spec 1.1, "Pulling manifests")."""
+"""A manifest in a registry's answer, by headers alone or whole (distribution-spec 1.1, "Pulling manifests")."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,19 +18,19 @@ _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEM
 
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
-    """A manifest as a registry served it, verified against the digest that was asked for or announced."""
+    """A manifest from a registry, verified against the requested or announced digest."""
 
     content: bytes = field(repr=False)
     media_type: str
     digest: Digest
 
 
-# As `media_type_of` reads it: of a key that stands twice the last one counts.
+# As `media_type_of` reads the type: the last of two equal keys counts.
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def described(reference: str, response: Response) -> Descriptor | None:
-    """Return what the headers of a HEAD say, None where that is not enough."""
+    """Return the descriptor in the headers of a HEAD, None if they are not enough."""
     digest = find_digest(reference)
     if digest is None:
         announced = find_digest(response.headers.get("Docker-Content-Digest"))
@@ -42,9 +42,9 @@ def described(reference: str, response: Response) -> Descriptor | None:
 
 
 def fetched(repository: str, reference: str, response: Response) -> FetchedManifest:
-    """Return the manifest of an answer, a tag's with its sha256; `repository` is its name in messages.
+    """Return the manifest of an answer, for a tag with its sha256; `repository` is the name in messages.
 
-    Raises ContentMismatch, ManifestInvalid, AddressWrong for a web page, and ResponseInvalid where the answer for a
+    Raises ContentMismatch, ManifestInvalid, AddressWrong for a web page, and ResponseInvalid if the answer for a
     tag contradicts the manifest's own mediaType ("The Content-Type header must match").
     """
     content, content_type = response.content, response.headers.get("Content-Type")
@@ -57,8 +57,8 @@ def fetched(repository: str, reference: str, response: Response) -> FetchedManif
         if asked is None:
             _check_type(f"{repository}:{reference}", content, content_type)
         return FetchedManifest(content, media_type, asked or digest_of(content))
-    # The digest of a signed schema 1 manifest is that of its payload; nothing is done with one anyway. What says of
-    # itself that it is something else is no such manifest, whatever the header says.
+    # The digest of a signed schema 1 manifest is that of its payload; such a manifest is not used anyway. A document
+    # with another mediaType of its own is no such manifest, whatever the header says.
     signed = media_types.DOCKER_SCHEMA1_SIGNED
     if wanted and media_types.essence(content_type) == signed and media_type_of(content, content_type) == signed:
         return FetchedManifest(content, signed, wanted)
@@ -66,17 +66,17 @@ def fetched(repository: str, reference: str, response: Response) -> FetchedManif
 
 
 class _Listing(msgspec.Struct):
-    """How many entries a manifest has, and nothing of them."""
+    """The number of a manifest's entries, without their content."""
 
     manifests: list[msgspec.Raw] | None = None
 
 
 def check_entries(reference: str, found: FetchedManifest, most: int) -> None:
-    """Raise ManifestInvalid for an index with more entries than are looked at."""
+    """Raise ManifestInvalid for an index with more than `most` entries."""
     try:
         entries = msgspec.json.decode(found.content, type=_Listing).manifests or ()
     except (msgspec.MsgspecError, RecursionError):
-        # Whoever reads it tells of it.
+        # The parser of the manifest reports the fault.
         return
     if len(entries) > most:
         raise ManifestInvalid(

@@ -1,7 +1,7 @@
-"""Storing one manifest under a tag or its digest, and never over what someone else put there meanwhile.
+"""The upload of one manifest to a tag or its digest, which never replaces a concurrent write of someone else.
 
-A PUT whose answer was lost may have been stored, and no registry honours If-Match ("Pushing manifests",
-distribution-spec 1.1): so between two tries the reference is read, and what it holds decides.
+A PUT whose answer was lost may have taken effect, and no registry honours If-Match ("Pushing manifests",
+distribution-spec 1.1): so the reference is read between two tries, and its manifest decides.
 """
 
 from collections.abc import Callable
@@ -20,17 +20,17 @@ from tasks.oci.digest import Digest, algorithm_of, digest_of
 from tasks.registry.http.exchange import Response, find_digest
 from tasks.registry.http.refusal import refusal
 
-# Child or layer missing: distribution-spec names one code, registries use all of these.
+# A child or layer is missing: distribution-spec names one code, registries use all of these.
 _UNKNOWN_PARTS = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 
 _SHOWN = 3
 
 
 class ManifestUpload:
-    """One manifest on its way to one reference, `name` in messages; used once, by one thread.
+    """The upload of one manifest to one reference, `name` in messages; used once, by one thread.
 
-    `put` and `resolve` send one request and do not repeat it; `missing` looks for the parts that are not there. `over`
-    is what a tag held when it was decided to write it, None for a tag that was absent.
+    `put` and `resolve` send one request and do not repeat it; `missing` finds the absent parts. `over` is the digest
+    that the tag held when the write was decided, None for an absent tag.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class ManifestUpload:
         self._tried = False
 
     def attempt(self) -> None:
-        """Try once; raises Transient where another call is worthwhile.
+        """Try once; raises Transient if another call is worthwhile.
 
-        Raises TagConflict where, after a try of ours, a tag holds neither our manifest nor what it held before it,
-        CopyIncomplete where the registry misses a part of the manifest, ContentMismatch where it stored another.
+        Raises TagConflict if, after a try of ours, the tag holds neither our manifest nor the one before it,
+        CopyIncomplete if the registry misses a part of the manifest, ContentMismatch if it stored another manifest.
         """
         if self._tried and self._is_stored():
             return
@@ -84,7 +84,7 @@ class ManifestUpload:
             )
 
     def _refused(self, response: Response) -> ImagePusherError:
-        """Return what a refusal means: Quay says no more than MANIFEST_INVALID where parts are missing."""
+        """Return the error of a refusal: Quay says only MANIFEST_INVALID for missing parts."""
         error = refusal("PUT", response)
         if response.codes & _UNKNOWN_PARTS:
             return CopyIncomplete(error.message)

@@ -1,4 +1,4 @@
-"""Ask one registry what a push will ask of it, with the same settings and credentials, and return the facts."""
+"""Checks of one registry by the requests of a push, with the same settings and credentials; they return facts."""
 
 import time
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _ANY_REFUSAL: Final = frozenset({400, 401, 403, 404, 405, 501})
 
 @dataclass(frozen=True, kw_only=True)
 class Ping:
-    """The answer of an API's base; `ahead` is by how many seconds this clock is ahead, None where no date came."""
+    """The answer of an API's base; `ahead` is the lead of this clock in seconds, None without a date."""
 
     status: int
     is_https: bool
@@ -35,12 +35,12 @@ class Ping:
 
     @property
     def asks_for_credentials(self) -> bool:
-        """Whether the registry challenges whoever asks (distribution-spec 1.1, "Determining Support")."""
+        """Whether the registry challenges anonymous requests (distribution-spec 1.1, "Determining Support")."""
         return self.status == _UNAUTHORIZED
 
 
 class Probe:
-    """The questions to one registry; each raises RegistryError, AuthenticationRefused and NotFound among them."""
+    """The checks of one registry; each raises RegistryError, AuthenticationRefused and NotFound among them."""
 
     def __init__(self, registry: str, configuration: RegistryConfiguration) -> None:
         self.registry = registry
@@ -79,20 +79,20 @@ class Probe:
         return self._configuration.settings(self.registry, "destination").tls_verify
 
     def roles(self) -> tuple[Role, ...]:
-        """Return the roles that ask as different users: one, if both ask as the same."""
+        """Return the roles with different users: one role if both have the same user."""
         of_role = {role: self._configuration.settings(self.registry, role).credentials for role in _ROLES}
         return ("destination",) if of_role["source"] == of_role["destination"] else _ROLES
 
     def has_credentials(self, role: Role, repository: str = "") -> bool:
-        """Tell whether there are credentials for the registry, or a repository of it, in this role."""
+        """Tell whether this role has credentials for the registry, or for a repository of it."""
         return self._store.find(self.registry, repository, role) is not None
 
     def log_in(self, role: Role) -> None:
-        """Ask for the API's base with the credentials of a role."""
+        """Request the API's base with the credentials of a role."""
         self._transport(role).send(Request(method="GET", target="/v2/", repository="", scopes=frozenset()))
 
     def pull(self, repository: str) -> None:
-        """List the tags of a repository, which need not exist, as the destination's user; asks for pull scope only."""
+        """List the tags of a repository, which may be absent, as the destination's user, with pull scope only."""
         self._transport("destination").send(
             Request(
                 method="GET",
@@ -138,9 +138,9 @@ class Probe:
 
 
 def _ahead(now: float, date: str | None) -> float | None:
-    """Return how many seconds `now` is ahead of a Date header, None where that says nothing (RFC 9110, 6.6.1)."""
+    """Return the seconds by which `now` is ahead of a Date header, None for an invalid one (RFC 9110, 6.6.1)."""
     try:
-        # Whole seconds: half of one more is the likeliest.
+        # The header has whole seconds: half a second more is the likeliest.
         return now - parsedate_to_datetime(date or "").timestamp() - 0.5
     except (ValueError, OverflowError):
         return None

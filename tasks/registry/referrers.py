@@ -12,7 +12,7 @@ from tasks.registry.listing import next_page
 
 MOST_REFERRERS: Final = 10_000
 MOST_PAGES: Final = 1_000
-# The specification says 404; products that do not know the path at all, or a proxy before them, say these too.
+# The specification says 404; products without the path, or a proxy before them, give these answers too.
 _NO_API: Final = frozenset({400, 404, 405, 406, 501})
 _ACCEPT: Final = {"Accept": media_types.OCI_INDEX}
 
@@ -28,10 +28,10 @@ class Read(Protocol):
 def list_referrers(
     read: Read, name: str, digest: Digest, limit: int, artifact_type: str | None = None
 ) -> list[Referrer] | None:
-    """Return the referrers of a digest, None where the registry has no such API; a page has at most `limit` bytes.
+    """Return the referrers of a digest, None if the registry has no such API; a page has at most `limit` bytes.
 
-    With `artifact_type` the registry is asked for those of one type; one that does not filter is believed to have
-    answered with all (it lacks `OCI-Filters-Applied`). Raises ResponseInvalid for pages without end.
+    `artifact_type` asks the registry for those of one type. An answer without `OCI-Filters-Applied` is unfiltered and
+    counts as complete. Raises ResponseInvalid for pages without end.
     """
     found: dict[Digest, Referrer] = {}
     query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
@@ -40,7 +40,7 @@ def list_referrers(
         response = read("GET", path, expect=expect, limit=limit, headers=_ACCEPT)
         if response.status in _NO_API:
             return None
-        # What is no index comes from something that does not know the path: a login page or the interface of a product.
+        # Other content than an index comes from a server without the path: a login page or a product's interface.
         if number == 0 and media_types.essence(response.headers.get("Content-Type")) != media_types.OCI_INDEX:
             return None
         before = len(found)

@@ -38,12 +38,12 @@ from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 
 _ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
 _DONE: Final = frozenset({200, 201, 202, 204})
-# What registries, or what stands before them, answer to a HEAD that they do not support.
+# Answers of registries, or of servers before them, to a HEAD that they do not support.
 _UNANSWERED: Final = frozenset({400, 405, 415, 501})
 
 
 class Registries:
-    """The registries that a process speaks to; threads share it."""
+    """The registry clients of a process. Thread-safe."""
 
     def __init__(
         self, configuration: RegistryConfiguration, budgets: Budgets | None = None, forms: UploadForms | None = None
@@ -56,7 +56,7 @@ class Registries:
         self._transports: dict[tuple[str, Role], Transport] = {}
 
     def repository(self, registry: str, name: str, role: Role, *, push: bool = False) -> "Repository":
-        """Return the client of one repository; with `push`, it may ask for more than `pull` to read (BEHAVIOUR 3.4)."""
+        """Return the client of one repository; with `push`, reads may use a scope beyond `pull` (BEHAVIOUR 3.4)."""
         with self._guard:
             transport = self._transports.get((registry, role))
             if transport is None:
@@ -65,11 +65,11 @@ class Registries:
         return Repository(transport, registry, name, push=push)
 
     def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
-        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        """Raise RequestInvalid if credentials for one registry would go to several."""
         self._configuration.check_hosts(role, registries)
 
     def close(self) -> None:
-        """Close the idle connections of all threads to all registries; what is used afterwards opens new ones."""
+        """Close the idle connections of all threads to all registries; later requests open new ones."""
         with self._guard:
             transports = list(self._transports.values())
         for transport in transports:
@@ -91,17 +91,17 @@ class Repository:
         return f"{self.registry}/{self.name}"
 
     def resolve(self, reference: str) -> Descriptor | None:
-        """Return what a tag or digest is, None if it is absent ("Checking if content exists in the registry").
+        """Return the descriptor of a tag or digest, None if absent ("Checking if content exists in the registry").
 
-        A registry that does not answer HEAD, or says too little, is asked for the whole manifest. The digest of a tag
-        is its sha256, whatever algorithm the registry announces: so that two of them can be compared.
+        If a registry does not answer HEAD, or says too little, the whole manifest is fetched. The digest of a tag is
+        its sha256, whatever algorithm the registry announces: two registries can then be compared.
         """
         return self._resolve(reference, retry=True)
 
     def fetch_manifest(self, reference: str) -> FetchedManifest:
-        """Return a manifest by tag or digest, a tag's with its sha256 ("Pulling manifests").
+        """Return the manifest of a tag or digest, for a tag with its sha256 ("Pulling manifests").
 
-        Raises NotFound, ContentMismatch, ResponseInvalid for one that is too large, ManifestInvalid.
+        Raises NotFound, ContentMismatch, ResponseInvalid for a manifest that is too large, ManifestInvalid.
         """
         try:
             return self._fetch_manifest(reference, retry=True)
@@ -112,11 +112,11 @@ class Repository:
     def push_manifest(self, reference: str, content: bytes, media_type: str, *, over: Digest | None = None) -> bool:
         """Store a manifest under a tag or its digest ("Pushing manifests").
 
-        `over` is the digest that the caller read at the tag, None for absent: after a try whose outcome is unknown, a
-        tag that holds neither that nor this manifest is left alone. Raises TagConflict then, CopyIncomplete where the
-        registry misses a part of the manifest, whatever it says (BEHAVIOUR 5.5), ContentMismatch where it stored
-        something else. Raises DestinationError for one that is larger than what is read of manifests: it could be
-        written once, and never be merged with anything again. Returns whether the registry said that it lists the
+        `over` is the digest that the caller read at the tag, None for an absent tag. Raises TagConflict, and leaves
+        the tag alone, if after a try of unknown outcome it holds neither `over` nor this manifest. Raises
+        CopyIncomplete if the registry misses a part of the manifest, whatever its answer (BEHAVIOUR 5.5),
+        ContentMismatch if it stored another manifest, and DestinationError for a manifest above the size limit of
+        reads: it could be written once, but never merged again. Returns whether the registry said that it lists the
         manifest among the referrers of its subject (`OCI-Subject`).
         """
         listed = False
@@ -152,7 +152,7 @@ class Repository:
         return listed
 
     def missing_parts(self, content: bytes, media_type: str) -> list[Digest]:
-        """Return what a manifest needs and this repository lacks; what is no manifest needs nothing that is known."""
+        """Return the parts of a manifest that this repository lacks, none for content that is no manifest."""
         try:
             needs = successors(parse_document(content, media_type))
         except SourceError:
@@ -162,25 +162,25 @@ class Repository:
         return [digest for digest, path in wanted.items() if self._is_missing(path)]
 
     def _is_missing(self, path: str) -> bool:
-        """Tell whether the registry says that something is not there; where it does not say, nothing is."""
+        """Tell whether the registry reports a path as absent; an unclear answer counts as present."""
         return self._read("HEAD", path, headers=_ACCEPT, expect={200, 404, *_UNANSWERED}).status == 404  # noqa: PLR2004
 
     def delete_manifest(self, digest: Digest) -> None:
-        """Delete a manifest and with it all of its tags ("Deleting manifests"); one that is gone is no error."""
+        """Delete a manifest and with it all of its tags ("Deleting manifests"); an absent manifest is no error."""
         self._write("DELETE", f"manifests/{digest}", expect=_DONE | {404})
 
     def delete_tag(self, tag: str) -> bool:
-        """Delete one tag, not its manifest ("Deleting tags"); return False where the registry cannot."""
+        """Delete one tag, not its manifest ("Deleting tags"); return False if the registry cannot."""
         response = self._write("DELETE", f"manifests/{tag}", expect=_DONE | {400, 404, 405})
         if response.status == 404:  # noqa: PLR2004
-            # It may say so of a tag that is gone, by an answer that was lost, or of the whole idea.
+            # A 404 may mean that the tag is gone (after a lost answer), or that the registry has no such API.
             return self.resolve(tag) is None
         return response.status in _DONE
 
     def deletes(self) -> bool:
-        """Tell whether the registry would delete a tag or a manifest, by asking for one that is not there.
+        """Tell whether the registry would delete a tag or a manifest, by a request for an absent one.
 
-        Distribution answers 400 or 405 where it does not ("Deleting tags", "Deleting manifests").
+        Distribution answers 400 or 405 if it does not delete ("Deleting tags", "Deleting manifests").
         """
         absent = digest_of(f"not in {self}".encode())
         for reference in (f"absent-{encoded_of(absent)[:12]}", absent):
@@ -189,7 +189,7 @@ class Repository:
         return False
 
     def exists(self) -> bool:
-        """Tell whether the repository is there and may be read; asks for `pull` only ("Listing Tags")."""
+        """Tell whether the repository exists and is readable, with `pull` scope only ("Listing Tags")."""
         limit = self._transport.limits.manifest_bytes
         try:
             response = self._read("GET", "tags/list?n=1", expect={200, 404}, limit=limit)
@@ -200,9 +200,9 @@ class Repository:
         return response.status == 200  # noqa: PLR2004
 
     def create(self, visibility: Visibility) -> None:
-        """Make the repository by the API of its registry; one that exists is no error.
+        """Make the repository by the API of its registry; an existing one is no error.
 
-        Raises RepositoryMissing where no API is known, RegistryError, SettingsInvalid.
+        Raises RepositoryMissing if no API is known, RegistryError, SettingsInvalid.
         """
         create(self._transport, self.name, visibility)
 
@@ -211,9 +211,9 @@ class Repository:
         return list_tags(self._read, self.name, self._transport.limits.manifest_bytes)
 
     def referrers(self, digest: Digest, artifact_type: str | None = None) -> list[Referrer] | None:
-        """Return what refers to a digest, of one type or all, None where the registry has no API for that.
+        """Return the referrers of a digest, of one type or all, None if the registry has no API for them.
 
-        That it has none is remembered for the registry ("Listing Referrers").
+        The absence of the API is remembered for the registry ("Listing Referrers").
         """
         if self._transport.has_referrers is False:
             return None
@@ -224,11 +224,11 @@ class Repository:
 
     @property
     def may_list_referrers(self) -> bool | None:
-        """Whether the registry has an API that lists referrers, None where nobody asked yet."""
+        """Whether the registry has an API that lists referrers, None before the first request."""
         return self._transport.has_referrers
 
     def blob_size(self, digest: str) -> int | None:
-        """Return the size of a blob, 0 if the registry does not say, None if it does not show that it has the blob."""
+        """Return the size of a blob, 0 if the registry does not say, None if the blob is not known to exist."""
         path = f"blobs/{digest}"
         response = self._read("HEAD", path, expect={200, 404, *_UNANSWERED})
         if response.status in _UNANSWERED:
@@ -239,11 +239,11 @@ class Repository:
         return int(size) if size.isascii() and size.isdigit() else 0
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """Tell whether a blob is there, in its whole size where the registry says that."""
+        """Tell whether a blob exists, and has the descriptor's size if the registry names a size."""
         return self.blob_size(descriptor.digest) in {descriptor.size, 0}
 
     def _glance(self, path: str) -> int | None:
-        """Begin to read where a registry does not answer HEAD."""
+        """Return 0 for a present blob, None for an absent one, by a GET: for a registry that does not answer HEAD."""
         expect = {200, 206, 404, 416, *_UNANSWERED}
         response = self._read("GET", path, headers={"Range": "bytes=0-0"}, expect=expect, stream=True)
         if response.incoming is not None:
@@ -251,7 +251,7 @@ class Repository:
         return 0 if response.status in {200, 206, 416} else None
 
     def open_blob(self, descriptor: Descriptor) -> BlobReader:
-        """Return a reader of a blob that is under way, its bytes not verified; raises NotFound ("Pulling blobs")."""
+        """Return an open reader of a blob, its bytes not verified; raises NotFound ("Pulling blobs")."""
 
         def fetch(headers: Mapping[str, str]) -> Response:
             return self._read(
@@ -267,7 +267,7 @@ class Repository:
         return BlobReader(f"{self}@{descriptor.digest}", descriptor.size, fetch, self._transport.policy, limits)
 
     def read_blob(self, descriptor: Descriptor, limit: int) -> bytes:
-        """Return a small blob, verified; raises ResponseInvalid if it has more than `limit` bytes, ContentMismatch."""
+        """Return a small blob, verified; raises ResponseInvalid above `limit` bytes, ContentMismatch."""
         side = self._transport.policy.side
         if descriptor.size > limit:
             raise ResponseInvalid(f"{self}@{descriptor.digest} has more than {limit} bytes.", side=side)
@@ -282,9 +282,9 @@ class Repository:
         return bytes(content)
 
     def mount_blob(self, digest: str, from_repository: str) -> UploadSession | None:
-        """Let this repository share a blob of another one ("Mounting a blob from another repository").
+        """Mount a blob of another repository into this one ("Mounting a blob from another repository").
 
-        None means that it does; else the registry wants the bytes, and the session is where to send them.
+        Returns None on success; otherwise the registry wants the bytes, in the returned session.
         """
         query = urlencode({"mount": digest, "from": from_repository}, safe=":/")
         response = self._transport.send(
@@ -306,21 +306,21 @@ class Repository:
         progress: Callable[[int], None],
         session: UploadSession | None = None,
     ) -> None:
-        """Store the bytes of `reader` as a blob, in a session that a mount left behind or a new one ("Pushing blobs").
+        """Store the bytes of `reader` as a blob, in the session of a failed mount or a new one ("Pushing blobs").
 
-        `progress` is told how many bytes are done, and ends the upload by raising. Raises ContentMismatch before
-        anything is committed that is not the descriptor's content.
+        `progress` gets the number of bytes done, and may raise to end the upload. Raises ContentMismatch before a
+        commit of other content than the descriptor's.
         """
         BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session).run()
 
     def cancel_upload(self, session: UploadSession) -> None:
-        """Give up a session that a mount left behind; whether that works makes no difference."""
+        """Cancel the session of a failed mount; the registry's answer is ignored."""
         cancel(self._transport, self.name, self._writing, session)
 
     def require_push(self) -> None:
-        """Raise RightMissing or NamespaceMissing where it can be known, without a write, that no push will be let in.
+        """Raise RightMissing or NamespaceMissing if it is known without a write that a push would be refused.
 
-        It takes a token that the push needs anyway: at some registries that creates the repository (BEHAVIOUR 3.4).
+        Fetches a token that the push needs anyway; at some registries that creates the repository (BEHAVIOUR 3.4).
         """
         self._transport.require_push(self.name, self._writing)
 
@@ -346,10 +346,10 @@ class Repository:
         return found
 
     def _read(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
-        """Read with a token for `pull`; where that is refused and one may push, with one for `pull,push`.
+        """Read with a token for `pull`; after a refusal, if pushing is allowed, with one for `pull,push`.
 
-        Some registries answer 401 for a repository that does not exist yet, and let those look who may create it: from
-        then on its repositories are asked for in the other order.
+        Some registries answer 401 for an absent repository unless the user may create it: after such an answer, reads
+        at this registry try `pull,push` first.
         """
         first, second = self._reading, self._writing
         if self._push and self._transport.read_by_push:

@@ -1,4 +1,4 @@
-"""What a worker knows of a registry before it asks: TLS, timeouts, and where credentials come from."""
+"""The settings of registries: TLS, timeouts, and the sources of credentials."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from tasks.errors import RequestInvalid
 
-# What stands in place of a user beside an identity token, in authentication files and answers of helpers.
+# The user beside an identity token in authentication files and answers of helpers.
 IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not a password
 
 Role = Literal["source", "destination"]
@@ -16,9 +16,9 @@ Proxy = Literal["environment", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks: a user with a password, or a token (docker's `identitytoken`, `registrytoken`). Never shown by repr.
+    """A user with a password, or a token (docker's `identitytoken`, `registrytoken`). Never shown by repr.
 
-    An identity token is exchanged for those that a registry takes; a registry token is one of these.
+    An identity token is exchanged for tokens that a registry takes; a registry token is such a token.
     """
 
     username: str = field(default="", repr=False)
@@ -29,13 +29,13 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """How one registry is reached.
+    """The settings of one registry.
 
     `plain_http` None means: by https, and by http only if the host is loopback or `tls_verify` is off. `ca_file` is a
     PEM bundle; `certificates` is a folder in the layout of docker's certs.d (`*.crt` authorities, `*.cert` with `*.key`
-    client pairs), and stands in for the first of the `usual_certificates` that has a folder for the registry. The
-    requests at once and per second are those of all workers together. `uploads` is the form in which blobs go there
-    ("auto": the first that is taken), `part_bytes` the most bytes of a part (BEHAVIOUR 5.6). `proxy` says whether the
+    client pairs), and replaces the first of the `usual_certificates` with a folder for the registry. The requests at
+    once and per second are those of all workers together. `uploads` is the form of blob uploads ("auto": the first
+    form that the registry takes), `part_bytes` the most bytes of a part (BEHAVIOUR 5.6). `proxy` says whether the
     proxies of the environment are used. `api_token` is for Quay's own API.
     """
 
@@ -59,7 +59,7 @@ class RegistrySettings:
 
 @dataclass(frozen=True, slots=True)
 class RegistryOverride:
-    """What the command line says of every registry in one role; None leaves the configuration's word."""
+    """The command line's settings for every registry in one role; None keeps the configuration's value."""
 
     credentials: Credentials | None = None
     tls_verify: bool | None = None
@@ -72,7 +72,7 @@ class HttpLimits:
 
     `idle_timeout` is for each wait and for the whole head of an answer, `answer_timeout` for the whole of an answer
     that is not a blob, `commit_timeout` for the answer to the last request of a blob. A `Retry-After` of more seconds
-    than `retry_after_limit` is not waited for (BEHAVIOUR 8.3).
+    than `retry_after_limit` ends the tries (BEHAVIOUR 8.3).
     """
 
     connect_timeout: float = 10.0
@@ -90,9 +90,9 @@ class HttpLimits:
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfiguration:
-    """All that the registry client is told: settings by registry, and for all of them files, folders, bounds.
+    """The configuration of the registry client: settings by registry, and files, folders and bounds for all.
 
-    `secret_variables` are variables of the environment that hold secrets: no program that is started inherits them.
+    `secret_variables` are environment variables that hold secrets: no child process inherits them.
     """
 
     registries: dict[str, RegistrySettings] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class RegistryConfiguration:
     proxy: Proxy = "none"
 
     def settings(self, registry: str, role: Role) -> RegistrySettings:
-        """Return the settings of `registry` in this role, where `credentials` are those of the role."""
+        """Return the settings of `registry` in this role, with the credentials of the role."""
         base = self.registries.get(registry, RegistrySettings())
         override = self._override(role)
         of_role = base.source_credentials if role == "source" else base.destination_credentials
@@ -119,7 +119,7 @@ class RegistryConfiguration:
         )
 
     def check_hosts(self, role: Role, registries: Iterable[str]) -> None:
-        """Raise RequestInvalid where credentials that were given for one registry would go to several."""
+        """Raise RequestInvalid if credentials for one registry would go to several."""
         named = sorted(set(registries))
         if self._override(role).credentials is not None and len(named) > 1:
             raise RequestInvalid(

@@ -35,12 +35,12 @@ from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
 _METHOD_UNKNOWN: Final = 405
-# What a store says to a URL whose signature has expired, or was made for another method.
+# Answers of a blob store to a URL whose signature has expired, or was made for another method.
 _NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
 
 
 class Transport:
-    """The way to one registry in one role; threads share it."""
+    """The requests to one registry in one role. Thread-safe."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Transport:
         self.settings = settings = configuration.settings(registry, role)
         self.limits = limits = configuration.limits
         self.forms = forms or LocalUploadForms()
-        # Whether one may read a repository only with a token that is good for `push` too (BEHAVIOUR 3.4).
+        # Whether reading a repository needs a token for `push` too (BEHAVIOUR 3.4).
         self.read_by_push = False
-        # Whether the registry lists referrers, None while nobody has asked.
+        # Whether the registry lists referrers, None before the first request.
         self.has_referrers: bool | None = None
         self._host = host_for(registry)
         self.policy = RetryPolicy(
@@ -77,7 +77,7 @@ class Transport:
     def send(self, request: Request, *, retry: bool = True) -> Response:
         """Return the response if its status is expected.
 
-        Without `retry` there is one try, which raises Transient where another is worthwhile: for callers that resume
+        Without `retry` there is one try, which raises Transient if another is worthwhile: for callers that resume
         instead of repeating. Raises RegistryError.
         """
         if retry:
@@ -96,9 +96,9 @@ class Transport:
         telemetry.count(telemetry.HTTP_RETRIES, registry=self._host)
 
     def require_push(self, repository: str, scopes: frozenset[str]) -> None:
-        """Raise RightMissing or NamespaceMissing where the token for a repository is not good for a push to it.
+        """Raise RightMissing or NamespaceMissing if the token for a repository does not allow a push to it.
 
-        Where nothing can be read from the token, or none is needed, the registry will tell when it is written to.
+        If the token is not readable, or not needed, the first write to the registry will tell.
         """
 
         def look() -> None:
@@ -137,7 +137,7 @@ class Transport:
             if not self._authentication.learn(challenge, request.repository, request.scopes, sent, secure=secure):
                 raise self._refusal(request, response)
             if request.streams_body:
-                # How much of the body was taken in, only the caller can find out.
+                # Only the caller can find out how much of the body the registry took.
                 raise Transient(explain(request.method, response), response.status)
             response, _ = self._ask(request, base, url)
         if response.status in request.expect:
@@ -147,7 +147,7 @@ class Transport:
         raise self._refusal(request, response)
 
     def _transient(self, request: Request, response: Response) -> Transient:
-        """Return what makes another try of a request, after the time that the registry asks for."""
+        """Return the error that causes another try, after the pause that the registry asks for."""
         asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
         if response.status == _TOO_MANY:
             believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
@@ -156,11 +156,11 @@ class Transport:
         return Transient(explain(request.method, response), response.status, asked, kind)
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
-        """Return the error that an answer means, with the reason that only this side knows."""
+        """Return the error that an answer means, with the reason if only this side knows it."""
         error = refusal(request.method, response)
         if type(error) is not AuthenticationRefused:
             return error
-        # A read for which only the right to pull was asked says nothing of the right to push.
+        # A read with pull scope says nothing about the right to push.
         asked = not error.may_be_absent or any("push" in scope.rpartition(":")[2] for scope in request.scopes)
         lacking = self._lacking(request.repository, response.authorization) if asked else None
         if lacking is not None:
@@ -171,10 +171,10 @@ class Transport:
         return error
 
     def _ask(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
-        """Return the answer to a request and the Authorization that it had.
+        """Return the answer to a request and the Authorization of the request.
 
-        Where a store refuses a URL that the registry signed, the registry is asked once for a new one; if that was for
-        a HEAD, a GET may be what it was signed for.
+        If a blob store refuses a URL that the registry signed, the registry is asked once for a new one. A HEAD
+        gets the status of an unsupported method instead, if expected: the signature may be for GET.
         """
         response, sent = self._follow(request, base, url)
         if response.url == url or response.status not in _NOT_SIGNED_FOR or (response.own and response.status == 401):  # noqa: PLR2004
@@ -186,7 +186,7 @@ class Transport:
         return response, sent
 
     def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
-        """Send a request where it leads, and return the last response with the Authorization that it had."""
+        """Send a request, follow its redirects, and return the last response with the Authorization of its request."""
         shown: str | None = None
         for _ in range(MOST_REDIRECTS + 1):
             own = is_same_origin(url, base)
@@ -212,7 +212,7 @@ class Transport:
         return request.authorization or self._authentication.header(request.repository, request.scopes)
 
     def _budget(self, repository: str) -> Budget:
-        """Return the budget of whoever asks for a repository; keys of Redis do not show who that is."""
+        """Return the budget of the user for a repository; keys of Redis do not show the user."""
         user = self._authentication.user(repository)
         who = digest_of(user.encode()).removeprefix("sha256:")[:12] if user else "default"
         return self._budgets.of(self._host, who, self.settings.requests_at_once, self.settings.requests_per_second)
@@ -233,7 +233,7 @@ class Transport:
         return Pong(base, incoming.status, incoming.headers)
 
     def _learn_base(self, pong: Pong) -> None:
-        """Take in the challenge of the base, so that the first request need not be refused."""
+        """Learn from the challenge of the API's base: the first request is then not refused."""
         if pong.status == _UNAUTHORIZED:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")

@@ -1,4 +1,4 @@
-"""The forms in which registries take the bytes of a blob, and which comes next where one is refused (BEHAVIOUR 5.6).
+"""The forms of a blob upload, and the next form after a refusal (BEHAVIOUR 5.6).
 
     form    requests                                          who wants it
     put     POST, PUT with Content-Length                     all that follow the specification: the fewest requests
@@ -19,7 +19,7 @@
     GET     anything else              the session is gone
     HEAD    200                        a commit whose answer was lost took effect
 
-What a registry refused by its own reasons (quota, rights, maintenance) is no refusal of a form.
+A refusal for another reason (quota, rights, maintenance) is no refusal of a form.
 """
 
 import threading
@@ -38,63 +38,63 @@ TOO_LARGE: Final = 413
 _NEXT: Final[dict[Form, Form]] = {"put": "patch", "patch": "parts"}
 _NOT_TAKEN: Final = frozenset({405, 411, 415, 501})
 _GONE: Final = frozenset({400, 404, 416})
-# What is refused by its size is not tried with something a little smaller: common limits are not below this.
+# After a PUT is refused by its size, only a PUT below this is tried: common limits are not lower.
 _SURELY_TAKEN: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What a registry refuses: a PUT of `put` bytes or more, and a body of more than `part_bytes`; None for nothing."""
+    """The refusals of a registry: a PUT of `put` bytes or more, a body above `part_bytes`; None for no refusal."""
 
     put: int | None = None
     part_bytes: int | None = None
 
     def form(self, size: int) -> Form:
-        """Return the first form in which the registry takes so many bytes."""
+        """Return the first form in which the registry takes `size` bytes."""
         if self.part_bytes is not None and size > self.part_bytes:
             return "parts"
         return "put" if self.put is None or size < self.put else "patch"
 
     def united(self, other: "Refused") -> "Refused":
-        """Return what two uploads found out together."""
+        """Return the union of the refusals that two uploads met."""
         return Refused(_least(self.put, other.put), _least(self.part_bytes, other.part_bytes))
 
 
 class UploadForms(Protocol):
-    """What registries refuse, as all workers found out; it is forgotten some time after."""
+    """The refusals of registries that all workers met; they expire."""
 
     def refused(self, registry: str) -> Refused:
-        """Return what is known of a registry."""
+        """Return the known refusals of a registry."""
         ...
 
     def note(self, registry: str, refused: Refused) -> None:
-        """Add what an upload that succeeded met."""
+        """Add the refusals that a successful upload met."""
         ...
 
 
 class LocalUploadForms:
-    """What registries refuse, as this process found out; threads share it."""
+    """The refusals of registries that this process met. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._refused: dict[str, Refused] = {}
 
     def refused(self, registry: str) -> Refused:
-        """Return what is known of a registry."""
+        """Return the known refusals of a registry."""
         return self._refused.get(registry, Refused())
 
     def note(self, registry: str, refused: Refused) -> None:
-        """Add what an upload that succeeded met."""
+        """Add the refusals that a successful upload met."""
         with self._guard:
             self._refused[registry] = self.refused(registry).united(refused)
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How one upload of `size` bytes goes: its form now, and what was refused before; each step makes a new one.
+    """The state of one upload of `size` bytes: its present form and the refusals so far; each step makes a new one.
 
-    `fixed` is a form that the settings want: no other is tried. `doubted` tells that a session was lost in this form,
-    which one may be; two in turn mean that the form is not taken.
+    `fixed` means that the settings want this form: no other is tried. `doubted` means that one session was lost in this
+    form; a second loss in a row means that the registry does not take the form.
     """
 
     size: int
@@ -106,18 +106,18 @@ class Way:
     refused: Refused = Refused()
 
     def part(self, offset: int) -> int:
-        """Return where the body ends that starts at `offset`."""
+        """Return the end of the body that starts at `offset`."""
         return min(self.size, offset + self.part_bytes) if self.form == "parts" else self.size
 
     def bounded(self, least: int | None, most: int | None) -> "Way":
-        """Return the way within the bounds of a part that a registry names."""
+        """Return the way within a registry's bounds for a part."""
         floor = max(least or 0, min(self.least_bytes, most or self.least_bytes))
         part_bytes = max(floor, min(self.part_bytes, most or self.part_bytes))
         split = most is not None and self.size > most and self.form == "patch" and not self.fixed
         return replace(self, form="parts" if split else self.form, part_bytes=part_bytes, least_bytes=floor)
 
     def after(self, status: int, sent: int) -> "Way | None":
-        """Return how to go on when a body of `sent` bytes was refused; None where nothing is left to try."""
+        """Return the way after a refusal of a body of `sent` bytes, None if no form is left to try."""
         if status == TOO_LARGE:
             return self._next(min(sent, _SURELY_TAKEN), self.part_bytes) if self.form == "put" else self._halve(sent)
         if status in _GONE and not self.doubted and not (status == 400 and self.form == "put"):  # noqa: PLR2004
@@ -129,7 +129,7 @@ class Way:
         return replace(self, doubted=False)
 
     def _halve(self, sent: int) -> "Way | None":
-        """Return the way of parts half as large as what was refused."""
+        """Return the way with parts half as large as the refused body."""
         part_bytes = min(self.part_bytes, sent // 2)
         if part_bytes < self.least_bytes:
             return None
@@ -138,7 +138,7 @@ class Way:
         return replace(self, part_bytes=part_bytes, refused=self.refused.united(Refused(part_bytes=part_bytes)))
 
     def _next(self, put: int | None, part_bytes: int) -> "Way | None":
-        """Return the way of the next form; `put` is from which size on a PUT was refused, if it was."""
+        """Return the way with the next form; `put` is the size from which a PUT was refused, if it was."""
         form = None if self.fixed else _NEXT.get(self.form)
         if form is None:
             return None
@@ -147,7 +147,7 @@ class Way:
 
 
 def first_way(size: int, choice: UploadChoice, part_bytes: int | None, known: Refused) -> Way:
-    """Return the way on which an upload starts: that of the settings, else what the registry is known to take."""
+    """Return the first way of an upload: that of the settings, else the first form not known to be refused."""
     most = _least(part_bytes, known.part_bytes) or PART_BYTES
     form = known.form(size) if choice == "auto" else choice
     return Way(size, form, most, min(LEAST_PART_BYTES, most), fixed=choice != "auto")

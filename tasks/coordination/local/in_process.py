@@ -1,4 +1,4 @@
-"""Coordination where one process does all the work: the same words as on Redis, on what threads share."""
+"""Coordination within one process: the same interfaces as on Redis, for threads."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ _RAISED_AGAIN = 1.0
 
 
 class KeyLocks:
-    """Locks by key, which exist while someone holds or waits for them."""
+    """Locks by key, which exist while a thread holds or waits for them."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -22,7 +22,7 @@ class KeyLocks:
 
     @contextmanager
     def hold(self, key: str, wait_seconds: float) -> Iterator[None]:
-        """Wait for `key` and hold it; raises LockUnavailable when `wait_seconds` have passed."""
+        """Wait for `key` and hold it; raises LockUnavailable after `wait_seconds`."""
         with self._guard:
             lock, users = self._locks.get(key, (threading.Lock(), 0))
             self._locks[key] = (lock, users + 1)
@@ -42,13 +42,13 @@ class KeyLocks:
                     self._locks[key] = (lock, users - 1)
 
     def is_held(self, key: str) -> bool:
-        """Tell whether someone holds `key` or waits for it."""
+        """Tell whether a thread holds `key` or waits for it."""
         with self._guard:
             return key in self._locks
 
 
 class LocalSingleFlight:
-    """One task at a time moves the bytes of a blob to a registry."""
+    """A lock by which one task at a time moves the bytes of a blob to a registry."""
 
     def __init__(self, locks: KeyLocks, wait_seconds: float) -> None:
         self._locks = locks
@@ -56,13 +56,13 @@ class LocalSingleFlight:
 
     @contextmanager
     def lead(self, registry: str, digest: str) -> Iterator[None]:
-        """Wait until nobody else moves this blob there, and keep others waiting while it is moved."""
+        """Wait until no other task moves this blob there, and keep others waiting during the block."""
         with self._locks.hold(f"blob {registry} {digest}", self._wait_seconds):
             yield
 
 
 class LocalRuns:
-    """One delivery at a time works on a part of a push."""
+    """A lock by which one delivery at a time works on a part of a push."""
 
     def __init__(self, locks: KeyLocks, wait_seconds: float) -> None:
         self._locks = locks
@@ -76,18 +76,18 @@ class LocalRuns:
 
     @contextmanager
     def alone(self, push_id: str) -> Iterator[None]:
-        """Wait until no other part is worked on alone; raises LockUnavailable."""
+        """Wait until no other part runs alone; raises LockUnavailable."""
         del push_id
         with self._locks.hold("the place of what may end its worker", self._wait_seconds):
             yield
 
     def is_held(self, push_id: str, part: str) -> bool:
-        """Tell whether the part is worked on."""
+        """Tell whether a delivery works on the part."""
         return self._locks.is_held(_part(push_id, part))
 
 
 class LocalBlobLocations:
-    """Which repositories of a registry hold a blob."""
+    """The repositories of a registry that hold a blob."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -110,7 +110,7 @@ class LocalBlobLocations:
 
 
 class LocalBudgets:
-    """The budgets of this process: a limit halves one, and it comes back slowly."""
+    """The budgets of this process: a limit halves a budget, which then grows back slowly."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""The hashes of the ledger in a SQLite file, where no Redis is shared."""
+"""The hashes of the ledger in a SQLite file, for use without Redis."""
 
 import sqlite3
 import threading
@@ -15,14 +15,14 @@ _POLL_SECONDS: Final = 0.01
 
 
 class FileHashes:
-    """Hashes in a SQLite file that only its owner can read; processes share it. Without a path, in memory alone."""
+    """Hashes in a SQLite file that only its owner can read and processes share; without a path, in memory."""
 
     def __init__(self, path: Path | None, seconds: int) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # SQLite gives the files that it puts beside this one, -wal and -shm, the rights of this one.
+            # SQLite gives its files beside this one, -wal and -shm, the same permissions.
             path.touch(mode=0o600)
             path.chmod(0o600)
         self._database = sqlite3.connect(
@@ -72,7 +72,7 @@ class FileHashes:
         ends_at = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                # Readers of another process do not wait for writers; a power cut may lose the last moments, not the
+                # Readers of another process do not wait for writers; a power cut may lose the last writes, not the
                 # file.
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = NORMAL")
@@ -82,7 +82,7 @@ class FileHashes:
                 )
                 self._database.execute("DELETE FROM hashes WHERE expires < ?", (time.time(),))
             except sqlite3.OperationalError as error:
-                # SQLite does not wait itself for another process that changes the journal of a new file.
+                # SQLite itself does not wait for another process that changes the journal mode of a new file.
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
                     self._database.close()
                     raise

@@ -1,7 +1,7 @@
-"""Tag locks where there is no Redis: one locked file for each tag, in a folder that processes share.
+"""Tag locks without Redis: one locked file for each tag, in a folder that processes share.
 
-The kernel frees the lock of a process that dies, so nothing has to expire. Beside the lock lies the record of the tag's
-writes. Records that are too old are removed with their locks, which only the holder of the lock may do.
+The kernel frees the lock of a process that dies, so no lock has to expire. The record of the tag's writes is stored
+beside the lock. Old records are removed with their locks, which only the holder of the lock may do.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _LOCK: Final = ".lock"
 
 
 class FileTag:
-    """A tag that is held by the lock of a file, which is never lost; its record is at `path`."""
+    """A tag held by a file lock, which cannot be lost; its record is at `path`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,21 +35,21 @@ class FileTag:
     def ensure(self) -> None: ...
 
     def record(self) -> TagRecord:
-        """Return the writes of pushes of ours; raises SettingsInvalid."""
+        """Return the record of our pushes' writes; raises SettingsInvalid."""
         return record_of(self._read()[0])
 
     def kept(self, digest: str) -> Written | None:
-        """Return the last write with its bytes, if it is `digest` and they are kept; raises SettingsInvalid."""
+        """Return the last write if it is of `digest` and its bytes are kept; raises SettingsInvalid."""
         written = self._read()[1]
         return written if written is not None and written.digest == digest else None
 
     def note_writing(self, digest: str, last: str | None) -> None:
-        """Note a write before it is made; raises SettingsInvalid."""
+        """Record a write before it is made; raises SettingsInvalid."""
         fields, written = self._read()
         self._write({**fields, under_way(digest, self._writer): last or ""}, written)
 
     def note_written(self, written: Written) -> None:
-        """Note a write that was verified; raises SettingsInvalid."""
+        """Record a verified write; raises SettingsInvalid."""
         fields, _ = self._read()
         fields.pop(under_way(written.digest, self._writer), None)
         self._write({**fields, LAST: written.digest}, written)
@@ -65,14 +65,14 @@ class FileTag:
         with _named_failures(self._path.parent):
             new.touch(_PRIVATE)
             new.write_bytes(encode(fields, written))
-            # A process that dies in between leaves the record as it was, not half of one.
+            # A process that dies in between leaves the old record, not half a record.
             new.replace(self._path)
 
 
 class FileTagLocks:
-    """One push at a time works on a tag, among all threads and processes that use the same `folder`.
+    """Locks by which one push at a time works on a tag, among all threads and processes with the same `folder`.
 
-    The folder is made when the first tag is held. `locks` keep the threads of this process apart: they need not poll,
+    The folder is made when the first tag is held. `locks` separate the threads of this process: threads need not poll,
     and some network file systems lock files for whole processes only.
     """
 
@@ -85,7 +85,7 @@ class FileTagLocks:
 
     @contextmanager
     def hold(self, reference: str) -> Iterator[FileTag]:
-        """Wait for the tag and hold it; raises LockUnavailable, SettingsInvalid where the folder cannot be used."""
+        """Wait for the tag and hold it; raises LockUnavailable, SettingsInvalid if the folder is not usable."""
         ends_at = time.monotonic() + self._wait_seconds
         path = self._folder / hashlib.sha256(reference.encode()).hexdigest()
         with self._locks.hold(f"tag {reference}", self._wait_seconds):
@@ -125,12 +125,12 @@ def _lock_of(path: Path) -> FileLock:
 
 def _remove_if_stale(path: Path) -> None:
     lock = _lock_of(path)
-    # Somebody may hold it, or has just removed it.
+    # Another process may hold the lock, or has just removed the file.
     with suppress(Timeout, FileNotFoundError):
         if not _is_stale(path.with_suffix(_LOCK)):
             return
         with lock.acquire(timeout=0):
-            # Its last holder may have written since.
+            # The last holder may have written since.
             if not path.exists() or _is_stale(path):
                 path.unlink(missing_ok=True)
                 path.with_suffix(_LOCK).unlink()

@@ -1,7 +1,7 @@
 """Budgets of requests, shared by all workers.
 
-Each process takes its share, the whole divided by the processes that are active, and looks twice a second how many
-those are: a request costs no question to Redis. A registry that limits is asked half as much, and slowly more again.
+Each process takes its share, the whole divided by the number of active processes, and reads this number twice a second:
+a single request needs no query to Redis. A limit of a registry halves its budget, which then grows back slowly.
 """
 
 import logging
@@ -18,17 +18,17 @@ from tasks.coordination.shared_budget import SYNC_SECONDS, SharedBudget
 from tasks.registry.budget import Budget
 
 LOG: Final = logging.getLogger(__name__)
-# A process that has not been heard of for so long has no share.
+# A process without a sign of life for so many seconds has no share.
 _MEMBER_SECONDS: Final = 3.0
 _REMEMBERED: Final = 3600
-# All requests under way hit one limit together: it halves once.
+# All requests under way hit a limit together: the budget is halved once.
 _HALVED_AGAIN: Final = 2.0
 _RAISED_AGAIN: Final = 1.0
 _RAISE: Final = 1.1
 
 
 class RedisBudgets:
-    """The budgets of this process, kept in step with those of all others by a thread."""
+    """The budgets of this process, which a thread synchronises with those of all others."""
 
     def __init__(self, client: redis.Redis, prefix: str, clock: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class RedisBudgets:
             return self._budgets[key]
 
     def synchronise(self) -> None:
-        """Tell and ask Redis once of every budget that is in use; raises RedisError."""
+        """Exchange the state of every budget in use with Redis once; raises RedisError."""
         with self._guard:
             budgets = dict(self._budgets)
         for key, budget in budgets.items():
@@ -101,7 +101,7 @@ class RedisBudgets:
         fields = {"until": str(max(until, float(known[1] or 0)))}
         if self._once(f"{key}:halved", _HALVED_AGAIN):
             fields["factor"] = str(max(1 / budget.at_once, float(known[0] or 1) / 2))
-            # What was halved stays so for a while.
+            # A halved budget stays halved for a while.
             self._client.set(f"{key}:raised", "1", px=int(2 * _HALVED_AGAIN * 1000))
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hset(key, mapping=fields)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The hashes of the ledger on Redis, where workers share them."""
+"""The hashes of the ledger on Redis, which workers share."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class RedisHashes:
-    """Hashes on Redis; `seconds` is how long they live after a write."""
+    """Hashes on Redis; `seconds` is their lifetime after a write."""
 
     def __init__(self, client: redis.Redis, seconds: int) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class RedisHashes:
 
 
 def _name_of(key: str, field: bytes) -> str | None:
-    """Return the name of a field; one that nobody here wrote is told of and left out."""
+    """Return the name of a field, None for a foreign field, which is logged."""
     try:
         return field.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""Leases on Redis keys, renewed while they are held: the tag lock and the single flight stand on them.
+"""Leases on Redis keys, renewed while they are held: the base of the tag lock and the single flight.
 
-A holder that dies frees the others when its lease ends. A lease is no fence: its holder asks `ensure` right before a
-write, and looks afterwards at what was written.
+After the death of a holder the others wait until its lease ends. A lease is no fence: its holder calls `ensure` right
+before a write, and verifies the write afterwards.
 """
 
 import threading
@@ -34,7 +34,7 @@ _RECORD: Final = "The record of a tag's writes"
 
 
 class Lease:
-    """A key that is held."""
+    """A held key."""
 
     def __init__(self, lock: Lock, named: str, pulse: Callable[[], None]) -> None:
         self._lock = lock
@@ -51,7 +51,7 @@ class Lease:
             raise LockLost(f"{self._named} is no longer held by this push.")
 
     def renew(self) -> None:
-        """Make the lease last its full time again; that a lease is lost is seen by `ensure`."""
+        """Extend the lease to its full time again; `ensure` reports a lost lease."""
         try:
             self._lock.reacquire()
             self._pulse()
@@ -59,7 +59,7 @@ class Lease:
             return
 
     def release(self) -> None:
-        """Free the key, if it is still held."""
+        """Free the key if it is still held."""
         try:
             self._lock.release()
         except (LockError, RedisError):
@@ -67,12 +67,12 @@ class Lease:
 
 
 class Leases:
-    """Leases of `seconds`, renewed by one thread for all that this process holds."""
+    """Leases of `seconds`; one thread renews all leases of this process."""
 
     def __init__(self, client: redis.Redis, seconds: float) -> None:
         self.client = client
         self._seconds = seconds
-        # In the order in which they were taken: the oldest is renewed first.
+        # In order of age: the oldest lease is renewed first.
         self._held: dict[Lease, None] = {}
         self._changed = threading.Condition()
         self._renewer: threading.Thread | None = None
@@ -89,7 +89,7 @@ class Leases:
     ) -> Iterator[Lease]:
         """Wait for `key` and hold it; `pulse` is called with each renewal.
 
-        Raises LockUnavailable when `wait_seconds` have passed.
+        Raises LockUnavailable after `wait_seconds`.
         """
         # thread_local off: the renewing thread must know the token.
         lock = Lock(
@@ -136,9 +136,9 @@ class Leases:
 
 
 class LeasedTag:
-    """A tag that is held, and the writes of pushes of ours there.
+    """A held tag, and the record of our pushes' writes there.
 
-    One hash holds the digests, a key of its own the bytes of the last write, which are read only when they are needed.
+    One hash holds the digests; a separate key holds the bytes of the last write, which are read only on demand.
     """
 
     def __init__(self, lease: Lease, client: redis.Redis, prefix: str, reference: str) -> None:
@@ -153,27 +153,27 @@ class LeasedTag:
         self._lease.ensure()
 
     def record(self) -> TagRecord:
-        """Return the writes of pushes of ours; raises StateUnavailable."""
+        """Return the record of our pushes' writes; raises StateUnavailable."""
         with _named_failures(_RECORD):
             fields = cast("dict[bytes, bytes]", self._client.hgetall(self._record_key))
         return record_of({name.decode(): value.decode() for name, value in fields.items()})
 
     def kept(self, digest: str) -> Written | None:
-        """Return the last write with its bytes, if it is `digest` and they are kept; raises StateUnavailable."""
+        """Return the last write if it is of `digest` and its bytes are kept; raises StateUnavailable."""
         with _named_failures(_RECORD):
             found = cast("bytes | None", self._client.get(self._bytes_key))
         written = None if found is None else unpack(found)
         return written if written is not None and written.digest == digest else None
 
     def note_writing(self, digest: str, last: str | None) -> None:
-        """Note a write before it is made; raises StateUnavailable."""
+        """Record a write before it is made; raises StateUnavailable."""
         with _named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
             pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")
             pipeline.expire(self._record_key, RECORD_SECONDS)
             pipeline.execute()
 
     def note_written(self, written: Written) -> None:
-        """Note a write that was verified; raises StateUnavailable."""
+        """Record a verified write; raises StateUnavailable."""
         with _named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
             pipeline.hset(self._record_key, LAST, written.digest)
             pipeline.hdel(self._record_key, under_way(written.digest, self._writer))
@@ -186,7 +186,7 @@ class LeasedTag:
 
 
 class LeasedTagLocks:
-    """One push at a time works on a tag."""
+    """Locks by which one push at a time works on a tag."""
 
     def __init__(self, leases: Leases, prefix: str, wait_seconds: float) -> None:
         self._leases = leases
@@ -205,7 +205,7 @@ class LeasedTagLocks:
 
 
 class LeasedSingleFlight:
-    """One task at a time moves the bytes of a blob to a registry."""
+    """A lock by which one task at a time moves the bytes of a blob to a registry."""
 
     def __init__(self, leases: Leases, prefix: str, wait_seconds: float) -> None:
         self._leases = leases
@@ -214,7 +214,7 @@ class LeasedSingleFlight:
 
     @contextmanager
     def lead(self, registry: str, digest: str) -> Iterator[None]:
-        """Wait until nobody else moves this blob there, and keep others waiting while it is moved."""
+        """Wait until no other task moves this blob there, and keep others waiting during the block."""
         key = f"{self._prefix}flight:{registry}:{digest}"
         named = f"The blob {digest} at {registry}"
         with (
@@ -226,7 +226,7 @@ class LeasedSingleFlight:
 
 
 class LeasedRuns:
-    """One delivery at a time works on a part of a push; `touch` hears with each renewal that it is alive."""
+    """Locks by which one delivery at a time works on a part of a push; `touch` is called with each renewal."""
 
     def __init__(self, leases: Leases, prefix: str, wait_seconds: float, touch: Callable[[str], None]) -> None:
         self._leases = leases
@@ -243,13 +243,13 @@ class LeasedRuns:
 
     @contextmanager
     def alone(self, push_id: str) -> Iterator[None]:
-        """Wait until no other part of any push is worked on alone; raises LockUnavailable, StateUnavailable."""
+        """Wait until no other part of any push runs alone; raises LockUnavailable, StateUnavailable."""
         named = "The place of what may end its worker"
         with self._leases.hold(f"{self._prefix}alone", named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
             yield
 
     def is_held(self, push_id: str, part: str) -> bool:
-        """Tell whether some worker is alive and works on the part; raises StateUnavailable."""
+        """Tell whether a live worker works on the part; raises StateUnavailable."""
         with _named_failures(f"Whether somebody works on {part} of the push {push_id}"):
             return bool(self._leases.client.exists(self._key(push_id, part)))
 
@@ -259,7 +259,7 @@ class LeasedRuns:
 
 @contextmanager
 def _timed(on: str) -> Iterator[Callable[[], None]]:
-    """Count how long it takes until the function that is yielded is called, or the block fails before."""
+    """Measure the time until the yielded function is called, or until the block fails before."""
     started = time.monotonic()
     waiting = True
 

@@ -1,4 +1,4 @@
-"""Which repositories of a registry hold a blob: hints for mounts, shared by all workers, possibly stale."""
+"""The repositories of a registry that hold a blob: hints for mounts, shared by all workers, possibly stale."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ _OFFERED: Final = 8
 
 
 class RedisBlobLocations:
-    """Sets of repositories that expire an hour after the last blob was seen in one; without Redis nothing is known."""
+    """Sets of repositories that expire an hour after the last addition; without Redis they are empty."""
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What registries refuse of uploads, as all workers found out (BEHAVIOUR 5.6); without Redis, as this process did."""
+"""The upload refusals of registries that all workers met (BEHAVIOUR 5.6); without Redis, those of this process."""
 
 import threading
 import time
@@ -11,15 +11,15 @@ from redis.exceptions import RedisError
 
 from tasks.registry.upload_forms import Refused
 
-# Long enough that few uploads are refused, short enough for a registry that was mended.
+# Long enough to keep refusals rare, short enough for a repaired registry.
 _REMEMBERED: Final = 86_400
-# A process looks no more often than this: an upload costs no question to Redis.
+# A process reads Redis no more often than this: a single upload needs no query.
 _LOOK_SECONDS: Final = 30.0
 _FIELDS: Final = ("put", "part_bytes")
 
 
 class RedisUploadForms:
-    """Hashes that expire a day after an upload was refused something last; `clock` is monotonic, in seconds."""
+    """Hashes that expire a day after the last refusal of an upload; `clock` is monotonic, in seconds."""
 
     def __init__(self, client: redis.Redis, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class RedisUploadForms:
         self._known: dict[str, tuple[Refused, float]] = {}
 
     def refused(self, registry: str) -> Refused:
-        """Return what is known of a registry, as of a moment ago."""
+        """Return the known refusals of a registry, as of a moment ago."""
         known, looked = self._known.get(registry, (Refused(), float("-inf")))
         if self._clock() - looked < _LOOK_SECONDS:
             return known
@@ -40,7 +40,7 @@ class RedisUploadForms:
         return known
 
     def note(self, registry: str, refused: Refused) -> None:
-        """Add what an upload that succeeded met."""
+        """Add the refusals that a successful upload met."""
         united = self.refused(registry).united(refused)
         with self._guard:
             self._known[registry] = united, self._clock()

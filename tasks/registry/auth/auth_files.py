@@ -1,4 +1,4 @@
-"""Where authentication files lie, and the reading of them."""
+"""The usual paths of authentication files, and a reader of the files."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ _LEGACY_NAME: Final = ".dockercfg"
 
 
 def default_paths(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return where podman, skopeo and docker look, in that order, whether there is a file or not.
+    """Return the paths where podman, skopeo and docker look, in that order; the files need not exist.
 
     REGISTRY_AUTH_FILE takes the place of the first file and DOCKER_CONFIG that of docker's folder, as in
     containers-auth.json(5).
@@ -36,14 +36,14 @@ def default_paths(environment: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 class AuthFiles:
-    """The authentication files of a process: each is read once, and again when it changes. Threads share it."""
+    """The authentication files of a process: each is read once, and again when it changes. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int, int], AuthFile | None]] = {}
 
     def read(self, path: Path) -> AuthFile:
-        """Return what the file says; raises FileNotFoundError, or SettingsInvalid that names the file alone."""
+        """Return the parsed file; raises FileNotFoundError, or SettingsInvalid with the path but no content."""
         try:
             status = path.stat()
             version = (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -64,7 +64,7 @@ class AuthFiles:
 
 def _read(path: Path, status: os.stat_result) -> AuthFile | None:
     if str(path) == os.devnull:
-        # Named to say that no file is to be read.
+        # The user names the null device to have no file read.
         return AuthFile()
     if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_FILE:
         return None

@@ -18,9 +18,9 @@
 | {"identitytoken": TOKEN}, user `<token>`    | an identity token, which is exchanged for others                   |
 | {"registrytoken": TOKEN}                    | a token that the registry itself takes                             |
 | {}, null, {"auth": ""}, base64 of ":"       | nothing: a shorter key, a helper, or the next file is asked        |
-| anything else                               | an entry that cannot be read: only those who want it are refused   |
+| anything else                               | an unreadable entry: an error only for its own registry            |
 
-The longest key counts; a helper that is named for a registry counts before it, `credsStore` after it.
+The longest matching key counts. A helper named for a registry counts before `auths`, `credsStore` after it.
 """
 
 import base64
@@ -47,7 +47,7 @@ _Value = TypeVar("_Value")
 
 
 class UnreadableEntry(Exception):
-    """The entry that was looked for cannot be read; the message names its key, never its content."""
+    """The matching entry cannot be read; the message names its key, never its content."""
 
 
 class _Entry(msgspec.Struct):
@@ -58,7 +58,7 @@ class _Entry(msgspec.Struct):
     registrytoken: str | None = None
 
     def credentials(self) -> Credentials | None:
-        """Return what the entry holds; raises ValueError where `auth` is not the base64 of a pair."""
+        """Return the credentials of the entry; raises ValueError if `auth` is not the base64 of a pair."""
         username, password = self.username or "", self.password or ""
         if self.auth:
             username, password = _decode_pair(self.auth)
@@ -79,7 +79,7 @@ def _decode_pair(text: str) -> tuple[str, str]:
 
 
 class _Document(msgspec.Struct, rename="camel"):
-    # Entry by entry, so that one that cannot be read spoils no other.
+    # Entry by entry: an unreadable entry must not spoil the others.
     auths: dict[str, msgspec.Raw] | None = None
     cred_helpers: dict[str, msgspec.Raw] | None = None
     creds_store: msgspec.Raw = msgspec.Raw(b"null")
@@ -93,10 +93,10 @@ _names: Final = msgspec.json.Decoder(str | None)
 
 @dataclass(frozen=True, slots=True)
 class AuthFile:
-    """What one file says: credentials by name, helpers by name, and the helper of all other registries ("" for none).
+    """One authentication file: credentials and helpers by name, and the helper of all other registries ("" for none).
 
-    `servers` are the keys as they are written, by name: what helpers may know a registry as. `spoiled` are the keys
-    that cannot be read, by name, those of helpers apart; what `credsStore` says has the name "".
+    `servers` are the keys as written, by name: helpers may know a registry by them. `spoiled` are the unreadable keys
+    by name; those of helpers are kept apart, and `credsStore` has the name "".
     """
 
     credentials: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
@@ -107,7 +107,7 @@ class AuthFile:
     spoiled_helpers: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, registry: str, repository: str) -> Credentials | None:
-        """Return the credentials of the longest name that the repository stands in; raises UnreadableEntry."""
+        """Return the credentials of the longest name that contains the repository; raises UnreadableEntry."""
         for name in _names_above(registry, repository):
             if name in self.credentials:
                 return self.credentials[name]
@@ -115,7 +115,7 @@ class AuthFile:
         return None
 
     def helper(self, registry: str, repository: str) -> tuple[str, str] | None:
-        """Return the longest name that has a helper, and that helper, "" for none; raises UnreadableEntry."""
+        """Return the longest matching name with a helper, and the helper ("" for none); raises UnreadableEntry."""
         for name in _names_above(registry, repository):
             if name in self.helpers:
                 return name, self.helpers[name]
@@ -123,12 +123,12 @@ class AuthFile:
         return None
 
     def default_helper(self) -> str:
-        """Return the helper of all registries without one of their own, "" for none; raises UnreadableEntry."""
+        """Return the helper of registries without their own, "" for none; raises UnreadableEntry."""
         _refuse(self.spoiled_helpers, "")
         return self.store
 
     def faults(self) -> list[str]:
-        """Return the keys that cannot be read."""
+        """Return the unreadable keys."""
         return sorted({*self.spoiled.values(), *self.spoiled_helpers.values()})
 
 
@@ -160,9 +160,9 @@ def normalise_key(key: str) -> str:
 
 
 def parse_auth_file(content: bytes, *, legacy: bool = False) -> AuthFile:
-    """Read an authentication file, a `.dockercfg` if it is `legacy`.
+    """Parse an authentication file, a `.dockercfg` if `legacy`.
 
-    Raises ValueError, whose message and cause may quote secrets, for content that is no such file at all.
+    Raises ValueError for other content; its message and cause may quote secrets.
     """
     encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), None)
     if encoding:
@@ -172,7 +172,7 @@ def parse_auth_file(content: bytes, *, legacy: bool = False) -> AuthFile:
     document = _Document(auths=_legacy.decode(content)) if legacy else _documents.decode(content)
     auths, helpers = document.auths or {}, document.cred_helpers or {}
     credentials, spoiled = _read_each(auths, lambda raw: (entry := _entries.decode(raw)) and entry.credentials())
-    # Null is docker's way to say that a registry has no helper, too.
+    # Docker also writes null for a registry without a helper.
     names, spoiled_helpers = _read_each(helpers, lambda raw: _names.decode(raw) or "")
     try:
         store = _names.decode(document.creds_store) or ""
@@ -188,7 +188,7 @@ def parse_auth_file(content: bytes, *, legacy: bool = False) -> AuthFile:
 def _read_each(
     entries: Mapping[str, msgspec.Raw], read: Callable[[msgspec.Raw], _Value | None]
 ) -> tuple[dict[str, _Value], dict[str, str]]:
-    """Return what can be read of the entries, and the keys, to be shown, of those that cannot; both by name."""
+    """Return the readable entries, and the unreadable keys in the form for messages; both by name."""
     found: dict[str, _Value] = {}
     spoiled: dict[str, str] = {}
     for key in sorted(entries, key=_rank):
@@ -204,11 +204,11 @@ def _read_each(
 
 
 def _rank(key: str) -> tuple[bool, bool, str]:
-    """Sort keys of one name: a bare one is more exact than docker's old URLs, and https comes before http."""
+    """Return the sort key of a key among those of one name: bare keys before docker's old URLs, https before http."""
     scheme = _SCHEME.match(key)
     return scheme is not None, scheme is not None and scheme[0].lower() == "http://", key
 
 
 def _shown(key: str) -> str:
-    """Return a key as a message names it: what stands before an `@` may be a secret."""
+    """Return a key in the form for messages: the part before an `@` may be a secret."""
     return repr(_USER_INFO.sub(r"\1…@", key)[:_LONGEST_KEY])

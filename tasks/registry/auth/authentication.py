@@ -1,4 +1,4 @@
-"""How one registry is told who asks: nothing, Basic or Bearer, as its last challenge wants it."""
+"""Authentication to one registry: none, Basic or Bearer, by its last challenge."""
 
 from typing import Final
 
@@ -24,9 +24,9 @@ def choose(challenges: list[Challenge]) -> Challenge | None:
 
 
 class Authentication:
-    """The Authorization header of one registry in one role; threads share it.
+    """The Authorization header of one registry in one role. Thread-safe.
 
-    It knows nothing until the first 401: a registry that lets everyone in is never shown a credential.
+    No header is sent before the first 401: an open registry never sees a credential.
     """
 
     def __init__(self, registry: str, role: Role, store: CredentialStore, tokens: TokenSource) -> None:
@@ -40,10 +40,10 @@ class Authentication:
         self._merged: dict[frozenset[str], frozenset[str]] = {}
 
     def header(self, repository: str, scopes: frozenset[str]) -> str | None:
-        """Return the Authorization value for a request that needs `scopes`, None to send none.
+        """Return the Authorization value for a request that needs `scopes`, None for no header.
 
-        `repository` picks the credentials; scopes of several repositories (a mount) end in one token. May fetch a
-        token, and raises what `TokenSource.token` and `CredentialStore.find` raise.
+        `repository` selects the credentials; one token covers scopes of several repositories (a mount). May fetch a
+        token. Raises the errors of `TokenSource.token` and `CredentialStore.find`.
         """
         if self._known is None:
             return None
@@ -57,7 +57,7 @@ class Authentication:
         try:
             token = self._tokens.token(challenge, merged, credentials, origin=origin)
         except RealmGone:
-            # It served before: the answer to a request without a token says where it is now.
+            # The realm served before: the challenge to a request without a token names its new address.
             if self._served != challenge.parameters["realm"]:
                 raise
             self._known = self._served = None
@@ -66,7 +66,7 @@ class Authentication:
         return _BEARER + token
 
     def user(self, repository: str) -> str | None:
-        """Return who asks for a repository, "" for an identity token; None without credentials, or a challenge yet."""
+        """Return a repository's user, "" for an identity token; None without credentials or before a challenge."""
         found = self._store.find(self._registry, repository, self._role) if self._known is not None else None
         return None if found is None else found.username
 
@@ -79,11 +79,11 @@ class Authentication:
         *,
         secure: bool = True,
     ) -> bool:
-        """Take in a 401 and return whether the request is worth another try with a new `header`.
+        """Learn from a 401 answer and return whether to try the request again with a new `header`.
 
-        `sent` is the Authorization value that was refused, None if there was none; `secure` says whether the answer
-        came by https. True for Bearer, with a token that is newly fetched: the caller tries once more, not for ever.
-        For Basic, True only if there are credentials other than those refused. Fetches nothing.
+        `sent` is the refused Authorization value, None if there was none; `secure` says whether the answer came by
+        https. For Bearer the result is True, and the next `header` fetches a new token: the caller must try only once
+        more. For Basic it is True only if there are credentials other than the refused ones. Fetches nothing.
         """
         if sent is not None and sent.startswith(_BEARER):
             self._tokens.forget(sent.removeprefix(_BEARER))
@@ -101,7 +101,7 @@ class Authentication:
         return sent is None or sent != self._registry_token(repository)
 
     def _registry_token(self, repository: str) -> str | None:
-        """Return the Authorization value of a token that cannot be renewed, None where there is none."""
+        """Return the Authorization value of a token that cannot be renewed, None without such a token."""
         credentials = self._store.find(self._registry, repository, self._role)
         return _BEARER + credentials.registry_token if credentials and credentials.registry_token else None
 

@@ -1,4 +1,4 @@
-r"""Challenges: what a registry says about how to authenticate (RFC 9110 section 11.6.1).
+r"""Authentication challenges of a registry (RFC 9110 section 11.6.1).
 
     WWW-Authenticate = [ challenge *( OWS "," OWS challenge ) ]        empty elements are allowed (5.6.1)
     challenge        = auth-scheme [ 1*SP ( token68 / [ auth-param *( OWS "," OWS auth-param ) ] ) ]
@@ -11,8 +11,8 @@ r"""Challenges: what a registry says about how to authenticate (RFC 9110 section
     OWS = BWS        = *( SP / HTAB )
 
 The comma that ends a challenge and the one between its parameters are the same: a token is a parameter if "=" follows
-it, else a scheme. Read more freely than written: an unquoted value may hold what a URL holds, a quoted string may lack
-its end, commas may be missing, and what fits nowhere is skipped.
+it, else a scheme. The parser is more lenient than the grammar: an unquoted value may hold the characters of a URL, a
+quoted string may lack its end, commas may be missing, and text that fits nowhere is skipped.
 """
 
 import re
@@ -22,7 +22,7 @@ from typing import Final
 LONGEST_HEADER: Final = 16 * 1024
 
 _WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-# Possessive quantifiers: no character is looked at more than a fixed number of times, whatever the header holds.
+# Possessive quantifiers: each character is read a bounded number of times, whatever the header holds.
 _PARAMETER: Final = re.compile(
     rf'({_WORD})[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)(?:\\?\Z|")|([^ \t,"]*+))',
     re.DOTALL,
@@ -40,10 +40,10 @@ class Challenge:
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """Read the challenges of a header in their order; several header lines come joined by commas.
+    """Parse the challenges of a header in their order; several header lines come joined by commas.
 
-    Never raises, takes linear time and reads the first `LONGEST_HEADER` characters. A parameter named twice counts as
-    it was named first. RFC 9110 section 11.6.1.
+    Never raises, takes linear time and reads the first `LONGEST_HEADER` characters. If a parameter occurs twice, the
+    first one counts. RFC 9110 section 11.6.1.
     """
     text = header[:LONGEST_HEADER]
     challenges: list[Challenge] = []

@@ -21,13 +21,13 @@ _NAME: Final = re.compile(r"[a-zA-Z0-9_.-]+")
 
 
 class HelperFailed(Exception):
-    """A helper gave no answer; the message says why, and shows no secret."""
+    """A helper gave no answer; the message says why without any secret."""
 
 
 class CredentialHelpers:
     """The helpers on the PATH of `environment`; answers and failures serve for `REMEMBERED_SECONDS`. Thread-safe.
 
-    Helpers inherit the environment without the passwords in it: `secret_variables` names those of the settings.
+    Helpers inherit the environment without its passwords; `secret_variables` names the secrets of the settings.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class CredentialHelpers:
     ) -> None:
         self._inherited = without_secrets(environment, secret_variables)
         hidden = [value for name, value in environment.items() if name not in self._inherited]
-        # Whole, and what follows the user in a pair; short ones would be found in any sentence.
+        # The whole value, and the password of a pair; short values would be found in any sentence.
         self._secrets = [part for value in hidden for part in (value, value.partition(":")[2]) if len(part) > _SHORT]
         self._seconds = seconds
         self._cache: ExpiringCache[tuple[str, str], HelperAnswer] = ExpiringCache(clock)
 
     def find(self, helper: str, server: str) -> Credentials | None:
-        """Return what `docker-credential-HELPER get` knows of a server, None if nothing; raises HelperFailed."""
+        """Return a server's credentials by `docker-credential-HELPER get`, None if unknown; raises HelperFailed."""
         answer = self._cache.value((helper, server), lambda: Expiring(self._ask(helper, server), REMEMBERED_SECONDS))
         if answer.fault:
             raise HelperFailed(answer.fault)

@@ -1,4 +1,4 @@
-"""Who asks a registry: the credentials that the settings, an authentication file or a helper hold (BEHAVIOUR 8.2)."""
+"""Credentials for a registry from the settings, an authentication file or a helper (BEHAVIOUR 8.2)."""
 
 import logging
 import os
@@ -12,18 +12,18 @@ from tasks.registry.auth.auth_format import DOCKER_HUB, AuthFile, UnreadableEntr
 from tasks.registry.auth.credential_helpers import CredentialHelpers, HelperFailed
 from tasks.registry.settings import Credentials, RegistryConfiguration, Role
 
-# What `docker login` files Docker Hub's credentials under, and so what its helpers know.
+# The key of `docker login` for Docker Hub, and so the server name that its helpers know.
 _DOCKER_HUB_SERVER: Final = "https://index.docker.io/v1/"
 
 _logger = logging.getLogger(__name__)
 
 
 class CredentialStore:
-    """The credentials of a process, by registry, repository and role; threads share it.
+    """The credentials of a process, by registry, repository and role. Thread-safe.
 
-    The settings' word counts first; empty credentials there mean anonymous, whatever the files say. Then each file in
+    The settings count first; empty credentials there mean anonymous, whatever the files say. Each file follows in
     turn: the helper named for the registry or a part of it, the entry with the longest name, the helper for all
-    registries. Files are those of the configuration, or else where podman, skopeo and docker look.
+    registries. The files are those of the configuration, or else those of podman, skopeo and docker.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class CredentialStore:
         self._warned: set[str] = set()
 
     def find(self, registry: str, repository: str, role: Role) -> Credentials | None:
-        """Return who asks, None for anonymous; `repository` may be empty.
+        """Return the credentials, None for anonymous; `repository` may be empty.
 
-        A file of the configuration that is missing or broken, an entry for this registry that cannot be read, and a
-        helper that fails though a file names it for this registry, raise SettingsInvalid naming the file, never its
-        content. A broken file in a default place is skipped with a warning, as is a failing helper for all registries
-        there: neither was meant for this program. Of entries that are not looked for there is a warning.
+        Raises SettingsInvalid, which names the file but not its content, for a missing or broken file of the
+        configuration, an unreadable entry for this registry, and a failing helper that a file names for this registry.
+        A broken file in a default place is skipped with a warning, as is a failing helper for all registries there:
+        neither was meant for this program. Unreadable entries for other registries cause a warning.
         """
         said = self._configuration.settings(registry, role).credentials
         if said is not None:
@@ -107,7 +107,7 @@ class CredentialStore:
             return None
 
     def _ask(self, file: AuthFile, helper: str, name: str) -> Credentials | None:
-        """Ask a helper for a name by all that it may be filed under: the name, and the keys as they are written."""
+        """Ask a helper for a registry by each name it may know: the normal name, and the keys as written."""
         usual = (_DOCKER_HUB_SERVER, name) if name == DOCKER_HUB else (name,)
         for server in dict.fromkeys((*usual, *file.servers.get(name, ()))):
             found = self._helpers.find(helper, server)

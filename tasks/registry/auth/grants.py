@@ -1,7 +1,7 @@
-"""What a token is good for, where that can be read (Distribution's "jwt" specification, "Resource Actions").
+"""The actions that a readable token allows (Distribution's "jwt" specification, "Resource Actions").
 
 The token of a registry may be a JWT whose payload says `access: [{"type": "repository", "name": …, "actions": […]}]`.
-It is the registry's own business whether that is signed: here it only tells in time what it will refuse.
+The signature is not checked, which is the registry's task: the payload only helps to foresee a refusal.
 """
 
 import base64
@@ -26,7 +26,7 @@ _payloads: Final = msgspec.json.Decoder(_Payload)
 
 
 class Grant(NamedTuple):
-    """What a token allows in one repository."""
+    """The actions that a token allows in one repository."""
 
     actions: frozenset[str]
 
@@ -37,7 +37,7 @@ class Grant(NamedTuple):
 
 
 def read_grant(token: str, repository: str) -> Grant | None:
-    """Return what a token allows in a repository, None where that cannot be read."""
+    """Return the grant of a token in a repository, None if the token is not readable."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > _LONGEST:  # noqa: PLR2004
         return None

@@ -1,4 +1,4 @@
-"""What a credential helper means by its answer to `get` (the protocol of docker-credential-helpers). Pure.
+"""The answers of a credential helper to `get` (the protocol of docker-credential-helpers). Pure.
 
 | status | stdout, else stderr                                                      | means                          |
 |--------|--------------------------------------------------------------------------|--------------------------------|
@@ -32,14 +32,14 @@ _HEX: Final = re.compile(r"[0-9a-f]{32,}")
 
 @dataclass(frozen=True, slots=True)
 class HelperAnswer:
-    """Credentials, none of them, or a fault."""
+    """Credentials, no credentials, or a fault."""
 
     credentials: Credentials | None = None
     fault: str = ""
 
 
 def read_answer(program: str, said: Said, secrets: Iterable[str] = ()) -> HelperAnswer:
-    """Return what `program` means; `secrets` are values that a fault must not show (BEHAVIOUR 6.7)."""
+    """Interpret the output of `program`; `secrets` are values that a fault must not show (BEHAVIOUR 6.7)."""
     if len(said.stdout) > LONGEST_OUTPUT:
         return HelperAnswer(fault=f"{program} says more than {LONGEST_OUTPUT} bytes")
     members = _members(said.stdout)
@@ -79,7 +79,7 @@ def _credentials(program: str, members: dict[str, Any]) -> HelperAnswer:
 
 
 def _first_line(output: bytes, secrets: Iterable[str]) -> str:
-    """Return the first line that is a sentence, concealed: JSON, or a word alone, may be the secret itself."""
+    """Return the first line that is a sentence, secrets concealed: JSON or a single word may be the secret itself."""
     for line in output.decode(errors="replace").splitlines():
         text = _CONTROL.sub(" ", line).strip()
         if " " in text and text[0] not in "{[\"'":
@@ -95,7 +95,7 @@ def _conceal(text: str, secrets: Iterable[str]) -> str:
 
 
 def _conceal_word(match: re.Match[str]) -> str:
-    """Conceal what looks made by chance: digits among capital letters, which names and paths seldom have."""
+    """Conceal a word that looks random: digits among capital letters, which are rare in names and paths."""
     word = match[0]
     looks_random = any(map(str.isdigit, word)) and any(map(str.isupper, word)) and not word.startswith("/")
     return "***" if looks_random else word

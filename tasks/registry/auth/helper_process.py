@@ -1,4 +1,4 @@
-"""Running a credential helper: a program that is told a server and answers, within bounds of time and length."""
+"""The process of a credential helper: it reads a server and answers, within bounds of time and length."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from typing import IO, Final
 
 LONGEST_OUTPUT: Final = 64 * 1024
 
-# Not all that sounds secret: helpers are told by such variables who they are (AWS_SECRET_ACCESS_KEY).
+# Not every secret-sounding variable: helpers need their own credentials (AWS_SECRET_ACCESS_KEY).
 _SECRET: Final = re.compile(r"IMAGEPUSHER_.*|(.*_)?(PASSWORD|PASSWD|CREDS)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a helper wrote, cut after `LONGEST_OUTPUT` bytes and one more, and the status that it ended with."""
+    """The output of a helper, cut to `LONGEST_OUTPUT` + 1 bytes, and its exit status."""
 
     status: int
     stdout: bytes = field(repr=False)
@@ -25,13 +25,13 @@ class Said:
 
 
 def without_secrets(environment: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
-    """Return the environment of a helper: without this program's variables, passwords, and those that are `named`."""
+    """Return the environment of a helper: without this program's variables, passwords, and the `named` variables."""
     hidden = frozenset(named)
     return {name: value for name, value in environment.items() if name not in hidden and not _SECRET.fullmatch(name)}
 
 
 def ask(program: str, server: str, environment: Mapping[str, str], seconds: float) -> Said:
-    """Run `program get` and tell it the server; raises TimeoutError and OSError."""
+    """Run `program get` with the server as its input; raises TimeoutError and OSError."""
     deadline = time.monotonic() + seconds
     process = subprocess.Popen(  # noqa: S603 - the name was checked, and the user's configuration named it
         [program, "get"],
@@ -61,12 +61,12 @@ def _tell(stdin: IO[bytes] | None, server: str) -> None:
         with stdin:
             stdin.write(server.encode())
     except BrokenPipeError:
-        # A helper may end without reading: its status says what that means.
+        # A helper may end without reading its input: its status then decides.
         return
 
 
 def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
-    """Read until stdout ends: something that the helper started may hold stderr open for longer."""
+    """Read until stdout ends: a child process of the helper may hold stderr open for longer."""
     stdout, stderr = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
         for stream, output in ((process.stderr, stderr), (process.stdout, stdout)):

@@ -1,4 +1,4 @@
-"""Requests to the servers of tokens (Distribution's token authentication specification)."""
+"""Requests to token servers (Distribution's token authentication specification)."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from tasks.registry.settings import HttpLimits
 
 
 class Realms:
-    """The servers that give the tokens of one registry."""
+    """The token servers of one registry."""
 
     def __init__(self, connections: Connections, limits: HttpLimits) -> None:
         self._connections = connections
@@ -21,9 +21,9 @@ class Realms:
     def send(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Ask once: the request that needs the token is what is tried again. Raises Transient, RegistryError.
+        """Send a request once: the caller retries the request that needs the token. Raises Transient, RegistryError.
 
-        A redirect is followed where it stays with the server: it has been shown credentials.
+        A redirect is followed only on the same server: the request carries credentials.
         """
         for _ in range(MOST_REDIRECTS + 1):
             response = self._ask(method, url, headers, body)

@@ -6,12 +6,12 @@ _LOOK_ONLY: Final = frozenset({"pull"})
 
 
 def merge_scopes(wanted: frozenset[str], asked: str) -> frozenset[str]:
-    """Return the scopes to ask a token for: those that the caller wants, and what the challenge adds to them.
+    """Return the scopes of a token request: those of the caller, and the actions that the challenge adds to them.
 
-    `asked` is the challenge's `scope`, scopes split by spaces. The registry knows best what a request needs (`delete`
-    is the usual surprise), so its further actions are added, but only to repositories that the caller named: a token
-    for others is not its business. A caller that wants nothing but `pull` gets nothing but `pull`: a plan or dry run
-    only looks, and a token with `push` creates a missing repository at some registries.
+    `asked` is the challenge's `scope`, scopes split by spaces. The registry knows best which actions a request needs
+    (`delete` is the usual surprise), so its further actions are added, but only to repositories that the caller named.
+    A caller that wants only `pull` gets only `pull`: a plan or dry run only looks, and a token with `push` creates a
+    missing repository at some registries.
     """
     actions = {repository: actions for repository, actions in map(_split, wanted) if repository}
     if all(set(own) <= _LOOK_ONLY for own in actions.values()):
@@ -25,7 +25,7 @@ def merge_scopes(wanted: frozenset[str], asked: str) -> frozenset[str]:
 
 
 def _split(scope: str) -> tuple[str, tuple[str, ...]]:
-    """Part `repository:NAME` from its actions; the name may hold colons. Others give an empty name."""
+    """Split a scope into `repository:NAME` and its actions; the name may hold colons. Other text gives ""."""
     name, _, actions = scope.rpartition(":")
     if not name.startswith("repository:"):
         return "", ()

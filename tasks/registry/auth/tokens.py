@@ -36,11 +36,11 @@ _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class RealmGone(ResponseInvalid):
-    """There is nothing at the address of a server of tokens: the registry may name another one by now."""
+    """A token server is not at its address; the registry may name another one by now."""
 
 
 class Send(Protocol):
-    """Make one HTTP request, retried by its owner, and return status, headers and the capped body."""
+    """Make one HTTP request, which the caller retries, and return status, headers and the capped body."""
 
     def __call__(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
@@ -64,10 +64,10 @@ _answers: Final = msgspec.json.Decoder(_Answer, strict=False)
 
 
 class TokenSource:
-    """The tokens of a process, by realm, service, scopes and who asks. Threads share it; one fetches, others wait.
+    """The tokens of a process, by realm, service, scopes and user. Thread-safe: one thread fetches, others wait.
 
     Follows the Distribution token authentication specification ("token" and "oauth"). `clock` is a monotonic clock:
-    the realm's `issued_at` is not looked at, because its clock may differ from this machine's.
+    the realm's `issued_at` is ignored, because its clock may differ from this machine's.
     """
 
     def __init__(self, send: Send, clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,13 +77,13 @@ class TokenSource:
     def token(
         self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None, *, origin: str
     ) -> str:
-        """Return a token for all of `scopes`, that lasts for more than a moment.
+        """Return a token for all of `scopes` that does not end within the next moments.
 
         `origin` is the URL of the registry that made the challenge. An identity token is exchanged by OAuth2's POST; a
         user and a password go as Basic authentication; without credentials the realm is asked anonymously. Raises
-        AddressForbidden for a realm that leads where it must not, AuthenticationRefused if the realm refuses,
-        RateLimited and RegistryUnavailable if it does not serve, RealmGone if it is not there, ResponseInvalid for any
-        other answer.
+        AddressForbidden for a realm at a forbidden address, AuthenticationRefused if the realm refuses,
+        RateLimited and RegistryUnavailable if the realm does not serve, RealmGone if it is not at its address, and
+        ResponseInvalid for any other answer.
         """
         realm = challenge.parameters.get("realm", "")
         check_realm(realm, origin, credentials)
@@ -100,8 +100,8 @@ class TokenSource:
         status, headers, body = self._send(*request)
         realm = urlsplit(wanted.realm).netloc
         said = f" (status {status}{_words(body, wanted.credentials)})"
-        # An identity token that is revoked or too old is a 400 (RFC 6749 section 5.2, invalid_grant); Quay says 405
-        # where a namespace is disabled.
+        # A revoked or expired identity token gives 400 (RFC 6749 section 5.2, invalid_grant); Quay answers 405
+        # for a disabled namespace.
         if status in {401, 403, 405} or (identity and status == 400):  # noqa: PLR2004
             raise AuthenticationRefused(f"{realm} refused a token for {_listed(wanted.scopes)}{said}.")
         if status == 429:  # noqa: PLR2004
@@ -120,7 +120,7 @@ class TokenSource:
 def check_realm(realm: str, origin: str, credentials: Credentials | None) -> None:
     """Refuse a realm that is not http(s), leads inward from a public registry, or is less secure than the registry.
 
-    Over plain http others would see the credentials, or choose the token that the registry is shown.
+    Over plain http others could see the credentials, or choose the token for the registry.
 
     Raises ResponseInvalid or AddressForbidden.
     """
@@ -179,7 +179,7 @@ def _listed(scopes: frozenset[str]) -> str:
 
 
 def _words(body: bytes, credentials: Credentials | None) -> str:
-    """Return what a realm says of its refusal, without what it was shown."""
+    """Return the realm's reason for its refusal, without the credentials of the request."""
     said = "; ".join(map(str, parse_reasons(body)[:_SHOWN]))
     if credentials is not None:
         said = conceal(conceal(said, basic_authorization(credentials)), f"Bearer {credentials.identity_token}")

@@ -1,4 +1,4 @@
-"""Reading a blob as a stream that survives lost connections (BEHAVIOUR 5.3; distribution-spec 1.1, "Pulling blobs")."""
+"""A blob as a stream that survives lost connections (BEHAVIOUR 5.3; distribution-spec 1.1, "Pulling blobs")."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _CONTENT_RANGE: Final = re.compile(r"bytes\s+([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,
 
 
 class BlobReader:
-    """The bytes of one blob, of `size` bytes, from any place on; for one thread.
+    """The content of one blob of `size` bytes, from any offset; not thread-safe.
 
     `fetch` sends one GET with the given headers, tried once. A lost connection is replaced by one that goes on where
     the last ended; tries are bounded as long as no byte comes. Content is not verified, but never longer than `size`.
@@ -49,7 +49,7 @@ class BlobReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Release the connection."""
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             incoming.close()
@@ -61,9 +61,9 @@ class BlobReader:
             self.position = offset
 
     def read_piece(self) -> Piece:
-        """Return the next bytes as they come, at most the buffer's size; none at the end. Good until the next call.
+        """Return the next bytes, at most the buffer's size, none at the end; they are valid until the next call.
 
-        Raises ContentMismatch where the registry's blob is longer or shorter than declared, RegistryError.
+        Raises ContentMismatch if the registry's blob is longer or shorter than declared, RegistryError.
         """
         if self.position == self._size:
             return b""
@@ -100,7 +100,7 @@ class BlobReader:
             raise
 
     def _start_of(self, response: Response) -> int:
-        """Return where in the blob the response starts (RFC 9110, 14.4 and 15.3.7)."""
+        """Return the offset in the blob at which the response starts (RFC 9110, 14.4 and 15.3.7)."""
         if response.status == _RANGE_REFUSED:
             raise ContentMismatch(f"{self._name} has no more than {self.position} of its {self._size} bytes.")
         if response.status != _PARTIAL:
@@ -131,7 +131,7 @@ class BlobReader:
         return piece
 
     def _end(self) -> None:
-        """Raise ContentMismatch if more comes than was declared; a connection that breaks just there is done with."""
+        """Raise ContentMismatch for more bytes than declared; a connection lost at the end is no error."""
         try:
             self._receive(1)
         except Transient:

@@ -1,4 +1,4 @@
-"""An upload's session as a registry describes it (distribution-spec 1.1, "Pushing a blob in chunks")."""
+"""The session of an upload as a registry describes it (distribution-spec 1.1, "Pushing a blob in chunks")."""
 
 import re
 from dataclasses import dataclass, replace
@@ -8,15 +8,15 @@ from tasks.errors import ResponseInvalid
 from tasks.registry.http.exchange import Response, describe
 
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(-1|[0-9]{1,18})", re.ASCII | re.IGNORECASE)
-# What Quay says of a session that it opens; of one with bytes it names their number, not the last one's place.
+# Quay's Range of a new session; of a session with bytes it names their number, not the offset of the last.
 _OF_A_COUNTER: Final = "bytes=0--1"
 
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """Where a registry takes the bytes of a blob: a URL that is used to the letter.
+    """The upload session of a blob: a URL that is used to the letter.
 
-    `counts` tells that its status names how many bytes it holds; `least` and `most` bound a part, in bytes.
+    `counts` says that the session's status names the number of its bytes; `least` and `most` bound a part, in bytes.
     """
 
     location: str
@@ -25,12 +25,12 @@ class UploadSession:
     most: int | None = None
 
     def moved(self, response: Response) -> "UploadSession":
-        """Return the session as a later response goes on with it."""
+        """Return the session as a later response updates it."""
         return replace(self, location=response.location or self.location)
 
 
 def session_of(response: Response) -> UploadSession:
-    """Return the session that a response opens; raises ResponseInvalid if it names none."""
+    """Return the session that a response opens; raises ResponseInvalid if the response names none."""
     location = response.location
     if location is None:
         raise ResponseInvalid(f"{describe('POST', response.url)} opened an upload without a Location.")
@@ -43,17 +43,17 @@ def session_of(response: Response) -> UploadSession:
 
 
 def with_digest(location: str, digest: str) -> str:
-    """Return the URL that commits an upload; the query that is there may be signed, and stays as it is."""
-    # What is said after a fragment no registry hears.
+    """Return the URL that commits an upload; its query stays as it is, because it may be signed."""
+    # No registry receives text after a fragment.
     location = location.partition("#")[0]
     return f"{location}{'&' if '?' in location else '?'}digest={digest}"
 
 
 def stored_bytes(said: str | None, most: int, *, counts: bool = False) -> int | None:
-    """Return how many bytes a session holds by its Range header, None if that says nothing.
+    """Return the number of bytes in a session by its Range header, None if the header is not usable.
 
-    More than `most` were never sent. `0-0` is what an empty session says, and one with a single byte cannot be told
-    from it. The place of the last byte is due; Quay (`counts`) names the number of bytes.
+    At most `most` bytes were sent. An empty session says `0-0`, and so does a session with a single byte. The
+    specification wants the offset of the last byte; Quay (`counts`) names the number of bytes.
     """
     match = _RANGE.fullmatch((said or "").strip())
     if match is None:

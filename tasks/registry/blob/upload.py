@@ -1,12 +1,12 @@
-"""Uploading one blob (distribution-spec 1.1, "Pushing blobs"; BEHAVIOUR 5.3, 5.6).
+"""The upload of one blob (distribution-spec 1.1, "Pushing blobs"; BEHAVIOUR 5.3, 5.6).
 
-In which form the bytes go, and which one comes next, `forms` decides; here its requests are made.
+`forms` decides the form of the bytes and the next form; this module makes the requests.
 
-What was found with Distribution 2.8 by cutting connections: it commits nothing of an interrupted request, and what it
-had taken in is lost, since `_state` in the session's Location carries the offset, signed, and any other offset on its
-disk makes the session invalid (404 on the status too). An untouched session (a 401, say) stays good, and after a whole
-PATCH only the Location of its answer is. So after any failure the session's status is asked: the upload goes on where
-the registry says that it stands, and starts in a new session where the old one is gone.
+Tests of Distribution 2.8 with cut connections show: it commits nothing of an interrupted request, and the bytes that
+it received are lost. `_state` in the session's Location carries the signed offset, and any other offset on its disk
+makes the session invalid (404 on the status too). An untouched session (after a 401, say) stays valid; after a whole
+PATCH only the Location of its answer is valid. So after any failure the upload asks for the session's status: it
+resumes at the offset that the registry names, and starts a new session if the old one is gone.
 """
 
 from collections.abc import Callable
@@ -37,18 +37,18 @@ _STORED: Final = frozenset({200, 201, 204})
 _TAKEN: Final = _STORED | {202}
 _GONE: Final = frozenset({404, 416})
 _UNANSWERED: Final = frozenset({400, 405, 411, 415, 501})
-# A commit that is answered so has ended its session.
+# These answers to a commit end its session.
 _ENDS: Final = _GONE | {400}
-# What decides on the form of an upload.
+# These answers decide on the form of an upload.
 _OF_A_FORM: Final = _GONE | _UNANSWERED | {TOO_LARGE}
-# Whoever is not let in, or is limited, has not stored anything.
+# A request without access, or over a limit, has not stored anything.
 _NOT_TAKEN: Final = frozenset({401, 429})
-# A registry that does not serve is not asked to forget a session.
+# A registry that does not serve is not asked to cancel a session.
 _AWAY: Final = (RegistryUnavailable, RateLimited, AuthenticationRefused)
 
 
 class BlobUpload:
-    """One blob on its way into one repository; used once, by one thread."""
+    """The upload of one blob into one repository; used once, by one thread."""
 
     def __init__(
         self,
@@ -78,8 +78,8 @@ class BlobUpload:
     def run(self) -> None:
         """Store the blob; tries are bounded as long as no new byte gets through.
 
-        A session that is given up is cancelled. Raises ContentMismatch, RegistryError, and what the reader and
-        `progress` raise.
+        An abandoned session is cancelled. Raises ContentMismatch, RegistryError, and the errors of the reader and of
+        `progress`.
         """
         try:
             self._transport.policy.run(self._attempt, lambda: self._passage.reached)
@@ -98,7 +98,7 @@ class BlobUpload:
             continue
 
     def _send_all(self) -> bool:
-        """Send what the registry lacks and commit; return False where it refused the form and there is another."""
+        """Send the missing bytes and commit; return False if the registry refused the form and another is left."""
         offset = self._resume()
         self._touched = True
         while self._way.form != "put" and offset < self._size:
@@ -130,12 +130,12 @@ class BlobUpload:
         return self._session.location
 
     def _is_stored(self) -> bool:
-        """Tell whether a commit whose answer was lost took effect: asking is cheaper than sending again."""
+        """Tell whether a commit without an answer took effect: asking is cheaper than sending again."""
         target = f"/v2/{self._name}/blobs/{self._digest}"
         return self._send("HEAD", target, expect={200, 404, *_UNANSWERED}).status == 200  # noqa: PLR2004
 
     def _resume(self) -> int:
-        """Have a session, and return how many bytes it holds."""
+        """Continue or open a session, and return the number of bytes in it."""
         if self._session is not None:
             if not self._touched:
                 self._way = self._way.bounded(self._session.least, self._session.most)
@@ -149,7 +149,7 @@ class BlobUpload:
         return 0
 
     def _ask(self, session: UploadSession) -> int | None:
-        """Return where an interrupted session stands, None where it cannot go on."""
+        """Return the offset of an interrupted session, None if it cannot go on."""
         try:
             response = self._send("GET", session.location, expect=_TAKEN)
         except (NotFound, RequestRefused):
@@ -160,7 +160,7 @@ class BlobUpload:
         return stored
 
     def _taken(self, response: Response, end: int) -> int:
-        """Return where an upload stands after a PATCH up to `end` was taken; raises Transient where only part was."""
+        """Return the offset after a successful PATCH up to `end`; raises Transient if only part was taken."""
         if self._session is not None:
             self._session = self._session.moved(response)
         stored = stored_bytes(response.headers.get("Range"), end)
@@ -172,7 +172,7 @@ class BlobUpload:
         return end
 
     def _step(self, method: str, response: Response, sent: int) -> bool:
-        """Return False to go on in another session or form; raise the error that the refusal means if there is none."""
+        """Return False to go on in another session or form; without one, raise the error that the refusal means."""
         error = refusal(method, response)
         found = None
         if type(error) in {RequestRefused, NotFound}:
@@ -188,13 +188,13 @@ class BlobUpload:
         return False
 
     def _give_up(self, session: UploadSession | None) -> None:
-        """Drop the session, and cancel it: whoever refused only the form of a body keeps it open."""
+        """Drop the session and cancel it: a registry that refused only the form of a body keeps it open."""
         if session is not None:
             cancel(self._transport, self._name, self._scopes, session)
         self._session = None
 
     def _again(self, response: Response) -> Way | None:
-        """Return the way after all was taken but not stored: the session is gone, or lacks some of its bodies."""
+        """Return the way after a commit failed with all bytes sent: the session is gone, or lacks some bodies."""
         lacking = response.status == 400 and self._bodies > 1 and self._way.form == "patch"  # noqa: PLR2004
         if self._committed_again or not (lacking or response.status in _GONE):
             return None
@@ -210,7 +210,7 @@ class BlobUpload:
     def _send(
         self, method: str, target: str, body: Part | bytes | None = None, *, expect: Any = _TAKEN | _OF_A_FORM
     ) -> Response:
-        """Send one request of a try once: the whole upload is what is tried again, from where it stands."""
+        """Send one request once: the retry is that of the whole upload, from its present offset."""
         more: dict[str, Any] = {"headers": self._headers(body)} if isinstance(body, Part) else {}
         if method == "PUT":
             more["wait"] = self._transport.limits.commit_timeout
@@ -227,9 +227,9 @@ class BlobUpload:
 
 
 def cancel(transport: Transport, name: str, scopes: frozenset[str], session: UploadSession) -> None:
-    """Let the registry forget a session that is not used (distribution-spec, "Cancel a blob upload").
+    """Cancel an unused session (distribution-spec, "Cancel a blob upload").
 
-    Nothing depends on it: whatever the registry answers is taken.
+    The registry's answer is ignored: nothing depends on it.
     """
     request = Request(
         method="DELETE",

@@ -1,4 +1,4 @@
-"""The bytes of one blob on their way from a reader into an upload: hashed, and held back until all are verified."""
+"""The content of one blob between reader and upload: hashed, the last piece held back until all is verified."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -19,13 +19,13 @@ _MARK_EVERY: Final = 16 * 1024 * 1024
 
 
 class Reader(Protocol):
-    """Where the bytes come from."""
+    """A source of bytes."""
 
     position: int
 
     def reopen(self, offset: int) -> None: ...
     def read_piece(self) -> Piece:
-        """Return the next bytes, none at the end; they are good until the next call."""
+        """Return the next bytes, none at the end; they are valid until the next call."""
         ...
 
 
@@ -45,12 +45,12 @@ class Part:
 
 
 class Passage:
-    """One blob under way; `progress` is told the bytes done after each piece, and may raise to stop it.
+    """The transfer of one blob; `progress` gets the bytes done after each piece, and may raise to stop the transfer.
 
     The last piece is handed over only when digest and size of the whole are right: a registry that gets one byte less
-    than it was promised commits nothing. To resume anywhere, the state of the digest is kept every 16 MiB, and where
-    the last body ended: from there bytes are read again, hashed again, and sent only from the place asked for.
-    `position` is where the last body came to, `reached` the most bytes that were ever handed over.
+    than promised commits nothing. To resume anywhere, the state of the digest is kept every 16 MiB, and at the end of
+    the last body: from there bytes are read and hashed again, and sent only from the requested offset.
+    `position` is the offset that the last body reached, `reached` the highest offset ever handed over.
     """
 
     def __init__(self, descriptor: Descriptor, reader: Reader, progress: Callable[[int], None]) -> None:
@@ -68,7 +68,7 @@ class Passage:
 
     @property
     def finished(self) -> bool:
-        """Whether the last body was handed over to the end of the content."""
+        """Whether the last body reached the end of the content."""
         return self.position == self.size
 
     def body(self, offset: int, end: int | None = None) -> Part:
@@ -76,7 +76,7 @@ class Passage:
         return Part(self, offset, self.size if end is None else end)
 
     def pieces(self, offset: int, end: int) -> Iterator[Piece]:
-        """Yield the content from `offset` to `end`; raises ContentMismatch instead of the end of other content."""
+        """Yield the content from `offset` to `end`; raises ContentMismatch before the last piece of other content."""
         position, state = self._state_before(offset)
         self.position = offset
         if position == self.size:
@@ -97,7 +97,7 @@ class Passage:
                 yield piece[max(0, offset - start) :]
 
     def _read(self, position: int, end: int) -> Iterator[tuple[int, Piece]]:
-        """Yield pieces with their places; what was read beyond `end` is kept for the body that starts there."""
+        """Yield pieces with their offsets; bytes read beyond `end` are kept for the body that starts there."""
         left, self._left = self._left, b""
         if left and position == self._end[0]:
             piece: Piece = left

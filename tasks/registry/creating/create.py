@@ -1,4 +1,4 @@
-"""Make a repository by the API of its product: distribution-spec 1.1 has no request for that."""
+"""Creation of a repository by the API of its product: distribution-spec 1.1 has no request for it."""
 
 from typing import Literal
 
@@ -10,10 +10,10 @@ Visibility = Literal["private", "public"]
 
 
 def create(transport: Transport, name: str, visibility: Visibility) -> None:
-    """Make a repository; one that exists is no error, and stays as it is.
+    """Make a repository; an existing one is no error, and stays as it is.
 
-    A registry with a token for its API is a Quay, one with a name of Amazon's is an ECR. Raises RepositoryMissing for
-    any other, RegistryError, and SettingsInvalid where a library is not installed.
+    A registry with an API token is Quay, one with Amazon's form of name is ECR. Raises RepositoryMissing for any
+    other, RegistryError, and SettingsInvalid if a library is not installed.
     """
     if transport.settings.api_token:
         quay.create(transport, name, visibility)

@@ -1,4 +1,4 @@
-"""Repositories of Amazon ECR, made by its own library (CreateRepository); whoever asks is found as boto3 does."""
+"""Creation of Amazon ECR repositories by boto3 (CreateRepository), which finds the credentials in its own way."""
 
 import re
 from typing import Any, Final, Literal, NamedTuple
@@ -16,22 +16,22 @@ _SECONDS: Final = 30
 
 
 class Place(NamedTuple):
-    """Whose registry, and where."""
+    """The account and the region of a registry."""
 
     account: str
     region: str
 
 
 def place_of(registry: str) -> Place | None:
-    """Return what the name of a private registry of Amazon says, None for any other registry."""
+    """Return the place in the name of a private Amazon registry, None for any other registry."""
     match = _HOST.fullmatch(registry)
     return Place(match["account"], match["region"]) if match else None
 
 
 def create(place: Place, name: str, visibility: Literal["private", "public"]) -> None:
-    """Make a repository; one that exists is no error.
+    """Make a repository; an existing one is no error.
 
-    Raises SettingsInvalid for a public one, which such a registry does not have, and where boto3 is not installed;
+    Raises SettingsInvalid for a public repository, which a private registry cannot hold, or without boto3;
     AuthenticationRefused, RegistryUnavailable, RequestRefused.
     """
     if visibility == "public":
@@ -52,7 +52,7 @@ def create(place: Place, name: str, visibility: Literal["private", "public"]) ->
 
 
 def ecr_client(place: Place) -> Any:
-    """Return boto3's client of ECR; raises SettingsInvalid where it is not installed."""
+    """Return boto3's client of ECR; raises SettingsInvalid if boto3 is not installed."""
     purpose = "Making a repository at Amazon ECR"
     boto3 = need("boto3", extra="aws", purpose=purpose)
     config = need("botocore.config", extra="aws", purpose=purpose)

@@ -1,4 +1,4 @@
-"""Repositories made by Quay's own API (POST /api/v1/repository, with an OAuth token)."""
+"""Creation of repositories by Quay's own API (POST /api/v1/repository, with an OAuth token)."""
 
 from typing import Final, Literal
 
@@ -15,9 +15,9 @@ _REFUSED: Final = frozenset({401, 403})
 
 
 def create(transport: Transport, name: str, visibility: Literal["private", "public"]) -> None:
-    """Make a repository in its namespace; one that exists is no error.
+    """Make a repository in its namespace; an existing one is no error.
 
-    Raises NamespaceMissing for a name without a namespace, AuthenticationRefused where the token may not make it,
+    Raises NamespaceMissing for a name without a namespace, AuthenticationRefused if the token does not allow it,
     RegistryError.
     """
     namespace, _, repository = name.partition("/")

@@ -1,4 +1,4 @@
-"""How requests and urllib3 are made to send what they are given: one adapter for each thread and registry."""
+"""The adapter that makes requests and urllib3 send a request unchanged: one for each thread and registry."""
 
 import re
 import socket
@@ -13,24 +13,24 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from tasks.registry.http.arriving import Arriving
 
-# Is told the host and the address of each new connection, before TLS and all else, and raises to give it up.
+# Gets the host and the address of each new connection, before TLS, and raises to abandon the connection.
 Connected = Callable[[str, str], None]
 
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
 
 
 class _Target:
-    """The target of the request that is being sent, to the letter.
+    """The literal target of the present request.
 
-    Connections refer to it and not to their adapter: urllib3 refers to them from a module variable, and an adapter that
-    they refer to would stay in memory, with its sockets, after its thread has ended.
+    Connections refer to this object and not to their adapter: a module variable of urllib3 refers to the connections,
+    and would keep the adapter with its sockets in memory after its thread has ended.
     """
 
     text = "/"
 
 
 class Adapter(HTTPAdapter):
-    """Targets to the letter, TLS by the context of each host, made when it is needed, and a look at where it leads.
+    """An adapter with literal targets, a lazy TLS context for each host, and a check of each peer address.
 
     Sending a body and waiting for an answer may idle for `idle_timeout` seconds.
     """
@@ -38,13 +38,13 @@ class Adapter(HTTPAdapter):
     def __init__(self, tls: Callable[[str], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
         self._tls = tls
         self._target = _Target()
-        # Where a proxy leads, it alone knows: its own address is the user's business.
+        # Only the proxy knows the peer; the proxy's own address is the user's choice.
         self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target)
         super().__init__(max_retries=0)
         self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
-        """Let connections by a proxy be as all others are."""
+        """Return a pool manager whose connections by a proxy behave like all others."""
         manager = super().proxy_manager_for(proxy, **more)
         manager.pool_classes_by_scheme = self._by_proxy
         return manager
@@ -56,9 +56,9 @@ class Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls(host["host"])} if host["scheme"] == "https" else {}
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """Keep the target as it is for the connection; urllib3, which would re-quote it, gets the usual one.
+        """Keep the literal target for the connection; urllib3, which would re-quote it, gets the usual one.
 
-        A proxy that is no tunnel is told the whole URL (RFC 9112, 3.2.2).
+        A proxy without a tunnel gets the whole URL (RFC 9112, 3.2.2).
         """
         url = super().request_url(request, proxies)
         given = request.url or ""
@@ -66,17 +66,17 @@ class Adapter(HTTPAdapter):
         return url
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the context has it all, and requests would load its authorities for each connection."""
+        """Do nothing: the TLS context is complete, and requests would load its authorities for each connection."""
 
 
 def origin_of(url: str) -> str:
-    """Return what stands before the target of an absolute URL."""
+    """Return the part of an absolute URL before its target."""
     match = _BEFORE_TARGET.match(url)
     return match[0] if match else url
 
 
 def target_of(url: str) -> str:
-    """Return what a request for an absolute URL has in its first line, to the letter (RFC 9112, 3.2.1)."""
+    """Return the literal request target of an absolute URL (RFC 9112, 3.2.1)."""
     match = _BEFORE_TARGET.match(url)
     target = url[match.end() if match else 0 :].partition("#")[0]
     return target if target.startswith("/") else f"/{target}"
@@ -107,7 +107,7 @@ def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[s
             super().putrequest(method, target.text, *args, **more)
 
         def _may_idle(self) -> None:
-            """Let an open connection idle: urllib3 would give the body of a request only the time to connect."""
+            """Set the idle timeout of an open connection: urllib3 would send a body under the timeout to connect."""
             if self.sock is not None:
                 self.timeout = idle_timeout
                 self.sock.settimeout(idle_timeout)
@@ -115,7 +115,7 @@ def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[s
     class Secure(Plain, HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            # The settings say that this registry is not verified: urllib3 need not warn of it at each connection.
+            # The settings turn verification off for this registry: urllib3 need not warn at each connection.
             self.is_verified = True
 
     class PlainPool(HTTPConnectionPool):

@@ -1,4 +1,4 @@
-"""Where a registry may lead its client: never from the outside to addresses that only the client can reach."""
+"""The addresses to which a registry may lead its client: a public registry never leads to inward ones."""
 
 import ipaddress
 import socket
@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from tasks.errors import AddressForbidden
 
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-# What a network without IPv4 of its own translates to an IPv4 address (RFC 6052, 2.1).
+# The prefixes that an IPv6-only network translates to IPv4 addresses (RFC 6052, 2.1).
 _TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# Where clouds tell a machine its own secrets, beside the link-local addresses (Alibaba, Azure, Amazon by IPv6).
+# The addresses of cloud metadata services that are not link-local (Alibaba, Azure, Amazon by IPv6).
 _METADATA: Final = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
 _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
@@ -19,10 +19,10 @@ _LOCAL_ENDINGS: Final = (".localhost", ".local", ".internal", ".home.arpa")
 
 
 def is_inward(host: str) -> bool:
-    """Tell whether a host, without port and brackets, is this machine or in a network of its own.
+    """Tell whether a host, without port and brackets, is this machine or in a private network.
 
-    Literal addresses in every form that the C library reads (`127.1`, `0x7f000001`), names of the machine itself, and
-    names that cannot be public (RFC 6761, RFC 6762, RFC 8375, or one label alone).
+    Inward hosts are private addresses in every form that the C library reads (`127.1`, `0x7f000001`), names of the
+    machine itself, and names that cannot be public (RFC 6761, RFC 6762, RFC 8375, or a single label).
     """
     name = host.lower().rstrip(".")
     address = _address_of(name)
@@ -32,7 +32,7 @@ def is_inward(host: str) -> bool:
 
 
 def is_never_asked(host: str) -> bool:
-    """Tell whether a host is link-local, or one where a cloud hands out secrets: no registry is there."""
+    """Tell whether a host is link-local or a cloud's metadata service: no registry is there."""
     name = host.lower().rstrip(".")
     address = _address_of(name.partition("%")[0])
     if address is None:
@@ -41,12 +41,12 @@ def is_never_asked(host: str) -> bool:
 
 
 def forbid_inward(origin_host: str, url: str) -> None:
-    """Refuse a URL, a realm or a redirect, that leads from a public registry to an inward address.
+    """Refuse the URL of a realm or redirect that leads from a public registry to an inward address.
 
-    `origin_host` is the registry as its reference names it, with or without a port; `url` is absolute. A registry that
-    is inward itself may lead anywhere. Names are not resolved: the caller that connects also asks `is_inward` of the
-    address that it got. No registry may lead to where clouds keep secrets. Raises AddressForbidden, for URLs too that
-    two parsers could read differently.
+    `origin_host` is the registry as its reference names it, with or without a port; `url` is absolute. An inward
+    registry may lead anywhere, except to metadata services of clouds. Names are not resolved: the caller that connects
+    must also check the resolved address with `is_inward`. Raises AddressForbidden, also for URLs that two parsers
+    could read differently.
     """
     host = host_of(url)
     if is_inward(host) and not is_inward(host_of(f"//{origin_host}")):
@@ -56,7 +56,7 @@ def forbid_inward(origin_host: str, url: str) -> None:
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL, without port and brackets, in lower case; raises AddressForbidden if it is unclear."""
+    """Return a URL's host in lower case, without port and brackets; raises AddressForbidden for an ambiguous URL."""
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
         raise AddressForbidden("A registry leads to a URL with characters that no URL has.")
     try:

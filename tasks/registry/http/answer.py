@@ -1,4 +1,4 @@
-"""What comes back for one request, before anyone has read it."""
+"""An answer to one request, its content unread."""
 
 import time
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ Piece = bytes | memoryview
 
 
 class Incoming:
-    """One answer whose content is still to come; it occupies its connection until `close`, which ends the request.
+    """One answer whose content is still to come; it occupies its connection until `close`.
 
-    `what` is the request as messages show it.
+    `what` is the request in the form for messages.
     """
 
     def __init__(self, answer: requests.Response, what: str) -> None:
@@ -24,9 +24,9 @@ class Incoming:
         self._answer = answer
 
     def receive(self, most: int) -> Piece:
-        """Return what has come, at most so many bytes, none at the end; raises Transient.
+        """Return the received bytes, at most `most`, none at the end; raises Transient.
 
-        What it returns is good until it is called again. A connection that stalls or is cut keeps what came before.
+        The bytes are valid until the next call. If a connection stalls or is cut, the bytes before that are kept.
         """
         try:
             piece: Piece = self._answer.raw.read1(most, decode_content=False)
@@ -39,7 +39,7 @@ class Incoming:
         content = bytearray()
         deadline = time.monotonic() + seconds
         try:
-            # Only the read that comes after the last byte tells a whole content from one that was cut short.
+            # Only a read after the last byte tells complete content from truncated content.
             while len(content) <= limit and (piece := self.receive(limit + 1 - len(content))):
                 content += piece
                 if time.monotonic() > deadline:
@@ -49,5 +49,5 @@ class Incoming:
         return bytes(content)
 
     def close(self) -> None:
-        """End the request; where all was read its connection has gone back to the pool, else it is not used again."""
+        """End the request; its connection is reused only if all content was read."""
         self._answer.close()

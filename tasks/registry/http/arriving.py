@@ -1,4 +1,4 @@
-"""Answers as they arrive: interim ones are skipped, a head has a deadline, content goes into one buffer."""
+"""HTTP responses as they arrive: interim ones are skipped, the head has a deadline, one buffer takes the content."""
 
 import io
 import socket
@@ -8,12 +8,12 @@ from typing import Any, Final
 
 _INTERIM: Final = range(100, 200)
 _SWITCHING: Final = 101
-# One a second for as long as a commit may take, and more.
+# More than one a second during the longest commit.
 _MOST_INTERIM: Final = 1000
 
 
 class _Bytes(io.RawIOBase):
-    """What a socket receives; after `deadline`, on the monotonic clock, TimeoutError."""
+    """The received bytes of a socket; raises TimeoutError after `deadline`, on the monotonic clock."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.deadline: float | None = None
@@ -37,9 +37,10 @@ class _Bytes(io.RawIOBase):
 
 
 class Arriving(HTTPResponse):
-    """An answer whose whole head comes within the socket's timeout, and that is read into one buffer.
+    """A response whose whole head must arrive within the socket's timeout, read into one buffer.
 
-    What `read1` returns is good until it is called again. Interim answers (RFC 9110, 15.2) are skipped, up to a bound.
+    The bytes from `read1` are valid until its next call. A bounded number of interim responses (RFC 9110, 15.2) is
+    skipped.
     """
 
     _buffer = memoryview(b"")

@@ -1,7 +1,7 @@
 """Folders of certificates in the layout of docker and podman (containers-certs.d(5)).
 
-FOLDER/HOST[:PORT]/*.crt are authorities, *.cert with *.key of the same name what a client shows. The port must stand in
-the folder's name just as in references. Of the usual folders the first that has one for a registry counts, alone.
+FOLDER/HOST[:PORT]/*.crt are authorities, *.cert with *.key of the same name are client certificates. The folder's name
+has the port as references have it. Only the first of the usual folders with a folder for the registry counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ _SYSTEM = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
 
 def usual_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return where podman, skopeo and docker look, in that order, whether there is a folder or not."""
+    """Return the folders where podman, skopeo and docker look, in that order; they need not exist."""
     home = environment.get("HOME")
     configuration = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None)
     own = [f"{configuration}/containers/certs.d", f"{configuration}/docker/certs.d"] if configuration else []
@@ -19,7 +19,7 @@ def usual_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def folder_of(registry: str, folders: Iterable[str]) -> Path | None:
-    """Return the first folder of certificates for a registry; one that may not be looked at does not count."""
+    """Return the first folder of certificates for a registry; folders without access are skipped."""
     for folder in folders:
         found = Path(folder, registry)
         try:

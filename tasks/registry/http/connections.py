@@ -1,8 +1,8 @@
-"""Connections to a registry and to where it leads: one adapter of requests in each thread, and nothing implied.
+"""Connections to a registry and to the hosts it leads to: one adapter of requests in each thread.
 
-Not a session: even told to leave redirects alone, it reads their bodies without bound and looks into their Locations.
-No environment but its proxies, where the settings want them (a .netrc would replace tokens), no cookies, no retries:
-decided elsewhere, or not wanted.
+A session of requests is not used: even with redirects off, it reads their bodies without bound and parses their
+Locations. The adapter uses no environment except its proxies, if the settings want them (a .netrc would replace
+tokens), no cookies and no retries.
 """
 
 import logging
@@ -36,7 +36,7 @@ _MOST_ORIGINS: Final = 256
 
 
 class Connections:
-    """What the threads of a process use to reach `host`, a registry with or without port, and where it leads."""
+    """The connections of a process to `host`, a registry with or without port, and to the hosts it leads to."""
 
     def __init__(self, host: str, settings: RegistrySettings, limits: HttpLimits) -> None:
         self._host = host
@@ -46,7 +46,7 @@ class Connections:
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._inward: bool | None = None
         self._local = threading.local()
-        # Those of threads that have ended go by themselves.
+        # Weak references: the adapter of a thread goes when the thread ends.
         self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
         # Looking through the environment takes as long as a small request.
         self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
@@ -59,15 +59,15 @@ class Connections:
         body: bytes | Body | None = None,
         wait: float | None = None,
     ) -> Incoming:
-        """Send one request, its URL to the letter, and return what comes back, its content unread.
+        """Send one request, its URL to the letter, and return the answer, its content unread.
 
-        Every request starts here, and ends when the caller closes what it got. The head of the answer is waited for
-        `wait` seconds (`idle_timeout` if None). Raises Transient, or the RegistryError that another try would end in
+        Every request starts here, and ends when the caller closes the answer. The wait for the head of the answer is at
+        most `wait` seconds (`idle_timeout` if None). Raises Transient, or a RegistryError if another try would fail
         too.
         """
         what = describe(method, url)
         sized = {"Content-Length": str(len(body))} if body is not None else {}
-        # Not by `prepare`, which re-quotes URLs, and sends in chunks what has no length that it knows.
+        # Not by `prepare`, which re-quotes URLs, and sends a body of unknown length in chunks.
         request = requests.PreparedRequest()
         request.method = method
         request.url = url
@@ -86,19 +86,19 @@ class Connections:
             raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
-            # Without query and headers: these hold tokens and signatures.
+            # Without query and headers: both may hold tokens and signatures.
             LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
         return Incoming(answer, what)
 
     def close(self) -> None:
-        """Close the idle connections of all threads; one that is in use is closed when its answer has been read."""
+        """Close the idle connections of all threads; a busy one is closed when its answer has been read."""
         with self._guard:
             adapters = list(self._adapters)
         for adapter in adapters:
             adapter.close()
 
     def _count(self, method: str, status: str) -> None:
-        """Count a request; one that the registry led to another host counts for the registry."""
+        """Count a request; a request to another host by redirect counts for the registry."""
         telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
         if status == _TOO_MANY:
             telemetry.count(telemetry.RATE_LIMITED, registry=self._host)
@@ -112,7 +112,7 @@ class Connections:
         return adapter
 
     def _tls(self, host: str) -> ssl.SSLContext:
-        """Return how a host is spoken to: a client certificate is for the registry itself, not for where it leads."""
+        """Return the TLS context of a host; only the registry itself sees the client certificate."""
         own = host.lower().strip("[]") == host_of(f"//{self._host}")
         with self._guard:
             if own not in self._contexts:
@@ -120,10 +120,10 @@ class Connections:
             return self._contexts[own]
 
     def _connected(self, host: str, address: str) -> None:
-        """Look at where a new connection leads.
+        """Check the address of a new connection.
 
-        Raises AddressForbidden where a name that looks public, the registry's own too, stands for an inward address,
-        unless the registry has been inward from the start; and for a link-local address always.
+        Raises AddressForbidden if a public-looking name, the registry's own included, resolves to an inward address,
+        unless the registry has been inward from the start. Raises it always for a link-local address.
         """
         inward = is_inward(address)
         if host.lower() == host_of(f"//{self._host}") and self._inward is None:

@@ -1,4 +1,4 @@
-"""By which scheme a registry is reached: asked once by the API's base, "GET /v2/" (BEHAVIOUR 8.5)."""
+"""The scheme of a registry, found by one request for the API's base, "GET /v2/" (BEHAVIOUR 8.5)."""
 
 import ipaddress
 import math
@@ -22,7 +22,7 @@ _OF_A_BASE: Final = frozenset({200, 401, 403, 429})
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """How the base of the API answered."""
+    """The answer of the API's base."""
 
     url: str
     status: int
@@ -30,17 +30,17 @@ class Pong:
 
     @property
     def is_base(self) -> bool:
-        """Whether this may be a registry, and not the web server that many hosts have beside it."""
+        """Whether this may be a registry, and not a web server on the same host."""
         return self.status in _OF_A_BASE or self.status >= _SERVER_ERROR
 
     @property
     def speaks_http(self) -> bool:
-        """Whether this is a registry, and not one that wants TLS: such a server answers 400, or leads to https."""
+        """Whether this is a registry without TLS: a server that wants TLS answers 400, or redirects to https."""
         return self.status != _BAD_REQUEST and not self.headers.get("Location", "").lower().startswith("https:")
 
 
 def host_for(registry: str) -> str:
-    """Return the host, with port if there is one, that serves a registry; they differ for Docker Hub."""
+    """Return the host, with its port if any, that serves a registry; the two differ for Docker Hub."""
     return _HOSTS.get(registry, registry)
 
 
@@ -65,7 +65,7 @@ def schemes(registry: str, settings: RegistrySettings) -> tuple[str, ...]:
 
 
 class Endpoint:
-    """Where a registry's API is; `learn` is shown the answer that settled it. Threads share it, one asks."""
+    """The base URL of a registry's API; `learn` gets the answer that decided it. Thread-safe: one thread asks."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Endpoint:
         self._found: ExpiringCache[str, str] = ExpiringCache()
 
     def base(self) -> str:
-        """Return the scheme and host that all paths follow; raises Transient, or the error that stays."""
+        """Return the scheme and host before all paths; raises Transient, or the permanent error."""
         return self._found.value(self._host, self._settle)
 
     def _settle(self) -> Expiring[str]:
@@ -101,8 +101,8 @@ class Endpoint:
                 return pong
             said = f"{describe('GET', pong.url)} answered {pong.status} to plain HTTP."
             failures.append(ResponseInvalid(said))
-        # A wrong certificate says more than that plain HTTP did not work either. That a registry does not speak TLS
-        # says less than that a connection was lost, for which there is another try.
+        # A wrong certificate says more than a failure of plain HTTP. The absence of TLS says less than a lost
+        # connection, which is worth another try.
         telling = [failure for failure in failures if is_certificate_fault(failure)]
         passing = [failure for failure in failures if isinstance(failure, Transient)]
         raise (telling or passing or failures)[-1]

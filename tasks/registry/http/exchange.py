@@ -1,4 +1,4 @@
-"""What goes to a registry and what comes back (distribution-spec 1.1)."""
+"""Requests to a registry and its responses (distribution-spec 1.1)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Body(Protocol):
-    """Content to send: each iteration starts anew, and yields exactly `len` bytes, each piece good until the next."""
+    """Content to send: each iteration starts anew and yields exactly `len` bytes; a piece is valid until the next."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Piece]: ...
@@ -26,9 +26,9 @@ class Body(Protocol):
 class Request:
     """One request: `target` is a path of the registry or a URL, which is sent to the letter.
 
-    `scopes` are what its token must be good for; an `authorization` of its own takes the place of one. Statuses in
-    `expect` are the caller's, all others are errors. The content of the response is read up to `limit` bytes, unless it
-    is streamed; its head is waited for `wait` seconds (`idle_timeout` if None).
+    `scopes` are those that its token must cover; an `authorization` replaces the token. The caller handles the
+    statuses in `expect`, all others are errors. The content of the response is read up to `limit` bytes, unless it is
+    streamed; the wait for its head is at most `wait` seconds (`idle_timeout` if None).
     """
 
     method: str
@@ -45,15 +45,15 @@ class Request:
 
     @property
     def streams_body(self) -> bool:
-        """Whether the body can only be sent again from a place that the caller chooses."""
+        """Whether only the caller can send the body again, from an offset of its choice."""
         return self.body is not None and not isinstance(self.body, bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response; `content` is empty where it is still `incoming`. `own` tells the registry from other hosts.
+    """One response; `content` is empty while it is still `incoming`. `own` tells the registry from other hosts.
 
-    `authorization` is what the request showed; `content` may quote it.
+    `authorization` is the header of the request; `content` may quote it.
     """
 
     status: int
@@ -66,12 +66,12 @@ class Response:
 
     @property
     def location(self) -> str | None:
-        """The URL that Location names."""
+        """The absolute URL in Location."""
         said = self.headers.get("Location")
         return self.resolve(said) if said else None
 
     def resolve(self, reference: str) -> str:
-        """Return a URL that this response names: to the letter where it is absolute or a path (RFC 3986, 5.2)."""
+        """Resolve a URL of this response, to the letter if it is absolute or a path (RFC 3986, 5.2)."""
         if _ABSOLUTE.match(reference):
             return reference
         if reference.startswith("/") and not reference.startswith("//"):
@@ -89,7 +89,7 @@ class Response:
 
 
 def find_digest(text: str | None) -> Digest | None:
-    """Return the digest that a header or a reference is, None where it is something else."""
+    """Return the digest in a header or a reference, None for any other text."""
     try:
         return parse_digest(text or "")
     except ValueError:
@@ -97,6 +97,6 @@ def find_digest(text: str | None) -> Digest | None:
 
 
 def describe(method: str, url: str) -> str:
-    """Return a request as messages show it: without the query, which may hold a signature or a token."""
+    """Return a request in the form for messages: without the query, which may hold a signature or a token."""
     parts = urlsplit(url)
     return f"{method} {parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,4 +1,4 @@
-"""A cache whose entries end, shared by threads, in which each missing entry is fetched by one thread only."""
+"""A thread-safe cache of expiring entries, each fetched by one thread only."""
 
 import threading
 import time
@@ -18,14 +18,14 @@ _MANY: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Expiring(Generic[Value]):
-    """A value that serves for so many seconds from the start of its fetch."""
+    """A value and its lifetime in seconds from the start of its fetch."""
 
     value: Value
     seconds: float
 
 
 class ExpiringCache(Generic[Key, Value]):
-    """Values by key until they end; `clock` is a monotonic clock in seconds."""
+    """Values by key until they expire; `clock` is a monotonic clock in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -34,11 +34,11 @@ class ExpiringCache(Generic[Key, Value]):
         self._fetching: dict[Key, Future[Value]] = {}
 
     def value(self, key: Key, fetch: Callable[[], Expiring[Value]]) -> Value:
-        """Return the value of `key`, fetched if there is none or it has ended.
+        """Return the value of `key`, fetched if it is missing or has expired.
 
         Threads that ask for the same key meanwhile wait and get the same value, or the same failure of the other side:
-        else each would wait anew for one that does not answer. Any other error is the fetching thread's own (it may
-        have been cancelled): one of those that waited fetches then.
+        otherwise each would wait anew for a server that does not answer. Any other error is the fetching thread's own
+        (a cancellation, say): one of the waiting threads then fetches.
         """
         while True:
             with self._guard:

@@ -1,4 +1,4 @@
-"""What requests and urllib3 raise, in this project's words: without URLs, and told apart by whether to try again."""
+"""The errors of requests and urllib3 in this project's terms: without URLs, and divided by whether to try again."""
 
 import re
 import ssl
@@ -12,23 +12,23 @@ import urllib3
 from tasks.errors import RegistryError, ResponseInvalid
 from tasks.registry.http.retry import Transient
 
-# All that an exchange over these libraries can raise because of the other side.
+# Every error of these libraries that the other side can cause.
 FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, UnicodeError)
 
 # http.client's words for the answer to a CONNECT.
 _BY_PROXY: Final = re.compile(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
 _CERTIFICATE: Final = "the certificate cannot be verified"
-# The other side refuses, or does not speak TLS: it will say the same next time. OpenSSL's names for it.
+# OpenSSL's names for a peer that refuses, or does not speak TLS: another try would fail too.
 _TLS_REFUSALS: Final = ("ALERT", "WRONG_VERSION", "UNSUPPORTED", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
 
 
 def is_certificate_fault(error: BaseException) -> bool:
-    """Tell whether what `normalise` returned says that TLS is spoken, but not by whom one trusts."""
+    """Tell whether an error from `normalise` means that the peer speaks TLS with an untrusted certificate."""
     return isinstance(error, ResponseInvalid) and _CERTIFICATE in error.message
 
 
 def normalise(error: BaseException, what: str) -> Transient | RegistryError:
-    """Return what to raise instead of `error`, which happened during `what` (a method, host and path)."""
+    """Return the error to raise instead of `error`; `what` is the request (method, host and path)."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -48,7 +48,7 @@ def _reason(causes: list[BaseException]) -> str:
         return "the name of the host cannot be resolved"
     if refused := next((match[1] for cause in causes if (match := _BY_PROXY.match(str(cause)))), None):
         return f"the proxy answered {refused}"
-    # NewConnectionError, a refused connection say, is a ConnectTimeoutError by inheritance only.
+    # NewConnectionError (a refused connection, say) is a ConnectTimeoutError by inheritance only.
     if any(type(cause) is urllib3.exceptions.ConnectTimeoutError for cause in causes):
         return "no connection within the time allowed"
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.ReadTimeoutError) for cause in causes):
@@ -58,7 +58,7 @@ def _reason(causes: list[BaseException]) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it stands for: requests and urllib3 wrap by argument, by `reason` and by cause."""
+    """Yield an error and all errors inside: requests and urllib3 wrap by argument, by `reason` and by cause."""
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:

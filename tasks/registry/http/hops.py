@@ -1,4 +1,4 @@
-"""Where a request may be led: redirects, and URLs that a registry names (RFC 9110, 15.4; BEHAVIOUR 8.2, 8.4)."""
+"""The rules for redirects and for URLs that a registry names (RFC 9110, 15.4; BEHAVIOUR 8.2, 8.4)."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,13 +11,13 @@ from tasks.registry.http.exchange import Response
 MOST_REDIRECTS: Final = 5
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# What may be sent elsewhere with its method and body; of a write no other redirect makes sense.
+# Redirects that keep method and body: the only ones that make sense for a write.
 _REPEATING: Final = frozenset({307, 308})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def next_hop(method: str, response: Response) -> str | None:
-    """Return the URL that a response leads to, None where it is the last one."""
+    """Return the URL to which a response redirects, None for the last response."""
     followed = _REDIRECTS if method in {"GET", "HEAD"} else _REPEATING
     return response.location if response.status in followed else None
 
@@ -38,7 +38,7 @@ def are_loopback(*urls: str) -> bool:
 
 
 def is_same_origin(first: str, second: str) -> bool:
-    """Tell whether two URLs have scheme, host and port in common: then both may see the same credentials."""
+    """Tell whether two URLs share scheme, host and port: then both may see the same credentials."""
     return _origin(first) == _origin(second)
 
 

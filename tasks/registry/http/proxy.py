@@ -14,7 +14,7 @@ _SCHEMES: Final = frozenset({"http", "https"})
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """How a URL is reached: by the proxy `url`, or by none; `told` follows the name of a request that failed."""
+    """The way to a URL: the proxy `url`, or none; `told` follows the name of a failed request in messages."""
 
     url: str | None = None
     told: str = ""
@@ -25,9 +25,9 @@ class Via:
 
 
 def way_to(url: str, *, uses_environment: bool) -> Via:
-    """Return how a URL is reached; this machine is never reached by a proxy, as with other registry clients.
+    """Return the way to a URL; this machine is never reached by a proxy, as with other registry clients.
 
-    Raises SettingsInvalid where the environment names a proxy that is none, without its user and password.
+    Raises SettingsInvalid for an invalid proxy in the environment; the message omits its user and password.
     """
     host = urlsplit(url).hostname or ""
     named = None if is_loopback(host) else select_proxy(url, get_environ_proxies(url))

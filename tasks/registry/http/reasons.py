@@ -1,4 +1,4 @@
-"""A registry's own words about a refusal, in all the forms in which they come (BEHAVIOUR 6.8).
+"""The reasons of a registry for a refusal, in all their forms (BEHAVIOUR 6.8).
 
 {"errors": [{"code": C, "message": M, "detail": D}]}   distribution-spec 1.1, "Error Codes". D is a text, or an object
 whose `message` is the true reason (Quay), or anything else
@@ -25,7 +25,7 @@ _XML: Final = re.compile(r"<(Code|Message)>([^<>]{1,500})</(?:Code|Message)>")
 
 
 class Reason(NamedTuple):
-    """One reason; either word may be empty."""
+    """One reason: code and message, either of which may be empty."""
 
     code: str
     message: str
@@ -35,7 +35,7 @@ class Reason(NamedTuple):
 
 
 def parse_reasons(content: bytes) -> list[Reason]:
-    """Return the reasons that a body gives, none where it gives none; never raises."""
+    """Return the reasons in a body, an empty list without any; never raises."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -48,7 +48,7 @@ def parse_reasons(content: bytes) -> list[Reason]:
 
 
 def is_web_page(content: bytes, content_type: str | None) -> bool:
-    """Tell whether a body is meant for a browser, and no answer of a registry's API."""
+    """Tell whether a body is a web page for a browser, not an answer of a registry's API."""
     said = (content_type or "").partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}
     return bool(_PAGE.match(content)) or (said and content.lstrip().startswith(b"<"))
 

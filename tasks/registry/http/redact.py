@@ -1,4 +1,4 @@
-"""Keeping the credentials of a request out of what is told of its answer (BEHAVIOUR 6.7)."""
+"""The removal of a request's credentials from messages about its answer (BEHAVIOUR 6.7)."""
 
 import base64
 import json
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
-# What queries of the API say in the clear; all else may be a signature or a token.
+# Query parameters of the API that are no secret; any other may be a signature or a token.
 _OPEN: Final = frozenset({"digest", "mount", "from", "n", "last", "tag", "service", "scope", "account"})
 _SHORTEST: Final = 8
 _QUERY: Final = re.compile(r"""(https?://[^\s?"'<>]{1,2000})\?[^\s"'<>]+""", re.IGNORECASE)
 
 
 def conceal(text: str, authorization: str | None, url: str = "") -> str:
-    """Return what a registry said without the secrets that it was shown: some errors quote the request.
+    """Return a registry's text without the secrets of the request, which some errors quote.
 
-    `authorization` is the header of the request, `url` its address, whose query may be signed. What they hold is found
-    as it is and in the encodings that servers put it into: text must be decoded before, and must not be shortened.
-    Whatever else looks like an address loses its query.
+    `authorization` is the header of the request, `url` its address, whose query may be signed. Their secrets are found
+    literally and in the encodings of servers: the text must be decoded before, and must not be shortened. Any other
+    address in the text loses its query.
     """
     text = _QUERY.sub(r"\1?***", text)
     secrets = [*_secrets(authorization or ""), *_signatures(url)]
     found = {shape for secret in secrets for shape in _shapes(secret) if shape}
-    # The longest first: what stands in another would leave the rest of that.
+    # The longest first: replacing a part of another secret would leave the rest of it.
     for shape in sorted(found, key=lambda shape: (-len(shape), shape)):
         text = text.replace(shape, "***")
     return text
@@ -40,7 +40,7 @@ def _secrets(authorization: str) -> Iterator[str]:
     yield base64.b64encode(password).decode()
     for each in (pair, password):
         yield each.decode(errors="replace")
-        # What a server makes of it that has never heard of RFC 7617's UTF-8.
+        # The text as decoded by a server that does not know RFC 7617's UTF-8.
         yield each.decode("latin-1")
 
 

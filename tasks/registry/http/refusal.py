@@ -1,6 +1,6 @@
 """The error that a final answer of a registry means, by its status and its own words (BEHAVIOUR 6.8).
 
-The words count before the status: registries say "quota", "immutable" and "read-only" with whatever status they like.
+The words count before the status: registries say "quota", "immutable" and "read-only" with various statuses.
 """
 
 import re
@@ -67,7 +67,7 @@ _RULES: Final = (
 
 
 def explain(method: str, response: Response) -> str:
-    """Return what was asked and answered, with the registry's own words concealed, cleaned and shortened."""
+    """Describe a request and its answer, with the registry's own words cleaned, shortened and without secrets."""
     said = "; ".join(map(str, parse_reasons(response.content)[:_SHOWN_ERRORS]))
     said = clean(conceal(said, response.authorization, response.url))
     shown = f" ({said})" if said else ""
@@ -75,7 +75,7 @@ def explain(method: str, response: Response) -> str:
 
 
 def clean(said: str) -> str:
-    """Return what another side said as one short line without control characters."""
+    """Return a text from outside as one short line without control characters."""
     return _CONTROL.sub(" ", said)[:_LONGEST_MESSAGE].strip()
 
 
@@ -107,7 +107,7 @@ def _kind(method: str, response: Response) -> type[RegistryError]:
 
 
 def named_kind(status: int, reasons: list[Reason]) -> type[RegistryError] | None:
-    """Return the error that the words of a refused write name, None where they name none of those known."""
+    """Return the error that the words of a refused write name, None if they name no known one."""
     said = "; ".join(map(str, reasons))
     return next((rule.kind for rule in _RULES if status in rule.statuses and rule.words.search(said)), None)
 

@@ -1,4 +1,4 @@
-"""When an exchange with a registry is tried again, and when not (BEHAVIOUR 8.3). Here is decided; tenacity sleeps."""
+"""The decision whether to retry an exchange with a registry (BEHAVIOUR 8.3); tenacity does the sleeping."""
 
 import random
 import re
@@ -33,9 +33,9 @@ _YEAR: Final = 365 * 86_400.0
 
 
 class Transient(Exception):
-    """One try failed in a way in which the next one may not; it never leaves this package.
+    """The failure of one try that the next one may not repeat; it never leaves this package.
 
-    `retry_after` is the seconds that the registry asked for, `kind` the error that the last try ends in.
+    `retry_after` is the pause in seconds that the registry asked for, `kind` the error after the last try.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Transient(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often one tries, and how many seconds one waits at most for the next try; `on_retry` is told of each.
+    """The number of tries and the longest pauses between them, in seconds; `on_retry` is called for each retry.
 
-    `side` is that of the registry, which every error of a run then names. A registry that asks for more seconds than
-    `retry_after_limit` is not waited for, by whomever (BEHAVIOUR 8.3).
+    `side` is that of the registry; every error of a run names it. If a registry asks for more seconds than
+    `retry_after_limit`, no caller waits (BEHAVIOUR 8.3).
     """
 
     tries: int
@@ -69,19 +69,19 @@ class RetryPolicy:
     retry_after_limit: float = 3600.0
 
     def gives_up(self, failed: int, asked: float | None) -> bool:
-        """Tell whether to end after `failed` tries in a row, or rather than wait as long as the registry asks."""
+        """Tell whether to stop: after `failed` tries in a row, or because the registry asks for too long a pause."""
         return failed >= self.tries or (asked is not None and asked > self.longest_wait)
 
     def pause(self, failed: int, asked: float | None) -> float:
-        """Return the seconds before the next try: exponential back-off with full jitter, or longer if asked for."""
+        """Return the seconds before the next try: exponential back-off with full jitter, or the longer `asked`."""
         ceiling = min(self.longest_wait, _FIRST_WAIT * 2.0 ** (failed - 1))
         return max(asked or 0.0, ceiling * self.chance())
 
     def run(self, attempt: Callable[[], Result], progress: Callable[[], int] = lambda: 0) -> Result:
-        """Return what `attempt` returns, tried again when it raises Transient.
+        """Return the result of `attempt`, which is called again after each Transient.
 
-        Tries count anew whenever `progress` has risen. Raises RegistryUnavailable, RateLimited or AuthenticationRefused
-        after the last try; a wait that is longer than allowed stands in their `retry_after`.
+        The count of tries restarts whenever `progress` has risen. Raises RegistryUnavailable, RateLimited or
+        AuthenticationRefused after the last try; their `retry_after` holds a pause longer than allowed.
         """
         run = _Run(self, progress)
         retrying = Retrying(
@@ -99,7 +99,7 @@ class RetryPolicy:
             raise
 
     def blame(self, error: ImagePusherError) -> None:
-        """Note in an error that knows no side that it is this registry's."""
+        """Set the side of an error without one to that of this registry."""
         if self.side is not None:
             error.on(self.side)
 

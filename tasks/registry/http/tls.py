@@ -1,4 +1,4 @@
-"""Whom a registry is believed to be, and who one is to it: TLS by the settings (BEHAVIOUR 8.5)."""
+"""TLS context of one registry: trusted authorities and client certificate (BEHAVIOUR 8.5)."""
 
 import ssl
 from pathlib import Path
@@ -11,17 +11,16 @@ from tasks.registry.settings import RegistrySettings
 
 
 def tls_context(registry: str, settings: RegistrySettings, *, introduce: bool = True) -> ssl.SSLContext:
-    """Return how connections to `registry` are secured, with its client certificate unless `introduce` is False.
+    """Return the TLS context of `registry`, with its client certificate unless `introduce` is False.
 
-    Trusted are the system's authorities, those that requests brings along, and the settings' own. The folder of
-    certificates is read as docker's certs.d: it holds the files, or a folder of them by the registry's name. Where the
-    settings name none, the usual folders serve. Raises SettingsInvalid for a file that is missing or holds something
-    else.
+    The context trusts the authorities of the system, of requests, and of the settings. The folder of certificates is
+    read as docker's certs.d: it holds the files, or a folder of them by the registry's name. If the settings name no
+    folder, the usual folders serve. Raises SettingsInvalid for a missing or invalid file.
     """
     context = ssl.create_default_context()
-    # A name that stands in no subjectAltName counts for nobody (RFC 6125 6.4.4).
+    # Only names in a subjectAltName count (RFC 6125 6.4.4).
     context.hostname_checks_common_name = False
-    # Python 3.13 refuses what many authorities of companies lack (a key identifier), and every other client takes.
+    # Python 3.13 refuses authorities without a key identifier; many companies have them, and other clients take them.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     if not settings.tls_verify:
@@ -31,7 +30,7 @@ def tls_context(registry: str, settings: RegistrySettings, *, introduce: bool = 
         _read_named_folder(context, Path(settings.certificates), registry, introduce=introduce)
     elif usual := folder_of(registry, settings.usual_certificates):
         _read_folder(context, usual, introduce=introduce)
-    # The last certificate that is loaded is shown: that of the settings.
+    # OpenSSL shows the last certificate loaded: that of the settings.
     if settings.ca_file is not None:
         _trust(context, Path(settings.ca_file))
     if introduce and settings.client_certificate is not None:

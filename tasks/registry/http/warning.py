@@ -1,4 +1,4 @@
-"""What registries want users to read: `Warning: 299 - "…"` (distribution-spec 1.1, "Warnings"), once each."""
+"""Warnings of registries for users: `Warning: 299 - "…"` (distribution-spec 1.1, "Warnings"), once each."""
 
 import contextvars
 import logging
@@ -18,13 +18,13 @@ _MOST_LOGGED: Final = 1000
 
 
 class Warnings:
-    """What the registries of one piece of work said; threads share it."""
+    """The warnings of registries during one piece of work. Thread-safe."""
 
     def __init__(self) -> None:
         self._said: dict[str, None] = {}
 
     def add(self, warning: str) -> None:
-        """Take in a warning, once, and no more than a user will read."""
+        """Add a warning once; the number of warnings is bounded."""
         if len(self._said) < _MOST:
             self._said[warning] = None
 
@@ -39,7 +39,7 @@ _guard: Final = threading.Lock()
 
 @contextmanager
 def listening() -> Iterator[Warnings]:
-    """Collect what registries say in this block, and in the threads that share its context."""
+    """Collect the warnings of registries in this block, and in the threads that share its context."""
     warnings = Warnings()
     token = _listening.set(warnings)
     try:
@@ -49,7 +49,7 @@ def listening() -> Iterator[Warnings]:
 
 
 def take_warning(registry: str, header: str | None) -> None:
-    """Take in the Warning header of an answer: for the one who listens, and once a process for the log."""
+    """Record the Warning header of an answer for the listener, and once per process in the log."""
     if header is None:
         return
     for said in _WARNING.findall(header):
