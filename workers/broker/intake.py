@@ -28,7 +28,7 @@ _QUEUE: Final = f"{KEY_PREFIX}{contract.PUSH_QUEUE}"
 # The messages here were taken, and may not be in the ledger yet.
 _INTAKE: Final = f"{_QUEUE}.intake"
 _NOTED: Final = f"{KEY_PREFIX}{NOTED_QUEUE}"
-# The suffixes of kombu's queues, one for each priority.
+# kombu's queues for the other priorities.
 _BY_PRIORITY: Final = tuple(f"{_QUEUE}\x06\x16{priority}" for priority in (3, 6, 9))
 _WAIT_SECONDS: Final = 1
 _NO_ROOM_SECONDS: Final = 0.05

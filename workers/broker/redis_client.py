@@ -60,7 +60,7 @@ def open_redis(url: str, *, socket_timeout: float, socket_connect_timeout: float
     address = split_address(url)
     options["socket_timeout"] = socket_timeout
     if address.scheme in SOCKETS:
-        # A connection by a Unix socket has none of these options.
+        # A Unix socket has neither keepalive nor a connect timeout.
         options.pop("socket_keepalive", None)
         return redis.Redis.from_url(url, **options)
     options["socket_connect_timeout"] = socket_connect_timeout

@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 from workers.broker.messages import is_envelope
 
 LOG: Final = logging.getLogger(__name__)
-# Each read of such a key is an error.
+# The pause after an error: a key that is not a queue fails at each read.
 _PAUSE_SECONDS: Final = 1.0
 
 

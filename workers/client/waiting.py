@@ -149,7 +149,7 @@ class PushWait:
 
 
 class QuestionWait:
-    """The wait for the answer to a question that was asked at `now`; asking it twice does no harm."""
+    """The wait for the answer to a question that was asked at `now`; a repeated question has the same answer."""
 
     def __init__(self, patience: float, now: float) -> None:
         self._outage = Outage(patience)
