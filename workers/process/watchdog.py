@@ -153,8 +153,8 @@ class Watchdog:
     def _store(self, push: OpenPush, now: float) -> None:
         """Close a push that has a result; store the result if the worker that ended the push failed to.
 
-        The result is stored for every task that waits for it. A noted task that has not ended is sent again: the push may
-        have failed, and must then run once more.
+        The result is stored for every task that waits for it. A noted task that has not ended is sent again: the push
+        may have failed, and must then run once more.
         """
         ledger = self._runtime.ledger
         lacking = [task_id for task_id in push.waiting if not self._has_report(task_id)]
