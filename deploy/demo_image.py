@@ -48,7 +48,7 @@ ACCEPT = ", ".join(media_type for types in MEDIA_TYPES.values() for media_type i
 
 
 class RegistryError(Exception):
-    """Say what a registry answered instead of what was asked for."""
+    """An unexpected answer of a registry."""
 
 
 class Layer(NamedTuple):
@@ -59,7 +59,7 @@ class Layer(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Hold `host:port/repository:tag` or `host:port/repository@digest`."""
+    """A reference: `host:port/repository:tag` or `host:port/repository@digest`."""
 
     host: str
     repository: str
@@ -80,7 +80,7 @@ class Reference(NamedTuple):
 
 
 class Registry:
-    """Talk to one registry by plain HTTP, without credentials."""
+    """A client of one registry, by plain HTTP and without credentials."""
 
     def __init__(self, host: str) -> None:
         self._connection = http.client.HTTPConnection(host, timeout=30)
@@ -100,7 +100,7 @@ class Registry:
         self._ask("PUT", f"/v2/{repository}/manifests/{name}", (201,), content, {"Content-Type": media_type})
 
     def fetch_manifest(self, repository: str, name: str) -> bytes | None:
-        """Return the bytes of a manifest, or None if there is none of that name."""
+        """Return the bytes of a manifest, or None if it does not exist."""
         status, _, body = self._ask("GET", f"/v2/{repository}/manifests/{name}", (200, 404), headers={"Accept": ACCEPT})
         return body if status == http.HTTPStatus.OK else None
 
@@ -147,7 +147,7 @@ def descriptor(media_type: str, content: bytes) -> dict[str, Any]:
 
 
 def put(reference: Reference, platforms: Sequence[str], version: str, form: str) -> None:
-    """Upload one image for each platform, and the index of them; print what was done.
+    """Upload one image for each platform and their index; print the result.
 
     Each image has a config and two layers: one of its own, and one that all platforms and versions share.
     """

@@ -1,4 +1,4 @@
-"""Digests, sizes and counts as people read them. Pure."""
+"""Digests, sizes and counts in readable form. Pure."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ def short(digest: str | None) -> str:
 
 
 def size(amount: float) -> str:
-    """Return bytes in the unit of 1024 that suits them."""
+    """Return a number of bytes in a suitable binary unit (powers of 1024)."""
     if amount < _STEP:
         return f"{amount:.0f} B"
     for unit in ("KiB", "MiB", "GiB"):
@@ -26,7 +26,7 @@ def size(amount: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return a time in its largest unit, such as 5 min."""
+    """Return a duration in its largest unit, such as 5 min."""
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
@@ -34,12 +34,12 @@ def age(seconds: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number with its noun in singular or plural."""
+    """Return a number with its noun, singular or plural."""
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("sh") else f"{noun}s"
     return f"{number} {noun if number == 1 else many}"
 
 
 def progress_of(push: "contract.Progress") -> tuple[int, int, int]:
-    """Return bytes done, bytes in all, and copies that ended."""
+    """Return the bytes done, the total bytes and the number of ended copies."""
     copies = push.copies
     return sum(copy.done for copy in copies), sum(copy.total for copy in copies), sum(copy.ended for copy in copies)

@@ -1,4 +1,4 @@
-"""The ledger alone, for those who only look: no Celery, no worker, and without a broker no Redis."""
+"""The ledger for readers: without Celery or a worker, and in embedded mode without Redis."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,23 +15,23 @@ from tasks.transfer.ports import Ledger
 from workers.running import RunningPushes
 from workers.settings import Settings
 
-# A person waits: a Redis that is away is told of soon.
+# A person waits: report an unreachable Redis soon.
 _PATIENCE_SECONDS: Final = 5.0
 _FILE: Final = "ledger.sqlite3"
 
 
 class LocalLedger(HashLedger):
-    """The ledger of pushes without a broker, which tells those under way from those that were interrupted."""
+    """The ledger of the embedded mode, which distinguishes running pushes from interrupted ones."""
 
     def __init__(self, hashes: FileHashes, running: RunningPushes) -> None:
         super().__init__(hashes)
         self._running = running
 
     def progress(self, push_id: str) -> contract.Progress:
-        """Return how far a push is; raises PushUnknown."""
+        """Return the progress of a push; raises PushUnknown."""
         if super().progress(push_id).state in contract.ENDED or self._running.is_running(push_id):
             return super().progress(push_id)
-        # It may have ended between the two looks.
+        # The push may have ended between the two reads.
         progress = super().progress(push_id)
         if progress.state in contract.ENDED:
             return progress
@@ -40,7 +40,7 @@ class LocalLedger(HashLedger):
 
 @contextmanager
 def open_ledger(settings: Settings) -> Iterator[Ledger]:
-    """Yield the ledger of a broker's workers, or that of the embedded mode; raises SettingsInvalid."""
+    """Yield the ledger of the broker's workers or of the embedded mode; raises SettingsInvalid."""
     if settings.broker_url is None:
         with closing(open_hashes(settings)) as hashes:
             yield LocalLedger(hashes, RunningPushes(settings.state_dir))
@@ -53,7 +53,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 def open_hashes_to_look(settings: Settings) -> FileHashes:
-    """Open the file in the state folder, where there is one that can be used: a dry run needs none."""
+    """Open the file in the state folder, if it is usable: a dry run needs none."""
     try:
         if (settings.state_dir / _FILE).is_file():
             return open_hashes(settings)
@@ -63,7 +63,7 @@ def open_hashes_to_look(settings: Settings) -> FileHashes:
 
 
 def open_hashes(settings: Settings) -> FileHashes:
-    """Open the file in the state folder; raises SettingsInvalid where that cannot be used."""
+    """Open the file in the state folder; raises SettingsInvalid if the folder is unusable."""
     try:
         return FileHashes(settings.state_dir / _FILE, settings.ledger_seconds)
     except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""A push as the ledger remembers it, with the outcome of its tags."""
+"""A push in the ledger, with the outcome of its tags."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,7 @@ _UNDONE: Final = {
 
 @dataclass(frozen=True)
 class Remembered:
-    """A push with what became of it; `tags_done` are those that did not fail, `outline` names its images."""
+    """A push and its outcome; `tags_done` are the tags that did not fail, `outline` names the images."""
 
     progress: contract.Progress
     tags_done: int
@@ -37,7 +37,7 @@ class Remembered:
 
 
 def remember(ledger: "RememberedLedger", push: contract.Progress) -> Remembered:
-    """Read what the table shows beside the progress."""
+    """Read the columns of the table that the progress does not have."""
     report = None if push.state == "succeeded" else ledger.report(push.push_id)
     done = push.tags_done
     if report is not None:

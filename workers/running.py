@@ -1,7 +1,7 @@
-"""Which pushes without a broker are carried out right now: the process of each holds a lock on a file of its own.
+"""The running pushes of the embedded mode: for each push, its process locks a file.
 
-The kernel frees the lock of a process that ends, however it ends. So a push that has not ended, and whose file nobody
-holds, was interrupted (BEHAVIOUR 7.8).
+The kernel releases the lock when the process ends for any reason. A push that has not ended and whose file is not
+locked was therefore interrupted (BEHAVIOUR 7.8).
 """
 
 import fcntl
@@ -14,20 +14,20 @@ from tasks.errors import SettingsInvalid
 
 
 class RunningPushes:
-    """The pushes that processes with this state folder carry out."""
+    """The running pushes of all processes that share this state folder."""
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "running"
         self._held: dict[str, int] = {}
 
     def hold(self, push_id: str) -> None:
-        """Let others know that this process carries the push out; raises SettingsInvalid."""
+        """Lock the file of a push that this process runs; raises SettingsInvalid."""
         if push_id in self._held:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path(push_id), os.O_RDWR | os.O_CREAT, 0o600)
-            # Shared: several processes may carry out the same push.
+            # Shared: several processes may run the same push.
             fcntl.flock(descriptor, fcntl.LOCK_SH)
         except OSError as error:
             reason = error.strerror or type(error).__name__
@@ -38,7 +38,7 @@ class RunningPushes:
         self._held[push_id] = descriptor
 
     def release(self) -> None:
-        """Let go of all pushes; a file that nobody else holds goes too."""
+        """Release all pushes; remove each file that no other process has locked."""
         for push_id, descriptor in self._held.items():
             with suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,7 +47,7 @@ class RunningPushes:
         self._held.clear()
 
     def is_running(self, push_id: str) -> bool:
-        """Tell whether some process carries the push out."""
+        """Tell whether any process runs the push."""
         try:
             descriptor = os.open(self._path(push_id), os.O_RDWR)
         except OSError:

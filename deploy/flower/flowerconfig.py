@@ -1,6 +1,6 @@
-"""Flower's options: who may reach it, and what the list of tasks shows. `start.py` beside it starts Flower with them.
+"""Flower's options: access, and the list of tasks. `start.py` in the same folder starts Flower with them.
 
-Every other option may be set as FLOWER_<OPTION> in the environment, as Flower's documentation says.
+Every other option may be set in the environment, as FLOWER_<OPTION> (see Flower's documentation).
 """
 
 import os
@@ -13,7 +13,7 @@ _YES = ("1", "true", "yes", "on")
 
 
 def _said(name: str) -> str:
-    """Return FLOWER_<name>, or what is in the file that FLOWER_<name>_FILE names: secrets are best kept in files."""
+    """Return FLOWER_<name>, or the content of the file FLOWER_<name>_FILE: secrets are best kept in files."""
     file = os.environ.get(f"FLOWER_{name}_FILE")
     if not file:
         return os.environ.get(f"FLOWER_{name}", "")
@@ -25,9 +25,9 @@ def _said(name: str) -> str:
 
 
 address = _said("ADDRESS") or "127.0.0.1"
-# user:password, one a line or several joined by commas.
+# user:password, one on each line or several separated by commas.
 basic_auth = [login for login in _said("BASIC_AUTH").replace("\n", ",").split(",") if login]
-# A pattern of e-mail addresses; with it go FLOWER_AUTH_PROVIDER, FLOWER_OAUTH2_KEY, _SECRET and _REDIRECT_URI.
+# A pattern of e-mail addresses; it needs FLOWER_AUTH_PROVIDER, FLOWER_OAUTH2_KEY, _SECRET and _REDIRECT_URI too.
 auth = _said("AUTH")
 oauth2_secret = _said("OAUTH2_SECRET") or None
 
@@ -42,17 +42,17 @@ if not (basic_auth or auth):
     if os.environ.get("FLOWER_UNAUTHENTICATED_API"):
         raise SystemExit("FLOWER_UNAUTHENTICATED_API lets any web page read the API: set a login instead.")
 
-# Whoever has no login may look, and change nothing.
+# A user without a login may read, but not change anything.
 read_only = not (basic_auth or auth) or os.environ.get("FLOWER_READ_ONLY", "").lower() in _YES
 
 tasks_columns = "name,args,state,result,received,runtime,uuid"
 max_tasks = int(os.environ.get("FLOWER_MAX_TASKS") or 20_000)
-# A worker that was scaled away is no news for long.
+# A worker that was scaled down need not be listed for long.
 purge_offline_workers = int(os.environ.get("FLOWER_PURGE_OFFLINE_WORKERS") or 3_600)
 
 
 def format_task(task: Any) -> Any:
-    """Let the result say in a few words why a task failed, or what it came to; the report of a push has the rest."""
+    """Shorten a task's result to the error or a summary; the report of a push has the details."""
     result = task.result or ""
     if task.state in ("FAILURE", "RETRY", "REVOKED"):
         failed = re.match(r"PushFailed\(['\"]Push \S+: (.*)['\"]\)$", task.exception or "", re.DOTALL)

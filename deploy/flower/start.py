@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Start Flower on the broker of the workers' own settings (IMAGEPUSHER_BROKER_URL, or the file IMAGEPUSHER_CONFIG).
 
-It needs the extra `imagepusher[flower]`. Its options are in flowerconfig.py and in the environment, never in arguments.
+Flower needs the extra `imagepusher[flower]`. Its options come from flowerconfig.py and the environment, not from
+arguments.
 """
 
 import os
@@ -29,32 +30,32 @@ _TEXTS = ("args", "kwargs", "result", "exception", "traceback")
 
 
 class ClosedMetrics(Metrics):
-    """Flower's metrics, which name workers and tasks, for those alone who may see the pages."""
+    """Flower's metrics, served only to users who may see the pages: they name workers and tasks."""
 
     get = authenticated(Metrics.get)
 
 
 class ShownEvents(flower.events.EventsState):
-    """What Flower knows of tasks, in the words of the worker where it has spoken, and without passwords."""
+    """Flower's view of tasks, without passwords; a worker's event takes precedence over the sender's."""
 
     def event(self, event: dict[str, Any]) -> None:
-        """Take note of an event."""
+        """Store an event."""
         task = self.tasks.get(event.get("uuid"))
         if event["type"] == "task-sent" and task is not None and task.received:
-            # It came late: what the worker says of the arguments stays.
+            # The event is late: keep the arguments that the worker reported.
             event = {field: value for field, value in event.items() if field not in {"args", "kwargs"}}
         super().event(masked(event))
 
 
 def masked(event: dict[str, Any]) -> dict[str, Any]:
-    """Return a task's event without passwords: what a careless producer wrote into a request is shown to nobody."""
+    """Return a task's event without passwords: a producer may have put some into a request by mistake."""
     return event | {
         field: _SECRET.sub(r"\g<key>'***'", mask(event[field])) for field in _TEXTS if isinstance(event.get(field), str)
     }
 
 
 def tls_of(broker_url: str) -> dict[str, str] | None:
-    """Return what a rediss:// URL says of certificates: Flower's page of queues reads it elsewhere than Celery does."""
+    """Return the TLS parameters of a rediss:// URL for Flower's page of queues, which does not use Celery's."""
     url = urlsplit(broker_url)
     if url.scheme != "rediss":
         return None

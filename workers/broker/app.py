@@ -1,6 +1,6 @@
-"""The Celery application: every setting with the reason for it.
+"""The Celery application: every setting and its reason.
 
-What is said of Celery, kombu and the brokers was seen with Celery 5.7, kombu 5.7, Redis 7 and RabbitMQ 3.10.
+The statements on Celery, kombu and the brokers were checked with Celery 5.7, kombu 5.7, Redis 7 and RabbitMQ 3.10.
 """
 
 from contextlib import suppress
@@ -23,12 +23,12 @@ from workers.broker.signed import SigningAMQP, sign_with
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
-# On Redis, where workers take pushes that are in the ledger; producers send them to contract.PUSH_QUEUE everywhere.
+# On Redis, workers take pushes from this queue once they are in the ledger; producers send to contract.PUSH_QUEUE.
 NOTED_QUEUE: Final = f"{contract.PUSH_QUEUE}.noted"
 _TRANSPORT: Final = "workers.broker.transport:Transport"
 _SENTINEL_TRANSPORT: Final = "workers.broker.transport:SentinelTransport"
 
-# The module names are what binds the tasks to every application that is made from here.
+# Importing these modules binds the tasks to every application that is made here.
 _TASK_MODULES: Final = (tasks.push, tasks.copy, tasks.publish, tasks.preview, tasks.verify, tasks.undo)
 
 _QUEUE_OF: Final = {
@@ -43,7 +43,7 @@ _QUEUE_OF: Final = {
 
 def make_app(settings: Settings) -> Celery:
     """Return the application of a broker."""
-    # By name: it is imported where there is such a broker.
+    # By name: the module is imported only with such a broker.
     TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT, sentinel=_SENTINEL_TRANSPORT)
     app = Celery("imagepusher", set_as_current=False, amqp=SigningAMQP)
     app.conf.update(_COMMON)
@@ -54,31 +54,32 @@ def make_app(settings: Settings) -> Celery:
 
 
 def make_embedded_app(queue_suffix: str) -> Celery:
-    """Return the application of an embedded worker; `forget_app` drops what the process keeps of it.
+    """Return the application of an embedded worker; `forget_app` frees its process-wide resources.
 
-    kombu's memory is one for the whole process, hence own queues, and a virtual host for pools of its own.
+    kombu's memory transport is shared by the whole process. The application therefore has its own queues, and a virtual
+    host for its own pools.
     """
     app = Celery("imagepusher", set_as_current=False)
     app.conf.update(_COMMON)
     app.conf.update(
         broker_url=f"memory://localhost/{queue_suffix}",
-        # The default is one second; a push has three steps, each of which would wait for it.
+        # The default is one second, and each of the three steps of a push would wait that long.
         broker_transport_options={"polling_interval": 0.01},
         result_backend="workers.process.memory_backend:MemoryBackend",
-        # One store for all threads: Celery makes one for each otherwise.
+        # One store for all threads: by default Celery makes one for each thread.
         result_backend_thread_safe=True,
-        # Nobody watches an embedded worker, and kombu's memory has no fanout worth sending events to.
+        # An embedded worker has no monitor, and kombu's memory transport has no useful fanout for events.
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         **_queues(queue_suffix, rabbitmq=False),
     )
-    app.backend  # noqa: B018 - made here and now, or two threads would make one each
+    app.backend  # noqa: B018 - create it now: two threads would each create their own
     return app
 
 
 def forget_app(app: Celery) -> None:
-    """Close what an application has open, and drop what kombu's module variables keep of it and its queues."""
-    app.pool.force_close_all()  # type: ignore[attr-defined]  # the stubs take it for another kind of pool
+    """Close the connections of an application, and remove it and its queues from kombu's module variables."""
+    app.pool.force_close_all()  # type: ignore[attr-defined]  # the stubs have another type of pool
     connection = app.connection_for_write()
     for pools in (kombu.pools.producers, kombu.pools.connections):
         with suppress(KeyError):
@@ -94,28 +95,28 @@ _COMMON: Final[dict[str, Any]] = {
     "result_serializer": "json",
     "accept_content": ["json"],
     "result_accept_content": ["json"],
-    # A worker that dies gives its task back. With an early acknowledgement the chord would hang for good.
+    # The task of a dead worker is delivered again. With an early acknowledgement the chord would hang for ever.
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
-    # The prefork pool only: a task that kills its child each time ends after `max_retries`, instead of looping.
+    # Prefork pool only: a task that always kills its child process ends after `max_retries` instead of looping.
     "task_retry_on_worker_lost": True,
-    # Both of these lose work in a window of their own: the first hangs chords, the second adds a visibility timeout.
+    # Each of these can lose work: the first leaves chords hanging, the second adds a visibility timeout.
     "worker_deduplicate_successful_tasks": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    # Raw arguments do not belong into the result store.
+    # Raw arguments do not belong in the result store.
     "result_extended": False,
-    # One task at a time for each slot: a long copy must not hold others back in its worker.
+    # One task for each slot: a long copy must not block other tasks in its worker.
     "worker_prefetch_multiplier": 1,
-    # Flower shows a push as started, and sees its events; one for each sending would add nothing but load.
+    # Flower shows a push as started from these events; an event for each sent message would only add load.
     "task_track_started": True,
     "worker_send_task_events": True,
-    # The keys of a chord outlive the longest push; a result that expires before its chord ends hangs it.
+    # The keys of a chord outlive the longest push: a chord hangs if one of its results expires before it ends.
     "result_expires": 86_400,
     "result_chord_expires": 7 * 86_400,
-    # A result store that is away for a while fails no chord.
+    # A temporary outage of the result store does not fail a chord.
     "result_backend_always_retry": True,
     "broker_connection_retry_on_startup": True,
-    # Logging is ours (workers/observability.py).
+    # This project configures logging itself (workers/observability).
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,
 }
@@ -123,9 +124,9 @@ _COMMON: Final[dict[str, Any]] = {
 
 def _of_broker(settings: Settings) -> dict[str, Any]:
     redis_options = {
-        # Several applications may share a Redis, and an ACL can name our keys.
+        # With a prefix, several applications can share a Redis, and an ACL can name our keys.
         "global_keyprefix": KEY_PREFIX,
-        # A connection whose other end is gone without a word blocks for ever otherwise.
+        # Otherwise a connection blocks for ever if its other end disappears without closing it.
         "socket_timeout": 30,
         "socket_keepalive": True,
     }
@@ -138,29 +139,29 @@ def _of_broker(settings: Settings) -> dict[str, Any]:
         "result_backend_transport_options": {"global_keyprefix": KEY_PREFIX, **results.options},
     }
     if (settings.broker_url or "").startswith("amqp"):
-        # Copies stay below RabbitMQ's consumer_timeout by setting.
+        # The settings keep copies shorter than RabbitMQ's consumer_timeout.
         return options | _queues("", rabbitmq=True)
     broker_options = redis_options | {
-        # Longer than the longest copy: a shorter time only does work twice.
+        # Longer than the longest copy: a shorter time only repeats work.
         "visibility_timeout": settings.visibility_seconds,
-        # What a dead worker held is looked for every 10 seconds, not every 100.
+        # Search for the messages of dead workers every 10 seconds, not every 100.
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
     }
     return options | {
         "broker_transport_options": {**broker_options, **broker.options},
-        # A worker takes no message that it has no slot for: the queue's length is true, and others are free for it.
+        # A worker without a free slot takes no message: the queue's length is correct, and other workers can take it.
         "worker_disable_prefetch": True,
         **_queues("", rabbitmq=False),
     }
 
 
 def _queues(suffix: str, *, rabbitmq: bool) -> dict[str, Any]:
-    """Return three queues, so that long copies never hold up planning and publishing.
+    """Return three queues: long copies must not delay planning and publishing.
 
-    On RabbitMQ they are quorum queues, replicated and kept over a restart, on a topic exchange: on a direct one,
-    Celery's delayed delivery blocks slots. Elsewhere the exchange is direct: Celery then names the queue itself, and
-    does not ask for its bindings with each message.
+    On RabbitMQ they are quorum queues (replicated, durable) on a topic exchange: on a direct exchange, Celery's delayed
+    delivery blocks slots. On other brokers the exchange is direct: Celery then names the queue itself, and does not
+    request its bindings for each message.
     """
     kind = "topic" if rabbitmq else "direct"
     exchange = Exchange("imagepusher" if rabbitmq else "", type=kind)

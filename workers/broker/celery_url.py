@@ -1,4 +1,4 @@
-"""A URL of the settings as Celery is told of it: what does not fit into kombu's URLs stands beside them."""
+"""URLs of the settings in Celery's form: a kombu URL, and options that such a URL cannot hold."""
 
 import ssl
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _FILES: Final = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_ke
 
 @dataclass(frozen=True)
 class CeleryUrl:
-    """A URL, options of its transport, and the TLS of it (None where the URL says all)."""
+    """A URL, its transport options and its TLS options (None if the URL holds them)."""
 
     url: str = field(repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class CeleryUrl:
 
 
 def for_celery(url: str) -> CeleryUrl:
-    """Return what Celery is told of a broker or a result store."""
+    """Return Celery's form of the URL of a broker or result store."""
     address = split_address(url)
     if address.scheme == SENTINEL:
         return _sentinels(address)
@@ -32,7 +32,7 @@ def for_celery(url: str) -> CeleryUrl:
 
 
 def tls_of_redis(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parameters of TLS in an address, in the words of redis-py; empty without TLS."""
+    """Return the TLS parameters of an address under redis-py's names; empty without TLS."""
     tls: dict[str, Any] = {name: value for name, value in query.items() if name in _FILES}
     if "ssl_check_hostname" in query:
         tls["ssl_check_hostname"] = query["ssl_check_hostname"].lower() == "true"
@@ -42,7 +42,7 @@ def tls_of_redis(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _sentinels(address: BrokerAddress) -> CeleryUrl:
-    """Return one URL for each Sentinel, in kombu's form; they are reached as their primary is."""
+    """Return one URL for each Sentinel, in kombu's form; Sentinels use the connection options of their primary."""
     chunks = (replace(address, hosts=(host,), query={}).url for host in address.hosts)
     tls = tls_of_redis(address.query)
     options: dict[str, Any] = {MASTER: address.query[MASTER]}
@@ -52,7 +52,7 @@ def _sentinels(address: BrokerAddress) -> CeleryUrl:
 
 
 def _tls_of_amqp(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parameters of TLS in the words of py-amqp, which verifies nothing of a host that it is not told."""
+    """Return the TLS parameters under py-amqp's names; py-amqp verifies a host name only if it is given one."""
     named = {_FILES[name]: value for name, value in query.items() if name in _FILES}
     verified = {"cert_reqs": _verification(query)}
     checked = query.get("ssl_check_hostname", "true").lower() == "true" and verified["cert_reqs"] is ssl.CERT_REQUIRED

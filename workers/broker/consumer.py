@@ -1,6 +1,6 @@
-"""Celery's consumer, which stores no failure under the id of a message that calls a task that nobody has.
+"""Celery's consumer, without the stored failure for a message of an unknown task.
 
-Anyone may write an id: it could be that of a push.
+The sender chooses the id of such a message: it could be the id of a push.
 """
 
 import logging
@@ -14,7 +14,7 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class Consumer(consumer.Consumer):
-    """Refuses what it does not know, and tells the log of it alone."""
+    """A consumer that drops messages of unknown tasks and only logs them."""
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Drop a message of an unknown task."""

@@ -1,7 +1,8 @@
-"""Take pushes from their queue on Redis so that none is lost: each is in the ledger before Celery takes its message.
+"""Take pushes from their queue on Redis without loss: each is in the ledger before Celery takes its message.
 
-kombu takes a message from Redis first, and notes that it did a moment later. What it took when Redis or the worker ends
-in between is gone. Of copies and tags the ledger knows, and the watchdog sends them again; of a push it is told here.
+kombu first removes a message from Redis, and records it as unacknowledged a moment later. If Redis or the worker ends
+in between, the message is lost. The ledger knows copies and tags, and the watchdog sends them again; the intake adds
+each push to the ledger.
 """
 
 import json
@@ -24,24 +25,24 @@ from workers.broker.messages import UndecodableError, content_of, decode, is_env
 LOG: Final = logging.getLogger(__name__)
 
 _QUEUE: Final = f"{KEY_PREFIX}{contract.PUSH_QUEUE}"
-# What lies here was taken, and is not in the ledger yet, for all that is known.
+# The messages here were taken, and may not be in the ledger yet.
 _INTAKE: Final = f"{_QUEUE}.intake"
 _NOTED: Final = f"{KEY_PREFIX}{NOTED_QUEUE}"
-# Where kombu puts the messages of each priority.
+# kombu's queues for the other priorities.
 _BY_PRIORITY: Final = tuple(f"{_QUEUE}\x06\x16{priority}" for priority in (3, 6, 9))
 _WAIT_SECONDS: Final = 1
 _NO_ROOM_SECONDS: Final = 0.05
 _ANYBODY: Final = Admission()
-# The transport writes the body in base64, which takes four bytes for three, and headers beside it.
+# The transport encodes the body in base64 (four bytes for three) and adds headers.
 _RAW_FACTOR: Final = 2
-# Only one of those who find a message in the intake passes it on.
+# Only one of the workers that find a message in the intake passes it on.
 _HANDOVER: Final = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('LPUSH', KEYS[2], ARGV[1]) end
 """
 
 
 class Intake:
-    """Note pushes and pass them on, while this worker has room for more tasks, in a thread of its own."""
+    """A thread that records pushes in the ledger and passes them on while this worker has room for more tasks."""
 
     def __init__(
         self,
@@ -65,11 +66,11 @@ class Intake:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more."""
+        """Stop taking pushes."""
         self._stopped.set()
 
     def take(self) -> None:
-        """Take a push, if one comes soon, and pass on what was taken, by others too that ended before they did."""
+        """Take a push if one arrives soon, and pass on all taken messages, also those of workers that have ended."""
         for queue in _BY_PRIORITY:
             self._broker.lmove(queue, _INTAKE, "RIGHT", "LEFT")
         if not self._broker.llen(_INTAKE):
@@ -83,7 +84,7 @@ class Intake:
             self._broker.lrem(_INTAKE, 1, cast("str", taken))
 
     def _take_in(self, taken: bytes) -> NotTaken | None:
-        """Note a push; return what is wrong with its message if it is one that is refused, after telling its sender."""
+        """Record a push; if its message is refused, tell the sender and return the reason."""
         task_id: object = None
         try:
             self._admission.check_size(len(taken) // _RAW_FACTOR)
@@ -100,7 +101,7 @@ class Intake:
             refused = error
         except UndecodableError as error:
             refused = NotTaken(str(error))
-        except Exception as error:  # noqa: BLE001 - anyone may have written it, and it would come back for ever
+        except Exception as error:  # noqa: BLE001 - anyone may have sent it, and it would return for ever
             refused = NotTaken(f"it cannot be noted ({type(error).__name__})")
         else:
             return None
@@ -124,7 +125,7 @@ class Intake:
             return
         push_id = contract.push_id_of(request, message.task_id)
         if not contract.is_push_id(push_id):
-            # The task tells of it.
+            # The task reports it.
             return
         known = self._ledger.request(push_id)
         if known is None:

@@ -1,4 +1,4 @@
-"""What a message says, as it lies in a queue on Redis (Celery's task protocol)."""
+"""Messages in the queues on Redis (Celery's task protocol)."""
 
 import base64
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ _JSON: Final = "application/json"
 
 
 class UndecodableError(ValueError):
-    """What a message carries cannot be decoded."""
+    """The payload of a message cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """A task, its id and arguments, and when it is due, in seconds since the epoch."""
+    """A task with its id, its arguments and its due time (seconds since the epoch)."""
 
     task: str
     task_id: str
@@ -25,7 +25,7 @@ class TaskMessage:
 
 
 def read_message(message: Any) -> TaskMessage | None:
-    """Return what a message says, None for one that Celery could not read either, or of an older protocol."""
+    """Return the task of a message; None if Celery could not read it either, or if its protocol is older."""
     try:
         return task_of(message["headers"], payload_of(message))
     except (KeyError, TypeError, ValueError):
@@ -33,7 +33,7 @@ def read_message(message: Any) -> TaskMessage | None:
 
 
 def task_of(headers: Any, payload: Any) -> TaskMessage | None:
-    """Return what a message with this payload says, as `read_message` does."""
+    """Return the task of a message with this payload; None as in `read_message`."""
     try:
         eta = headers.get("eta")
         due = datetime.fromisoformat(eta).timestamp() if eta else 0.0
@@ -43,7 +43,7 @@ def task_of(headers: Any, payload: Any) -> TaskMessage | None:
 
 
 def is_envelope(message: object) -> bool:
-    """Tell whether JSON has the form of a message, as far as kombu and Celery rely on it before they read its body."""
+    """Tell whether a JSON value has the parts of a message that kombu and Celery read before its body."""
     match message:
         case {"body": _, "properties": {"delivery_tag": str(), **rest}, **more}:
             delivery, headers = rest.get("delivery_info", {}), more.get("headers")
@@ -53,26 +53,26 @@ def is_envelope(message: object) -> bool:
 
 
 def payload_of(message: Any) -> Any:
-    """Return what a message carries, decoded as kombu does; raises UndecodableError for what it cannot."""
+    """Return the payload of a message, decoded as kombu does; raises UndecodableError."""
     return decode(message, content_of(message))
 
 
 def content_of(message: Any) -> bytes:
-    """Return the body of a message as it was sent; raises UndecodableError for what is none."""
+    """Return the body of a message as it was sent; raises UndecodableError."""
     try:
         body, encoding = message["body"], message["properties"].get("body_encoding")
         if encoding is not None:
             body = {"base64": base64.b64decode}[encoding](body)
         return body.encode() if isinstance(body, str) else bytes(memoryview(body))
-    except Exception as error:  # noqa: BLE001 - anyone may have written it
+    except Exception as error:  # noqa: BLE001 - anyone may have sent it
         raise _undecodable(error) from None
 
 
 def decode(message: Any, content: bytes) -> Any:
-    """Return what the body of a message says; raises UndecodableError for what kombu cannot decode."""
+    """Return the decoded body of a message; raises UndecodableError if kombu cannot decode it."""
     try:
         return loads(content, message["content-type"], message["content-encoding"], accept={_JSON})
-    except Exception as error:  # noqa: BLE001 - anyone may have written it, and kombu's decoders raise what they like
+    except Exception as error:  # noqa: BLE001 - anyone may have sent it, and kombu's decoders raise any error
         raise _undecodable(error) from None
 
 

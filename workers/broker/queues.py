@@ -1,4 +1,4 @@
-"""How many messages wait in each queue, whatever the broker."""
+"""The number of waiting messages in each queue, for any broker."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from workers.broker.app import NOTED_QUEUE
 
 
 def _length(channel: Any, name: str, *, on_redis: bool) -> int:
-    # kombu looks for a queue on Redis without the prefix of our keys, and finds none; to declare one there only counts.
+    # On Redis, kombu's passive check omits our key prefix and finds no queue; declaring a queue only counts messages.
     return int(channel.queue_declare(queue=name, passive=not on_redis).message_count)
 
 
 def queue_lengths(app: Celery) -> dict[str, int]:
-    """Return the messages that wait, by queue; a queue that does not exist yet holds none.
+    """Return the number of waiting messages by queue; a queue that does not exist yet has none.
 
-    Raises kombu's OperationalError where the broker does not answer.
+    Raises kombu's OperationalError if the broker does not answer.
     """
     lengths = {}
     with app.connection_for_read() as connection:

@@ -1,7 +1,7 @@
-"""Give back to the queues what dead workers held: messages that were taken long ago, and that nobody works on.
+"""Return the messages of dead workers to their queues: those that were taken long ago and have no running task.
 
-RabbitMQ does that itself when a worker's connection ends. On Redis, Celery waits for the visibility timeout, which is
-longer than the longest task; and a push that its worker never came to note is in no ledger.
+RabbitMQ does this itself when a worker's connection ends. On Redis, Celery waits for the visibility timeout, which is
+longer than the longest task; and a push is in no ledger if its worker died before it recorded it.
 """
 
 import json
@@ -20,9 +20,9 @@ LOG: Final = logging.getLogger(__name__)
 
 
 def reclaim(app: Celery, runs: Runs, taken_before: float) -> int:
-    """Return messages that were taken before this time, seconds since the epoch, to their queues, and how many.
+    """Return messages that were taken before a time (seconds since the epoch) to their queues; return their number.
 
-    One that a worker keeps until its time comes stays. Raises StateUnavailable, kombu's OperationalError.
+    A message that a worker keeps until it is due stays there. Raises StateUnavailable and kombu's OperationalError.
     """
     reclaimed = 0
     with app.connection_for_write() as connection:
@@ -44,7 +44,7 @@ def reclaim(app: Celery, runs: Runs, taken_before: float) -> int:
 
 
 def _part_of(message: TaskMessage) -> tuple[str, str] | None:
-    """Return which part of which push a message is for, as its run is called; None for one that is not ours."""
+    """Return the push id and the name of the run that a message is for; None for a message that is not ours."""
     match message.task, message.arguments:
         case contract.PUSH_TASK, [request]:
             return contract.push_id_of(request, message.task_id), accept.PART

@@ -1,4 +1,4 @@
-"""Clients of Redis: of the one that holds ledger and locks, and of the one that is the broker."""
+"""Clients of Redis: the one that holds ledger and locks, and the one that is the broker."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,9 +27,9 @@ _LONGEST_BACKOFF: Final = 1.0
 
 
 def connect(settings: Settings, patience: float) -> redis.Redis:
-    """Return a client of the Redis of ledger and locks, which waits `patience` seconds for one that is away.
+    """Return a client of the Redis of ledger and locks, which waits up to `patience` seconds during an outage.
 
-    A Redis that is out of memory is away too: what it holds ends by itself, or somebody gives it more.
+    A Redis that is out of memory counts as an outage: its keys expire, or an operator adds memory.
     """
     if settings.state_url is None:
         raise ValueError("there is no Redis without a broker")
@@ -37,7 +37,7 @@ def connect(settings: Settings, patience: float) -> redis.Redis:
 
 
 def connect_broker(settings: Settings, patience: float) -> redis.Redis | None:
-    """Return a client, of the same patience, of the broker, None where it is no Redis."""
+    """Return a client of the broker, with the same `patience`; None if the broker is not a Redis."""
     url = settings.broker_url
     return None if url is None or url.startswith("amqp") else _client(for_redis(url), patience)
 
@@ -56,11 +56,11 @@ def _client(url: str, patience: float) -> redis.Redis:
 
 
 def open_redis(url: str, *, socket_timeout: float, socket_connect_timeout: float, **options: Any) -> redis.Redis:
-    """Return a client of a Redis, by its URL in redis-py's words, or of the primary that Sentinels name."""
+    """Return a client of the Redis at a redis-py URL, or of the primary that Sentinels name."""
     address = split_address(url)
     options["socket_timeout"] = socket_timeout
     if address.scheme in SOCKETS:
-        # Nothing of this is there for a connection within a machine.
+        # A Unix socket has neither keepalive nor a connect timeout.
         options.pop("socket_keepalive", None)
         return redis.Redis.from_url(url, **options)
     options["socket_connect_timeout"] = socket_connect_timeout
@@ -85,7 +85,7 @@ def open_redis(url: str, *, socket_timeout: float, socket_connect_timeout: float
 
 
 def refuse_clusters(settings: Settings) -> None:
-    """Raise SettingsInvalid where a Redis is in cluster mode; one that does not answer is not judged."""
+    """Raise SettingsInvalid if a Redis is in cluster mode; ignore a Redis that does not answer."""
     for setting, client in (("broker.url", connect_broker(settings, 0)), ("broker.state_url", connect(settings, 0))):
         if client is None:
             continue
@@ -95,5 +95,5 @@ def refuse_clusters(settings: Settings) -> None:
 
 
 def is_cluster(info: Mapping[str, Any]) -> bool:
-    """Tell by its INFO whether a Redis is a node of a cluster."""
+    """Tell from its INFO whether a Redis is a node of a cluster."""
     return bool(info.get("cluster_enabled"))

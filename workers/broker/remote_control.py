@@ -1,4 +1,4 @@
-"""What a worker that takes pushes itself answers to monitors such as Flower."""
+"""Remote control of a worker with an intake, for monitors such as Flower."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from workers.broker.app import NOTED_QUEUE
 
 
 def answer_with_intake() -> None:
-    """Let monitors see the queue of pushes beside the one that Celery takes them from."""
+    """Show monitors the queue of pushes too, not only the queue that Celery consumes."""
     inspect_command(name="active_queues", alias="dump_active_queues")(_active_queues)
 
 
@@ -24,7 +24,7 @@ def _active_queues(state: Any) -> list[dict[str, Any]]:
 
 
 def cancel_what_is_revoked(ledger: Ledger) -> None:
-    """Let a push whose task is revoked be cancelled too: Celery forgets what was revoked when its workers end."""
+    """Cancel a push when its task is revoked: Celery forgets revoked tasks when its workers end."""
     revoke: Any = vars(control)["revoke"]
 
     def cancelling(state: Any, task_id: Any, **options: Any) -> Any:
@@ -35,7 +35,7 @@ def cancel_what_is_revoked(ledger: Ledger) -> None:
 
 
 def cancel_pushes(ledger: Ledger, task_ids: Iterable[str]) -> None:
-    """Note of each open push whose task is among these that it is to stop."""
+    """Mark each open push with one of these task ids as cancelled."""
     revoked = frozenset(task_ids)
     for push in ledger.open_pushes():
         if push.task_id in revoked:

@@ -1,7 +1,7 @@
-"""The result store of a worker, which waits for no result.
+"""The result store of a worker, which never waits for a result.
 
-Celery's own subscribes to the result of each task that is sent, one by one, and looks for a Redis that is away wherever
-Python drops such a result: for that long a worker would stand still, and would not end.
+Celery's own store subscribes to the result of each sent task. During an outage of Redis it reconnects whenever Python
+frees such a result: the worker would block for that time, and would not stop.
 """
 
 from typing import Any
@@ -18,14 +18,14 @@ class _NeverWaitedFor:
 
 
 class WorkerResults(_NeverWaitedFor, RedisBackend):
-    """Results on Redis, stored and read, never waited for."""
+    """A result store on Redis that stores and reads results, but never waits for them."""
 
 
 class WorkerSentinelResults(_NeverWaitedFor, SentinelBackend):
-    """The same, where Sentinels say which Redis it is."""
+    """The same store on the primary that Sentinels name."""
 
 
 def for_worker(url: str) -> str:
-    """Return the URL of a result store as a worker uses it, in Celery's words."""
+    """Return the Celery URL that a worker uses for a result store."""
     store = WorkerSentinelResults if url.startswith("sentinel:") else WorkerResults
     return f"{store.__module__}:{store.__name__}+{url.removeprefix('redis+')}"

@@ -1,8 +1,8 @@
-"""kombu's transport for Redis, with which a worker outlives the loss of its connection, and messages cost less.
+"""kombu's transport for Redis, changed to survive the loss of a connection and to make messages cheaper.
 
-kombu 5.7 takes a connection that broke apart twice. A channel that was waiting for messages while tasks were running
-then wants to put these back into their queues, by a connection that knows no address any more: the AttributeError ends
-the worker. What such a channel holds stays where it is, and the watchdog gives back what nobody works on.
+kombu 5.7 closes a broken connection twice. A channel that was waiting for messages while tasks were running then tries
+to return these tasks to their queues through a connection that has no address any more: the AttributeError ends the
+worker. Here, the messages of such a channel stay where they are, and the watchdog returns those of dead workers.
 """
 
 import json
@@ -17,12 +17,12 @@ from redis.exceptions import ResponseError
 from workers.broker.messages import is_envelope
 
 LOG: Final = logging.getLogger(__name__)
-# Such a key is an error each time that it is asked for.
+# The pause after an error: a key that is not a queue fails at each read.
 _PAUSE_SECONDS: Final = 1.0
 
 
 class _QoS(redis.QoS):
-    """What was delivered and is not acknowledged; of a connection that was taken apart, nothing is any more."""
+    """The delivered, unacknowledged messages; a closed connection has none."""
 
     @property
     def _is_apart(self) -> bool:
@@ -46,7 +46,7 @@ class _Channel(redis.Channel):
     _made: Any = None
 
     def _brpop_read(self, **options: Any) -> Any:
-        """Take a message; what lies in a queue and is none, and a key that is no queue, are told of and survived."""
+        """Take a message; log and skip a queue entry that is not a message, and a key that is not a queue."""
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]
         except ResponseError as error:
@@ -57,7 +57,7 @@ class _Channel(redis.Channel):
         raise Empty
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
-        # kombu makes one for each message that it sends, takes or acknowledges: half of what that costs.
+        # kombu makes a client for each message that it sends, takes or acknowledges: half of the cost of a message.
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[misc]
         if self._made is None or self._made.connection_pool is not self.pool:
@@ -66,11 +66,11 @@ class _Channel(redis.Channel):
 
 
 class _SentinelChannel(_Channel, redis.SentinelChannel):
-    """The same, where Sentinels say which Redis it is."""
+    """The same channel to the primary that Sentinels name."""
 
 
 class _Careful:
-    """Delivers what has the form of a message, and throws anything else away: kombu would end the worker over it."""
+    """A transport that drops malformed messages: kombu would end the worker on them."""
 
     def _deliver(self, message: Any, queue: Any) -> Any:
         if is_envelope(message):

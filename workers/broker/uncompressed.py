@@ -1,4 +1,4 @@
-"""Let this process decompress no message: kombu would do so before anyone may look at it."""
+"""Refuse compressed messages: kombu would decompress them before any check."""
 
 from typing import Any, NoReturn
 
@@ -6,7 +6,7 @@ from kombu import compression
 
 
 def refuse_compressed() -> None:
-    """Let kombu fail on each compressed message that it is given, whatever the method."""
+    """Make kombu fail on each compressed message, whatever the method."""
     for method in compression.encoders():
         encoder: Any = compression.get_encoder(method)
         compression.register(encoder[0], _refuse, method)

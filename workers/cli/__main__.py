@@ -1,4 +1,4 @@
-"""`python -m workers.cli`: the command, by whatever interpreter runs it."""
+"""`python -m workers.cli`: the command, run by a chosen interpreter."""
 
 from workers.cli.main import main
 

@@ -1,4 +1,4 @@
-"""How registries are reached, as the command line says it: credentials, TLS, authentication files."""
+"""The command-line options for access to registries: credentials, TLS, authentication files."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -17,15 +17,15 @@ _PREFIXES: Final[Mapping[Role, str]] = {"source": "src", "destination": "dest"}
 _FLAGS: Final = {
     f"{prefix}_{name}" for prefix in _PREFIXES.values() for name in ("creds", "tls_verify", "cert_dir")
 } | {"authfile"}
-# Words that nobody means to be a name.
+# Words that cannot be meant as a name.
 _BOOLEANS: Final = frozenset({"true", "false", "yes", "no", "on", "off"})
 _TLS_FLAGS: Final = frozenset(f"--{prefix}-tls-verify" for prefix in _PREFIXES.values())
 
 
 class RegistryCommand(click.Command):
-    """A command for those who know skopeo: of its flags that are not here it says what to write instead.
+    """A command for users of skopeo: for each missing skopeo flag, the error names the replacement.
 
-    `--src-tls-verify` alone means true and never takes the argument after it.
+    `--src-tls-verify` without a value means true and never takes the next argument.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -36,8 +36,8 @@ class RegistryCommand(click.Command):
             raise explained(error) from None
 
     def _refuse_values(self, ctx: click.Context, args: list[str]) -> None:
-        """Raise click's UsageError where a word can only be meant as the value of the flag before it."""
-        # A word that names no registry is neither source nor destination, unless there is a target.
+        """Raise click's UsageError if a word can only be meant as the value of the flag before it."""
+        # Without a target, a word that names no registry is neither a source nor a destination.
         names_no_image = self.name == "copy" and not any(arg.startswith("--target") for arg in args)
         for flag, word in pairwise(args):
             named = "/" in word or word.startswith("-") or not names_no_image
@@ -47,7 +47,7 @@ class RegistryCommand(click.Command):
 
 
 def registry_options(*roles: Role) -> Callable[[Command], Command]:
-    """Add the options that say how the registries of these roles are reached."""
+    """Add the options for access to the registries of these roles."""
 
     def add(command: Command) -> Command:
         options = [
@@ -84,18 +84,18 @@ def registry_options(*roles: Role) -> Callable[[Command], Command]:
 
 
 def given_flags(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the options of this module that a command line, or its environment, sets."""
+    """Return the options of this module that the command line or the environment sets."""
     return [f"--{name.replace('_', '-')}" for name in sorted(_FLAGS) if parameters.get(name) is not None]
 
 
 def refuse_stdin(parameters: Mapping[str, Any]) -> None:
-    """Raise click's UsageError where credentials would come from stdin, which the request comes from."""
+    """Raise click's UsageError if credentials would come from stdin, which the request is read from."""
     if any(parameters.get(f"{prefix}_creds") == STDIN for prefix in _PREFIXES.values()):
         raise click.UsageError("The request and credentials cannot both come from stdin.")
 
 
 def read_overrides(parameters: Mapping[str, Any]) -> dict[Role, RegistryOverride]:
-    """Return what the command line says of each role; raises click's UsageError."""
+    """Return the overrides of the command line for each role; raises click's UsageError."""
     return {
         role: RegistryOverride(
             credentials=_read_credentials(role, parameters.get(f"{prefix}_creds")),

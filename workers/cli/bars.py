@@ -1,4 +1,4 @@
-"""How far a push is, on a terminal: a line for the push, a bar for all bytes, and one for each copy that moves some."""
+"""The progress of a push on a terminal: a line for the push, a bar for all bytes, and a bar for each active copy."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -26,12 +26,12 @@ from workers.cli.names import name_of_copy
 from workers.cli.waiting import Waiting
 
 _BARS: Final = 8
-# A narrower terminal has room for a name and a share.
+# A narrower terminal has room for a name and a percentage only.
 _WIDE: Final = 72
 
 
 class Bars:
-    """A bar for each copy that moves bytes, below one for the whole push; all of them go when the push ends."""
+    """A bar for each copy that moves bytes, below a bar for the push; all bars disappear when the push ends."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = _Screen(*_columns(console.width), console=console, transient=True, expand=True)
@@ -49,7 +49,7 @@ class Bars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A terminal that was closed takes nothing any more.
+        # A closed terminal takes no more output.
         with suppress(OSError):
             self._screen.stop()
 
@@ -73,7 +73,7 @@ class Bars:
 
 
 class _Screen(Progress):
-    """Bars below one line."""
+    """Bars below a line of text."""
 
     head = "planning"
 
@@ -83,7 +83,7 @@ class _Screen(Progress):
 
 
 class _Moved(ProgressColumn):
-    """Bytes moved of those to move, and bytes a second."""
+    """A column of the moved and total bytes, and bytes per second."""
 
     def render(self, task: Task) -> Text:
         if task.total is None:

@@ -1,4 +1,4 @@
-"""Exit codes, each a decision on a result. Pure."""
+"""The exit code of each kind of result. Pure."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
@@ -28,13 +28,13 @@ _OF_STATE: Final = {"succeeded": SUCCEEDED, "partial": PARTIAL, "failed": FAILED
 
 
 def code_of_report(report: "contract.PushReport") -> int:
-    """Return the code of a push that ended; one that failed by authentication or settings alone has theirs."""
+    """Return the code of an ended push; authentication and settings, as its only faults, have their own codes."""
     code = _OF_STATE[report.state]
     return _code_of_faults(_faults(report.items)) if code == FAILED else code
 
 
 def code_of_preview(preview: "contract.Preview") -> int:
-    """Return the code that the push would end with as far as its preview can tell."""
+    """Return the expected code of the push, as far as its preview can tell."""
     from tasks.contract import is_harmless
 
     failed = [
@@ -62,9 +62,9 @@ def code_of_undo(undo: "contract.Undo") -> int:
 
 
 def code_of_error(error: ImagePusherError, *, pushing: bool = False) -> int:
-    """Return the code of an error that kept a command from having a result.
+    """Return the code of an error that left a command without a result.
 
-    With `pushing` a push that is unknown was lost while it was under way: something may have been written.
+    With `pushing`, an unknown push was lost while it was running: it may have written something.
     """
     if pushing and isinstance(error, PushUnknown):
         return FAILED
@@ -85,7 +85,7 @@ def _faults(items: "Iterable[contract.ItemReport]") -> "list[contract.Fault]":
 
 
 def _code_of_faults(faults: "Iterable[contract.Fault]") -> int:
-    """Return the code of a push of which nothing succeeded."""
+    """Return the code of a push in which nothing succeeded."""
     codes = {fault.code for fault in faults}
     if codes <= {AuthenticationRefused.code, RightMissing.code}:
         return REFUSED

@@ -9,7 +9,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def common_options(command: Command) -> Command:
-    """Add `--config`, which may stand before the command too, and `--verbose`; `**_` of the command takes them."""
+    """Add `--verbose` and `--config`, which may also precede the command; the command takes them in `**_`."""
     config = click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings.")
     verbose = click.option(
         "-v", "--verbose", "--debug", "verbose", is_flag=True, help="Show each request to a registry, on stderr."

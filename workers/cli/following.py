@@ -1,4 +1,4 @@
-"""Follow a push that somebody sent, by its record in the ledger."""
+"""Follow a push of any sender, by its record in the ledger."""
 
 import time
 from typing import TYPE_CHECKING, Final
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from workers.cli.progress import Follower
 
 _LOOK_SECONDS: Final = 0.5
-# Reading the progress of thousands of digests takes long: it is done in a twentieth of the time.
+# Reading the progress of thousands of digests takes long: spend at most a twentieth of the time on it.
 _REST_FACTOR: Final = 20
 
 
 def follow_to_end(ledger: "ClientLedger", push_id: str, follower: "Follower", patience: float) -> "contract.Progress":
-    """Return the last progress of a push, when it has ended or nobody carries it out any more.
+    """Return the last progress of a push, once it has ended or no process runs it any more.
 
-    A ledger that is away is borne for `patience` seconds. Raises PushUnknown, StateUnavailable.
+    An outage of the ledger is tolerated for `patience` seconds. Raises PushUnknown and StateUnavailable.
     """
     outage = Outage(patience)
     while True:

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are asked for, so that the program starts fast."""
+"""Commands that are imported on first use, so that the program starts fast."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -7,9 +7,9 @@ import click
 
 
 class LazyCommands(Mapping[str, click.Command]):
-    """The commands of one package by name: `NAME` is the object of that name in its module `NAME`.
+    """The commands of one package by name: command `NAME` is the object `NAME` in the module `NAME`.
 
-    A hyphen of a command is a low line in the name of its module.
+    A hyphen in the name of a command is an underscore in the name of its module.
     """
 
     def __init__(self, package: str, names: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What is logged in the process of a command: its warnings go to stderr, without what looks like a credential."""
+"""The logs of a command: warnings go to stderr, with credentials masked."""
 
 import logging
 import sys
@@ -8,24 +8,24 @@ from workers.cli.output import printable
 from workers.observability.masking import mask
 
 _EXCHANGES: Final = "tasks.registry.http.connections"
-# What became of each copy and tag is in the report, which a command shows.
+# The outcome of each copy and tag is in the report, which the command shows.
 _REPORTED: Final = frozenset({"tasks.transfer.publish.delivery", "tasks.transfer.steps.copy"})
 
 
 class MaskingFormatter(logging.Formatter):
-    """Lines as Python writes them where nobody configured logs, masked (BEHAVIOUR 6.7)."""
+    """A formatter of masked lines in the form of Python's unconfigured logging (BEHAVIOUR 6.7)."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback below it if there is one."""
+        """Return the line, followed by the traceback if there is one."""
         return printable(mask(super().format(record)))
 
 
 def mask_logs(*, verbose: bool = False) -> None:
-    """Mask what is logged from now on, and leave out what the report says too.
+    """Mask all logs from now on, and omit the lines that repeat the report.
 
-    With `verbose` each request to a registry and its answer is a line too.
+    With `verbose`, each request to a registry and its answer are logged too.
 
-    Not by a handler of the root: Celery and kombu, which are quiet as long as nobody configures logs, would speak up.
+    This does not use a handler of the root logger: Celery and kombu are silent only while logging is unconfigured.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(MaskingFormatter())

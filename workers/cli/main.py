@@ -1,4 +1,4 @@
-"""The command `imagepusher`: its commands, and how every error of theirs ends."""
+"""The command `imagepusher`: its subcommands, and the handling of all their errors."""
 
 import re
 from typing import Any, Final
@@ -28,7 +28,7 @@ class Commands(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            # skopeo has options before its commands.
+            # skopeo takes options before its commands.
             raise explained(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -55,13 +55,13 @@ class Commands(click.Group):
 
 
 def _tell(context: click.Context, error: ImagePusherError) -> None:
-    """Say what went wrong on stderr, and as JSON on stdout where the result would have been."""
+    """Write an error to stderr, and as JSON to stdout in place of the result."""
     faults = error.faults if isinstance(error, RequestInvalid) else []
     head = f"Error [{error.code}]:"
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         note_error(head, f"The request has {count}. {error.advice}")
-        # `copy` has one item, which nobody has numbered.
+        # `copy` has a single item, without a number.
         numbered = context.invoked_subcommand != "copy"
         for fault in sorted(faults, key=_number):
             item = f"item {fault['item']}, " if numbered and fault.get("item") is not None else ""
@@ -82,7 +82,7 @@ def _unexpected(error: Exception) -> ImagePusherError:
     from workers.observability.masking import mask
 
     if isinstance(error, UnicodeEncodeError) and error.reason == _LONE_SURROGATE:
-        # By an escape in JSON, or an argument that is not UTF-8; nothing can store it, so nothing was sent.
+        # From an escape in JSON or a non-UTF-8 argument; nothing can store it, so nothing was sent.
         return RequestInvalid("The request or an argument holds a lone surrogate, which is no text.")
     told = mask(_USER_INFO.sub("://", str(error)))
     return ImagePusherError(f"{type(error).__name__}: {told}" if told else type(error).__name__)

@@ -1,4 +1,4 @@
-"""What people call a copy: its platform, and its image where there are several. Pure."""
+"""Display names of copies: the platform, with the image if there are several. Pure."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def name_of_copy(copy: "contract.CopyProgress", *, several: bool) -> str:
-    """Return the platform of a copy, or the digits of its digest, after the last part of its image's name."""
+    """Return the platform or short digest of a copy; with `several` images, after the last part of the image's name."""
     what = copy.platform or short(copy.digest)
     if not several or not copy.source:
         return printable(what)

@@ -1,4 +1,4 @@
-"""Wait for the outcome of a push that somebody sent, and show it."""
+"""Wait for the outcome of a push of any sender, and show it."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def await_outcome(context: click.Context, push_id: str) -> int:
-    """Return the exit code of a push when it has ended; raises PushUnknown."""
+    """Wait for the end of a push and return its exit code; raises PushUnknown."""
     from workers.cli.following import follow_to_end
     from workers.cli.progress import follow_push, shows_bars
     from workers.ledger import open_ledger
@@ -30,7 +30,7 @@ def await_outcome(context: click.Context, push_id: str) -> int:
 
 
 def show_outcome(context: click.Context, ledger: "Ledger", last: "contract.Progress") -> int:
-    """Show the report of a push, or why there is none, and return the exit code."""
+    """Show the report of a push, or the reason why there is none; return the exit code."""
     report = ledger.report(last.push_id)
     if report is None:
         return _without_report(context, ledger, last)
@@ -55,7 +55,7 @@ def _without_report(context: click.Context, ledger: "Ledger", last: "contract.Pr
 
 
 def how_it_stands(progress: "contract.Progress") -> str:
-    """Return what there is to say of a push without a report."""
+    """Return a description of a push without a report."""
     push_id = progress.push_id
     if progress.state == "interrupted":
         return (
@@ -72,7 +72,7 @@ def how_it_stands(progress: "contract.Progress") -> str:
 
 
 def ensure_ended(context: click.Context, push_id: str) -> None:
-    """Raise PushUnfinished if a push has no report yet, PushUnknown if nobody knows it."""
+    """Raise PushUnfinished if a push has no report yet, PushUnknown if the push is unknown."""
     from tasks.errors import PushUnfinished
     from workers.ledger import open_ledger
 

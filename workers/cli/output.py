@@ -1,4 +1,4 @@
-"""Where a command writes: results to stdout, all else to stderr, nothing that a terminal would take for a command."""
+"""The output of a command: results to stdout, all else to stderr, without control characters for a terminal."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _JSON_WORDS: Final = frozenset({"-ojson", "--output=json"})
 
 
 def output_option(command: Command) -> Command:
-    """Add `--output`, which is read before all else so that errors know it too."""
+    """Add `--output`, which is read before all other options so that it applies to errors too."""
     return click.option(
         "-o",
         "--output",
@@ -34,23 +34,23 @@ def output_option(command: Command) -> Command:
 
 
 def expect_output(context: click.Context, arguments: Sequence[str]) -> None:
-    """Note what a whole command line seems to choose: a faulty one ends before its options are read."""
+    """Note the output format that a command line seems to choose: a faulty one ends before its options are read."""
     pairs = pairwise([*arguments, ""])
     if any(pair in _JSON_PAIRS or pair[0] in _JSON_WORDS for pair in pairs):
         context.meta[_CHOSEN] = "json"
 
 
 def wants_json(context: click.Context) -> bool:
-    """Tell whether the result is asked for as JSON."""
+    """Tell whether the result is to be JSON."""
     return bool(context.meta.get(_CHOSEN) == "json")
 
 
 @contextmanager
 def claimed_stdout() -> Iterator[None]:
-    """Keep stdout for results: what plug-ins and libraries print meanwhile goes to stderr."""
+    """Keep stdout for results: redirect the output of plug-ins and libraries to stderr."""
     global _claimed  # noqa: PLW0603 - there is one stdout
     try:
-        # What a test or a host program has put in its place, or what is closed, is left alone.
+        # A stdout that is closed, or that a test or host program has replaced, is left alone.
         own = os.dup(1) if sys.stdout is sys.__stdout__ else -1
     except OSError:
         own = -1
@@ -73,12 +73,12 @@ def claimed_stdout() -> Iterator[None]:
 
 
 def result_stream() -> TextIO | None:
-    """Return the stream of results, None where stdout is closed."""
+    """Return the stream of results, None if stdout is closed."""
     return _claimed or sys.stdout
 
 
 def note_sent(context: click.Context) -> None:
-    """Note that a push is sent: from now on something may be written."""
+    """Note that a push is sent: from now on it may write to registries."""
     context.meta[_SENT] = True
 
 
@@ -88,9 +88,9 @@ def was_sent(context: click.Context) -> bool:
 
 
 def emit(text: str) -> None:
-    """Write text to stdout; a reader that went away, or a stdout that is closed, is no error.
+    """Write text to stdout; a closed stdout, or a reader that has gone, is not an error.
 
-    Raises click's ClickException where the text cannot be written for another reason, a full disk say.
+    Raises click's ClickException if the text cannot be written for another reason, such as a full disk.
     """
     stream = result_stream()
     if stream is None:
@@ -106,12 +106,12 @@ def emit(text: str) -> None:
 
 
 def emit_json(value: Any) -> None:
-    """Write a value made of JSON's types to stdout."""
+    """Write a value of JSON types to stdout as JSON."""
     emit(json.dumps(value, indent=2) + "\n")
 
 
 def emit_as_json(context: click.Context, result: Any) -> bool:
-    """Write a result of the contract's types to stdout as JSON if that is asked for; tell whether it was."""
+    """Write a result of the contract's types to stdout if JSON is requested; return whether it is."""
     if not wants_json(context):
         return False
     import msgspec
@@ -121,7 +121,7 @@ def emit_as_json(context: click.Context, result: Any) -> bool:
 
 
 def note(text: str) -> None:
-    """Write a line to stderr; that nobody can read it is no error."""
+    """Write a line to stderr; a closed stderr is not an error."""
     note_drawn(printable(text))
 
 
@@ -131,7 +131,7 @@ def note_error(head: str, text: str) -> None:
 
 
 def note_drawn(text: str) -> None:
-    """Write what was drawn for stderr, colours included."""
+    """Write text that was rendered for stderr, colours included."""
     try:
         click.echo(text, err=True)
     except OSError:
@@ -139,15 +139,15 @@ def note_drawn(text: str) -> None:
 
 
 def _silence(stream: TextIO) -> None:
-    """Send what is still to come, and what is buffered, nowhere: it would fail again, and loudly, at the very end."""
+    """Discard buffered and later output: otherwise it would fail again, with a traceback, at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a standard stream, None where it is closed, is a terminal."""
+    """Tell whether a standard stream (None if it is closed) is a terminal."""
     return stream is not None and stream.isatty()
 
 
 def printable(text: str) -> str:
-    """Return text whose control characters, newlines aside, are shown and not obeyed."""
+    """Return text with control characters, except newlines, in visible form."""
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)

@@ -1,4 +1,4 @@
-"""How far a push is, on stderr: bars on a terminal, a line now and then elsewhere."""
+"""The progress of a push on stderr: bars on a terminal, otherwise a line from time to time."""
 
 import os
 import sys
@@ -18,25 +18,25 @@ _NAMED: Final = 3
 
 
 class Follower(Protocol):
-    """What is told how far a push is."""
+    """A receiver of the progress of a push."""
 
     def __call__(self, progress: contract.Progress) -> None:
         """Show one snapshot."""
         ...
 
     def end(self, report: contract.PushReport) -> None:
-        """Show that the push ended."""
+        """Show that the push has ended."""
         ...
 
 
 def shows_bars() -> bool:
-    """Tell whether stderr is a terminal that can draw over what it has shown."""
+    """Tell whether stderr is a terminal that can overwrite its output."""
     return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
 @contextmanager
 def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
-    """Yield what shows the progress of a push: nothing, bars, or lines."""
+    """Yield a follower that shows the progress of a push: as bars, as lines, or not at all."""
     if quiet:
         yield Silence()
     elif bars:
@@ -50,7 +50,7 @@ def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
 
 
 class Silence:
-    """Show nothing."""
+    """A follower that shows nothing."""
 
     def __call__(self, progress: contract.Progress) -> None: ...
 
@@ -58,7 +58,7 @@ class Silence:
 
 
 class Lines:
-    """A line for the copies that ended since the last one, at most one every few seconds."""
+    """A follower that writes a line for the copies that ended since the last line, at most one every few seconds."""
 
     def __init__(self, push_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._push_id = push_id

@@ -1,4 +1,4 @@
-"""Pushes as a table: one line each, as wide as the terminal."""
+"""Pushes as a table: one line for each, as wide as the terminal."""
 
 import time
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from workers.cli.output import printable
 from workers.cli.render import STYLES, show
 from workers.remembered import Remembered
 
-# What an image's name is worth on one line with the rest; a narrower terminal has it on a line of its own.
+# The minimum width of an image's name on the line of its push; a narrower terminal shows it on a second line.
 _SHORTEST_IMAGE: Final = 12
 _GAP: Final = 2
 
 
 def show_pushes(pushes: Sequence[Remembered], *, left_out: int, remembered: int) -> None:
-    """Write the table to stdout, and how many pushes it leaves out."""
+    """Write the table to stdout, and the number of pushes that it omits."""
 
     def draw(console: Console, pushes: Sequence[Remembered]) -> None:
         if not pushes:
@@ -34,7 +34,7 @@ def show_pushes(pushes: Sequence[Remembered], *, left_out: int, remembered: int)
 
 
 def show_push(push: Remembered) -> None:
-    """Write how one push stands to stdout."""
+    """Write the state of one push to stdout."""
 
     def draw(console: Console, push: Remembered) -> None:
         draw_pushes(console, [push], time.time())
@@ -51,7 +51,7 @@ def show_push(push: Remembered) -> None:
 
 
 def draw_pushes(console: Console, pushes: Sequence[Remembered], now: float) -> None:
-    """Draw a line for each push, its image on a second one where the first has no room; `now` is in epoch seconds."""
+    """Draw a line for each push, with its image on a second line if necessary; `now` is in epoch seconds."""
     rows = [
         (
             printable(push.progress.push_id),
@@ -65,7 +65,7 @@ def draw_pushes(console: Console, pushes: Sequence[Remembered], now: float) -> N
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     room = console.width - sum(widths) - _GAP * len(widths)
     if room < -_GAP:
-        # Not even without the image: the id stands alone, and the rest below it.
+        # The line is too long even without the image: the id stands alone, and the rest below it.
         for push, (push_id, *rest) in zip(pushes, rows, strict=True):
             _print(console, Text(push_id))
             _print(console, Text(f"  {'  '.join(rest)}"), STYLES.get(push.state, ""))
@@ -97,7 +97,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], image: str) -> Text:
 
 
 def _image(outline: dict[str, Any], room: int) -> str:
-    """Return the first image and how many more there are, the end of the name rather than its beginning."""
+    """Return the first image and the number of others; a long name keeps its end."""
     if not outline["source"]:
         return ""
     more = f" +{outline['images'] - 1}" if outline["images"] > 1 else ""

@@ -1,4 +1,4 @@
-"""Send a push, follow it, show its report: what the commands that push share."""
+"""The shared part of the commands that push: send a push, follow it, show its report."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,7 +47,7 @@ def sending_options(command: Command) -> Command:
 
 
 def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None:
-    """Send the request that `read` returns, or show what it would do, and end with the code of its outcome."""
+    """Send the request that `read` returns, or show its preview, and exit with the code of the outcome."""
     from workers.cli.request import identify
 
     chosen = context.params
@@ -62,7 +62,7 @@ def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None
 
 
 def send_push(context: click.Context, client: "Client", request: dict[str, Any], push_id: str) -> int:
-    """Send a push, follow it unless nobody is to wait, and return the exit code."""
+    """Send a push, follow it unless the command is not to wait, and return the exit code."""
     note_sent(context)
     if context.params["no_wait"]:
         client.send(request, push_id)
@@ -103,7 +103,7 @@ def _push(context: click.Context, client: "Client", request: dict[str, Any], pus
 
 
 def show_report(context: click.Context, report: "contract.PushReport") -> int:
-    """Write the report, also as the summary that is asked for, and return the exit code."""
+    """Write the report, and the summary if one is requested; return the exit code."""
     if path := context.params.get("summary"):
         from workers.cli.summary import append_summary
 

@@ -26,12 +26,12 @@ STYLES: Final = {
 
 
 def show(result: Result, draw: Callable[[Console, Result], None]) -> None:
-    """Write what `draw` makes of a result to stdout."""
+    """Render a result with `draw` and write it to stdout."""
     emit(f"{drawn(result, draw, result_stream())}\n")
 
 
 def drawn(result: Result, draw: Callable[[Console, Result], None], stream: TextIO | None) -> str:
-    """Return what `draw` makes of a result for one stream; only a terminal bounds the width, in columns."""
+    """Return a result rendered with `draw` for one stream; only a terminal limits the width (columns)."""
     terminal = is_terminal(stream)
     console = Console(highlight=False, file=stream) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
     with console.capture() as captured:
@@ -53,9 +53,9 @@ def render_report(console: Console, report: contract.PushReport) -> None:
 
 
 def render_preview(console: Console, preview: contract.Preview) -> None:
-    """Draw what a push would do."""
+    """Draw the preview of a push."""
     _images(console, preview.items, "Plan")
-    # The warnings of the request itself were noted before.
+    # The warnings of the request itself were written before.
     _notices(console, preview.items, [])
     rows = [
         [
@@ -122,7 +122,7 @@ def render_verification(console: Console, verification: contract.Verification) -
 
 
 def render_undo_plan(console: Console, undo: contract.Undo) -> None:
-    """Draw what an undo would do to each tag."""
+    """Draw the planned change of each tag in an undo."""
     words = {"restored": "restore", "deleted": "delete", "moved": "leave", "skipped": "keep", "failed": "fail"}
     rows = [
         [
@@ -144,7 +144,7 @@ def render_undo_plan(console: Console, undo: contract.Undo) -> None:
 
 
 def render_undo(console: Console, undo: contract.Undo) -> None:
-    """Draw what became of the tags of a push that was taken back."""
+    """Draw the outcome of an undo for each tag."""
     rows = [
         [
             cell(tag.reference),
@@ -197,7 +197,7 @@ def _referrers(tag: contract.TagReport) -> str:
 
 
 def _notices(console: Console, items: Iterable[contract.ItemReport], warnings: Sequence[str]) -> None:
-    """Print the warnings of tags, then those of the push."""
+    """Print the warnings of tags, then the warnings of the push."""
     told = [(f"{tag.reference}: ", notice.message) for item in items for tag in item.tags for notice in tag.warnings]
     told += [("", warning) for warning in warnings]
     for name, message in told:
@@ -233,7 +233,7 @@ def _code(fault: contract.Fault | None) -> Text:
 
 
 def table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
-    """Print rows in columns, those that are empty left out; one below the other where a terminal is too narrow."""
+    """Print rows without empty columns; on a narrow terminal, print the cells one below the other."""
     if not rows:
         return
     shown = [column for column in range(len(headers)) if any(row[column].plain for row in rows)]
@@ -263,7 +263,7 @@ def _stacked(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> Text:
 
 
 def _faults(console: Console, faults: Iterable[tuple[str, contract.Fault | None]]) -> None:
-    """Print each fault in full, once, with all that it befell."""
+    """Print each fault once, in full, with everything that it affects."""
     befallen: dict[tuple[str, str], list[str]] = {}
     for name, fault in faults:
         if fault is not None:

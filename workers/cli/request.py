@@ -1,4 +1,4 @@
-"""Requests of the command line: a file in JSON or YAML, or one that `copy` builds from its arguments."""
+"""Requests of the command line: a JSON or YAML file, or the arguments of `copy`."""
 
 import json
 import re
@@ -22,9 +22,9 @@ _USER_INFO: Final = re.compile(r"^([a-z-]+://)?[^/@]*:[^/@]*@")
 
 
 def read_request(name: str) -> dict[str, Any]:
-    """Return the request in the file `name`, or on stdin for `-`; raises RequestInvalid.
+    """Return the request in the file `name` (`-` is stdin); raises RequestInvalid.
 
-    Files that end in `.json` are JSON, those in `.yaml` or `.yml` are YAML; of any other the first character decides.
+    `.json` files are JSON, `.yaml` and `.yml` files are YAML; for all others, the first character decides.
     """
     shown = "stdin" if name == STDIN else name
     try:
@@ -53,7 +53,7 @@ def read_request(name: str) -> dict[str, Any]:
 
 
 def _check_size(document: Any) -> None:
-    """Raise ValueError where a document is not of JSON's types, or too long: aliases of YAML make much of little."""
+    """Raise ValueError if a document has non-JSON types or is too long: YAML aliases can expand a short file."""
     length = 0
     for piece in json.JSONEncoder(allow_nan=False).iterencode(document):
         length += len(piece)
@@ -62,7 +62,7 @@ def _check_size(document: Any) -> None:
 
 
 def _without_secrets(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request that may be sent: a secret is refused where the request is checked, by its key alone."""
+    """Return a request whose secret values are masked: the validation refuses a secret by its key alone."""
     settings = request.get("target_settings")
     if not isinstance(settings, dict):
         return request
@@ -75,13 +75,13 @@ def _read_stdin() -> bytes:
 
 
 def _read_file(path: Path) -> bytes:
-    """Return what is in a file, of one without end no more than tells that it is too large."""
+    """Return the content of a file; for an endless one, only enough to show that it is too large."""
     with path.open("rb") as file:
         return file.read(MESSAGE_BYTES + 1)
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON document; raises ValueError that names the place of a syntax error or double key."""
+    """Return the value of a JSON document; raises ValueError with the place of a syntax error or duplicate key."""
     try:
         parsed = json.loads(text, object_pairs_hook=_Pairs)
     except json.JSONDecodeError as error:
@@ -90,7 +90,7 @@ def parse_json(text: str) -> Any:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """The members of a JSON object, double keys included."""
+    """The members of a JSON object, duplicate keys included."""
 
 
 def _unique(value: Any, place: str) -> Any:
@@ -113,10 +113,10 @@ def _parse_yaml(text: str) -> Any:
 
 
 def identify(request: Mapping[str, Any], push_id: str | None) -> tuple[dict[str, Any], str]:
-    """Return the request with its push id and that id: the request's own, else `push_id`, else a new one.
+    """Return the request with its push id, and the id: the request's own, else `push_id`, else a new one.
 
-    A request whose id is empty or no string keeps it, so that its validation names that fault, and is sent under a new
-    one. Raises RequestInvalid where both ids are given and differ.
+    A request keeps an id that is empty or not a string, so that the validation reports it, and is sent under a new id.
+    Raises RequestInvalid if both ids are given and differ.
     """
     own = request.get("push_id")
     if own is not None and push_id is not None and push_id != own:
@@ -141,7 +141,7 @@ def copy_request(
     verify_keys: Iterable[str] = (),
     conditions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the request that copies one image; raises RequestInvalid with each argument that is at fault."""
+    """Return the request that copies one image; raises RequestInvalid with every wrong argument."""
     tags: dict[str, list[str]] = {}
     faults = []
 
@@ -181,7 +181,7 @@ def copy_request(
 
 
 def _along(types: Iterable[str], *, leave: bool, require: bool) -> dict[str, Any]:
-    """Return what an item says of its referrers."""
+    """Return the keys of an item for its referrers."""
     chosen = [part for said in types for part in said.split(",")]
     said: dict[str, Any] = {"referrers_required": True} if require else {}
     if leave or chosen:
@@ -206,7 +206,7 @@ def conditions_of(
     refuse_platform_removal: bool = False,
     forward_only: bool = False,
 ) -> dict[str, Any]:
-    """Return the keys of an item for the conditions that flags of `copy` name; raises RequestInvalid."""
+    """Return the keys of an item for the condition flags of `copy`; raises RequestInvalid."""
     keys: dict[str, Any] = {}
     for text in expect:
         tag, equals, digest = text.rpartition("=")
@@ -226,7 +226,7 @@ def conditions_of(
 
 
 def _registry_reference(text: str) -> str:
-    """Return a reference without skopeo's `docker://`; raises ValueError for what is not in a registry."""
+    """Return a reference without skopeo's `docker://`; raises ValueError if it is not in a registry."""
     reference = without_transport(text)
     if reference == text and (other := _OTHER_TRANSPORTS.match(text)):
         raise ValueError(f"{other[0]} is not supported: images are copied between registries, host/repository:tag")
@@ -245,7 +245,7 @@ def _split_full(text: str) -> tuple[str, str]:
 
 
 def _split_named(text: str) -> tuple[str, str]:
-    """Split `repository:tag`; the target's rules check both parts."""
+    """Split `repository:tag`; the rules of the target check both parts."""
     repository, colon, tag = text.rpartition(":")
     if "@" in text:
         raise ValueError("has a digest: a destination is a tag")

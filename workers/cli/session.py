@@ -1,4 +1,4 @@
-"""What every command starts with, the settings and a client of the workers, and how it ends when interrupted."""
+"""The session of a command: its settings, its client of the workers, and its end on an interrupt."""
 
 import os
 import signal
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 
-# What ends a command as Ctrl-C does: a service manager, and a terminal that was closed.
+# The signals that end a command as Ctrl-C does: from a service manager, and from a closed terminal.
 _INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 def settings_of(context: click.Context) -> "Settings":
-    """Return the settings of the environment and of the file that `--config` names; raises SettingsInvalid."""
+    """Return the settings of the environment and the file of `--config`; raises SettingsInvalid."""
     from workers.settings import load_settings
 
     return load_settings(os.environ, context.params.get("config") or context.find_root().params["config"])
 
 
 def refuse_flags_with_broker(context: click.Context, settings: "Settings") -> None:
-    """Raise click's UsageError for credentials and TLS of the command line where the workers' settings count."""
+    """Raise click's UsageError for credential and TLS flags if there is a broker: the workers' settings count."""
     flags = given_flags(context.params)
     if settings.broker_url is not None and flags:
         raise click.UsageError(
@@ -40,7 +40,7 @@ def refuse_flags_with_broker(context: click.Context, settings: "Settings") -> No
 
 
 def is_verbose(context: click.Context) -> bool:
-    """Tell whether each request to a registry is to be shown."""
+    """Tell whether to show each request to a registry."""
     asked = context.params.get("verbose") or context.find_root().params.get("verbose")
     return bool(asked) or os.environ.get("IMAGEPUSHER_LOG_LEVEL", "").lower() == "debug"
 
@@ -49,10 +49,10 @@ def is_verbose(context: click.Context) -> bool:
 def open_session(
     context: click.Context, *, jobs: int | None = None, waits: bool = True, remembers: bool = True
 ) -> Iterator["Client"]:
-    """Yield a client for the options of a command; raises click's UsageError where they do not fit the broker.
+    """Yield a client for the options of a command; raises click's UsageError if they do not fit the broker.
 
-    A command that writes nothing need not remember it: it works where the state folder does not.
-    A KeyboardInterrupt, which SIGTERM and SIGHUP raise too, ends the process at once, with the words that it carries.
+    A read-only command can use `remembers=False`: it then works without a usable state folder.
+    A KeyboardInterrupt, which SIGTERM and SIGHUP raise too, ends the process at once and prints its message.
     """
     _interrupt_on_signals()
     settings = settings_of(context)
@@ -92,7 +92,7 @@ def open_session(
 
 @contextmanager
 def interruptible(context: click.Context, told: str) -> Iterator[None]:
-    """End the process at once when the block is interrupted, and say `told`."""
+    """End the process at once if the block is interrupted, and print `told`."""
     _interrupt_on_signals()
     try:
         yield
@@ -102,7 +102,7 @@ def interruptible(context: click.Context, told: str) -> Iterator[None]:
 
 def _interrupt_on_signals() -> None:
     for number in _INTERRUPTS:
-        # A command that was started with nohup goes on without its terminal.
+        # A command under nohup continues without its terminal.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
 
@@ -112,7 +112,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _leave(context: click.Context, told: str) -> NoReturn:
-    """End this process without waiting for its threads: a copy looks up only when its registry sends something."""
+    """End this process without waiting for its threads: a copy cannot stop while its registry is silent."""
     note(told)
     if wants_json(context):
         emit_json({"error": {"code": "interrupted", "message": told}})

@@ -1,4 +1,4 @@
-"""Points in time as people say them: an age, or a date. Pure."""
+"""Points in time as users write them: an age, or a date. Pure."""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 def parse_since(text: str, now: float) -> float:
-    """Return seconds since the epoch for `90m`, `2h`, `3d`, or a date in ISO 8601 of this machine's time zone.
+    """Return seconds since the epoch for `90m`, `2h`, `3d`, or an ISO 8601 date in this machine's time zone.
 
     Raises ValueError.
     """

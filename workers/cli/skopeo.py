@@ -1,4 +1,4 @@
-"""What to write instead of skopeo's options that have no meaning here, or another name."""
+"""Replacements for skopeo's options that have no meaning or another name here."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -73,7 +73,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
 
 
 def explained(error: click.NoSuchOption) -> click.UsageError:
-    """Return the error of an option that is not there, with the words to write instead if it is one of skopeo's."""
+    """Return the error for an unknown option; if it is one of skopeo's, the error names the replacement."""
     name = error.option_name
     hint = _INSTEAD.get(name) or _INSTEAD.get(name[:2] if not name.startswith("--") else "")
     return click.UsageError(f"There is no {name} here: {hint}.", error.ctx) if hint else error

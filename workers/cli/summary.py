@@ -1,4 +1,4 @@
-"""The report of a push as Markdown, for the page of a CI job."""
+"""The report of a push as Markdown, for the summary page of a CI job."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _MARKS: Final = str.maketrans({character: f"\\{character}" for character in "\\`
 
 
 def append_summary(path: str, report: contract.PushReport) -> None:
-    """Append the summary of a push to a file, which is made if need be; raises click's ClickException."""
+    """Append the summary of a push to a file, which is created if missing; raises click's ClickException."""
     try:
         with Path(path).open("a", encoding="utf-8") as file:
             file.write("\n".join(_lines(report)) + "\n")
@@ -64,7 +64,7 @@ def _warnings(report: contract.PushReport) -> Iterator[str]:
 
 
 def _failures(items: Sequence[contract.ItemReport]) -> Iterator[str]:
-    """Yield each fault once, with all that it befell; its message says what to do."""
+    """Yield each fault once, with everything that it affects; its message says what to do."""
     befallen: dict[tuple[str, str], list[str]] = {}
     for item in items:
         for tag in item.tags:
@@ -81,5 +81,5 @@ def _digest(digest: str | None) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text that Markdown shows to the letter, on one line."""
+    """Return text escaped for Markdown, on one line."""
     return " ".join(printable(text).translate(_MARKS).split())

@@ -6,7 +6,7 @@ from tasks.oci.reference import Reference, carries_registry, without_transport
 
 
 def tag_name(text: str) -> str:
-    """Return host/repository:tag in the form in which the ledger knows tags; raises click's BadParameter."""
+    """Return host/repository:tag in the ledger's form; raises click's BadParameter."""
     name = without_transport(text)
     try:
         reference = Reference.parse(name)

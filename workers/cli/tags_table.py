@@ -24,7 +24,7 @@ def render_holds(console: Console, holds: Sequence[contract.Hold]) -> None:
 
 
 def render_history(console: Console, history: contract.History) -> None:
-    """Draw the moves of a tag, and say where someone else moved it in between."""
+    """Draw the moves of a tag, and mark where someone else moved it in between."""
     table(
         console,
         ["Moved", "From", "To", "Action", "Source", "Push", "Undone"],

@@ -1,4 +1,4 @@
-"""Say on stderr that a registry makes trouble while it is tried again: else a command would only seem slow."""
+"""Messages on stderr about retries of a registry: without them, a command would only seem slow."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ _TOLD: Final = {
 
 
 class Trouble:
-    """Tells of each kind of trouble once for each registry; only an embedded push makes it here."""
+    """A listener that reports each kind of trouble once for each registry; only embedded pushes cause any here."""
 
     def __init__(self) -> None:
         self._told: set[tuple[str, str]] = set()
 
     def count(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
-        """Take in a counter (tasks/telemetry.py)."""
+        """Receive a counter (tasks/telemetry.py)."""
         del amount
         told = (name, labels.get("registry", ""))
         if name in _TOLD and told not in self._told:
@@ -28,7 +28,7 @@ class Trouble:
             note(_TOLD[name].format(told[1]))
 
     def observe(self, name: str, seconds: float, labels: Mapping[str, str]) -> None:
-        """Take in a duration."""
+        """Receive a duration."""
 
     def span(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Trace nothing."""
@@ -36,7 +36,7 @@ class Trouble:
 
 @contextmanager
 def telling_of_trouble(*, quiet: bool) -> Iterator[None]:
-    """Tell of the registries' trouble while the block runs, unless it is to be quiet."""
+    """Report the registries' trouble while the block runs, unless `quiet`."""
     if quiet:
         yield
         return

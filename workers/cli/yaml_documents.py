@@ -1,4 +1,4 @@
-"""YAML as people write requests in it: of JSON's types, each key once, and no word taken for something else."""
+"""YAML requests: JSON types only, no duplicate keys, and no name misread as another type."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-# YAML's own 1.1 types would make a date of the tag 2024-01-01, a boolean of `on`, and a number of base 60 of 12:30.
+# YAML 1.1 would read the tag 2024-01-01 as a date, `on` as a boolean, and 12:30 as a number of base 60.
 _CORE_SCHEMA: Final = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -23,8 +23,7 @@ _MISREAD: Final = {
     "tag:yaml.org,2002:int": "a number",
     "tag:yaml.org,2002:float": "a number",
 }
-# Keys of a request that hold names, alone, in lists, or beside the repositories that they belong to; and those that
-# hold anything.
+# The keys of a request that hold names (single, in lists, or by repository), and the keys that hold any value.
 _NAMES: Final = {
     "push_id": "push_id",
     "target": "target",
@@ -39,9 +38,9 @@ _SHOWN_FAULTS: Final = 10
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value of one YAML document of JSON's types; raises ValueError that names the place of a fault.
+    """Return the value of one YAML document of JSON types; raises ValueError with the place of a fault.
 
-    A number, boolean or null without quotes where a request has a name is a fault: the tag 1.10 would become 1.1.
+    An unquoted number, boolean or null in place of a name is a fault: the tag 1.10 would become 1.1.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
@@ -54,7 +53,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _unquoted(node: yaml.Node) -> Iterator[str]:
-    """Yield what is said of each scalar that is a name for who wrote it, and something else for YAML."""
+    """Yield a message for each scalar that is meant as a name but is another type in YAML."""
     seen: set[int] = set()
     waiting = [(node, "")]
     while waiting:
@@ -64,12 +63,12 @@ def _unquoted(node: yaml.Node) -> Iterator[str]:
         if id(node) in seen or isinstance(node, yaml.ScalarNode):
             continue
         seen.add(id(node))
-        # The first of them is looked at next, so that faults come in the order of their lines.
+        # The first part is examined next, so that faults are in the order of their lines.
         waiting += reversed(list(_parts(node, due)))
 
 
 def _parts(node: yaml.Node, due: str) -> Iterator[tuple[yaml.Node, str]]:
-    """Yield what a list or mapping holds, each with the kind of name that it must be, "" for anything."""
+    """Yield the parts of a list or mapping, each with the kind of name that it must be ("" for any value)."""
     if isinstance(node, yaml.SequenceNode):
         yield from ((entry, due) for entry in node.value)
         return

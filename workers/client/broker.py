@@ -16,7 +16,7 @@ from workers.broker.redis_client import connect
 from workers.client.client import CeleryClient
 from workers.settings import Settings
 
-# A person waits for this process: a Redis that is away is told of soon.
+# A person waits for this process: report an unreachable Redis soon.
 _PATIENCE_SECONDS: Final = 5.0
 _MAKING: Final = threading.Lock()
 _apps: Final[dict[tuple[Any, ...], Celery]] = {}
@@ -38,7 +38,7 @@ def broker_client(settings: Settings, unanswered: Callable[[], None] = lambda: N
 
 
 def _app_of(settings: Settings) -> Celery:
-    """Return the application of a broker, one for all clients of this process: kombu never closes its connections."""
+    """Return the application of a broker, shared by all clients of this process: kombu never closes its connections."""
     key = (settings.broker_url, settings.result_url, settings.visibility_seconds, settings.trust.signer)
     with _MAKING:
         if key not in _apps:

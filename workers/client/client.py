@@ -1,4 +1,4 @@
-"""The client of running workers: send a push, follow it, read its report, ask what it would do."""
+"""The client of running workers: send a push, follow it, read its report, preview it."""
 
 import time
 import uuid
@@ -39,7 +39,7 @@ _POLL_SECONDS: Final = 0.02
 
 
 class Client(Protocol):
-    """A way to a running Celery: that of a broker, or one embedded in this process."""
+    """A client of a running Celery: with a broker, or embedded in this process."""
 
     embedded: bool
     drops_passwords: bool
@@ -49,11 +49,11 @@ class Client(Protocol):
         ...
 
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
-        """Return the report when the push ended, its failures included; raises ImagePusherError where there is none."""
+        """Wait for the end of a push and return its report, failed or not; raises ImagePusherError without a report."""
         ...
 
     def progress(self, push_id: str) -> contract.Progress:
-        """Return how far a push is; raises PushUnknown."""
+        """Return the progress of a push; raises PushUnknown."""
         ...
 
     def report(self, push_id: str) -> contract.PushReport | None:
@@ -61,11 +61,11 @@ class Client(Protocol):
         ...
 
     def pushes(self) -> list[contract.Progress]:
-        """Return the pushes that the ledger remembers, the newest first."""
+        """Return the pushes of the ledger, the newest first."""
         ...
 
     def preview(self, request: dict[str, Any]) -> contract.Preview:
-        """Return what a push would do."""
+        """Return the preview of a push."""
         ...
 
     def verify(self, push_id: str) -> contract.Verification:
@@ -73,23 +73,23 @@ class Client(Protocol):
         ...
 
     def undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
-        """Put the tags of a push back; raises PushUnknown.
+        """Restore the tags of a push; raises PushUnknown.
 
-        With `leave_moved` a release is taken back without those of its tags that someone else has moved since.
+        With `leave_moved`, a release is undone except for the tags that someone else has moved since.
         """
         ...
 
     def preview_undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
-        """Return what `undo` would do to each tag; raises PushUnknown."""
+        """Return the preview of `undo`; raises PushUnknown."""
         ...
 
 
 class CeleryClient:
     """A client of one Celery application and the ledger of its workers.
 
-    Errors in `away` mean that broker or result store do not answer: they are borne for `patience` seconds.
-    `unanswered` is called once for a question that no worker takes for some seconds, `begin` with the id of each push
-    before it is sent.
+    Errors in `away` mean that the broker or the result store does not answer: they are tolerated for `patience`
+    seconds. `unanswered` is called once if no worker takes a question for some seconds. `begin` is called with the id
+    of each push before it is sent.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class CeleryClient:
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
         self._begin(push_id)
-        # A push that is run again gets a task of its own: the result of the first one stands under the push id.
+        # A push that is run again gets a new task id: the result of the first run is stored under the push id.
         known = self._ledger.request(push_id) is not None
         if self.embedded and known and push_id not in self._sent and self._ledger.report(push_id) is None:
-            # Its messages were in the memory of a process that was interrupted: nobody will work on them.
+            # Its messages were in the memory of an interrupted process and are lost.
             self._ledger.reopen(push_id)
-        # An id in the request stays, whatever it is: the validation names that fault.
+        # Keep any id of the request, even a wrong one: the validation reports it.
         request = request if request.get("push_id") is not None else request | {"push_id": push_id}
         task_id = str(uuid.uuid4()) if known else push_id
         self._send(push_id, Sent(request, task_id, self._ledger.updated(push_id)), announced=not known)
@@ -165,7 +165,7 @@ class CeleryClient:
         return self._ask_undo(push_id, dry_run=True, leave_moved=leave_moved)
 
     def _ask_undo(self, push_id: str, *, dry_run: bool, leave_moved: bool) -> contract.Undo:
-        # A worker of an older version knows neither of the two flags.
+        # A worker of an older version does not know the two flags.
         flags = (dry_run, leave_moved) if leave_moved else (dry_run,) if dry_run else ()
         return self._ask(contract.UNDO_TASK, contract.Undo, push_id, *flags)
 
@@ -181,7 +181,7 @@ class CeleryClient:
         self._sent[push_id] = sent
 
     def _resend_push(self, push_id: str, sent: Sent) -> Away | None:
-        """Announce and send a push again that Redis forgot: who asked for it is the one who still knows."""
+        """Announce and send again a push that Redis has lost: this client still has the request."""
         try:
             self._send(push_id, sent, announced=True)
         except self._away as error:
@@ -219,7 +219,7 @@ class CeleryClient:
         return None
 
     def _look(self, task_id: str) -> Result:
-        """Return the result of a task, after a short while at the latest."""
+        """Return the result of a task after a short wait at most."""
         result = self._app.AsyncResult(task_id)
         try:
             return Arrived(result.get(timeout=_TICK_SECONDS, interval=_POLL_SECONDS))
@@ -229,7 +229,7 @@ class CeleryClient:
             return Refused(error)
         except self._away as error:
             return Away(error)
-        except Exception as error:  # noqa: BLE001 - whatever a worker raised, rebuilt by Celery
+        except Exception as error:  # noqa: BLE001 - any error of a worker, rebuilt by Celery
             return Broken(error)
         try:
             return Pending(taken=result.state != states.PENDING)
@@ -238,7 +238,7 @@ class CeleryClient:
 
 
 def _pass_time(step: Step) -> None:
-    """Sleep for a step that waits; raises the error of one that fails."""
+    """Sleep for a waiting step; raise the error of a failed step."""
     if isinstance(step, Fail):
         raise step.error
     if isinstance(step, Wait):

@@ -1,4 +1,4 @@
-"""Open the way to Celery that the settings name: a broker's workers, or one embedded in this process."""
+"""Open a client for the settings: of a broker's workers, or of a worker embedded in this process."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -23,12 +23,12 @@ def open_client(
     remembers: bool = True,
     unanswered: Callable[[], None] = lambda: None,
 ) -> Iterator[Client]:
-    """Open the way to Celery that the settings name: a broker's, or an embedded one where none is.
+    """Yield a client of the broker's workers, or of an embedded worker if the settings name no broker.
 
-    What is said of registries here, and whether pushes are remembered, is for the embedded mode: with a broker, the
-    workers' own settings count, and `unanswered` is called where none of them takes a question for some seconds.
+    The arguments on registries, `jobs` and `remembers` apply to the embedded mode. With a broker, the workers' own
+    settings count, and `unanswered` is called if no worker takes a question for some seconds.
     """
-    # Each mode loads only what it needs: this process may be a command that a person waits for.
+    # Each mode imports only its own modules: a person may be waiting for this command.
     settings = settings or load_settings(os.environ)
     observe_client(settings.observability)
     if settings.broker_url is not None:
@@ -55,7 +55,7 @@ def overridden(
     destination: RegistryOverride | None,
     auth_files: tuple[str, ...],
 ) -> RegistryConfiguration:
-    """Return the settings of registries with what one command says of them."""
+    """Return the registry settings with the overrides of one command."""
     return replace(
         configuration,
         source_override=source or RegistryOverride(),

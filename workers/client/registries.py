@@ -1,4 +1,4 @@
-"""Open the way to the registries that the settings describe, for a program that reads or writes manifests itself."""
+"""Access to the registries of the settings, for a program that reads or writes manifests itself."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from workers.settings import load_settings
 
 @contextmanager
 def open_registries(*, source: RegistryOverride, destination: RegistryOverride) -> Iterator[Registries]:
-    """Yield the registries, with these credentials in place of those of the settings; raises SettingsInvalid."""
+    """Yield the registries, with these credentials instead of those of the settings; raises SettingsInvalid."""
     configuration = replace(
         load_settings(os.environ).registries, source_override=source, destination_override=destination
     )

@@ -1,4 +1,4 @@
-"""Decide what a client does while it waits for its workers: wait on, take the result, send again, or fail. Pure."""
+"""The decisions of a waiting client: wait longer, take the result, send again, or fail. Pure."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +27,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Refused:
-    """The task ended with an error of our own tree."""
+    """The task ended with an error of this project's own hierarchy."""
 
     error: ImagePusherError
 
@@ -41,7 +41,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Away:
-    """Broker, result store or ledger did not answer."""
+    """The broker, the result store or the ledger did not answer."""
 
     error: Exception
 
@@ -51,9 +51,9 @@ Result = Pending | Arrived | Refused | Broken | Away
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """The ledger's view of a push: whether it is known, whether it is under way, and the report it ended with.
+    """The ledger's view of a push: whether the push is known, whether it is running, and its final report.
 
-    `report` is None as long as the result store has the last word.
+    `report` is None while the result store decides.
     """
 
     known: bool = True
@@ -63,7 +63,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Wait:
-    """Look again after so many seconds; `unanswered` is True once, when no worker has taken the question for long."""
+    """Look again after some seconds; `unanswered` is True once, when no worker has taken the question for long."""
 
     seconds: float = 0.0
     unanswered: bool = False
@@ -71,14 +71,14 @@ class Wait:
 
 @dataclass(frozen=True)
 class Done:
-    """The waiting is over."""
+    """Stop waiting: the result is there."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Resend:
-    """Send the message again: it is lost."""
+    """Send the lost message again."""
 
     unanswered: bool = False
 
@@ -94,14 +94,14 @@ Step = Wait | Done | Resend | Fail
 
 
 class Outage:
-    """Bear with a broker or result store that does not answer for `patience` seconds."""
+    """An outage of the broker or result store, tolerated for `patience` seconds."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._since: float | None = None
 
     def bear(self, error: Exception, now: float) -> Step:
-        """Return whether to look again or to fail; `now` is in seconds of any clock."""
+        """Return the step: look again, or fail; `now` is in seconds of any clock."""
         self._since = now if self._since is None else self._since
         if now - self._since <= self._patience:
             return Wait(_LOOK_AGAIN_SECONDS)
@@ -111,19 +111,19 @@ class Outage:
         return Fail(StateUnavailable(f"The result store does not answer: {reason}."))
 
     def end(self) -> None:
-        """Forget how long it lasted."""
+        """Reset the duration of the outage."""
         self._since = None
 
 
 class PushWait:
-    """Wait for the report of a push; `ours` tells whether this client has its request and can send it again."""
+    """The wait for the report of a push; `ours` tells whether this client has the request and can send it again."""
 
     def __init__(self, patience: float, *, ours: bool) -> None:
         self._outage = Outage(patience)
         self._ours = ours
 
     def poll(self, result: Result, sight: Sight, now: float) -> Step:
-        """Return the next step (BEHAVIOUR 7.5); a failed push is done too, with its report."""
+        """Return the next step (BEHAVIOUR 7.5); a failed push is done too and has a report."""
         match result:
             case Arrived(value):
                 return Done(value)
@@ -134,7 +134,7 @@ class PushWait:
             case Away(error):
                 return self._outage.bear(error, now)
             case Broken(error):
-                # A chord that broke is sent again by the watchdog: the error is not the last word on the push.
+                # The watchdog sends a broken chord again: the error is not final.
                 return Wait(_LOOK_AGAIN_SECONDS) if sight.under_way else Fail(_worker_failed(error))
             case Pending():
                 return self._pending(sight)
@@ -149,7 +149,7 @@ class PushWait:
 
 
 class QuestionWait:
-    """Wait for the answer to a question that was asked at `now`; asked twice, it has the same answer."""
+    """The wait for the answer to a question that was asked at `now`; a repeated question has the same answer."""
 
     def __init__(self, patience: float, now: float) -> None:
         self._outage = Outage(patience)
@@ -172,7 +172,7 @@ class QuestionWait:
                 return Wait() if taken else self._untaken(now)
 
     def _untaken(self, now: float) -> Step:
-        """Ask again after half a minute: Redis may lose a message to a worker that is killed."""
+        """Ask again after half a minute: a killed worker may have lost the message on Redis."""
         unanswered = not self._told and now - self._asked > _LONG_SECONDS
         self._told = self._told or unanswered
         if now - self._sent <= _ASK_AGAIN_SECONDS:

@@ -1,4 +1,4 @@
-"""A push as the client that waits for it sees it in the ledger."""
+"""The ledger's record of a push, for the client that waits for it."""
 
 import time
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from workers.client.waiting import Broken, Pending, Result, Sight
 
 Follow = Callable[[contract.Progress], None]
 
-# Reading the progress of thousands of digests takes long: it is done in a twentieth of the time.
+# Reading the progress of thousands of digests takes long: spend at most a twentieth of the time on it.
 _REST_FACTOR: Final = 20
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A push that this process has sent; `updated` is when the ledger last heard of it before, in epoch seconds."""
+    """A push that this process has sent; `updated` is its last update in the ledger before that, in epoch seconds."""
 
     request: dict[str, Any]
     task_id: str
@@ -26,7 +26,7 @@ class Sent:
 
 
 class WatchedPush:
-    """One push in the ledger; `follow` is told of its progress, at most so often that reading it costs little."""
+    """One push in the ledger; `follow` receives its progress, not so often that reading it becomes costly."""
 
     def __init__(
         self, ledger: Ledger, push_id: str, sent: Sent | None, follow: Follow | None, *, embedded: bool
@@ -39,7 +39,7 @@ class WatchedPush:
         self._next_look = 0.0
 
     def look(self, result: Result) -> Sight:
-        """Return the ledger's view as far as this result leaves it to the ledger; raises StateUnavailable."""
+        """Return the ledger's view, as far as the result does not decide; raises StateUnavailable."""
         if isinstance(result, Pending):
             known = self._follow_progress()
             return Sight(known=known, report=None if self._embedded else self._evicted())
@@ -48,7 +48,7 @@ class WatchedPush:
         return Sight()
 
     def _follow_progress(self) -> bool:
-        """Tell of the progress if it is time to; return whether the ledger knows the push, as far as can be told."""
+        """Report the progress if it is due; return whether the ledger knows the push, as far as can be told."""
         started = time.monotonic()
         if started < self._next_look:
             return True
@@ -64,9 +64,9 @@ class WatchedPush:
         return True
 
     def _evicted(self) -> contract.PushReport | None:
-        """Return the report of a push whose result was stored since it was sent, and evicted.
+        """Return the report of a push whose result was stored after it was sent, and then evicted.
 
-        A push that has not ended is open; where Redis has evicted that mark, it is set again.
+        A push that has not ended is open; if Redis has evicted that mark, set it again.
         """
         if self._ledger.is_open(self._push_id):
             return None

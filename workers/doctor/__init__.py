@@ -1,4 +1,4 @@
-"""What keeps a push from working, found before one is sent."""
+"""Checks for the conditions of a push, before one is sent."""
 
 from workers.doctor.examine import NONE_EXAMINED, examine
 from workers.doctor.finding import Diagnosis, Finding

@@ -1,4 +1,4 @@
-"""Do the workers have the settings that this program has for a registry? They tell the names of settings only. Pure."""
+"""Comparison of this program's registry settings with those of the workers, by the names of settings only. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ def _judge(registry: str, here: Sequence[str], workers: Sequence[Worker]) -> Ite
 
 
 def _lacking(here: Sequence[str], telling: Mapping[str, Sequence[str]]) -> dict[tuple[str, ...], list[str]]:
-    """Return the workers by the names of what they lack."""
+    """Return the workers, grouped by the names of the settings that they lack."""
     lacking: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for worker, there in telling.items():
         if missing := tuple(name for name in here if name not in there):

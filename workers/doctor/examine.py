@@ -1,4 +1,4 @@
-"""Examine all that a push needs, from where this process stands and with its settings."""
+"""Examination of everything that a push needs, from this process and with its settings."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,9 +28,9 @@ _STATE_KEY: Final = "broker.state_url"
 
 
 def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool = False) -> Diagnosis:
-    """Return what is found of broker, workers and registries; `places` are further ones to push to, HOST/NAMESPACE.
+    """Examine broker, workers and registries; `places` are further destinations to examine, HOST/NAMESPACE.
 
-    Without a broker the state folder is looked at instead. Raises ValueError for a place that is none.
+    Without a broker, examine the state folder instead. Raises ValueError for a malformed place.
     """
     examinations = _registries(settings, [_place(text) for text in places], read_only=read_only)
     registries = [examination.registry for examination in examinations]
@@ -65,7 +65,7 @@ def _broker(settings: Settings, registries: Sequence[str]) -> Iterator[Finding]:
 
 
 def _state_dir(settings: Settings) -> Iterator[Finding]:
-    """Open what a push without a broker remembers itself in, as it would."""
+    """Open the state folder as a push without a broker would."""
     check, where = "state_dir.writable", str(settings.state_dir)
     try:
         FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds).close()
@@ -92,7 +92,7 @@ def _registries(settings: Settings, places: Iterable[Reference], *, read_only: b
 
 
 def _hasty(limits: HttpLimits) -> HttpLimits:
-    """Return bounds for somebody who waits for an answer."""
+    """Return shorter limits, for a person who waits for an answer."""
     return replace(
         limits,
         connect_timeout=min(limits.connect_timeout, 5),

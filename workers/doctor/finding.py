@@ -1,4 +1,4 @@
-"""What an examination found: each thing with its place, and what to do about it. Pure."""
+"""The findings of an examination, each with its place and advice. Pure."""
 
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -8,14 +8,14 @@ import msgspec
 Level = Literal["ok", "unknown", "warning", "error"]
 LEVELS: Final[tuple[Level, ...]] = ("ok", "unknown", "warning", "error")
 
-# Registries date their answers to the second, and an answer takes its time.
+# Registries date their answers to the second, and an answer takes some time.
 _NOTED_SKEW: Final = 5.0
-# Tokens are not good before they are issued; registries forgive a minute.
+# A token is not valid before it is issued; registries tolerate a minute.
 _HARMFUL_SKEW: Final = 60.0
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at; `advice` is empty where nothing is to be done."""
+    """The result of one check; `advice` is empty if there is nothing to do."""
 
     check: str
     level: Level
@@ -25,41 +25,41 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was found; `level` is that of the worst. With an error, a push would not work."""
+    """All findings; `level` is the worst of theirs. With an error, a push would not work."""
 
     level: Level
     findings: list[Finding]
 
 
 def diagnose(findings: Iterable[Finding]) -> Diagnosis:
-    """Return findings with the level of the worst."""
+    """Return findings with the worst of their levels."""
     listed = list(findings)
     worst = max((LEVELS.index(finding.level) for finding in listed), default=0)
     return Diagnosis(level=LEVELS[worst], findings=listed)
 
 
 def fine(check: str, where: str, found: str) -> Finding:
-    """Return a finding of what is as it should be."""
+    """Return a finding without a problem."""
     return Finding(check=check, level="ok", where=where, found=found)
 
 
 def unknown(check: str, where: str, found: str, advice: str) -> Finding:
-    """Return a finding of what could not be looked at from here."""
+    """Return a finding for a check that was not possible from here."""
     return Finding(check=check, level="unknown", where=where, found=found, advice=advice)
 
 
 def warning(check: str, where: str, found: str, advice: str) -> Finding:
-    """Return a finding that does not keep a push from working."""
+    """Return a finding that does not prevent a push."""
     return Finding(check=check, level="warning", where=where, found=found, advice=advice)
 
 
 def fault(check: str, where: str, found: str, advice: str) -> Finding:
-    """Return a finding that keeps pushes from working, or from surviving."""
+    """Return a finding that makes pushes fail or get lost."""
     return Finding(check=check, level="error", where=where, found=found, advice=advice)
 
 
 def judge_clock(where: str, other: str, ahead: float) -> Finding:
-    """Return what it means that the clock of `where` is so many seconds ahead of that of `other`."""
+    """Judge a clock difference: `where` is `ahead` seconds ahead of `other`."""
     amount = abs(ahead)
     if amount < _NOTED_SKEW:
         return fine("clock", where, f"the clock is that of {other}, within {_NOTED_SKEW:g} s")

@@ -1,4 +1,4 @@
-"""The workers, by what they say of themselves: are all queues served, are they alike, do their clocks agree? Pure."""
+"""The checks of the workers' roster: queues, versions and clocks. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from workers.process.roster import Worker
 
 
 def judge_fleet(workers: Sequence[Worker], own_version: str, redis: str) -> Iterator[Finding]:
-    """Judge the workers in the roster of the Redis `redis`; `own_version` is that of this program."""
+    """Judge the workers in the roster of the Redis `redis`; `own_version` is this program's version."""
     for queue in QUEUES:
         serving = sum(queue in worker.queues for worker in workers)
         if serving:

@@ -1,4 +1,4 @@
-"""A RabbitMQ that carries messages: whether it answers, lets this user in, and takes what a push sends."""
+"""The checks of a RabbitMQ broker: it answers, accepts this user, and takes messages."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,12 +14,12 @@ from workers.settings import Settings
 from workers.settings.broker_urls import place_of
 
 _PATIENCE_SECONDS: Final = 5.0
-# No queue is bound to it: the exchange takes the message, and drops it.
+# No queue is bound to this key: the exchange accepts the message and drops it.
 _NOWHERE: Final = "imagepusher.doctor"
 
 
 def examine_rabbitmq(settings: Settings) -> Iterator[Finding]:
-    """Connect, declare exchange and queues, and publish, as workers and those who send to them do."""
+    """Connect, declare the exchange and queues, and publish, as workers and producers do."""
     app = make_app(settings)
     url = settings.broker_url or ""
     where = f"RabbitMQ {place_of(url)}"
@@ -41,7 +41,7 @@ def examine_rabbitmq(settings: Settings) -> Iterator[Finding]:
             _send(connection, list(app.amqp.queues.values()))
         except failures as error:
             yield _judge_refusal(where, urlsplit(url).username or "guest", error, blocked=bool(blocked))
-            # One that is blocked is read no more: it would not answer to a farewell either.
+            # RabbitMQ does not read from a blocked connection: it would not answer a close either.
             established.collect()
             return
         yield fine("broker.writable", where, "exchange and queues are declared, and it takes messages")
@@ -52,7 +52,7 @@ def _send(connection: Any, queues: list[Any]) -> None:
     for queue in queues:
         queue.bind(channel).declare()
     producer = connection.Producer(channel)
-    # A node in alarm takes the first message of a connection, and blocks it then: the second one is never confirmed.
+    # A node in alarm takes the first message of a connection, then blocks it: the second message is never confirmed.
     for _ in range(2):
         producer.publish("", exchange=queues[0].exchange, routing_key=_NOWHERE, confirm_timeout=_PATIENCE_SECONDS)
 

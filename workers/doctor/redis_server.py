@@ -1,4 +1,4 @@
-"""A Redis that pushes rely on: whether it answers, takes writes, outlives a restart, and keeps what it is given."""
+"""The checks of a Redis: it answers, accepts writes, survives a restart, and evicts no keys."""
 
 import time
 import uuid
@@ -24,17 +24,17 @@ _NEARLY_FULL: Final = 0.9
 
 
 class RedisServer:
-    """One Redis, by its URL in redis-py's words; `uses` maps the settings that it stands for to what it then is."""
+    """One Redis, by its redis-py URL; `uses` maps each setting that names it to its role."""
 
     def __init__(self, url: str, uses: Mapping[str, str]) -> None:
         self.where = f"Redis {place_of(url)}"
-        # The others follow the first one, unless they are set.
+        # The other settings default to the first.
         self._key = next(iter(uses))
         self._uses = ", ".join(uses.values())
         self._url = url
 
     def examine(self) -> Iterator[Finding]:
-        """Yield what is found; ends early where there is nothing more to ask."""
+        """Yield the findings; end early if no further check is possible."""
         with closing(self._connect()) as client:
             try:
                 client.ping()
@@ -56,7 +56,7 @@ class RedisServer:
             yield judge_clock("this machine", self.where, (asked + time.time()) / 2 - told)
 
     def workers(self) -> list[Worker] | None:
-        """Return the workers that are in its roster, None where they cannot be read."""
+        """Return the workers in its roster, None if the roster cannot be read."""
         with closing(self._connect()) as client:
             try:
                 return read_roster(client)
@@ -95,7 +95,7 @@ class RedisServer:
 
 
 def judge_persistence(where: str, info: Mapping[str, Any], snapshots: str | None) -> Finding:
-    """Judge what is left after a restart, by INFO and the setting `save` (None where that may not be read)."""
+    """Judge the persistence of data over a restart, by INFO and the setting `save` (None if it may not be read)."""
     check = "redis.persistence"
     advice = "Set `appendonly yes`: pushes that are under way survive no restart otherwise, until they are sent again."
     if info.get("aof_enabled"):
@@ -114,7 +114,7 @@ def judge_persistence(where: str, info: Mapping[str, Any], snapshots: str | None
 
 
 def judge_memory(where: str, info: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge whether it evicts keys, and whether it has room for more."""
+    """Judge the eviction of keys and the free memory."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy == "noeviction":
         yield fine("redis.eviction", where, "it evicts no keys")

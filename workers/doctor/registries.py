@@ -1,4 +1,4 @@
-"""A registry that pushes go to or come from: reachable, by TLS, with credentials that suffice for what is due."""
+"""The checks of a source or destination registry: connection, TLS, and the permissions of the credentials."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,15 +14,15 @@ PROBED_REPOSITORY: Final = "imagepusher-doctor"
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _ADVICE_ON_REACHING: Final = "Check the host's name, its port, and the network between."
-# OpenSSL's words, as of different versions, for an answer that is not TLS.
+# The error messages of different OpenSSL versions for an answer that is not TLS.
 _NO_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
 
 
 class RegistryExamination:
-    """What is to be asked of one registry; `repositories` are those to try to push to.
+    """The examination of one registry; `repositories` are those to try a push to.
 
-    With `read_only` nothing is pushed, and no more than `pull` is asked for: some registries create a repository for
-    whoever asks for a token that may push.
+    With `read_only`, nothing is pushed, and tokens are requested for `pull` only: some registries create a repository
+    when a client requests a token for `push`.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RegistryExamination:
         self._read_only = read_only
 
     def examine(self) -> Iterator[Finding]:
-        """Yield what is found; ends early where there is nothing more to ask."""
+        """Yield the findings; end early if no further check is possible."""
         try:
             ping = self._probe.ping()
         except ResponseInvalid as error:
@@ -59,7 +59,7 @@ class RegistryExamination:
                 yield from self._try(repository)
 
     def _judge_answer(self, ping: Ping) -> Finding:
-        """Judge the status of the base: 200, or 401 with a challenge (distribution-spec 1.1, "Determining Support")."""
+        """Judge the status of `/v2/`: 200, or 401 with a challenge (distribution-spec 1.1, "Determining Support")."""
         check, found = "registry.reachable", f"the registry answers {ping.status} to GET /v2/"
         if ping.status == 200 or ping.asks_for_credentials:  # noqa: PLR2004
             return fine(check, self.registry, found)

@@ -1,4 +1,4 @@
-"""Whom the workers believe: whether messages are signed, and whether rules say what producers may have done."""
+"""The checks of trust: signed messages, and a policy for producers."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,9 +11,9 @@ _WHERE: Final = "settings"
 
 
 def judge_trust(settings: Settings) -> Iterator[Finding]:
-    """Yield what the settings of this process leave open to whoever reaches the broker.
+    """Yield the findings on access that the settings leave open to everyone who reaches the broker.
 
-    That is no warning where nobody but this machine reaches it.
+    If only this machine reaches the broker, they are not warnings.
     """
     for finding in _open_to_all(settings):
         own = finding.level == "warning" and _is_own(settings.broker_url or "")

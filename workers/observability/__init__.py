@@ -1,4 +1,4 @@
-"""What an operator sees of a process: logs, metrics, traces."""
+"""Observability of a process: logs, metrics, traces."""
 
 from workers.observability.logs import configure_logging
 from workers.observability.observe import observe_client, observe_worker

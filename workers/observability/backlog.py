@@ -1,4 +1,4 @@
-"""What waits, read from broker and ledger when Prometheus asks: it is the same for every worker that is asked."""
+"""The backlog, read from broker and ledger at each scrape: every worker reports the same numbers."""
 
 import threading
 import time
@@ -19,9 +19,9 @@ _PATIENCE_SECONDS: Final = 0.8
 
 @dataclass(frozen=True)
 class Backlog:
-    """Messages and workers by queue, and the seconds since each push was accepted that has not ended.
+    """Messages and workers by queue, and the age in seconds of each open push since its acceptance.
 
-    `waiting` counts the open pushes that no worker has taken on, and those that rest until a registry may answer.
+    `waiting` counts the open pushes that no worker has started, and those that pause for a registry.
     """
 
     queues: Mapping[str, int]
@@ -32,7 +32,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class BacklogSources:
-    """Where the numbers come from that the broker does not have; each may raise whatever ledger or Redis raise."""
+    """The sources of the numbers that the broker does not have; each may raise the errors of ledger or Redis."""
 
     open_ages: Callable[[], Sequence[float]]
     open_pushes: Callable[[], Sequence[OpenPush]] = tuple
@@ -40,21 +40,21 @@ class BacklogSources:
 
 
 def read_backlog(app: Celery, sources: BacklogSources, clock: Callable[[], float] = time.time) -> Backlog:
-    """Return what waits; raises whatever broker and ledger raise."""
+    """Return the backlog; raises the errors of broker and ledger."""
     now = clock()
     waiting = [push for push in sources.open_pushes() if not push.ended and is_waiting(push, now)]
     return Backlog(queue_lengths(app), sources.open_ages(), sources.workers(), len(waiting))
 
 
 def is_waiting(push: OpenPush, now: float) -> bool:
-    """Tell whether nothing of a push is under way: nobody took it on, or it rests; `now` is in epoch seconds."""
+    """Tell whether a push is idle: no worker has started it, or it pauses; `now` is in epoch seconds."""
     return not push.accepted or push.quiet_since > now
 
 
 class BacklogCollector(Collector):
-    """Asks `read` at each scrape, and does without it where it fails or takes too long.
+    """A collector that calls `read` at each scrape, and omits the backlog if the call fails or takes too long.
 
-    One thread at a time reads: while a Redis that is away holds it up, scrapes wait for the same answer.
+    Only one thread reads at a time: during an outage of Redis, all scrapes wait for the same answer.
     """
 
     def __init__(self, read: Callable[[], Backlog], patience_seconds: float = _PATIENCE_SECONDS) -> None:
@@ -64,13 +64,13 @@ class BacklogCollector(Collector):
         self._asked: Future[Backlog] | None = None
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Name the metrics, so that their registration reads nothing."""
+        """Name the metrics, so that registration does not read the backlog."""
         yield from _families(Backlog({}, ()))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             backlog = self._ask().result(self._patience_seconds)
-        except Exception:  # noqa: BLE001 - whatever broker and ledger raise, the other metrics are served
+        except Exception:  # noqa: BLE001 - on any error of broker and ledger, the other metrics are served
             yield _up(0)
             return
         yield from _families(backlog)
@@ -85,7 +85,7 @@ class BacklogCollector(Collector):
     def _answer(self, asked: "Future[Backlog]") -> None:
         try:
             asked.set_result(self._read())
-        except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
+        except BaseException as error:  # noqa: BLE001 - passed on to the waiting threads
             asked.set_exception(error)
         finally:
             with self._lock:

@@ -1,4 +1,4 @@
-"""Serve metrics over HTTP, to a Prometheus that comes by."""
+"""The HTTP endpoint for metrics, scraped by Prometheus."""
 
 import errno
 import logging
@@ -18,9 +18,9 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class MetricsServer(ThreadingHTTPServer):
-    """Serves a registry in threads of its own; raises OSError where it cannot listen."""
+    """An HTTP server of a metrics registry, in its own threads; raises OSError if it cannot listen."""
 
-    # With it, two workers would share a port, and each scrape would reach one of them by chance.
+    # With reuse, two workers could share a port, and each scrape would reach one of them by chance.
     allow_reuse_port = False
 
     def __init__(self, address: Address, registry: CollectorRegistry) -> None:
@@ -30,7 +30,7 @@ class MetricsServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, name="metrics", daemon=True).start()
 
     def server_bind(self) -> None:
-        """Bind only: the superclass also asks the name service who this host is, and may wait long for it."""
+        """Bind only: the superclass also looks up the name of this host, which may take long."""
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver calls it
@@ -38,7 +38,7 @@ class MetricsServer(ThreadingHTTPServer):
 
 
 def serve_metrics(address: Address, registry: CollectorRegistry) -> MetricsServer | None:
-    """Serve metrics, or say in the log why not: work goes on without them."""
+    """Serve metrics, or log why it is not possible: the worker runs without them."""
     try:
         server = MetricsServer(address, registry)
     except OSError as error:
@@ -53,5 +53,5 @@ def serve_metrics(address: Address, registry: CollectorRegistry) -> MetricsServe
 
 
 def _handler(registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
-    # A client that connects and says nothing is let go.
+    # The connection of a silent client is closed.
     return type("Handler", (MetricsHandler,), {"registry": registry, "timeout": 5})

@@ -1,4 +1,4 @@
-"""Logs to stderr, one line each: JSON for machines, columns for people."""
+"""Logs to stderr, one line for each event: JSON for programs, columns for people."""
 
 import logging
 import sys
@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 _LOG: Final = logging.getLogger(__name__)
-# Celery writes the whole report of a push that failed into one line.
+# Celery logs the whole report of a failed push in one line.
 _LONGEST_EVENT: Final = 4000
 _TRACEBACKS: Final = frozenset({"exception", "stack"})
 _CHATTY: Final = ("urllib3", "kombu", "amqp", "celery.bootsteps", "opentelemetry")
 
 
 def configure_logging(level: str, log_format: LogFormat = "auto", worker: str | None = None) -> None:
-    """Send the logs of `level` and above to stderr; libraries that chatter are held to warnings.
+    """Send the logs of `level` and above to stderr; verbose libraries are limited to warnings.
 
-    Each line says the name of the `worker`, if there is one. `auto` is `console` where stderr is a terminal, else
-    `json`.
+    Each line has the name of the `worker`, if there is one. `auto` is `console` if stderr is a terminal, else `json`.
     """
     on_terminal = sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
@@ -40,9 +39,9 @@ def configure_logging(level: str, log_format: LogFormat = "auto", worker: str | 
 
 
 def _formatter(worker: str | None, *, console: bool) -> logging.Formatter:
-    import structlog  # noqa: PLC0415 - producers and the command line import this package and need no structlog
+    import structlog  # noqa: PLC0415 - producers and the command line import this package without structlog
 
-    # The default renderers of tracebacks show local variables, and those hold credentials.
+    # The default renderers of tracebacks show local variables, which may hold credentials.
     tracebacks: list[Processor] = [_escape] if console else [structlog.processors.format_exc_info]
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(
@@ -79,14 +78,14 @@ def _add_context(
 
 
 def _leave_out_bulk(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Leave out what Celery adds to its lines, arguments and results whole: the push's own lines say what matters."""
+    """Remove the full arguments and results that Celery adds to its lines: the push's own lines have the summary."""
     event.pop("data", None)
     event["event"] = _shortened(event["event"])
     return event
 
 
 def _escape(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Write control characters as JSON does: what a registry says begins no line, and moves no cursor."""
+    """Escape control characters as JSON does: a registry's text can neither start a line nor move the cursor."""
     for key, value in event.items():
         if isinstance(value, str) and key not in _TRACEBACKS and not value.isprintable():
             event[key] = "".join(

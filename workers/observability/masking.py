@@ -1,17 +1,17 @@
-"""Mask what looks like a credential in any text: the last line of defence, none should get this far (BEHAVIOUR 6.7)."""
+"""Masking of credentials in any text, as the last line of defence: none should get this far (BEHAVIOUR 6.7)."""
 
 import re
 from typing import Final
 
-# Quotes may be escaped: the text may be JSON inside of JSON.
+# Quotes may be escaped: the text may be JSON inside JSON.
 _QUOTES: Final = r"""["'\\]*"""
 _VALUE: Final = r"""[^\s"'\\,;&}\])]+"""
 _SECRETS: Final = "password|passwd|secret|client_secret|(?:access|refresh|identity)_?token"
 _SIGNED: Final = "x-amz-(?:signature|security-token|credential)|signature|sig|token"
 
-# Each begins with something rare, so that long texts cost little.
+# Each pattern begins with a rare string, so that long texts cost little.
 _PATTERNS: Final = (
-    # RFC 3986, 3.2.1: what stands before the last `@` of an authority.
+    # RFC 3986, 3.2.1: the user information, before the last `@` of an authority.
     (re.compile(r"""(://)[^\s/"'<>\\]+(?=@)"""), r"\1***"),
     # RFC 9110, 11.6.2: a header line, or an entry of a dictionary.
     (
@@ -20,9 +20,9 @@ _PATTERNS: Final = (
         ),
         r"\1***",
     ),
-    # The same without the header's name; neither words of a sentence nor the parameters of a challenge.
+    # The same without the header's name; excludes words of a sentence and the parameters of a challenge.
     (re.compile(rf"\b((?:Bearer|Basic)\s+)(?![a-z_]+=)(?=\S*[0-9A-Z=]){_VALUE}"), r"\1***"),
-    # Also at the end of longer names, `dest_quay_password`. What is said of a key is no value, `password: is a secret`,
+    # Also at the end of longer names, `dest_quay_password`. A remark on a key, `password: is a secret`, is not a value,
     # and neither is advice, `it holds a secret: run chmod`.
     (
         re.compile(
@@ -36,7 +36,7 @@ _PATTERNS: Final = (
 
 
 def mask(text: str) -> str:
-    """Return the text with what looks like a credential replaced by `***`."""
+    """Return the text with everything that looks like a credential replaced by `***`."""
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text

@@ -1,4 +1,4 @@
-"""What the code counts, as Prometheus metrics: `imagepusher_<name>_total`, and histograms of durations."""
+"""Prometheus metrics: counters `imagepusher_<name>_total`, and histograms of durations."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -31,7 +31,7 @@ _HELP: Final[Mapping[str, str]] = {
     telemetry.WATCHDOG: "Pushes that stopped making progress, by what the watchdog did.",
 }
 
-# A rate needs a value before the first increase: these series are there from the start.
+# A rate needs a value before the first increase: these series exist from the start.
 _OUTCOMES: Final = ("copied", "mounted", "skipped")
 _QUIET_VERDICTS: Final = frozenset({Verdict.WAIT, Verdict.STORE_RESULT})
 _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -55,16 +55,16 @@ _NONE_KNOWN: Final[Known] = MappingProxyType({})
 
 
 class MetricsListener:
-    """Counts into a registry of Prometheus'.
+    """A listener that fills a Prometheus registry.
 
-    A label has at most `most` values beside those that are `known` (registries and producers of the settings): what
-    comes after them is `other`.
+    A label has at most `most` values besides the `known` ones (registries and producers of the settings); all further
+    values become `other`.
     """
 
     def __init__(self, registry: CollectorRegistry, known: Known = _NONE_KNOWN, most: int = LABEL_VALUES) -> None:
         self._known = known
         self._most = most
-        # The time at which each series began says nothing here, and doubles what is scraped.
+        # The start time of each series is useless here, and doubles the size of a scrape.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._counters = {
             name: Counter(_PREFIX + name, _HELP.get(name, name), labels, registry=registry)
@@ -112,7 +112,7 @@ class MetricsListener:
 def worker_metrics(
     read_backlog: Callable[[], Backlog], known: Known = _NONE_KNOWN, most: int = LABEL_VALUES
 ) -> tuple[CollectorRegistry, MetricsListener]:
-    """Return the registry of a worker, and the listener that fills it with what the code counts."""
+    """Return the metrics registry of a worker, and the listener that fills it."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     built = Gauge(f"{_PREFIX}build_info", "1, labelled with the version.", ("version",), registry=registry)

@@ -1,4 +1,4 @@
-"""Turn on what the settings ask for; each part is imported only then."""
+"""Start logs, metrics and traces as the settings say; each part is imported only on demand."""
 
 import os
 import socket
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def observe_worker(
     app: Celery, settings: Observability, sources: "BacklogSources", known: "Known | None" = None
 ) -> None:
-    """Log, measure and trace what this worker does, as the settings say; call it once, before the worker starts.
+    """Start the logs, metrics and traces of this worker as the settings say; call this once, before the worker starts.
 
-    `known` are the values of labels that always have a series of their own.
-    Raises SettingsInvalid where traces are asked for and the extra `tracing` is not installed.
+    `known` are the label values that always have their own series.
+    Raises SettingsInvalid if traces are configured and the extra `tracing` is not installed.
     """
-    # Celery leaves logging alone where someone answers this signal.
+    # Celery does not configure logging if this signal has a receiver.
     setup_logging.connect(_ours, weak=False)
     if settings.metrics is not None:
         _serve_metrics(settings.metrics, app, sources, known or {}, settings.label_values)
@@ -37,7 +37,7 @@ def observe_worker(
 
 
 def observe_client(settings: Observability) -> None:
-    """Trace what this process sends, and runs itself, where the settings say so; raises SettingsInvalid."""
+    """Trace the tasks that this process sends and runs, if the settings say so; raises SettingsInvalid."""
     if settings.tracing is not None:
         _trace_client(settings.tracing)
 
@@ -48,11 +48,11 @@ def _trace_client(endpoint: str) -> None:
 
 
 def _ours(**_: object) -> None:
-    """Configure nothing: it is done."""
+    """Do nothing: logging is already configured."""
 
 
 def _serve_metrics(address: Address, app: Celery, sources: "BacklogSources", known: "Known", most: int) -> None:
-    from workers.observability.backlog import read_backlog  # noqa: PLC0415 - the client of Prometheus, only where it is used
+    from workers.observability.backlog import read_backlog  # noqa: PLC0415 - imports the Prometheus client only on demand
     from workers.observability.endpoint import serve_metrics  # noqa: PLC0415 - as above
     from workers.observability.metrics import worker_metrics  # noqa: PLC0415 - as above
 
@@ -62,7 +62,7 @@ def _serve_metrics(address: Address, app: Celery, sources: "BacklogSources", kno
 
 
 def _trace(endpoint: str) -> Around:
-    """Trace from now on, and return what is to surround the tasks that run."""
+    """Start tracing, and return the context manager for running tasks."""
     try:
         from workers.observability import tracing  # noqa: PLC0415 - OpenTelemetry is an extra
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A push's start, end and error in the log, under the names that the seed's operators search for."""
+"""Log lines for the start, end and error of a push, under the names that operators of pubtools-quay search for."""
 
 import logging
 from collections import Counter
@@ -21,19 +21,19 @@ _ENDING: Final = frozenset({contract.PUSH_TASK, contract.PUBLISH_TASK})
 
 
 def log_pushes() -> None:
-    """Log the start and the end of each push that this process has a part in; `surround_tasks` comes first."""
+    """Log the start and end of each push that this process works on; call `surround_tasks` first."""
     task_prerun.connect(_started, weak=False)
     task_success.connect(_succeeded, weak=False)
     task_failure.connect(_failed, weak=False)
 
 
 def log_ended_push(report: Mapping[str, Any]) -> None:
-    """Log that a push ended well; the watchdog calls this and the next where no task of the push came to its end."""
+    """Log the success of a push; the watchdog calls this function if no task of the push completed."""
     LOG.info(END, extra=_described(report))
 
 
 def log_failed_push(error: BaseException) -> None:
-    """Log that a push ended, and why it failed."""
+    """Log the failure of a push and its cause; the watchdog calls this function if no task of the push completed."""
     report = error.report if isinstance(error, PushFailed) else {}
     code = error.code if isinstance(error, ImagePusherError) else ImagePusherError.code
     LOG.error(ERROR, extra={"code": code, "error": str(error), **_described(report)})
@@ -55,7 +55,7 @@ def _failed(sender: Task[Any, Any], exception: BaseException, **_: Any) -> None:
 
 
 def _described(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a line has room for: the state, how many tags became what, and the totals."""
+    """Return the fields of a log line: the state, the number of tags by outcome, and the totals."""
     if not report:
         return {}
     actions = Counter(tag["action"] for item in report["items"] for tag in item["tags"])

@@ -1,4 +1,4 @@
-"""What surrounds each task that runs: the fields of its log lines, and whatever else wants to be around it."""
+"""Context managers around each running task: the fields of its log lines, and others."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -18,11 +18,11 @@ _running: Final[ContextVar[ExitStack]] = ContextVar("running")
 
 
 def surround_tasks(*around: Around) -> None:
-    """Enter these context managers, made from the task, before each task of this process, and leave them after it."""
+    """Enter these context managers, created from the task, before each task of this process; exit them after it."""
 
     def enter(task: Task[Any, Any], **_: Any) -> None:
         stack = ExitStack()
-        # Celery gives each task's signals the thread that runs it, so that its context is theirs.
+        # Celery sends a task's signals in the thread that runs it: they share its context.
         stack.callback(_running.reset, _running.set(stack))
         for make in around:
             stack.enter_context(make(task))
@@ -37,14 +37,14 @@ def surround_tasks(*around: Around) -> None:
 
 
 def log_context(task: Any) -> AbstractContextManager[None]:
-    """Let all log lines of a task say for which push and digest it works, those of Celery too."""
+    """Add the push and digest of a task to all its log lines, including Celery's."""
     request, producer = task.request, sender_of(task)
     known = {} if producer in {None, WORKERS} else {"producer": producer}
     return telemetry.context(**fields_of(task.name, request.id, request.args or (), request.kwargs or {}), **known)
 
 
 def fields_of(task: str, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a task works for; nothing of what a stranger may have sent is taken for granted."""
+    """Return the push and digest of a task; the arguments may be malformed, since anyone can send them."""
     match task, list(args) or list(kwargs.values()):
         case contract.PUSH_TASK, [{"push_id": str(push_id)}, *_] if push_id:
             return {"push_id": push_id}

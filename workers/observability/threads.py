@@ -1,4 +1,4 @@
-"""Threads that know for whom they work."""
+"""Threads that inherit the context of their caller."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class ContextThreads(ThreadPoolExecutor):
-    """A pool whose work has the context of who submits it: its log lines the same fields, its spans the same parent."""
+    """A pool whose work runs in the submitter's context: with its log fields and its parent span."""
 
     def submit(self, act: Callable[..., Result], /, *args: Any, **kwargs: Any) -> "Future[Result]":
         return super().submit(partial(copy_context().run, act, *args, **kwargs))

@@ -1,7 +1,7 @@
-"""Traces with OpenTelemetry: one push is one trace, from its producer to its last tag.
+"""OpenTelemetry traces: one push is one trace, from its producer to its last tag.
 
-The context travels in the header `traceparent` of Celery's messages (W3C Trace Context, level 1). Imported only where
-traces are on: OpenTelemetry is an extra.
+The header `traceparent` of Celery's messages carries the context (W3C Trace Context, level 1). This module is imported
+only if traces are on: OpenTelemetry is an extra.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -25,13 +25,13 @@ from workers.observability.masking import mask
 
 _HEADER: Final = "traceparent"
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-# The end of a process waits this long for a collector that does not answer: all that is kept goes in one batch.
+# At its end, a process waits this long for a collector that does not answer: the remaining spans fit one batch.
 _EXPORT_SECONDS: Final = 3.0
 _MOST_SPANS: Final = 2048
 
 
 def make_provider(endpoint: str, instance: str) -> TracerProvider:
-    """Return what sends spans to `endpoint`, in batches; the variables OTEL_* of the SDK have their meaning and win."""
+    """Return a provider that sends spans to `endpoint` in batches; the SDK's OTEL_* variables take precedence."""
     described = Resource.create(
         {"service.name": "imagepusher", "service.version": version("imagepusher"), "service.instance.id": instance}
     )
@@ -44,7 +44,7 @@ def make_provider(endpoint: str, instance: str) -> TracerProvider:
 
 
 class TracingListener:
-    """Makes spans of what the code says that it does."""
+    """A listener that makes spans of the code's reports."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -77,20 +77,20 @@ class _Span:
 
 
 class TaskTracing:
-    """Joins tasks into the trace of their push."""
+    """The tracing of tasks, joined into the trace of their push."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def connect(self) -> None:
-        """Trace all tasks that this process sends and runs; those that it runs are surrounded by `run`."""
+        """Trace all tasks that this process sends; for the tasks that it runs, enter `run` around each."""
         before_task_publish.connect(self._send, weak=False)
         task_failure.connect(self._failed, weak=False)
         task_retry.connect(self._retried, weak=False)
 
     @contextmanager
     def run(self, task: Any) -> Iterator[None]:
-        """Let a task be a span of the trace that its message names, and its log lines name the trace."""
+        """Make the task a span of the trace in its message, and add the trace to its log lines."""
         request = task.request
         with (
             self._tracer.start_as_current_span(
@@ -109,7 +109,7 @@ class TaskTracing:
             yield
 
     def _send(self, sender: str, headers: MutableMapping[str, Any], **_: Any) -> None:
-        # A task that is sent again has its header already, and stays where it was in its trace.
+        # A task that is sent again already has its header, and keeps its place in the trace.
         if _HEADER in headers:
             return
         running: Any = current_task
@@ -117,7 +117,7 @@ class TaskTracing:
             with self._tracer.start_as_current_span(f"create {sender}", kind=SpanKind.PRODUCER):
                 _PROPAGATOR.inject(headers)
         elif (running.name, sender) == (contract.COPY_TASK, contract.PUBLISH_TASK):
-            # The copy that ends last happens to send the callback; it is the push's own.
+            # The copy that ends last sends the callback, but the callback belongs to the push.
             _PROPAGATOR.inject(headers, _carried(running.request))
         else:
             _PROPAGATOR.inject(headers)
@@ -130,7 +130,7 @@ class TaskTracing:
 
 
 def _carried(request: Any) -> Context:
-    """Return the context that a message came with; an empty one begins a trace."""
+    """Return the trace context of a message; an empty context begins a new trace."""
     return _PROPAGATOR.extract(request.headers or {}, Context())
 
 

@@ -1,4 +1,4 @@
-"""What people do to pushes from the page: each is recorded with its user, before it begins and when it has ended."""
+"""Actions on pushes from the page, each recorded with its user before it begins and after it has ended."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ LOG: Final = logging.getLogger(__name__)
 
 Action = Literal["retry", "undo", "cancel"]
 ACTIONS: Final[tuple[Action, ...]] = ("retry", "undo", "cancel")
-# Opens a client, which calls what it is given when no worker takes a question.
+# Opens a client, which calls the argument if no worker takes a question.
 OpenClient = Callable[[Callable[[], None]], AbstractContextManager[Client]]
 
 
@@ -28,7 +28,7 @@ class NoWorker(Exception):
 
 
 class Actions:
-    """Carries out actions, each in a thread of its own: an undo, and a push without a broker, take their time."""
+    """A runner of actions, each in its own thread: an undo, or a push without a broker, takes long."""
 
     def __init__(self, ledger: PageLedger, open_client: OpenClient, clock: Callable[[], float] = time.time) -> None:
         self._ledger = ledger
@@ -38,11 +38,11 @@ class Actions:
 
     @property
     def running(self) -> bool:
-        """Tell whether an action has not ended."""
+        """Tell whether any action is running."""
         return any(thread.is_alive() for thread in self._threads)
 
     def begin(self, push_id: str, action: Action, user: str) -> None:
-        """Record an action and begin it; raises StateUnavailable, and then does nothing."""
+        """Record an action and begin it; raises StateUnavailable without beginning it."""
         begun = Intervention(action=action, user=user, at=self._clock())
         self._ledger.note_intervention(push_id, begun)
         LOG.info("Push %s: %s by %s.", push_id, action, user)
@@ -52,7 +52,7 @@ class Actions:
         thread.start()
 
     def preview_undo(self, push_id: str) -> contract.Undo | None:
-        """Return what an undo would do to each tag, None where no worker looks at the registries."""
+        """Return the preview of an undo, None if no worker examines the registries."""
         with suppress(NoWorker), self._open_client(_raise_no_worker) as client:
             return client.preview_undo(push_id)
         return None

@@ -1,4 +1,4 @@
-"""The web application: what answers at which address."""
+"""The web application and its routes."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -37,7 +37,7 @@ _MOST_COLUMNS: Final = 12
 _LONGEST_FORM: Final = 4096
 _LONGEST_SEARCH: Final = 500
 _MOST_PAGES: Final = 100_000
-# A name that other hosts' DNS cannot give to this machine: without a login, it keeps their pages out.
+# Names that the DNS of other hosts cannot give to this machine: without a login, they keep other pages out.
 _OWN_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -65,7 +65,7 @@ def make_app(settings: PageSettings, ledger: PageLedger, actions: Actions, versi
 
 
 class _Page:
-    """The answers. Those that are no coroutines run in threads: they wait for the ledger."""
+    """The request handlers. Those that are not coroutines run in threads: they wait for the ledger."""
 
     def __init__(self, settings: PageSettings, ledger: PageLedger, actions: Actions, pages: Pages) -> None:
         self._settings = settings
@@ -135,7 +135,7 @@ class _Page:
         self._actions.begin(push_id, action, user.name)
 
     def _who_does_what(self, request: Request) -> tuple[User, str, Action]:
-        """Return user, push and action of a request; raises HTTPException for one that may not be."""
+        """Return user, push and action of a request; raises HTTPException for a forbidden request."""
         user: User = request.state.user
         action = next((each for each in ACTIONS if each == request.path_params["action"]), None)
         if action is None:
@@ -163,7 +163,7 @@ class _Page:
 
 
 def _columns(push: Details) -> list[str]:
-    """Return the tags that the matrix of images has as columns: none where it would be a line, or too wide."""
+    """Return the tags for the columns of the image matrix; none if it would be a single line or too wide."""
     tags = dict.fromkeys(tag_of(tag["reference"]) for item in push.items for tag in item["tags"])
     return list(tags) if len(push.items) > 1 and len(tags) <= _MOST_COLUMNS else []
 

@@ -1,4 +1,4 @@
-"""What changed against the push before of the same tags."""
+"""The comparison of a push with the previous push of the same tags."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -10,12 +10,12 @@ from tasks import contract
 from tasks.transfer.ports import PageLedger
 from workers.page.listing import references_of
 
-# Older ones are not looked at: the page is there at once.
+# Older pushes are not read, so that the page loads fast.
 _LOOKED_AT: Final = 500
 
 
 class TagChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One tag in both pushes, or in one of them: the digests that they left there."""
+    """One tag in either or both pushes, with the digest that each push left there."""
 
     reference: str
     change: str
@@ -25,7 +25,7 @@ class TagChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A push beside the push `before` it, the latest that has tags in common with it and has ended."""
+    """A push and the push `before` it: the latest ended push that has tags in common with it."""
 
     before: str
     tags: list[TagChange]
@@ -33,7 +33,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_with_last(ledger: PageLedger, push_id: str, items: list[dict[str, Any]]) -> Comparison | None:
-    """Return what changed, None where no push before of the same tags is remembered."""
+    """Return the changes, None if the ledger has no previous push of the same tags."""
     tags = {tag["reference"]: tag for item in items for tag in item["tags"]}
     before = _last_report(ledger, push_id, frozenset(tags))
     if before is None:

@@ -1,4 +1,4 @@
-"""All that the page of one push shows, read from the ledger."""
+"""The data for the page of one push, read from the ledger."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from workers.remembered import Remembered, remember
 
 
 class CopyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One copy of the plan and how far it is, in bytes."""
+    """One copy of the plan and its progress, in bytes."""
 
     digest: str
     platform: str | None
@@ -26,14 +26,14 @@ class CopyRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One error, and all references that it befell."""
+    """One error, and all references that it affects."""
 
     fault: contract.Fault
     references: list[str]
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """One push: `items` as in its report, where `planned` marks tags that have not moved yet."""
+    """One push: `items` as in its report; `planned` marks tags that have not moved yet."""
 
     push_id: str
     state: str
@@ -55,7 +55,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_details(ledger: PageLedger, push_id: str) -> Details:
-    """Return one push; raises PushUnknown, StateUnavailable."""
+    """Return the details of a push; raises PushUnknown and StateUnavailable."""
     progress = ledger.progress(push_id)
     remembered = remember(ledger, progress)
     plan, report = ledger.plan(push_id), ledger.report(push_id)
@@ -86,7 +86,7 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
 
 
 def possible_actions(push: Remembered, *, has_request: bool, has_moved: bool) -> list[str]:
-    """Return what may be done to a push as it stands. Pure."""
+    """Return the possible actions on a push in its current state. Pure."""
     state = push.progress.state
     stands = state in contract.ENDED or state == "interrupted"
     actions = []
@@ -102,7 +102,7 @@ def possible_actions(push: Remembered, *, has_request: bool, has_moved: bool) ->
 def _items(
     plan: Plan | None, done: Iterable[contract.TagReport], request: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """Return the items of a push that has not ended, as in a report; `planned` marks the tags that have not moved."""
+    """Return the items of an open push, as in a report; `planned` marks tags that have not moved."""
     if plan is None:
         return [
             msgspec.to_builtins(contract.ItemReport(source=source)) | {"tags": [_unplanned(tag) for tag in tags]}
@@ -139,7 +139,7 @@ def _planned(tag: PlannedTag, report: contract.TagReport | None) -> dict[str, An
 
 
 def _unplanned(reference: str) -> dict[str, Any]:
-    """Return a tag of which no more is known than that it was asked for."""
+    """Return a requested tag that has no plan yet."""
     return _built(contract.TagReport(reference=reference, action="skipped")) | {"action": "", "planned": True}
 
 
@@ -149,7 +149,7 @@ def _built(report: contract.TagReport) -> dict[str, Any]:
 
 
 def _failures(items: Iterable[dict[str, Any]]) -> list[Failure]:
-    """Return each error once, with all that it befell: its message says what to do (BEHAVIOUR 6.8)."""
+    """Return each error once, with everything that it affects; its message says what to do (BEHAVIOUR 6.8)."""
     befallen: dict[contract.Fault, list[str]] = {}
     for item in items:
         for tag in item["tags"]:

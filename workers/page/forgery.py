@@ -1,4 +1,4 @@
-"""Protection against requests that another page makes in a user's name."""
+"""Protection against cross-site request forgery."""
 
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ from workers.page.users import User
 
 
 class Tokens:
-    """Tokens that let one user do one thing to one push; a new process takes none of an older one."""
+    """Tokens for one user, one action and one push; a new process rejects the tokens of an older one."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
@@ -20,14 +20,14 @@ class Tokens:
         return hmac.new(self._secret, said, hashlib.sha256).hexdigest()
 
     def fits(self, token: str, user: User, action: str, push_id: str) -> bool:
-        """Tell whether a token was made for this."""
+        """Tell whether a token was made for this user, action and push."""
         return hmac.compare_digest(token.encode(), self.make(user, action, push_id).encode())
 
 
 def is_same_origin(headers: Mapping[str, str], origin: str | None) -> bool:
-    """Tell whether a request was made by a page of `origin`, or of the host that it is sent to where that is None.
+    """Tell whether a request comes from a page of `origin`; if that is None, from a page of the requested host.
 
-    Browsers send Origin with each POST (Fetch standard, 3.2), which a page cannot forge.
+    Browsers send Origin with each POST (Fetch standard, 3.2), and a page cannot forge it.
     """
     if headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return False

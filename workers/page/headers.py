@@ -1,4 +1,4 @@
-"""The headers that tell browsers how little this page needs."""
+"""The security headers, which limit what browsers let this page do."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS: Final = {
-    # No inline script or style, nothing from elsewhere, and no frame around it.
+    # No inline script or style, no external content, and no framing.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -23,7 +23,7 @@ HEADERS: Final = {
 
 
 class SecurityHeaders:
-    """Adds the headers to each answer; middleware of ASGI."""
+    """ASGI middleware that adds the headers to each answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

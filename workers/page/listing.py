@@ -1,4 +1,4 @@
-"""The list of pushes: those that are asked for, page by page, the latest first."""
+"""The list of pushes, filtered and paged, the latest first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from workers.amounts import progress_of
 from workers.remembered import remember
 
 ROWS: Final = 50
-# So many pushes are read at once while looking for those that are asked for.
+# The number of pushes to read at once during a search.
 _AT_ONCE: Final = 500
 OPEN: Final = "open"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The pushes that are asked for: those with `text` in their id or a reference, in a state, `page` counts from 1."""
+    """The filter of the list: `text` in the push id or a reference, and a state; `page` counts from 1."""
 
     text: str = ""
     state: str = ""
@@ -30,9 +30,9 @@ class Choice:
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One push in the list; bytes, bytes a second, seconds since the epoch.
+    """One push in the list; in bytes, bytes per second and seconds since the epoch.
 
-    `source` and `destination` are the first ones, `images` and `repositories` count all of them.
+    `source` and `destination` are the first of the push; `images` and `repositories` count all.
     """
 
     push_id: str
@@ -51,7 +51,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the list; `remembered` counts all pushes that the ledger knows, asked for or not."""
+    """One page of the list; `remembered` counts all pushes of the ledger, whatever the filter."""
 
     pushes: list[Row]
     page: int
@@ -60,7 +60,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_pushes(ledger: PageLedger, choice: Choice) -> Listing:
-    """Return one page of the pushes that are asked for."""
+    """Return one page of the chosen pushes."""
     known = ledger.push_ids()
     start = (choice.page - 1) * ROWS
     found = list(islice(_chosen(ledger, known, choice), start, start + ROWS + 1))
@@ -69,7 +69,7 @@ def list_pushes(ledger: PageLedger, choice: Choice) -> Listing:
 
 
 def _chosen(ledger: PageLedger, known: Sequence[str], choice: Choice) -> Iterator[str]:
-    """Yield the ids that are asked for; no more is read than what is taken needs."""
+    """Yield the chosen ids; read the ledger only as far as the caller iterates."""
     text = choice.text.strip().casefold()
     for start in range(0, len(known), _AT_ONCE):
         ids = known[start : start + _AT_ONCE]
@@ -87,7 +87,7 @@ def _is_in(ledger: PageLedger, push_id: str, ended: str | None, choice: Choice) 
     if ended is not None:
         return ended == choice.state
     try:
-        # Few pushes are under way: each of them is read.
+        # Only a few pushes are running: read each of them.
         return choice.state in {OPEN, ledger.progress(push_id).state}
     except PushUnknown:
         return False
@@ -99,7 +99,7 @@ def _searched(push_id: str, request: dict[str, Any] | None) -> str:
 
 
 def references_of(request: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
-    """Return the source and the destinations (repository:tag) of each item of a request, whatever it may be."""
+    """Return the source and destinations (repository:tag) of each item of a request, which may be malformed."""
     return [
         (
             str(source),
@@ -114,7 +114,7 @@ def references_of(request: dict[str, Any] | None) -> list[tuple[str, list[str]]]
 
 
 def _row(ledger: PageLedger, push_id: str) -> Row | None:
-    """Return a row of the list, None for a push whose record has expired."""
+    """Return a row of the list, None if the record of the push has expired."""
     try:
         progress = ledger.progress(push_id)
     except PushUnknown:

@@ -1,4 +1,4 @@
-"""The question before an action: all that will happen, read from the ledger and, for an undo, from the registries."""
+"""The confirmation of an action: its consequences, from the ledger and, for an undo, from the registries."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from workers.page.details import Details
 
 
 class Consequence(msgspec.Struct, frozen=True, kw_only=True):
-    """What will happen to one tag; `digest` is what it will be, None where it is deleted or not known."""
+    """The consequence for one tag; `digest` is the new digest, None if the tag is deleted or the digest unknown."""
 
     reference: str
     will: str
@@ -19,7 +19,7 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """An action with all that it will do; `token` belongs to its form. `note` says how sure that is."""
+    """An action and its consequences; `token` belongs to its form, `note` says how certain the consequences are."""
 
     push_id: str
     action: str
@@ -29,7 +29,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def consequences(ledger: PageLedger, actions: Actions, push: Details, action: Action) -> tuple[list[Consequence], str]:
-    """Return what an action will do to each tag, and how sure that is."""
+    """Return the consequences of an action for each tag, and a note on their certainty."""
     tags = [tag for item in push.items for tag in item["tags"]]
     if action == "retry":
         return [_retried(tag) for tag in tags], "The request is sent again as it was. What is there already stays."

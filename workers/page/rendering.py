@@ -1,4 +1,4 @@
-"""Answers as HTML for people, and as JSON of the same data for programs."""
+"""Answers as HTML for people, or as JSON with the same data for programs."""
 
 import time
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from workers import amounts
 from workers.settings.page import PageSettings
 
 FOLDER: Final = Path(__file__).parent
-# The look of each state and action: done, under way, attention, or bad.
+# The style of each state and action: done, under way, attention, or bad.
 _LOOKS: Final = {
     "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "restore": "good", "stay": "calm",
     "partial": "warn", "waiting": "warn", "interrupted": "warn", "cancelled": "warn", "being cancelled": "warn",
@@ -24,7 +24,7 @@ _LOOKS: Final = {
 
 
 class Pages:
-    """Renders templates with what all of them need."""
+    """A renderer of templates with their common context."""
 
     def __init__(self, settings: PageSettings, version: str) -> None:
         self._environment = Environment(
@@ -56,7 +56,7 @@ class Pages:
 
 
 def wants_json(request: Request) -> bool:
-    """Tell whether a program asks: a browser accepts HTML."""
+    """Tell whether a program sends the request: a browser accepts HTML."""
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
 

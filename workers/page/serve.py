@@ -19,9 +19,9 @@ from workers.settings import Settings
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `told` is called with the address when it is served.
+    """Serve until SIGTERM or SIGINT; call `told` with the address once the page is available.
 
-    Raises SettingsInvalid where others than this machine would reach a page that asks nobody for a name.
+    Raises SettingsInvalid if other machines could reach a page that requires no login.
     """
     page = settings.page
     if page.is_exposed and not page.knows_users:
@@ -36,7 +36,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
 
     with open_ledger(settings) as ledger:
         actions = Actions(ledger, client)
-        # Whose word counts of the address of a client is a setting of this page, not of uvicorn.
+        # The page's own settings, not uvicorn's, name the proxies that are trusted with a client's address.
         config = uvicorn.Config(
             make_app(page, ledger, actions, _version()),
             host=page.address.host or "0.0.0.0",
@@ -49,16 +49,16 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
             lifespan="off",
             timeout_graceful_shutdown=5,
         )
-        # uvicorn ends in order, and then raises the signal that it was ended by: that is no failure.
+        # uvicorn shuts down cleanly, then raises the signal that stopped it: this is not a failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
         _Server(config, told).run()
         if actions.running:
-            # A push without a broker that runs here is `interrupted` then (BEHAVIOUR 7.8).
+            # An embedded push that runs here becomes `interrupted` (BEHAVIOUR 7.8).
             os._exit(0)
 
 
 class _Server(uvicorn.Server):
-    """Says where it serves when it does: port 0 is any."""
+    """A server that reports its address once it listens: port 0 is any free port."""
 
     def __init__(self, config: uvicorn.Config, told: Callable[[str], None]) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Who looks at the page: a login of its own, the word of a reverse proxy, or nobody in particular on loopback."""
+"""The users of the page: by its own login, by the header of a reverse proxy, or anonymous on loopback."""
 
 import base64
 import binascii
@@ -21,14 +21,14 @@ _CHALLENGE: Final = 'Basic realm="imagepusher", charset="UTF-8"'
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may look, and act if `acts`."""
+    """A user who may read the page, and also act if `acts`."""
 
     name: str
     acts: bool
 
 
 def identify(settings: PageSettings, headers: Mapping[str, str], peer: str) -> User | None:
-    """Return who sends a request, None for one that is let in by no setting."""
+    """Return the user of a request, None if no setting admits it."""
     if settings.user_header and settings.trusts(peer):
         name = headers.get(settings.user_header, "").strip()
         if name and name.isprintable() and len(name) <= _LONGEST_NAME:
@@ -50,13 +50,13 @@ def _by_password(logins: Mapping[str, str], header: str) -> User | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     expected = logins.get(name, "")
-    # Compared for unknown users too, so that the time tells nothing.
+    # Compared for unknown users too, so that the duration reveals nothing.
     same = hmac.compare_digest(password.encode(), expected.encode())
     return User(name, acts=True) if same and colon and name in logins else None
 
 
 def _owner() -> str:
-    """Return the user of this process, for the record of what was done without a login."""
+    """Return the system user of this process, for the record of actions without a login."""
     try:
         return f"{getpass.getuser()} (no login)"
     except (OSError, KeyError):
@@ -64,7 +64,7 @@ def _owner() -> str:
 
 
 class Login:
-    """Lets requests of known users alone pass, with the user in their state; middleware of ASGI."""
+    """ASGI middleware that admits only requests of known users, and stores the user in the request's state."""
 
     def __init__(self, app: ASGIApp, settings: PageSettings) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The parts of a runtime, put together: what differs between a broker's workers and the embedded one comes in."""
+"""Assembly of a runtime; the parts that differ between a broker's workers and the embedded worker are arguments."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ from tasks.transfer.steps.push import PushStep
 from workers.observability.threads import ContextThreads
 from workers.settings import Settings
 
-# Requests that carry little wait for the network, not for the processor: more of them may be on their way than jobs.
+# Small requests wait for the network, not for the processor: there may be more of them at once than jobs.
 _THREADS_A_JOB: Final = 4
 
 
@@ -43,7 +43,7 @@ def make_runtime(
     closing: ExitStack,
     away: tuple[type[Exception], ...] = (),
 ) -> Runtime:
-    """Return the runtime of this process; `closing` is given what closes its connections and ends its threads."""
+    """Return the runtime of this process; `closing` receives the callbacks that close connections and end threads."""
     shared = Registries(registries, budgets, forms)
     closing.callback(shared.close)
     copier = Copier(
@@ -95,6 +95,6 @@ def make_runtime(
 
 def _threads(settings: Settings, name: str, closing: ExitStack) -> ContextThreads:
     threads = ContextThreads(_THREADS_A_JOB * settings.jobs, thread_name_prefix=name)
-    # Work that waits for a silent registry cannot be stopped: nobody waits for it.
+    # Work that waits for a silent registry cannot be stopped: do not wait for it.
     closing.callback(threads.shutdown, wait=False, cancel_futures=True)
     return threads

@@ -1,4 +1,4 @@
-"""A worker inside this process: the same tasks and the same chord, with no server to start."""
+"""A worker inside this process: the same tasks and the same chord, without a server."""
 
 import threading
 import uuid
@@ -30,13 +30,13 @@ from workers.process.assembly import make_runtime
 from workers.process.plugins import PluginAnnouncer, load_plugins
 from workers.settings import Settings
 
-# What Celery knows of the worker of a process it keeps in module variables: one embedded worker at a time.
+# Celery keeps the state of a process's worker in module variables: only one embedded worker at a time.
 _ONE_AT_A_TIME: Final = threading.Lock()
-# A person waits: a registry that does not answer is tried again once after HTTP's own retries, not for minutes.
+# A person waits: after the HTTP retries, a silent registry is tried once more, not for minutes.
 _TASK_TRIES: Final = 2
-# Planning, publishing and the copies that wait for blobs need slots of their own.
+# Planning, publishing and the copies that wait for blobs need their own slots.
 _SLOTS_BESIDE_COPIES: Final = 4
-# Celery waits two seconds for messages, and nothing wakes it to stop.
+# Celery waits two seconds for messages, and cannot be woken to stop.
 _LONGEST_WAIT: Final = 0.05
 
 
@@ -44,10 +44,10 @@ _LONGEST_WAIT: Final = 0.05
 def embedded_worker(
     settings: Settings, registries: RegistryConfiguration, jobs: int, *, remembers: bool = True
 ) -> Iterator[tuple[Celery, Runtime]]:
-    """Run a worker in threads of this process; its memory of pushes and its tag locks are in the state directory.
+    """Run a worker in threads of this process; its ledger and its tag locks are in the state directory.
 
-    One that writes to no registry need not remember anything. All that it opens is closed at the end: a program may
-    embed it again and again.
+    A worker that writes to no registry can use `remembers=False`. All resources are closed at the end: a program may
+    embed a worker repeatedly.
     """
     with _ONE_AT_A_TIME, ExitStack() as closing:
         app = make_embedded_app(f".{uuid.uuid4().hex}")
@@ -77,7 +77,7 @@ def embedded_worker(
             try:
                 yield app, runtime
             except BaseException:
-                # Whoever waits for a push has given up: its copies stop instead of holding up the end.
+                # The caller no longer waits for the push: stop its copies, so that they do not delay the end.
                 cancelled.set()
                 raise
 
@@ -85,8 +85,8 @@ def embedded_worker(
 def _pool_of(app: Celery) -> type[TaskPool]:
     """Return a pool whose threads work for `app`.
 
-    Celery looks a task that it received up on the current application: without this it would be the default one of the
-    process, which may be somebody else's.
+    Celery looks up a received task in the current application. Without this pool, that would be the default application
+    of the process, which may belong to the host program.
     """
 
     class Threads(TaskPool):
@@ -106,7 +106,7 @@ def _running(app: Celery, concurrency: int) -> Iterator[None]:
         wait = transport.drain_events
 
         def wait_for_messages(connection: Any, **_: Any) -> None:
-            # Not by Celery's own variable: it would stop every worker of the process, the host's too.
+            # Do not use Celery's own variable: it would stop every worker of the process, including the host's.
             if stopping.is_set():
                 raise WorkerShutdown(0)
             wait(connection, timeout=_LONGEST_WAIT)
@@ -133,7 +133,7 @@ def _running(app: Celery, concurrency: int) -> Iterator[None]:
     while not ready.wait(1):
         if not thread.is_alive():
             raise ImagePusherError("The embedded worker did not start.")
-    # The worker of this process and whoever waits for its results are different threads: waiting blocks nothing.
+    # The worker and the code that waits for its results are in different threads: waiting cannot block the worker.
     _state._set_task_join_will_block(False)  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
     try:
         yield

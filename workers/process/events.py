@@ -1,4 +1,4 @@
-"""What comes after a push: each tag that moved is told to a Celery task and to plug-ins, at least once."""
+"""Events after a push: each moved tag is announced to a Celery task and to plug-ins, at least once."""
 
 import msgspec
 from celery import Celery
@@ -11,7 +11,7 @@ from workers.process.plugins import PluginAnnouncer
 
 
 class CeleryAnnouncer:
-    """Send a task for each tag that moved, with the event as its only argument; then tell the plug-ins."""
+    """An announcer that sends a task with the event as its only argument for each moved tag, then calls plug-ins."""
 
     def __init__(self, app: Celery, task: str | None, queue: str, plugins: PluginAnnouncer) -> None:
         self._app = app
@@ -21,7 +21,7 @@ class CeleryAnnouncer:
         self.listens = task is not None or plugins.listens
 
     def tag_moved(self, moved: TagMoved) -> None:
-        """Tell of one tag; raises StateUnavailable where the broker does not take the task."""
+        """Announce one tag; raises StateUnavailable if the broker does not take the task."""
         if self._task is not None:
             try:
                 self._app.send_task(self._task, args=[msgspec.to_builtins(moved)], queue=self._queue)

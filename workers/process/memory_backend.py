@@ -1,6 +1,6 @@
-"""The result store of the embedded mode: a dictionary in the process, with chords that count in constant time.
+"""The result store of the embedded mode: a dictionary in the process, with chords counted in constant time.
 
-Celery's own `cache+memory` reads every result of a chord's header each time that a part ends, and waiting on it polls.
+Celery's own `cache+memory` reads all results of a chord's header whenever a part ends, and polls for results.
 """
 
 import threading
@@ -12,7 +12,7 @@ from celery.canvas import Signature
 
 
 class MemoryBackend(KeyValueStoreBackend):
-    """Results by key, and for each chord under way the number of parts that have not ended."""
+    """Results by key, and the number of unfinished parts of each running chord."""
 
     persistent = False
 
@@ -38,14 +38,14 @@ class MemoryBackend(KeyValueStoreBackend):
         self._results.pop(key, None)
 
     def apply_chord(self, header_result_args: tuple[Any, ...], *_: Any, **__: Any) -> None:
-        """Note how many parts a chord has, before the first is sent."""
+        """Store the number of parts of a chord, before the first is sent."""
         self.ensure_chords_allowed()
         group_id, results = header_result_args[:2]
         with self.changed:
             self._open_parts[group_id] = len(results)
 
     def on_chord_part_return(self, request: Any, *_: Any, **__: Any) -> None:
-        """Send the callback when the last part ended; copies end in outcomes, so that none of them fails a chord."""
+        """Send the callback when the last part has ended; copies return outcomes, so that no copy fails a chord."""
         if not request.group:
             return
         with self.changed:

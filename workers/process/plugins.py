@@ -1,4 +1,4 @@
-"""Plug-ins: functions in the entry points' group `imagepusher.tag_moved`, which are told of each tag that moved."""
+"""Plug-ins: functions of the entry point group `imagepusher.tag_moved`, called for each moved tag."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ Plugin = Callable[[dict[str, Any]], None]
 
 
 class PluginAnnouncer:
-    """Call the plug-ins for each tag that moved; what one raises is logged and stops nothing."""
+    """An announcer that calls the plug-ins for each moved tag; it logs their errors and continues."""
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self._plugins = plugins
         self.listens = bool(plugins)
 
     def tag_moved(self, moved: TagMoved) -> None:
-        """Tell of one tag."""
+        """Announce one tag."""
         for plugin in self._plugins:
             try:
                 plugin(msgspec.to_builtins(moved))
@@ -32,7 +32,7 @@ class PluginAnnouncer:
 
 
 def load_plugins() -> list[Plugin]:
-    """Return the plug-ins that are installed, by name; one that cannot be loaded is logged and left out."""
+    """Return the installed plug-ins by name; log and omit any that cannot be loaded."""
     loaded: list[Plugin] = []
     for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
         try:

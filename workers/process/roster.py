@@ -1,4 +1,4 @@
-"""Which workers there are: each tells Redis of itself as long as it lives, and whoever asks reads who did lately."""
+"""The roster of workers: each refreshes its entry in Redis while it lives, and readers see the recent entries."""
 
 import os
 import threading
@@ -25,10 +25,10 @@ _FORGOTTEN_SECONDS: Final = 86_400
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself, in seconds since the epoch.
+    """A worker's entry; times are in seconds since the epoch.
 
-    `time` is its own clock's, `seen` that of Redis at the same moment. `registries` has the names of what is set for
-    each registry, None where an older version says nothing of it.
+    `time` is from the worker's clock, `seen` from the clock of Redis at the same moment. `registries` has the names of
+    the settings for each registry; it is None from an older version.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def skew(self) -> float:
-        """By how many seconds its clock is ahead of that of Redis."""
+        """The seconds by which the worker's clock is ahead of that of Redis."""
         return self.time - self.seen
 
 
 class Roster:
-    """The entry of one worker, made new every 10 seconds by a thread of its own; a Redis that is away is no error."""
+    """The entry of one worker, refreshed every 10 seconds by a thread; an outage of Redis is not an error."""
 
     def __init__(
         self,
@@ -68,11 +68,11 @@ class Roster:
         self._thread = threading.Thread(target=self._run, name="roster", daemon=True)
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Start to refresh the entry."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Leave: this worker takes no further task."""
+        """Remove the entry: this worker takes no further task."""
         self._stopped.set()
 
     def tell(self) -> None:
@@ -108,14 +108,14 @@ class Roster:
 
 
 def enrol(client: redis.Redis, name: str, queues: Sequence[str], registries: Equipment) -> None:
-    """Let the roster hold the worker of this process from when it is ready until it begins to shut down."""
+    """Keep the worker of this process in the roster from its readiness to the start of its shutdown."""
     roster = Roster(client, name, queues, registries)
     worker_ready.connect(lambda **_: roster.start(), weak=False)
     worker_shutting_down.connect(lambda **_: roster.stop(), weak=False)
 
 
 def read_roster(client: redis.Redis) -> list[Worker]:
-    """Return the workers that told of themselves lately, by name; raises RedisError."""
+    """Return the workers with a recent entry, by name; raises RedisError."""
     now = redis_time(client)
     return sorted(
         (entry for entry in _entries(client).values() if entry is not None and now - entry.seen <= _GONE_SECONDS),
@@ -124,19 +124,19 @@ def read_roster(client: redis.Redis) -> list[Worker]:
 
 
 def serving(client: redis.Redis) -> dict[str, int]:
-    """Return how many workers serve each queue; raises RedisError."""
+    """Return the number of workers that serve each queue; raises RedisError."""
     counted = Counter(queue for worker in read_roster(client) for queue in worker.queues)
     return {queue: counted[queue] for queue in QUEUES}
 
 
 def redis_time(client: redis.Redis) -> float:
-    """Return the clock of Redis, in seconds since the epoch; raises RedisError."""
+    """Return the time of Redis, in seconds since the epoch; raises RedisError."""
     seconds, microseconds = client.time()
     return seconds + microseconds / 1e6
 
 
 def _forget(client: redis.Redis) -> None:
-    """Remove who is gone for long: names are used once, and whoever joins cleans up."""
+    """Remove outdated entries: names are not reused, and each new worker cleans up."""
     now = redis_time(client)
     gone = [name for name, entry in _entries(client).items() if entry is None or now - entry.seen > _GONE_SECONDS]
     if gone:
@@ -149,7 +149,7 @@ def _entries(client: redis.Redis) -> Mapping[str, Worker | None]:
 
 
 def _decode(content: bytes) -> Worker | None:
-    """Return an entry, None for one of a version that says too little."""
+    """Return an entry, None if its version lacks fields."""
     try:
         return msgspec.json.decode(content, type=Worker)
     except msgspec.DecodeError:

@@ -1,6 +1,6 @@
-"""The watchdog: drives pushes on that stopped making progress, whatever the cause, or ends them visibly as failed.
+"""The watchdog: it resumes pushes that make no progress, whatever the cause, or ends them visibly as failed.
 
-It runs in a thread of every worker; the one that holds its lease leads.
+It runs in a thread of every worker; only the worker that holds the lease acts.
 """
 
 import logging
@@ -38,7 +38,7 @@ _LOOKS_A_SEARCH: Final = 20
 
 
 class Watchdog:
-    """Look at all open pushes a few times within the time that one may be quiet."""
+    """A thread that examines all open pushes several times within the stall time."""
 
     def __init__(self, app: Celery, runtime: Runtime, leases: Leases, key: str, patience: Patience) -> None:
         self._app = app
@@ -52,11 +52,11 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to look, in a thread of its own."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; another worker's watchdog takes over."""
+        """Stop; another worker's watchdog takes over."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -69,11 +69,11 @@ class Watchdog:
                         self._stopped.wait(self._pause)
             except LockUnavailable:
                 continue
-            except Exception as error:  # noqa: BLE001 - whatever fails, the next look comes
+            except Exception as error:  # noqa: BLE001 - after any error, the next round follows
                 LOG.warning("The watchdog could not look (%s), and tries again.", error)
 
     def look(self) -> None:
-        """Give back what dead workers held, and judge every open push once."""
+        """Return the messages of dead workers to their queues, and judge every open push once."""
         ledger, now = self._runtime.ledger, self._runtime.clock()
         reclaim(self._app, self._runtime.runs, now - self._patience.stall_seconds)
         if self._looks % _LOOKS_A_SEARCH == 0:
@@ -89,11 +89,11 @@ class Watchdog:
             try:
                 with telemetry.context(push_id=push.push_id):
                     self._act(push, verdict, now)
-            except Exception as error:  # noqa: BLE001 - one push must not keep the others from being looked at
+            except Exception as error:  # noqa: BLE001 - an error in one push must not affect the others
                 LOG.warning("The watchdog could not %s the push %s: %s", verdict.value, push.push_id, error)
 
     def _search(self) -> None:
-        """Find the pushes that the list of open ones lost: a Redis that evicts keys may drop all of it at once."""
+        """Find open pushes that are missing from the list: a Redis that evicts keys may drop the whole list."""
         ledger = self._runtime.ledger
         for push in ledger.overlooked():
             if not self._has_ended(push.task_id):
@@ -110,7 +110,7 @@ class Watchdog:
             self._store(push, now)
             return
         if verdict is not Verdict.DECLARE_LOST and self._is_revoked(push.task_id):
-            # Also where it expired, as its sender wanted, before a worker came to it.
+            # Also if the task expired, as its sender wanted, before a worker took it.
             self._give_up(push, PushCancelledByUser(f"The task of the push {push.push_id} was revoked, or expired."))
             return
         LOG.warning("The push %s was not heard of for %d s: %s", push.push_id, now - push.quiet_since, verdict.value)
@@ -120,7 +120,7 @@ class Watchdog:
             self._end(push, PushUnknown(lost))
             return
         if verdict is Verdict.GIVE_UP:
-            # Its result is stored at the next look, unless a worker does that by then.
+            # The next round stores its result, unless a worker does so before.
             stalled = f"The push {push.push_id} was sent again {push.drives} times and made no progress."
             self._give_up(push, PushStalled(stalled))
             return
@@ -147,14 +147,14 @@ class Watchdog:
         try:
             self._runtime.push.give_up(push.push_id, error)
         except RequestInvalid as invalid:
-            # It was valid when a worker took it on: the settings have changed since.
+            # The request was valid when a worker accepted it: the settings have changed since.
             self._end(push, invalid)
 
     def _store(self, push: OpenPush, now: float) -> None:
-        """Close a push whose result is there; store it where the worker that ended the push did not come to that.
+        """Close a push that has a result; store the result if the worker that ended the push failed to.
 
-        It is stored for every task that waits for it. One that was noted and not heard of since is sent again: the push
-        may have failed, and is to be done once more then.
+        The result is stored for every task that waits for it. A noted task that has not ended is sent again: the push
+        may have failed, and must then run once more.
         """
         ledger = self._runtime.ledger
         lacking = [task_id for task_id in push.waiting if not self._has_report(task_id)]
@@ -182,7 +182,7 @@ class Watchdog:
                 self._store_failure(task_id, PushFailed(summary(report), document))
 
     def _end(self, push: OpenPush, error: ImagePusherError) -> None:
-        """End a push of which there is nothing to report."""
+        """End a push that has no report."""
         for task_id in (*push.waiting, *push.noted):
             if not self._has_ended(task_id):
                 self._store_failure(task_id, error)
@@ -196,7 +196,7 @@ class Watchdog:
         return bool(self._app.AsyncResult(task_id).state in states.READY_STATES)
 
     def _has_report(self, task_id: str) -> bool:
-        """Tell whether a report is the result of a task: a chord that broke has left something else there."""
+        """Tell whether the result of a task is a report: a broken chord leaves an error there."""
         result = self._app.AsyncResult(task_id)
         return bool(result.state == states.SUCCESS or isinstance(result.result, PushFailed))
 

@@ -1,4 +1,4 @@
-"""What a worker process has: its runtime, and its start."""
+"""The worker process: its runtime and its start."""
 
 import logging
 import os
@@ -47,14 +47,14 @@ from workers.settings import Settings
 from workers.settings.equipment import equipment_of
 
 LOG: Final = logging.getLogger(__name__)
-# What a running copy takes to notice that the grace time is over, unless its registry is silent.
+# The time in which a running copy notices the end of the grace time, unless its registry is silent.
 _LAST_MOMENTS: Final = 5.0
 
 
 def make_shared_runtime(
     settings: Settings, client: redis.Redis, leases: Leases, announcer: Announcer, cancelled: threading.Event
 ) -> Runtime:
-    """Return the runtime of a worker, which shares what `client` reaches with all others."""
+    """Return the runtime of a worker; all workers share the Redis of `client`."""
     hashes = RedisHashes(client, settings.ledger_seconds)
     return make_runtime(
         settings,
@@ -69,7 +69,7 @@ def make_shared_runtime(
         announcer=announcer,
         task_tries=settings.task_tries,
         cancelled=cancelled,
-        # The process ends with its worker: nothing need be closed before.
+        # The process ends with its worker: nothing needs to be closed before.
         closing=ExitStack(),
         away=(OperationalError, RedisError),
     )
@@ -84,7 +84,7 @@ def run_worker(
     log_level: str = "info",
 ) -> None:
     """Serve queues until the process is told to stop (SIGTERM lets running tasks end)."""
-    # Two workers of one node name confuse each other, and the second crashes on RabbitMQ.
+    # Two workers with the same node name disturb each other, and on RabbitMQ the second crashes.
     node = name or f"imagepusher-{uuid.uuid4().hex[:8]}@{socket.gethostname()}"
     configure_logging(log_level, settings.observability.log_format, worker=node)
     refuse_clusters(settings)
@@ -92,7 +92,7 @@ def run_worker(
     app.conf.update(
         result_backend=for_worker(app.conf.result_backend),
         worker_consumer="workers.broker.consumer:Consumer",
-        # What a task sends, the last copy of a push its callback above all, waits for a broker that is away.
+        # Messages of tasks wait during an outage of the broker: above all the callback, sent by the last copy.
         task_publish_retry_policy={"max_retries": round(settings.outage_seconds) + 1, "interval_max": 1},
     )
     cancelled = threading.Event()
@@ -136,7 +136,7 @@ def run_worker(
         answer_with_intake()
     cancel_what_is_revoked(ledger)
     worker_ready.connect(lambda **_: watchdog.start(), weak=False)
-    # A warm shutdown waits for running tasks without end: what takes longer goes back to the queue.
+    # Celery's warm shutdown waits for running tasks without limit: here, longer tasks return to their queue.
     worker_shutting_down.connect(stop_in_time, weak=False)
     enrol(client, node, queues, equipment_of(settings.registries))
     started: list[Any] = []
@@ -144,26 +144,26 @@ def run_worker(
     worker_main: Any = app.worker_main
     worker_main(
         [
-            # No banner: each line that is written is a line of the log.
+            # No banner: every line of output is a log line.
             "--quiet",
             "worker",
-            # Threads: copies wait for the network and hash outside the interpreter's lock, in a tenth of the memory.
+            # Threads: copies wait for the network and hash without the GIL, in a tenth of the memory of processes.
             "--pool=threads",
             f"--concurrency={concurrency or settings.jobs}",
             f"--queues={','.join(taken_from)}",
             f"--hostname={node}",
             f"--loglevel={log_level}",
-            # Neither is needed: workers share nothing but Redis, and both cost broker traffic.
+            # Neither is needed: workers share only Redis, and both cost broker traffic.
             "--without-gossip",
             "--without-mingle",
         ]
     )
-    # Whoever watches over the process must see that it did not end as it was told to; Celery keeps that to itself.
+    # A supervisor must see from the exit code that the process did not end as requested; Celery does not report it.
     if not started or started[0].exitcode:
         sys.exit(1)
 
 
 def _end() -> None:
-    """End at once: no thread that waits for a silent registry can be stopped, and what it held is delivered again."""
+    """End at once: a thread that waits for a silent registry cannot be stopped, and its task is delivered again."""
     LOG.warning("The grace time is over, and a registry is silent: what waits for it goes back to its queue.")
     os._exit(0)

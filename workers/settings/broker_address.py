@@ -1,4 +1,4 @@
-"""The address of a Redis or RabbitMQ, as people write it: its forms, read strictly.
+"""The address of a Redis or RabbitMQ in the settings: its forms, parsed strictly.
 
 | form                                                   | leads to                                                    |
 |--------------------------------------------------------|-------------------------------------------------------------|
@@ -27,7 +27,7 @@ SOCKETS: Final = ("redis+socket", "unix")
 SENTINEL: Final = "sentinel"
 REDIS: Final = ("redis", "rediss", *SOCKETS, SENTINEL)
 RABBITMQ: Final = ("amqp", "amqps")
-# Sentinels speak TLS where a parameter says so: their scheme does not tell.
+# For Sentinels, a parameter turns TLS on: their scheme does not tell.
 TLS: Final = ("rediss", "amqps", SENTINEL)
 MASTER: Final = "master_name"
 
@@ -46,7 +46,7 @@ _NOT_WHOLE: Final = "is not a valid URL; in a user's name or password, write / #
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """The parts of an address, each to the letter; `user` ends in an @ where there is one."""
+    """The parts of an address, verbatim; a non-empty `user` ends in an @."""
 
     scheme: str
     user: str = field(default="", repr=False)
@@ -56,22 +56,22 @@ class BrokerAddress:
 
     @property
     def url(self) -> str:
-        """Return the address as one URL; several hosts stand between commas."""
+        """Return the address as one URL; several hosts are separated by commas."""
         parameters = urlencode(self.query, quote_via=quote, safe="/")
         return f"{self.scheme}://{self.user}{','.join(self.hosts)}{self.path}{'?' if parameters else ''}{parameters}"
 
     @property
     def encrypted(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether the connection uses TLS."""
         return self.scheme in {"rediss", "amqps"} or any(name in _OF_TLS for name in self.query)
 
     def with_parameters(self, parameters: Mapping[str, str]) -> "BrokerAddress":
-        """Return the address with these parameters, unless it has them."""
+        """Return the address with these parameters added; its own parameters win."""
         return replace(self, query={**parameters, **self.query})
 
 
 def split_address(url: str) -> BrokerAddress:
-    """Return the parts of an address that `read_address` took."""
+    """Return the parts of an address that `read_address` has accepted."""
     scheme, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
     netloc, slash, path = rest.partition("/")
@@ -80,9 +80,9 @@ def split_address(url: str) -> BrokerAddress:
 
 
 def read_address(url: str, supported: tuple[str, ...]) -> BrokerAddress:
-    """Return the parts of an address in a form that is supported.
+    """Return the parts of an address in a supported form.
 
-    Raises ValueError, whose message follows the name of a setting and shows no part of the URL but its scheme.
+    Raises ValueError; its message follows the name of a setting and shows only the scheme of the URL.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or not re.fullmatch(r"[a-z][a-z0-9+.-]{0,19}", scheme):
@@ -99,7 +99,7 @@ def read_address(url: str, supported: tuple[str, ...]) -> BrokerAddress:
 
 
 def _of_one_chunk(rest: str) -> str:
-    """Return the address of Sentinels with all hosts in one; Celery repeats user and database in each."""
+    """Return the address of Sentinels with all hosts in one URL; Celery repeats user and database in each."""
     first, *others = rest.split(";")
     address = split_address(f"{SENTINEL}://{first}")
     hosts = address.hosts
@@ -119,7 +119,7 @@ def _is_whole(url: str) -> bool:
         if scheme in SOCKETS:
             return len(parts.path) > 1 and not parts.hostname
         hosts = parts.netloc.rpartition("@")[2].split(",") if scheme == SENTINEL else [parts.netloc.rpartition("@")[2]]
-        # Looking at the port reads it.
+        # Access to the port parses it.
         return all((each := urlsplit(f"//{host}")).hostname and each.port != 0 for host in hosts)
     except ValueError:
         return False
@@ -145,7 +145,7 @@ def _known(scheme: str) -> set[str]:
 
 
 def _with_database(address: BrokerAddress) -> BrokerAddress:
-    """Return the address of a Redis with its database in one place: a parameter of a socket, the path of any other."""
+    """Return the address of a Redis with a single database: in a parameter for a socket, otherwise in the path."""
     query = dict(address.query)
     given = [query.pop(name) for name in ("db", "virtual_host") if name in query]
     is_socket = address.scheme in SOCKETS

@@ -1,4 +1,4 @@
-"""The URLs of broker, results and state: which may stand together, and how each of their readers spells them."""
+"""The URLs of broker, results and state: their valid combinations, and their form for each library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ _VERIFY: Final = "ssl_cert_reqs"
 
 @dataclass(frozen=True)
 class BrokerUrls:
-    """Where messages, results and state go; all None means embedded. Never shown by repr: they may hold passwords."""
+    """The URLs for messages, results and state; all None means embedded. repr hides them: they may hold passwords."""
 
     broker: str | None = field(default=None, repr=False)
     result: str | None = field(default=None, repr=False)
@@ -30,7 +30,7 @@ class BrokerUrls:
 
 @dataclass(frozen=True)
 class BrokerOptions:
-    """What the settings say beside the URLs: parameters of TLS, and the name of the primary that Sentinels know."""
+    """The settings besides the URLs: TLS parameters, and the Sentinels' name for the primary."""
 
     tls: Mapping[str, str] = field(default_factory=dict)
     sentinel_master: str | None = None
@@ -39,7 +39,7 @@ class BrokerOptions:
 def read_urls(
     broker: str | None, result: str | None, state: str | None, options: BrokerOptions, faults: list[str]
 ) -> BrokerUrls:
-    """Return the URLs that a push uses, each in its reader's words; a fault never shows a URL."""
+    """Return the URLs of a push, each in the form of its library; a fault never shows a URL."""
     addresses = [
         _read("broker.url (IMAGEPUSHER_BROKER_URL)", broker, REDIS + RABBITMQ, options, faults),
         _read("broker.result_url (IMAGEPUSHER_RESULT_URL)", result, REDIS, options, faults),
@@ -82,21 +82,21 @@ def _read(
             address = address.with_parameters({MASTER: options.sentinel_master})
         if MASTER not in address.query:
             faults.append(f"{place}: Sentinels know several primaries; broker.sentinel_master names the one to use")
-    # Without this Celery's result store refuses the URL, and kombu verifies no certificate.
+    # Without this parameter, Celery's result store refuses the URL, and kombu verifies no certificate.
     verifies = address.scheme in REDIS and address.encrypted
     return address.with_parameters({_VERIFY: "required"}) if verifies else address
 
 
 def _for_celery(address: BrokerAddress) -> str:
-    """Return an address as kombu and Celery's result store read it: a socket is redis+socket:// with `virtual_host`.
+    """Return an address in the form of kombu and Celery: a socket is redis+socket:// with `virtual_host`.
 
-    Sentinels, and RabbitMQ by TLS, have options beside their URL (workers/broker/celery_url.py).
+    Sentinels, and RabbitMQ with TLS, also have options outside the URL (workers/broker/celery_url.py).
     """
     return replace(address, scheme="redis+socket").url if address.scheme in SOCKETS else address.url
 
 
 def for_redis(url: str) -> str:
-    """Return `url` as redis-py reads it: a socket is unix:// with a `db`, and checks of certificates in its words."""
+    """Return `url` in redis-py's form: a socket is unix:// with a `db`, and certificate checks have its names."""
     address = split_address(url)
     query = dict(address.query)
     if address.scheme in SOCKETS:
@@ -108,7 +108,7 @@ def for_redis(url: str) -> str:
 
 
 def place_of(url: str) -> str:
-    """Return where a URL leads, without user and password: hosts, port and database, or the path of a socket."""
-    # In Celery's form each Sentinel has a URL of its own.
+    """Return the location of a URL, without user and password: hosts, port and database, or the path of a socket."""
+    # In Celery's form, each Sentinel has its own URL.
     addresses = map(split_address, url.split(";"))
     return ",".join(f"{','.join(address.hosts)}{address.path}" for address in addresses)

@@ -1,4 +1,4 @@
-"""What a settings file and the environment may say, read strictly: no key, variable or type that is not known here."""
+"""The settings file and environment, parsed strictly: an unknown key, variable or type is a fault."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ _YEAR: Final = 365 * 86_400
 _HTTP: Final = HttpLimits()
 _REGISTRY: Final = RegistrySettings()
 
-# No path, URL or password holds a null byte, and the calls that take one raise something else than OSError.
+# No path, URL or password may hold a null byte: for such a path, calls do not raise OSError but another error.
 _NO_NULL: Final = r"\A[^\0]*\Z"
 Text = Annotated[str, Meta(min_length=1, pattern=_NO_NULL)]
 Variable = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[int, Meta(ge=1)]
-# The upper bound keeps out `inf`, which TOML can say.
+# The upper bound excludes `inf`, which TOML allows.
 Seconds = Annotated[float, Meta(gt=0, le=_YEAR)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=_YEAR)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=_YEAR)]
@@ -36,12 +36,12 @@ LABEL_VALUES: Final = 50
 LogFormat = Literal["auto", "json", "console"]
 
 PREFIX: Final = "IMAGEPUSHER_"
-# Read by the command line, the logs and the scripts in deploy/ and tests/.
+# Variables of the command line, the logs and the scripts in deploy/ and tests/.
 _OTHERS: Final = frozenset(PREFIX + name for name in ("CONFIG", "VENV", "SRC_CREDS", "DEST_CREDS", "LOG_LEVEL"))
 
 
 class BrokerTable(msgspec.Struct, frozen=True):
-    """Where messages, results and state go; for TLS, whom to trust and who one is."""
+    """The URLs of messages, results and state, with TLS authorities and client certificate."""
 
     url: Text | None = None
     result_url: Text | None = None
@@ -56,14 +56,14 @@ class BrokerTable(msgspec.Struct, frozen=True):
 
 
 class ProducerTable(msgspec.Struct, frozen=True):
-    """Who may send pushes, known by a key."""
+    """A producer of pushes, identified by a key."""
 
     key: Text | None = None
     key_file: Text | None = None
 
 
 class PolicyTable(msgspec.Struct, frozen=True):
-    """A rule: what these producers, or all where none is named, may have done."""
+    """A rule: the permissions of these producers, or of all if none is named."""
 
     producers: list[Text] = []
     sources: list[Text] = msgspec.field(default_factory=lambda: ["*"])
@@ -72,15 +72,15 @@ class PolicyTable(msgspec.Struct, frozen=True):
 
 
 class LimitsTable(msgspec.Struct, frozen=True):
-    """Bounds of one process and of what it does.
+    """Limits of one process and its work.
 
-    `jobs` counts the transfers and tasks at once, `task_tries` the deliveries of a task. A registry under maintenance
-    is waited for `maintenance_seconds`. `copy_seconds` is the deadline of one copy, after `visibility_seconds` a broker
-    on Redis delivers again what nobody acknowledged. A tag's lock is leased for `lock_seconds` and waited for
-    `lock_wait_seconds`. A warm shutdown takes `grace_seconds`. A push is remembered for `ledger_seconds`, the moves of
-    a tag for `history_seconds`, which is as long where it is not set. A push that was not heard of for `stall_seconds`
-    is driven on, and a Redis that is away is waited for `outage_seconds`.
-    A message of more than `message_bytes` is refused.
+    `jobs` is the number of concurrent transfers and tasks, `task_tries` the number of deliveries of a task.
+    `maintenance_seconds` is the wait for a registry under maintenance, `copy_seconds` the deadline of one copy. After
+    `visibility_seconds`, a broker on Redis delivers unacknowledged messages again. The lock of a tag is leased for
+    `lock_seconds`; `lock_wait_seconds` is the wait for it. `grace_seconds` is the time for a warm shutdown. The ledger
+    keeps a push for `ledger_seconds`, and the moves of a tag for `history_seconds` (default: `ledger_seconds`). The
+    watchdog resumes a push without progress for `stall_seconds`. `outage_seconds` is the wait for a Redis that does not
+    answer. A message of more than `message_bytes` is refused.
     """
 
     jobs: Count = 8
@@ -99,14 +99,14 @@ class LimitsTable(msgspec.Struct, frozen=True):
 
 
 class EventsTable(msgspec.Struct, frozen=True):
-    """Which Celery task is sent, to which queue, for each tag that moved."""
+    """The Celery task to send for each moved tag, and its queue."""
 
     task: Text | None = None
     queue: Text = "imagepusher.events"
 
 
 class HttpTable(msgspec.Struct, frozen=True):
-    """Bounds of the exchanges with registries: seconds, bytes and tries."""
+    """Limits of the requests to registries: seconds, bytes and tries."""
 
     connect_timeout: Seconds = _HTTP.connect_timeout
     idle_timeout: Seconds = _HTTP.idle_timeout
@@ -126,24 +126,24 @@ class LogsTable(msgspec.Struct, frozen=True):
 
 
 class MetricsTable(msgspec.Struct, frozen=True):
-    """Where metrics are served; a label has at most `label_values` values that the settings do not name."""
+    """The address for metrics; a label has at most `label_values` values that the settings do not name."""
 
     address: str = ""
     label_values: Count = LABEL_VALUES
 
 
 class TracingTable(msgspec.Struct, frozen=True):
-    """The collector that traces are sent to."""
+    """The collector for traces."""
 
     endpoint: str = ""
 
 
 class PageTable(msgspec.Struct, frozen=True):
-    """The page of pushes: where it listens, who may act on it, and the pages that it links to.
+    """The page of pushes: its address, the users who may act, and its links.
 
-    `login_file` holds user:password, one a line. A reverse proxy at one of `proxies` (addresses or networks) names the
-    user in the header `user_header`. `url` is the address that browsers know the page by, `flower_url` that of Flower.
-    In `trace_url`, `{push_id}` stands for the id of a push.
+    `login_file` holds user:password, one on each line. A reverse proxy at one of `proxies` (addresses or networks)
+    names the user in the header `user_header`. `url` is the address of the page in browsers, `flower_url` that of
+    Flower. In `trace_url`, `{push_id}` stands for the id of a push.
     """
 
     address: str = "127.0.0.1:5556"
@@ -157,9 +157,9 @@ class PageTable(msgspec.Struct, frozen=True):
 
 
 class PubtoolsTable(msgspec.Struct, frozen=True):
-    """Programs that were written for pubtools-quay: whether passwords in their target settings are left out.
+    """Settings for programs that use the interface of pubtools-quay: whether to drop passwords in target settings.
 
-    That is for programs with a broker, whose workers hold the credentials.
+    This is for programs with a broker, whose workers hold the credentials.
     """
 
     drop_passwords: bool = False
@@ -172,7 +172,7 @@ class WorkerTable(msgspec.Struct, frozen=True):
 
 
 class TargetTable(msgspec.Struct, frozen=True):
-    """A named destination: its host, its names, and the rules for its tags."""
+    """A named destination: its host, its names and the rules for its tags."""
 
     host: str = ""
     namespace: str = ""
@@ -197,7 +197,7 @@ class TargetTable(msgspec.Struct, frozen=True):
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
-    """A user, with a password or the name of its variable or file."""
+    """A user, with a password, or with the variable or file that holds it."""
 
     username: Text | None = None
     password: Text | None = None
@@ -209,7 +209,7 @@ class CredentialsTable(msgspec.Struct, frozen=True):
 
 
 class RegistryTable(CredentialsTable, frozen=True):
-    """One registry: how it is reached, and as which user."""
+    """One registry: the connection and the credentials."""
 
     tls_verify: bool = True
     plain_http: bool | None = None
@@ -252,19 +252,19 @@ class Document(msgspec.Struct, frozen=True):
         return [part for table in self.registries.values() for part in (table, table.source, table.destination)]
 
     def holds_secrets(self) -> bool:
-        """Tell whether a password, a token or a key stands in the document itself."""
+        """Tell whether the document itself contains a password, token or key."""
         keys = (self.broker.key, *(table.key for table in self.producers.values()))
         return any(keys) or any(table.password or table.identity_token for table in self.credentials())
 
     def secret_variables(self) -> set[str]:
-        """Return the variables of the environment that are named as holding a secret."""
+        """Return the environment variables that the document names as holding a secret."""
         named = ((table.password_env, table.identity_token_env) for table in self.credentials())
         return {name for pair in named for name in pair if name}
 
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
-# Every variable that stands for a key of the document.
+# Every variable that sets a key of the document.
 VARIABLES: Final[dict[str, tuple[str, str]]] = {
     f"{PREFIX}BROKER_URL": ("broker", "url"),
     f"{PREFIX}RESULT_URL": ("broker", "result_url"),
@@ -293,7 +293,7 @@ _PATHS: Final = frozenset({"heartbeat_file", "login_file", "ca_file", "client_ce
 
 
 def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: list[str]) -> None:
-    """Put what the environment says into the document of the file, where it wins; an empty variable says nothing."""
+    """Override the document of the file with the environment; an empty variable is ignored."""
     types = {
         (table.name, field.name): field.type
         for table in msgspec.structs.fields(Document)
@@ -305,7 +305,7 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
         if not text:
             continue
         if not table:
-            # In the file a relative path is relative to the file, here to the working directory.
+            # In the file, a relative path starts at the file's folder; in a variable, at the working directory.
             path = str(working_folder() / expand(text))
             document[key] = [path] if key == "auth_files" else path
             continue
@@ -317,12 +317,12 @@ def overlay(document: dict[str, Any], environment: Mapping[str, str], faults: li
             try:
                 section[key] = msgspec.convert(text, kind, strict=False)
             except msgspec.ValidationError as error:
-                # Every variable is a string; what is due is all there is to say.
+                # Every variable is a string: the fault names only the expected type.
                 faults.append(f"{variable}: {_reason(error, kind).removesuffix(', got `str`')}")
 
 
 def working_folder() -> Path:
-    """Return where relative paths of the environment start; "." where that folder was removed meanwhile."""
+    """Return the folder for relative paths of the environment; "." if that folder has been removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -330,7 +330,7 @@ def working_folder() -> Path:
 
 
 def is_there(path: Path, *, folder: bool = False) -> bool:
-    """Tell whether there is a file, or a folder; a name that no file can have names none."""
+    """Tell whether a file or folder exists; False for an impossible file name."""
     try:
         return path.is_dir() if folder else path.is_file()
     except (OSError, ValueError):
@@ -338,7 +338,7 @@ def is_there(path: Path, *, folder: bool = False) -> bool:
 
 
 def expand(text: str) -> Path:
-    """Return a path with `~` replaced, where the home that it stands for is known."""
+    """Return a path with `~` replaced, if that home folder is known."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -346,7 +346,7 @@ def expand(text: str) -> Path:
 
 
 def read(document: Any, kind: type[_Table], faults: list[str], place: str = "") -> _Table:
-    """Return the table that `document` is; every key that is unknown or wrong becomes a fault and is left out."""
+    """Return `document` as a table; every unknown or wrong key becomes a fault and is omitted."""
     if not isinstance(document, dict):
         faults.append(f"{place}: expected a table")
         return kind()
@@ -365,7 +365,7 @@ def read(document: Any, kind: type[_Table], faults: list[str], place: str = "") 
 
 
 def _read_value(value: Any, kind: Any, faults: list[str], place: str) -> Any:
-    # Table by table, not the whole document at once: msgspec stops at the first fault and does not name a dict's key.
+    # Convert each table separately: msgspec stops at the first fault and does not name the key of a dict.
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return read(value, kind, faults, place)
     if get_origin(kind) is dict:
@@ -377,7 +377,7 @@ def _read_value(value: Any, kind: Any, faults: list[str], place: str) -> Any:
 
 
 def check_variables(environment: Mapping[str, str], document: Document, faults: list[str]) -> None:
-    """Note every variable with our prefix that nobody reads."""
+    """Add a fault for every unknown variable with our prefix."""
     known = VARIABLES.keys() | _OTHERS | document.secret_variables()
     faults.extend(
         f"{variable} is not a known variable{nearest(variable, known)}"
@@ -387,7 +387,7 @@ def check_variables(environment: Mapping[str, str], document: Document, faults: 
 
 
 def under(place: str, key: str) -> str:
-    """Return the name of a key in a table, as TOML writes it; what stands before an `@` may be a secret."""
+    """Return the TOML name of a key in a table; the part before an `@` may be a secret and is masked."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
         _, at, rest = key.rpartition("@")
         key = f'"{"…@" if at else ""}{rest[:100]}"'
@@ -395,7 +395,7 @@ def under(place: str, key: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that refuses `word`: the known word that was meant, or all of them."""
+    """Return the end of an error message on `word`: the nearest known word, or all known words."""
     choices = sorted(known)
     near = get_close_matches(word, choices, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(choices)}"

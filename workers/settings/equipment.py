@@ -1,4 +1,4 @@
-"""The names of what is set for each registry, never the values: what a worker may tell others of its settings. Pure."""
+"""The names of the settings of each registry, without values, for a worker's entry in the roster. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,7 +11,7 @@ _NAMED: Final = ("ca_file", "certificates", "client_certificate", "plain_http")
 
 
 def equipment_of(configuration: RegistryConfiguration) -> Equipment:
-    """Return for each configured registry the names of the settings that decide whether it can be reached."""
+    """Return the names of the access settings of each configured registry."""
     return {host: _names(settings) for host, settings in configuration.registries.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the settings say of logs, metrics and traces."""
+"""The settings of logs, metrics and traces."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ _HIGHEST_PORT: Final = 65535
 
 
 class Address(NamedTuple):
-    """Where a server listens: no host means all interfaces, port 0 a free one."""
+    """The address of a server: no host means all interfaces, port 0 means a free port."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Observability:
-    """`metrics` is where they are served, `tracing` the URL that spans are sent to (OTLP over HTTP); None is off.
+    """The address of `metrics`, and the URL for spans in `tracing` (OTLP over HTTP); None turns each off.
 
     A label has at most `label_values` values that no setting names.
     """
@@ -36,7 +36,7 @@ class Observability:
 def read_observability(
     logs: LogsTable, metrics: MetricsTable, tracing: TracingTable, faults: list[str]
 ) -> Observability:
-    """Return what the tables mean."""
+    """Return the settings of these tables."""
     return Observability(
         logs.format,
         read_address("metrics.address", metrics.address, faults),
@@ -46,7 +46,7 @@ def read_observability(
 
 
 def read_address(place: str, text: str, faults: list[str]) -> Address | None:
-    """Return where a server is to listen; None where the text is empty or, which is a fault, no address."""
+    """Return the address of a server; None if the text is empty, or malformed, which is a fault."""
     if not text:
         return None
     host, colon, port = text.rpartition(":")
@@ -59,7 +59,7 @@ def read_address(place: str, text: str, faults: list[str]) -> Address | None:
 
 
 def _endpoint(place: str, text: str, faults: list[str]) -> str | None:
-    """Return the URL for spans, made from a base URL as the OpenTelemetry protocol exporter specification says."""
+    """Return the URL for spans, built from a base URL (OpenTelemetry protocol exporter specification)."""
     if not text:
         return None
     if "@" in text:

@@ -18,10 +18,10 @@ _DEFAULT: Final = Address("127.0.0.1", 5556)
 
 @dataclass(frozen=True, kw_only=True)
 class PageSettings:
-    """Where the page of pushes listens, whom it knows, and the pages that it links to.
+    """The settings of the page of pushes: its address, its users and its links.
 
-    `logins` are passwords by user. `origin` is the scheme and authority that browsers know the page by, None for those
-    of the request. `anonymous_actions` lets everybody act who reaches a page without logins.
+    `logins` are passwords by user. `origin` is the scheme and authority of the page in browsers, None for those of the
+    request. With `anonymous_actions`, everybody who reaches a page without logins may act.
     """
 
     address: Address = _DEFAULT
@@ -35,16 +35,16 @@ class PageSettings:
 
     @property
     def knows_users(self) -> bool:
-        """Tell whether nobody is let in without a name."""
+        """Tell whether every user needs a name."""
         return bool(self.logins or self.user_header)
 
     @property
     def is_exposed(self) -> bool:
-        """Tell whether others than this machine reach the page."""
+        """Tell whether other machines can reach the page."""
         return self.address.host not in _LOOPBACK
 
     def trusts(self, peer: str) -> bool:
-        """Tell whether the header of the user counts that a peer, an IP address, sends."""
+        """Tell whether to trust the user header from a peer (an IP address)."""
         try:
             address: IPv4Address | IPv6Address = ip_address(peer)
         except ValueError:
@@ -53,7 +53,7 @@ class PageSettings:
 
 
 def read_page(table: PageTable, reader: RegistryReader) -> PageSettings:
-    """Return the meaning of the table; what is wrong goes to the reader's faults."""
+    """Return the settings of the table; add errors to the reader's faults."""
     faults = reader.faults
     if table.user_header and not _HEADER.fullmatch(table.user_header):
         faults.append(f"page.user_header: {table.user_header!r} is no name of a header")

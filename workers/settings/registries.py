@@ -1,4 +1,4 @@
-"""Registries as the settings describe them: credentials and where they come from, TLS, and files that must be there."""
+"""The settings of registries: credentials and their sources, TLS, and required files."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class TlsFiles(NamedTuple):
-    """Whom to trust, beside the system's authorities, and who one is; None for neither."""
+    """The files for TLS: authorities in addition to the system's, and client certificate with key; None if not set."""
 
     ca_file: str | None
     client_certificate: str | None
@@ -24,14 +24,14 @@ class TlsFiles(NamedTuple):
 
 @dataclass(frozen=True)
 class RegistryReader:
-    """Reads the tables of registries; relative paths are relative to `base`, and what is wrong goes to `faults`."""
+    """A reader of the tables of registries; relative paths start at `base`, and errors go to `faults`."""
 
     environment: Mapping[str, str]
     base: Path
     faults: list[str]
 
     def registry(self, place: str, table: RegistryTable) -> RegistrySettings:
-        """Return the settings of one registry, with the secrets that they refer to."""
+        """Return the settings of one registry, with their secrets resolved."""
         files = self.tls_files(place, table)
         return RegistrySettings(
             tls_verify=table.tls_verify,
@@ -56,7 +56,7 @@ class RegistryReader:
         return self.secret_file(f"{place}.api_token_file", self.base / expand(table.api_token_file))
 
     def tls_files(self, place: str, table: RegistryTable | BrokerTable) -> TlsFiles:
-        """Return the files that a table names for TLS, which must be there; a certificate needs its key."""
+        """Return the TLS files of a table, which must exist; a certificate needs its key."""
         if (table.client_certificate is None) != (table.client_key is None):
             given, missing = ("client_certificate", "client_key")[:: 1 if table.client_certificate else -1]
             self.faults.append(f"{place}: {given} needs {missing} beside it")
@@ -70,7 +70,7 @@ class RegistryReader:
         )
 
     def credentials(self, place: str, table: CredentialsTable) -> Credentials | None:
-        """Return what a table says of who asks: a user with a password, an identity token, or nothing."""
+        """Return the credentials of a table: a user with a password, an identity token, or None."""
         password_keys, token_keys = _given(table, "password"), _given(table, "identity_token")
         secret_keys = password_keys + token_keys
         if len(secret_keys) > 1:
@@ -87,9 +87,9 @@ class RegistryReader:
         return None
 
     def existing(self, place: str, text: str, *, folder: bool = False) -> str:
-        """Return the path of a file or folder that must be there."""
+        """Return the path of a file or folder that must exist."""
         path = self.base / expand(text)
-        # The null device says that there is nothing to read.
+        # The null device means that there is nothing to read.
         if not is_there(path, folder=folder) and str(path) != os.devnull:
             self.faults.append(f"{place}: there is no {'folder' if folder else 'file'} {path}")
         return str(path)
@@ -126,7 +126,7 @@ class RegistryReader:
 
 
 def warn_if_readable(path: Path) -> None:
-    """Warn of a file with a secret that every user of the machine may read."""
+    """Warn of a file with a secret that every user of the machine can read."""
     try:
         readable = path.stat().st_mode & stat.S_IROTH
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Settings of this process, from a TOML file and the environment, which wins."""
+"""Settings of this process, from a TOML file and the environment, which takes precedence."""
 
 import re
 import tomllib
@@ -39,10 +39,10 @@ from workers.settings.trust import Trust, TrustReader
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a process is told; `load_settings({})` gives the defaults.
+    """The settings of a process; `load_settings({})` returns the defaults.
 
-    Without `broker_url` tasks run in this process, and `state_dir` holds what it remembers of its pushes. `result_url`
-    is in Celery's words, `state_url` (ledger and locks) in those of redis-py. For the limits see LimitsTable.
+    Without `broker_url`, tasks run in this process, and `state_dir` holds the ledger of its pushes. `result_url` is in
+    Celery's form, `state_url` (ledger and locks) in redis-py's form. For the limits see LimitsTable.
     """
 
     broker_url: str | None = field(repr=False)
@@ -74,10 +74,10 @@ class Settings:
 
 
 def load_settings(environment: Mapping[str, str], path: str | None = None) -> Settings:
-    """Read the TOML file that `path`, else IMAGEPUSHER_CONFIG, names (else none) and the IMAGEPUSHER_* variables.
+    """Read the TOML file at `path`, else at IMAGEPUSHER_CONFIG, if any, and the IMAGEPUSHER_* variables.
 
-    Raises SettingsInvalid with everything that is wrong, each with its key and what was due. Warns of files with
-    secrets that every user of the machine may read.
+    Raises SettingsInvalid with all faults, each with its key and the expected value. Warns of files with secrets that
+    every user of the machine can read.
     """
     named = path or environment.get(f"{PREFIX}CONFIG") or None
     file = working_folder() / named if named else None
@@ -86,7 +86,7 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
     overlay(document, environment, faults)
     tables = read(document, Document, faults)
     check_variables(environment, tables, faults)
-    # What the tables mean is looked at only when they are well-formed: half a table has faults that are none.
+    # The tables are interpreted only if they are well-formed: a partial table would cause false faults.
     _raise_any(faults, file)
     settings = _interpret(tables, environment, file.parent if file else working_folder(), faults)
     _raise_any(faults, file)
@@ -138,7 +138,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
             limits=_limits(tables.http),
             usual_certificates=usual_folders(environment) if tables.certs_d else (),
-            # A worker's environment is seldom meant for its registries; a command's is that of its user.
+            # The environment of a worker is seldom meant for its registries; that of a command is its user's.
             proxy=tables.http.proxy or ("none" if urls.broker else "environment"),
             secret_variables=frozenset(tables.secret_variables()),
         ),
@@ -156,7 +156,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
 
 def _read_broker(table: BrokerTable, reader: RegistryReader) -> BrokerUrls:
     files = reader.tls_files("broker", table)
-    # In the words of kombu and redis-py.
+    # In the form of kombu and redis-py.
     parameters = {
         "ssl_ca_certs": files.ca_file,
         "ssl_certfile": files.client_certificate,
@@ -223,7 +223,7 @@ def _target(place: str, table: TargetTable, faults: list[str], reader: RegistryR
 
 
 def _policy(place: str, table: TargetTable, reader: RegistryReader) -> SignaturePolicy | None:
-    """Return the signature that a target asks for; each key is a file with a public key in PEM."""
+    """Return the signature policy of a target; each key is a file with a public key in PEM."""
     keys = []
     for name in table.verify_keys:
         path = Path(reader.existing(f"{place}.verify_keys", name))
@@ -248,7 +248,7 @@ def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers |
 
 
 def _version_pattern(place: str, pattern: str | None, faults: list[str]) -> str | None:
-    """Return a pattern of versions; it must have groups, by which they are compared."""
+    """Return the version pattern of a target; it must have groups, by which versions are compared."""
     if pattern is None:
         return None
     try:
@@ -274,7 +274,7 @@ def _registry(place: str, text: str, faults: list[str]) -> str:
 
 
 def _parse_host(text: str) -> str:
-    """Return the name under which references carry a registry; raises ValueError, which shows no password."""
+    """Return the host of a registry as in references; raises ValueError, whose message shows no password."""
     if "@" in text:
         raise ValueError("a host carries no credentials; they have keys of their own")
     parse_registry(text)
@@ -284,7 +284,7 @@ def _parse_host(text: str) -> str:
 
 
 def _default_state_dir(environment: Mapping[str, str], faults: list[str]) -> Path:
-    """Return where the XDG Base Directory Specification puts state; it says to ignore a relative XDG_STATE_HOME."""
+    """Return the state folder of the XDG Base Directory Specification, which ignores a relative XDG_STATE_HOME."""
     state = Path(environment.get("XDG_STATE_HOME", ""))
     if state.is_absolute():
         return state / "imagepusher"

@@ -1,4 +1,4 @@
-"""Who may have what pushed where: the keys of workers and producers, and the rules for producers."""
+"""The settings of trust: the keys of workers and producers, and the policy for producers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _LEAST_BYTES: Final = 16
 
 @dataclass(frozen=True)
 class Trust:
-    """The keys that are known here, in whose name this process signs what it sends, and the policy."""
+    """The known keys, the name under which this process signs its messages, and the policy."""
 
     keys: Keys = field(default_factory=Keys)
     signer: Signer | None = None
@@ -24,7 +24,7 @@ class Trust:
 
 @dataclass(frozen=True)
 class TrustReader:
-    """Reads what the settings say of trust; relative paths are relative to `base`, and faults go to `faults`."""
+    """A reader of the settings of trust; relative paths start at `base`, and errors go to `faults`."""
 
     base: Path
     faults: list[str]
@@ -32,7 +32,7 @@ class TrustReader:
     def read(
         self, broker: BrokerTable, producers: Mapping[str, ProducerTable], policy: Mapping[str, PolicyTable]
     ) -> Trust:
-        """Return what the tables mean."""
+        """Return the trust settings of these tables."""
         workers = self._key("broker", broker)
         keys = {}
         for name, table in producers.items():
@@ -70,7 +70,7 @@ class TrustReader:
         )
 
     def _key(self, place: str, table: BrokerTable | ProducerTable) -> bytes | None:
-        """Return the key of a table, or that in the file which it names; None where it has neither."""
+        """Return the key of a table or of the file that it names; None if there is neither."""
         if table.key is not None and table.key_file is not None:
             self.faults.append(f"{place}: key and key_file exclude each other")
         if table.key is not None:

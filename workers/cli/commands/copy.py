@@ -7,7 +7,7 @@ import click
 from workers.cli.access import RegistryCommand
 from workers.cli.pushing import push_options, run_push
 
-# The options that the request is built from.
+# The options from which the request is built.
 _ITEM: Final = (
     "target",
     "kind",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.transfer.ports import Ledger
 
 _SHOWN: Final = 20
-# Those of the contract, which is imported when there is something to show.
+# The states of the contract, which is imported only when there is something to show.
 STATES: Final = (
     "enqueued", "accepted", "copying", "publishing", "waiting",
     "succeeded", "partial", "failed", "interrupted", "refused",
@@ -62,7 +62,7 @@ def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     found = [
         push for push in pushes if push.created >= oldest and (not chosen["states"] or push.state in chosen["states"])
     ]
-    # A program that reads JSON has always had all of them.
+    # JSON output has always listed all pushes.
     everything = chosen["everything"] or wants_json(context)
     limit = chosen["limit"] or (len(found) if everything else _SHOWN)
     listed = [remember(ledger, push) for push in islice(found, limit)]

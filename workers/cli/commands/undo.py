@@ -62,7 +62,7 @@ def _preview(context: click.Context, planned: "contract.Undo") -> int:
 
 
 def _confirm(client: "Client", push_id: str, *, leave_moved: bool) -> bool:
-    """List what becomes of each tag on stderr, and ask."""
+    """List the change of each tag on stderr, and ask for confirmation."""
     from workers.cli import render
 
     note_drawn(render.drawn(client.preview_undo(push_id, leave_moved=leave_moved), render.render_undo_plan, sys.stderr))
