@@ -10,11 +10,11 @@ from tasks.celery_glue import runtime
 from tasks.celery_glue.redelivery import Deliveries
 
 
-# Results of header tasks are ignored: outcomes go to the ledger as they happen, and the window between storing a result
-# and counting the part of the chord closes.
+# Results of header tasks are ignored: outcomes go to the ledger at once, and no crash can fall between the storage of a
+# result and the count of the part in the chord.
 @shared_task(name=contract.COPY_TASK, bind=True, max_retries=None, ignore_result=True)
 def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
-    """Copy and record the outcome; raises only to be delivered again, so that the callback of the chord always runs."""
+    """Copy and record the outcome; raises only for another delivery, so that the callback of the chord always runs."""
     here = runtime.of_app(self.app)
     meter = monitors.CopyMeter(monitors.progress_of(self))
     deliveries = Deliveries(self, here, push_id, digest)
@@ -28,5 +28,5 @@ def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
         )
         if transient is not None:
             raise deliveries.later(transient)
-    # Nobody stores it; monitors show it.
+    # Monitors show the text; nothing stores it.
     return meter.text

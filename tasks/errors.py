@@ -1,64 +1,64 @@
-"""Every error that a push can end in.
+"""All errors of pushes.
 
     ImagePusherError
     ├── RequestInvalid               the request breaks a rule; carries all faults
-    ├── NotPermitted                 no rule of the settings lets this producer do that
+    ├── NotPermitted                 no rule of the settings permits this action of the producer
     ├── SettingsInvalid              the configuration breaks a rule
-    ├── PushFailed                   something of the push failed; carries the report
+    ├── PushFailed                   some part of the push failed; carries the report
     ├── PushUnknown                  the ledger has no such push
     ├── PushUnfinished               the push has no report yet
-    ├── PushStalled                  the push stopped making progress, and driving it on did not help
-    ├── PushAbandoned                a task of the push ended its worker each time that it was delivered
-    ├── PushUndone                   the push was taken back while it was under way
+    ├── PushStalled                  the push makes no progress, even after its tasks were sent again
+    ├── PushAbandoned                a task of the push ended its worker at each delivery
+    ├── PushUndone                   the push was undone while it was under way
     ├── PushCancelledByUser          somebody cancelled the push
-    ├── Withheld                     the tag belongs together with something that failed
+    ├── Withheld                     another part of the tag's item, release or push failed
     ├── StateUnavailable             the Redis that holds ledger and locks does not serve
     ├── SourceError                  the source image cannot be pushed
     │   ├── SourceMissing            the reference does not exist
-    │   ├── SourceChildMissing       its index names a manifest or blob that is gone
-    │   ├── ManifestInvalid          its manifest is not what the OCI specification describes
-    │   │   └── ManifestAmbiguous    other clients may read something else in it
+    │   ├── SourceChildMissing       a manifest or blob of the image is gone
+    │   ├── ManifestInvalid          the manifest breaks the OCI specification
+    │   │   └── ManifestAmbiguous    other clients may read the manifest in another way
     │   ├── SchemaUnsupported        a docker schema 1 image
     │   ├── IndexEmpty               an index without entries
     │   ├── SingleArchRefused        a single-arch image where only multi-arch ones are allowed
-    │   ├── PlatformMissing          none of the eligible platforms is in it
-    │   ├── SignatureMissing         nobody signed it, though a signature is asked for
-    │   ├── SignatureInvalid         no signature is by a key that is asked for
-    │   ├── ReferrersUnreadable      the source does not say, or serve, what refers to the image
-    │   └── PlatformUnknown          it would overwrite an index, and nobody knows the platform that it is for
+    │   ├── PlatformMissing          the image has none of the eligible platforms
+    │   ├── SignatureMissing         the image lacks a required signature
+    │   ├── SignatureInvalid         no signature of the image is by a required key
+    │   ├── ReferrersUnreadable      the source does not list or serve the referrers of the image
+    │   └── PlatformUnknown          an image of unknown platform would overwrite an index
     ├── DestinationError             the destination cannot be brought to the wanted state
-    │   ├── DestinationChildMissing  its index names a manifest that is gone
-    │   ├── DestinationAmbiguous     other clients may read something else in its index
-    │   ├── ExpectationFailed        the tag holds something else than the item expects
+    │   ├── DestinationChildMissing  the tag's index names a manifest that is gone
+    │   ├── DestinationAmbiguous     other clients may read the tag's index in another way
+    │   ├── ExpectationFailed        the tag does not hold the digest that the item expects
     │   ├── TagHeld                  an operator froze the tag
     │   ├── PlatformRemovalRefused   the tag would lose a platform
-    │   ├── OlderThanDestination     the tag holds a newer image, and goes forward only; no failure
-    │   ├── VersionUnknown           whether the tag would go forward cannot be told
+    │   ├── OlderThanDestination     the tag holds a newer image and may only go forward; no failure
+    │   ├── VersionUnknown           the versions cannot be compared, and the tag may only go forward
     │   ├── TagConflict              someone else keeps writing the tag
     │   ├── LockUnavailable          another push holds the tag
     │   ├── LockLost                 this push lost the tag while it worked on it
-    │   ├── Irreversible             the tag could not be put back if another one of its release fails
+    │   ├── Irreversible             the tag could not be put back if another tag of its release fails
     │   ├── RolledBack               another tag of the release could not be moved
     │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
-    │   ├── ReferrersRefused         the registry does not take what refers to the image
-    │   └── CopyIncomplete           what the tag needs did not arrive
+    │   ├── ReferrersRefused         the registry refuses the referrers of the image
+    │   └── CopyIncomplete           a part that the tag needs did not arrive
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
-    └── RegistryError                a registry did not do what was asked
+    └── RegistryError                a registry failed or refused a request
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
-        │   └── RightMissing         the token says that it is not good for this
-        ├── NotFound                 404 where something had to be
-        │   ├── NamespaceMissing     the namespace, project or repository has to be made first
+        │   └── RightMissing         the token does not grant the needed right
+        ├── NotFound                 404 for a resource that must exist
+        │   ├── NamespaceMissing     the namespace, project or repository must be made first
         │   └── RepositoryMissing    the repository does not exist, and the push is not to make it
         ├── RequestRefused           another 4xx
-        │   ├── QuotaExceeded        there is no room left
+        │   ├── QuotaExceeded        the storage quota is used up
         │   └── TagImmutable         the registry does not let this tag move
         ├── RateLimited              429 until retries ran out
         ├── RegistryUnavailable      5xx, connection loss or timeout until retries ran out
-        │   └── RegistryReadOnly     it is under maintenance and takes nothing for now
+        │   └── RegistryReadOnly     the registry is under maintenance and read-only for now
         ├── ResponseInvalid          an answer that breaks the protocol, or a body over its cap
         │   └── AddressWrong         a web page in place of a registry's answer
-        ├── ContentMismatch          bytes that are not those of the digest or size
-        └── AddressForbidden         a redirect or realm that leads where it must not
+        ├── ContentMismatch          bytes that do not match their digest or size
+        └── AddressForbidden         a redirect or realm that leads to a forbidden address
 
 Each error knows its side, whether its task is tried again, and the seconds to wait before that. Every class takes
 positional arguments only, so that Celery's JSON result rebuilds it from `args`.
@@ -70,7 +70,7 @@ from typing import Any, Final, Self
 
 
 class Side(enum.StrEnum):
-    """Where the cause of an error is."""
+    """The side on which the cause of an error is."""
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -82,7 +82,7 @@ class Side(enum.StrEnum):
 
 
 class Retry(enum.Enum):
-    """Whether the task that met an error is carried out again."""
+    """The rule for another try of the task that met an error."""
 
     NEVER = "never"
     """The next try would end in the same way."""
@@ -95,9 +95,9 @@ class Retry(enum.Enum):
 
 
 class ImagePusherError(Exception):
-    """Say what happened, where, and what the user can do.
+    """The base of all errors: a message, its side, and advice for the user.
 
-    `side` is None where nobody knows it yet, `retry_after` where nobody asked for a time.
+    `side` is None while it is unknown, `retry_after` if no time was asked for.
     """
 
     code: str = "internal_error"
@@ -117,18 +117,18 @@ class ImagePusherError(Exception):
 
     @property
     def passes(self) -> bool:
-        """Whether another try may end otherwise."""
+        """Whether another try may succeed."""
         return self.retry in {Retry.LATER, Retry.WAIT}
 
     def on(self, side: Side | str) -> Self:
-        """Note whose side the error is on, unless that is known, and return the error."""
+        """Set the side of the error, unless it is known, and return the error."""
         if self.side is None:
             self.side = Side(side)
             self._pack()
         return self
 
     def _pack(self) -> None:
-        """Let `args` rebuild the error."""
+        """Set `args` so that they rebuild the error."""
         said = (self.message, self.__dict__.get("retry_after"), self.__dict__.get("side"))
         self.args = said if any(value is not None for value in said[1:]) else said[:1]
 
@@ -143,11 +143,11 @@ class ImagePusherError(Exception):
         return f"{self.message} {self.advice}".rstrip()
 
     def __repr__(self) -> str:
-        # Monitors show this: one line, and not the report that a PushFailed carries.
+        # Monitors show this text: one line, without the report of a PushFailed.
         return f"{type(self).__name__}({self.message!r})"
 
 
-# A builtin beside our own base is what pubtools-quay raised: its callers catch that.
+# A builtin base beside our own is the exception that pubtools-quay raised: its callers catch it.
 class RequestInvalid(ImagePusherError, ValueError, KeyError):
     """The request breaks a rule; carries all faults."""
 
@@ -162,7 +162,7 @@ class RequestInvalid(ImagePusherError, ValueError, KeyError):
 
 
 class NotPermitted(ImagePusherError):
-    """No rule of the settings lets this producer do that."""
+    """No rule of the settings permits this action of the producer."""
 
     code = "not_permitted"
     side = Side.SETTINGS
@@ -177,7 +177,7 @@ class SettingsInvalid(ImagePusherError):
 
 
 class PushFailed(ImagePusherError, RuntimeError):
-    """Something of the push failed; carries the report."""
+    """Some part of the push failed; carries the report."""
 
     code = "push_failed"
 
@@ -201,7 +201,7 @@ class PushUnfinished(ImagePusherError):
 
 
 class PushStalled(ImagePusherError):
-    """The push stopped making progress, and driving it on did not help."""
+    """The push makes no progress, even after its tasks were sent again."""
 
     code = "stalled"
     side = Side.STATE
@@ -209,7 +209,7 @@ class PushStalled(ImagePusherError):
 
 
 class PushAbandoned(ImagePusherError):
-    """A task of the push ended its worker each time that it was delivered."""
+    """A task of the push ended its worker at each delivery."""
 
     code = "abandoned"
     side = Side.WORKER
@@ -217,7 +217,7 @@ class PushAbandoned(ImagePusherError):
 
 
 class PushUndone(ImagePusherError):
-    """The push was taken back while it was under way."""
+    """The push was undone while it was under way."""
 
     code = "undone"
     advice = "The tag was not moved."
@@ -231,7 +231,7 @@ class PushCancelledByUser(ImagePusherError):
 
 
 class Withheld(ImagePusherError):
-    """The tag belongs together with something that failed."""
+    """Another part of the tag's item, release or push failed."""
 
     code = "withheld"
     advice = "Mend that and push again."
@@ -264,14 +264,14 @@ class SourceMissing(SourceError):
 
 
 class SourceChildMissing(SourceError):
-    """Its index names a manifest or blob that is gone."""
+    """A manifest or blob of the image is gone."""
 
     code = "source_child_missing"
     advice = "The source is incomplete: push it to its registry again."
 
 
 class ManifestInvalid(SourceError):
-    """Its manifest is not what the OCI specification describes."""
+    """The manifest breaks the OCI specification."""
 
     code = "manifest_invalid"
     # A destination may hold such a manifest, too.
@@ -280,7 +280,7 @@ class ManifestInvalid(SourceError):
 
 
 class ManifestAmbiguous(ManifestInvalid):
-    """Other clients may read something else in it."""
+    """Other clients may read the manifest in another way."""
 
     code = "manifest_ambiguous"
     advice = "Nothing of it is pushed. Find out who wrote it, and push the image to its registry again."
@@ -311,14 +311,14 @@ class SingleArchRefused(SourceError):
 
 
 class PlatformMissing(SourceError):
-    """None of the eligible platforms is in it."""
+    """The image has none of the eligible platforms."""
 
     code = "platform_missing"
     advice = "Check the item's `platforms` and `require_platforms`."
 
 
 class PlatformUnknown(SourceError):
-    """It would overwrite an index, and nobody knows the platform that it is for."""
+    """An image of unknown platform would overwrite an index."""
 
     code = "platform_unknown"
     advice = (
@@ -328,21 +328,21 @@ class PlatformUnknown(SourceError):
 
 
 class SignatureMissing(SourceError):
-    """Nobody signed the image, though a signature is asked for."""
+    """The image lacks a required signature."""
 
     code = "signature_missing"
     advice = "Nothing of it was copied. Sign that digest, or push the one that is signed."
 
 
 class SignatureInvalid(SourceError):
-    """No signature of the image is by a key that is asked for."""
+    """No signature of the image is by a required key."""
 
     code = "signature_invalid"
     advice = "Nothing of it was copied. Check the keys of `verify`, and who signed the image."
 
 
 class ReferrersUnreadable(SourceError):
-    """The source does not say, or serve, what refers to the image."""
+    """The source does not list or serve the referrers of the image."""
 
     code = "referrers_unreadable"
     advice = (
@@ -359,21 +359,21 @@ class DestinationError(ImagePusherError):
 
 
 class DestinationChildMissing(DestinationError):
-    """Its index names a manifest that is gone."""
+    """The tag's index names a manifest that is gone."""
 
     code = "destination_child_missing"
     advice = 'Push that platform again, or let the target drop it with `missing_children = "drop"`.'
 
 
 class DestinationAmbiguous(DestinationError):
-    """Other clients may read something else in its index."""
+    """Other clients may read the tag's index in another way."""
 
     code = "manifest_ambiguous"
     advice = "The tag was not moved. Set `merge` of the item to false to overwrite it."
 
 
 class ExpectationFailed(DestinationError):
-    """The tag holds something else than the item expects (BEHAVIOUR 10.2)."""
+    """The tag does not hold the digest that the item expects (BEHAVIOUR 10.2)."""
 
     code = "expectation_failed"
     advice = "The tag was not moved. Look what it holds now, and who moved it: `imagepusher history` tells of pushes."
@@ -394,14 +394,14 @@ class PlatformRemovalRefused(DestinationError):
 
 
 class OlderThanDestination(DestinationError):
-    """The tag holds a newer image, and goes forward only: it is skipped (BEHAVIOUR 10.4)."""
+    """The tag holds a newer image and may only go forward: it is skipped (BEHAVIOUR 10.4)."""
 
     code = "older_than_destination"
     advice = "The tag stays as it is: it goes forward only."
 
 
 class VersionUnknown(DestinationError):
-    """Whether the tag would go forward cannot be told (BEHAVIOUR 10.4)."""
+    """The versions cannot be compared, and the tag may only go forward (BEHAVIOUR 10.4)."""
 
     code = "version_unknown"
     advice = (
@@ -451,14 +451,14 @@ class ReleaseUnsettled(DestinationError):
 
 
 class Irreversible(DestinationError):
-    """The tag could not be put back if another one of its release fails."""
+    """The tag could not be put back if another tag of its release fails."""
 
     code = "irreversible"
     advice = 'No tag was moved. Set `irreversible` of the item to "accept" to move it all the same.'
 
 
 class ReferrersRefused(DestinationError):
-    """The registry does not take what refers to the image."""
+    """The registry refuses the referrers of the image."""
 
     code = "referrers_refused"
     advice = (
@@ -467,7 +467,7 @@ class ReferrersRefused(DestinationError):
 
 
 class CopyIncomplete(DestinationError):
-    """What the tag needs did not arrive."""
+    """A part that the tag needs did not arrive."""
 
     code = "copy_incomplete"
     advice = "The tag was not moved; push again to complete it."
@@ -484,13 +484,13 @@ class PushCancelled(ImagePusherError):
 
 
 class RegistryError(ImagePusherError):
-    """A registry did not do what was asked."""
+    """A registry failed or refused a request."""
 
     code = "registry_error"
 
 
 class AuthenticationRefused(RegistryError):
-    """`may_be_absent` tells that a read was refused: some registries answer so for a repository that does not exist."""
+    """401 or 403; `may_be_absent` marks a refused read: some registries answer so for a missing repository."""
 
     code = "authentication_refused"
     advice = "Check the credentials of this registry and what they may do there."
@@ -498,27 +498,27 @@ class AuthenticationRefused(RegistryError):
 
 
 class RightMissing(AuthenticationRefused):
-    """The token says that it is not good for this."""
+    """The token does not grant the needed right."""
 
     code = "right_missing"
     advice = "Nothing was written there: give this user the right to push, or use the credentials of one who has it."
 
 
 class NotFound(RegistryError):
-    """404 where something had to be."""
+    """404 for a resource that must exist."""
 
     code = "not_found"
 
 
 class NamespaceMissing(NotFound):
-    """The namespace, project or repository has to be made first."""
+    """The namespace, project or repository must be made first."""
 
     code = "namespace_missing"
     advice = "Make the namespace, project or repository at the registry first, or check how its name is spelt."
 
 
 class RepositoryMissing(NotFound):
-    """The repository does not exist, and nobody may make it."""
+    """The repository does not exist, and the push is not to make it."""
 
     code = "repository_missing"
     advice = (
@@ -534,7 +534,7 @@ class RequestRefused(RegistryError):
 
 
 class QuotaExceeded(RequestRefused):
-    """There is no room left."""
+    """The storage quota is used up."""
 
     code = "quota_exceeded"
     advice = "Have the quota raised, or delete what is not needed; then push again: what is there is not copied again."
@@ -564,7 +564,7 @@ class RegistryUnavailable(RegistryError):
 
 
 class RegistryReadOnly(RegistryUnavailable):
-    """It is under maintenance and takes nothing for now."""
+    """The registry is under maintenance and read-only for now."""
 
     code = "registry_read_only"
     advice = "The registry is under maintenance; push again when it is over."
@@ -585,32 +585,32 @@ class AddressWrong(ResponseInvalid):
 
 
 class ContentMismatch(RegistryError):
-    """Bytes that are not those of the digest or size."""
+    """Bytes that do not match their digest or size."""
 
     code = "content_mismatch"
     advice = "The content was not committed."
 
 
 class AddressForbidden(RegistryError):
-    """A redirect or realm that leads where it must not."""
+    """A redirect or realm that leads to a forbidden address."""
 
     code = "address_forbidden"
 
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
-    """Return the error that is worth another try and asks for the most time before it; None if there is none."""
+    """Return the error with the longest wait among those worth another try; None if there is none."""
     later = [error for error in errors if error.passes]
     return max(later, key=lambda error: error.retry_after or 0.0, default=None)
 
 
 def to_record(error: ImagePusherError) -> dict[str, Any]:
-    """Return an error as JSON types from which `from_record` makes it again."""
+    """Return an error as JSON types, from which `from_record` rebuilds it."""
     record = {"code": error.code, "message": error.message, "side": error.side, "retry_after": error.retry_after}
     return {key: value for key, value in record.items() if value is not None}
 
 
 def from_record(record: dict[str, Any]) -> ImagePusherError:
-    """Return the error of a record; a code that this version does not know stays as it is."""
+    """Return the error of a record; an unknown code is kept as it is."""
     kind = _BY_CODE.get(record["code"], ImagePusherError)
     error = kind(record["message"]) if kind in _OTHERWISE_MADE else kind(*_arguments(record))
     error.code = record["code"]

@@ -1,4 +1,4 @@
-"""What the distribution registers for `tasks`, which does not import the package that implements it."""
+"""Entry points of the distribution for `tasks`, which does not import the package that implements them."""
 
 from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
@@ -21,7 +21,7 @@ class PushClient(Protocol):
         ...
 
     def wait(self, push_id: str) -> contract.PushReport:
-        """Return the report when the push ended; raises ImagePusherError where there is none."""
+        """Wait for the end of a push and return its report; raises ImagePusherError if there is no report."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""pubtools-quay's ManifestListMerger, with the same names and arguments, in front of a push."""
+"""pubtools-quay's ManifestListMerger, with the same names and arguments, implemented by a push."""
 
 from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
@@ -16,7 +16,7 @@ _ABSENT = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED})
 class ManifestListMerger:
     """Merge the manifest list of `src_image` into that of `dest_image`, both full references.
 
-    The host that is read and written is that of the references, whatever `src_quay_host` and `host` say.
+    The hosts are those of the references, whatever `src_quay_host` and `host` say.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ManifestListMerger:
         self._destination = dest_quay_client
 
     def merge_manifest_lists(self) -> contract.PushReport:
-        """Merge, copy what the destination lacks of it, and return the report; raises as the pusher does."""
+        """Merge, copy the missing manifests and blobs, and return the report; raises the errors of the pusher."""
         source, destination = self._clients()
         settings = {
             "source_quay_user": source.username,
@@ -56,9 +56,9 @@ class ManifestListMerger:
         return ContainerImagePusher([], settings).run_merge_workflow(self.src_image, [self.dest_image])
 
     def merge_manifest_lists_selected_architectures(self, eligible_archs: Collection[str]) -> dict[str, Any]:
-        """Return the source's list with the eligible architectures only, and what else the destination has.
+        """Return the source's list with the eligible architectures only, plus the destination's other entries.
 
-        Nothing is written. Raises requests' HTTPError.
+        Writes nothing. Raises requests' HTTPError.
         """
         source, destination = self._clients()
         merged: dict[str, Any] = source.get_manifest(self.src_image)

@@ -1,4 +1,4 @@
-"""`imagepusher.preview.v1`: say what a push would do."""
+"""`imagepusher.preview.v1`: preview a push."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tasks.transfer.publish.report import preview_obstacles
 
 @shared_task(name=contract.PREVIEW_TASK, bind=True, throws=(ImagePusherError,))
 def preview(self: Task[Any, Any], request: Any) -> Any:
-    """Return what a push would do; nothing is written."""
+    """Return the preview of a push; writes nothing."""
     here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
         plan = here.push.preview(request, sender_of(self))

@@ -1,4 +1,4 @@
-"""`imagepusher.publish.v1`: move the tags of a push when all of its copies ended."""
+"""`imagepusher.publish.v1`: move the tags of a push after all of its copies ended."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tasks.transfer.steps.publish import PART
 
 @shared_task(name=contract.PUBLISH_TASK, bind=True, max_retries=None, throws=(PushFailed, PushUnknown))
 def publish(self: Task[Any, Any], push_id: str) -> Any:
-    """Return the report; raises PushFailed with it if any tag failed, so that monitors show the push as failed."""
+    """Move the tags and return the report; raises PushFailed with the report if any tag failed, for monitors."""
     monitors.progress_of(self)("moving tags")
     here = runtime.of_app(self.app)
     deliveries = Deliveries(self, here, push_id, PART)
@@ -25,7 +25,7 @@ def publish(self: Task[Any, Any], push_id: str) -> Any:
 
 
 def result_of(report: contract.PushReport) -> Any:
-    """Return a report as the result of its task; raises PushFailed with it if anything failed (BEHAVIOUR 6.3)."""
+    """Return a report as the result of its task; raises PushFailed with the report if a tag failed (BEHAVIOUR 6.3)."""
     if report.state != "succeeded":
         raise PushFailed(summary(report), msgspec.to_builtins(report))
     return msgspec.to_builtins(report)

@@ -1,4 +1,4 @@
-"""What programs around pubtools-quay listen to: its log events, its hook, and the exception of its HTTP client."""
+"""The interfaces of pubtools-quay to other programs: its log events, its hook, and its HTTP client's exception."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from tasks.errors import (
 
 LOG: Final = logging.getLogger("pubtools.quay")
 _WRITTEN: Final = frozenset({"copied", "merged", "unchanged"})
-# The status that stands for an error: what the registry answered is in its message.
+# The HTTP status for each error; the registry's answer is in the error's message.
 _STATUS: Final[dict[type[RegistryError], HTTPStatus]] = {
     AuthenticationRefused: HTTPStatus.UNAUTHORIZED,
     NotFound: HTTPStatus.NOT_FOUND,
@@ -33,7 +33,7 @@ _STATUS: Final[dict[type[RegistryError], HTTPStatus]] = {
 
 
 class RegistryPushFailed(PushFailed, requests.HTTPError):
-    """A push failed because a registry refused something; `response` has the status that stands for the first error."""
+    """A push that failed because of a registry's refusal; `response` has the status of the first error."""
 
     def __init__(self, message: str, report: dict[str, Any] | None = None, status: int = 0) -> None:
         super().__init__(message, report)
@@ -43,7 +43,7 @@ class RegistryPushFailed(PushFailed, requests.HTTPError):
 
 @contextmanager
 def logged_step(name: str) -> Iterator[None]:
-    """Log the start and the end of a step; the record's `event` has the type that says which."""
+    """Log the start and the end of a step; the type in the record's `event` tells which."""
     _log(logging.INFO, name, "start")
     try:
         yield
@@ -54,11 +54,11 @@ def logged_step(name: str) -> Iterator[None]:
 
 
 def tell_tagged(report: contract.PushReport) -> None:
-    """Call the hook `quay_images_tagged`, where pubtools is installed, for each source that was put somewhere."""
+    """Call the hook `quay_images_tagged`, if pubtools is installed, for each source that was pushed."""
     try:
         plugins: Any = import_module("pubtools.pluggy").pm
     except ImportError:
-        # Not one of our dependencies.
+        # pubtools is not one of our dependencies.
         return
     hook: Callable[..., Any] | None = getattr(plugins.hook, "quay_images_tagged", None)
     for item in report.items:
@@ -68,7 +68,7 @@ def tell_tagged(report: contract.PushReport) -> None:
 
 
 def failure(message: str, report: contract.PushReport, document: dict[str, Any]) -> PushFailed:
-    """Return the error of a push that failed: one of requests, too, where a registry refused something."""
+    """Return the error of a failed push: also a requests error if a registry refused a request."""
     errors = [error for item in report.items for error in (item.error, *(tag.error for tag in item.tags)) if error]
     statuses = {kind.code: status for kind, status in _STATUS.items()}
     status = next((statuses[error.code] for error in errors if error.code in statuses), None)
@@ -76,7 +76,7 @@ def failure(message: str, report: contract.PushReport, document: dict[str, Any])
 
 
 def http_error(error: RegistryError) -> requests.HTTPError:
-    """Return an error as requests' callers expect it."""
+    """Return an error in the form that callers of requests expect."""
     return requests.HTTPError(str(error), response=_response(_STATUS.get(type(error), HTTPStatus.BAD_GATEWAY)))
 
 

@@ -1,4 +1,4 @@
-"""`imagepusher.push.v1`: plan a push and hand it to its chord."""
+"""`imagepusher.push.v1`: plan a push and replace the task by its chord."""
 
 import logging
 from typing import Any, Final
@@ -29,7 +29,7 @@ LOG: Final = logging.getLogger(__name__)
     Strategy="tasks.celery_glue.message:strategy",
 )
 def push(self: Task[Any, Any], request: Any) -> Any:
-    """Validate, resolve, plan; then become the chord of copies with its publish callback, under the same task id."""
+    """Validate, resolve and plan; then replace the task by the chord of copies and publish, under the same task id."""
     here = runtime.of_app(self.app)
     push_id = contract.push_id_of(request, str(self.request.id))
     deliveries = Deliveries(self, here, push_id, PART)
@@ -51,6 +51,6 @@ def push(self: Task[Any, Any], request: Any) -> Any:
     try:
         return self.replace(canvas_of(self.app, plan))
     except here.away as error:
-        # How many of its tasks were sent, nobody knows: the watchdog sends what is left of it again.
+        # The number of tasks that were sent is unknown: the watchdog sends the remaining ones again.
         LOG.warning("Push %s: its tasks could not be sent (%s).", push_id, type(error).__name__)
         raise Ignore from None

@@ -26,10 +26,10 @@ class ContainerImagePusher:
     """Push container images to Quay or any other registry.
 
     `push_items` are objects with `metadata`, or dicts; `target_settings` are those of pubtools-quay. Passwords in them
-    are used where the push runs in this process. Where a broker would carry them they are refused, or dropped if the
-    settings say so. Every method waits and returns the report (BEHAVIOUR 6.1). Raises RequestInvalid, a ValueError and
-    KeyError, before anything is written; SettingsInvalid; PushFailed, a RuntimeError, with the report, which is one of
-    requests' HTTPErrors, too, where a registry refused something.
+    are used if the push runs in this process. If a broker would carry the passwords, they are refused, or dropped if
+    the program settings say so. Every method waits and returns the report (BEHAVIOUR 6.1). Raises RequestInvalid, a
+    ValueError and KeyError, before anything is written; SettingsInvalid; PushFailed, a RuntimeError, with the report.
+    If a registry refused a request, PushFailed is also a requests HTTPError.
     """
 
     def __init__(self, push_items: Sequence[Any], target_settings: Mapping[str, Any]) -> None:
@@ -57,21 +57,21 @@ class ContainerImagePusher:
             return _push([_push_item(item) for item in self.push_items], self.target_settings)
 
     def copy_source_push_item(self, push_item: Any) -> contract.PushReport:
-        """Push one item as a source image: as it is, whatever it is."""
+        """Push one item as a source image: unchanged, of any kind."""
         return _push([_push_item(push_item, is_source=True)], self.target_settings)
 
     def copy_v1_push_item(self, push_item: Any) -> contract.PushReport:
-        """Push one item over what is there: as it is, a single image too."""
+        """Push one item unchanged over its tags, even a single image."""
         as_it_is = {"allow_v1_containers": True, "merge": False}
         return _push([_push_item(push_item, is_source=False)], self.target_settings | as_it_is)
 
     def copy_multiarch_push_item(self, push_item: Any, source_ml: Any = None) -> contract.PushReport:
-        """Push one multi-arch item; `source_ml` is not needed, the source is read when the push is planned."""
+        """Push one multi-arch item; `source_ml` is ignored: the source is read when the push is planned."""
         del source_ml
         return _push([_push_item(push_item, is_source=False)], self.target_settings)
 
     def run_merge_workflow(self, source_ref: str, dest_refs: Sequence[str]) -> contract.PushReport:
-        """Push one multi-arch image to full references, merged where they hold more platforms."""
+        """Push one multi-arch image to full references, merged if they hold more platforms."""
         return _push_references(source_ref, dest_refs, self.target_settings, {"single_arch": "refuse"})
 
     @classmethod
@@ -82,15 +82,15 @@ class ContainerImagePusher:
         all_arch: bool,  # noqa: FBT001 - as pubtools-quay has it
         target_settings: Mapping[str, Any],
     ) -> contract.PushReport:
-        """Copy one image to full references, tags or digests, over what is there.
+        """Copy one image to full references, tags or digests, without a merge.
 
-        With `all_arch` it is copied with all its platforms; without, the image for linux/amd64 alone, or the only one.
+        With `all_arch` all platforms are copied; without, only the image for linux/amd64, or the only image.
         """
         return _push_references(source_ref, dest_refs, target_settings, {"kind": "source" if all_arch else "image"})
 
 
 def _push_item(push_item: Any, *, is_source: bool | None = None) -> dict[str, Any]:
-    """Return a push item with what a push needs: of its build, whether it marks a source image (BEHAVIOUR 1.1)."""
+    """Return the keys of a push item that a push needs, with the source-image mark of its build (BEHAVIOUR 1.1)."""
     metadata = push_item.get("metadata") if isinstance(push_item, Mapping) else getattr(push_item, "metadata", None)
     if not isinstance(metadata, Mapping):
         return {} if metadata is None else {"metadata": str(type(metadata).__name__)}
@@ -141,7 +141,7 @@ def _run(request: dict[str, Any], target_settings: Mapping[str, Any]) -> contrac
 
 
 def _drop_passwords(*, allowed: bool) -> None:
-    """Warn that the passwords are not sent; raises SettingsInvalid unless the settings allow that (BEHAVIOUR 6.7)."""
+    """Warn that passwords are dropped; raises SettingsInvalid unless the settings allow it (BEHAVIOUR 6.7)."""
     if not allowed:
         raise SettingsInvalid(
             "target_settings carry a password, and a broker would carry it along. Put the credentials into the"
@@ -152,7 +152,7 @@ def _drop_passwords(*, allowed: bool) -> None:
 
 
 def _plain(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request of JSON's types; raises RequestInvalid where a value is of no such type."""
+    """Return a request in JSON types; raises RequestInvalid for a value of any other type."""
     try:
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(request, enc_hook=_plain_mapping))
     except TypeError as error:
@@ -174,9 +174,9 @@ def _credentials(target_settings: Mapping[str, Any], *pairs: tuple[str, str]) ->
 
 
 def _public(target_settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a request may carry of target settings: the keys with an effect, and no secret (BEHAVIOUR 6.7).
+    """Return the target settings that a request may carry: the keys with an effect, and no secret (BEHAVIOUR 6.7).
 
-    Whole credential pairs are used here. Of a half only the key is left, for the validation to name it.
+    Whole credential pairs are used in this process. Half a pair leaves only its key, for the validation to name.
     """
     known = pubtools.USED | {key for pair in pubtools.CREDENTIAL_PAIRS for key in pair}
     useless = {key for key in target_settings.keys() - known if target_settings[key] not in (None, "")}

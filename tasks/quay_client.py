@@ -1,4 +1,4 @@
-"""pubtools-quay's client of a registry's manifests, in front of this project's own."""
+"""pubtools-quay's client of a registry's manifests, implemented by this project's client."""
 
 import json
 from collections.abc import Callable
@@ -19,9 +19,9 @@ Answer = TypeVar("Answer")
 
 
 class QuayClient:
-    """Read and write manifests of one registry as one user, or as the one of the settings.
+    """Read and write manifests of one registry as the given user, or as the user of the settings.
 
-    Methods take full references, and raise requests' HTTPError, with a status, where the registry refuses.
+    Methods take full references, and raise requests' HTTPError, with a status, if the registry refuses.
     """
 
     MANIFEST_LIST_TYPE: Final = media_types.DOCKER_LIST
@@ -35,7 +35,7 @@ class QuayClient:
         self.host = host or "quay.io"
 
     def get_manifest(self, image: str, raw: bool = False, media_type: str | None = None) -> Any:  # noqa: FBT001, FBT002 - pubtools-quay's
-        """Return a manifest as a dict, or its text; raises ManifestInvalid if it is of another type than is wanted."""
+        """Return a manifest as a dict, or its text; raises ManifestInvalid if its type is not the wanted one."""
         fetched = self._fetch(image)
         if media_type is not None and fetched.media_type != media_type:
             raise ManifestInvalid(f"{image} is of the type {fetched.media_type}, not {media_type}.")
@@ -48,7 +48,7 @@ class QuayClient:
         return digest_of(text.encode())
 
     def upload_manifest(self, manifest: Any, image: str, raw: bool = False) -> None:  # noqa: FBT001, FBT002 - pubtools-quay's
-        """Store a manifest, a dict or its text, whose parts are there."""
+        """Store a manifest, given as a dict or text; its parts must exist already."""
         content = (manifest if raw else json.dumps(manifest, sort_keys=True, indent=4)).encode()
         media_type = media_type_of(content, None) or media_types.DOCKER_MANIFEST
         self._ask(image, lambda repository, at: repository.push_manifest(at, content, media_type))

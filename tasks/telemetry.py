@@ -1,6 +1,6 @@
-"""What the code tells those who watch it: counts, durations and spans, to whoever listens, and to nobody by default.
+"""Telemetry: counts, durations and spans, for a listener; by default there is none.
 
-Names and their labels stand here, once. Labels are bounded: registries, methods, states, never references or digests.
+Names and labels are defined only here. Labels are bounded: registries, methods, states, never references or digests.
 """
 
 from collections.abc import Iterator, Mapping
@@ -51,12 +51,12 @@ class Span(Protocol):
     """A piece of work under way."""
 
     def set(self, name: str, value: str | float) -> None:
-        """Say more of it."""
+        """Set an attribute of the span."""
         ...
 
 
 class Listener(Protocol):
-    """Who is told; its methods are called from any thread and never raise."""
+    """The receiver of telemetry; its methods are called from any thread and never raise."""
 
     def count(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
         """Add `amount` to one of `COUNTERS`."""
@@ -80,12 +80,12 @@ _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> None:
-    """Tell `listener` from now on."""
+    """Send telemetry to `listener` from now on."""
     _listeners.append(listener)
 
 
 def stop_listening(listener: Listener) -> None:
-    """Tell `listener` no more."""
+    """Stop sending telemetry to `listener`."""
     _listeners.remove(listener)
 
 
@@ -103,7 +103,7 @@ def observe(name: str, seconds: float, **labels: str) -> None:
 
 @contextmanager
 def span(name: str, **attributes: Any) -> Iterator[Span]:
-    """Let the block be one piece of work; without a listener that traces, nothing happens."""
+    """Trace the block as one span, if a listener traces."""
     for listener in _listeners:
         tracing = listener.span(name, attributes)
         if tracing is not None:
@@ -118,7 +118,7 @@ _context: Final[ContextVar[Mapping[str, str]]] = ContextVar("telemetry", default
 
 @contextmanager
 def context(**fields: str) -> Iterator[None]:
-    """Let all lines that the block logs carry `fields` too; another thread carries them in a copy of the context."""
+    """Add `fields` to all lines that the block logs; another thread needs a copy of the context for that."""
     token = _context.set({**_context.get(), **fields})
     try:
         yield
@@ -127,5 +127,5 @@ def context(**fields: str) -> Iterator[None]:
 
 
 def bound() -> Mapping[str, str]:
-    """Return the fields that lines logged here carry."""
+    """Return the fields that are added to lines logged here."""
     return _context.get()

@@ -1,4 +1,4 @@
-"""`imagepusher.undo.v1`: put the tags of a push back."""
+"""`imagepusher.undo.v1`: undo a push."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def undo(
     dry_run: bool = False,  # noqa: FBT001, FBT002 - as in the message
     leave_moved: bool = False,  # noqa: FBT001, FBT002 - as above
 ) -> Any:
-    """Restore or delete each tag that a push moved, or say what would become of it.
+    """Restore or delete each tag that a push moved, or preview that with `dry_run`.
 
     Raises PushUnknown, NotPermitted.
     """

@@ -16,7 +16,7 @@ from tasks.transfer.ports import INSPECTION
 
 @shared_task(name=contract.VERIFY_TASK, bind=True, throws=(ImagePusherError,))
 def verify(self: Task[Any, Any], push_id: str) -> Any:
-    """Return whether each tag of a push is what its report says."""
+    """Compare each tag of a push with its report."""
     here = runtime.of_app(self.app)
     with here.runs.hold(str(self.request.id), INSPECTION):
         report = here.ledger.report(push_id)

@@ -1,4 +1,4 @@
-"""Which messages a worker takes. Pure.
+"""The admission of messages by a worker. Pure.
 
 | task                        | sent by    | taken                                                           |
 |-----------------------------|------------|-----------------------------------------------------------------|
@@ -31,9 +31,9 @@ _SHOWN: Final = re.compile(r"[\w.:-]{1,100}")
 
 
 class NotTaken(ValueError):
-    """A message that no worker takes; `answers` tells whether its sender is told by the result of its task.
+    """A message that no worker takes; `answers` tells whether the refusal becomes the result of its task.
 
-    `unsigned` is True where somebody whom the worker knows would have been served.
+    `unsigned` is True if the message would have been taken with the signature of a known producer.
     """
 
     def __init__(self, why: str, *, answers: bool = True, unsigned: bool = False) -> None:
@@ -44,7 +44,7 @@ class NotTaken(ValueError):
 
 @dataclass(frozen=True)
 class Admitted:
-    """A message that is taken: its task and id, what it is called with, and its sender (None where it is unsigned)."""
+    """An admitted message: its task and id, the task's arguments, and its sender (None if it is unsigned)."""
 
     task: str
     task_id: str
@@ -54,29 +54,29 @@ class Admitted:
 
     @property
     def producer(self) -> str | None:
-        """Return the producer who signed it; workers and operators are none."""
+        """The producer who signed the message; None for workers and operators."""
         return None if self.sender == WORKERS else self.sender
 
     @property
     def request(self) -> Any:
-        """Return the first argument, however it is passed: the request of a push, or the id of one."""
+        """The first argument, positional or by keyword: the request of a push, or the id of a push."""
         return next(iter(self.arguments or self.keywords.values()), None)
 
 
 @dataclass(frozen=True)
 class Admission:
-    """The keys that are known here, and the most bytes of a message."""
+    """The known keys, and the maximum size of a message in bytes."""
 
     keys: Keys = field(default_factory=Keys)
     message_bytes: int = MESSAGE_BYTES
 
     def check_size(self, size: int) -> None:
-        """Raise NotTaken for a message that is too large to be decoded."""
+        """Raise NotTaken for a message that is too large to decode."""
         if size > self.message_bytes:
             raise NotTaken(f"it has {size} bytes, and at most {self.message_bytes} are taken (limits.message_bytes)")
 
     def admit(self, headers: object, body: bytes, decode: Callable[[], object]) -> Admitted:
-        """Return what a message calls; raises NotTaken, before anything is decoded where that suffices."""
+        """Return the admitted message; raises NotTaken, if possible before anything is decoded."""
         self.check_size(len(body))
         task, task_id, said = _read_headers(headers)
         try:
@@ -103,7 +103,7 @@ class Admission:
             raise NotTaken(why, unsigned=True)
 
     def _check_time(self, headers: Mapping[str, Any]) -> None:
-        # Without a key, nothing tells a worker's own retry from a message that says of itself that it is one.
+        # Without a key, nothing tells a worker's own retry from a message that only claims to be a retry.
         is_retry = self.keys.workers is None and headers.get("retries")
         if headers.get("eta") is not None and not is_retry:
             raise NotTaken("it is not to begin before a certain time (eta, countdown): send it when it is due")
@@ -142,7 +142,7 @@ def _read_call(payload: object) -> tuple[list[Any], dict[str, Any], Mapping[str,
 
 
 def _check_options(task: str, options: Mapping[str, Any]) -> None:
-    """Refuse what would make a worker send tasks that somebody else names."""
+    """Refuse options that would make a worker send tasks that the sender names."""
     chord = options.get("chord")
     if task == contract.COPY_TASK and isinstance(chord, Mapping) and _leads_to_publish(chord):
         chord = None

@@ -1,4 +1,4 @@
-"""What a push becomes: a chord of its copies with the publish callback, under the id that its producer waits for."""
+"""The canvas of a push: a chord of its copies with the publish callback, under the id that its producer waits for."""
 
 from typing import Any, Final
 
@@ -8,20 +8,20 @@ from tasks import contract
 from tasks.celery_glue.display import counted, describe_push, shortened
 from tasks.transfer.plan.plan import Copy, Plan
 
-# A push of one image is not stuck behind one of 500: the first copies of each go before the many that follow.
-# Redis serves the lowest number first. (How many copies have a priority, the priority.)
+# A push of one image is not stuck behind a push of 500: the first copies of each push go before its many later ones.
+# Redis serves the lowest number first. In each pair, copies at positions below the first number have the priority.
 _PRIORITIES: Final = ((8, 0), (64, 3), (512, 6))
 _LOWEST: Final = 9
 
 
 def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> Signature[Any]:
-    """Return what brings a plan to its end: the copies that have not `ended`, then the tags.
+    """Return the signature that finishes a plan: the copies that have not `ended`, then the tags.
 
-    Each header message carries the whole callback: both name the push only, the ledger holds the rest.
+    Each header message carries the whole callback: both name only the push; the ledger holds the rest.
     """
-    # Named, not taken from the tasks themselves: these belong to whatever application is the process' default one.
+    # Made by name, not from the tasks themselves: those belong to the default application of the process.
     published = app.signature(contract.PUBLISH_TASK, args=(plan.push_id,), immutable=True)
-    # It has the task id of the push, whose row in a monitor stays that of a push.
+    # The callback has the task id of the push: its row in a monitor still shows a push.
     published.options["shadow"] = contract.PUSH_TASK
     published.options["argsrepr"] = describe_push(_outlined(plan))
     open_copies = [planned for planned in plan.copies if planned.digest not in ended]
@@ -38,12 +38,12 @@ def canvas_of(app: Celery, plan: Plan, ended: frozenset[str] = frozenset()) -> S
 
 
 def drive_on(app: Celery, plan: Plan, ended: frozenset[str], task_id: str) -> None:
-    """Send what is left of a push again; its result is that of `task_id`."""
+    """Send the remaining tasks of a push again; its result is that of `task_id`."""
     canvas_of(app, plan, ended).apply_async(task_id=task_id)
 
 
 def send_again(app: Celery, request: Any, task_id: str) -> None:
-    """Send a push again that never got a plan; a request that does not name the push has its id from the task."""
+    """Send a push without a plan again; the task id names the push if the request does not."""
     app.send_task(contract.PUSH_TASK, args=[request], task_id=task_id)
 
 
@@ -68,5 +68,5 @@ def _outlined(plan: Plan) -> dict[str, Any]:
 
 
 def _shown(text: str) -> str:
-    """Return a text as monitors show arguments."""
+    """Return a text in the form in which monitors show arguments."""
     return f"({text})"

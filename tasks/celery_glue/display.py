@@ -1,4 +1,4 @@
-"""What monitors such as Flower show of a task: a short form of its arguments, and its progress as a state."""
+"""The display of a task in monitors such as Flower: a short form of its arguments, and its progress as a state."""
 
 import time
 from collections.abc import Callable
@@ -20,9 +20,9 @@ _MEBIBYTE: Final = 1 << 20
 
 
 def describe_push(request: object) -> str:
-    """Return what a push is about.
+    """Return a short description of a push.
 
-    Nobody has checked the request yet: of all that it says, only references that are well-formed are repeated.
+    The request is unchecked: the description repeats only well-formed references from it.
     """
     sources: list[object] = []
     repositories: set[object] = set()
@@ -39,7 +39,7 @@ def describe_push(request: object) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things in words."""
+    """Return a number with its noun, in the singular or the plural."""
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else many}"
 
@@ -51,9 +51,9 @@ def shortened(digest: str) -> str:
 
 
 def progress_of(task: Task[Any, Any]) -> Callable[[str], None]:
-    """Return what lets monitors show the running task in state PROGRESS, with a text as its result so far.
+    """Return a function that makes monitors show the running task in state PROGRESS, with a text as its result.
 
-    It may be called from any thread, and whatever becomes of it, the task goes on.
+    The function may be called from any thread. If it fails, the task goes on.
     """
     app, task_id, hostname = task.app, task.request.id, task.request.hostname
 
@@ -67,7 +67,7 @@ def progress_of(task: Task[Any, Any]) -> Callable[[str], None]:
 
 
 class CopyMeter:
-    """Shows how far a copy is, once in a second and only if it takes that long; `text` is the last word on it."""
+    """The progress display of a copy, at most once a second; `text` is the latest state."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.text: str | None = None
@@ -80,7 +80,7 @@ class CopyMeter:
             self._show(f"{progress.done / _MEBIBYTE:.1f} of {progress.total / _MEBIBYTE:.1f} MiB")
 
     def end(self, outcome: CopyOutcome) -> None:
-        """Keep how the copy ended."""
+        """Keep the outcome of the copy as the text."""
         totals = outcome.totals
         parts = [
             f"{totals.bytes_copied / _MEBIBYTE:.1f} MiB copied" if totals.blobs_copied else "",

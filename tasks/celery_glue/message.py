@@ -1,4 +1,4 @@
-"""A push as a worker receives it: its producer may be a program that does not know Celery."""
+"""The message of a push at a worker: its producer may be a program without Celery."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tasks.transfer.request.policy import WORKERS
 
 LOG: Final = logging.getLogger(__name__)
 
-# Who signed the message, for the task that it calls: set by the worker that took it, never believed.
+# The signer of the message, for its task: set by the worker that took the message; a sender's own value is ignored.
 SENDER: Final = "imagepusher_sender"
 
 _STRATEGY: Final = "tasks.celery_glue.message:strategy"
@@ -29,16 +29,16 @@ _admissions: Final[WeakKeyDictionary[Any, Admission]] = WeakKeyDictionary()
 
 
 def guard(app: Celery, admission: Admission) -> None:
-    """Let the worker of an application take no message but those of `admission`, of Celery's own tasks none at all."""
+    """Make the worker of an application take only messages that `admission` admits, and none for Celery's own tasks."""
     _admissions[app] = admission
     for task in app.tasks.values():
         task.Strategy = _STRATEGY
 
 
 def refuse(app: Celery, task_id: object, refused: NotTaken) -> None:
-    """Let the producer, who may wait for the result, know that nobody takes its message.
+    """Store the refusal of a message as its result, for which the producer may wait.
 
-    The result of a push, or of a task that has one already, stays as it is: anyone may write an id.
+    The result of a push, or of a task that has one already, is not replaced: a message may bear any id.
     """
     telemetry.count(telemetry.REQUESTS_REFUSED, reason=telemetry.MALFORMED)
     if not refused.answers or not isinstance(task_id, str):
@@ -59,20 +59,20 @@ def _told(refused: NotTaken) -> ImagePusherError:
 
 
 def sender_of(task: Task[Any, Any]) -> str | None:
-    """Return who signed the message of the running task: a producer, "workers", or None where nobody did."""
+    """Return the signer of the running task's message: a producer, "workers", or None if it is unsigned."""
     found = getattr(task.request, SENDER, None)
     return found if isinstance(found, str) else None
 
 
 def strategy(task: Task[Any, Any], app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """Return what takes messages of a task as Celery's strategy does, and refuses those that are not to be taken."""
+    """Return a Celery strategy that takes the admitted messages of a task and refuses the others."""
     take = default(task, app, consumer, **options)
     admission = _admissions.get(app)
 
     def take_admitted(message: Any, *arguments: Any, **more: Any) -> Any:
         headers = message.headers if isinstance(message.headers, dict) else {}
         try:
-            # Without an admission the worker is embedded: nobody else can send to it.
+            # A worker without an admission is embedded: no other program can send to it.
             sender = WORKERS if admission is None else _admitted(admission, app, message).sender
             message.headers = {**headers, SENDER: sender}
             return take(message, *arguments, **more)
@@ -90,23 +90,23 @@ def strategy(task: Task[Any, Any], app: Celery, consumer: Any, **options: Any) -
 def _admitted(admission: Admission, app: Celery, message: Any) -> Admitted:
     body = message.body.encode() if isinstance(message.body, str) else bytes(message.body or b"")
     admitted = admission.admit(message.headers, body, lambda: message.payload)
-    # A ledger that is away is for the task to wait for.
+    # If the ledger does not serve, the task itself waits for it.
     with suppress(StateUnavailable):
         check_ownership(admitted, runtime.of_app(app).ledger)
     return admitted
 
 
 class PushMessage(Request):
-    """The message of a push, of which monitors see the short form, whatever its producer wrote beside it."""
+    """The message of a push; monitors see its short form, whatever description its producer sent."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         request = self.args[0] if self.args else (self.kwargs or {}).get("request")
         self._argsrepr, self._kwargsrepr = describe_push(request), "{}"
-        # Retries and logs take it from here.
+        # Retries and logs take the short form from here.
         self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
-        """Return what remote control tells: never the request itself, even where it is asked for."""
+        """Return the information for remote control: never the request itself, even if it is asked for."""
         del safe
         return super().info(safe=True)

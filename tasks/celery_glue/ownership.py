@@ -1,4 +1,4 @@
-"""Whose a push and its result are: no message puts another result in its place, or works on a push of somebody else."""
+"""The owner of a push: no message of others replaces the push's result or works on the push."""
 
 from tasks import contract
 from tasks.celery_glue.admission import INTERNAL, Admitted, NotTaken
@@ -7,7 +7,7 @@ from tasks.transfer.request.policy import WORKERS
 
 
 def check_ownership(message: Admitted, claims: Claims) -> None:
-    """Raise NotTaken for a message under the id of a push that it is not, or for a push of another producer.
+    """Raise NotTaken if a message bears the id of a push but is another task, or works on another producer's push.
 
     Raises StateUnavailable.
     """

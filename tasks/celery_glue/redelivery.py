@@ -1,4 +1,4 @@
-"""When a task goes back to the broker instead of waiting in its worker: crash, long outage, long Retry-After."""
+"""The return of tasks to the broker instead of a wait in the worker: crash, long outage, long Retry-After."""
 
 import random
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 120.0
 _DOUBLINGS: Final = 6
 _MAINTENANCE_PAUSE: Final = 60.0
-# A part that went on for so long since its last wait begins to wait anew.
+# If a part went on for longer than this since its last wait, its next wait counts as a new one.
 _WAITS_BELONG_TOGETHER: Final = 300.0
 
 
 class Deliveries:
-    """The deliveries of the task of one part of a push: whether another one may follow this one, and when."""
+    """The deliveries of one part's task: whether another delivery may follow this one, and when."""
 
     def __init__(self, task: Task[Any, Any], here: Runtime, push_id: str, part: str) -> None:
         self._task = task
@@ -30,7 +30,7 @@ class Deliveries:
         self._part = part
 
     def may_follow(self, error: ImagePusherError, tries: int | None = None) -> bool:
-        """Tell whether an error is worth another delivery; `tries` bounds those of a registry that may serve later."""
+        """Tell whether an error is worth another delivery; `tries` bounds those for registries that may serve later."""
         match error.retry:
             case Retry.NEVER:
                 return False
@@ -43,7 +43,7 @@ class Deliveries:
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
-        """Give the task back where an error says so."""
+        """Give the task back to the broker if an error says so."""
         try:
             yield
         except ImagePusherError as error:
@@ -58,12 +58,12 @@ class Deliveries:
         seconds = pause(error, self._task.request.retries)
         with suppress(StateUnavailable):
             self._here.ledger.wait(self._push_id, self._part, self._waiting(error, seconds))
-        # Without it Celery would show its own representation of the arguments from now on.
+        # Without this option Celery would show its own representation of the arguments from now on.
         options: dict[str, Any] = {"argsrepr": getattr(self._task.request, "argsrepr", None)}
         try:
             return self._task.retry(countdown=seconds, throw=False, exc=error, **options)
         except Reject:
-            # Celery would drop the message that it cannot replace.
+            # Without the Reject, Celery would drop a message that it cannot replace.
             raise Reject("the broker does not take its successor", requeue=True) from None
 
     def _waiting(self, error: ImagePusherError, seconds: float = 0.0) -> contract.Waiting:
@@ -75,7 +75,7 @@ class Deliveries:
 
 
 def pause(error: ImagePusherError, retries: int) -> float:
-    """Return the seconds before the next delivery: those that the error asks for, else doubling with jitter."""
+    """Return the seconds before the next delivery: as the error asks, else doubling with jitter."""
     if error.retry_after is not None:
         return error.retry_after
     if error.retry is Retry.WAIT:

@@ -1,4 +1,4 @@
-"""The parts that tasks use, made once in each process."""
+"""The parts of tasks that are made once in each process."""
 
 import time
 from collections.abc import Callable
@@ -19,9 +19,9 @@ class Runtime:
     """The three steps of a push, and the parts of this process that other tasks use.
 
     `executor` is for work on many tags. `task_tries` bounds the deliveries of a task whose registries do not answer, or
-    that ends its worker; `most_tries` bounds the deliveries of a copy that a push may ask for. A registry under
-    maintenance is waited for `maintenance_seconds`. `away` are the errors of
-    Celery for a broker or result store that does not serve, where a watchdog repairs the push.
+    that ends its worker; `most_tries` bounds the deliveries of a copy that a push may ask for. Tasks wait up to
+    `maintenance_seconds` for a registry under maintenance. `away` are the errors of Celery for a broker or result store
+    that does not serve; the watchdog then repairs the push.
     """
 
     push: PushStep
@@ -39,7 +39,7 @@ class Runtime:
     clock: Callable[[], float] = time.time
 
     def tries_of(self, said: int | None) -> int:
-        """Return how often a copy is delivered whose push says so, or says nothing."""
+        """Return the most deliveries of a copy; `said` is the number in its push, if any."""
         return self.task_tries if said is None else min(said, self.most_tries)
 
 
@@ -47,7 +47,7 @@ _providers: Final[WeakKeyDictionary[Any, Callable[[], Runtime]]] = WeakKeyDictio
 
 
 def provide(app: Any, provider: Callable[[], Runtime]) -> None:
-    """Let the tasks of a Celery application find their runtime by `provider`."""
+    """Set the provider of the runtime for the tasks of a Celery application."""
     _providers[app] = provider
 
 

@@ -1,7 +1,7 @@
-"""Who sent a message: an HMAC over its task, its id and its body, in a header (RFC 2104 with SHA-256). Pure.
+"""The signature of a message: an HMAC over its task, its id and its body, in a header (RFC 2104 with SHA-256). Pure.
 
-Signed are the task, a line feed, the id, a line feed, and the body to the letter, before the broker's transport
-encodes it. The header is `NAME:HEX`, where NAME says whose key was used.
+The HMAC covers the task, a line feed, the id, a line feed, and the exact bytes of the body before the broker's
+transport encodes it. The header is `NAME:HEX`, where NAME is the owner of the key.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ HEADER: Final = "imagepusher_signature"
 
 
 class SignatureWrong(ValueError):
-    """A message bears a signature that is not that of its content, or of nobody who is known."""
+    """A signature under a known name that does not match the content of its message."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The key that workers share, and that of each producer; without any, nobody is asked to sign."""
+    """The shared key of the workers, and the key of each producer; without any key, no signature is required."""
 
     workers: bytes | None = field(default=None, repr=False)
     producers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -29,13 +29,13 @@ class Keys:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs messages in the name of one sender."""
+    """The signer of messages in the name of one sender."""
 
     name: str
     key: bytes = field(repr=False)
 
     def header(self, task: str, task_id: str, body: bytes) -> str:
-        """Return the value of the header of a message with this body."""
+        """Return the value of the signature header for a message with this body."""
         return f"{self.name}:{signature(self.key, task, task_id, body)}"
 
 
@@ -45,9 +45,9 @@ def signature(key: bytes, task: str, task_id: str, body: bytes) -> str:
 
 
 def sender_of(headers: Mapping[str, Any], body: bytes, keys: Keys) -> str | None:
-    """Return who signed a message, None where it is not signed or nobody's key is known for its name.
+    """Return the name of a message's signer, None if it is unsigned or the name has no known key.
 
-    Raises SignatureWrong for a signature of somebody whose key is known that does not fit.
+    Raises SignatureWrong if the signature does not match the known key.
     """
     name, _, digest = str(headers.get(HEADER) or "").partition(":")
     key = keys.workers if name == WORKERS else keys.producers.get(name)

@@ -1,4 +1,4 @@
-"""Count the starts of a part of a push that never came back, and abandon what ends its workers (BEHAVIOUR 6.4, 7.4)."""
+"""Count the lost starts of a part of a push, and abandon a part that ends its workers (BEHAVIOUR 6.4, 7.4)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -10,7 +10,7 @@ from tasks.transfer.ports import Runs, Starts
 
 @dataclass(frozen=True)
 class Attempts:
-    """What counting needs; what was started `most` times and never came back is abandoned."""
+    """The counter of lost starts; a part that was lost `most` times is abandoned."""
 
     ledger: Starts
     runs: Runs
@@ -18,10 +18,10 @@ class Attempts:
 
     @contextmanager
     def attempt(self, push_id: str, part: str, lost: int, what: str) -> Iterator[None]:
-        """Count a start; `lost` is how many never came back, and `what` names the part in the error.
+        """Count a start; `lost` is the number of lost starts, and `what` names the part in the error.
 
-        A worker that dies takes all that it does along: so the last attempt is made alone, and what merely was near
-        comes to its end. Raises PushAbandoned, LockUnavailable, StateUnavailable.
+        A dying worker loses all of its running parts. So the last attempt of a part runs alone: other parts that were
+        lost with it can end. Raises PushAbandoned, LockUnavailable, StateUnavailable.
         """
         if lost >= self.most:
             raise PushAbandoned(f"{what} ended its worker {lost} times.")

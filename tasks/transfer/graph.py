@@ -1,4 +1,4 @@
-"""One walk over the manifests that an image consists of (image-spec image-index.md: an index may name indexes)."""
+"""One walk over the manifests of an image (image-spec image-index.md: an index may name indexes)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class Node:
 
 
 def parse_node(descriptor: Descriptor, manifest: FetchedManifest) -> Node:
-    """Return the node of a manifest; raises SourceError where it is none."""
+    """Return the node of a manifest; raises SourceError for anything else."""
     return Node(descriptor, manifest, successors(parse_document(manifest.content, manifest.media_type)))
 
 
 def walk(root: Descriptor, read: Callable[[Descriptor], Node | None]) -> Iterator[Node]:
     """Yield each manifest below `root` once, then `root`: children come before the index that names them.
 
-    `read` returns None for a manifest that is left out, with all below it. Raises ManifestInvalid for indexes that are
-    nested more than 8 deep, and the errors of `read`.
+    `read` returns None to leave a manifest out, with everything below it. Raises ManifestInvalid for indexes nested
+    more than 8 deep, and the errors of `read`.
     """
     yield from _walk(root, read, set(), 0)
 

@@ -1,4 +1,4 @@
-"""What becomes of a push that was not heard of for a while. Pure (BEHAVIOUR 7.4, 7.5)."""
+"""The watchdog's verdict on a quiet push. Pure (BEHAVIOUR 7.4, 7.5)."""
 
 import enum
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _QUEUED_FACTOR: Final = 10
 
 
 class Verdict(enum.Enum):
-    """What the watchdog does with a push."""
+    """The watchdog's action on a push."""
 
     WAIT = "wait"
     SEND_AGAIN = "send again"
@@ -23,16 +23,16 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a push may be quiet, in seconds, and how often it is driven on in vain before it is given up."""
+    """The time in seconds for which a push may be quiet, and the number of futile drives before it is given up."""
 
     stall_seconds: float
     most_drives: int = 5
 
     def judge(self, push: OpenPush, now: float, *, queued: bool) -> Verdict:
-        """Return what to do at `now`, seconds since the epoch.
+        """Return the verdict at `now`, in seconds since the epoch.
 
-        Tasks that are `queued` may be those of this push: it may just wait its turn, and is sent again only after a
-        much longer time. Everything that is sent again is without effect where it was not lost.
+        If tasks are `queued`, this push may just wait for its turn: it is sent again only after a much longer time. A
+        task that is sent again but was not lost has no effect.
         """
         if not push.known:
             return Verdict.DECLARE_LOST
@@ -46,5 +46,5 @@ class Patience:
         return Verdict.DRIVE_ON if push.planned else Verdict.SEND_AGAIN
 
     def is_quiet(self, push: OpenPush, now: float) -> bool:
-        """Tell whether nothing was heard of a push for longer than the least that is allowed."""
+        """Tell whether a push has been quiet for longer than the shortest limit."""
         return now - push.quiet_since >= self.stall_seconds

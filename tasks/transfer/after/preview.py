@@ -1,4 +1,4 @@
-"""Say what a push would do, without doing it."""
+"""The preview of a push: the actions of its tags and the bytes of its copies, without any write."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ _Holders = defaultdict[tuple[str, str], set[str]]
 
 @dataclass(frozen=True)
 class CopyLook:
-    """One copy as it would go: in the words of the preview, and as the outcome that publishing would see."""
+    """One expected copy: its entry in the preview, and the outcome that publishing would see."""
 
     told: contract.CopyPreview
     outcome: CopyOutcome
 
 
 def preview(plan: Plan, looks: Sequence[CopyLook]) -> contract.Preview:
-    """Return the actions of the tags as they were planned, and the bytes that each copy would move."""
+    """Return the planned actions of the tags, and the bytes that each copy would move."""
     return contract.Preview(
         items=[_item(item) for item in plan.items], copies=[look.told for look in looks], warnings=plan.warnings
     )
 
 
 def look_at_copies(plan: Plan, registries: Registries) -> list[CopyLook]:
-    """Look at each copy of a plan; asks for pull scope only."""
+    """Look at each copy of a plan, with pull scope only."""
     holders: _Holders = defaultdict(set)
     return [_copy(copy, registries, holders) for copy in plan.copies]
 
@@ -63,7 +63,7 @@ def _tag(item: PlannedItem, tag: PlannedTag) -> contract.TagReport:
 
 
 def _copy(copy: Copy, registries: Registries, holders: _Holders) -> CopyLook:
-    """Look at one copy; `holders` says which repositories of a registry will hold a blob by then."""
+    """Look at one copy; `holders` names the repositories of a registry that will hold a blob by then."""
     source = registries.repository(*copy.source, "source")
     repositories: list[contract.RepositoryPreview] = []
     errors: dict[str, ImagePusherError] = {}
@@ -89,7 +89,7 @@ def _copy(copy: Copy, registries: Registries, holders: _Holders) -> CopyLook:
 
 
 def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
-    """Return the blobs of an image, however deep, each once."""
+    """Return all blobs of an image, nested ones included, each once."""
 
     def read(each: Descriptor) -> Node:
         return parse_node(each, source.fetch_manifest(each.digest))
@@ -98,9 +98,9 @@ def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
 
 
 def _held(destination: Repository, digest: str, blobs: dict[Digest, Descriptor]) -> tuple[bool, set[Digest]]:
-    """Tell whether a repository has an image, and which of its blobs; one that may be absent has nothing.
+    """Tell whether a repository has an image, and which of its blobs it has.
 
-    The report of its tags warns of that (BEHAVIOUR 3.4).
+    A repository that may be absent has nothing; the report of its tags warns of that (BEHAVIOUR 3.4).
     """
     try:
         present = destination.resolve(digest) is not None
@@ -132,6 +132,6 @@ def _repository(
         blobs_skipped=skipped,
         blobs_mounted=mounted,
         blobs_copied=len(copied),
-        # A manifest may lack the size of a part: the copy asks for it.
+        # A manifest may lack the size of a part: the copy asks the source for the size.
         bytes_copied=sum(max(blob.size, 0) for blob in copied),
     )

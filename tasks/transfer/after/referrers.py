@@ -1,4 +1,4 @@
-"""Look for what refers to an image where the clients of a registry look for it (BEHAVIOUR 9.2)."""
+"""Look for the referrers of an image where the clients of a registry look for them (BEHAVIOUR 9.2)."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,12 +11,12 @@ from tasks.transfer.plan.along import parted
 from tasks.transfer.plan.plan import Plan, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
 
-# The bytes of a manifest that a push kept, None where it keeps them no longer.
+# The bytes of a manifest that a push kept, None if they are kept no longer.
 Content = Callable[[Digest], bytes | None]
 
 
 def expected_referrers(plan: Plan | None, report: contract.PushReport) -> dict[str, list[PlannedReferrer]]:
-    """Return what a push brought along, by the reference of the tag."""
+    """Return the referrers that a push brought along, by the reference of the tag."""
     expected: dict[str, list[PlannedReferrer]] = {}
     for item, told in zip(plan.items if plan is not None else (), report.items, strict=False):
         for tag in told.tags if isinstance(item, ResolvedItem) else ():
@@ -28,7 +28,7 @@ def expected_referrers(plan: Plan | None, report: contract.PushReport) -> dict[s
 
 
 def missing_referrers(repository: Repository, expected: Iterable[PlannedReferrer], content: Content) -> list[str]:
-    """Return the digests that a client of the registry does not find; raises RegistryError."""
+    """Return the digests of the referrers that a client of the registry does not find; raises RegistryError."""
     missing = []
     lists: dict[Digest, frozenset[Digest]] = {}
     for each in expected:
@@ -53,7 +53,7 @@ def _listed(repository: Repository, subject: Digest) -> frozenset[Digest]:
 
 
 def _is_under_tag(repository: Repository, tag: str, digest: Digest, content: Content) -> bool:
-    """Tell whether a tag of cosign holds a manifest, or one that has all of its layers."""
+    """Tell whether a tag of cosign holds a manifest, or another manifest with all of its layers."""
     described = repository.resolve(tag)
     if described is None or described.digest == digest:
         return described is not None

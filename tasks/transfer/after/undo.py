@@ -1,4 +1,4 @@
-"""Put the tags of a push back to what they were, only where they still are what the push made them (BEHAVIOUR 6.6)."""
+"""Restore the tags of a push, except tags that changed after the push (BEHAVIOUR 6.6)."""
 
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -34,7 +34,7 @@ HoldOf = Callable[[str], contract.Hold | None]
 
 
 def nobody_holds(_: str) -> None:
-    """Say of every tag that nobody froze it."""
+    """Return None: no operator froze the tag."""
 
 
 def undo(
@@ -45,12 +45,11 @@ def undo(
     content_of: Callable[[str], bytes | None] = lambda _: None,
     hold_of: HoldOf = nobody_holds,
 ) -> contract.Undo:
-    """Return what became of each tag that the push wrote; a repeat finds its own work and says the same.
+    """Restore or delete each tag that the push wrote, and return the results; a repeat returns the same results.
 
-    Tags are restored before others are deleted: a registry that can only delete by digest would take them along. The
-    protective tags of a tag that is not put back stay: its manifest may need them to be taken back. `content_of`
-    returns the kept bytes of a manifest that was replaced: some registries no longer serve it (Quay, zot). A tag that
-    an operator froze stays as it is.
+    Tags are restored before others are deleted: a registry that can only delete by digest would delete both. If a tag
+    is not restored, its protective tags stay: a later undo may need them. `content_of` returns the kept bytes of a
+    replaced manifest: some registries no longer serve it (Quay, zot). A tag that an operator froze stays as it is.
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
@@ -74,7 +73,7 @@ def undo(
 def preview_undo(
     push_id: str, intents: Mapping[str, TagIntent], registries: Registries, hold_of: HoldOf = nobody_holds
 ) -> contract.Undo:
-    """Return what `undo` would do to each tag; nothing is written, and no more than pull is asked for."""
+    """Return the results that `undo` would have for each tag; writes nothing and asks for pull scope only."""
     tags = [_look(_Mark(Reference.parse(text), intent), registries, hold_of) for text, intent in intents.items()]
     return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)
 
@@ -94,13 +93,13 @@ def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf) -> contract.Ta
 
 
 def _put_back(mark: "_Mark") -> contract.TagUndo:
-    """Return the word on a tag that holds what it held before the push."""
+    """Return the result of a tag that holds its old manifest again."""
     action: Literal["deleted", "restored"] = "deleted" if mark.intent.old_digest is None else "restored"
     return contract.TagUndo(reference=str(mark.reference), action=action, digest=mark.intent.old_digest)
 
 
 def state_of(tags: Iterable[contract.TagUndo]) -> contract.State:
-    """Return how an undo ended whose tags ended so."""
+    """Return the state of an undo from the results of its tags."""
     failed = [tag.action in {"failed", "moved", "skipped"} for tag in tags]
     if not any(failed):
         return "succeeded"
@@ -109,23 +108,23 @@ def state_of(tags: Iterable[contract.TagUndo]) -> contract.State:
 
 @dataclass(frozen=True)
 class _Mark:
-    """A tag, and what the push did to it."""
+    """A tag, and the change that the push made to it."""
 
     reference: Reference
     intent: TagIntent
 
     def beside(self, tag: str, digest: str) -> "_Mark":
-        """Return another tag of the same repository, which the push made."""
+        """Return the mark of another tag that the push made in the same repository."""
         reference = Reference(self.reference.registry, self.reference.repository, tag)
         return _Mark(reference, TagIntent(action="copied", old_digest=None, new_digest=digest))
 
     @property
     def ours(self) -> set[str | None]:
-        """What the tag holds if nobody else moved it; a new digest "" stands for no tag."""
+        """The digests that the tag may hold if nobody else moved it; a new digest "" stands for no tag."""
         return {self.intent.old_digest, self.intent.new_digest or None}
 
     def protective(self) -> "list[_Mark]":
-        """Return the protective tags that were written along with this one: they were new."""
+        """Return the protective tags that were written along with this tag: they were new."""
         return [
             _Mark(
                 Reference(self.reference.registry, self.reference.repository, tag),
@@ -136,7 +135,7 @@ class _Mark:
 
 
 class _Undoing:
-    """The state of one undo: `doomed` are the tags that are still to go, by what the push made them."""
+    """The state of one undo: `doomed` are the tags still to be deleted, by the digest that the push gave them."""
 
     def __init__(
         self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None], hold_of: HoldOf
@@ -150,14 +149,14 @@ class _Undoing:
         self._needs: dict[str, _Needs] = {}
 
     def protective(self, marks: Iterable["_Mark"]) -> list["_Mark"]:
-        """Return the protective tags of those that have been put back."""
+        """Return the protective tags of the tags that have been restored."""
         done = (mark for mark in marks if self.done[str(mark.reference)].error is None)
         return [tag for mark in done for tag in mark.protective()]
 
     def delete(self, marks: Iterable["_Mark"], later: Iterable["_Mark"] = ()) -> None:
-        """Delete tags, an index before what it names: one that cannot be deleted still needs that.
+        """Delete tags, an index before the manifests that it names: an index that stays still needs them.
 
-        That they are not deleted yet keeps nobody from deleting what those need that are to be deleted `later`.
+        Tags that will be deleted `later` do not protect the manifests that they need.
         """
         marks = [mark for mark in marks if str(mark.reference) not in self.done]
         self._doomed |= {str(mark.reference): mark.intent.new_digest for mark in (*marks, *later)}
@@ -167,9 +166,9 @@ class _Undoing:
                     self._doomed.pop(str(tag.reference), None)
 
     def delete_lists(self, marks: Iterable["_Mark"]) -> None:
-        """Delete the lists of referrers that the push made and nobody added to, of images that no tag holds any more.
+        """Delete the lists of referrers that the push made, if nobody added to them and no tag holds their image.
 
-        All else that refers to an image stays: it may be another signer's (BEHAVIOUR 9.3).
+        All other referrers stay: they may be another signer's (BEHAVIOUR 9.3).
         """
         by_repository: dict[str, list[_Mark]] = {}
         for mark in marks:
@@ -186,7 +185,7 @@ class _Undoing:
                 LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
 
     def _held(self, repository: Repository, but: Container[str]) -> set[str]:
-        """Return the manifests that the tags of a repository hold or need, without those of some tags."""
+        """Return the manifests that the tags of a repository hold or need, except the tags `but`."""
         held: set[str] = set()
         for tag in repository.tags():
             described = None if tag in but else repository.resolve(tag)
@@ -195,7 +194,7 @@ class _Undoing:
         return held
 
     def put_back(self, mark: "_Mark") -> contract.TagUndo:
-        """Restore or delete one tag under its lock, and note what became of it."""
+        """Restore or delete one tag under its lock, and note the result."""
         self.done[str(mark.reference)] = undone = self._put_back(mark)
         return undone
 
@@ -233,7 +232,7 @@ class _Undoing:
         lock.note_written(old)
 
     def _old(self, intent: TagIntent, repository: Repository) -> Written:
-        """Return the manifest that was replaced: the registry's, or the bytes that were kept (BEHAVIOUR 6.6)."""
+        """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""
         digest = str(intent.old_digest)
         try:
             fetched = repository.fetch_manifest(digest)
@@ -245,7 +244,7 @@ class _Undoing:
         return Written(digest, judged_media_type(fetched), fetched.content)
 
     def _delete(self, mark: "_Mark", repository: Repository) -> None:
-        """Delete a tag; where the registry can only delete digests, the digest, if no tag that stays needs it."""
+        """Delete a tag; if the registry can only delete digests, delete the digest, unless another tag needs it."""
         if repository.delete_tag(mark.reference.identifier):
             return
         digest = parse_digest(mark.intent.new_digest)
@@ -258,7 +257,7 @@ class _Undoing:
         repository.delete_manifest(digest)
 
     def _needing(self, repository: Repository, reference: Reference, digest: Digest) -> list[str]:
-        """Return the tags of a repository that stay, and that are this digest or need it."""
+        """Return the remaining tags of a repository that hold or need this digest."""
         needing = []
         for tag in repository.tags():
             described = repository.resolve(tag)
@@ -276,7 +275,7 @@ class _Undoing:
         return needing
 
     def _count(self, mark: "_Mark") -> int:
-        """Return how many manifests a tag needs: an index needs more than each that it names."""
+        """Return the number of manifests that a tag needs: an index needs more than each manifest that it names."""
         try:
             return len(self._needs_of(self._repository(mark)).all_of(parse_digest(mark.intent.new_digest)))
         except ImagePusherError:
@@ -291,14 +290,14 @@ class _Undoing:
 
 
 class _Needs:
-    """The manifests that those of a repository name; each is read once."""
+    """The manifests that other manifests of a repository name; each is read once."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._read: dict[Digest, Node | None] = {}
 
     def all_of(self, digest: Digest) -> set[Digest]:
-        """Return all the manifests that one needs, however deep; raises RegistryError, ManifestInvalid."""
+        """Return all manifests that a manifest needs, nested ones included; raises RegistryError, ManifestInvalid."""
         root = Descriptor("", digest, 0)
         return {entry.digest for node in walk(root, self._node) for entry in node.needs.manifests}
 
@@ -308,7 +307,7 @@ class _Needs:
         return self._read[each.digest]
 
     def _fetch(self, each: Descriptor) -> Node | None:
-        """Return an index; None for an image, which names no manifests, and for a manifest that is gone."""
+        """Return an index; None for an image, which names no manifests, and for a missing manifest."""
         if each.media_type in media_types.IMAGES:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Compare what the destination holds with what the report of a push says."""
+"""Compare the destination with the report of a push."""
 
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -21,10 +21,10 @@ def verify(
     plan: Plan | None = None,
     content: Content = lambda _: None,
 ) -> contract.Verification:
-    """Return for each tag that the push did not fail whether it is what the report says, with all that it needs.
+    """Compare each tag that did not fail, and the manifests and blobs that it needs, with the report.
 
-    That includes its protective tag (BEHAVIOUR 4.8), and what came along by the `plan` (BEHAVIOUR 9.2): its manifests
-    are those of `content`.
+    That includes its protective tag (BEHAVIOUR 4.8), and its referrers by the `plan` (BEHAVIOUR 9.2). `content` returns
+    the kept bytes of their manifests.
     """
     expected = expected_referrers(plan, report)
     done = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
@@ -75,7 +75,7 @@ def _unprotected(repository: Repository, tag: contract.TagReport) -> contract.Fa
 
 
 def _missing(repository: Repository, root: Descriptor) -> list[str]:
-    """Return the digests that a manifest needs, however deep, and that the repository lacks."""
+    """Return the digests that a manifest needs, nested ones included, and that the repository lacks."""
     missing: list[str] = []
 
     def read(each: Descriptor) -> Node | None:

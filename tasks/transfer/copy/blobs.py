@@ -16,16 +16,16 @@ from tasks.transfer.ports import BlobLocations, SingleFlight
 
 Progress = Callable[[int], None]
 
-# Smaller ones cost requests, not bandwidth: as many as there are threads may be on their way.
+# Smaller blobs cost requests, not bandwidth: every thread may move one.
 _BIG_BYTES: Final = 1 << 20
-# Much shorter than any registry keeps a blob that nothing refers to yet.
+# Much shorter than the time for which any registry keeps an unreferenced blob.
 _FRESH_SECONDS: Final = 600.0
 _MOST_FRESH: Final = 100_000
 _ANY: Final = ""
 
 
 class Placements:
-    """What this process placed or found moments ago, and how its registries mount; threads share it."""
+    """The blobs that this process placed or found moments ago, and how registries mount; shared by threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -47,9 +47,9 @@ class Placements:
             return self._is_fresh(self._placed.get((str(destination), blob.digest)))
 
     def forget(self, destination: Repository) -> None:
-        """Forget what was placed in a repository that turned out to lack some of it, and let it mount nothing.
+        """Forget the blobs of a repository that turned out to lack some of them, and let it mount nothing.
 
-        What a mount said to be there may be what is missing.
+        A blob that is missing may be one that a mount reported as present.
         """
         with self._guard:
             for key in [key for key in self._placed if key[0] == str(destination)]:
@@ -58,12 +58,12 @@ class Placements:
             self._denied[str(destination), _ANY] = self._clock()
 
     def deny(self, destination: Repository, origin: str = _ANY) -> None:
-        """Note that the registry lets `destination` mount nothing of `origin`, of anything if none is named."""
+        """Note that the registry lets `destination` mount nothing from `origin`, or from any repository by default."""
         with self._guard:
             self._denied[str(destination), origin] = self._clock()
 
     def allow(self, destination: Repository) -> None:
-        """Take back that `destination` can mount nothing of anything."""
+        """Take back the note that `destination` can mount from no repository."""
         with self._guard:
             self._denied.pop((str(destination), _ANY), None)
 
@@ -73,7 +73,7 @@ class Placements:
             return any(self._is_fresh(self._denied.get((str(destination), each))) for each in (origin, _ANY))
 
     def learn(self, registry: str, probe: Callable[[], bool]) -> None:
-        """Note, by `probe` if it is not known yet, whether a mount of a repository's own blob finds it there."""
+        """Note whether a mount from the same repository finds a blob there; `probe` tells it if it is not known yet."""
         with self._guard:
             if registry in self._finding:
                 return
@@ -83,12 +83,12 @@ class Placements:
                 self._finding[registry] = True
 
     def finds_by_mount(self, registry: str) -> bool:
-        """Tell whether a mount from the same repository says if a blob is there."""
+        """Tell whether a mount from the same repository shows if a blob is there."""
         with self._guard:
             return self._finding.get(registry, False)
 
     def distrust(self, registry: str) -> None:
-        """Note that mounts do not tell what is there."""
+        """Note that mounts do not show which blobs are there."""
         with self._guard:
             self._finding[registry] = False
 
@@ -97,7 +97,7 @@ class Placements:
 
 
 class BlobPlacer:
-    """Move blobs from one source repository into others; `big` bounds how many big ones are on their way at once."""
+    """The mover of blobs from one source repository into others; `big` bounds the big blobs under way at once."""
 
     def __init__(
         self,
@@ -116,10 +116,10 @@ class BlobPlacer:
         self._counter = counter
 
     def place(self, blob: Descriptor, destination: Repository, progress: Progress) -> None:
-        """Make `destination` hold `blob`; `progress` is told how many of its bytes are done.
+        """Make `destination` hold `blob`; `progress` is called with the number of bytes that are done.
 
-        A mount is tried first where a repository is known to hold the blob; where the registry answers with an
-        upload session instead, that session takes the bytes, and where the mount fails, a plain upload does. Raises
+        If a repository is known to hold the blob, a mount is tried first. If the registry answers with an upload
+        session, the bytes go into that session. If the mount fails, the bytes go into a plain upload. Raises
         RegistryError, SourceError.
         """
         with telemetry.span("blob", digest=blob.digest, bytes=blob.size, repository=str(destination)) as span:
@@ -156,7 +156,7 @@ class BlobPlacer:
             try:
                 self._upload(blob, destination, progress, late or session or None)
             except RegistryUnavailable:
-                # That a mount failed meant no more than that.
+                # The failed mount has no other cause.
                 self._placements.allow(destination)
                 raise
         return "copied"
@@ -168,8 +168,8 @@ class BlobPlacer:
         return known
 
     def _find(self, blob: Descriptor, destination: Repository, *, only: bool) -> UploadSession | bool:
-        """Return True if the blob is there, else a session for it where the same request that looked opened one."""
-        # A HEAD, then a POST for what is not there, would be two requests; a mount from the repository itself is both.
+        """Return True if the blob is there, else the upload session if the look opened one, else False."""
+        # A HEAD, then a POST for a missing blob, would be two requests; a mount from the repository itself is both.
         if not (only and self._placements.finds_by_mount(destination.registry)):
             return self._is_present(blob, destination)
         try:
@@ -194,7 +194,7 @@ class BlobPlacer:
         return True
 
     def _mount(self, blob: Descriptor, destination: Repository, known: list[str]) -> UploadSession | bool:
-        """Return True if the blob is there now, else the session that the registry offered instead, if it did."""
+        """Return True if the blob is there now, else the session that the registry offered, else False."""
         origin = next((name for name in known if not self._placements.is_denied(destination, name)), None)
         if origin is None or not (origin == self._source.name or self._is_at_source(blob)):
             return False
@@ -203,7 +203,7 @@ class BlobPlacer:
         except RateLimited:
             raise
         except RegistryUnavailable:
-            # All tries of this blob have been in vain: the others need not wait for as many.
+            # All tries of this blob failed: other blobs need not wait for as many tries.
             self._placements.deny(destination)
             return False
         except RegistryError:
@@ -213,16 +213,16 @@ class BlobPlacer:
             self._note(blob, destination)
             self._counter.add(blobs_mounted=1)
             return True
-        # Not there any more, or the registry does not mount: the source's own repository does hold the blob.
+        # The blob is gone, or the registry does not mount: the source's own repository does hold the blob.
         if origin == self._source.name:
             self._placements.deny(destination, origin)
         self._locations.forget(destination.registry, blob.digest, origin)
         return session
 
     def _is_at_source(self, blob: Descriptor) -> bool:
-        """Tell whether the source was seen to hold the blob that its manifest names.
+        """Tell whether the source itself was seen to hold the blob that its manifest names.
 
-        Else it could name one of a repository that it may not read, and have it mounted where others may.
+        Otherwise a manifest could name a blob of a private repository, and have it mounted where others can read it.
         """
         if self._placements.has(blob, self._source):
             return True
@@ -266,6 +266,6 @@ class BlobPlacer:
 
 
 def _give_up(destination: Repository, session: UploadSession | Literal[True, False]) -> None:
-    """Cancel a session that a mount opened, where no bytes will go into it."""
+    """Cancel a session that a mount opened, if no bytes will go into it."""
     if isinstance(session, UploadSession):
         destination.cancel_upload(session)

@@ -1,4 +1,4 @@
-"""Copy one digest, with all that it needs, into repositories: blobs, then children, then the manifest (BEHAVIOUR 5)."""
+"""Copy one digest with all its parts into repositories: blobs, then children, then the manifest (BEHAVIOUR 5)."""
 
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 
 
 class Copied(NamedTuple):
-    """How a copy ended, its last progress, and the error that makes another try worthwhile, if there is one."""
+    """The outcome of a copy, its last progress, and the error that makes another try worthwhile, if any."""
 
     outcome: CopyOutcome
     progress: contract.CopyProgress
@@ -41,7 +41,7 @@ class Copied(NamedTuple):
 
 
 class Copier:
-    """Copies digests; blobs of one image move in parallel on `executor`, at most `big_at_once` big ones in all."""
+    """The copier of digests; the blobs of an image move in parallel on `executor`, at most `big_at_once` big ones."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Copier:
         self._deadline_seconds = deadline_seconds
 
     def copy(self, copy: Copy, report: Report = lambda _: None, content: bytes | None = None) -> Copied:
-        """Return how the copy ended; `content` is the manifest, if it was read before.
+        """Do one copy and return how it ended; `content` is the manifest, if it was read before.
 
-        Where one source lacks something or refuses it, the next one is tried. Raises PushCancelled when the worker
-        shuts down, StateUnavailable.
+        If one source lacks a part or refuses to serve it, the next source is tried. Raises PushCancelled when the
+        worker shuts down, StateUnavailable.
         """
         counter = Counter()
         meter = Meter(copy.digest, report, self._cancelled, self._deadline_seconds)
@@ -80,7 +80,7 @@ class Copier:
             meter.start_over()
             failed = self._run(place, counter, meter).bring(descriptor, lacking, known)
             failures = _without(failures, lacking) | _more_hopeful(failures, failed)
-            # Another source changes nothing about a fault of the destination.
+            # Another source does not help against a fault of the destination.
             lacking = {name: lacking[name] for name, error in failed.items() if error.side is Side.SOURCE}
             if not lacking:
                 break
@@ -118,7 +118,7 @@ class _Run:
     def bring(
         self, descriptor: Descriptor, destinations: dict[str, Repository], known: FetchedManifest | None
     ) -> dict[str, ImagePusherError]:
-        """Bring one manifest, fetched if it is not `known`, and all that it needs; return failures by destination."""
+        """Copy one manifest, fetched if it is not `known`, with all its parts; return failures by destination."""
         lacking, failures = self._lacking(descriptor, destinations)
         if not lacking:
             return failures
@@ -136,16 +136,16 @@ class _Run:
         return failures
 
     def _settle(self, node: Node, lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
-        """Bring one manifest with its blobs, again where the registry says that a part is missing."""
+        """Copy one manifest with its blobs; copy again if the registry says that a part is missing."""
         filled = self._fill(node, lacking)
         stale = {name: lacking[name] for name, error in filled.items() if isinstance(error, CopyIncomplete)}
         for destination in stale.values():
-            # A blob that was thought to be there is gone.
+            # A blob that was believed present is gone.
             self._placements.forget(destination)
         return _without(filled, stale) | (self._fill(node, stale) if stale else {})
 
     def _fill(self, node: Node, lacking: dict[str, Repository]) -> dict[str, ImagePusherError]:
-        """Bring the blobs of one manifest, big ones first, then the manifest itself; return the failures."""
+        """Copy the blobs of one manifest, big ones first, then the manifest itself; return failures by destination."""
         failures: dict[str, ImagePusherError] = {}
         blobs = sorted(node.needs.blobs, key=lambda blob: -blob.size)
         self._meter.expect(sum(blob.size for blob in blobs) * len(lacking))
@@ -162,12 +162,12 @@ class _Run:
     def _lacking(
         self, descriptor: Descriptor, destinations: dict[str, Repository]
     ) -> tuple[dict[str, Repository], dict[str, ImagePusherError]]:
-        """Return the destinations without this manifest: where it is, all that it needs is too (BEHAVIOUR 5.2)."""
+        """Return the destinations without this manifest: a repository that has it has its parts too (BEHAVIOUR 5.2)."""
         present: set[str] = set()
 
         def look(name: str, _: Descriptor) -> None:
             found = destinations[name].resolve(descriptor.digest)
-            # Where sizes differ, the content itself will tell which one is wrong.
+            # If sizes differ, the content itself will tell which one is wrong.
             if found is not None and descriptor.fits(found.size):
                 present.add(name)
 
@@ -208,7 +208,7 @@ class _Run:
     def _each(
         self, parts: Sequence[tuple[str, Descriptor]], act: Callable[[str, Descriptor], None]
     ) -> dict[str, ImagePusherError]:
-        """Do all parts in parallel, those of a destination that failed no more; return the failures by destination."""
+        """Do all parts in parallel, except further parts of a failed destination; return failures by destination."""
         failures: dict[str, ImagePusherError] = {}
 
         def run(name: str, descriptor: Descriptor) -> None:
@@ -232,14 +232,14 @@ class _Run:
 def _probes(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
     """Return the first and the last destination of each registry, and the others.
 
-    What neither of the two has is taken to be in none of the others: where one does have it, its mounts find that out.
+    A manifest that neither of the two has is taken to be in none of the others; if one does have it, mounts find out.
     """
     ends = _first_of_each_registry(destinations.items()) | _first_of_each_registry(reversed(destinations.items()))
     return _parted(destinations, ends)
 
 
 def _rounds(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
-    """Return one destination of each registry, then the others: by then they can mount."""
+    """Return one destination of each registry, and the others, which can mount from the first ones."""
     return _parted(destinations, _first_of_each_registry(destinations.items()))
 
 
@@ -261,5 +261,5 @@ def _without(named: Mapping[str, Value], names: Container[str]) -> dict[str, Val
 def _more_hopeful(
     before: Mapping[str, ImagePusherError], now: Mapping[str, ImagePusherError]
 ) -> dict[str, ImagePusherError]:
-    """Return the errors of the last source, but that of an earlier one where only that one may serve later."""
+    """Return the errors of the last source, or of an earlier source if only that one may serve later."""
     return {name: before[name] if name in before and before[name].passes else error for name, error in now.items()}

@@ -1,4 +1,4 @@
-"""How many bytes of a copy have arrived."""
+"""The number of bytes of a copy that have arrived."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ Report = Callable[[contract.CopyProgress], None]
 
 
 class Meter:
-    """Bytes of one copy, reported now and then; also where a copy notices that the worker shuts down."""
+    """The byte count of one copy, reported now and then; it also ends the copy when the worker shuts down."""
 
     def __init__(self, digest: str, report: Report, cancelled: threading.Event, deadline_seconds: float) -> None:
         self._digest = digest
@@ -34,19 +34,19 @@ class Meter:
         self._total = self._done = 0
 
     def check(self) -> None:
-        """Raise PushCancelled if the worker shuts down, CopyIncomplete if the copy takes longer than it may."""
+        """Raise PushCancelled if the worker shuts down, CopyIncomplete if the copy exceeds its time limit."""
         if self._cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
         if time.monotonic() > self._deadline:
             raise CopyIncomplete(f"The copy of {self._digest} took longer than {self._deadline_seconds:g} seconds.")
 
     def expect(self, size: int) -> None:
-        """Note that `size` more bytes will have to be at their destination."""
+        """Add `size` bytes to the expected total."""
         with self._lock:
             self._total += size
 
     def track(self) -> Callable[[int], None]:
-        """Return what one transfer calls with the number of its bytes that are done so far."""
+        """Return a callback for one transfer, to be called with the number of its bytes that are done so far."""
         mine = 0
 
         def progress(done: int) -> None:
@@ -64,7 +64,7 @@ class Meter:
         return progress
 
     def ended(self, *, failed: bool) -> contract.CopyProgress:
-        """Return the progress of the copy, which ended."""
+        """Return the final progress of the copy."""
         return msgspec.structs.replace(self._progress(), ended=True, failed=failed)
 
     def _progress(self) -> contract.CopyProgress:

@@ -1,4 +1,4 @@
-"""Add up what was moved, from many threads."""
+"""Sums of manifests, blobs and bytes moved, from many threads."""
 
 import threading
 

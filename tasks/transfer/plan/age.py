@@ -1,4 +1,4 @@
-"""Read how old an image is, from its annotations and its configuration (BEHAVIOUR 10.4)."""
+"""Read the age of an image from its annotations and its configuration (BEHAVIOUR 10.4)."""
 
 from typing import Final
 
@@ -15,9 +15,9 @@ _CONFIG_BYTES: Final = 8 * 1024 * 1024
 
 
 def read_age(repository: Repository, content: bytes, media_type: str, by: contract.ForwardOnly) -> Age:
-    """Return the age of a manifest: its own word, else that of its configuration, or of each image of an index.
+    """Return the age of a manifest: from its annotations, else from its configuration, or from each image of an index.
 
-    The parts of an index that are gone, or that nobody can read, say nothing. Raises RegistryError.
+    Missing or unreadable parts of an index are ignored. Raises RegistryError.
     """
     own = said_age(content)
     if own.versions if by == "version" else own.created:

@@ -1,4 +1,4 @@
-"""What goes along with a tag, and what is left behind. Pure (BEHAVIOUR 9.2, 9.4)."""
+"""The referrers that go along with a tag, and those that are left behind. Pure (BEHAVIOUR 9.2, 9.4)."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from tasks.transfer.plan.referrers import PlannedReferrer
 
 
 class MadeList(msgspec.Struct, frozen=True):
-    """A tag that a push made for a list of referrers: its digest, and the manifest of the image to which they lead."""
+    """A tag that a push made for a list of referrers: its digest, and the image manifest to which the list leads."""
 
     tag: str
     digest: str
@@ -22,7 +22,7 @@ class MadeList(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Along:
-    """What came along with one tag: `counts` by artifact type, what was left behind, and the lists that were made."""
+    """The referrers of one tag: `counts` by artifact type, those left behind, and the lists that were made."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     left: tuple[contract.ReferrerLeft, ...] = ()
@@ -30,7 +30,7 @@ class Along:
     made: tuple[MadeList, ...] = ()
 
     def told(self, report: contract.TagReport) -> contract.TagReport:
-        """Return the report of a tag that says so."""
+        """Return the report of a tag with these referrers added."""
         return msgspec.structs.replace(
             report,
             referrers=dict(self.counts),
@@ -43,13 +43,13 @@ NOTHING: Final = Along()
 
 
 def planned_along(item: ResolvedItem, digest: str | None) -> Along:
-    """Return what is to come along with a tag that will hold `digest`."""
+    """Return the referrers that will come along with a tag that will hold `digest`."""
     coming, left = parted(item, digest)
     return Along(counts(coming), left, unreadable(item))
 
 
 def parted(item: ResolvedItem, digest: str | None) -> tuple[list[PlannedReferrer], tuple[contract.ReferrerLeft, ...]]:
-    """Return what goes along with a tag that holds `digest`, and what refers to an index that is not there (9.4)."""
+    """Return the referrers that go along with a tag that holds `digest`, and those whose subject is not there (9.4)."""
     here = arrived(item, digest)
     coming = [each for each in item.referrers if each.root in here]
     reason: contract.LeftReason = "subset" if item.subset else "merged"
@@ -59,12 +59,12 @@ def parted(item: ResolvedItem, digest: str | None) -> tuple[list[PlannedReferrer
 
 
 def counts(referrers: Iterable[PlannedReferrer]) -> dict[str, int]:
-    """Return how many manifests there are of each artifact type."""
+    """Return the number of manifests of each artifact type."""
     types = {each.digest: each.referrer.artifact_type or each.referrer.media_type for each in referrers}
     return dict(sorted(Counter(types.values()).items()))
 
 
 def unreadable(item: ResolvedItem) -> tuple[contract.Notice, ...]:
-    """Return the warning that the source may have more than was found."""
+    """Return the warning that the source may have more referrers than were found."""
     error = item.referrers_error
     return () if error is None else (contract.Notice(error.code, str(error)),)

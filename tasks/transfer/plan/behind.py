@@ -1,4 +1,4 @@
-"""Read what an index does not say of its entries, from their manifests and configurations (BEHAVIOUR 4.2 and 4.3)."""
+"""Read details of index entries from their manifests and configurations (BEHAVIOUR 4.2 and 4.3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,16 +23,16 @@ _CONFIG_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Behind:
-    """What was read behind the entries of a source index, and the manifests that a copy need not read again."""
+    """The details behind the entries of a source index, and the manifests that a copy need not read again."""
 
     details: dict[Digest, Details] = field(default_factory=dict)
     manifests: dict[Digest, bytes] = field(default_factory=dict)
 
 
 def read_behind_source(repository: Repository, index: Index) -> Behind:
-    """Read the manifest of each entry that does not say what it is, and the configuration of an image.
+    """Read the manifest of each entry without a clear type or platform, and the configuration if it is an image.
 
-    A manifest that cannot be read is left to its copy. Raises SourceChildMissing, ManifestAmbiguous, RegistryError.
+    The copy deals with an unreadable manifest. Raises SourceChildMissing, ManifestAmbiguous, RegistryError.
     """
     behind = Behind()
     for entry in undescribed(index.entries):
@@ -51,10 +51,10 @@ def read_behind_source(repository: Repository, index: Index) -> Behind:
 
 
 def read_behind_tag(repository: Repository, index: Index, known: Mapping[Digest, Details]) -> dict[Digest, Details]:
-    """Return the same of an index that a tag holds, without asking for what is `known`.
+    """Return the details behind the entries of an index that a tag holds, without requests for `known` entries.
 
-    Whether an entry may be gone is decided when it is kept (4.9); of one that cannot be read nothing is guessed.
-    Raises DestinationError, RegistryError.
+    A missing entry matters only when the entry is kept (4.9); nothing is guessed about an unreadable entry. Raises
+    DestinationError, RegistryError.
     """
     details = {}
     for entry in undescribed(index.entries):
@@ -65,7 +65,7 @@ def read_behind_tag(repository: Repository, index: Index, known: Mapping[Digest,
 
 
 def read_platform(repository: Repository, manifest: Manifest) -> Platform | None:
-    """Return the platform that the configuration of an image names, None if it names none or is none of an image.
+    """Return the platform in an image's configuration, None if it names none or belongs to no image.
 
     Raises NotFound, ManifestAmbiguous, RegistryError.
     """
@@ -74,7 +74,7 @@ def read_platform(repository: Repository, manifest: Manifest) -> Platform | None
 
 
 def read_platform_of_tag(repository: Repository, current: Current) -> Platform | None:
-    """Return the platform of a single image that a tag holds, None where it cannot be known.
+    """Return the platform of a single image that a tag holds, None if it cannot be known.
 
     Raises DestinationError, RegistryError.
     """
@@ -88,7 +88,7 @@ def read_platform_of_tag(repository: Repository, current: Current) -> Platform |
 
 
 def _details_at_tag(repository: Repository, digest: Digest) -> Details | None:
-    """Return what lies behind an entry of an index at the destination, None if it is gone."""
+    """Return the details behind an index entry at the destination, None if its manifest is gone."""
     try:
         fetched = _find(repository, digest)
         return None if fetched is None else _details(repository, fetched)
@@ -99,7 +99,7 @@ def _details_at_tag(repository: Repository, digest: Digest) -> Details | None:
 
 
 def _said_platform(repository: Repository, manifest: Manifest) -> Platform | None:
-    """Return the platform in the words of a configuration, None if it cannot be read or is none of an image."""
+    """Return the platform as a configuration states it, None if it is unreadable or belongs to no image."""
     config = manifest.config
     if config.media_type not in media_types.CONFIGURATIONS:
         return None
@@ -118,7 +118,7 @@ def _said_platform(repository: Repository, manifest: Manifest) -> Platform | Non
 
 
 def _details(repository: Repository, fetched: FetchedManifest) -> Details:
-    """Return what a manifest says; raises NotFound for a configuration that is gone, SourceError, RegistryError."""
+    """Return the details of a manifest; raises NotFound for a missing configuration, SourceError, RegistryError."""
     manifest = parse_document(fetched.content, fetched.media_type)
     if not isinstance(manifest, Manifest):
         return Details()

@@ -1,6 +1,6 @@
-"""The conditions of a tag, each a question: is the change allowed? (BEHAVIOUR 10.2 to 10.4.) Pure.
+"""The conditions of a tag change (BEHAVIOUR 10.2 to 10.4). Pure.
 
-They are asked when the push is planned, and again under the lock of the tag. None means that nothing is against it.
+They are checked when the push is planned, and again under the lock of the tag. None means that the change is allowed.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ from tasks.transfer.request.conditions import Conditions, Expectation
 
 @dataclass(frozen=True)
 class Change:
-    """The change of a tag from `current` to what the decision leaves; `before` is what it held before the push."""
+    """The change of a tag from `current` to the result of the decision; `before` is its digest before the push."""
 
     reference: Reference
     before: Digest | None
@@ -46,7 +46,7 @@ class Change:
 
 
 def refusal(change: Change, conditions: Conditions, hold: contract.Hold | None) -> ImagePusherError | None:
-    """Return the first reason for which a tag must not change, apart from its age; raises DestinationError."""
+    """Return the first reason against a change, apart from the age of the image; raises DestinationError."""
     missing = lacks_platforms(change, conditions.require_platforms)
     if change.is_none:
         return missing
@@ -71,7 +71,7 @@ def held(hold: contract.Hold) -> TagHeld:
 
 
 def is_immutable(change: Change, patterns: Iterable[str]) -> ImagePusherError | None:
-    """Refuse a tag that is there, and that its target says stays as it is."""
+    """Refuse to change an existing tag that the target makes immutable."""
     if change.before is None or change.reference.tag is None:
         return None
     pattern = next((each for each in patterns if fnmatchcase(change.reference.tag or "", each)), None)
@@ -84,7 +84,7 @@ def is_immutable(change: Change, patterns: Iterable[str]) -> ImagePusherError | 
 
 
 def breaks_expectation(change: Change, expectations: Iterable[Expectation]) -> ImagePusherError | None:
-    """Refuse a tag that held something else than expected before the push."""
+    """Refuse a tag that did not hold the expected digest before the push."""
     for expected in expectations:
         if expected.reference == change.reference and expected.digest != change.before:
             wanted = expected.digest or "no such tag"
@@ -102,7 +102,7 @@ def overwrites(change: Change, overwrite: contract.Overwrite) -> ImagePusherErro
 
 
 def lacks_platforms(change: Change, required: Iterable[Platform]) -> ImagePusherError | None:
-    """Refuse to leave a tag without a platform that it shall have."""
+    """Refuse to leave a tag without a required platform."""
     exact = change.rules.exact_os_version
     wanted = tuple(required)
     found = platforms_of(change.decision.held) if wanted else []
@@ -125,7 +125,7 @@ def removes_platforms(change: Change) -> ImagePusherError | None:
 
 
 def goes_back(change: Change, conditions: Conditions, new: Age, old: Age) -> ImagePusherError | None:
-    """Skip a tag that holds a newer image; refuse one of which that cannot be told. Equal ones are not newer."""
+    """Skip a tag that holds a newer image; refuse if the ages cannot be compared. An equal image is not newer."""
     if conditions.forward_only is None or change.current is None or change.is_none:
         return None
     if conditions.forward_only == "created":
@@ -144,7 +144,7 @@ def goes_back(change: Change, conditions: Conditions, new: Age, old: Age) -> Ima
 
 
 def platforms_of(held: Current) -> list[Platform]:
-    """Return the platforms that are known of what a tag holds; raises DestinationError."""
+    """Return the known platforms of a tag's manifest; raises DestinationError."""
     if held.media_type in media_types.INDEXES:
         return [entry.platform for entry in read_index(held).entries if entry.platform is not None]
     return [] if held.platform is None else [held.platform]

@@ -1,4 +1,4 @@
-"""What a tag gets: the source as it is, or a merge with what is there (BEHAVIOUR sections 2.2, 3 and 4). Pure."""
+"""Decide on a tag: the source as it is, or a merge with the tag's manifest (BEHAVIOUR sections 2.2, 3 and 4). Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,9 +30,9 @@ MANIFEST_OVERWRITTEN: Final = "manifest_overwritten"
 
 @dataclass(frozen=True)
 class Current:
-    """What a tag holds; all but digest and media type are read only where a merge may need them.
+    """The manifest that a tag holds; fields other than digest and media type are read only if a merge may need them.
 
-    `platform` is that of a single image's configuration, `details` are what lies behind the entries of an index.
+    `platform` is from the configuration of a single image, `details` are those behind the entries of an index.
     """
 
     digest: Digest
@@ -44,7 +44,7 @@ class Current:
 
 @dataclass(frozen=True)
 class MergePolicy:
-    """The item's word on merging."""
+    """The settings of an item for merging."""
 
     merge: bool = True
     single_arch: contract.SingleArch = "merge"
@@ -53,7 +53,7 @@ class MergePolicy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done: `held` is what the tag holds then, `kept` the entries of it that only the tag had."""
+    """The decision on a tag: `held` is the manifest that it will hold, `kept` the entries that only the tag had."""
 
     action: Literal["copied", "merged", "unchanged"]
     held: Current
@@ -62,38 +62,38 @@ class Decision:
 
     @property
     def digest(self) -> Digest:
-        """Return the digest of what the tag gets."""
+        """The digest of the manifest that the tag will hold."""
         return self.held.digest
 
     @property
     def media_type(self) -> str:
-        """Return the media type of what the tag gets."""
+        """The media type of the manifest that the tag will hold."""
         return self.held.media_type
 
     @property
     def content(self) -> bytes:
-        """Return the bytes that the tag gets."""
+        """The bytes of the manifest that the tag will hold."""
         return self.held.content
 
     @property
     def kept_platforms(self) -> list[str]:
-        """Return the names of the platforms that are kept, in the destination's words, each once."""
+        """Return the names of the kept platforms, as the destination names them, each once."""
         return list(dict.fromkeys(str(entry.platform) for entry in self.kept if entry.platform is not None))
 
 
 def may_merge(image: SourceImage, policy: MergePolicy) -> bool:
-    """Tell whether what a tag holds matters, beyond its digest."""
+    """Tell whether the content of a tag's manifest matters, beyond its digest."""
     if not policy.merge or image.kind == "source":
         return False
     return image.kind == "multi-arch" or policy.single_arch == "merge"
 
 
 def decide(image: SourceImage, current: Current | None, policy: MergePolicy) -> Decision:
-    """Return what becomes of a tag that holds `current`.
+    """Return the decision on a tag that holds `current`.
 
-    Several images for one tag are decided on in turn, each with what the one before left (`Decision.held`). Raises
-    DestinationError if what the tag holds cannot be read, PlatformUnknown if it is an index that would be overwritten
-    by an image for nobody knows which platform.
+    Several images for one tag are decided on in turn, each on the result of the one before (`Decision.held`). Raises
+    DestinationError if the tag's manifest cannot be read, PlatformUnknown if an image of unknown platform would
+    overwrite an index.
     """
     if current is None:
         return _copy(image)
@@ -108,14 +108,14 @@ def decide(image: SourceImage, current: Current | None, policy: MergePolicy) -> 
 
 
 def without(current: Current, missing: frozenset[Digest]) -> Current:
-    """Return `current` as if its index did not list what is missing; its digest stays that of the tag."""
+    """Return `current` without the missing entries of its index; its digest stays that of the tag."""
     index = read_index(current)
     remaining = index.containing((entry for entry in index.entries if entry.digest not in missing), index.media_type)
     return replace(current, content=_encode(remaining, current.digest))
 
 
 def read_index(current: Current) -> Index:
-    """Return the index that a tag holds, one without entries too; raises DestinationError if it is none."""
+    """Return the index that a tag holds, even one without entries; raises DestinationError for anything else."""
     try:
         document = parse_document(current.content, current.media_type)
     except IndexEmpty:
@@ -129,7 +129,7 @@ def read_index(current: Current) -> Index:
 
 
 def unmergeable(digest: Digest, error: ManifestInvalid) -> DestinationError:
-    """Return what to say of an index that the tag holds and that nobody can read, or each in another way."""
+    """Return the error for an unreadable or ambiguous index at a tag."""
     if isinstance(error, ManifestAmbiguous):
         return DestinationAmbiguous(f"What the tag holds, {digest}, is not merged with: {error.message}")
     return DestinationError(
@@ -139,7 +139,7 @@ def unmergeable(digest: Digest, error: ManifestInvalid) -> DestinationError:
 
 
 def protective_tags(tag: str, digest: Digest, mark: Literal["merged", "replaced"] = "merged") -> Iterator[str]:
-    """Yield the names of a tag that keeps a manifest from garbage collection, the first choice first.
+    """Yield the possible names of a tag that protects a manifest from garbage collection, the first choice first.
 
     Each has at most 128 characters (BEHAVIOUR 4.8).
     """
@@ -149,7 +149,7 @@ def protective_tags(tag: str, digest: Digest, mark: Literal["merged", "replaced"
 
 
 def _into_index(image: SourceImage, current: Current, rules: MergeRules) -> Decision:
-    """Decide on a tag that holds an index (3.1, 3.2, 4.6): it stays one."""
+    """Decide on a tag that holds an index (3.1, 3.2, 4.6): it will hold an index again."""
     destination = read_index(current)
     whole = digest_of(current.content, algorithm_of(current.digest)) == current.digest
     if isinstance(image.document, Index):
@@ -202,7 +202,7 @@ def _merge(image: SourceImage, current: Current, merged: Merged) -> Decision:
 
 
 def _encode(index: Index, held: Digest) -> bytes:
-    """Return the text of an index that has entries of the one that the tag holds; raises DestinationError."""
+    """Return the text of an index with entries of the tag's old index; raises DestinationError."""
     try:
         return index.encode()
     except ManifestInvalid as error:
@@ -210,7 +210,7 @@ def _encode(index: Index, held: Digest) -> bytes:
 
 
 def _entry_of(image: SourceImage, destination: Index) -> Descriptor:
-    """Return a single-arch image as an entry of the destination's index: in the words that this has for it, if any."""
+    """Return a single-arch image as an entry of the destination's index, with the platform name used there, if any."""
     for entry in destination.entries:
         if entry.digest == image.digest and entry.platform is not None:
             return entry
@@ -227,7 +227,7 @@ def _described(image: SourceImage, platform: Platform) -> Descriptor:
 
 
 def _list_type(media_type: str) -> str:
-    """Return the media type of an index of such a manifest alone (4.5)."""
+    """Return the media type of an index of manifests of this media type (4.5)."""
     return media_types.DOCKER_LIST if media_type == media_types.DOCKER_MANIFEST else media_types.OCI_INDEX
 
 

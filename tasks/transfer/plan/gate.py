@@ -1,4 +1,4 @@
-"""Ask whether a tag may change, with all that must be read for that (BEHAVIOUR 10.2 to 10.4)."""
+"""Check whether a tag may change, and read the manifests needed for that (BEHAVIOUR 10.2 to 10.4)."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -17,19 +17,19 @@ from tasks.transfer.request.valid import ValidItem
 
 
 class TagFacts(Protocol):
-    """What pushes and operators left word of about tags; all methods raise StateUnavailable."""
+    """The facts that pushes and operators recorded about tags; all methods raise StateUnavailable."""
 
     def hold_of(self, reference: str) -> contract.Hold | None:
         """Return the hold on a tag."""
         ...
 
     def source_of(self, reference: str, digest: str) -> str | None:
-        """Return the source of the last push that moved a tag to a digest, None where none is remembered."""
+        """Return the source of the last push that moved a tag to a digest, None if none is remembered."""
         ...
 
 
 class NoFacts:
-    """Nothing is known of any tag."""
+    """A record without any fact."""
 
     def hold_of(self, reference: str) -> contract.Hold | None:
         del reference
@@ -42,7 +42,7 @@ class NoFacts:
 
 @dataclass(frozen=True)
 class Gate:
-    """The conditions of one item's tags; `source` is its source with the tag that was asked for, `age` its image's."""
+    """The conditions of one item's tags; `source` is its source with the requested tag, `age` that of its image."""
 
     source: Reference | None = None
     conditions: Conditions = UNCONDITIONAL
@@ -56,7 +56,7 @@ class Gate:
         return cls(item.source, item.conditions, rules, age, facts)
 
     def without_age(self) -> "Gate":
-        """Return a gate that does not ask whether a tag goes forward: what it will hold by then is not there yet."""
+        """Return a gate that does not check whether a tag goes forward: the manifest to compare is not there yet."""
         return replace(self, conditions=replace(self.conditions, forward_only=None))
 
     def check(
@@ -68,9 +68,9 @@ class Gate:
         current: Current | None,
         before: Digest | None,
     ) -> None:
-        """Raise the reason for which a tag that holds `current` must stay; `before` is what the push found there.
+        """Raise an error if a tag that holds `current` must not change; `before` is the digest that the push found.
 
-        Raises OlderThanDestination where it is to be skipped, DestinationError, PlatformMissing, TagImmutable,
+        Raises OlderThanDestination if the tag is to be skipped, DestinationError, PlatformMissing, TagImmutable,
         RegistryError.
         """
         change = Change(reference, before, current, decision, self.rules)
@@ -90,7 +90,7 @@ class Gate:
 
 
 def _named_by(age: Age, source: Reference | None) -> Age:
-    """Return the age of an image, with the tag of its source where the image itself names no version."""
+    """Return the age of an image, with the tag of its source as version if the image names none."""
     if age.versions or source is None or source.tag is None:
         return age
     return replace(age, versions=(source.tag,))

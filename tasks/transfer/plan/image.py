@@ -1,4 +1,4 @@
-"""A source image, resolved once: everything after works on its digest (BEHAVIOUR section 2)."""
+"""A source image, resolved once: all later steps work on its digest (BEHAVIOUR section 2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,12 @@ from tasks.oci.version import UNKNOWN_AGE, Age
 
 @dataclass(frozen=True)
 class SourceImage:
-    """What goes to the destinations: `content` is what a tag gets unless it is merged.
+    """The image that goes to the destinations: `content` is the manifest of a tag that is not merged.
 
-    `original_digest` is that of the source; it differs from `digest` where only some platforms are taken.
-    `platform` is that of a single-arch image's configuration, `details` are what lies behind the entries of an index
-    (the `document` has them, too). `manifests` are those that were read on the way, by their digests. `age` is known
-    where a tag goes forward only.
+    `original_digest` is that of the source; it differs from `digest` if only some platforms are taken. `platform` is
+    from the configuration of a single-arch image, `details` are those behind the entries of an index (the `document`
+    has them, too). `manifests` are those that were read on the way, by digest. `age` is known only if a tag must go
+    forward.
     """
 
     reference: Reference
@@ -46,7 +46,7 @@ class SourceImage:
 
 
 def kind_of(document: Manifest | Index, requested: contract.RequestedKind) -> contract.Kind:
-    """Return what an image counts as (BEHAVIOUR 2.2)."""
+    """Return the kind of an image (BEHAVIOUR 2.2)."""
     if requested == "source":
         return "source"
     return "multi-arch" if isinstance(document, Index) else "single-arch"

@@ -1,4 +1,4 @@
-"""Read what a push starts from: the source image, and what a destination tag holds."""
+"""Read the source image, and the manifest of a destination tag."""
 
 from dataclasses import replace
 
@@ -30,10 +30,10 @@ def read_source(
     rules: MergeRules,
     platform_matters: bool = False,
 ) -> SourceImage:
-    """Resolve a source reference to what will be pushed; raises SourceError or RegistryError.
+    """Resolve a source reference to the image that will be pushed; raises SourceError or RegistryError.
 
-    What an index does not say of its images is read from their configurations (BEHAVIOUR 4.2): two requests for each
-    entry without platform, of which the copy saves one again (`SourceImage.manifests`).
+    Platforms that an index does not name are read from configurations (BEHAVIOUR 4.2): two requests for each entry
+    without platform, one of which the copy saves again (`SourceImage.manifests`).
     """
     try:
         fetched = repository.fetch_manifest(reference.identifier)
@@ -50,7 +50,7 @@ def read_source(
         platform_matters or (found == "single-arch" and (single_arch == "merge" or eligible))
     ):
         platform = _platform(repository, reference, document)
-    # What destinations are compared with is what registries answer, whatever the reference's own digest is.
+    # Destinations are compared with the digest of the registry's answer, whatever the reference's own digest is.
     digest = digest_of(fetched.content)
     image = SourceImage(
         reference=reference.at(fetched.digest),
@@ -71,9 +71,9 @@ def read_source(
 def read_current(
     repository: Repository, tag: str, image: SourceImage, policy: MergePolicy, *, whole: bool = False
 ) -> Current | None:
-    """Return what a tag holds, None if it is absent; its content only where a merge may need it, or it is `whole`.
+    """Return the manifest of a tag, None if the tag is absent; with content only if a merge may need it, or if `whole`.
 
-    That includes what the registry calls a single manifest: some say so of an index. Raises DestinationError,
+    The content is read of single manifests too: some registries report an index as one. Raises DestinationError,
     RegistryError.
     """
     described = repository.resolve(tag)
@@ -91,9 +91,9 @@ def read_current(
 
 
 def current_of(repository: Repository, fetched: FetchedManifest, image: SourceImage) -> Current:
-    """Return what a tag holds that holds this manifest, with what lies behind it.
+    """Return this manifest of a tag, with the details behind it.
 
-    What the source told of an entry is not asked for again. Raises DestinationError, RegistryError.
+    Details that are known from the source are not requested again. Raises DestinationError, RegistryError.
     """
     current = Current(fetched.digest, judged_media_type(fetched), fetched.content)
     if current.media_type in media_types.INDEXES:
@@ -102,7 +102,7 @@ def current_of(repository: Repository, fetched: FetchedManifest, image: SourceIm
 
 
 def judged_media_type(fetched: FetchedManifest) -> str:
-    """Return the media type of a manifest, an index's where it is one by its content, whatever the registry says."""
+    """Return the media type of a manifest; an index by its content is an index, whatever the registry reports."""
     own = media_type_of(fetched.content, None)
     return own if own in media_types.INDEXES else fetched.media_type
 

@@ -1,4 +1,4 @@
-"""One image of an index: the one that a client without a choice of its own would take (BEHAVIOUR 2.2)."""
+"""One image of an index: the image that a client takes by default (BEHAVIOUR 2.2)."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from tasks.registry.repository import Repository
 
 
 def pick_image(repository: Repository, reference: Reference, platforms: Sequence[Platform]) -> Reference:
-    """Return the reference to one image: a single image's own, whatever its platform is.
+    """Return the reference to one image; a single image's own reference, whatever its platform is.
 
     Raises SourceMissing, PlatformMissing, ManifestInvalid, RegistryError.
     """
@@ -32,7 +32,7 @@ def pick_image(repository: Repository, reference: Reference, platforms: Sequence
 
 
 def pick(index: Index, platforms: Sequence[Platform]) -> Descriptor | None:
-    """Return the first entry of the first of the platforms that is there, else the only image, else None."""
+    """Return the first entry for the first platform that is present, else the only image, else None."""
     images = [entry for entry in index.entries if entry.media_type not in media_types.INDEXES and not entry.subject]
     for platform in platforms:
         for entry in images:

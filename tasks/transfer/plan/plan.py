@@ -21,7 +21,7 @@ from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 
 class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination tag: what it held when the push was planned, and what the push meant to do to it then.
+    """One destination tag: its manifest when the push was planned, and the action planned for it.
 
     A digest may stand for the tag.
     """
@@ -40,8 +40,8 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
 
     `digest`, `media_type` and `platform` are those of the source. `needs` lists the digests that must be copied before
     a tag of the item may move. `eligible` are the platforms that are taken from the source, () for all. `details` are
-    what lies behind the entries of its index, by their digests. `referrers` go along with it; `referrers_error` tells
-    that the source may have more of them. `subset` says that only some platforms of its index are taken.
+    those behind the entries of its index, by digest. `referrers` go along with the item; `referrers_error` tells that
+    the source may have more of them. `subset` says that only some platforms of its index are taken.
     """
 
     wanted: ValidItem
@@ -60,7 +60,7 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
 
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """One item whose source cannot be pushed: all of its tags stay as they are."""
+    """One item whose source cannot be pushed: none of its tags changes."""
 
     wanted: ValidItem
     error: ImagePusherError
@@ -73,7 +73,7 @@ PlannedItem = ResolvedItem | FailedItem
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """One digest that goes from one repository into others.
 
-    `spare_sources` are those where further items found it: the first one may lack it.
+    `spare_sources` are the repositories where further items found the digest: the first source may lack it.
     """
 
     digest: Digest
@@ -87,7 +87,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the tasks of a push must know."""
+    """The plan that all tasks of a push work from."""
 
     push_id: str
     created: float
@@ -110,7 +110,7 @@ def plan_push(
     created: float,
     referrers: Sequence[FoundReferrers] = (),
 ) -> Plan:
-    """Return the plan of `request`, given what was found of each item's source, tags and referrers."""
+    """Return the plan of `request` from the findings on each item's source, tags and referrers."""
     along = referrers or [FoundReferrers()] * len(sources)
     items = [
         _planned_item(wanted, found, tuple(planned), request.target.platforms, referring)
@@ -133,7 +133,7 @@ def plan_push(
 
 
 def eligible(item: ValidItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
-    """Return the platforms that may be taken from the source, () for all: the item's word before the target's."""
+    """Return the platforms that may be taken from the source, () for all: the item's setting before the target's."""
     return item.platforms or of_target if item.kind == "auto" else ()
 
 
@@ -171,14 +171,14 @@ def _planned_item(
 
 
 def arrived(item: ResolvedItem, digest: str | None) -> frozenset[str]:
-    """Return the manifests of the source that are at a tag that holds `digest`: what refers to others stays (9.4)."""
+    """Return the source manifests present at a tag that holds `digest`; referrers of others are left behind (9.4)."""
     return frozenset({*item.needs, digest or ""})
 
 
 def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None) -> list[Copy]:
-    """Return one copy for each digest, into every repository that wants it: those of the images, then their referrers.
+    """Return one copy for each digest, into every repository that wants it: first images, then their referrers.
 
-    A repository wants an image for a tag that would change, and what refers to it for one that would not, too.
+    A repository wants an image only for a tag that would change, but its referrers for unchanged tags too.
     """
     wishes = _Wishes()
     pairs = list(pairs)
@@ -197,7 +197,7 @@ def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None
 
 
 class _Wishes:
-    """The digests that repositories want, and the repositories that have them, in the order in which they came."""
+    """The digests that repositories want, and the repositories that have them, in the order of arrival."""
 
     def __init__(self) -> None:
         self._found: dict[Digest, Descriptor] = {}
@@ -205,7 +205,7 @@ class _Wishes:
         self._wanted: dict[Digest, dict[RepositoryName, None]] = {}
 
     def add(self, descriptor: Descriptor, source: RepositoryName, destinations: Iterable[RepositoryName]) -> None:
-        """Note that `destinations` want what `source` has."""
+        """Note that `destinations` want a digest of `source`."""
         self._found.setdefault(descriptor.digest, descriptor)
         self._sources.setdefault(descriptor.digest, {})[source] = None
         self._wanted.setdefault(descriptor.digest, {}).update(dict.fromkeys(destinations))

@@ -1,7 +1,7 @@
-"""Find what refers to a source image: signatures, SBOMs, attestations, and what refers to those (BEHAVIOUR 9.1, 9.2).
+"""Find the referrers of a source image: signatures, SBOMs, attestations, and their referrers (BEHAVIOUR 9.1, 9.2).
 
-It takes one listing of the repository's tags and one request for each manifest: a registry without referrers API is
-asked for no tag that it does not list. GitLab would answer for `sha256-HEX` with the image itself.
+It takes one listing of the repository's tags and one request for each manifest. If a registry has no referrers API,
+only listed tags are requested: GitLab would answer for `sha256-HEX` with the image itself.
 """
 
 import logging
@@ -48,9 +48,9 @@ _MOST: Final = 10_000
 
 
 class PlannedReferrer(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest that goes along with an image; `tag` is the one that cosign gave it, None for an OCI referrer.
+    """One manifest that goes along with an image; `tag` is its cosign tag, None for an OCI referrer.
 
-    `subject` is the digest that it refers to, `root` the index, or the entry of it, to which that leads.
+    `subject` is the digest that it refers to; `root` is the index, or the entry of it, to which the subject leads.
     """
 
     referrer: Referrer
@@ -64,7 +64,7 @@ class PlannedReferrer(msgspec.Struct, frozen=True, kw_only=True):
         return self.referrer.digest
 
     def left(self, reason: contract.LeftReason, error: ImagePusherError | None = None) -> contract.ReferrerLeft:
-        """Return how a report says that it did not come along."""
+        """Return the report entry for a referrer that was left behind."""
         fault = None if error is None else contract.Fault.of(error)
         return contract.ReferrerLeft(
             digest=self.digest, artifact_type=self.referrer.artifact_type, reason=reason, error=fault
@@ -73,7 +73,7 @@ class PlannedReferrer(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class FoundReferrers:
-    """What refers to one image; `error` tells that the source may have more, `manifests` are those that were read."""
+    """The referrers of one image; `error` tells that the source may have more, `manifests` are those that were read."""
 
     referrers: tuple[PlannedReferrer, ...] = ()
     error: ImagePusherError | None = None
@@ -86,7 +86,7 @@ def find_referrers(
     registries: Registries,
     executor: Executor,
 ) -> list[FoundReferrers]:
-    """Return what was found for each image; errors of registries are part of it."""
+    """Return the findings for each image, errors of registries included."""
     groups: dict[tuple[RepositoryName, Referrers], list[int]] = {}
     for number, (image, choice) in enumerate(zip(images, choices, strict=True)):
         if isinstance(image, SourceImage) and choice is not None:
@@ -107,14 +107,14 @@ def find_referrers(
 
 @dataclass(frozen=True)
 class _Found:
-    """One manifest that a look at a digest found, and the tag of cosign under which it was."""
+    """One manifest that was found for a digest, and its cosign tag."""
 
     referrer: Referrer
     tag: str | None = None
 
 
 class _Search:
-    """The search in one repository; each digest is looked at once, so that circles end."""
+    """The search in one repository; each digest is searched once, so that cycles end."""
 
     def __init__(self, repository: Repository, types: tuple[str, ...], executor: Executor) -> None:
         self.errors: list[ImagePusherError] = []
@@ -127,7 +127,7 @@ class _Search:
         self._children: dict[Digest, tuple[Digest, ...]] = {}
 
     def run(self, images: Iterable[SourceImage]) -> None:
-        """Look at the images, at their children, and at what is found, until nothing new is."""
+        """Search the images, their children and all findings, until nothing new is found."""
         try:
             self._tags = frozenset(self._repository.tags())
         except ImagePusherError as error:
@@ -147,7 +147,7 @@ class _Search:
             level = [each.referrer.digest for found in looked for each in found]
 
     def of(self, image: SourceImage) -> FoundReferrers:
-        """Return what leads to one image, each manifest under each tag once."""
+        """Return the manifests that lead to one image, each once under each tag."""
         planned: dict[tuple[Digest, Digest, str | None], PlannedReferrer] = {}
         for root, digests in self._roots_of(image).items():
             waiting, seen = list(digests), set[Digest]()
@@ -177,7 +177,7 @@ class _Search:
         return [digest for digests in self._roots_of(image).values() for digest in digests]
 
     def _roots_of(self, image: SourceImage) -> dict[Digest, tuple[Digest, ...]]:
-        """Return the index and each of its children, with all manifests below: what is nested is copied whole."""
+        """Return the index and each of its children, with all manifests below: a nested index is copied whole."""
         roots: dict[Digest, tuple[Digest, ...]] = {image.original_digest: (image.original_digest,)}
         if isinstance(image.document, Index):
             for entry in image.document.entries:
@@ -185,7 +185,7 @@ class _Search:
         return roots
 
     def _below(self, entry: Descriptor, depth: int) -> tuple[Digest, ...]:
-        """Return the manifests below a nested index; what cannot be read is left to its copy."""
+        """Return the manifests below a nested index; the copy deals with unreadable ones."""
         if entry.media_type not in media_types.INDEXES or depth > MOST_DEPTH:
             return ()
         if entry.digest not in self._children:
@@ -200,7 +200,7 @@ class _Search:
         return self._children[entry.digest]
 
     def _look(self, digest: Digest) -> list[_Found]:
-        """Return what refers to one digest; an error is noted."""
+        """Return the referrers of one digest; errors are noted, not raised."""
         try:
             found = [_Found(each) for each in self._oci(digest)]
             found += [_Found(each, tag) for tag in cosign_tags(digest) if (each := self._cosign(tag)) is not None]
@@ -229,7 +229,7 @@ class _Search:
         return [each for entry in entries if (each := self._believed(entry, digest)) is not None]
 
     def _believed(self, entry: Referrer, subject: Digest) -> Referrer | None:
-        """Return the referrer of an entry of a fallback index, None where its manifest names another subject."""
+        """Return the referrer of a fallback index entry, None if its manifest names another subject."""
         try:
             fetched = self._repository.fetch_manifest(entry.digest)
             described, said = describe(fetched.content, fetched.media_type, entry.digest)

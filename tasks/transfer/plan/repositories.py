@@ -1,4 +1,4 @@
-"""The repositories that a push goes to: made where they are missing, or refused, before a byte moves."""
+"""The destination repositories of a push: missing ones are made or refused before any byte moves."""
 
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -15,10 +15,10 @@ Found = ImagePusherError | contract.Notice | None
 def make_ready(
     places: Iterable[RepositoryName], registries: Registries, executor: Executor, target: Target, *, push: bool
 ) -> dict[RepositoryName, Found]:
-    """Return why nothing can be pushed into a repository, or a notice that it would be made; None where it is there.
+    """Return for each repository the error against pushing, or the notice that it would be made; None if it exists.
 
-    With `push`, a repository that is missing is made by the API of its registry where the target says so. What
-    registries make by themselves is not looked at.
+    With `push`, a missing repository is made by the API of its registry if the target says so. Repositories that
+    registries make by themselves are not checked.
     """
     if target.create == "registry":
         return {}
@@ -28,7 +28,7 @@ def make_ready(
 
 
 def _ready(place: RepositoryName, registries: Registries, target: Target, *, push: bool) -> Found:
-    # Not as one who pushes: at some registries that alone makes the repository (BEHAVIOUR 3.4).
+    # Without push scope: at some registries, asking for it makes the repository (BEHAVIOUR 3.4).
     repository = registries.repository(*place, "destination")
     try:
         if repository.exists():

@@ -1,4 +1,4 @@
-"""Read all that a plan needs: each source, resolved once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
+"""Read the inputs of a plan: each source, resolved once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -35,10 +35,10 @@ def prepare(
     push: bool,
     facts: TagFacts | None = None,
 ) -> Findings:
-    """Return what was found of each item's source, of its tags, and of what refers to it; errors are part of it.
+    """Return the findings on each item's source, tags and referrers, errors included.
 
-    Items that go to one tag are planned in their order, each for what the one before leaves there (BEHAVIOUR 1.5).
-    With `push` off, as in a dry run, only pull scope is asked for. Raises StateUnavailable: that is no tag's fault.
+    Items that go to one tag are planned in their order, each on the result of the one before (BEHAVIOUR 1.5). Without
+    `push`, as in a dry run, only pull scope is asked for. Raises StateUnavailable, which is no fault of a tag.
     """
     rules = MergeRules(request.target.exact_os_version)
     sources = list(executor.map(lambda item: read_item(item, request, registries, rules), request.items))
@@ -65,14 +65,14 @@ def prepare(
 
 
 def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
-    """Return the item's word on merging."""
+    """Return the merge settings of an item."""
     return MergePolicy(item.merge, item.single_arch, rules)
 
 
 def read_item(
     item: ValidItem, request: ValidRequest, registries: Registries, rules: MergeRules
 ) -> SourceImage | ImagePusherError:
-    """Return the source of an item, or why it cannot be pushed."""
+    """Return the source of an item, or the error against pushing it."""
     repository = registries.repository(*item.source.place, "source")
     try:
         image = read_source(
@@ -104,7 +104,7 @@ class _Looking:
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
     ) -> dict[int, PlannedTag]:
-        """Return what each of these items, in their order, does to one tag."""
+        """Return the planned action of each item on one tag, in the order of the items."""
         planned: dict[int, PlannedTag] = {}
         left: Current | None = None
         for number, (item, source) in items.items():
@@ -120,9 +120,9 @@ class _Looking:
         left: Current | None,
         before: Digest | None,
     ) -> tuple[PlannedTag, Current | None]:
-        """Return what an item does to a tag, and what the tag holds then.
+        """Return the planned action of an item on a tag, and the manifest that the tag then holds.
 
-        `left` is what another item puts there, in place of `before`.
+        `left` is the manifest that another item puts there, in place of `before`.
         """
         planned = PlannedTag(reference=reference, action="failed")
         if isinstance(source, ImagePusherError):
@@ -142,7 +142,7 @@ class _Looking:
                 gate = gate.without_age()
             gate.check(repository, reference, decision, current=current, before=before)
             if self.push and decision.action != "unchanged":
-                # What can be known of the right to push is known before a byte moves.
+                # A missing right to push is reported before any byte moves, as far as it can be known.
                 repository.require_push()
         except OlderThanDestination as skip:
             held = current.digest if current else None
@@ -154,7 +154,7 @@ class _Looking:
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
         if left is not None and self.push and action == "unchanged":
-            # It will be, once the item before is done: whether it is then, is decided again under the tag's lock.
+            # The tag will be right once the item before is done; that is decided again under the tag's lock.
             action = "merged" if decision.kept else "copied"
         planned = msgspec.structs.replace(
             planned,
@@ -169,7 +169,7 @@ class _Looking:
     def _current(
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem
     ) -> tuple[Current | None, tuple[contract.Notice, ...]]:
-        """Return what a tag holds; a dry run takes a repository that may be absent for that, and says so."""
+        """Return the manifest of a tag; a dry run treats a repository that may be absent as absent, and warns of it."""
         found = self.ready.get(reference.place)
         if isinstance(found, contract.Notice):
             return None, (found,)
@@ -184,6 +184,6 @@ class _Looking:
 
 
 def _check_digest(reference: Reference, source: SourceImage) -> None:
-    """Raise ContentMismatch where a destination is the digest of something else."""
+    """Raise ContentMismatch if a destination names another digest than the source's."""
     if reference.digest is not None and reference.digest != source.digest:
         raise ContentMismatch(f"{reference} is not the digest of the image, which is {source.digest}.")

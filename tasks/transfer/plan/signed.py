@@ -1,4 +1,4 @@
-"""Push only what bears a valid signature: looked at before the first byte is copied (BEHAVIOUR 9.6)."""
+"""Require valid signatures of an image before the first byte is copied (BEHAVIOUR 9.6)."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class _Annotated(msgspec.Struct):
 
 
 def require_signature(repository: Repository, image: SourceImage, policies: Sequence[SignaturePolicy]) -> None:
-    """Raise unless each policy is content with the signatures of the digest that is pushed.
+    """Raise an error unless the signatures of the pushed digest meet each policy.
 
     Raises SignatureMissing, SignatureInvalid, RegistryError.
     """
@@ -58,7 +58,7 @@ def _require(repository: Repository, digest: Digest, policy: SignaturePolicy) ->
 
 
 def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy) -> Iterator[bool]:
-    """Yield for each signature of a digest whether it is by one of the keys: cosign's tag first, then bundles."""
+    """Yield for each signature of a digest whether it is by one of the keys: first cosign's tag, then bundles."""
     signed = _find(repository, cosign_tags(digest)[0])
     for layer in _layers(signed):
         if layer.media_type == SIMPLE_SIGNING:
@@ -80,7 +80,7 @@ def _bundles(repository: Repository, digest: Digest) -> list[Digest]:
             listed = parse_list(fallback.content) if fallback is not None and is_list else []
         except ValueError:
             listed = []
-    # An entry may say nothing of its type: its layers tell.
+    # An entry may lack its type: then its layers tell.
     return [each.digest for each in listed if each.artifact_type in {BUNDLE, ""}]
 
 

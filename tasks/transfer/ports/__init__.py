@@ -1,4 +1,4 @@
-"""What a push needs from outside the registries, and the records that pass through it."""
+"""Ports to the services other than registries that a push needs, and the records that pass through the ports."""
 
 from tasks.transfer.ports.coordination import (
     INSPECTION,

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from tasks import contract
 from tasks.transfer.ports.records import TagRecord, Written
 
-# Tells whether an error is worth another delivery of its task, of at most so many where a number is given.
+# Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
 # The part that a preview, verify or undo task holds while it runs: it shows that its worker is alive.
 INSPECTION: Final = "inspection"
@@ -21,27 +21,27 @@ class TagLock(Protocol):
         ...
 
     def record(self) -> TagRecord:
-        """Return the writes of pushes of ours at the tag; raises StateUnavailable."""
+        """Return the writes of our pushes at the tag; raises StateUnavailable."""
         ...
 
     def kept(self, digest: str) -> Written | None:
-        """Return the last write with its bytes, None where another was the last or the bytes are kept no longer.
+        """Return the write of `digest` with its bytes, None if another write was last or the bytes are kept no longer.
 
         Raises StateUnavailable.
         """
         ...
 
     def note_writing(self, digest: str, last: str | None) -> None:
-        """Note that `digest` is about to be written, where `last` was written last; raises StateUnavailable."""
+        """Note that `digest` is about to be written; `last` was written before. Raises StateUnavailable."""
         ...
 
     def note_written(self, written: Written) -> None:
-        """Note a write that was verified, with its bytes; raises StateUnavailable."""
+        """Note a verified write, with its bytes; raises StateUnavailable."""
         ...
 
 
 class TagLocks(Protocol):
-    """One push at a time works on a tag, across all workers."""
+    """Locks that let one push at a time work on a tag, across all workers."""
 
     def hold(self, reference: str) -> AbstractContextManager[TagLock]:
         """Wait for the tag and hold it; raises LockUnavailable."""
@@ -49,7 +49,7 @@ class TagLocks(Protocol):
 
 
 class Runs(Protocol):
-    """One delivery at a time works on a part of a push, across all workers; the ledger hears that it is alive."""
+    """Locks that let one delivery at a time work on a part of a push; a holder's sign of life goes to the ledger."""
 
     def hold(self, push_id: str, part: str) -> AbstractContextManager[None]:
         """Wait until no other delivery works on the part; raises LockUnavailable."""
@@ -60,17 +60,17 @@ class Runs(Protocol):
         ...
 
     def is_held(self, push_id: str, part: str) -> bool:
-        """Tell whether some worker is alive and works on the part; raises StateUnavailable."""
+        """Tell whether a live worker works on the part; raises StateUnavailable."""
         ...
 
 
 class Announcer(Protocol):
-    """Tells consumers of each tag that moved, at least once; `listens` is False where there are none."""
+    """The announcer of moved tags: consumers hear of each at least once; `listens` is False without consumers."""
 
     listens: bool
 
     def tag_moved(self, moved: contract.TagMoved) -> None:
-        """Tell of one tag; whatever it raises, the push is published again."""
+        """Announce one tag; any error makes the push be published again."""
         ...
 
 
@@ -91,8 +91,8 @@ class BlobLocations(Protocol):
 
 
 class SingleFlight(Protocol):
-    """One task at a time moves the bytes of a blob to a registry, across all workers."""
+    """Locks that let one task at a time move the bytes of a blob to a registry, across all workers."""
 
     def lead(self, registry: str, digest: str) -> AbstractContextManager[None]:
-        """Wait until nobody else moves this blob there, and keep others waiting while it is moved."""
+        """Wait until no other task moves this blob there, and keep others waiting while it is moved."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger's ports, cut by what a user of the ledger may do. `tasks/coordination/ledger.py` implements all of them.
+"""The ledger's ports, one for each role. `tasks/coordination/ledger.py` implements all of them.
 
 All writes may be repeated. All methods raise StateUnavailable.
 """
@@ -22,19 +22,19 @@ from tasks.transfer.ports.records import (
 
 
 class Producers(Protocol):
-    """Who asked for a push."""
+    """The producers who asked for pushes."""
 
     def note_producer(self, push_id: str, producer: str) -> None:
         """Note the producer who signed the request."""
         ...
 
     def producer(self, push_id: str) -> str | None:
-        """Return the producer who signed the request; None for an operator, or where nobody signs."""
+        """Return the producer who signed the request; None for an operator, or if nobody signs."""
         ...
 
 
 class Warned(Protocol):
-    """The warnings that registries sent along with their answers to a push."""
+    """The warnings in the answers of registries to a push."""
 
     def warn(self, push_id: str, warnings: Iterable[str]) -> None:
         """Note warnings, each once."""
@@ -53,7 +53,7 @@ class Enqueued(Protocol):
         ...
 
     def note_waiting(self, push_id: str, task_id: str) -> None:
-        """Note that one more task waits for the result of a push that is known, and is not taken on yet."""
+        """Note that one more task, not accepted yet, waits for the result of a known push."""
         ...
 
 
@@ -61,7 +61,7 @@ class Requests(Protocol):
     """The request of each push, and the task whose result is that of the push."""
 
     def request(self, push_id: str) -> dict[str, Any] | None:
-        """Return the request of a push, None for one that is not known."""
+        """Return the request of a push, None for an unknown push."""
         ...
 
     def task_id(self, push_id: str) -> str | None:
@@ -69,7 +69,7 @@ class Requests(Protocol):
         ...
 
     def updated(self, push_id: str) -> float | None:
-        """Return when a worker was heard of last that works on a push, in seconds since the epoch."""
+        """Return the time of the last sign of life of a push's workers, in seconds since the epoch."""
         ...
 
 
@@ -77,11 +77,11 @@ class Acceptance(Requests, Protocol):
     """Pushes that workers take on."""
 
     def refuse(self, push_id: str, refusal: contract.Fault) -> None:
-        """Note why a push was refused, unless a worker took one of that id on before; forget its request."""
+        """Note the fault of a refused push and forget its request, unless a push of that id was accepted before."""
         ...
 
     def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
-        """Note that a worker took the push on; the rest of its record stays. Its result is that of `task_id`."""
+        """Note that a worker accepted the push; the rest of its record stays. Its result is that of `task_id`."""
         ...
 
     def reopen(self, push_id: str) -> None:
@@ -100,7 +100,7 @@ class Plans(Protocol):
         ...
 
     def plan(self, push_id: str) -> Plan | None:
-        """Return the plan of a push, None where there is none yet, or no longer."""
+        """Return the plan of a push, None if there is none yet, or no longer."""
         ...
 
     def mark_sent(self, push_id: str) -> None:
@@ -116,15 +116,15 @@ class Plans(Protocol):
         ...
 
     def content(self, push_id: str, digest: str) -> bytes | None:
-        """Return the bytes of a manifest, None where they are not kept."""
+        """Return the bytes of a manifest, None if they are not kept."""
         ...
 
 
 class Starts(Protocol):
-    """How often each part of a push (a digest, a tag, or a task's name) was started and never came back."""
+    """The lost starts of each part of a push: a digest, a tag, or a task's name."""
 
     def lost(self, push_id: str, parts: Sequence[str]) -> list[int]:
-        """Return how often each part was started and has not been settled."""
+        """Return the number of unsettled starts of each part."""
         ...
 
     def begin(self, push_id: str, part: str) -> None:
@@ -157,7 +157,7 @@ class Pulse(Protocol):
 
 
 class Copies(Protocol):
-    """The copies of a push, as the workers that carry them out see them."""
+    """The copies of a push, for the workers that carry them out."""
 
     def take_copy(self, push_id: str, digest: str) -> TakenCopy:
         """Return the records of one copy."""
@@ -168,12 +168,12 @@ class Copies(Protocol):
         ...
 
     def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None:
-        """Note how far a copy is."""
+        """Note the progress of a copy."""
         ...
 
 
 class Outcomes(Protocol):
-    """How the copies of a push ended."""
+    """The outcomes of the copies of a push."""
 
     def copies(self, push_id: str) -> dict[str, CopyOutcome]:
         """Return the outcomes by digest; a copy that has not ended has none."""
@@ -209,7 +209,7 @@ class Releases(Protocol):
 
 
 class Tags(Protocol):
-    """The reports of the tags that were dealt with."""
+    """The reports of the tags that are done."""
 
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
         """Note the report of a tag under `key`."""
@@ -228,32 +228,32 @@ class Reports(Protocol):
     """The reports of pushes that ended."""
 
     def finish(self, report: contract.PushReport) -> contract.PushReport:
-        """Keep the report of a push: it ended."""
+        """Keep the report of a push, which ends the push."""
         ...
 
     def report(self, push_id: str) -> contract.PushReport | None:
-        """Return the report of a push, None where it has not ended."""
+        """Return the report of a push, None if the push has not ended."""
         ...
 
 
 class Undos(Protocol):
-    """Pushes that are being taken back."""
+    """Pushes that are being undone."""
 
     def mark_undone(self, push_id: str, state: UndoState) -> None:
-        """Note that the push is being taken back, or how that ended: no further tag of it moves."""
+        """Note that the undo of a push began, or how it ended: no further tag of the push moves."""
         ...
 
     def undo_state(self, push_id: str) -> UndoState | None:
-        """Return how far taking the push back is, None where nobody began it."""
+        """Return the state of the undo of a push, None if no undo began."""
         ...
 
     def is_undone(self, push_id: str) -> bool:
-        """Tell whether taking the push back was begun, however that ended."""
+        """Tell whether an undo of the push began, however it ended."""
         ...
 
 
 class Cancellation(Protocol):
-    """Whether somebody cancelled a push."""
+    """Cancelled pushes."""
 
     def is_cancelled(self, push_id: str) -> bool:
         """Tell whether the push is to stop: its copies end, and no further tag of it moves."""
@@ -268,11 +268,11 @@ class Overview(Cancellation, Protocol):
         ...
 
     def refusal(self, push_id: str) -> contract.Fault | None:
-        """Return why a push was refused, None if it was not."""
+        """Return the fault of a refused push, None if it was not refused."""
         ...
 
     def progress(self, push_id: str) -> contract.Progress:
-        """Return how far a push is; raises PushUnknown."""
+        """Return the progress of a push; raises PushUnknown."""
         ...
 
     def pushes(self) -> list[contract.Progress]:
@@ -281,65 +281,65 @@ class Overview(Cancellation, Protocol):
 
 
 class Pages(Protocol):
-    """The pushes that are remembered, for who shows a few of many: each method asks for all its ids at once."""
+    """The remembered pushes, page by page: each method reads all its ids at once."""
 
     def push_ids(self) -> list[str]:
-        """Return the ids, those that were sent last first."""
+        """Return the ids, the last sent first."""
         ...
 
     def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
-        """Return the state in which each push ended, None for one that has not ended or is not known."""
+        """Return the final state of each push, None for a push that has not ended or is unknown."""
         ...
 
     def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
-        """Return the request of each push, None for one that is not known."""
+        """Return the request of each push, None for an unknown push."""
         ...
 
 
 class Interventions(Protocol):
-    """What people did to pushes."""
+    """The interventions of people in pushes."""
 
     def note_intervention(self, push_id: str, intervention: Intervention) -> None:
-        """Note what somebody began to do, or how that ended; one is told from the next by its `at`."""
+        """Note the start or the outcome of an intervention; `at` identifies the intervention."""
         ...
 
     def interventions(self, push_id: str) -> list[Intervention]:
-        """Return what was done to a push, the oldest first."""
+        """Return the interventions in a push, the oldest first."""
         ...
 
 
 class Listing(Protocol):
-    """Whether a push is among the open ones."""
+    """Membership in the open pushes."""
 
     def is_open(self, push_id: str) -> bool:
-        """Tell whether the result of a push has not been stored, as far as is known."""
+        """Tell whether the result of a push is not stored yet, as far as is known."""
         ...
 
     def list_again(self, push_id: str) -> None:
-        """Have a push be among the open ones."""
+        """Add a push to the open pushes again."""
         ...
 
 
 class OpenPushes(Listing, Protocol):
-    """The pushes whose result has not been stored."""
+    """The open pushes: those whose result has not been stored."""
 
     def open_pushes(self) -> list[OpenPush]:
-        """Return them all."""
+        """Return all open pushes."""
         ...
 
     def open_ages(self) -> list[float]:
-        """Return the seconds since each was accepted."""
+        """Return for each open push the seconds since it was accepted."""
         ...
 
     def overlooked(self) -> list[OpenPush]:
-        """Return the pushes that have not ended and are not among the open ones, as it should never be.
+        """Return the pushes that have not ended but are missing from the open pushes, which should never happen.
 
-        Those whose record has expired are forgotten.
+        Pushes whose record has expired are forgotten.
         """
         ...
 
     def note_drive(self, push: OpenPush) -> None:
-        """Count that the watchdog drives a push on."""
+        """Count one drive of a push by the watchdog."""
         ...
 
     def close(self, push_id: str) -> None:
@@ -351,11 +351,11 @@ class TagHolds(TagFacts, Protocol):
     """Tags that operators froze, by their full name; holds do not expire."""
 
     def hold(self, reference: str, why: str) -> contract.Hold:
-        """Freeze a tag, or give another reason for that."""
+        """Freeze a tag, or change the reason of its hold."""
         ...
 
     def release_hold(self, reference: str) -> contract.Hold | None:
-        """Let a tag move again; return the hold that was there."""
+        """Let a tag move again; return its hold, None if there was none."""
         ...
 
     def holds(self) -> list[contract.Hold]:
@@ -380,38 +380,38 @@ class Moves(TagFacts, Protocol):
 
 
 class Claims(Requests, Producers, Listing, Protocol):
-    """Which ids are those of pushes, and whose pushes they are."""
+    """The ids of pushes, and the producers of the pushes."""
 
 
 class PushLedger(Warned, Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, TagFacts, Protocol):
-    """All that planning a push needs of the ledger."""
+    """The part of the ledger that planning needs."""
 
 
 class CopyLedger(Warned, Starts, Copies, Cancellation, Protocol):
-    """All that carrying a copy out needs of the ledger."""
+    """The part of the ledger that a copy needs."""
 
 
 class PublishLedger(
     Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Moves, Protocol
 ):
-    """All that publishing the tags of a push needs of the ledger."""
+    """The part of the ledger that publishing needs."""
 
 
 class RememberedLedger(Requests, Reports, Undos, Cancellation, Protocol):
-    """All that telling what became of a push needs of the ledger."""
+    """The part of the ledger that shows the state of a push."""
 
 
 class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagHolds, Moves, Protocol):
-    """All that a client needs of the ledger."""
+    """The part of the ledger that a client needs."""
 
 
 class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Moves, Pages, Interventions, Protocol):
-    """All that the page of pushes needs of the ledger."""
+    """The part of the ledger that the page of pushes needs."""
 
 
 class WatchdogLedger(Requests, Plans, Outcomes, Reports, OpenPushes, Pulse, Protocol):
-    """All that the watchdog needs of the ledger."""
+    """The part of the ledger that the watchdog needs."""
 
 
 class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, PageLedger, WatchdogLedger, Waits, Protocol):
-    """The truth about each push: its request, its plan, its outcomes, its report."""
+    """The authoritative record of each push: its request, its plan, its outcomes, its report."""

@@ -16,7 +16,7 @@ UndoState = Literal["begun", "succeeded", "partial", "failed"]
 
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the copy of one digest ended: totals, and an error for each repository that did not get it."""
+    """The outcome of the copy of one digest: totals, and an error for each repository that did not get the digest."""
 
     digest: str
     errors: dict[str, ImagePusherError] = {}
@@ -24,12 +24,12 @@ class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
-    """The change that a push is about to make at a tag: noted before the write, so that a repeat knows its own work.
+    """The change that a push is about to make at a tag, noted before the write so that a repeat knows its own work.
 
     The ledger keeps the bytes of the manifest `old_digest`, whose media type is `old_media_type`. `written_before` is
-    the digest that a push of ours, this one or another, had written there last at that time. `overtaken` are further
-    tags that this push made, with their digests: for merges that it did not stay with, and for what it replaced.
-    `lists` are the tags that it made for what refers to the image.
+    the digest that one of our pushes had last written there at that time. `overtaken` are further tags that this push
+    made, with their digests: for its superseded merges, and for the replaced manifest. `lists` are the tags that it
+    made for lists of the image's referrers.
     """
 
     action: contract.Action
@@ -51,7 +51,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody did to a push: `at` is when, in seconds since the epoch, `outcome` how it ended, "" before that."""
+    """One intervention in a push: `at` is its time in seconds since the epoch, `outcome` its result or "" before."""
 
     action: Literal["retry", "undo", "cancel"]
     user: str
@@ -67,9 +67,9 @@ class EarlierTag(msgspec.Struct, frozen=True):
 
 
 class TakenCopy(NamedTuple):
-    """The records of one copy: None where it was never planned, or has not ended yet.
+    """The records of one copy; None for parts that were never planned, or have not ended yet.
 
-    `lost` counts the starts that never came back. `content` is the manifest, where planning read it already.
+    `lost` counts the lost starts. `content` is the manifest, if planning read it already.
     """
 
     planned: Copy | None
@@ -80,12 +80,12 @@ class TakenCopy(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPush:
-    """A push whose result has not been stored, as the watchdog looks at it.
+    """A push whose result has not been stored, as the watchdog sees it.
 
-    `known` is False where its record is gone. `planned` and `ended` tell how far it has come. `quiet_since`, in seconds
-    since the epoch, is when the push was heard of last, or when its next delivery is due. `done` counts copies and tags
-    that ended, `drives` how often the push was driven on since that last rose. Beside `task_id` more tasks may wait for
-    the result: `accepted` ones, and those that are `noted`, of which no worker has come to know yet.
+    `known` is False if its record is gone. `planned` and `ended` tell its progress. `quiet_since`, in seconds since the
+    epoch, is the time of its last sign of life, or of its next delivery. `done` counts copies and tags that ended,
+    `drives` counts the drives since `done` last rose. Beside `task_id` more tasks may wait for the result: `accepted`
+    tasks, and `noted` tasks, which no worker has received yet.
     """
 
     push_id: str
@@ -101,7 +101,7 @@ class OpenPush:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """All tasks that workers know of, each once."""
+        """The tasks that workers have received, each once."""
         return tuple(dict.fromkeys((self.task_id, *self.accepted)))
 
 
@@ -116,17 +116,17 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class TagRecord:
-    """The writes of pushes of ours at one tag (BEHAVIOUR 7.6).
+    """The writes of our pushes at one tag (BEHAVIOUR 7.6).
 
-    `last` is the digest of the last write that was verified. `under_way` maps the digest of each write that was begun
-    and not verified to the `last` of that time; several writers may have begun to write one digest.
+    `last` is the digest of the last verified write. `under_way` maps the digest of each unverified write to the value
+    of `last` when it began; several writers may have begun to write one digest.
     """
 
     last: str | None = None
     under_way: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
 
     def overwritten_by(self, held: str | None) -> str | None:
-        """Return the digest over which a writer of ours, whose lock had ended, wrote `held`; None if nobody did so."""
+        """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None."""
         if held is None or held == self.last:
             return None
         return self.last if self.under_way.get(held, frozenset()) - {self.last} else None

@@ -39,7 +39,7 @@ LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Publishing:
-    """The parts of a process with which tags are moved; `executor` is for work on many of them."""
+    """The parts of a process that move tags; `executor` is for work on many tags."""
 
     registries: Registries
     ledger: PublishLedger
@@ -74,9 +74,9 @@ class Delivery:
         }
 
     def run(self) -> tuple[dict[str, contract.TagReport], list[contract.Totals]]:
-        """Deal with every tag that has not been dealt with; return the reports by key, and the totals of more copies.
+        """Deal with every remaining tag; return the reports by key, and the totals of repeated copies.
 
-        Raises an error for which the push is given back, or published again.
+        Raises an error if the push is to be given back, or published again.
         """
         if self._plan.atomic is not None:
             for name, numbers in self._releases():
@@ -89,7 +89,7 @@ class Delivery:
     def _releases(self) -> list[tuple[str, list[int]]]:
         """Return the releases of the push, each with its name and the numbers of its items.
 
-        One of which something is withheld is none: its tags stay.
+        A release with a withheld item is left out: its tags stay.
         """
         numbers = [number for number, withheld in enumerate(self._withheld) if withheld is None]
         if self._plan.atomic == "item":
@@ -99,7 +99,7 @@ class Delivery:
     def _release(self, name: str, numbers: Sequence[int]) -> None:
         """Move the tags of some items together, or none of them, and record their reports (BEHAVIOUR 10.1)."""
         parts, push_id = self._parts, self._plan.push_id
-        # One that holds a newer image takes no part.
+        # A tag that holds a newer image takes no part.
         pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags if tag.error is None]
         open_pairs = [(number, tag) for number, tag in pairs if tag_key(number, tag) not in self._done]
         if not open_pairs:
@@ -108,9 +108,9 @@ class Delivery:
             raise PushCancelled("The worker is shutting down.")
         journal = LedgerJournal(parts.ledger, push_id, name)
         if journal.read() is None and parts.ledger.is_cancelled(push_id):
-            # Each of its tags stays as it is.
+            # All of its tags stay as they are.
             return
-        # All tags take part, those too whose reports were recorded: what became of one is read from the tag itself.
+        # Tags whose reports were recorded take part too: their state is read from the tags themselves.
         members = [self._member(number, tag) for number, tag in pairs]
         (lost,) = parts.ledger.lost(push_id, [name])
         with parts.attempts.attempt(push_id, name, lost, f"Moving the tags of the {name}"):
@@ -144,7 +144,7 @@ class Delivery:
         return LedgerIntents(self._parts.ledger, self._plan.push_id, str(tag.reference))
 
     def _work(self) -> list[list[tuple[int, PlannedTag]]]:
-        """Return the tags to deal with, each with the number of its item; those of one reference stay in order."""
+        """Return the tags to deal with, each with the number of its item; tags of one reference stay in order."""
         by_reference: dict[str, list[tuple[int, PlannedTag]]] = {}
         for number, item in enumerate(self._plan.items):
             for tag in item.tags:
@@ -153,13 +153,13 @@ class Delivery:
         return list(by_reference.values())
 
     def _each_tag(self, work: Sequence[Sequence[tuple[int, PlannedTag]]]) -> list[ImagePusherError]:
-        """Deal with the tags in parallel; return the errors for which the push is published again."""
+        """Deal with the tags in parallel; return the errors that make the push be published again."""
         references = [str(group[0][1].reference) for group in work]
         lost = self._parts.ledger.lost(self._plan.push_id, references)
         futures = [
             self._parts.executor.submit(self._group, group, number) for group, number in zip(work, lost, strict=True)
         ]
-        # Nothing of this delivery may go on when the next one begins.
+        # No work of this delivery may go on when the next delivery begins.
         wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
             future.cancel()
@@ -167,7 +167,7 @@ class Delivery:
         return [error for future in futures if not future.cancelled() for error in future.result()]
 
     def _group(self, group: Iterable[tuple[int, PlannedTag]], lost: int) -> list[ImagePusherError]:
-        """Deal with the tags of one reference, one after the other, until one is to be tried again."""
+        """Deal with the tags of one reference, one after the other, until a tag needs another try."""
         for number, tag in group:
             with telemetry.context(reference=str(tag.reference)):
                 try:
@@ -180,7 +180,7 @@ class Delivery:
         return []
 
     def _deal_with(self, number: int, tag: PlannedTag, lost: int) -> contract.TagReport:
-        """Return the report of a tag; raises an error for which the push is given back, or published again."""
+        """Move a tag and return its report; raises an error if the push is to be given back, or published again."""
         if self._parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
         if tag.action != "unchanged" and self._parts.ledger.is_cancelled(self._plan.push_id):
@@ -197,7 +197,7 @@ class Delivery:
         return self._move(item, self._wishes[number], tag, lost)
 
     def _right_already(self, number: int, item: ResolvedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
-        """Return the report of a tag that stays, after what is new among its referrers came along (BEHAVIOUR 9.2)."""
+        """Bring new referrers of a tag that stays, and return its report (BEHAVIOUR 9.2)."""
         report = right_already(tag, self._earlier.get(str(tag.reference)))
         if not item.referrers and item.referrers_error is None:
             return report
@@ -216,7 +216,7 @@ class Delivery:
         act: Callable[[], contract.TagReport],
         clean: Callable[[], list[str]] = list,
     ) -> contract.TagReport:
-        """Return the report of a tag, of its failure too; raises an error that is worth another try."""
+        """Return the report of a tag, even of a failed one; raises an error that is worth another try."""
         push_id, reference = self._plan.push_id, str(tag.reference)
         try:
             with self._at_once, self._parts.attempts.attempt(push_id, reference, lost, f"Moving {reference}"):
@@ -232,7 +232,7 @@ class Delivery:
             return unmoved(tag, ImagePusherError(broken))
 
     def _is_untold(self, tag: PlannedTag) -> bool:
-        """Tell whether a run of this push moved the tag and did not come to report that (BEHAVIOUR 7.7)."""
+        """Tell whether a run of this push moved the tag but did not report it (BEHAVIOUR 7.7)."""
         reference = str(tag.reference)
         intent = self._noted.get(reference)
         return intent is not None and intent.new_digest == tag.new_digest and reference not in self._earlier
@@ -249,9 +249,9 @@ class Delivery:
         return self._told(item, tag, moved[0]) if moved else report
 
     def _told(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:
-        """Return the report of a tag that moved, after its consumers were told.
+        """Announce a tag that moved to consumers, and return its report.
 
-        That comes before the tag counts as dealt with: a repeat tells of it again rather than never.
+        The announcement comes before the tag counts as done: a repeat announces it again rather than never.
         """
         self._recopied.add(manifests_copied=moved.manifests)
         telemetry.count(telemetry.MANIFESTS, moved.manifests)
@@ -264,7 +264,7 @@ class Delivery:
     def _record(self, number: int, tag: PlannedTag, report: contract.TagReport) -> None:
         key = tag_key(number, tag)
         if report.action in {"copied", "merged"} and tag.reference.digest is None:
-            # Before the tag counts as dealt with: a repeat notes it again rather than never.
+            # Before the tag counts as done: a repeat notes the move again rather than never.
             self._parts.ledger.note_move(report.reference, self._moved(number, report))
         self._parts.ledger.record_tag(self._plan.push_id, key, report)
         self._done[key] = report
@@ -305,7 +305,7 @@ class Delivery:
         return outcome
 
     def _image(self, item: ResolvedItem, rules: MergeRules) -> SourceImage:
-        """Return the source image as it was when the push was planned: the tag may have moved since (BEHAVIOUR 2.1)."""
+        """Return the source image of the time of planning: its tag may have moved since (BEHAVIOUR 2.1)."""
         content = self._parts.ledger.content(self._plan.push_id, item.digest)
         if content is None:
             raise PushUnknown(f"The source of the push {self._plan.push_id!r} is gone from the ledger.")

@@ -30,7 +30,7 @@ def moved_tag(
 
 
 def _platforms(held: Current, single: Platform | None) -> dict[str, str]:
-    """Return the digests by platform; of several entries for one platform the first, as clients choose."""
+    """Return the digests by platform; the first of several entries for one platform counts, as for clients."""
     document = with_details(parse_document(held.content, held.media_type), held.details)
     if not isinstance(document, Index):
         return {} if single is None else {str(single): held.digest}

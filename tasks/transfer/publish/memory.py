@@ -1,4 +1,4 @@
-"""The intents of one push at one tag: how it knows its own work again (BEHAVIOUR 6.6, 7.3, 7.4). Pure."""
+"""The intents of one push at one tag, by which the push recognises its own work (BEHAVIOUR 6.6, 7.3, 7.4). Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from tasks.transfer.ports import TagIntent
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The intents that this push noted, by the digest that each was to write, and the `latest` of them.
+    """The intents that this push noted, by the digest to write, and the `latest` of them.
 
-    A process that stood still may find its own work at the tag though a later delivery has noted another intent: so it
-    also keeps those that the ledger no longer has. `pending` is the latest one while it is known that this push has not
-    begun to write its digest: another push that brings the same image may have done so.
+    A process that stood still may find its own work at the tag after a later delivery noted another intent. So the
+    memory also keeps intents that the ledger no longer has. `pending` is the latest intent while this push has
+    certainly not begun to write its digest: another push of the same image may have written the digest.
     """
 
     intents: Mapping[str, TagIntent] = field(default_factory=dict)
@@ -23,9 +23,9 @@ class Memory:
     pending: TagIntent | None = None
 
     def recalling(self, noted: TagIntent | None) -> "Memory":
-        """Return the memory with the ledger's intent, which is the last one that any delivery noted.
+        """Return the memory with the ledger's intent, which is the last intent of any delivery.
 
-        Where another delivery noted it, the protective tags that this one made are not forgotten.
+        If another delivery noted it, the protective tags of this delivery are kept.
         """
         if noted is None or noted == self.latest:
             return self
@@ -40,18 +40,18 @@ class Memory:
         return Memory({**self.intents, intent.new_digest: intent}, intent, pending)
 
     def writing(self) -> "Memory":
-        """Return the memory from the moment on at which the tag is being written."""
+        """Return the memory for the time after the write of the tag began."""
         return Memory(self.intents, self.latest)
 
     def own(self, digest: str | None) -> TagIntent | None:
-        """Return the intent to write `digest`, None where this push did not write it."""
+        """Return the intent to write `digest`, None if this push did not write it."""
         found = None if digest is None else self.intents.get(digest)
         return None if found == self.pending else found
 
     def intent(self, decision: Decision, base: Current | None) -> TagIntent:
-        """Return the intent of a decision that builds on `base`: what the tag holds, or what a late write replaced.
+        """Return the intent of a decision on `base`: the tag's manifest, or the one that a late write replaced.
 
-        The old digest is that of before the first write of this push, unless another push wrote in between.
+        The old digest is from before the first write of this push, unless another push wrote in between.
         """
         mine = self.own(base.digest) if base is not None else None
         intent = TagIntent(
@@ -66,7 +66,7 @@ class Memory:
         return intent if mine is None else _with_old(intent, mine)
 
     def left(self, decision: Decision) -> TagIntent:
-        """Return the intent of a tag that stays as it is: this push's own, or none to speak of."""
+        """Return the intent of a tag that stays as it is: this push's own intent, or one without a change."""
         return self.own(decision.digest) or TagIntent(
             action="unchanged",
             old_digest=decision.digest,

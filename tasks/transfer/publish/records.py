@@ -53,13 +53,13 @@ class LedgerIntents:
         return self.ledger.intent(self.push_id, self.reference)
 
     def note(self, intent: TagIntent, replaced: Current | None) -> None:
-        """Note an intent; raises PushUndone where the push was taken back."""
+        """Note an intent; raises PushUndone if an undo of the push began."""
         if "@" in self.reference:
-            # Of a digest nothing is overwritten; an undo would delete the tags along that others gave the manifest.
+            # A write under a digest overwrites nothing; an undo would also delete tags that others gave the manifest.
             return
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
         self.ledger.record_intent(self.push_id, self.reference, intent)
-        # In this order: an undo that begins now either is seen here, or sees the intent and waits for the tag.
+        # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         if self.ledger.is_undone(self.push_id):
             raise PushUndone(f"The push {self.push_id} was taken back before {self.reference} was moved.")

@@ -1,7 +1,7 @@
-"""The tags under which a registry's clients find what refers to an image: lists that several signers add to.
+"""The tags under which a registry's clients find the referrers of an image: lists that several signers add to.
 
-Two writers of such a list lose each other's entry: so it is read under its lock, united with what goes there, written,
-and read again (BEHAVIOUR 9.3). What is there and is no such list is left alone.
+Two writers of such a list can lose each other's entries. So the list is read under its lock, united with the new
+entries, written, and read again (BEHAVIOUR 9.3). A tag that holds anything but such a list is left alone.
 """
 
 import logging
@@ -35,7 +35,7 @@ _CONFIG_BYTES: Final = 4 * 1024 * 1024
 
 
 class _Wanted(NamedTuple):
-    """What a tag is to hold."""
+    """The wanted manifest of a tag."""
 
     content: bytes
     media_type: str
@@ -53,9 +53,9 @@ class ListTag:
         return f"{self._repository}:{self._tag}"
 
     def add_entries(self, subject: Digest, entries: Sequence[Referrer]) -> Digest | None:
-        """Have a fallback index list some referrers of a digest ("Referrers Tag Schema").
+        """Add referrers of a digest to its fallback index ("Referrers Tag Schema").
 
-        Return its digest where there was none. Raises TagConflict.
+        Return the digest of the index if it is new. Raises TagConflict.
         """
 
         def united(held: Sequence[FetchedManifest]) -> _Wanted:
@@ -66,9 +66,9 @@ class ListTag:
         return self._write(united)
 
     def add_signatures(self, ours: FetchedManifest) -> Digest | None:
-        """Have a tag of cosign hold all layers of a manifest.
+        """Add all layers of a manifest to a tag of cosign.
 
-        Return its digest where there was none. Raises TagConflict.
+        Return the digest of the tag if it is new. Raises TagConflict.
         """
         described = self._repository.resolve(self._tag)
         if described is not None and described.digest == ours.digest:
@@ -101,9 +101,9 @@ class ListTag:
             self._repository.push_blob(config, _BytesReader(content), lambda _: None)
 
     def _is_list(self, held: FetchedManifest, subject: Digest) -> bool:
-        """Tell whether the tag holds a list of referrers, and not nothing; raises TagConflict for something else."""
+        """Return True for a list of referrers, False for an absent tag; raises TagConflict for anything else."""
         if held.digest == subject:
-            # GitLab answers for a tag that is not there with the manifest of the digest that it names.
+            # GitLab answers for an absent tag with the manifest of the digest in its name.
             return False
         try:
             entries = parse_list(held.content) if held.media_type in media_types.INDEXES else None
@@ -124,7 +124,7 @@ class ListTag:
         return TagConflict(f"{self} holds something that is no list of referrers, and is left alone.")
 
     def _write(self, unite_with: Callable[[Sequence[FetchedManifest]], _Wanted]) -> Digest | None:
-        """Write what `unite_with` makes of what is there, until it is there; return its digest where there was nothing.
+        """Write the union that `unite_with` makes with the list there, until it stays; return its digest if it is new.
 
         Raises TagConflict, LockLost.
         """
@@ -145,14 +145,14 @@ class ListTag:
                 if self._put(held.digest if held is not None else None, wanted, digest):
                     lock.ensure()
                     lock.note_written(Written(digest, wanted.media_type, wanted.content))
-                    # GitLab answers for a list that is not there with the manifest that its tag names.
+                    # GitLab answers for an absent list with the manifest of the digest in its name.
                     is_new = held is None or fallback_tag(held.digest) == self._tag
                     return digest if is_new else None
                 LOG.warning("%s was written by someone else meanwhile: the two are united again", self)
         raise TagConflict(f"{self} was written by someone else {_ROUNDS} times while it was being added to.")
 
     def _put(self, over: Digest | None, wanted: _Wanted, digest: Digest) -> bool:
-        """Write over what was read, and look; False where someone else wrote meanwhile."""
+        """Write over the manifest that was read, and look again; return False if someone else wrote meanwhile."""
         if self._digest() != over:
             return False
         try:
@@ -162,7 +162,7 @@ class ListTag:
         return self._digest() == digest
 
     def _recover(self, digest: str, lock: TagLock) -> list[FetchedManifest]:
-        """Return a list that a late writer of ours replaced (BEHAVIOUR 7.6)."""
+        """Return the list that one of our late writers replaced (BEHAVIOUR 7.6); raises TagConflict if it is gone."""
         try:
             return [self._repository.fetch_manifest(digest)]
         except NotFound:
@@ -184,7 +184,7 @@ class ListTag:
 
 @dataclass
 class _BytesReader:
-    """A blob in memory."""
+    """A reader of a blob in memory."""
 
     content: bytes
     position: int = 0

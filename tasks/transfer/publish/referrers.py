@@ -1,4 +1,4 @@
-"""Make what refers to an image findable at its destination, before the tag moves (BEHAVIOUR 9.2 to 9.5)."""
+"""Make the referrers of an image findable at its destination, before the tag moves (BEHAVIOUR 9.2 to 9.5)."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -22,9 +22,9 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class ReferrerPublisher:
-    """Brings what refers to the images of one delivery; threads share it.
+    """The publisher of referrers of the images of one delivery; threads share it.
 
-    `recopy` copies again what is gone. What has been done for one repository is not done again for its next tag.
+    `recopy` copies a missing manifest again. Work that is done for one repository is not repeated for its next tag.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class ReferrerPublisher:
     def bring(
         self, item: ResolvedItem, reference: Reference, repository: Repository, digest: str, locks: TagLocks
     ) -> Along:
-        """Bring all that goes along with a tag that holds, or is about to hold, `digest`.
+        """Bring all referrers that go along with a tag that holds, or is about to hold, `digest`.
 
-        What the registry refuses is left behind, unless the item needs it. Raises ReferrersRefused then, and each error
-        that is worth another try.
+        Referrers that the registry refuses are left behind. Raises ReferrersRefused if the item needs one of them, and
+        each error that is worth another try.
         """
         coming, left = parted(item, digest)
         if not coming and item.referrers_error is None:
@@ -75,7 +75,7 @@ class ReferrerPublisher:
         return Along(counts(arrived_here), (*left, *lost), warnings, tuple(made))
 
     def _attempt(self, act: Callable[[], None]) -> ImagePusherError | None:
-        """Return the error for which something is left behind; raises one that is worth another try."""
+        """Return an error for which referrers are left behind; raises an error that is worth another try."""
         try:
             act()
         except ImagePusherError as error:
@@ -87,7 +87,7 @@ class ReferrerPublisher:
         return None
 
     def _ensure_there(self, item: ResolvedItem, repository: Repository, each: PlannedReferrer) -> None:
-        """Copy again, once, a manifest that the registry has not, or no longer."""
+        """Copy again, once, a manifest that the registry lacks."""
         if self._seen.holds(repository, each.digest):
             return
         said = each.referrer
@@ -104,7 +104,7 @@ class ReferrerPublisher:
     def _make_found(
         self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks, made: list[MadeList]
     ) -> None:
-        """Have the clients of a registry find some manifests that refer to one digest in one way; note new lists."""
+        """Make some referrers of one digest findable for the clients of a registry; note new lists in `made`."""
         first = group[0]
         keys = {(str(repository), first.subject, each.digest, first.tag) for each in group}
         if keys <= self._done:
@@ -120,7 +120,7 @@ class ReferrerPublisher:
     def _list(
         self, repository: Repository, subject: Digest, group: list[PlannedReferrer], locks: TagLocks
     ) -> Digest | None:
-        """Have the registry list referrers of a digest: by its API, or by the fallback index that its clients keep."""
+        """List referrers of a digest in the registry: by its API, or by the fallback index that its clients keep."""
         listed = repository.referrers(subject)
         known = {each.digest for each in listed or ()}
         missing = [each for each in group if each.digest not in known]
@@ -132,7 +132,7 @@ class ReferrerPublisher:
         return ListTag(repository, fallback_tag(subject), locks).add_entries(subject, entries)
 
     def _is_taken_care_of(self, repository: Repository, each: PlannedReferrer) -> bool:
-        """Store a manifest again that the API does not list, and return whether the registry says that it does."""
+        """Store a manifest again that the API does not list; return whether the registry says that it lists it."""
         manifest = self._manifest(repository, each)
         return repository.push_manifest(manifest.digest, manifest.content, manifest.media_type)
 
@@ -144,9 +144,9 @@ class ReferrerPublisher:
 
 
 def _groups(referrers: Iterable[PlannedReferrer]) -> list[list[PlannedReferrer]]:
-    """Return what is found in one place together: by subject, and by the tag that cosign gave it.
+    """Return the referrers grouped by the place where clients find them: by subject, and by cosign tag.
 
-    Referrers of referrers come first, so that whoever finds a signature finds what vouches for it.
+    Referrers of referrers come first: a client that finds a signature also finds the referrers of the signature.
     """
     groups: dict[tuple[Digest, str | None], list[PlannedReferrer]] = {}
     for each in referrers:
@@ -170,7 +170,7 @@ def _refusal(
 def _require(
     item: ResolvedItem, reference: Reference, refused: Mapping[Digest, tuple[PlannedReferrer, ImagePusherError]]
 ) -> None:
-    """Raise an error where something did not come that the item needs (BEHAVIOUR 9.5)."""
+    """Raise ReferrersRefused if a referrer that the item needs was refused (BEHAVIOUR 9.5)."""
     if item.referrers_error is not None:
         raise item.referrers_error
     for each, error in refused.values():

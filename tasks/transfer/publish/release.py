@@ -1,9 +1,9 @@
-"""Move tags that belong together: all of them, or none stays moved (BEHAVIOUR 10.1).
+"""Move the tags of a release: all of them, or none (BEHAVIOUR 10.1).
 
-All tags are held at once, in the order of their names, so that two releases never wait for each other. Each is staged:
-what it shall hold is at the destination, and it is known how to put it back. Then they are flipped, one after the
-other. Where one cannot be, those that moved are put back. A journal says before each step which way the release goes:
-a delivery that finds it begun goes on in that direction.
+All tags are locked at once, in the order of their names, so that two releases never wait for each other. Each tag is
+staged: its new manifest is at the destination, and its old state can be restored. Then the tags are flipped, one after
+the other. If a flip fails, the moved tags are put back. A journal holds the direction of the release before each step:
+a later delivery goes on in that direction.
 """
 
 import logging
@@ -38,7 +38,7 @@ class Journal(Protocol):
         ...
 
     def note(self, direction: Direction) -> None:
-        """Note the direction before the next step."""
+        """Note the direction, before the next step."""
         ...
 
 
@@ -59,7 +59,7 @@ class Member:
 
 @dataclass
 class Ended:
-    """How a release ended: what each tag holds if it `stands`, else the report of each tag."""
+    """The end of a release: the move of each tag if it `stands`, else the report of each tag."""
 
     moved: dict[str, Moved] = field(default_factory=dict)
     reports: dict[str, contract.TagReport] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Ended:
 
 
 class HeldLocks:
-    """The locks of a release that is under way, for those that work on its tags; others are waited for."""
+    """The locks that a release holds, for work on its tags; locks of other tags are waited for."""
 
     def __init__(self, held: Mapping[str, TagLock], others: TagLocks) -> None:
         self._held = held
@@ -88,9 +88,9 @@ PutBack = Callable[[Mapping[str, TagIntent], TagLocks], contract.Undo]
 
 
 class Release:
-    """The way of several tags to what a push wants of them.
+    """The joint move of several tags.
 
-    `put_back` brings the tags of intents back to what they were. Used once.
+    `put_back` restores the tags of intents. Used once.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class Release:
         self._flipped: set[str] = set()
 
     def run(self, may_retry: MayRetry) -> Ended:
-        """Move all tags, or none; raises an error for which the release is given back, or tried again.
+        """Move all tags, or none; raises an error if the release is to be given back, or tried again.
 
-        Where a lock was lost, another delivery may have brought the release to its end: nothing is put back before all
-        locks are taken again and the journal is read again.
+        If a lock was lost, another delivery may have ended the release: nothing is put back before all locks are taken
+        again and the journal is read again.
         """
         for _ in range(_LOCKS):
             try:
@@ -125,7 +125,7 @@ class Release:
             for member in self._members:
                 member.move.recall()
             if direction is not None:
-                # Which tags an earlier delivery moved, only they themselves can tell.
+                # Only the tags themselves show which of them an earlier delivery moved.
                 self._flipped.update(member.key for member in self._members if member.move.memory.latest is not None)
             if direction == "back":
                 earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
@@ -186,7 +186,7 @@ class Release:
     def _back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, may_retry: MayRetry
     ) -> Ended:
-        """Put the tags back that moved, and return the reports of all; raises LockLost."""
+        """Put the moved tags back, and return the reports of all tags; raises LockLost."""
         for lock in held.values():
             lock.ensure()
         noted = {member.reference: member.move.memory.latest for member in self._members}
@@ -228,7 +228,7 @@ class Release:
 
 
 class _Stopped(Exception):
-    """A release cannot go on because of one of its tags."""
+    """The error that stops a release, with the tag that caused it."""
 
     def __init__(self, member: Member, error: ImagePusherError) -> None:
         super().__init__(member, error)
@@ -248,7 +248,7 @@ def _stopping(member: Member) -> Iterator[None]:
 def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
     if intent is None:
         return member.move.leave(lock, staged)
-    # The first one may have had a part copied again that was collected; the look of the second one tells.
+    # The first flip may have had a collected part copied again; the second flip reads the tag anew.
     moved = member.move.flip(lock, staged, intent) or member.move.flip(lock, staged, intent)
     if moved is None:
         raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")

@@ -1,4 +1,4 @@
-"""Why a tag does not move, and the report of a push. Pure (BEHAVIOUR section 6)."""
+"""The errors that keep tags from moving, and the report of a push. Pure (BEHAVIOUR section 6)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,14 +20,14 @@ def tag_key(number: int, tag: PlannedTag) -> str:
 
 
 def obstacle(item: PlannedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:
-    """Return the error for which a tag must not move, None if nothing of its own stands in its way."""
+    """Return the error that keeps a tag from moving, None if it has none of its own."""
     if isinstance(item, FailedItem):
         return item.error
     return tag.error or _copy_error(item, tag, copies)
 
 
 def withheld_items(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImagePusherError | None]:
-    """Return for each item why its tags stay though nothing is wrong with them, None if they need not.
+    """Return for each item the error that withholds its faultless tags, None if they may move.
 
     The tags of an atomic item, or push, move together or not at all.
     """
@@ -42,7 +42,7 @@ def withheld_items(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImageP
 
 
 def preview_obstacles(plan: Plan, preview: contract.Preview, copies: Mapping[str, CopyOutcome]) -> contract.Preview:
-    """Return a preview in which each tag that would stay says why, withheld ones included (BEHAVIOUR 6.4)."""
+    """Return a preview with the reason of each tag that would stay, withheld tags included (BEHAVIOUR 6.4)."""
     items = [
         msgspec.structs.replace(
             told,
@@ -68,9 +68,9 @@ def _would_stay(
 
 
 def right_already(tag: PlannedTag, earlier: EarlierTag | None) -> contract.TagReport:
-    """Return the report of a tag that held the right digest when the push was planned: there is nothing to write.
+    """Return the report of a tag that held the right digest when the push was planned: nothing is written.
 
-    If a run of this push that never ended moved it there, its report is told now (BEHAVIOUR 7.7).
+    If an unfinished run of this push moved the tag, that run's report of the tag is returned (BEHAVIOUR 7.7).
     """
     if earlier is not None and not earlier.reported and earlier.tag.new_digest == tag.new_digest:
         return earlier.tag
@@ -90,9 +90,9 @@ def unmoved(
     action: contract.Action | None = None,
     protective_tag: str | None = None,
 ) -> contract.TagReport:
-    """Return the report of a tag that stayed as it was; a protective tag that is left over is named.
+    """Return the report of a tag that did not move, with the name of a leftover protective tag.
 
-    One that would have gone back to an older image was skipped, others failed unless `action` says otherwise.
+    A tag that would have gone back to an older image was skipped; others failed unless `action` says otherwise.
     """
     action = action or ("skipped" if isinstance(error, OlderThanDestination) else "failed")
     return contract.TagReport(
@@ -108,7 +108,7 @@ def unmoved(
 def build_report(
     plan: Plan, tags: Reports, parts: Iterable[contract.Totals], seconds: float, warnings: Sequence[str] = ()
 ) -> contract.PushReport:
-    """Return the report of a push whose tags have all been dealt with."""
+    """Return the report of a push whose tags are all done."""
     items = [_item_report(number, item, tags) for number, item in enumerate(plan.items)]
     failed = [contract.is_failure(tag) for item in items for tag in item.tags]
     state: contract.State = "succeeded"
@@ -145,9 +145,9 @@ def _withheld(
 
 
 def _copy_error(item: ResolvedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:
-    """Return the error of the first copy that this tag needs and that did not reach its repository.
+    """Return the error of the first needed copy that did not reach the repository of a tag.
 
-    A manifest or blob that the source has lost fails every tag of the item (BEHAVIOUR 2.3).
+    A manifest or blob that is gone from the source fails every tag of the item (BEHAVIOUR 2.3).
     """
     if tag.action == "unchanged":
         return None
@@ -173,7 +173,7 @@ def _item_report(number: int, item: PlannedItem, tags: Reports) -> contract.Item
 
 
 def _shared_fault(tags: Sequence[contract.TagReport]) -> contract.Fault | None:
-    """Return the fault of an item of which every tag failed for the same reason."""
+    """Return the fault of an item if all of its tags failed for the same reason."""
     faults = {tag.error.code: tag.error for tag in tags if tag.error is not None and tag.action == "failed"}
     if len(faults) != 1 or not all(tag.action == "failed" for tag in tags):
         return None

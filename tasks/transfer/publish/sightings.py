@@ -1,4 +1,4 @@
-"""Which manifests a destination holds, asked once for the tags that move at about the same time."""
+"""The manifests that a destination holds, asked once for tags that move at about the same time."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ from typing import Final
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 
-# Far shorter than any registry's garbage collection waits before it takes what is new and untagged.
+# Far shorter than the time for which any registry's garbage collection spares new untagged manifests.
 _FRESH_SECONDS: Final = 20.0
 
 
 class Sightings:
-    """What was found moments ago, by repository; absence is never remembered. Threads share it."""
+    """The manifests found moments ago, by repository; absence is never remembered. Threads share it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -33,6 +33,6 @@ class Sightings:
         return True
 
     def forget(self, repository: Repository) -> None:
-        """Forget what was found in a repository that turned out to lack some of it."""
+        """Forget the findings in a repository that turned out to lack some of them."""
         with self._guard:
             self._seen = {key: since for key, since in self._seen.items() if key[0] != str(repository)}

@@ -1,4 +1,4 @@
-"""Decide what a tag shall hold, from what it holds now (BEHAVIOUR 3.5, 4.9, 5.5, 7.6)."""
+"""Decide on the new manifest of a tag from its present one (BEHAVIOUR 3.5, 4.9, 5.5, 7.6)."""
 
 import logging
 from collections.abc import Callable
@@ -35,9 +35,9 @@ def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str,
 
 @dataclass(frozen=True)
 class Wish:
-    """All that the tags of one item have in common; `seen` is what was found at the destination moments ago.
+    """The common data of the tags of one item; `seen` are the manifests found at the destination moments ago.
 
-    `bring` has what refers to the image found in a repository whose tag is about to hold a digest.
+    `bring` makes the referrers of the image findable in a repository whose tag is about to hold a digest.
     """
 
     image: SourceImage
@@ -52,7 +52,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Staged:
-    """A decision on a tag that holds `held`, and builds on `base`: another manifest where a late write is mended."""
+    """A decision on a tag that holds `held`; it builds on `base`, another manifest if a late write is mended."""
 
     decision: Decision
     held: Current | None
@@ -62,7 +62,7 @@ class Staged:
 
     @property
     def is_right(self) -> bool:
-        """Whether the tag stays as it is: it holds what it shall hold, or something newer."""
+        """Whether the tag stays as it is: it holds the wanted manifest, or a newer image."""
         return self.skip is not None or (self.held is not None and self.decision.digest == self.held.digest)
 
 
@@ -76,7 +76,7 @@ class Stage:
         self._tag = reference.identifier
 
     def read(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide what it shall hold (BEHAVIOUR 3.5)."""
+        """Read the tag, unless it is taken to be absent, and decide on its new manifest (BEHAVIOUR 3.5)."""
         held = None if absent else self._read()
         record = lock.record()
         base = self._base(held, record, lock)
@@ -88,9 +88,9 @@ class Stage:
         return Staged(decision, held, base, record.last)
 
     def admitted(self, staged: Staged, before: Digest | None) -> Staged:
-        """Return the decision, if the tag may change so; `before` is what it held before the push (BEHAVIOUR 10.2).
+        """Return the decision if it is allowed; `before` is the tag's digest before the push (BEHAVIOUR 10.2).
 
-        Raises the reason for which it must not; a tag that is to be skipped is marked (BEHAVIOUR 10.4).
+        Raises the reason against the change; a tag to be skipped is marked (BEHAVIOUR 10.4).
         """
         try:
             self._wish.gate.check(
@@ -101,7 +101,7 @@ class Stage:
         return staged
 
     def ensure_needs(self) -> None:
-        """Look for all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
+        """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
         gone = [need for need in needed(self._wish.image) if not self._holds(need.digest)]
         for need in gone:
             LOG.warning("%s: %s is gone from the registry and is copied again", self._reference, need.digest)
@@ -116,9 +116,9 @@ class Stage:
                 raise CopyIncomplete(f"{self._reference} needs {need.digest}; copying it again failed: {error}")
 
     def _base(self, held: Current | None, record: TagRecord, lock: TagLock) -> Current | None:
-        """Return the manifest to build on: where a late write of ours replaced another of ours, the replaced one.
+        """Return the manifest to build on: the replaced one if a late write of ours replaced another write of ours.
 
-        No registry has a fence: a process that stood still between looking at its lock and writing may do that.
+        No registry has a fence: a process that stood still between the check of its lock and its write may do that.
         """
         lost = record.overwritten_by(held.digest if held else None)
         if lost is None:
@@ -130,7 +130,7 @@ class Stage:
             return self._revive(lost, lock)
 
     def _revive(self, digest: str, lock: TagLock) -> Current:
-        """Store a manifest that the registry dropped again: it serves the parts from then on (BEHAVIOUR 7.6)."""
+        """Store a dropped manifest again: the registry serves its parts from then on (BEHAVIOUR 7.6)."""
         kept = lock.kept(digest)
         try:
             if kept is not None:
@@ -144,13 +144,13 @@ class Stage:
         )
 
     def _whole(self, base: Current | None) -> Current | None:
-        """Return the manifest that is replaced with its bytes, so that it can be written again (BEHAVIOUR 6.6)."""
+        """Return the replaced manifest with its bytes, so that an undo can write it again (BEHAVIOUR 6.6)."""
         if base is None or base.content:
             return base
         try:
             return replace(base, content=self._repository.fetch_manifest(base.digest).content)
         except (NotFound, ManifestInvalid):
-            # It is gone, as the look before the write will tell; or no client can read it.
+            # The manifest is gone, as the look before the write will show; or no client can read it.
             return base
 
     def _looked_into(self, fetched: FetchedManifest) -> Current:
@@ -161,7 +161,7 @@ class Stage:
         return read_current(self._repository, self._tag, self._wish.image, self._wish.policy, whole=whole)
 
     def _decide(self, base: Current | None) -> Decision:
-        """Decide until every entry that is kept is there (BEHAVIOUR 4.9)."""
+        """Decide until every kept entry is there (BEHAVIOUR 4.9)."""
         decision = decide(self._wish.image, base, self._wish.policy)
         missing = frozenset(entry.digest for entry in decision.kept if not self._holds(entry.digest))
         if missing and base is not None:

@@ -1,7 +1,7 @@
 """Move one tag under its lock (BEHAVIOUR 3.5, 4.8, 4.9, 5.5, 7.1, 7.2, 7.6).
 
-A move is staged: the tag is read, what it shall hold is decided, and the parts are looked for. Then it is flipped: the
-intent is noted, the tag is written and read again. Where someone else came between, it is staged anew.
+A move is staged: the tag is read, its new manifest is decided on, and the parts are looked for. Then the tag is
+flipped: the intent is noted, the tag is written and read again. If someone else wrote meanwhile, it is staged anew.
 """
 
 import logging
@@ -43,15 +43,15 @@ class IntentLog(Protocol):
         ...
 
     def note(self, intent: TagIntent, replaced: Current | None) -> None:
-        """Note an intent, and the bytes of the manifest that is replaced; may forbid the write by raising."""
+        """Note an intent, and the bytes of the replaced manifest; may forbid the write by raising."""
         ...
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The intent that was carried out, the manifest that the tag holds, and the number of manifests written.
+    """The result of a move: the intent, the manifest that the tag holds, and the number of manifests written.
 
-    `brought` is what refers to the image and came along.
+    `brought` are the referrers that came along.
     """
 
     intent: TagIntent
@@ -76,14 +76,14 @@ class Moved:
 
 
 def _skipped(staged: Staged, skip: ImagePusherError) -> Moved:
-    """Return how a tag stays that holds something newer (BEHAVIOUR 10.4)."""
+    """Return the result of a tag that stays because it holds a newer image (BEHAVIOUR 10.4)."""
     held = staged.held or staged.decision.held
     intent = TagIntent(action="skipped", old_digest=held.digest, new_digest=held.digest)
     return Moved(intent, held, skip=skip)
 
 
 class TagMove:
-    """The way of one tag to what the push wants of it; used once, by one thread."""
+    """The move of one tag; used once, by one thread."""
 
     def __init__(self, wish: Wish, repository: Repository, tag: PlannedTag, intents: IntentLog) -> None:
         self.memory = Memory()
@@ -103,7 +103,7 @@ class TagMove:
     def run(self, locks: TagLocks) -> Moved:
         """Move the tag; raises ImagePusherError.
 
-        A lock that was lost before or during the write is taken again, and the tag is read again under it.
+        If the lock is lost before or during the write, it is taken again, and the tag is read again under it.
         """
         try:
             return self._run(locks)
@@ -129,7 +129,7 @@ class TagMove:
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):
-            # A tag that was absent when the push was planned is taken to be so still: the look before the write tells.
+            # A tag that was absent when the push was planned is taken to be absent: the look before the write checks.
             staged = self.stage(lock, absent=number == 0 and self._was_absent())
             self.bring(staged, locks)
             moved = (
@@ -140,17 +140,17 @@ class TagMove:
         raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
     def recall(self) -> None:
-        """Recall the intent that was noted last."""
+        """Read the last noted intent into the memory."""
         self.memory = self.memory.recalling(self._intents.read())
 
     def prepare(self) -> None:
-        """Look for all that the tag needs of the source; copy again, once, what is gone (BEHAVIOUR 5.5)."""
+        """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
         self._stage.ensure_needs()
 
     def stage(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide what it shall hold.
+        """Read the tag, unless it is taken to be absent, and decide on its new manifest.
 
-        Raises the reason for which it must stay as it is (BEHAVIOUR 10.2, 10.3).
+        Raises the reason against a change (BEHAVIOUR 10.2, 10.3).
         """
         staged = self._stage.read(lock, absent=absent)
         before = staged.base.digest if staged.base is not None else None
@@ -160,19 +160,19 @@ class TagMove:
         return self._stage.admitted(staged, before)
 
     def bring(self, staged: Staged, locks: TagLocks) -> None:
-        """Have what refers to the image found at the destination, before the tag moves (BEHAVIOUR 9.2)."""
+        """Make the referrers of the image findable at the destination, before the tag moves (BEHAVIOUR 9.2)."""
         if staged.skip is None:
             self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
 
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
-        """Note the intent, and write the protective tag; after this the write of the tag may come."""
+        """Note the intent and write the protective tag, before the write of the tag."""
         decision = staged.decision
         intent = self._with_lists(self._protected(self.memory.intent(decision, staged.base)))
         kept = self._name_for_replaced(staged.base)
         if kept is not None and staged.base is not None:
-            # It goes with what this push made beside the tag: when the tag is put back, it is not needed any more.
+            # An undo deletes it with the other tags that this push made: once the tag is restored, nobody needs it.
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
-        # A delivery that lost its lock must not replace the intent of the one that holds it.
+        # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
         self._intents.note(intent, staged.base)
         self.memory = self.memory.remembering(intent)
@@ -184,14 +184,14 @@ class TagMove:
         return intent
 
     def _with_lists(self, intent: TagIntent) -> TagIntent:
-        """Return the intent with the lists of referrers that this push made for the tag, earlier ones too."""
+        """Return the intent with all lists of referrers that this push made for the tag."""
         earlier = self.memory.latest.lists if self.memory.latest is not None else []
         return msgspec.structs.replace(intent, lists=list(dict.fromkeys([*earlier, *self._brought.made])))
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
-        """Write the tag and look at it again; None where someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
+        """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
         decision, over = staged.decision, staged.held.digest if staged.held else None
-        # Under a digest there is only one content, which the copy may have put there.
+        # A digest has only one content, which the copy may have stored already.
         if self._reference.digest is None and self._digest() != over:
             return None
         lock.ensure()
@@ -207,18 +207,18 @@ class TagMove:
         self._store(staged.decision.digest, staged.decision)
 
     def ensure_reversible(self, staged: Staged) -> None:
-        """Raise Irreversible unless the tag can be put back as it is now (BEHAVIOUR 10.1)."""
+        """Raise Irreversible unless the present state of the tag can be restored (BEHAVIOUR 10.1)."""
         if staged.base is not None and not staged.base.content:
             raise Irreversible(f"{self._reference} holds {staged.base.digest}, of which no bytes can be kept.")
         if staged.base is None and not self._repository.deletes():
             raise Irreversible(f"{self._reference} is new, and its registry deletes neither tags nor manifests.")
 
     def clean(self) -> list[str]:
-        """Delete the protective tags that this push made for a tag that it did not move; return those that stay."""
+        """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""
         return [tag for tag in self.memory.protective_tags() if not self._is_deleted(tag)]
 
     def _name_for_replaced(self, base: Current | None) -> str | None:
-        """Return the name of a tag for the manifest that is replaced, if the target wants one for it."""
+        """Return the name of a tag for the replaced manifest, if the target wants such a tag."""
         if not self._keeps_replaced or base is None or not base.content or self.memory.own(base.digest) is not None:
             return None
         if self._reference.digest is not None:
@@ -233,7 +233,7 @@ class TagMove:
             return False
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
-        """Leave a tag as it is: as it was found, or as this push wrote it and did not come to note that."""
+        """Leave a tag as it was found, or as this push wrote it without noting the write."""
         if staged.skip is not None:
             return _skipped(staged, staged.skip)
         if self.memory.own(staged.decision.digest) is not None:
@@ -253,7 +253,7 @@ class TagMove:
             self._repository.push_manifest(reference, decision.content, decision.media_type)
 
     def _write(self, decision: Decision, over: Digest | None) -> bool:
-        """Write the tag; False where another round is due."""
+        """Write the tag; return False if another round is due."""
         try:
             self._repository.push_manifest(self._tag, decision.content, decision.media_type, over=over)
         except TagConflict:
@@ -264,7 +264,7 @@ class TagMove:
         return True
 
     def _heal(self, error: CopyIncomplete) -> None:
-        """Copy again, once, a part that was there at the last look and was collected since (BEHAVIOUR 5.5)."""
+        """Copy again, once, a part that was collected after the last look (BEHAVIOUR 5.5)."""
         if self._healed:
             raise error
         self._healed = True
@@ -279,7 +279,7 @@ class TagMove:
         return described.digest if described else None
 
     def _protected(self, intent: TagIntent) -> TagIntent:
-        """Return the intent with a tag for the merged index alone, written before the floating one (BEHAVIOUR 4.8)."""
+        """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
         if intent.action != "merged":
             return intent
         digest = parse_digest(intent.new_digest)
@@ -288,7 +288,7 @@ class TagMove:
         return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
 
     def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
-        """Return the name of a tag for a manifest alone, and whether it is there; one that is taken is left alone."""
+        """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
         for name in protective_tags(self._tag, digest, mark):
             described = self._repository.resolve(name)
             if described is None or described.digest == digest:

@@ -1,7 +1,7 @@
-"""Take a release back: all of its tags, or none of them (BEHAVIOUR 10.7).
+"""Undo a release: all of its tags, or none (BEHAVIOUR 10.7).
 
-It goes the way of a release backward: all tags are held at once, each is looked at, and a journal says before each step
-in which direction the tags go. Where one cannot be put back, the others get what the release made them.
+The undo is a release backward: all tags are locked at once, each is looked at, and a journal holds the direction
+before each step. If a tag cannot be put back, the others get the manifests of the release again.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Contents(Protocol):
     """The kept bytes of manifests, by their digest."""
 
     def read(self, digest: str) -> bytes | None:
-        """Return the bytes of a manifest, None where they are not kept."""
+        """Return the bytes of a manifest, None if they are not kept."""
         ...
 
     def keep(self, digest: str, content: bytes) -> None:
@@ -41,7 +41,7 @@ class Contents(Protocol):
 
 
 def releases_of(plan: Plan | None) -> list[tuple[str, list[str]]]:
-    """Return the releases of a push, each with its name and the full names of its tags; a tag is in one of them."""
+    """Return the releases of a push, each with its name and the full names of its tags; each tag is in one release."""
     if plan is None or plan.atomic is None:
         return []
     items = [[str(tag.reference) for tag in item.tags] for item in plan.items]
@@ -58,7 +58,7 @@ def releases_of(plan: Plan | None) -> list[tuple[str, list[str]]]:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseUndo:
-    """The way back of one release; `intents` reads those of its tags, `leave_moved` bears tags that others moved."""
+    """The undo of one release; `intents` reads those of its tags, `leave_moved` accepts tags that others moved."""
 
     push_id: str
     references: Sequence[str]
@@ -71,7 +71,7 @@ class ReleaseUndo:
     leave_moved: bool = False
 
     def preview(self) -> contract.Undo:
-        """Return what `run` would do; nothing is written."""
+        """Return the result that `run` would have; writes nothing."""
         looked = self._look(self.intents())
         stuck = self._stuck(looked)
         return self._kept(looked, stuck) if stuck else looked
@@ -90,7 +90,7 @@ class ReleaseUndo:
         with ExitStack() as stack:
             held = {name: stack.enter_context(self.locks.hold(name)) for name in self.references}
             locks = HeldLocks(held, self.locks)
-            # Only now: a delivery that was still moving these tags has ended.
+            # Read under the locks: a delivery that was still moving these tags has ended.
             intents = self.intents()
             direction = self.journal.read()
             looked = self._look(intents)
@@ -115,12 +115,12 @@ class ReleaseUndo:
         return preview_undo(self.push_id, intents, self.registries, self.hold_of)
 
     def _stuck(self, looked: contract.Undo) -> list[contract.TagUndo]:
-        """Return the tags for which none is put back."""
+        """Return the tags that keep the whole release from being put back."""
         borne = {"moved"} if self.leave_moved else set()
         return [tag for tag in _stuck_tags(looked) if tag.action not in borne]
 
     def _keep_new(self, intents: Intents, looked: contract.Undo) -> list[contract.TagUndo]:
-        """Keep the bytes of what the release made its tags, so that they can get it again; return those without."""
+        """Keep the bytes of the release's manifests, so that tags can get them again; return the tags without bytes."""
         stuck = []
         for tag in looked.tags:
             if tag.action == "moved":
@@ -130,7 +130,7 @@ class ReleaseUndo:
                 repository = self.registries.repository(*reference.place, "destination", push=True)
                 self.contents.keep(digest, repository.fetch_manifest(digest).content)
             except NotFound:
-                # It was put back before, and the registry has dropped the rest.
+                # The tag was put back before, and the registry has dropped the manifest since.
                 continue
             except ImagePusherError as error:
                 fault = contract.Fault.of(error.on(Side.DESTINATION))
@@ -140,7 +140,7 @@ class ReleaseUndo:
     def _forward(
         self, locks: TagLocks, intents: Intents, undone: contract.Undo, failed: Sequence[contract.TagUndo]
     ) -> contract.Undo:
-        """Give the tags again what the release made them, and return why."""
+        """Give the tags the manifests of the release again, and return the reasons."""
         LOG.warning("Push %s: the release is not taken back: %d tags cannot be put back", self.push_id, len(failed))
         self.journal.note("forward")
         again = undo(self.push_id, self._inverted(intents), self.registries, locks, self.contents.read)
@@ -150,7 +150,7 @@ class ReleaseUndo:
         return self._kept(undone, [*failed, *(tag for tag in left if tag.reference in intents)])
 
     def _inverted(self, intents: Intents) -> dict[str, TagIntent]:
-        """Return the intents that lead from what was there before the release to what it made, by tag."""
+        """Return, by tag, the intents that lead from the old manifests to those of the release."""
         inverted = {}
         for name, intent in intents.items():
             inverted[name] = self._again(intent.new_digest, instead_of=intent.old_digest)
@@ -161,13 +161,13 @@ class ReleaseUndo:
         return inverted
 
     def _again(self, digest: str, *, instead_of: str | None) -> TagIntent:
-        """Return the intent whose undo lets a tag hold a digest."""
+        """Return the intent whose undo makes a tag hold a digest."""
         content = self.contents.read(digest)
         media_type = "" if content is None else media_type_of(content, None)
         return TagIntent(action="copied", old_digest=digest, old_media_type=media_type, new_digest=instead_of or "")
 
     def _kept(self, looked: contract.Undo, stuck: Sequence[contract.TagUndo]) -> contract.Undo:
-        """Return the word on tags that all stay as the release made them, because of some."""
+        """Return the result of an undo in which some tags make all tags keep the manifests of the release."""
         reasons = {tag.reference: tag for tag in stuck}
         names = ", ".join(reasons)
         fault = contract.Fault.of(Withheld(f"The release stays as it is: {names} cannot be put back."))

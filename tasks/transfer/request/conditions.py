@@ -11,7 +11,7 @@ from tasks.oci.reference import Reference
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The digest that a tag holds before the push, None for a tag that is not there."""
+    """The digest that a tag is expected to hold before the push, None for an absent tag."""
 
     reference: Reference
     digest: Digest | None
@@ -21,8 +21,8 @@ class Expectation:
 class Conditions:
     """The conditions of an item's tags.
 
-    `immutable` are patterns of tags that stay as they are once they are there. With `keeps_platforms` no tag loses a
-    platform. `version_pattern` describes versions that are not semantic ones: its groups are compared in their order.
+    `immutable` are patterns of tags that never change once they exist. With `keeps_platforms` no tag loses a platform.
+    `version_pattern` describes versions that are not semantic ones: its groups are compared in their order.
     """
 
     expect: tuple[Expectation, ...] = ()
@@ -35,7 +35,7 @@ class Conditions:
 
     @property
     def need_content(self) -> bool:
-        """Whether more than the digest of what a tag holds must be known."""
+        """Whether the content of a tag's manifest must be known, not only its digest."""
         return self.overwrite == "same" or self.keeps_platforms or self.forward_only is not None
 
     @property

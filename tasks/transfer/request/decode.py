@@ -1,6 +1,6 @@
-"""The JSON of a request, decoded into the contract's types, with all faults of form at once (BEHAVIOUR 1.2).
+"""Decode the JSON of a request into the contract's types, and collect all faults of form (BEHAVIOUR 1.2).
 
-Not by msgspec, which stops at the first fault. What is at fault is left out, and its field has a fault then.
+msgspec is not used: it stops at the first fault. A faulty value is left out, and its field gets a fault.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _NO_PUBTOOLS_ITEM: Final = contract.PubtoolsItem(metadata=contract.PubtoolsMetad
 
 
 def decode(request: Any, faults: Faults) -> contract.PushRequest:
-    """Return a request of exactly one form; raises RequestInvalid if it is no JSON object."""
+    """Return a request of exactly one form; raises RequestInvalid if the request is no JSON object."""
     said = faults.expect("request", request, dict, "an object") or {}
     faults.raise_any()
     faults.unknown("", said, _REQUEST_KEYS)
@@ -50,7 +50,7 @@ def _choice(key: str, said: dict[str, Any], choices: Any, default: Any, faults: 
 def _list(
     key: str, said: Any, read: Callable[[dict[str, Any], Faults], Item | None], none: Item, faults: Faults
 ) -> list[Item] | None:
-    """Return the items of one form; one that is at fault as a whole keeps its place, as `none`."""
+    """Return the items of one form; `none` takes the place of an item that is faulty as a whole."""
     entries = None if said is None else faults.expect(key, said, list, "a list")
     if entries is None:
         return None
@@ -157,6 +157,6 @@ def _strings(where: str, said: list[Any], named_so: str, faults: Faults) -> list
 
 
 def named(where: str, repository: str) -> str:
-    """Return how a fault names a repository: the text before an '@' may be a user with a password."""
+    """Return the name of a field for faults of a repository; text before an '@' may be a user with a password."""
     _, at, rest = repository.rpartition("@")
     return f"{where}.{'…' + at if at else ''}{rest[:300]}"

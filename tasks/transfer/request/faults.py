@@ -1,4 +1,4 @@
-"""All faults of a request at once, each with item, field and reason (BEHAVIOUR 1.2)."""
+"""The collected faults of a request, each with item, field and reason (BEHAVIOUR 1.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,14 +12,14 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """A list of faults that is shared by the views on it, each of which looks at one item."""
+    """A list of faults, shared by views that each belong to one item."""
 
     item: int | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
     _fields: set[tuple[int | None, str]] = field(default_factory=set)
 
     def of(self, item: int) -> "Faults":
-        """Return a view that adds its faults to the same list, as those of `item`."""
+        """Return a view that adds faults of `item` to the same list."""
         return replace(self, item=item)
 
     def add(self, where: str, reason: str) -> None:
@@ -28,7 +28,7 @@ class Faults:
         self._fields.add((self.item, where))
 
     def excuse(self, where: str) -> None:
-        """Let `has` answer that a field has a fault, where the fault has been noted under a part of it."""
+        """Make `has` report a fault of a field whose fault was noted under a part of the field."""
         self._fields.add((self.item, where))
 
     def has(self, *fields: str) -> bool:
@@ -36,7 +36,7 @@ class Faults:
         return any((self.item, where) in self._fields for where in fields)
 
     def read(self, where: str, parse: Callable[[str], Value], text: str) -> Value | None:
-        """Return what `parse` makes of `text`; None, with a fault, where it raises ValueError."""
+        """Return the parsed `text`; note a fault and return None if `parse` raises ValueError."""
         try:
             return parse(text)
         except ValueError as error:
@@ -44,7 +44,7 @@ class Faults:
             return None
 
     def expect(self, where: str, value: Any, kind: type[Value], named: str) -> Value | None:
-        """Return `value` if it is of `kind` (an int is no bool); None, with a fault, otherwise."""
+        """Return `value` if it is of `kind` (a bool is no int); else note a fault and return None."""
         if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
             return value
         self.add(where, "is missing" if value is None else f"must be {named}, not {_json_name(value)}")
@@ -58,12 +58,12 @@ class Faults:
         return False
 
     def unknown(self, where: str, document: dict[str, Any], known: frozenset[str]) -> None:
-        """Note a fault for every key that is not known."""
+        """Note a fault for every unknown key."""
         for key in sorted(document.keys() - known, key=str):
             self.add(f"{where}{key}"[:100], f"is not a known key; known are {', '.join(sorted(known))}")
 
     def raise_any(self) -> None:
-        """Raise RequestInvalid with all faults, those of the request first, then item by item, if there is one."""
+        """Raise RequestInvalid with all faults, if any: first those of the request, then item by item."""
         if not self.found:
             return
         self.found.sort(key=lambda fault: -1 if fault["item"] is None else fault["item"])

@@ -1,11 +1,11 @@
-"""The sources and destinations that a request names, whether it is valid or not. Pure."""
+"""The sources and destinations in a request, valid or not. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def outlined(request: object) -> Iterator[tuple[object, dict[Any, Any]]]:
-    """Yield the source and the destinations of each item, in either form of a request, that has destinations."""
+    """Yield the source and the destinations of each item with destinations, in either form of a request."""
     document = request if isinstance(request, dict) else {}
     for form, source, destinations in (("items", "source", "destinations"), ("push_items", "pull_url", "tags")):
         entries = document.get(form)

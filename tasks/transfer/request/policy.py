@@ -1,8 +1,8 @@
-"""What producers may have done: rules of the settings, by pattern. Pure.
+"""The permissions of producers: rules of the settings, by pattern. Pure.
 
-A pattern is that of a shell (`fnmatch`), compared to the letter with `HOST/REPOSITORY:TAG` (or `@DIGEST` in its place);
-`*` stands for any text, slashes included. Rules only permit: what none of them permits is refused. Without any rule all
-is permitted. Workers and operators, who have the workers' key, are no producers: no rule is for them.
+A pattern is a shell pattern (`fnmatch`) for `HOST/REPOSITORY:TAG` or `HOST/REPOSITORY@DIGEST`, case-sensitive; `*`
+stands for any text, slashes included. Rules only permit: an action that no rule permits is refused. Without any rule,
+everything is permitted. Workers and operators, who have the workers' key, are no producers: no rule applies to them.
 """
 
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from tasks.transfer.request.valid import ValidRequest
 
 Action = Literal["push", "undo", "retry", "hold"]
 ANYTHING: Final = ("*",)
-# The sender of what workers send themselves, and of operators who have their key; no producer has this name.
+# The sender name of workers, and of operators who have the workers' key; no producer has this name.
 WORKERS: Final = "workers"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: which producers (None: each of them) may do which actions from which sources to which destinations."""
+    """One rule: the permitted producers (None: all), actions, sources and destinations."""
 
     name: str
     producers: frozenset[str] | None = None
@@ -31,11 +31,11 @@ class Rule:
     actions: frozenset[Action] = frozenset({"push"})
 
     def is_for(self, producer: str | None) -> bool:
-        """Tell whether the rule says anything of this producer."""
+        """Tell whether the rule applies to this producer."""
         return self.producers is None or producer in self.producers
 
     def objection(self, action: Action, source: str | None, destination: str) -> str | None:
-        """Return which part of the rule does not permit this, None where it is permitted; no source fits any."""
+        """Return the part of the rule that does not permit this, None if all do; a source of None fits any rule."""
         if action not in self.actions:
             return "actions"
         if source is not None and not _fits(source, self.sources):
@@ -50,14 +50,14 @@ class Policy:
     rules: tuple[Rule, ...] = ()
 
     def check_push(self, producer: str | None, action: Action, request: ValidRequest) -> None:
-        """Raise NotPermitted unless each image of a request may go to each of its destinations."""
+        """Raise NotPermitted unless the producer may push each image of a request to each of its destinations."""
         for item in request.items:
             self.check(producer, action, item.source, item.destinations)
 
     def check(
         self, producer: str | None, action: Action, source: Reference | None, destinations: Iterable[Reference | str]
     ) -> None:
-        """Raise NotPermitted unless this producer may do that to each destination."""
+        """Raise NotPermitted unless the producer may do the action at each destination."""
         if not self.rules or producer == WORKERS:
             return
         for destination in destinations:

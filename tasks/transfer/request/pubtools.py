@@ -1,4 +1,4 @@
-"""The form of pubtools-quay: its push items, and its target settings, key by key, with what becomes of each."""
+"""The form of pubtools-quay: its push items, and the effect of each key of its target settings."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ USED: Final = frozenset(
     {"quay_host", "quay_namespace", "tag_images_tries", "num_thread_container_push", "allow_v1_containers", "merge"}
 )
 
-# pubtools-quay hands its whole target settings to each of its steps: these belong to the others, or to what ran them.
+# pubtools-quay hands its whole target settings to each of its steps: these keys belong to other steps or their runner.
 _MEANINGLESS: Final = {
     r"source_quay_host": "the host in the source reference is read",
     r"skopeo_.*|container_exec|container_image": "images are copied by the workers themselves, not by skopeo",
@@ -38,12 +38,12 @@ _SECRET: Final = re.compile(r"passw|token|secret|credential|access_key|private_k
 
 
 def secrets(settings: Mapping[str, Any]) -> frozenset[str]:
-    """Return the keys that hold secrets, be it further down."""
+    """Return the keys that hold secrets, at any depth."""
     return frozenset(key for key, value in settings.items() if _SECRET.search(key) or (value and _hides_secret(value)))
 
 
 def _hides_secret(value: Any) -> bool:
-    """Tell whether some object inside of a JSON value has a key that names a secret."""
+    """Tell whether any object inside a JSON value has a key that names a secret."""
     remaining = [value]
     while remaining:
         inner = remaining.pop()
@@ -84,7 +84,7 @@ def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -
 
 
 def refuse_half_pairs(settings: Mapping[str, Any], faults: Faults) -> None:
-    """Note a fault for each user without a password, and the other way round (BEHAVIOUR 1.2)."""
+    """Note a fault for each user without a password, and each password without a user (BEHAVIOUR 1.2)."""
     for user, password in CREDENTIAL_PAIRS:
         if bool(settings.get(user)) != bool(settings.get(password)):
             missing = password if settings.get(user) else user
@@ -92,7 +92,7 @@ def refuse_half_pairs(settings: Mapping[str, Any], faults: Faults) -> None:
 
 
 def single_arch_of(settings: Mapping[str, Any]) -> contract.SingleArch:
-    """Return what becomes of a single-arch image that is no source image (BEHAVIOUR 2.2)."""
+    """Return the treatment of single-arch images that are no source images (BEHAVIOUR 2.2)."""
     return "copy" if flag(settings.get("allow_v1_containers", False)) else "refuse"
 
 
@@ -107,7 +107,7 @@ def native_item(item: contract.PubtoolsItem, single_arch: contract.SingleArch, f
 
 
 def _marks_source(build: dict[str, Any] | None, faults: Faults) -> bool:
-    """Tell whether a build is that of a source image: `extra.image.sources_for_nvr` is truthy."""
+    """Tell whether a build belongs to a source image: `extra.image.sources_for_nvr` is truthy."""
     where, marks = "metadata.build", build
     for key in ("extra", "image", "sources_for_nvr"):
         if marks is None:
@@ -120,7 +120,7 @@ def _marks_source(build: dict[str, Any] | None, faults: Faults) -> bool:
 
 
 def ignored(keys: Iterable[str]) -> str:
-    """Return the one warning that names all keys without an effect, and says why they have none (BEHAVIOUR 1.7)."""
+    """Return one warning that names all keys without an effect, and the reasons (BEHAVIOUR 1.7)."""
     named: dict[str, list[str]] = {}
     for key in sorted(map(str, keys)):
         reason = meaningless(key) or f"not known; known are {', '.join(sorted(USED))}"
@@ -130,18 +130,18 @@ def ignored(keys: Iterable[str]) -> str:
 
 
 def meaningless(key: str) -> str | None:
-    """Return why a key of pubtools-quay has no meaning here, None if it has no such key."""
+    """Return the reason why a key of pubtools-quay has no effect here, None for any other key."""
     return next((reason for pattern, reason in _MEANINGLESS.items() if re.fullmatch(pattern, key)), None)
 
 
 def flag(value: Any) -> bool | None:
-    """Return a truth value, which may be a text; None if it is none."""
+    """Return a truth value, which may be a text; None for anything else."""
     texts = {"true": True, "false": False}
     return texts.get(value.lower()) if isinstance(value, str) else value if isinstance(value, bool) else None
 
 
 def count(settings: Mapping[str, Any], key: str, faults: Faults) -> int | None:
-    """Return a number of 1 or more, which may be a text; None if there is none, with a fault if it is wrong."""
+    """Return a number of 1 or more, which may be a text; None if absent or, with a fault, if invalid."""
     if key not in settings:
         return None
     said = settings[key]

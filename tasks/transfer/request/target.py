@@ -1,4 +1,4 @@
-"""Where a push goes: a named set of settings, and the rule by which repositories are named there (BEHAVIOUR 1.4)."""
+"""The target of a push: a named set of settings, and its rule for repository names (BEHAVIOUR 1.4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tasks.oci.signatures import SignaturePolicy
 
 Naming = Literal["quay", "verbatim"]
 MissingChildren = Literal["error", "drop"]
-# Artifact types; () stands for all of them, None for none at all.
+# Artifact types; () stands for all types, None for no type.
 Referrers = tuple[str, ...] | None
 ALL_REFERRERS: Final[Referrers] = ()
 Create = Literal["registry", "api", "never"]
@@ -20,18 +20,18 @@ Visibility = Literal["private", "public"]
 
 @dataclass(frozen=True)
 class Target:
-    """A destination registry with its namespace; without a host, each repository carries its own.
+    """A destination registry with its namespace; without a host, each repository names its own.
 
     `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy (None: the worker's limit).
-    `missing_children` says what becomes of an entry that the destination's index names but its registry no longer has.
-    Without `merge` a push overwrites what its tags hold, whatever its items say. A repository that is missing is made
-    by its registry when it is pushed to, by the registry's own API with this `visibility`, or never.
-    `referrers` and `referrers_required` count for items that do not say themselves which signatures come along;
-    "default" leaves it to the form. `verify` is the signature without which nothing goes there, whatever the items say.
+    `missing_children` is the treatment of an entry that the destination's index names but its registry no longer has.
+    Without `merge` a push overwrites its tags, whatever its items say. A missing repository is made by its registry at
+    the first push, by the registry's own API with this `visibility`, or never. `referrers` and `referrers_required`
+    apply to items that do not set them; "default" leaves the choice to the form. `verify` is the signature that every
+    image must have, whatever the items say.
 
-    Tags like the patterns of `immutable` stay as they are once they are there. `platform_removal` and `forward_only`
-    are those of every item; `version_pattern` describes versions that are not semantic ones. With `keep_replaced` the
-    manifest that a tag of a release held before keeps a tag of its own, for registries that collect at once.
+    Tags that match a pattern of `immutable` never change once they exist. `platform_removal` and `forward_only` apply
+    to every item; `version_pattern` describes versions that are not semantic ones. With `keep_replaced` the manifest
+    that a release replaces at a tag gets a tag of its own, for registries that collect garbage at once.
     """
 
     host: str = ""
@@ -55,7 +55,7 @@ class Target:
     visibility: Visibility = "private"
 
     def reference(self, repository: str) -> Reference:
-        """Return the full name of a repository of the request, without a tag; raises ValueError."""
+        """Return the full name of a repository in the request, without a tag; raises ValueError."""
         if not repository:
             raise ValueError("the repository name is empty")
         if not self.host:
@@ -73,14 +73,14 @@ class Target:
 
 
 def quay_name(repository: str) -> str:
-    """Return how Quay names a repository, where a namespace holds no second level; raises ValueError."""
+    """Return Quay's name of a repository: its namespaces have no second level; raises ValueError."""
     if repository.startswith("/") or repository.endswith("/") or repository.count("/") > 1:
         raise ValueError(f"{repository!r} must be `repository` or `namespace/repository`")
     return repository.replace("/", "----")
 
 
 def read_referrers(said: Literal["all", "none"] | Sequence[str]) -> Referrers:
-    """Return which referrers come along; raises ValueError for an empty list or an empty artifact type."""
+    """Return the artifact types that come along; raises ValueError for an empty list or an empty artifact type."""
     if said == "none":
         return None
     if said == "all":

@@ -1,4 +1,4 @@
-"""A request that has been checked: what a push does, in parsed types (BEHAVIOUR section 1)."""
+"""A checked request in parsed types (BEHAVIOUR section 1)."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from tasks.transfer.request.target import Referrers, Target
 
 @dataclass(frozen=True, slots=True)
 class ValidItem:
-    """One valid item: every destination is a full reference with a tag or a digest, each once."""
+    """One valid item: every destination is a full reference with a tag or a digest, and occurs once."""
 
     source: Reference
     destinations: tuple[Reference, ...]
@@ -28,7 +28,7 @@ class ValidItem:
 
     @property
     def overwrites(self) -> bool:
-        """Tell whether the item may replace what another one has just put at a tag (BEHAVIOUR 1.5)."""
+        """Tell whether the item may replace the image that another item has just put at a tag (BEHAVIOUR 1.5)."""
         return not self.merge or self.kind != "auto" or self.single_arch == "copy"
 
 

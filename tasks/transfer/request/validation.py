@@ -1,4 +1,4 @@
-"""A request, checked whole before anything is written (BEHAVIOUR section 1)."""
+"""Check a whole request before anything is written (BEHAVIOUR section 1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from tasks.transfer.request.pubtools import native_item, read_target, single_arc
 from tasks.transfer.request.target import ALL_REFERRERS, Referrers, Target, read_referrers
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
-# The image that skopeo and docker take out of an index where nobody says which, on most machines.
+# The platform that skopeo and docker take from an index by default, on most machines.
 _USUAL_PLATFORM: Final = Platform("linux", "amd64")
 
 
 def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
-    """Return what the JSON of a request v1 describes; raises RequestInvalid with all its faults."""
+    """Return the checked form of a request v1 in JSON; raises RequestInvalid with all its faults."""
     faults = Faults()
     warnings: list[str] = []
     decoded = decode(request, faults)
@@ -38,7 +38,7 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     faults.raise_any()
     target = target or Target()
     return ValidRequest(
-        # An item that is there twice counts once (BEHAVIOUR 1.5).
+        # A repeated item counts once (BEHAVIOUR 1.5).
         tuple(dict.fromkeys(each.item for each in checked)),
         target if decoded.tries is None else replace(target, tries=decoded.tries),
         decoded.atomic,
@@ -49,7 +49,7 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The names that a form of items has for source and destinations, and which referrers it brings by default."""
+    """The field names of a form of items for source and destinations, and its default referrers."""
 
     source: str
     destinations: str
@@ -62,7 +62,7 @@ _PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags", None)
 
 @dataclass(frozen=True, slots=True)
 class _Destination:
-    """A destination, and the field and repository of the request that led to it."""
+    """A destination, and the field and repository of the request that name it."""
 
     field: str
     requested: str
@@ -71,7 +71,7 @@ class _Destination:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """An item, and where its destinations come from."""
+    """An item, and the origin of its destinations."""
 
     item: ValidItem
     destinations: tuple[_Destination, ...]
@@ -80,7 +80,7 @@ class _Checked:
 def _target(
     request: contract.PushRequest, targets: Mapping[str, Target], faults: Faults, warnings: list[str]
 ) -> Target | None:
-    """Return the target of the request, None where it is at fault."""
+    """Return the target of the request, None if it is faulty."""
     before = len(faults.found)
     target = Target()
     if faults.has("target", "target_settings"):
@@ -98,7 +98,7 @@ def _target(
 
 
 def _items(request: contract.PushRequest, faults: Faults) -> tuple[_Form, Sequence[contract.PushItem]]:
-    """Return the items of either form as native ones, and how their fields are called (BEHAVIOUR 1.1)."""
+    """Return the items of either form as native items, and the names of their fields (BEHAVIOUR 1.1)."""
     if request.push_items is None:
         if request.items == []:
             faults.add("items", "is empty")
@@ -137,7 +137,7 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
 
 
 def _policies(item: contract.PushItem, target: Target | None, faults: Faults) -> tuple[SignaturePolicy, ...]:
-    """Return the signatures that are asked for: the target's and the item's, each by one of its keys (9.6)."""
+    """Return the required signatures: the target's and the item's, each by one of its keys (9.6)."""
     policies = [target.verify] if target is not None and target.verify is not None else []
     if item.verify is not None and not faults.has("verify.keys"):
         if not item.verify.keys:
@@ -149,7 +149,7 @@ def _policies(item: contract.PushItem, target: Target | None, faults: Faults) ->
 
 
 def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> Referrers:
-    """Return which referrers come along: the item's word before the target's, and that before the form's (9.1)."""
+    """Return the referrers that come along: by the item, else by the target, else by the form (9.1)."""
     if item.referrers is not None:
         try:
             return read_referrers(item.referrers)
@@ -163,7 +163,7 @@ def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faul
 def _conditions(
     item: contract.PushItem, destinations: Sequence[_Destination], target: Target, faults: Faults
 ) -> Conditions:
-    """Return the conditions of an item's tags: its own, and those of the target, which an item does not soften."""
+    """Return the conditions of an item's tags: its own, and those of the target, which an item cannot soften."""
     required = [faults.read("require_platforms", Platform.parse, name) for name in item.require_platforms]
     return Conditions(
         expect=tuple(_expectations(item.expect, destinations, faults)),
@@ -179,7 +179,7 @@ def _conditions(
 def _expectations(
     expect: Mapping[str, str], destinations: Sequence[_Destination], faults: Faults
 ) -> Iterator[Expectation]:
-    """Yield what is expected of each tag; `TAG` stands for that tag of every repository of the item."""
+    """Yield the expectation for each tag; `TAG` stands for that tag of every repository of the item."""
     for name, text in expect.items():
         here = named("expect", name)
         digest = None if text == contract.ABSENT else faults.read(here, parse_digest, text)
@@ -225,7 +225,7 @@ def _parse_tag(text: str) -> Reference:
 
 
 def _refuse_collisions(items: Sequence[_Checked], faults: Faults) -> None:
-    """Note a fault where two destinations map to one reference, unless two items merge there (BEHAVIOUR 1.2, 1.5)."""
+    """Note a fault if two destinations map to one reference, unless two items merge there (BEHAVIOUR 1.2, 1.5)."""
     taken: dict[Reference, tuple[int, str]] = {}
     for number, checked in enumerate(items):
         for destination in checked.destinations:
@@ -241,7 +241,7 @@ def _refuse_collisions(items: Sequence[_Checked], faults: Faults) -> None:
 
 
 def _refuse_digests(items: Sequence[_Checked], faults: Faults) -> None:
-    """Note a fault for each digest in place of a tag: an atomic push could not take it back (BEHAVIOUR 1.4)."""
+    """Note a fault for each digest in place of a tag: an atomic push could not undo its write (BEHAVIOUR 1.4)."""
     for number, checked in enumerate(items):
         for destination in checked.destinations:
             if destination.reference.digest is not None:
@@ -249,5 +249,5 @@ def _refuse_digests(items: Sequence[_Checked], faults: Faults) -> None:
 
 
 def _may_share(first: ValidItem, second: ValidItem) -> bool:
-    """Tell whether two items may go to one tag: they are one item that is there twice, or neither overwrites."""
+    """Tell whether two items may go to one tag: they are equal, or neither overwrites."""
     return first == second or not (first.overwrites or second.overwrites)

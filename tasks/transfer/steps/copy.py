@@ -1,4 +1,4 @@
-"""The copy step: do one copy of a push, with the effect of once, however often it is delivered (BEHAVIOUR 7.3, 7.4)."""
+"""The copy step: do one copy of a push, idempotent over repeated deliveries (BEHAVIOUR 7.3, 7.4)."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class CopyStep:
-    """All that carrying a copy out needs."""
+    """The step that carries out one copy."""
 
     ledger: CopyLedger
     copier: Copier
@@ -35,10 +35,10 @@ class CopyStep:
         tell: Report = lambda _: None,
         end: Callable[[CopyOutcome], None] = lambda _: None,
     ) -> ImagePusherError | None:
-        """Copy and record the outcome; return the error of a registry that may answer later instead, if tries are left.
+        """Copy and record the outcome; return the error instead if a registry may answer later and tries are left.
 
-        `may_retry` is asked with the error and the number of tries that the plan allows, `tell` hears of the progress,
-        and `end` of the outcome. Raises PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
+        `may_retry` gets the error and the number of tries that the plan allows, `tell` the progress, `end` the outcome.
+        Raises PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
         """
         with self.runs.hold(push_id, digest):
             taken = self.ledger.take_copy(push_id, digest)
@@ -93,7 +93,7 @@ class CopyStep:
 
 
 def _failed(planned: Copy, error: ImagePusherError) -> Copied:
-    """Return how a copy ended that reached none of its repositories."""
+    """Return the outcome of a copy that reached none of its repositories."""
     errors = {str(name): error for name in planned.destinations}
     progress = contract.CopyProgress(digest=planned.digest, ended=True, failed=True)
     return Copied(CopyOutcome(digest=planned.digest, errors=errors), progress, None)

@@ -17,7 +17,7 @@ PART: Final = "publish"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishStep:
-    """All that the end of a push needs."""
+    """The step that ends a push."""
 
     parts: Publishing
     runs: Runs
@@ -31,9 +31,9 @@ class PublishStep:
     def run(self, push_id: str, *, may_retry: MayRetry) -> contract.PushReport:
         """Move the tags of a push and return its report; raises PushUnknown if its plan is gone.
 
-        Delivered again, it returns the report that is there, and takes every tag that was dealt with as it was. Raises
-        the error of a registry where `may_retry` wants that, PushCancelled when the worker shuts down,
-        StateUnavailable, LockUnavailable.
+        A repeated delivery returns the existing report, and keeps the reports of tags that are done. Raises the error
+        of a registry if `may_retry` allows it, PushCancelled when the worker shuts down, StateUnavailable,
+        LockUnavailable.
         """
         with self.runs.hold(push_id, PART):
             report = self.ledger.report(push_id)
@@ -48,7 +48,7 @@ class PublishStep:
             return self.finish(plan, *dealt_with)
 
     def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
-        """End a push as it is: tags that have not been dealt with fail with `error`."""
+        """End a push as it is: its remaining tags fail with `error`."""
         done = self.ledger.tags(plan.push_id)
         keys = [(tag_key(number, tag), tag) for number, item in enumerate(plan.items) for tag in item.tags]
         return self.finish(plan, {key: done.get(key) or unmoved(tag, error) for key, tag in keys}, [])
@@ -56,7 +56,7 @@ class PublishStep:
     def finish(
         self, plan: Plan, tags: dict[str, contract.TagReport], parts: Sequence[contract.Totals]
     ) -> contract.PushReport:
-        """Keep the report of a push whose tags have all been dealt with, and return it."""
+        """Keep and return the report of a push whose tags are all done."""
         copied = [outcome.totals for outcome in self.ledger.copies(plan.push_id).values()]
         warnings = [*plan.warnings, *self.ledger.warnings(plan.push_id)]
         report = build_report(plan, tags, [*copied, *parts], self.clock() - plan.created, warnings)

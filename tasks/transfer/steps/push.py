@@ -33,7 +33,7 @@ PART: Final = "push"
 
 @dataclass(frozen=True, kw_only=True)
 class PushStep:
-    """All that planning a push needs; `executor` is for its sources and tags."""
+    """The step that plans a push; `executor` is for its sources and tags."""
 
     registries: Registries
     ledger: PushLedger
@@ -54,12 +54,11 @@ class PushStep:
         redelivered: bool,
         sender: str | None = None,
     ) -> Plan | contract.PushReport:
-        """Return the plan of a push, or its report if it ended: one that failed, or was undone, is planned anew.
+        """Return the plan of a push, or its report if it ended; a failed or undone push is planned anew.
 
-        A push that failed is not run again because its message is there once more (`redelivered`, or the same task).
-        `sender` signed the message; who asked for a push that a worker has sent again, the ledger knows.
-        Raises RequestInvalid and NotPermitted before anything is written, and the error of a registry where `may_retry`
-        wants that.
+        A repeated message (`redelivered`, or the same task) does not run a failed push again. `sender` signed the
+        message; if a worker sent it again, the producer is taken from the ledger. Raises RequestInvalid and
+        NotPermitted before anything is written, and the error of a registry if `may_retry` allows it.
         """
         producer = (self.ledger.producer(push_id) or sender) if sender == WORKERS else sender
         try:
@@ -127,7 +126,7 @@ class PushStep:
         self._fail(push_id, validate(self.ledger.request(push_id), self.targets), error)
 
     def preview(self, request: Any, producer: str | None = None) -> Plan:
-        """Return the plan of a push that is not to be done; asks for pull scope only. Raises NotPermitted."""
+        """Return the plan of a dry run; asks for pull scope only. Raises NotPermitted."""
         valid = self._checked(request, producer)
         sources, tags, referrers = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
         return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock(), referrers=referrers)

@@ -1,4 +1,4 @@
-"""The undo step: take a push back, release by release, and its other tags one by one (BEHAVIOUR 6.6, 10.7)."""
+"""The undo step: undo a push, release by release, and its other tags one by one (BEHAVIOUR 6.6, 10.7)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from tasks.transfer.publish.undo_release import ReleaseUndo, releases_of
 
 @dataclass(frozen=True, kw_only=True)
 class UndoStep:
-    """All that taking a push back needs."""
+    """The step that undoes a push."""
 
     registries: Registries
     ledger: PublishLedger
     locks: TagLocks
 
     def preview(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
-        """Return what would become of each tag; nothing is written."""
+        """Return the result that an undo would have for each tag; writes nothing."""
         releases = list(self._releases(push_id, leave_moved=leave_moved))
         parts = [release.preview() for release in releases]
         loose = self._loose(push_id, releases)
@@ -63,7 +63,7 @@ class UndoStep:
         return {name: intent for name, intent in self.ledger.intents(push_id).items() if name in references}
 
     def _loose(self, push_id: str, releases: list[ReleaseUndo]) -> dict[str, TagIntent]:
-        """Return the intents at tags that are part of no release."""
+        """Return the intents at tags outside of any release."""
         released = {name for release in releases for name in release.references}
         return {name: intent for name, intent in self.ledger.intents(push_id).items() if name not in released}
 
