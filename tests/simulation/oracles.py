@@ -148,12 +148,14 @@ class Judge:
             return
         report = self._report(push_id)
         said = {tag["reference"].removeprefix(f"{B}/"): tag for tag in value["tags"]}
+        # A release of which someone moved a tag since stays whole: its other tags stay as they are (10.7).
+        whole = any(tag["action"] == "moved" for tag in value["tags"])
         for tag in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
             name = tag["reference"].removeprefix(f"{B}/")
             if tag["action"] in _WRITTEN:
-                self._judge_undone(name, tag, before.get(name), said.get(name))
+                self._judge_undone(name, tag, before.get(name), said.get(name), whole=whole)
 
-    def _judge_undone(self, name: str, tag: Mapping[str, Any], before: str | None, said: Any) -> None:
+    def _judge_undone(self, name: str, tag: Mapping[str, Any], before: str | None, said: Any, *, whole: bool) -> None:
         now = self.tags().get(name)
         if before != tag["new_digest"]:
             if now != before:
@@ -163,7 +165,8 @@ class Judge:
             self.add("6.6", f"undo says nothing of {name}")
         elif said["error"] is not None:
             stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
-            if not stays:
+            withheld = whole and said["error"]["code"] == "withheld" and now == before
+            if not (stays or withheld):
                 self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
         elif now != tag["old_digest"]:
             self.add("6.6", f"undo made {name} {now}, not {tag['old_digest']}")
