@@ -22,7 +22,8 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def shown() -> dict[str, set[str]]:
     """Return the labels of each series that a worker shows, by its name."""
-    registry, listener = worker_metrics(lambda: Backlog({"imagepusher.copy": 1}, [1.0], workers={"imagepusher.copy": 1}))
+    backlog = Backlog({"imagepusher.copy": 1}, [1.0], workers={"imagepusher.copy": 1})
+    registry, listener = worker_metrics(lambda: backlog)
     for name, labels in telemetry.COUNTERS.items():
         listener.count(name, 1, dict.fromkeys(labels, "x"))
     found: dict[str, set[str]] = {}
