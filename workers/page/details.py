@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from tasks import contract
-from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+from tasks.transfer.plan.plan import Plan, PlannedTag
 from tasks.transfer.ports import Intervention, PageLedger
 from workers.page.listing import references_of
 from workers.remembered import Remembered, remember
@@ -110,14 +110,7 @@ def _items(
         ]
     reports = {tag.reference: tag for tag in done}
     return [
-        msgspec.to_builtins(
-            contract.ItemReport(
-                source=str(item.wanted.source),
-                kind=item.kind if isinstance(item, ResolvedItem) else None,
-                digest=item.digest if isinstance(item, ResolvedItem) else None,
-                error=None if isinstance(item, ResolvedItem) else contract.Fault.of(item.error),
-            )
-        )
+        msgspec.to_builtins(item.report([]))
         | {"tags": [_planned(tag, reports.get(str(tag.reference))) for tag in item.tags]}
         for item in plan.items
     ]
@@ -126,16 +119,7 @@ def _items(
 def _planned(tag: PlannedTag, report: contract.TagReport | None) -> dict[str, Any]:
     if report is not None:
         return _built(report)
-    planned = contract.TagReport(
-        reference=str(tag.reference),
-        action=tag.action,
-        old_digest=tag.old_digest,
-        new_digest=tag.new_digest,
-        kept_platforms=tag.kept_platforms,
-        warnings=tag.warnings,
-        error=None if tag.error is None else contract.Fault.of(tag.error),
-    )
-    return _built(planned) | {"planned": True}
+    return _built(tag.as_planned()) | {"planned": True}
 
 
 def _unplanned(reference: str) -> dict[str, Any]:

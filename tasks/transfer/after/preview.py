@@ -29,7 +29,9 @@ class CopyLook:
 def preview(plan: Plan, looks: Sequence[CopyLook]) -> contract.Preview:
     """Return the planned actions of the tags, and the bytes that each copy would move."""
     return contract.Preview(
-        items=[_item(item) for item in plan.items], copies=[look.told for look in looks], warnings=plan.warnings
+        items=[item.report([_tag(item, tag) for tag in item.tags]) for item in plan.items],
+        copies=[look.told for look in looks],
+        warnings=plan.warnings,
     )
 
 
@@ -39,24 +41,8 @@ def look_at_copies(plan: Plan, registries: Registries) -> list[CopyLook]:
     return [_copy(copy, registries, holders) for copy in plan.copies]
 
 
-def _item(item: PlannedItem) -> contract.ItemReport:
-    tags = [_tag(item, tag) for tag in item.tags]
-    source = str(item.wanted.source)
-    if isinstance(item, ResolvedItem):
-        return contract.ItemReport(source=source, kind=item.kind, digest=item.digest, tags=tags)
-    return contract.ItemReport(source=source, error=contract.Fault.of(item.error), tags=tags)
-
-
 def _tag(item: PlannedItem, tag: PlannedTag) -> contract.TagReport:
-    report = contract.TagReport(
-        reference=str(tag.reference),
-        action=tag.action,
-        old_digest=tag.old_digest,
-        new_digest=tag.new_digest,
-        kept_platforms=tag.kept_platforms,
-        warnings=tag.warnings,
-        error=contract.Fault.of(tag.error) if tag.error is not None else None,
-    )
+    report = tag.as_planned()
     if tag.error is not None or not isinstance(item, ResolvedItem):
         return report
     return planned_along(item, tag.new_digest).told(report)

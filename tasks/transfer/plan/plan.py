@@ -34,6 +34,18 @@ class PlannedTag(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[contract.Notice] = []
     error: ImagePusherError | None = None
 
+    def as_planned(self) -> contract.TagReport:
+        """Return the report of the tag as if its plan came true."""
+        return contract.TagReport(
+            reference=str(self.reference),
+            action=self.action,
+            old_digest=self.old_digest,
+            new_digest=self.new_digest,
+            kept_platforms=self.kept_platforms,
+            warnings=self.warnings,
+            error=None if self.error is None else contract.Fault.of(self.error),
+        )
+
 
 class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     """One item whose source was read.
@@ -58,6 +70,10 @@ class ResolvedItem(msgspec.Struct, frozen=True, kw_only=True, tag="resolved"):
     subset: bool = False
     age: Age = UNKNOWN_AGE
 
+    def report(self, tags: list[contract.TagReport]) -> contract.ItemReport:
+        """Return the report of the item with these tags."""
+        return contract.ItemReport(source=str(self.wanted.source), kind=self.kind, digest=self.digest, tags=tags)
+
 
 class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """One item whose source cannot be pushed: none of its tags changes."""
@@ -65,6 +81,10 @@ class FailedItem(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     wanted: ValidItem
     error: ImagePusherError
     tags: tuple[PlannedTag, ...]
+
+    def report(self, tags: list[contract.TagReport]) -> contract.ItemReport:
+        """Return the report of the item with these tags."""
+        return contract.ItemReport(source=str(self.wanted.source), error=contract.Fault.of(self.error), tags=tags)
 
 
 PlannedItem = ResolvedItem | FailedItem

@@ -164,12 +164,8 @@ def _copy_error(item: ResolvedItem, tag: PlannedTag, copies: Mapping[str, CopyOu
 
 def _item_report(number: int, item: PlannedItem, tags: Reports) -> contract.ItemReport:
     reports = [tags[tag_key(number, tag)] for tag in item.tags]
-    source = str(item.wanted.source)
-    if isinstance(item, FailedItem):
-        return contract.ItemReport(source=source, error=contract.Fault.of(item.error), tags=reports)
-    return contract.ItemReport(
-        source=source, kind=item.kind, digest=item.digest, error=_shared_fault(reports), tags=reports
-    )
+    report = item.report(reports)
+    return report if isinstance(item, FailedItem) else msgspec.structs.replace(report, error=_shared_fault(reports))
 
 
 def _shared_fault(tags: Sequence[contract.TagReport]) -> contract.Fault | None:
