@@ -63,6 +63,13 @@ class World:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
+    def request(self) -> dict[str, Any]:
+        """Return the request of the README, without the key that is nobody's."""
+        request: dict[str, Any] = json.loads(self.here(readme().of("json", "Request and report")[0].text))
+        for item in request["items"]:
+            item.pop("verify", None)
+        return request
+
     def digest(self, repository: str, tag: str) -> str | None:
         return Stored(self.b.host).digest(f"{self.repository}/{repository}", tag)
 
@@ -107,10 +114,7 @@ def source(world: World) -> str:
 @pytest.fixture
 def request_file(world: World) -> Path:
     """Write the request of the README."""
-    request = json.loads(world.here(readme().of("json", "Request and report")[0].text))
-    for item in request["items"]:
-        # The key that is shown is nobody's.
-        item.pop("verify", None)
+    request = world.request()
     path = world.folder / "request.json"
     # Each test is a push of its own.
     path.write_text(json.dumps({key: value for key, value in request.items() if key != "push_id"}))

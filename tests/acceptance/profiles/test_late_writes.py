@@ -12,18 +12,15 @@ from typing import Any
 import pytest
 
 from tasks.errors import TagConflict
-from tasks.oci.digest import Digest, digest_of
-from tasks.oci.document import parse_document
+from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.plan.decide import Current, MergePolicy
-from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
-from tasks.transfer.publish.sightings import Sightings
-from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import Moved, TagMove
+from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index
 from tests.support.profiles import profiles
@@ -91,7 +88,7 @@ class Race:
         reference = Reference(self.registry.host, "ns/app", "1")
         real: Any = self.repository if between is None else HeldBack(self.repository, between)
         planned = PlannedTag(reference=reference, action="merged", old_digest=Digest("sha256:somewhat"))
-        return TagMove(self._wish(source), real, planned, NotedIntents()).run(self.locks)
+        return TagMove(wish(source), real, planned, NotedIntents()).run(self.locks)
 
     def platforms(self) -> set[str]:
         repository = self.registry.store.repositories["ns/app"]
@@ -103,24 +100,6 @@ class Race:
         """Put the images of a source where copies put them: by their digests, held by nothing for now."""
         for child in source.members:
             self.registry.put("ns/app", child)
-
-    def _wish(self, source: Index) -> Wish:
-        digest = digest_of(source.manifest)
-        image = SourceImage(
-            reference=Reference("a.example", "app", None, digest),
-            kind="multi-arch",
-            media_type=source.media_type,
-            content=source.manifest,
-            digest=digest,
-            original_digest=digest,
-            original_content=source.manifest,
-            document=parse_document(source.manifest, source.media_type),
-        )
-
-        def recopy(copy: object) -> Any:
-            raise AssertionError(f"{copy} is there")
-
-        return Wish(image, MergePolicy(), drop_missing_children=False, recopy=recopy, seen=Sightings())
 
 
 @pytest.fixture(params=PROFILES, ids=lambda profile: profile.name)

@@ -10,20 +10,16 @@ import pytest
 
 from tasks import contract
 from tasks.errors import ReleaseUnsettled
-from tasks.oci.digest import digest_of
-from tasks.oci.document import parse_document
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.after.undo import undo
-from tasks.transfer.plan.decide import Current, MergePolicy
-from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLocks
 from tasks.transfer.publish.release import Direction, Ended, Member, Release
-from tasks.transfer.publish.sightings import Sightings
-from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import TagMove
+from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index
 from tests.support.profiles import profiles
@@ -113,13 +109,13 @@ class Worker:
                 return Watched(registries.repository(host, name, *role, **options), worker.fuse)
 
         clients: Any = Client()
-        wish = _wish(source)
+        wished = wish(source)
         members = []
         for tag in TAGS:
             reference = Reference(self.registry.host, "ns/app", tag)
             planned = PlannedTag(reference=reference, action="copied")
             repository = clients.repository(*reference.place, "destination", push=True)
-            members.append(Member(tag, planned, TagMove(wish, repository, planned, _Intents(self, str(reference)))))
+            members.append(Member(tag, planned, TagMove(wished, repository, planned, _Intents(self, str(reference)))))
 
         def put_back(intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
             return undo("p", intents, clients, locks, self.records.contents.get)
@@ -152,25 +148,6 @@ class _Intents:
             self.worker.records.intents[self.reference] = intent
 
         self.worker.fuse.around(act)()
-
-
-def _wish(source: Index) -> Wish:
-    digest = digest_of(source.manifest)
-    image = SourceImage(
-        reference=Reference("a.example", "app", None, digest),
-        kind="multi-arch",
-        media_type=source.media_type,
-        content=source.manifest,
-        digest=digest,
-        original_digest=digest,
-        original_content=source.manifest,
-        document=parse_document(source.manifest, source.media_type),
-    )
-
-    def recopy(copy: object) -> Any:
-        raise AssertionError(f"{copy} is there")
-
-    return Wish(image, MergePolicy(), drop_missing_children=False, recopy=recopy, seen=Sightings())
 
 
 @pytest.fixture(params=PROFILES, ids=lambda profile: profile.name)
