@@ -47,7 +47,8 @@ def _tag(
         described = repository.resolve(reference.identifier)
         missing = [] if described is None else _missing(repository, described)
         missing += missing_referrers(repository, referrers, content)
-        error = _unprotected(repository, tag)
+        # A tag that was moved on needs no protection by this push.
+        error = None if described is None or described.digest != expected else _unprotected(repository, tag)
     except ImagePusherError as refused:
         fault = contract.Fault.of(refused.on(Side.DESTINATION))
         return contract.TagVerification(reference=tag.reference, expected_digest=expected, error=fault)

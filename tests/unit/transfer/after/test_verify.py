@@ -153,3 +153,17 @@ def test_a_protective_tag_that_is_gone_is_told(
     assert f"{name}:1-kept is gone" in str(told.error)
     upload(registry_b.host, name, node, "1-kept")
     assert verify(report, registries, executor).state == "verified"
+
+
+def test_a_tag_that_was_moved_on_needs_no_protective_tag(
+    registry_b: DistributionRegistry, registries: Registries, executor: Executor, name: str
+) -> None:
+    node, later = index([made(name)]), index([made(f"{name}later")])
+    upload(registry_b.host, name, later, "1")
+    tag = contract.TagReport(
+        reference=f"{registry_b.host}/{name}:1", action="merged", new_digest=node.digest, protective_tag="1-kept"
+    )
+    item = contract.ItemReport(source="x", tags=[tag])
+    report = contract.PushReport(push_id="p", state="succeeded", items=[item], totals=contract.Totals())
+    (told,) = verify(report, registries, executor).tags
+    assert (told.found_digest, told.error) == (later.digest, None)
