@@ -112,9 +112,12 @@ def client_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def embedded(client_settings: Settings) -> Iterator[Client]:
-    """Share one embedded client: starting its worker is most of a small push."""
+    """Share one embedded client: starting its worker is most of a small push.
+
+    A process has one embedded worker at a time: the tests of another module may start their own.
+    """
     with open_client(client_settings, jobs=4) as client:
         yield client
 
