@@ -21,10 +21,15 @@ _WAITS_BELONG_TOGETHER: Final = 300.0
 
 
 class Deliveries:
-    """The deliveries of one part's task: whether another delivery may follow this one, and when."""
+    """The deliveries of one part's task: whether another delivery may follow this one, and when.
+
+    It is made in the thread of the task; any thread may ask it.
+    """
 
     def __init__(self, task: Task[Any, Any], here: Runtime, push_id: str, part: str) -> None:
         self._task = task
+        # Celery knows the request of a task in its own thread only: elsewhere each delivery would look like the first.
+        self._retries = int(task.request.retries)
         self._here = here
         self._push_id = push_id
         self._part = part
@@ -39,7 +44,7 @@ class Deliveries:
             case Retry.WAIT:
                 return self._here.clock() - self._waiting(error).since < self._here.maintenance_seconds
             case Retry.LATER:
-                return bool(self._task.request.retries + 1 < self._here.tries_of(tries))
+                return self._retries + 1 < self._here.tries_of(tries)
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
@@ -55,7 +60,7 @@ class Deliveries:
 
     def later(self, error: ImagePusherError) -> exceptions.Retry:
         """Send the task again, to be run after a pause, and return the exception that ends this delivery."""
-        seconds = pause(error, self._task.request.retries)
+        seconds = pause(error, self._retries)
         with suppress(StateUnavailable):
             self._here.ledger.wait(self._push_id, self._part, self._waiting(error, seconds))
         # Without this option Celery would show its own representation of the arguments from now on.

@@ -102,8 +102,9 @@ def interruptible(context: click.Context, told: str) -> Iterator[None]:
 
 def _interrupt_on_signals() -> None:
     for number in _INTERRUPTS:
-        # A command under nohup continues without its terminal.
-        if signal.getsignal(number) is signal.SIG_DFL:
+        # A command under nohup continues without its terminal. Any other handler is of something around the command,
+        # a tool that measures it, say, and knows nothing of pushes.
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 

@@ -1,10 +1,12 @@
 """Whether another delivery of a task follows an error, and when (BEHAVIOUR 8.3, 8.6)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.exceptions import Reject
 
 from tasks import contract
@@ -72,6 +74,25 @@ def test_an_error_says_itself_whether_another_delivery_follows(
     error: ImagePusherError, retries: int, tries: int | None, follows: bool
 ) -> None:
     assert World(retries=retries).deliveries.may_follow(error, tries) is follows
+
+
+def test_every_thread_of_a_task_knows_which_delivery_it_is() -> None:
+    """Rule 8.3: tags move in threads of their own, and a registry that stays broken ends the push."""
+    app = Celery("deliveries", set_as_current=False)
+
+    @app.task
+    def publish() -> None:
+        raise NotImplementedError
+
+    here: Any = SimpleNamespace(tries_of=lambda _: 2)
+    answers = []
+    for retries in range(2):
+        publish.push_request(retries=retries)
+        deliveries = Deliveries(publish, here, "p", "publish")
+        with ThreadPoolExecutor(1) as pool:
+            answers.append(pool.submit(deliveries.may_follow, RegistryUnavailable("down")).result())
+        publish.pop_request()
+    assert answers == [True, False]
 
 
 def given_back(world: World, error: ImagePusherError) -> None:
