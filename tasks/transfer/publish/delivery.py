@@ -26,6 +26,7 @@ from tasks.transfer.plan.image import SourceImage, take_platforms
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.event import moved_tag
+from tasks.transfer.publish.journal import has_begun
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 from tasks.transfer.publish.referrers import ReferrerPublisher
 from tasks.transfer.publish.release import Member, Release
@@ -107,7 +108,7 @@ class Delivery:
         if parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
         journal = LedgerJournal(parts.ledger, push_id, name)
-        if journal.read() is None and parts.ledger.is_cancelled(push_id):
+        if not has_begun(journal.read()) and parts.ledger.is_cancelled(push_id):
             # All of its tags stay as they are.
             return
         # Tags whose reports were recorded take part too: their state is read from the tags themselves.

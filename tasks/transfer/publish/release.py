@@ -2,8 +2,8 @@
 
 All tags are locked at once, in the order of their names, so that two releases never wait for each other. Each tag is
 staged: its new manifest is at the destination, and its old state can be restored. Then the tags are flipped, one after
-the other. If a flip fails, the moved tags are put back. A journal holds the direction of the release before each step:
-a later delivery goes on in that direction.
+the other. If a flip fails, the moved tags are put back; if the reason may pass, the whole release is tried again later.
+A journal holds the direction of the release before each step: a later delivery goes on in that direction.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final
 
 import msgspec
 
@@ -19,27 +19,13 @@ from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.journal import Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
-
-# The direction of a release; None before its first tag moves.
-Direction = Literal["forward", "back", "stands"]
-
-
-class Journal(Protocol):
-    """The direction of one release, as the ledger keeps it."""
-
-    def read(self) -> Direction | None:
-        """Return the direction that was noted last."""
-        ...
-
-    def note(self, direction: Direction) -> None:
-        """Note the direction, before the next step."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +41,12 @@ class Member:
     def reference(self) -> str:
         """The tag's full name."""
         return str(self.tag.reference)
+
+    @property
+    def intent(self) -> TagIntent | None:
+        """The change that the push noted last, None if there is none or the tag was put back since."""
+        latest = self.move.memory.latest
+        return latest if latest is not None and latest.changes else None
 
 
 @dataclass
@@ -124,9 +116,9 @@ class Release:
             direction = self._journal.read()
             for member in self._members:
                 member.move.recall()
-            if direction is not None:
+            if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
-                self._flipped.update(member.key for member in self._members if member.move.memory.latest is not None)
+                self._flipped.update(member.key for member in self._members if member.intent is not None)
             if direction == "back":
                 earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
                 return self._back(held, earlier, None, may_retry)
@@ -136,8 +128,7 @@ class Release:
                 error, culprit = stopped.error, stopped.member
             if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
                 raise error
-            begun = self._journal.read() is not None
-            if not begun and may_retry(error):
+            if not has_begun(self._journal.read()) and may_retry(error):
                 raise error
             LOG.warning("The release does not stand: %s", error)
             return self._back(held, error, culprit, may_retry)
@@ -186,12 +177,16 @@ class Release:
     def _back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, may_retry: MayRetry
     ) -> Ended:
-        """Put the moved tags back, and return the reports of all tags; raises LockLost."""
+        """Put the moved tags back, and return the reports of all tags.
+
+        Raises LockLost, and the error if the release is tried again.
+        """
         for lock in held.values():
             lock.ensure()
-        noted = {member.reference: member.move.memory.latest for member in self._members}
+        noted = {member.reference: member.intent for member in self._members}
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
-        if self._journal.read() is not None:
+        begun = has_begun(self._journal.read())
+        if begun:
             self._journal.note("back")
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = [tag for tag in undone.tags if tag.action == "failed"]
@@ -199,12 +194,24 @@ class Release:
             unsettled = ReleaseUnsettled(f"{stuck[0].reference} could not be put back yet.")
             if may_retry(unsettled):
                 raise unsettled
-        told = {tag.reference: tag for tag in undone.tags}
+        if error.passes and all(tag.action in {"restored", "deleted"} for tag in undone.tags) and may_retry(error):
+            self._let_begin_again(held)
+            raise error
+        # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
+        told = {tag.reference: tag for tag in undone.tags} if begun else {}
         reports = {
             member.key: self._report(member, told.get(member.reference), error, is_culprit=member is culprit)
             for member in self._members
         }
         return Ended(reports=reports)
+
+    def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
+        """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""
+        for lock in held.values():
+            lock.ensure()
+        for member in self._members:
+            member.move.forget()
+        self._journal.note("again")
 
     def _report(
         self, member: Member, undone: contract.TagUndo | None, error: ImagePusherError, *, is_culprit: bool
@@ -215,7 +222,7 @@ class Release:
             return msgspec.structs.replace(failed, new_digest=undone.digest, error=undone.error)
         if is_culprit:
             return failed
-        intent = member.move.memory.latest
+        intent = member.intent
         if intent is None or member.key not in self._flipped:
             return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped")
         return msgspec.structs.replace(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
-from tasks.errors import ReleaseUnsettled
+from tasks.errors import RateLimited, ReleaseUnsettled
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -17,7 +17,8 @@ from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLocks
-from tasks.transfer.publish.release import Direction, Ended, Member, Release
+from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.release import Ended, Member, Release
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
@@ -65,6 +66,33 @@ class Fuse:
         self.steps += 1
         if self.steps == self.at:
             raise Killed
+
+
+class Limit(Fuse):
+    """Count the manifests that a release writes; the registry limits the one that it is set to, before it is stored."""
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **options: Any) -> Any:
+            self.steps += 1
+            if self.steps == self.at:
+                raise RateLimited("Too many requests.", 40.0)
+            return act(*arguments, **options)
+
+        return write if getattr(act, "__name__", "") == "push_manifest" else act
+
+
+class LateLimit(Limit):
+    """As Limit, but the manifest was stored."""
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **options: Any) -> Any:
+            self.steps += 1
+            result = act(*arguments, **options)
+            if self.steps == self.at:
+                raise RateLimited("Too many requests.", 40.0)
+            return result
+
+        return write if getattr(act, "__name__", "") == "push_manifest" else act
 
 
 class Watched:
@@ -277,3 +305,62 @@ def test_a_tag_that_cannot_be_put_back_yet_is_tried_again(registry: ProfileRegis
     ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
     assert held(registry) == WHOLLY_OLD
     assert not ended.stands
+
+
+@pytest.mark.parametrize("limit", [Limit, LateLimit])
+def test_a_release_that_a_registry_limits_is_put_back_and_tried_again(
+    registry: ProfileRegistry, limit: type[Limit]
+) -> None:
+    """Rule 10.1."""
+    for at in itertools.count(1):
+        begin(registry)
+        records = Records()
+        try:
+            Worker(registry, records, limit(at), MemoryTagLocks()).run(NEW, retries=True)
+        except RateLimited:
+            assert held(registry) == WHOLLY_OLD, f"limited at write {at}"
+        else:
+            break
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+        assert held(registry) == WHOLLY_NEW, f"limited at write {at}"
+        assert actions(ended) == dict.fromkeys(TAGS, "copied"), f"limited at write {at}"
+    assert at > len(TAGS)
+
+
+def limited(registry: ProfileRegistry, tag: str) -> Records:
+    """Let a registry limit the write of a tag, so that the release is put back, and return its records."""
+    begin(registry)
+    records = Records()
+    # Before the first tag the manifest is written once for each of them, under its digest.
+    limit = Limit(len(TAGS) + TAGS.index(tag) + 1)
+    with pytest.raises(RateLimited):
+        Worker(registry, records, limit, MemoryTagLocks()).run(NEW, retries=True)
+    assert (records.direction, held(registry)) == ("again", WHOLLY_OLD)
+    return records
+
+
+def test_a_release_that_is_limited_at_its_last_try_has_failed(registry: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    records = limited(registry, "3")
+    ended = Worker(registry, records, Limit(len(TAGS) + 2), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD
+    assert actions(ended) == {"1": "rolled_back", "2": "failed", "3": "skipped", "new": "skipped"}
+
+
+def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_work(registry: ProfileRegistry) -> None:
+    """Rules 6.1, 6.6: nor is it put back with the release."""
+    records = limited(registry, "3")
+    registry.put("ns/app", NEW, "1")
+    registry.put("ns/app", NEW, "new")
+    registry.immutable = ("3",)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD | {"1": NEW.digest, "new": NEW.digest}
+    assert actions(ended) == {"1": "skipped", "2": "rolled_back", "3": "failed", "new": "skipped"}
+
+    registry.immutable = ()
+    records = limited(registry, "3")
+    registry.put("ns/app", NEW, "1")
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_NEW
+    assert actions(ended) == {"1": "unchanged", "2": "copied", "3": "copied", "new": "copied"}
+    assert [intent.changes for intent in records.intents.values()].count(False) == 1
