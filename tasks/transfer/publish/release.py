@@ -16,13 +16,14 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.journal import Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
+from tasks.transfer.publish.unsettled import unsettled, untold
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
@@ -191,9 +192,9 @@ class Release:
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = [tag for tag in undone.tags if tag.action == "failed"]
         if stuck:
-            unsettled = ReleaseUnsettled(f"{stuck[0].reference} could not be put back yet.")
-            if may_retry(unsettled):
-                raise unsettled
+            later = unsettled(stuck)
+            if may_retry(later):
+                raise later
         if error.passes and all(tag.action in {"restored", "deleted"} for tag in undone.tags) and may_retry(error):
             self._let_begin_again(held)
             raise error
@@ -219,7 +220,7 @@ class Release:
         """Return the report of a tag of a release that does not stand."""
         failed = unmoved(member.tag, error)
         if undone is not None and undone.action in {"failed", "moved"}:
-            return msgspec.structs.replace(failed, new_digest=undone.digest, error=undone.error)
+            return msgspec.structs.replace(failed, new_digest=undone.digest, error=untold(undone))
         if is_culprit:
             return failed
         intent = member.intent

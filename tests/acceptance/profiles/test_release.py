@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
-from tasks.errors import RateLimited, ReleaseUnsettled
+from tasks.errors import RateLimited, ReleaseUnsettled, Retry
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -91,6 +91,19 @@ class LateLimit(Limit):
             if self.steps == self.at:
                 raise RateLimited("Too many requests.", 40.0)
             return result
+
+        return write if getattr(act, "__name__", "") == "push_manifest" else act
+
+
+class Closed(Limit):
+    """As Limit, but the registry limits all that come after it, too."""
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **options: Any) -> Any:
+            self.steps += 1
+            if self.at is not None and self.steps >= self.at:
+                raise RateLimited("Too many requests.", 40.0)
+            return act(*arguments, **options)
 
         return write if getattr(act, "__name__", "") == "push_manifest" else act
 
@@ -364,3 +377,20 @@ def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_wor
     assert held(registry) == WHOLLY_NEW
     assert actions(ended) == {"1": "unchanged", "2": "copied", "3": "copied", "new": "copied"}
     assert [intent.changes for intent in records.intents.values()].count(False) == 1
+
+
+def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegistry) -> None:
+    """Rule 10.1: the tries of the release may be used up, and half of it must not stay for that."""
+    begin(registry)
+    records = Records()
+    with pytest.raises(ReleaseUnsettled) as raised:
+        Worker(registry, records, Closed(len(TAGS) + 3), MemoryTagLocks()).run(NEW, retries=True)
+    assert (raised.value.retry, records.direction) == (Retry.WAIT, "back")
+    given_up = Worker(registry, records, Closed(1), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD | {"1": NEW.digest, "2": NEW.digest}
+    for tag in ("1", "2"):
+        report = given_up.reports[tag]
+        assert (report.action, report.error.code if report.error else None) == ("failed", "rate_limited")
+        assert "Whether the tag was put back cannot be told." in str(report.error)
+    Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD
