@@ -96,21 +96,24 @@ class Release:
         self._executor = executor
         self._flipped: set[str] = set()
 
-    def run(self, may_retry: MayRetry) -> Ended:
+    def run(self, may_retry: MayRetry, abandoned: ImagePusherError | None = None) -> Ended:
         """Move all tags, or none; raises an error if the release is to be given back, or tried again.
+
+        `abandoned` is the reason for which no more tags are moved: those that moved are put back, unless all of them
+        did.
 
         If a lock was lost, another delivery may have ended the release: nothing is put back before all locks are taken
         again and the journal is read again.
         """
         for _ in range(_LOCKS):
             try:
-                return self._run(may_retry)
+                return self._run(may_retry, abandoned)
             except LockLost as error:
                 LOG.warning("The release is begun again: %s", error)
                 lost = error
         raise lost
 
-    def _run(self, may_retry: MayRetry) -> Ended:
+    def _run(self, may_retry: MayRetry, abandoned: ImagePusherError | None) -> Ended:
         with ExitStack() as stack:
             references = sorted({member.reference for member in self._members})
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
@@ -120,9 +123,11 @@ class Release:
             if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
+            if abandoned is not None and direction != "stands":
+                return self._back(held, abandoned, self._members, may_retry)
             if direction == "back":
                 earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
-                return self._back(held, earlier, None, may_retry)
+                return self._back(held, earlier, (), may_retry)
             try:
                 return Ended(moved=self._forward(held))
             except _Stopped as stopped:
@@ -132,7 +137,7 @@ class Release:
             if not has_begun(self._journal.read()) and may_retry(error):
                 raise error
             LOG.warning("The release does not stand: %s", error)
-            return self._back(held, error, culprit, may_retry)
+            return self._back(held, error, (culprit,), may_retry)
 
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
@@ -176,7 +181,7 @@ class Release:
             return member.move.announce(held[member.reference], staged)
 
     def _back(
-        self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, may_retry: MayRetry
+        self, held: Mapping[str, TagLock], error: ImagePusherError, culprits: Sequence[Member], may_retry: MayRetry
     ) -> Ended:
         """Put the moved tags back, and return the reports of all tags.
 
@@ -201,7 +206,7 @@ class Release:
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
         told = {tag.reference: tag for tag in undone.tags} if begun else {}
         reports = {
-            member.key: self._report(member, told.get(member.reference), error, is_culprit=member is culprit)
+            member.key: self._report(member, told.get(member.reference), error, is_culprit=member in culprits)
             for member in self._members
         }
         return Ended(reports=reports)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
-from tasks.errors import RateLimited, ReleaseUnsettled, Retry
+from tasks.errors import PushAbandoned, RateLimited, ReleaseUnsettled, Retry
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -141,7 +141,7 @@ class Worker:
     fuse: Fuse
     locks: MemoryTagLocks
 
-    def run(self, source: Index, *, retries: bool = False) -> Ended:
+    def run(self, source: Index, *, retries: bool = False, abandoned: PushAbandoned | None = None) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
         worker = self
 
@@ -162,7 +162,7 @@ class Worker:
             return undo("p", intents, clients, locks, self.records.contents.get)
 
         with ThreadPoolExecutor(1) as executor:
-            return Release(members, self.locks, self, put_back, executor).run(lambda _: retries)
+            return Release(members, self.locks, self, put_back, executor).run(lambda _: retries, abandoned)
 
     def read(self) -> Direction | None:
         return self.records.direction
@@ -274,6 +274,27 @@ def test_a_worker_that_is_killed_while_it_rolls_back_leaves_no_half_of_a_release
     """Rule 10.1."""
     registry.immutable = ("3",)
     assert kill_everywhere(registry, (WHOLLY_OLD,)) == {"old"}
+
+
+def test_a_release_that_is_abandoned_is_put_back_unless_it_stands(registry: ProfileRegistry) -> None:
+    """Rule 10.1: a worker that it ended left it at any of its steps."""
+    endings = []
+    for at in itertools.count(1):
+        begin(registry)
+        records = Records()
+        try:
+            Worker(registry, records, Fuse(at), MemoryTagLocks()).run(NEW)
+        except Killed:
+            pass
+        else:
+            break
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW, abandoned=PushAbandoned("Four times."))
+        endings.append(held(registry))
+        assert ended.stands == (endings[-1] == WHOLLY_NEW), f"killed at step {at}"
+        codes = {report.error.code for report in ended.reports.values() if report.error is not None}
+        assert codes == (set() if ended.stands else {"abandoned"}), f"killed at step {at}"
+    # The last step notes that it stands; one kill is before that, and one after.
+    assert endings == [*[WHOLLY_OLD] * (len(endings) - 1), WHOLLY_NEW]
 
 
 def test_a_foreign_write_in_mid_release_is_left_alone_and_said_so(registry: ProfileRegistry) -> None:
