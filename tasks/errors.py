@@ -89,7 +89,8 @@ class Retry(enum.Enum):
     LATER = "later"
     """The other side may serve later: the task's tries are counted."""
     WAIT = "wait"
-    """The other side says that it will serve again: it is waited for, up to `limits.maintenance_seconds`."""
+    """The other side will serve again, and nothing else is to be done: it is waited for, up to
+    `limits.maintenance_seconds`."""
     GIVE_BACK = "give back"
     """Nothing of the task is at fault: it goes back to its queue, however often."""
 
@@ -595,6 +596,11 @@ class AddressForbidden(RegistryError):
     """A redirect or realm that leads to a forbidden address."""
 
     code = "address_forbidden"
+
+
+def may_pass(code: str) -> bool:
+    """Tell whether another try may succeed after an error of this code."""
+    return _BY_CODE.get(code, ImagePusherError).retry in {Retry.LATER, Retry.WAIT}
 
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:

@@ -69,6 +69,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--planted", metavar="NAME", help="plant a fault in the program (tests/simulation/planted.py)")
     parser.add_argument("--hashes", action="store_true", help="print the hash of each run")
     parser.add_argument("--stop", action="store_true", help="stop at the first run that fails, and say only its seed")
+    parser.add_argument("--no-small-cases", action="store_true", help="with --stop: by seeds alone")
     return parser.parse_args()
 
 
@@ -98,7 +99,7 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
             print(seed, search.run_seed(seed).digest)
         return 0
     if options.stop:
-        return _search_for_one(seeds, figures)
+        return _search_for_one(seeds, figures, by_seeds_alone=options.no_small_cases)
     failed = []
     for seed, outcome in search.by_chance(seeds, figures):
         failed.append(seed)
@@ -111,13 +112,13 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
     return bool(failed)
 
 
-def _search_for_one(seeds: Iterator[int], figures: "Figures") -> int:
+def _search_for_one(seeds: Iterator[int], figures: "Figures", *, by_seeds_alone: bool) -> int:
     """Search by some seeds, then at the writes of small cases, then by the other seeds, until a run fails."""
     from tests.simulation import search
 
     for seed, outcome in search.by_chance(itertools.islice(seeds, _FIRST_SEEDS), figures):
         return _say(f"seed {seed}", figures, outcome)
-    for case in search.at_writes(figures):
+    for case in () if by_seeds_alone else search.at_writes(figures):
         return _say("a small case", figures, case.run())
     for seed, outcome in search.by_chance(seeds, figures):
         return _say(f"seed {seed}", figures, outcome)

@@ -421,7 +421,8 @@ class Judge:
                     continue
                 place = f"{said['reference'].removeprefix(f'{B}/').partition(':')[0]}:{said['protective_tag']}"
                 named.add(place)
-                if self.undoing is None and tags.get(place) != said["new_digest"]:
+                # That of a tag that failed is named since it could not be removed, or nobody heard that it was.
+                if self.undoing is None and said["action"] in _DONE and tags.get(place) != said["new_digest"]:
                     self.add("4.8", f"the protective tag {place} of {push_id} is {_short(tags.get(place))}")
         for tag in tags:
             if (

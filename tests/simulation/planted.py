@@ -1,5 +1,6 @@
 """Faults that are planted in the program, one line each: the search must find every one of them."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +9,29 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Final
 
+_WORDS: Final = re.compile(r"\w+|[^\w\s]")
+
 
 @dataclass(frozen=True)
 class Fault:
-    """A text of a module, and what stands there instead. `seeds` bounds the search for it."""
+    """A text of a module, and what stands there instead. `seeds` bounds the search for it.
+
+    `old` is as short as possible, and where its lines break does not matter: what stands around it may change.
+    """
 
     name: str
     module: str
     old: str
     new: str
     seeds: int = 400
+
+    def planted_in(self, source: str) -> str:
+        """Return the source of the module with the fault; raises ValueError if the text is not there exactly once."""
+        anchor = re.compile(r"\s*".join(re.escape(word) for word in _WORDS.findall(self.old)))
+        places = list(anchor.finditer(source))
+        if len(places) != 1:
+            raise ValueError(f"{self.module} holds {len(places)} times: {self.old}")
+        return source[: places[0].start()] + self.new + source[places[0].end() :]
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
@@ -30,7 +44,7 @@ _LEASES: Final = "tasks.coordination.redis.leases"
 _COPIER: Final = "tasks.transfer.copy.copier"
 
 FAULTS: Final = (
-    Fault("no look before the write", _TAG, "if self._digest() != over:", "if False:"),
+    Fault("no look before the write", _TAG, "self._digest() != over", "False"),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
@@ -68,8 +82,8 @@ UNTRIED: Final = (
     Fault(
         "tags that were dealt with are moved again",
         _DELIVERY,
-        "                if tag_key(number, tag) not in self._done:",
-        "                if True:",
+        "if tag_key(number, tag) not in self._done:",
+        "if True:",
     ),
     Fault("lock is not ensured before the write", _TAG, "lock.ensure()\n        self._may", "self._may"),
     Fault(
@@ -95,8 +109,8 @@ UNTRIED: Final = (
     Fault(
         "ledger never ends",
         "tasks.coordination.redis.hashes",
-        "dict(fields)))\n                pipeline.expire(key, self._seconds)",
-        "dict(fields)))",
+        "if not math.isinf(lives):",
+        "if False:",
     ),
     Fault("starts are not settled", "tasks.transfer.attempts", "self.ledger.settle(push_id, part)", "pass"),
     Fault(
@@ -121,8 +135,8 @@ UNTRIED: Final = (
     Fault(
         "undo overwrites what others wrote",
         "tasks.transfer.after.undo",
-        "if found not in {mark.intent.old_digest, mark.intent.new_digest}:\n                    return _moved(",
-        "if False:\n                    return _moved(",
+        "if found not in mark.ours:",
+        "if False:",
     ),
     Fault(
         "undo forgets the protective tags",
@@ -202,6 +216,4 @@ class _Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         source = self.get_source(fullname) or ""
-        if source.count(self._fault.old) != 1:
-            raise ValueError(f"{fullname} does not hold exactly once: {self._fault.old}")
-        return compile(source.replace(self._fault.old, self._fault.new), self.path, "exec", dont_inherit=True)
+        return compile(self._fault.planted_in(source), self.path, "exec", dont_inherit=True)

@@ -44,6 +44,11 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     overtaken: dict[str, str] = {}
     lists: list[MadeList] = []
 
+    @property
+    def changes(self) -> bool:
+        """Whether the tag becomes another one; False for a tag that was put back (a new digest "" stands for none)."""
+        return self.new_digest != (self.old_digest or "")
+
     def beside(self) -> dict[str, str]:
         """Return the tags that this push made beside the tag, with their digests."""
         made = self.protective_tag is not None and self.protective_tag_created

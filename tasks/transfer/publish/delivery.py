@@ -10,7 +10,15 @@ from functools import partial
 from typing import Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
+from tasks.errors import (
+    ImagePusherError,
+    PushAbandoned,
+    PushCancelled,
+    PushCancelledByUser,
+    PushUnknown,
+    Retry,
+    longest_wait,
+)
 from tasks.oci.details import with_details
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
@@ -26,9 +34,10 @@ from tasks.transfer.plan.image import SourceImage, take_platforms
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.event import moved_tag
+from tasks.transfer.publish.journal import has_begun
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 from tasks.transfer.publish.referrers import ReferrerPublisher
-from tasks.transfer.publish.release import Member, Release
+from tasks.transfer.publish.release import Ended, Member, Release
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
 from tasks.transfer.publish.sightings import Sightings
 from tasks.transfer.publish.stage import Wish
@@ -107,20 +116,33 @@ class Delivery:
         if parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
         journal = LedgerJournal(parts.ledger, push_id, name)
-        if journal.read() is None and parts.ledger.is_cancelled(push_id):
+        if not has_begun(journal.read()) and parts.ledger.is_cancelled(push_id):
             # All of its tags stay as they are.
             return
         # Tags whose reports were recorded take part too: their state is read from the tags themselves.
         members = [self._member(number, tag) for number, tag in pairs]
-        (lost,) = parts.ledger.lost(push_id, [name])
-        with parts.attempts.attempt(push_id, name, lost, f"Moving the tags of the {name}"):
-            release = Release(members, parts.locks, journal, self._put_back, parts.executor)
-            ended = release.run(self._may_retry)
+        try:
+            ended = self._ended(Release(members, parts.locks, journal, self._put_back, parts.executor), name)
+        except PushAbandoned as error:
+            error.message += " Whether its tags were moved cannot be told."
+            ended = Ended(reports={tag_key(number, tag): unmoved(tag, error) for number, tag in open_pairs})
         for number, tag in open_pairs:
             key = tag_key(number, tag)
             moved = ended.moved.get(key)
             report = ended.reports.get(key) if moved is None else self._told(self._resolved(number), tag, moved)
             self._record(number, tag, report or unmoved(tag, PushUnknown(f"{tag.reference} took no part.")))
+
+    def _ended(self, release: Release, name: str) -> Ended:
+        """Carry a release out; if that ended its workers too often, put back what they moved."""
+        attempt, push_id, back = self._parts.attempts.attempt, self._plan.push_id, f"{name}, back"
+        lost, lost_back = self._parts.ledger.lost(push_id, [name, back])
+        try:
+            with attempt(push_id, name, lost, f"Moving the tags of the {name}"):
+                return release.run(self._may_retry)
+        except PushAbandoned as error:
+            abandoned = error
+        with attempt(push_id, back, lost_back, f"Putting the tags of the {name} back"):
+            return release.run(self._may_retry, abandoned)
 
     def _resolved(self, number: int) -> ResolvedItem:
         item = self._plan.items[number]

@@ -74,10 +74,29 @@ class Memory:
             kept_platforms=decision.kept_platforms,
         )
 
+    def forgotten(self) -> TagIntent | None:
+        """Return the latest intent as one that changes nothing, for a tag that was put back; None if there is none.
+
+        The tags that were made along with it may not all be gone. A new digest "" stands for no tag.
+        """
+        latest = self.latest
+        if latest is None:
+            return None
+        return TagIntent(
+            action="unchanged",
+            old_digest=latest.old_digest,
+            old_media_type=latest.old_media_type,
+            new_digest=latest.old_digest or "",
+            overtaken=latest.beside(),
+            lists=latest.lists,
+        )
+
     def made_protection(self, digest: str) -> bool:
         """Tell whether this push made the protective tag of a merged index."""
         earlier = self.intents.get(digest)
-        return earlier is not None and earlier.protective_tag_created
+        if earlier is not None and earlier.protective_tag_created:
+            return True
+        return self.latest is not None and digest in self.latest.overtaken.values()
 
     def protective_tags(self) -> list[str]:
         """Return the protective tags that this push made."""

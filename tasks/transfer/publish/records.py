@@ -8,7 +8,7 @@ from tasks.errors import PushUndone
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
-from tasks.transfer.publish.release import Direction
+from tasks.transfer.publish.journal import Direction
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 All tags are locked at once, in the order of their names, so that two releases never wait for each other. Each tag is
 staged: its new manifest is at the destination, and its old state can be restored. Then the tags are flipped, one after
-the other. If a flip fails, the moved tags are put back. A journal holds the direction of the release before each step:
-a later delivery goes on in that direction.
+the other. If a flip fails, the moved tags are put back; if the reason may pass, the whole release is tried again later.
+A journal holds the direction of the release before each step: a later delivery goes on in that direction.
 """
 
 import logging
@@ -11,35 +11,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final
 
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, ReleaseUnsettled, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.journal import Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
+from tasks.transfer.publish.unsettled import unsettled, untold
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
-
-# The direction of a release; None before its first tag moves.
-Direction = Literal["forward", "back", "stands"]
-
-
-class Journal(Protocol):
-    """The direction of one release, as the ledger keeps it."""
-
-    def read(self) -> Direction | None:
-        """Return the direction that was noted last."""
-        ...
-
-    def note(self, direction: Direction) -> None:
-        """Note the direction, before the next step."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,6 +42,12 @@ class Member:
     def reference(self) -> str:
         """The tag's full name."""
         return str(self.tag.reference)
+
+    @property
+    def intent(self) -> TagIntent | None:
+        """The change that the push noted last, None if there is none or the tag was put back since."""
+        latest = self.move.memory.latest
+        return latest if latest is not None and latest.changes else None
 
 
 @dataclass
@@ -103,44 +96,48 @@ class Release:
         self._executor = executor
         self._flipped: set[str] = set()
 
-    def run(self, may_retry: MayRetry) -> Ended:
+    def run(self, may_retry: MayRetry, abandoned: ImagePusherError | None = None) -> Ended:
         """Move all tags, or none; raises an error if the release is to be given back, or tried again.
+
+        `abandoned` is the reason for which no more tags are moved: those that moved are put back, unless all of them
+        did.
 
         If a lock was lost, another delivery may have ended the release: nothing is put back before all locks are taken
         again and the journal is read again.
         """
         for _ in range(_LOCKS):
             try:
-                return self._run(may_retry)
+                return self._run(may_retry, abandoned)
             except LockLost as error:
                 LOG.warning("The release is begun again: %s", error)
                 lost = error
         raise lost
 
-    def _run(self, may_retry: MayRetry) -> Ended:
+    def _run(self, may_retry: MayRetry, abandoned: ImagePusherError | None) -> Ended:
         with ExitStack() as stack:
             references = sorted({member.reference for member in self._members})
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
             direction = self._journal.read()
             for member in self._members:
                 member.move.recall()
-            if direction is not None:
+            if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
-                self._flipped.update(member.key for member in self._members if member.move.memory.latest is not None)
+                self._flipped.update(member.key for member in self._members if member.intent is not None)
+            if abandoned is not None and direction != "stands":
+                return self._back(held, abandoned, self._members, may_retry)
             if direction == "back":
                 earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
-                return self._back(held, earlier, None, may_retry)
+                return self._back(held, earlier, (), may_retry)
             try:
                 return Ended(moved=self._forward(held))
             except _Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
             if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
                 raise error
-            begun = self._journal.read() is not None
-            if not begun and may_retry(error):
+            if not has_begun(self._journal.read()) and may_retry(error):
                 raise error
             LOG.warning("The release does not stand: %s", error)
-            return self._back(held, error, culprit, may_retry)
+            return self._back(held, error, (culprit,), may_retry)
 
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
@@ -184,27 +181,43 @@ class Release:
             return member.move.announce(held[member.reference], staged)
 
     def _back(
-        self, held: Mapping[str, TagLock], error: ImagePusherError, culprit: Member | None, may_retry: MayRetry
+        self, held: Mapping[str, TagLock], error: ImagePusherError, culprits: Sequence[Member], may_retry: MayRetry
     ) -> Ended:
-        """Put the moved tags back, and return the reports of all tags; raises LockLost."""
+        """Put the moved tags back, and return the reports of all tags.
+
+        Raises LockLost, and the error if the release is tried again.
+        """
         for lock in held.values():
             lock.ensure()
-        noted = {member.reference: member.move.memory.latest for member in self._members}
+        noted = {member.reference: member.intent for member in self._members}
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
-        if self._journal.read() is not None:
+        begun = has_begun(self._journal.read())
+        if begun:
             self._journal.note("back")
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = [tag for tag in undone.tags if tag.action == "failed"]
         if stuck:
-            unsettled = ReleaseUnsettled(f"{stuck[0].reference} could not be put back yet.")
-            if may_retry(unsettled):
-                raise unsettled
-        told = {tag.reference: tag for tag in undone.tags}
+            later = unsettled(stuck)
+            if may_retry(later):
+                raise later
+        if error.passes and all(tag.action in {"restored", "deleted"} for tag in undone.tags) and may_retry(error):
+            self._let_begin_again(held)
+            raise error
+        # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
+        told = {tag.reference: tag for tag in undone.tags} if begun else {}
         reports = {
-            member.key: self._report(member, told.get(member.reference), error, is_culprit=member is culprit)
+            member.key: self._report(member, told.get(member.reference), error, is_culprit=member in culprits)
             for member in self._members
         }
         return Ended(reports=reports)
+
+    def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
+        """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""
+        for lock in held.values():
+            lock.ensure()
+        for member in self._members:
+            member.move.forget()
+        self._journal.note("again")
 
     def _report(
         self, member: Member, undone: contract.TagUndo | None, error: ImagePusherError, *, is_culprit: bool
@@ -212,10 +225,10 @@ class Release:
         """Return the report of a tag of a release that does not stand."""
         failed = unmoved(member.tag, error)
         if undone is not None and undone.action in {"failed", "moved"}:
-            return msgspec.structs.replace(failed, new_digest=undone.digest, error=undone.error)
+            return msgspec.structs.replace(failed, new_digest=undone.digest, error=untold(undone))
         if is_culprit:
             return failed
-        intent = member.move.memory.latest
+        intent = member.intent
         if intent is None or member.key not in self._flipped:
             return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped")
         return msgspec.structs.replace(

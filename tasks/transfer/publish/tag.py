@@ -5,6 +5,7 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -16,6 +17,7 @@ from tasks.errors import (
     ImagePusherError,
     Irreversible,
     LockLost,
+    PushUndone,
     RegistryError,
     Side,
     TagConflict,
@@ -142,6 +144,15 @@ class TagMove:
     def recall(self) -> None:
         """Read the last noted intent into the memory."""
         self.memory = self.memory.recalling(self._intents.read())
+
+    def forget(self) -> None:
+        """Note that the tag was put back: if it holds the image later, someone else has written it since."""
+        self.recall()
+        forgotten = self.memory.forgotten()
+        if forgotten is not None:
+            # An undo that began meanwhile is noticed before the next write.
+            with suppress(PushUndone):
+                self._intents.note(forgotten, None)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""

@@ -20,7 +20,8 @@ from tasks.registry.repository import Registries
 from tasks.transfer.after.undo import HoldOf, nobody_holds, preview_undo, state_of, undo
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent, TagLocks
-from tasks.transfer.publish.release import HeldLocks, Journal
+from tasks.transfer.publish.journal import Journal
+from tasks.transfer.publish.release import HeldLocks
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4

@@ -60,12 +60,16 @@ class UndoStep:
             )
 
     def _intents(self, push_id: str, references: frozenset[str]) -> dict[str, TagIntent]:
-        return {name: intent for name, intent in self.ledger.intents(push_id).items() if name in references}
+        return {name: intent for name, intent in self._changes(push_id).items() if name in references}
 
     def _loose(self, push_id: str, releases: list[ReleaseUndo]) -> dict[str, TagIntent]:
         """Return the intents at tags outside of any release."""
         released = {name for release in releases for name in release.references}
-        return {name: intent for name, intent in self.ledger.intents(push_id).items() if name not in released}
+        return {name: intent for name, intent in self._changes(push_id).items() if name not in released}
+
+    def _changes(self, push_id: str) -> dict[str, TagIntent]:
+        """Return the intents at all tags but those that a try of a release put back, and no later try changed."""
+        return {name: intent for name, intent in self.ledger.intents(push_id).items() if intent.changes}
 
 
 def _together(push_id: str, parts: list[contract.Undo]) -> contract.Undo:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
-from tasks.errors import ReleaseUnsettled
+from tasks.errors import PushAbandoned, RateLimited, ReleaseUnsettled, Retry
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -17,7 +17,8 @@ from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLocks
-from tasks.transfer.publish.release import Direction, Ended, Member, Release
+from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.release import Ended, Member, Release
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
@@ -67,6 +68,46 @@ class Fuse:
             raise Killed
 
 
+class Limit(Fuse):
+    """Count the manifests that a release writes; the registry limits the one that it is set to, before it is stored."""
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **options: Any) -> Any:
+            self.steps += 1
+            if self.steps == self.at:
+                raise RateLimited("Too many requests.", 40.0)
+            return act(*arguments, **options)
+
+        return write if getattr(act, "__name__", "") == "push_manifest" else act
+
+
+class LateLimit(Limit):
+    """As Limit, but the manifest was stored."""
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **options: Any) -> Any:
+            self.steps += 1
+            result = act(*arguments, **options)
+            if self.steps == self.at:
+                raise RateLimited("Too many requests.", 40.0)
+            return result
+
+        return write if getattr(act, "__name__", "") == "push_manifest" else act
+
+
+class Closed(Limit):
+    """As Limit, but the registry limits all that come after it, too."""
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **options: Any) -> Any:
+            self.steps += 1
+            if self.at is not None and self.steps >= self.at:
+                raise RateLimited("Too many requests.", 40.0)
+            return act(*arguments, **options)
+
+        return write if getattr(act, "__name__", "") == "push_manifest" else act
+
+
 class Watched:
     """A client of a repository each of whose writes is a step."""
 
@@ -100,7 +141,7 @@ class Worker:
     fuse: Fuse
     locks: MemoryTagLocks
 
-    def run(self, source: Index, *, retries: bool = False) -> Ended:
+    def run(self, source: Index, *, retries: bool = False, abandoned: PushAbandoned | None = None) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
         worker = self
 
@@ -121,7 +162,7 @@ class Worker:
             return undo("p", intents, clients, locks, self.records.contents.get)
 
         with ThreadPoolExecutor(1) as executor:
-            return Release(members, self.locks, self, put_back, executor).run(lambda _: retries)
+            return Release(members, self.locks, self, put_back, executor).run(lambda _: retries, abandoned)
 
     def read(self) -> Direction | None:
         return self.records.direction
@@ -235,6 +276,27 @@ def test_a_worker_that_is_killed_while_it_rolls_back_leaves_no_half_of_a_release
     assert kill_everywhere(registry, (WHOLLY_OLD,)) == {"old"}
 
 
+def test_a_release_that_is_abandoned_is_put_back_unless_it_stands(registry: ProfileRegistry) -> None:
+    """Rule 10.1: a worker that it ended left it at any of its steps."""
+    endings = []
+    for at in itertools.count(1):
+        begin(registry)
+        records = Records()
+        try:
+            Worker(registry, records, Fuse(at), MemoryTagLocks()).run(NEW)
+        except Killed:
+            pass
+        else:
+            break
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW, abandoned=PushAbandoned("Four times."))
+        endings.append(held(registry))
+        assert ended.stands == (endings[-1] == WHOLLY_NEW), f"killed at step {at}"
+        codes = {report.error.code for report in ended.reports.values() if report.error is not None}
+        assert codes == (set() if ended.stands else {"abandoned"}), f"killed at step {at}"
+    # The last step notes that it stands; one kill is before that, and one after.
+    assert endings == [*[WHOLLY_OLD] * (len(endings) - 1), WHOLLY_NEW]
+
+
 def test_a_foreign_write_in_mid_release_is_left_alone_and_said_so(registry: ProfileRegistry) -> None:
     """Rule 10.1."""
     begin(registry)
@@ -277,3 +339,79 @@ def test_a_tag_that_cannot_be_put_back_yet_is_tried_again(registry: ProfileRegis
     ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
     assert held(registry) == WHOLLY_OLD
     assert not ended.stands
+
+
+@pytest.mark.parametrize("limit", [Limit, LateLimit])
+def test_a_release_that_a_registry_limits_is_put_back_and_tried_again(
+    registry: ProfileRegistry, limit: type[Limit]
+) -> None:
+    """Rule 10.1."""
+    for at in itertools.count(1):
+        begin(registry)
+        records = Records()
+        try:
+            Worker(registry, records, limit(at), MemoryTagLocks()).run(NEW, retries=True)
+        except RateLimited:
+            assert held(registry) == WHOLLY_OLD, f"limited at write {at}"
+        else:
+            break
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+        assert held(registry) == WHOLLY_NEW, f"limited at write {at}"
+        assert actions(ended) == dict.fromkeys(TAGS, "copied"), f"limited at write {at}"
+    assert at > len(TAGS)
+
+
+def limited(registry: ProfileRegistry, tag: str) -> Records:
+    """Let a registry limit the write of a tag, so that the release is put back, and return its records."""
+    begin(registry)
+    records = Records()
+    # Before the first tag the manifest is written once for each of them, under its digest.
+    limit = Limit(len(TAGS) + TAGS.index(tag) + 1)
+    with pytest.raises(RateLimited):
+        Worker(registry, records, limit, MemoryTagLocks()).run(NEW, retries=True)
+    assert (records.direction, held(registry)) == ("again", WHOLLY_OLD)
+    return records
+
+
+def test_a_release_that_is_limited_at_its_last_try_has_failed(registry: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    records = limited(registry, "3")
+    ended = Worker(registry, records, Limit(len(TAGS) + 2), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD
+    assert actions(ended) == {"1": "rolled_back", "2": "failed", "3": "skipped", "new": "skipped"}
+
+
+def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_work(registry: ProfileRegistry) -> None:
+    """Rules 6.1, 6.6: nor is it put back with the release."""
+    records = limited(registry, "3")
+    registry.put("ns/app", NEW, "1")
+    registry.put("ns/app", NEW, "new")
+    registry.immutable = ("3",)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD | {"1": NEW.digest, "new": NEW.digest}
+    assert actions(ended) == {"1": "skipped", "2": "rolled_back", "3": "failed", "new": "skipped"}
+
+    registry.immutable = ()
+    records = limited(registry, "3")
+    registry.put("ns/app", NEW, "1")
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_NEW
+    assert actions(ended) == {"1": "unchanged", "2": "copied", "3": "copied", "new": "copied"}
+    assert [intent.changes for intent in records.intents.values()].count(False) == 1
+
+
+def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegistry) -> None:
+    """Rule 10.1: the tries of the release may be used up, and half of it must not stay for that."""
+    begin(registry)
+    records = Records()
+    with pytest.raises(ReleaseUnsettled) as raised:
+        Worker(registry, records, Closed(len(TAGS) + 3), MemoryTagLocks()).run(NEW, retries=True)
+    assert (raised.value.retry, records.direction) == (Retry.WAIT, "back")
+    given_up = Worker(registry, records, Closed(1), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD | {"1": NEW.digest, "2": NEW.digest}
+    for tag in ("1", "2"):
+        report = given_up.reports[tag]
+        assert (report.action, report.error.code if report.error else None) == ("failed", "rate_limited")
+        assert "Whether the tag was put back cannot be told." in str(report.error)
+    Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(registry) == WHOLLY_OLD

@@ -10,7 +10,7 @@ import pytest
 from tasks import contract
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.publish.release import Direction
+from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.undo_release import ReleaseUndo
 from tests.acceptance.profiles.test_release import (
     NEW,

@@ -47,6 +47,24 @@ def test_the_old_digest_is_the_one_to_put_back(memory: Memory, base: Current | N
     assert intent.new_digest == MERGED
 
 
+@pytest.mark.parametrize("old", [THEIRS, None])
+def test_a_tag_that_was_put_back_is_no_work_of_this_push(old: Digest | None) -> None:
+    """Rules 6.1, 6.6, 10.1: nor is what others write there later; its protective tags are."""
+    intent = noted(MINE, old, protective_tag="1.merged-a", protective_tag_created=True)
+    assert intent.changes
+    forgotten = Memory().recalling(intent).forgotten()
+    assert forgotten is not None
+    assert not forgotten.changes
+    memory = Memory().recalling(forgotten)
+    assert memory.own(MINE) is None
+    assert memory.left(decided(MINE)).action == "unchanged"
+    assert memory.made_protection(MINE)
+    assert memory.protective_tags() == ["1.merged-a"]
+    again = memory.intent(decided(MINE), held(old) if old else None)
+    assert (again.old_digest, again.old_media_type) == (intent.old_digest, intent.old_media_type)
+    assert Memory().forgotten() is None
+
+
 def test_an_intent_that_was_not_carried_out_is_no_work_of_this_push() -> None:
     """Rule 6.1: another push may have written the same image between the look and the write."""
     memory = Memory().remembering(noted(MINE, protective_tag="1.merged-a", protective_tag_created=True))

@@ -1,0 +1,23 @@
+"""The journal of a release: its direction, noted before each step (BEHAVIOUR 10.1, 10.7)."""
+
+from typing import Literal, Protocol
+
+# None before the first tag moves. "again": all tags were put back, and the release is to be tried again from its begin.
+Direction = Literal["forward", "back", "stands", "again"]
+
+
+class Journal(Protocol):
+    """The direction of one release, as the ledger keeps it."""
+
+    def read(self) -> Direction | None:
+        """Return the direction that was noted last."""
+        ...
+
+    def note(self, direction: Direction) -> None:
+        """Note the direction, before the next step."""
+        ...
+
+
+def has_begun(direction: Direction | None) -> bool:
+    """Tell whether tags may have moved that were not put back since."""
+    return direction not in {None, "again"}

@@ -1,0 +1,32 @@
+"""Tags of a release that could not be put back: whether that is tried again, and what is told of them (10.1)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import ReleaseUnsettled, Retry, may_pass
+
+_PAUSE: Final = 30.0
+
+
+def unsettled(stuck: Sequence[contract.TagUndo]) -> ReleaseUnsettled:
+    """Return the error for tags that could not be put back.
+
+    The release may have used up its tries before. A reason that may pass is waited for, so that half of the release
+    does not stay for want of tries.
+    """
+    passing = next((tag for tag in stuck if tag.error is not None and may_pass(tag.error.code)), None)
+    error = ReleaseUnsettled(f"{(passing or stuck[0]).reference} could not be put back yet.")
+    if passing is not None:
+        error.retry, error.retry_after = Retry.WAIT, _PAUSE
+    return error
+
+
+def untold(undone: contract.TagUndo) -> contract.Fault | None:
+    """Return why a tag was not put back, and if it is not known what the tag holds, say so."""
+    if undone.action == "moved" or undone.error is None:
+        return undone.error
+    message = f"{undone.error.message} Whether the tag was put back cannot be told."
+    return msgspec.structs.replace(undone.error, message=message)
