@@ -136,7 +136,6 @@ def by_location_of_a_patch(registry: ScriptedRegistry, url: str) -> None:
     registry.expect(
         Exchange("POST", UPLOADS, Answer(202, {"Location": SESSION}), times=2),
         Exchange("PUT", SESSION, Answer(405)),
-        Exchange("DELETE", SESSION, Answer(204)),
         Exchange("PATCH", SESSION, Answer(202, {"Location": url, "Range": f"0-{len(CONTENT) - 1}"})),
         Exchange("DELETE", SESSION, Answer(204)),
     )
