@@ -129,7 +129,7 @@ def test_a_worker_that_stood_still_before_its_write_undoes_nothing(any_site: Sit
     """Between the look at the lock and the write there is no fence: what was written over is merged again."""
     site = any_site
     site.put_b(f"{name}/dst", small_index(f"{name}-old", "s390x"), "1")
-    site.arms.arm("lock ensured", "stop")
+    site.arms.arm("manifest is put", "stop", match="('1'")
     first = site.send(push_of(site, name, small_index(name, "amd64"), "1"))
     worker = site.wait_for_harm()
     second = site.report(site.send(push_of(site, name, small_index(f"{name}-two", "arm64"), "1")))
@@ -139,6 +139,8 @@ def test_a_worker_that_stood_still_before_its_write_undoes_nothing(any_site: Sit
     written = len(writes(site, name))
     worker.resume()
     wait_until(lambda: len(writes(site, name)) > written, "the worker that stood still never wrote")
+    # Whoever writes late holds no lock until it has seen that, so that a free lock does not mean the end yet.
+    wait_until(lambda: len(writes(site, name)) >= written + 2, "what was written over was never merged again")
     assert (site.report(first)["state"], second["state"]) == ("succeeded", "succeeded")
     assert_quiet(site, name, {"amd64", "arm64", "s390x"})
     site.figures.add(stale_writes=1)

@@ -48,7 +48,7 @@ POINTS = {
     "callback sent": Point("celery.app.amqp", "AMQP._retry_publish", "after"),
     "tag is taken": Point("tasks.coordination.redis.leases", "LeasedTagLocks.hold", "before"),
     "intent noted": Point("tasks.coordination.ledger", "HashLedger.record_intent", "after"),
-    "lock ensured": Point("tasks.coordination.redis.leases", "LeasedTag.ensure", "after"),
+    "manifest is put": Point("tasks.registry.repository", "Repository.push_manifest", "before"),
     "manifest put": Point("tasks.registry.repository", "Repository.push_manifest", "after"),
     "tag recorded": Point("tasks.coordination.ledger", "HashLedger.record_tag", "after"),
     "report is built": Point("tasks.coordination.ledger", "HashLedger.finish", "before"),
