@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.deploy.local import DEPLOY, make_secrets
-from tests.docs.readme import readme
+from tests.docs.readme import operating
 from tests.support import processes
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.workers import environment
@@ -135,24 +135,21 @@ def test_other_machines_are_let_in(deployed: Deployed) -> None:
 
 
 def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
-    """The program of the README, by the command line that its users know, with the user that is made for it."""
-    (program,) = readme().of("python", "What comes after a push")
-    text = program.text.replace("redis://redis.example.com/0", deployed.url("consumer"))
-    assert deployed.url("consumer") in text
-    (deployed.folder / "signer.py").write_text(text)
+    """The example, by the command line that its users know, with the user that is made for it."""
     log = deployed.folder / "consumer.log"
-    lines = [line for block in readme().of("bash", "What comes after a push") for line in block.text.splitlines()]
+    lines = [line for block in operating().of("bash", "What comes after a push") for line in block.text.splitlines()]
     (line,) = [line for line in lines if line.startswith("celery ")]
     app = deployed.app("imagepusher")
-    event: dict[str, Any] = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "platforms": {}}
+    event: dict[str, Any] = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "unsigned": []}
     with log.open("wb") as output:
         consumer = subprocess.Popen(
             [sys.executable, "-m", *shlex.split(line)],
-            cwd=deployed.folder, env=environment({}), stdout=output, stderr=subprocess.STDOUT,
+            cwd=DEPLOY / "examples" / "events", env=environment({"BROKER_URL": deployed.url("consumer")}),
+            stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         app.send_task("signer.tag_moved", args=[event], queue="signing")
-        wait_until(lambda: "r: None -> sha256:1 {}" in log.read_text(), "the event did not come")
+        wait_until(lambda: "r: None -> sha256:1" in log.read_text(), "the event did not come")
         with deployed.client("admin") as client:
             wait_until(lambda: not client.exists(f"{PREFIX}signing.unacked"), "the event was not acknowledged")
     finally:
