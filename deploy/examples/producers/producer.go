@@ -6,7 +6,7 @@
 // PRODUCER           the name by which the workers know this producer, if they ask for signatures
 // PRODUCER_KEY_FILE  its key
 //
-// It ends with 0 if all tags moved, with 1 if some did not, with 2 if the request was refused.
+// It ends with 0 if all tags moved, with 1 if some did not, with 2 if there is no report: the request was refused.
 package main
 
 import (
@@ -145,7 +145,7 @@ type failure struct {
 	Arguments []json.RawMessage `json:"exc_message"`
 }
 
-// push returns the report of a push; an error tells that the request was refused, or that nobody answers.
+// push returns the report of a push; an error tells why there is none.
 func push(request []byte) (json.RawMessage, error) {
 	server, err := connect(os.Getenv("BROKER_URL"))
 	if err != nil {

@@ -4,7 +4,7 @@
 // PRODUCER           the name by which the workers know this producer, if they ask for signatures
 // PRODUCER_KEY_FILE  its key
 //
-// It ends with 0 if all tags moved, with 1 if some did not, with 2 if the request was refused.
+// It ends with 0 if all tags moved, with 1 if some did not, with 2 if there is no report: the request was refused.
 import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import net from "node:net";

@@ -5,7 +5,7 @@ RESULT_URL         the Redis of the workers' results; by default BROKER_URL
 PRODUCER           the name by which the workers know this producer, if they ask for signatures
 PRODUCER_KEY_FILE  its key
 
-It ends with 0 if all tags moved, with 1 if some did not, with 2 if the request was refused.
+It ends with 0 if all tags moved, with 1 if some did not, with 2 if there is no report: the request was refused.
 """
 
 import hmac

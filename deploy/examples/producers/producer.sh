@@ -5,7 +5,7 @@
 # PRODUCER           the name by which the workers know this producer, if they ask for signatures
 # PRODUCER_KEY_FILE  its key, of at most 64 bytes
 #
-# It ends with 0 if all tags moved, with 1 if some did not, with 2 if the request was refused.
+# It ends with 0 if all tags moved, with 1 if some did not, with 2 if there is no report: the request was refused.
 set -euo pipefail
 export LC_ALL=C
 
