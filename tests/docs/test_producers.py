@@ -7,16 +7,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from redis import Redis
 
 from tests.docs.readme import ROOT, examples, guides, operating, using
+from tests.support.certificates import Authority
 from tests.support.flower import PASSWORD, USER, Flower
 from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
+from tests.support.redis_forms import RedisByTls
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
@@ -236,6 +240,39 @@ def test_a_producer_that_does_not_sign_is_told_so(
     other = replace(world, redis=trusting[1]).produce(producer)
     assert (other.returncode, other.stdout) == (2, "")
     assert "no producer signed it" in other.stderr
+
+
+class _RedisByTls(RedisByTls):
+    """Serve clients without a certificate."""
+
+    def options(self, port: int) -> list[str]:
+        return [*super().options(port), "--tls-auth-clients", "no"]
+
+
+@pytest.mark.parametrize(
+    ("producer", "trust"), [("producer.mjs", "NODE_EXTRA_CA_CERTS"), ("producer.go", "SSL_CERT_FILE")]
+)
+def test_a_producer_speaks_tls(tmp_path: Path, world: World, producer: str, trust: str) -> None:
+    authority = Authority(tmp_path)
+    (tmp_path / "request.json").write_text("{}")
+    with _RedisByTls(authority.certificates()) as server:
+        address = f"rediss://127.0.0.1:{server.port}/0"
+
+        def answer() -> None:
+            with Redis.from_url(address, ssl_ca_certs=str(authority.path)) as client:
+                _, message = client.brpop(["imagepusher:imagepusher.push"], _DEADLINE)
+                task_id = json.loads(message)["headers"]["id"]
+                result = {"status": "SUCCESS", "result": {"state": "succeeded"}}
+                client.set(f"imagepusher:celery-task-meta-{task_id}", json.dumps(result))
+
+        with ThreadPoolExecutor(1) as threads:
+            answered = threads.submit(answer)
+            done = world.produce(producer, **{"BROKER_URL": address, trust: str(authority.path)})
+            assert done.returncode == 0, done.stderr
+            answered.result(_DEADLINE)
+            distrusted = world.produce(producer, BROKER_URL=address)
+            assert distrusted.returncode != 0
+            assert "certificate" in distrusted.stderr
 
 
 def test_a_shell_shows_nobody_its_password() -> None:

@@ -22,7 +22,7 @@ class Redis {
 
   constructor({ protocol, hostname: host, port }) {
     const options = { host, port: Number(port || 6379) };
-    this.#socket = protocol === "rediss:" ? tls.connect({ ...options, servername: host }) : net.connect(options);
+    this.#socket = protocol === "rediss:" ? tls.connect(options) : net.connect(options);
     this.#socket.on("error", (error) => this.reject?.(error));
     this.#socket.on("close", () => this.reject?.(new Error("Redis closed the connection.")));
     this.#socket.on("data", (bytes) => {
