@@ -1,5 +1,7 @@
 """`deploy/redis`: what a Redis with this configuration and these users keeps, and whom it lets do what."""
 
+import json
+import os
 import shlex
 import socket
 import stat
@@ -19,6 +21,7 @@ from redis.retry import Retry
 
 from tests.deploy.local import DEPLOY, make_secrets
 from tests.docs.readme import operating
+from tests.docs.test_producers import LANGUAGES, PRODUCERS
 from tests.support import processes
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.workers import environment
@@ -157,6 +160,32 @@ def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
         consumer.wait(300)
     assert deployed.refused() == [], log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("producer", ["producer.py", "producer.sh", "producer.mjs"])
+def test_a_producer_of_the_examples_needs_no_other_right(deployed: Deployed, producer: str) -> None:
+    """By its URL with user and password; a worker is played by the administrator."""
+    (deployed.folder / "request.json").write_text("{}")
+    variables = {"BROKER_URL": deployed.url("producer"), "PRODUCER": "producer", "PATH": os.environ["PATH"]}
+    variables["PRODUCER_KEY_FILE"] = str(deployed.folder / "secrets" / "producer_key")
+    program = subprocess.Popen(
+        [*LANGUAGES[producer], str(PRODUCERS / producer), "request.json"],
+        cwd=deployed.folder, env=environment(variables), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        with deployed.client("admin") as client:
+            taken: Any = client.brpop([f"{PREFIX}imagepusher.push"], 120)
+            headers = json.loads(taken[1])["headers"]
+            assert headers["imagepusher_signature"].startswith("producer:")
+            result = {"status": "SUCCESS", "result": {"state": "succeeded"}, "task_id": headers["id"]}
+            client.set(f"{PREFIX}celery-task-meta-{headers['id']}", json.dumps(result))
+            client.publish(f"{PREFIX}celery-task-meta-{headers['id']}", json.dumps(result))
+        output, _ = program.communicate(timeout=120)
+    finally:
+        program.kill()
+        program.wait()
+    assert (program.returncode, json.loads(output)) == (0, {"state": "succeeded"})
+    assert deployed.refused() == []
 
 
 def test_a_consumer_puts_back_what_it_had_taken_and_nothing_of_workers(deployed: Deployed) -> None:
