@@ -144,6 +144,6 @@ def ask_to_end(processes: Sequence[Started]) -> None:
 
 
 def make_secrets(folder: Path, redis: str) -> Path:
-    """Run `deploy/redis/make-secrets` as the README says, and return the folder of the secrets."""
+    """Run `deploy/redis/make-secrets` as deploy/README.md says, and return the folder of the secrets."""
     subprocess.run([DEPLOY / "redis" / "make-secrets", folder, redis], check=True, timeout=300)
     return folder

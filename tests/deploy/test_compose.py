@@ -92,7 +92,7 @@ class Project:
         return app
 
     def send(self, request: dict[str, Any]) -> Any:
-        """Send a push as the README says, signed by the key that was made for the producer."""
+        """Send a push as deploy/examples does, signed by the key that was made for the producer."""
         task_id = str(uuid.uuid4())
         options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
         body = dumps(([request], {}, options), serializer="json")[2]

@@ -1,5 +1,7 @@
 """`deploy/redis`: what a Redis with this configuration and these users keeps, and whom it lets do what."""
 
+import json
+import os
 import shlex
 import socket
 import stat
@@ -18,7 +20,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.deploy.local import DEPLOY, make_secrets
-from tests.docs.readme import readme
+from tests.docs.readme import operating
+from tests.docs.test_producers import LANGUAGES, PRODUCERS
 from tests.support import processes
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.workers import environment
@@ -135,24 +138,21 @@ def test_other_machines_are_let_in(deployed: Deployed) -> None:
 
 
 def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
-    """The program of the README, by the command line that its users know, with the user that is made for it."""
-    (program,) = readme().of("python", "What comes after a push")
-    text = program.text.replace("redis://redis.example.com/0", deployed.url("consumer"))
-    assert deployed.url("consumer") in text
-    (deployed.folder / "signer.py").write_text(text)
+    """The example, by the command line that its users know, with the user that is made for it."""
     log = deployed.folder / "consumer.log"
-    lines = [line for block in readme().of("bash", "What comes after a push") for line in block.text.splitlines()]
+    lines = [line for block in operating().of("bash", "What comes after a push") for line in block.text.splitlines()]
     (line,) = [line for line in lines if line.startswith("celery ")]
     app = deployed.app("imagepusher")
-    event: dict[str, Any] = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "platforms": {}}
+    event: dict[str, Any] = {"reference": "r", "old_digest": None, "new_digest": "sha256:1", "unsigned": []}
     with log.open("wb") as output:
         consumer = subprocess.Popen(
             [sys.executable, "-m", *shlex.split(line)],
-            cwd=deployed.folder, env=environment({}), stdout=output, stderr=subprocess.STDOUT,
+            cwd=DEPLOY / "examples" / "events", env=environment({"BROKER_URL": deployed.url("consumer")}),
+            stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         app.send_task("signer.tag_moved", args=[event], queue="signing")
-        wait_until(lambda: "r: None -> sha256:1 {}" in log.read_text(), "the event did not come")
+        wait_until(lambda: "r: None -> sha256:1" in log.read_text(), "the event did not come")
         with deployed.client("admin") as client:
             wait_until(lambda: not client.exists(f"{PREFIX}signing.unacked"), "the event was not acknowledged")
     finally:
@@ -160,6 +160,32 @@ def test_a_consumer_of_events_gets_them(deployed: Deployed) -> None:
         consumer.wait(300)
     assert deployed.refused() == [], log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("producer", ["producer.py", "producer.sh", "producer.mjs"])
+def test_a_producer_of_the_examples_needs_no_other_right(deployed: Deployed, producer: str) -> None:
+    """By its URL with user and password; a worker is played by the administrator."""
+    (deployed.folder / "request.json").write_text("{}")
+    variables = {"BROKER_URL": deployed.url("producer"), "PRODUCER": "producer", "PATH": os.environ["PATH"]}
+    variables["PRODUCER_KEY_FILE"] = str(deployed.folder / "secrets" / "producer_key")
+    program = subprocess.Popen(
+        [*LANGUAGES[producer], str(PRODUCERS / producer), "request.json"],
+        cwd=deployed.folder, env=environment(variables), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        with deployed.client("admin") as client:
+            taken: Any = client.brpop([f"{PREFIX}imagepusher.push"], 120)
+            headers = json.loads(taken[1])["headers"]
+            assert headers["imagepusher_signature"].startswith("producer:")
+            result = {"status": "SUCCESS", "result": {"state": "succeeded"}, "task_id": headers["id"]}
+            client.set(f"{PREFIX}celery-task-meta-{headers['id']}", json.dumps(result))
+            client.publish(f"{PREFIX}celery-task-meta-{headers['id']}", json.dumps(result))
+        output, _ = program.communicate(timeout=120)
+    finally:
+        program.kill()
+        program.wait()
+    assert (program.returncode, json.loads(output)) == (0, {"state": "succeeded"})
+    assert deployed.refused() == []
 
 
 def test_a_consumer_puts_back_what_it_had_taken_and_nothing_of_workers(deployed: Deployed) -> None:

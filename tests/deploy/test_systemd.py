@@ -13,7 +13,7 @@ import requests
 import yaml
 
 from tests.deploy.local import DEPLOY, ROOT, Machine, Started, ask_to_end, make_secrets
-from tests.docs.readme import readme
+from tests.docs.readme import operating
 from tests.support.processes import Process, find_program, free_port, start, wait_until
 from workers.settings.document import LimitsTable
 
@@ -94,8 +94,8 @@ def test_a_worker_has_time_to_end() -> None:
 
 
 def redis_recipe() -> list[str]:
-    """Return the commands of the README that configure Redis on a host."""
-    (block,) = [block for block in readme().of("bash", "Deployment") if "/etc/redis/" in block.text]
+    """Return the commands of deploy/README.md that configure Redis on a host."""
+    (block,) = [block for block in operating().of("bash", "Deployment") if "/etc/redis/" in block.text]
     return [line for line in block.text.splitlines() if "/etc/redis/" in line]
 
 
@@ -124,7 +124,7 @@ class Host:
         running.callback(self._start_redis(redis_port).stop)
 
     def _start_redis(self, port: int) -> Process:
-        """Configure and start Redis as the README says; only root can give files away, so that they stay ours."""
+        """Configure and start Redis as deploy/README.md says; only root can give files away, so that they stay ours."""
         data, etc = self.folder / "data", self.folder / "etc-redis"
         data.mkdir()
         etc.mkdir()

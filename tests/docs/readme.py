@@ -8,6 +8,17 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
+# The documents of whoever uses or runs the program, whose commands and tables are compared with it.
+GUIDES: Final = (
+    "README.md",
+    "workers/README.md",
+    "deploy/README.md",
+    "deploy/examples/README.md",
+    "deploy/examples/migrate-from-pubtools-quay.md",
+    "deploy/examples/migrate-from-regsync.md",
+    "deploy/examples/migrate-from-skopeo.md",
+    "tests/README.md",
+)
 _FENCE: Final = re.compile(r"^```(\w*)$")
 _HEADING: Final = re.compile(r"^(#+) (.+)$")
 
@@ -33,6 +44,10 @@ class Prose:
     text: str
     section: str
     line: int
+    file: str = "README.md"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,31 @@ def readme() -> Document:
     return document("README.md")
 
 
+def using() -> Document:
+    """Return the guide of commands, requests, errors and settings."""
+    return document("workers/README.md")
+
+
+def operating() -> Document:
+    """Return the guide of deployments."""
+    return document("deploy/README.md")
+
+
+def examples() -> Document:
+    """Return the guide of the examples."""
+    return document("deploy/examples/README.md")
+
+
+def guides() -> list[Document]:
+    """Return all guides."""
+    return [document(name) for name in GUIDES]
+
+
+def everything() -> str:
+    """Return the whole text of all guides."""
+    return "\n".join(guide.path.read_text() for guide in guides())
+
+
 @cache
 def document(name: str) -> Document:
     """Return a Markdown file of this checkout by its path below the root."""
@@ -99,6 +139,6 @@ def document(name: str) -> Document:
             if heading := _HEADING.match(text):
                 section = heading[2]
                 headings.append(section)
-            prose.append(Prose(text, section, number))
+            prose.append(Prose(text, section, number, name))
     assert not begun, f"the block in line {begun} of {name} does not end"
     return Document(ROOT / name, tuple(blocks), tuple(prose), tuple(headings))

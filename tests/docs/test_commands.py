@@ -1,4 +1,4 @@
-"""Every command in the README exists as it is written, and every command and option of the program is named."""
+"""Every command in the guides exists as it is written, and every command and option of the program is named."""
 
 import re
 import shlex
@@ -11,14 +11,14 @@ import click
 import pytest
 import yaml
 
-from tests.docs.readme import ROOT, readme
-from tests.docs.test_producers import SECTION as PRODUCERS
+from tests.docs.readme import ROOT, Block, Prose, guides, using
+from tests.docs.test_producers import FLOWER
 from tests.docs.test_tour import SECTION as TOUR
 from workers.cli import codes
 from workers.cli.main import imagepusher
 
 # Their blocks are run as they are.
-_RUN: Final = (TOUR, PRODUCERS)
+_RUN: Final = (TOUR, FLOWER)
 _FILES: Final = ("FILE", "request.json", "request.yaml")
 
 
@@ -47,8 +47,8 @@ def _parse(arguments: list[str]) -> click.Context:
 
 def _runs_imagepusher(arguments: list[str]) -> None:
     if len(arguments) == 1:
-        # Its mere name, in a sentence.
-        assert arguments[0] in imagepusher.commands
+        # Its mere name, in a sentence, or an option of the program itself.
+        assert arguments[0] in {*imagepusher.commands, "--version"}
         return
     _parse(arguments)
 
@@ -109,6 +109,14 @@ def _makes_an_environment(arguments: list[str]) -> None:
     assert arguments[:2] == ["-m", "venv"]
 
 
+def _selects_tests(arguments: list[str]) -> None:
+    """Look at the paths alone: what is collected below them takes long."""
+    assert arguments[:2] == ["-m", "pytest"]
+    paths = [argument for argument in arguments if argument.startswith("tests/")]
+    assert paths
+    assert all((ROOT / path).exists() for path in paths)
+
+
 def _is_a_worker_of_somebody(arguments: list[str]) -> None:
     """Be content with the form: tests/deploy/test_redis.py runs it."""
     assert arguments[:3] == ["-A", "signer", "worker"]
@@ -130,6 +138,7 @@ _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
     "kubectl": _applies,
     "systemctl": _starts_units,
     "python3": _makes_an_environment,
+    "python": _selects_tests,
     ".": _is_there,
     "export": _is_there,
     "": _is_there,
@@ -155,42 +164,35 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def _written() -> Iterator[tuple[int, list[str]]]:
-    for block in readme().of("bash"):
-        if block.section not in _RUN:
-            for words in _commands(block.text):
-                yield block.line, words
-    for span, line in readme().spans():
-        # Three dots stand for what a reader knows: `imagepusher copy … B` is no command.
-        if span.startswith("imagepusher ") and "…" not in span:
-            yield line.line, shlex.split(span)
+def _written() -> Iterator[tuple[Block | Prose, list[str]]]:
+    for guide in guides():
+        for block in guide.of("bash"):
+            if block.section not in _RUN:
+                for words in _commands(block.text):
+                    yield block, words
+        for span, line in guide.spans():
+            # Three dots stand for what a reader knows: `imagepusher copy … B` is no command.
+            if span.startswith("imagepusher ") and "…" not in span:
+                yield line, shlex.split(span)
 
 
-@pytest.mark.parametrize(("line", "words"), list(_written()), ids=lambda value: str(value).replace(" ", "_")[:60])
-def test_every_command_can_be_given_as_it_is_written(line: int, words: list[str]) -> None:
+@pytest.mark.parametrize(("place", "words"), list(_written()), ids=lambda value: str(value).replace(" ", "_")[:60])
+def test_every_command_can_be_given_as_it_is_written(place: Block | Prose, words: list[str]) -> None:
     try:
         _check(words)
     except (click.UsageError, ValueError, AssertionError) as error:
-        raise AssertionError(f"README.md:{line}: {shlex.join(words)}: {error}") from error
+        raise AssertionError(f"{place}: {shlex.join(words)}: {error}") from error
 
 
 def test_blocks_are_in_languages_that_something_checks() -> None:
-    assert {block.language for block in readme().blocks} == {
-        "bash",
-        "json",
-        "mermaid",
-        "python",
-        "text",
-        "toml",
-        "yaml",
-    }
-    assert (
-        {block.section for block in readme().of("text")} == {block.section for block in readme().of("yaml")} == {TOUR}
-    )
+    languages = {"bash", "json", "mermaid", "python", "text", "toml", "yaml"}
+    assert {block.language for guide in guides() for block in guide.blocks} == languages
+    for language in ("text", "yaml"):
+        assert {block.section for guide in guides() for block in guide.of(language)} == {TOUR}
 
 
 def test_every_command_of_the_program_is_in_the_table_and_no_other_is() -> None:
-    rows = readme().rows("The command line")
+    rows = using().rows("The command line")
     named = {shlex.split(row[0].strip("`"))[1] for row in rows if row[0].startswith("`imagepusher ")}
     assert named == imagepusher.commands.keys()
 
@@ -205,13 +207,13 @@ def _options(command: click.Command) -> set[str]:
 
 
 def test_every_option_is_in_the_table_and_no_other_is() -> None:
-    rows = [row for row in readme().rows("The command line") if len(row) == 3]
+    rows = [row for row in using().rows("The command line") if len(row) == 3]
     named = {option.split()[0] for row in rows for option in re.findall(r"`(-[^`]+)`", row[0])}
     assert named == _options(imagepusher).union(*map(_options, imagepusher.commands.values()))
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in readme().rows("The command line") if len(row) == 3], ids=lambda row: row[0]
+    "row", [row for row in using().rows("The command line") if len(row) == 3], ids=lambda row: row[0]
 )
 def test_options_belong_to_the_commands_beside_them(row: list[str]) -> None:
     options = {option.split()[0] for option in re.findall(r"`(-[^`]+)`", row[0])}
@@ -226,6 +228,6 @@ def test_options_belong_to_the_commands_beside_them(row: list[str]) -> None:
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    rows = [row for row in readme().rows("The command line") if row[0].isdigit()]
+    rows = [row for row in using().rows("The command line") if row[0].isdigit()]
     ours = {value for name, value in vars(codes).items() if name.isupper() and isinstance(value, int)}
     assert {int(row[0]) for row in rows} == ours

@@ -1,4 +1,4 @@
-"""The README names every setting and variable with its default, and no other."""
+"""The guides name every setting and variable with its default, and no other."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any, Final, get_args, get_origin
 import msgspec
 import pytest
 
-from tests.docs.readme import Block, readme
+from tests.docs.readme import Block, everything, guides, using
 from workers.settings import load_settings
 from workers.settings.document import _OTHERS, PREFIX, VARIABLES, CredentialsTable, Document
 
@@ -19,7 +19,7 @@ _NAMES: Final = {"targets": "NAME", "registries": "HOST", "producers": "NAME", "
 
 
 def settings_of(kind: type[msgspec.Struct], place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every key that a table may hold, with its default as the README writes it."""
+    """Yield every key that a table may hold, with its default as the guide writes it."""
     for field in msgspec.structs.fields(kind):
         key = f"{place}{field.name}"
         inner = get_args(field.type)[1] if get_origin(field.type) is dict else field.type
@@ -39,7 +39,7 @@ def written(default: Any) -> str:
 
 def described() -> dict[str, list[str]]:
     """Return the other cells of each row of the table of settings, by key."""
-    rows = [row for row in readme().rows(SECTION) if len(row) == 4]
+    rows = [row for row in using().rows(SECTION) if len(row) == 4]
     assert len({row[0] for row in rows}) == len(rows), "a key is there twice"
     return {row[0].strip("`"): row[1:] for row in rows}
 
@@ -56,11 +56,10 @@ def test_every_variable_stands_beside_its_key() -> None:
 
 
 def test_every_variable_is_named_and_every_one_that_is_named_exists() -> None:
-    text = "\n".join([line.text for line in readme().prose] + [block.text for block in readme().blocks])
-    assert set(re.findall(rf"{PREFIX}[A-Z_]+", text)) == VARIABLES.keys() | _OTHERS
+    assert set(re.findall(rf"{PREFIX}[A-Z_]+", everything())) == VARIABLES.keys() | _OTHERS
 
 
-@pytest.mark.parametrize("block", readme().of("toml"), ids=str)
+@pytest.mark.parametrize("block", [block for guide in guides() for block in guide.of("toml")], ids=str)
 def test_every_settings_file_is_read_without_a_fault(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(block.text)

@@ -1,13 +1,14 @@
 """Every document of the project names files that exist, and links to places that exist."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.docs.readme import ROOT, document
+from tests.docs.readme import GUIDES, ROOT, document
 
 _FOLDERS: Final = ("deploy", "tasks", "tests", "workers")
 DOCUMENTS: Final = sorted(
@@ -16,9 +17,11 @@ DOCUMENTS: Final = sorted(
 )
 # Blocks of these languages are commands and pictures; others are data.
 _LANGUAGES: Final = {"bash", "text"}
+# Of the README.
+_LINES: Final = 200
 _WORD: Final = re.compile(r"[\w.@*/-]*[\w@*/]")
 _SOURCES: Final = (".md", ".py")
-# Commands of the README make them.
+# Commands of deploy/README.md make them.
 _MADE: Final = {"deploy/secrets", "deploy/kubernetes/overlays/example/secrets"}
 
 
@@ -63,7 +66,39 @@ def test_paths_are_told_from_other_words(text: str, paths: list[str]) -> None:
 
 def test_the_documents_are_all_there() -> None:
     expected = {"CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "tasks/BEHAVIOUR.md", "tasks/README.md"}
-    assert expected <= set(DOCUMENTS)
+    assert expected | set(GUIDES) <= set(DOCUMENTS)
+
+
+def test_the_first_page_is_short_and_leads_to_every_guide() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= _LINES
+    linked = {link.partition("#")[0] for link, _ in document("README.md").links()}
+    # Guides of the examples are linked by theirs.
+    linked |= {f"deploy/examples/{link}" for link, _ in document("deploy/examples/README.md").links()}
+    assert {*GUIDES, "tasks/BEHAVIOUR.md", "tasks/README.md"} - {"README.md"} <= linked
+
+
+def test_the_first_page_shows_the_program() -> None:
+    pictures = [link for link, _ in document("README.md").links() if link.endswith(".png")]
+    assert len(pictures) > 1
+    assert [block.language for block in document("README.md").blocks].count("mermaid") == 1
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no checkout")
+    files = listed.stdout.decode().split("\0")
+    top = {name.partition("/")[0] for name in files if name}
+    assert {name for name in top if not name.startswith(".")} == {
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "pyproject.toml",
+        *_FOLDERS,
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,8 +1,7 @@
-"""What the README says of producers and of `imagepusher doctor` is so with RabbitMQ as the broker."""
+"""What the examples say of producers and of `imagepusher doctor` is so with RabbitMQ as the broker."""
 
 import json
 import re
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 from celery import Celery
 from kombu import Connection
 
-from tests.docs.readme import readme
-from tests.docs.test_producers import SECTION, World, only
+from tests.docs.readme import examples
+from tests.docs.test_producers import PRODUCERS, World
 from tests.support.commands import run
 from tests.support.images import image, index, layer
 from tests.support.rabbitmq import RabbitMQ
@@ -56,27 +55,29 @@ def world(
     return World(tmp_path, redis, registry_a, registry_b, name)
 
 
-def said() -> str:
-    """Return what the README says instead of `queue`."""
-    (instead,) = (span for span, line in readme().spans() if span.startswith("exchange=") and line.section == SECTION)
-    return instead
+def said() -> dict[str, str]:
+    """Return where the examples say that a push goes."""
+    (place,) = (
+        span for span, line in examples().spans() if span.startswith("exchange=") and line.section == "The message"
+    )
+    return dict(re.findall(r'(\w+)="([^"]+)"', place))
 
 
-def test_a_python_program_sends_to_the_exchange_as_the_readme_says(world: World, broker: RabbitMQ) -> None:
-    program = only("python", SECTION, "send_task").text
-    program = program.replace('broker="redis://redis.example.com/0"', f'broker="{broker.url}"')
-    program = re.sub(r"^app\.conf\.broker_transport_options.*\n", "", program, flags=re.MULTILINE)
-    program = program.replace('queue="imagepusher.push"', said())
-    assert world.run([sys.executable, "-c"], program).split()[1:] == ["succeeded"]
+def test_a_python_program_sends_to_the_exchange(world: World, broker: RabbitMQ) -> None:
+    request = {key: value for key, value in world.request().items() if key != "push_id"}
+    (world.folder / "request.json").write_text(json.dumps(request))
+    done = world.produce("producer.py", BROKER_URL=broker.url, RESULT_URL=world.redis.url)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "succeeded"
 
 
-def test_the_message_that_the_readme_shows_is_one_of_rabbitmq_too(world: World, broker: RabbitMQ) -> None:
-    shown = only("bash", SECTION, "LPUSH").text
-    assert '"headers": {"task": "imagepusher.push.v1", "id": "\'$id\'"}' in shown
+def test_the_message_that_a_shell_sends_is_one_of_rabbitmq_too(world: World, broker: RabbitMQ) -> None:
+    shown = (PRODUCERS / "producer.sh").read_text()
+    assert "headers: ({task: $task, id: $id} +" in shown
+    assert 'body="[[$(cat "$1")], {}, {}]"' in shown
     request = world.request()
     push_id = str(uuid.uuid4())
     body = json.dumps([[request | {"push_id": push_id}], {}, {}])
-    where = dict(re.findall(r'(\w+)="([^"]+)"', said()))
     with Connection(broker.url) as connection:
         channel: Any = connection.channel()
         message = channel.prepare_message(
@@ -85,7 +86,7 @@ def test_the_message_that_the_readme_shows_is_one_of_rabbitmq_too(world: World, 
             content_encoding="utf-8",
             headers={"task": "imagepusher.push.v1", "id": push_id},
         )
-        channel.basic_publish(message, **where)
+        channel.basic_publish(message, **said())
     app = Celery("somebody", backend=world.redis.url, set_as_current=False)
     app.conf.result_backend_transport_options = {"global_keyprefix": "imagepusher:"}
     report = app.AsyncResult(push_id).get(timeout=_DEADLINE)

@@ -1,4 +1,4 @@
-"""What the README says of codes, metrics, files, requests and other programs' settings is so."""
+"""What the guides say of codes, metrics, files, requests and other programs' settings is so."""
 
 import json
 import re
@@ -12,14 +12,17 @@ from jsonschema import Draft202012Validator
 from msgspec import structs
 
 from tasks import contract, errors
+from tasks.celery_glue.signature import HEADER
 from tasks.errors import ImagePusherError
 from tasks.transfer.request import pubtools
 from tasks.transfer.request.faults import Faults
-from tests.docs.readme import ROOT, Block, readme
+from tests.docs.readme import ROOT, Block, document, everything, examples, guides, operating, readme, using
 from workers.observability.backlog import Backlog
 from workers.observability.metrics import worker_metrics
 
 _VALIDATOR: Final = Draft202012Validator(json.loads(files("tasks").joinpath("schema.v1.json").read_text()))
+
+_FROM_QUAY: Final = document("deploy/examples/migrate-from-pubtools-quay.md")
 
 
 def codes(kind: type[ImagePusherError]) -> set[str]:
@@ -31,7 +34,7 @@ def spans(cell: str) -> list[str]:
 
 
 def test_every_error_code_is_in_the_table_once_and_no_other_is() -> None:
-    rows = [row for row in readme().rows("When something fails") if re.fullmatch(r"`[a-z_]+`(, `[a-z_]+`)*", row[0])]
+    rows = [row for row in using().rows("Error codes") if re.fullmatch(r"`[a-z_]+`(, `[a-z_]+`)*", row[0])]
     named = [code for row in rows for code in spans(row[0])]
     assert len(named) == len(set(named))
     assert set(named) == codes(ImagePusherError)
@@ -50,11 +53,11 @@ def test_every_metric_is_in_the_table_and_no_other_is() -> None:
         for family in registry.collect()
         if family.name.startswith("imagepusher_")
     }
-    assert {name for row in readme().rows("Logs, metrics, traces") for name in spans(row[0])} == existing
+    assert {name for row in operating().rows("Logs, metrics, traces") for name in spans(row[0])} == existing
 
 
 def test_every_fault_names_a_test_that_exists() -> None:
-    rows = [row for row in readme().rows("When something fails") if "tests/" in row[-1]]
+    rows = [row for row in operating().rows("When something breaks") if "tests/" in row[-1]]
     assert len(rows) > 10
     for row in rows:
         assert len(row) == 3
@@ -64,19 +67,18 @@ def test_every_fault_names_a_test_that_exists() -> None:
 
 
 def test_every_test_of_a_fault_is_named() -> None:
-    named = {span for span, _ in readme().spans()}
+    named = {span for span, _ in operating().spans()}
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "chaos").rglob("test_*.py")} <= named
 
 
 def test_every_test_of_a_deployment_exists_and_so_does_every_file_of_deploy_that_a_reader_needs() -> None:
-    text = "\n".join([line.text for line in readme().prose] + [block.text for block in readme().blocks])
     shown = {
         path.name for path in (ROOT / "deploy").iterdir() if path.is_dir() and not path.name.startswith(("_", "."))
     }
-    assert {name for name in shown - {"secrets"} if f"deploy/{name}" not in text} == set()
+    assert {name for name in shown - {"secrets"} if f"deploy/{name}" not in everything()} == set()
 
 
-@pytest.mark.parametrize("block", readme().of("json", "Request and report"), ids=str)
+@pytest.mark.parametrize("block", using().of("json", "Request and report"), ids=str)
 def test_requests_and_reports_follow_the_schema_and_show_every_key(block: Block) -> None:
     document = json.loads(block.text)
     _VALIDATOR.validate(document)
@@ -90,7 +92,7 @@ def test_requests_and_reports_follow_the_schema_and_show_every_key(block: Block)
 
 
 def test_every_key_of_a_request_is_in_the_table() -> None:
-    rows = [row for row in readme().rows("Request and report") if len(row) == 3]
+    rows = [row for row in using().rows("Request and report") if len(row) == 3]
     expected = {f"items[].{name}" for name in names(contract.PushItem)} | names(contract.PushRequest)
     # The two forms of the list are what the sentences around are about.
     assert {row[0].strip("`") for row in rows} == expected - {"items", "push_items"}
@@ -102,12 +104,25 @@ def test_the_request_in_yaml_follows_the_schema() -> None:
 
 
 def test_the_event_shows_every_key() -> None:
-    (block,) = readme().of("json", "What comes after a push")
+    (block,) = operating().of("json", "What comes after a push")
     assert json.loads(block.text).keys() == names(contract.TagMoved)
 
 
 def test_every_json_block_is_one_that_is_looked_at() -> None:
-    assert {block.section for block in readme().of("json")} == {"Request and report", "What comes after a push"}
+    assert {block.section for guide in guides() for block in guide.of("json")} == {
+        "Request and report",
+        "The message",
+        "What comes after a push",
+    }
+
+
+def test_the_message_that_is_shown_is_one_that_workers_take() -> None:
+    headers, body = (json.loads(block.text) for block in examples().of("json", "The message"))
+    assert headers.keys() == {"task", "id", HEADER}
+    assert headers["task"] == contract.PUSH_TASK
+    (request,), keywords, options = body
+    _VALIDATOR.validate(request)
+    assert (keywords, options) == ({}, {})
 
 
 def names(kind: type[Any]) -> set[str]:
@@ -115,8 +130,8 @@ def names(kind: type[Any]) -> set[str]:
 
 
 def quay_settings() -> list[tuple[str, str]]:
-    """Return every target setting of pubtools-quay that the README names, with what it says becomes of it."""
-    rows = [row for row in readme().rows("From pubtools-quay") if not row[0].startswith(("`pubtools", "hook"))]
+    """Return every target setting of pubtools-quay that the guide names, with what it says becomes of it."""
+    rows = [row for row in _FROM_QUAY.rows("Target settings") if not row[0].startswith("hook")]
     return [(key, row[1]) for row in rows for key in spans(row[0])]
 
 

@@ -8,14 +8,14 @@ import click
 _ALL_PLATFORMS: Final = "every platform is copied unless --platform names some"
 _AS_IT_IS: Final = "manifests and layers are copied as they are, byte by byte"
 _ONE_AUTHFILE: Final = "--authfile, or the settings' auth_files, serve source and destination"
-_NO_POLICY: Final = "no signature policy is applied here"
+_NO_POLICY: Final = "no policy file is read here; write --verify-key FILE after the command to ask for a signature"
 _NO_SIGNING: Final = "images are not signed here; sign the digest in the report by a tool such as cosign"
 _NO_ENCRYPTION: Final = "layers are neither encrypted nor decrypted here"
 _REGISTRIES_ONLY: Final = "images are copied between registries only"
 _NO_LOGIN: Final = "leave out credentials, and log out of the registry, to be anonymous"
-_NO_BEARER: Final = "write registries.HOST.identity_token_file in the settings, or --{}-creds USER:PASSWORD"
+_NO_BEARER: Final = "write it as `registrytoken` into an --authfile, or write --{}-creds USER:PASSWORD"
 
-_INSTEAD: Final[Mapping[str, str]] = {
+INSTEAD: Final[Mapping[str, str]] = {
     "--additional-tag": "write one more DESTINATION for each tag",
     "--all": _ALL_PLATFORMS,
     "-a": _ALL_PLATFORMS,
@@ -50,7 +50,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "--preserve-digests": _AS_IT_IS,
     "--registries-conf": "write the registry's own host in SOURCE and DESTINATION",
     "--registries.d": _NO_POLICY,
-    "--remove-signatures": "an image is copied as it is; what signs it is not removed",
+    "--remove-signatures": "write --no-referrers: signatures that refer to the image are left behind",
     "--retry-delay": "the settings' http.longest_wait says it",
     "--retry-times": "the settings' http.tries says it",
     "--require-signed": _NO_POLICY,
@@ -75,5 +75,5 @@ _INSTEAD: Final[Mapping[str, str]] = {
 def explained(error: click.NoSuchOption) -> click.UsageError:
     """Return the error for an unknown option; if it is one of skopeo's, the error names the replacement."""
     name = error.option_name
-    hint = _INSTEAD.get(name) or _INSTEAD.get(name[:2] if not name.startswith("--") else "")
+    hint = INSTEAD.get(name) or INSTEAD.get(name[:2] if not name.startswith("--") else "")
     return click.UsageError(f"There is no {name} here: {hint}.", error.ctx) if hint else error
