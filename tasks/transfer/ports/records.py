@@ -46,8 +46,8 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> bool:
-        """Whether the tag becomes another one; False for a tag that was put back (a new digest "" stands for none)."""
-        return self.new_digest != (self.old_digest or "")
+        """Whether the push is to write the tag; False for a tag that was put back (a new digest "" stands for none)."""
+        return self.action != "unchanged"
 
     def beside(self) -> dict[str, str]:
         """Return the tags that this push made beside the tag, with their digests."""
