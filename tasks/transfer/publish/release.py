@@ -142,7 +142,14 @@ class Release:
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
         staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
-        intents = {member.key: self._announce(member, held, staged[member.key]) for member in self._members}
+        intents: dict[str, TagIntent | None] = {}
+        noted: set[str] = set()
+        for member in self._members:
+            if member.reference in noted:
+                # Another item of the release has just noted its intent at this tag (BEHAVIOUR 1.5).
+                member.move.recall()
+            intents[member.key] = self._announce(member, held, staged[member.key])
+            noted.add(member.reference)
         self._journal.note("forward")
         moved: dict[str, Moved] = {}
         written: set[str] = set()
@@ -151,6 +158,7 @@ class Release:
                 lock = held[member.reference]
                 if member.reference in written:
                     # Another item of the release has just written this tag (BEHAVIOUR 1.5).
+                    member.move.recall()
                     staged[member.key] = member.move.stage(lock)
                     member.move.bring(staged[member.key], HeldLocks(held, self._locks))
                     intents[member.key] = self._announce(member, held, staged[member.key])
