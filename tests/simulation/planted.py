@@ -89,7 +89,7 @@ UNTRIED: Final = (
     Fault(
         "old digest of the second write counts",
         _MEMORY,
-        "return intent if mine is None else _with_old(intent, mine)",
+        "return intent if mine is None or base is None else _with_old(intent, mine, base.digest)",
         "return intent",
     ),
     Fault(

@@ -154,10 +154,13 @@ class TagMove:
         """Note that the tag was put back: if it holds the image later, someone else has written it since."""
         self.recall()
         forgotten = self.memory.forgotten()
-        if forgotten is not None:
-            # An undo that began meanwhile is noticed before the next write.
-            with suppress(PushUndone):
-                self._intents.note(forgotten, None, self._known)
+        if forgotten is None:
+            return
+        # An undo that began meanwhile is noticed before the next write.
+        with suppress(PushUndone):
+            self._intents.note(forgotten, None, self._known)
+        self._known = forgotten
+        self.memory = Memory().recalling(forgotten)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""

@@ -264,6 +264,10 @@ def test_two_items_of_a_release_meet_at_each_tag_and_go_back_together(registry: 
             assert held(registry) == WHOLLY_OLD, f"limited at write {at}"
         else:
             break
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks(), second).run(NEW)
+        assert ended.stands
+        assert set(registry.tags("ns/app")) >= set(TAGS)
+        assert held(registry).items().isdisjoint((WHOLLY_OLD | WHOLLY_NEW).items()), f"limited at write {at}"
     assert at > 3 * len(TAGS)
     assert {intent.old_digest for intent in records.intents.values()} == {OLD.digest, None}
 
@@ -423,13 +427,35 @@ def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_wor
     assert [intent.changes for intent in records.intents.values()].count(False) == 1
 
 
-def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegistry) -> None:
-    """Rule 10.1: the tries of the release may be used up, and half of it must not stay for that."""
+def closed(registry: ProfileRegistry) -> Records:
+    """Let a registry limit a release, and then its roll-back, and return its records."""
     begin(registry)
     records = Records()
     with pytest.raises(ReleaseUnsettled) as raised:
         Worker(registry, records, Closed(len(TAGS) + 3), MemoryTagLocks()).run(NEW, retries=True)
-    assert (raised.value.retry, records.direction) == (Retry.WAIT, "back")
+    assert (raised.value.retry, raised.value.retry_after) == (Retry.WAIT, 40.0)
+    assert (records.direction, held(registry)) == ("return", WHOLLY_OLD | {"1": NEW.digest, "2": NEW.digest})
+    return records
+
+
+def test_a_release_goes_on_when_a_limit_has_passed_that_its_roll_back_met(registry: ProfileRegistry) -> None:
+    """Rule 10.1: also where its worker is killed between any two steps."""
+    for at in itertools.count(1):
+        records = closed(registry)
+        try:
+            Worker(registry, records, Fuse(at), MemoryTagLocks()).run(NEW)
+        except Killed:
+            ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+            assert held(registry) == WHOLLY_NEW, f"killed at step {at}"
+            assert actions(ended) == dict.fromkeys(TAGS, "copied"), f"killed at step {at}"
+        else:
+            break
+    assert held(registry) == WHOLLY_NEW
+
+
+def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegistry) -> None:
+    """Rule 10.1: the tries of the release may be used up, and half of it must not stay for that."""
+    records = closed(registry)
     given_up = Worker(registry, records, Closed(1), MemoryTagLocks()).run(NEW)
     assert held(registry) == WHOLLY_OLD | {"1": NEW.digest, "2": NEW.digest}
     for tag in ("1", "2"):
