@@ -13,6 +13,10 @@ class Hashes(Protocol):
         """Write fields of several hashes at once; `seconds` is their lifetime (None: the usual one, inf: no end)."""
         ...
 
+    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
+        """Write fields as `put` does, and return what the one at `place` held before, in one step."""
+        ...
+
     def fetch(self, *places: Place) -> list[bytes | None]:
         """Return the fields at several places (key, field) at once."""
         ...

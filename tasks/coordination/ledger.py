@@ -201,8 +201,10 @@ class HashLedger(TagLedger):
     def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None:
         self._put(push_id, "progress", progress.digest, msgspec.json.encode(progress))
 
-    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None:
-        self._put(push_id, "intents", reference, msgspec.json.encode(intent))
+    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> TagIntent | None:
+        key, content = _key(push_id, "intents"), msgspec.json.encode(intent)
+        records = {key: {reference: content}, _key(push_id): {"updated": self._now()}}
+        return _decode(self._hashes.exchange((key, reference), records), TagIntent)
 
     def intent(self, push_id: str, reference: str) -> TagIntent | None:
         return _decode(self._hashes.fetch((_key(push_id, "intents"), reference))[0], TagIntent)

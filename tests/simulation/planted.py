@@ -48,7 +48,7 @@ FAULTS: Final = (
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
-    Fault("no intent", _TAG, "self._intents.note(intent, staged.base)", "pass"),
+    Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
@@ -89,7 +89,7 @@ UNTRIED: Final = (
     Fault(
         "old digest of the second write counts",
         _MEMORY,
-        "return intent if mine is None else _with_old(intent, mine)",
+        "return intent if mine is None or base is None else _with_old(intent, mine, base.digest)",
         "return intent",
     ),
     Fault(

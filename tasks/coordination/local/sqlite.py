@@ -31,9 +31,14 @@ class FileHashes:
         self._set_up()
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
-        rows = [(key, field, value) for key, fields in records.items() for field, value in fields.items()]
         with self._writing():
-            self._write(rows, seconds)
+            self._write(_rows_of(records), seconds)
+
+    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
+        with self._writing():
+            before = self._value(*place)
+            self._write(_rows_of(records))
+        return before
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         with self._lock:
@@ -110,3 +115,7 @@ class FileHashes:
 
     def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query, (*parameters, time.time())).fetchall()
+
+
+def _rows_of(records: Mapping[str, Mapping[str, bytes]]) -> list[tuple[str, str, bytes]]:
+    return [(key, field, value) for key, fields in records.items() for field, value in fields.items()]

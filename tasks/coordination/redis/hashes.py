@@ -23,13 +23,15 @@ class RedisHashes:
         self._seconds = seconds
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
-        lives = self._seconds if seconds is None else seconds
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
-            for key, fields in records.items():
-                pipeline.hset(key, mapping=cast("Any", dict(fields)))
-                if not math.isinf(lives):
-                    pipeline.expire(key, int(lives))
+            _queue(pipeline, records, self._seconds if seconds is None else seconds)
             pipeline.execute()
+
+    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
+        with self._named_failures(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hget(*place)
+            _queue(pipeline, records, self._seconds)
+            return cast("bytes | None", pipeline.execute()[0])
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
@@ -72,6 +74,13 @@ class RedisHashes:
         """Return host, port and database, or the path of a socket; never user or password."""
         known: Any = self._client.connection_pool.connection_kwargs
         return str(known.get("path") or f"{known.get('host')}:{known.get('port')}/{known.get('db')}")
+
+
+def _queue(pipeline: Any, records: Mapping[str, Mapping[str, bytes]], seconds: float) -> None:
+    for key, fields in records.items():
+        pipeline.hset(key, mapping=dict(fields))
+        if not math.isinf(seconds):
+            pipeline.expire(key, int(seconds))
 
 
 def _name_of(key: str, field: bytes) -> str | None:

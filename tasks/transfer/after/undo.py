@@ -121,7 +121,11 @@ class _Mark:
     @property
     def ours(self) -> set[str | None]:
         """The digests that the tag may hold if nobody else moved it; a new digest "" stands for no tag."""
-        return {self.intent.old_digest, self.intent.new_digest or None}
+        return {
+            self.intent.old_digest,
+            self.intent.new_digest or None,
+            self.intent.written_before or self.intent.old_digest,
+        }
 
     def protective(self) -> "list[_Mark]":
         """Return the protective tags that were written along with this tag: they were new."""
@@ -218,7 +222,7 @@ class _Undoing:
 
     def _write(self, mark: "_Mark", repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
-            self._delete(mark, repository)
+            self._delete(mark, repository, over or parse_digest(mark.intent.new_digest))
             return
         old = self._old(mark.intent, repository)
         lock.note_writing(old.digest, lock.record().last)
@@ -243,11 +247,10 @@ class _Undoing:
             return Written(digest, intent.old_media_type, content)
         return Written(digest, judged_media_type(fetched), fetched.content)
 
-    def _delete(self, mark: "_Mark", repository: Repository) -> None:
+    def _delete(self, mark: "_Mark", repository: Repository, digest: Digest) -> None:
         """Delete a tag; if the registry can only delete digests, delete the digest, unless another tag needs it."""
         if repository.delete_tag(mark.reference.identifier):
             return
-        digest = parse_digest(mark.intent.new_digest)
         needing = self._needing(repository, mark.reference, digest)
         if needing:
             raise RequestRefused(

@@ -183,8 +183,8 @@ class Outcomes(Protocol):
 class Intents(Protocol):
     """The changes that a push made, or was about to make, by tag."""
 
-    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> None:
-        """Note an intent before the write."""
+    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> TagIntent | None:
+        """Note an intent before the write, and return the one that was noted before."""
         ...
 
     def intent(self, push_id: str, reference: str) -> TagIntent | None:

@@ -27,9 +27,9 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     """The change that a push is about to make at a tag, noted before the write so that a repeat knows its own work.
 
     The ledger keeps the bytes of the manifest `old_digest`, whose media type is `old_media_type`. `written_before` is
-    the digest that one of our pushes had last written there at that time. `overtaken` are further tags that this push
-    made, with their digests: for its superseded merges, and for the replaced manifest. `lists` are the tags that it
-    made for lists of the image's referrers.
+    the digest that an earlier item of this push had written there at that time. `overtaken` are further tags that this
+    push made, with their digests: for its superseded merges, and for the replaced manifest. `lists` are the tags that
+    it made for lists of the image's referrers.
     """
 
     action: contract.Action
@@ -46,8 +46,8 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> bool:
-        """Whether the tag becomes another one; False for a tag that was put back (a new digest "" stands for none)."""
-        return self.new_digest != (self.old_digest or "")
+        """Whether the push is to write the tag; False for a tag that was put back (a new digest "" stands for none)."""
+        return self.action != "unchanged"
 
     def beside(self) -> dict[str, str]:
         """Return the tags that this push made beside the tag, with their digests."""

@@ -2,8 +2,9 @@
 
 from typing import Literal, Protocol
 
-# None before the first tag moves. "again": all tags were put back, and the release is to be tried again from its begin.
-Direction = Literal["forward", "back", "stands", "again"]
+# None before the first tag moves. "return": back, for a reason that may pass. "again": all tags were put back since,
+# and the release is to be tried again from its begin.
+Direction = Literal["forward", "back", "stands", "return", "again"]
 
 
 class Journal(Protocol):

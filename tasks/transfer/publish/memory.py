@@ -46,6 +46,8 @@ class Memory:
     def own(self, digest: str | None) -> TagIntent | None:
         """Return the intent to write `digest`, None if this push did not write it."""
         found = None if digest is None else self.intents.get(digest)
+        if found is None and digest is not None and self.latest is not None and self.latest.written_before == digest:
+            return msgspec.structs.replace(self.latest, new_digest=digest, written_before=None)
         return None if found == self.pending else found
 
     def intent(self, decision: Decision, base: Current | None) -> TagIntent:
@@ -63,7 +65,7 @@ class Memory:
             warnings=list(decision.warnings),
             overtaken=self._overtaken(decision.digest),
         )
-        return intent if mine is None else _with_old(intent, mine)
+        return intent if mine is None or base is None else _with_old(intent, mine, base.digest)
 
     def left(self, decision: Decision) -> TagIntent:
         """Return the intent of a tag that stays as it is: this push's own intent, or one without a change."""
@@ -114,6 +116,9 @@ class Memory:
         return {tag: of for tag, of in (latest.overtaken | left).items() if tag is not None and of != digest}
 
 
-def _with_old(intent: TagIntent, earlier: TagIntent) -> TagIntent:
-    """Return the intent with the old manifest of an earlier one."""
-    return msgspec.structs.replace(intent, old_digest=earlier.old_digest, old_media_type=earlier.old_media_type)
+def _with_old(intent: TagIntent, earlier: TagIntent, written: str) -> TagIntent:
+    """Return the intent with the old manifest of an earlier one, by which this push wrote what the tag holds now."""
+    before = written if written != intent.new_digest else earlier.written_before
+    return msgspec.structs.replace(
+        intent, old_digest=earlier.old_digest, old_media_type=earlier.old_media_type, written_before=before
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tasks.errors import PushUndone
+from tasks.errors import LockLost, PushUndone
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
@@ -52,14 +52,20 @@ class LedgerIntents:
     def read(self) -> TagIntent | None:
         return self.ledger.intent(self.push_id, self.reference)
 
-    def note(self, intent: TagIntent, replaced: Current | None) -> None:
-        """Note an intent; raises PushUndone if an undo of the push began."""
+    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None) -> None:
+        """Note an intent; raises PushUndone if an undo of the push began, and LockLost for an intent that is not known.
+
+        Between the look at the lock and this, the process may stand still, and another delivery may move the tag.
+        """
         if "@" in self.reference:
             # A write under a digest overwrites nothing; an undo would also delete tags that others gave the manifest.
             return
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
-        self.ledger.record_intent(self.push_id, self.reference, intent)
+        earlier = self.ledger.record_intent(self.push_id, self.reference, intent)
+        if earlier is not None and earlier not in (known, intent):
+            self.ledger.record_intent(self.push_id, self.reference, earlier)
+            raise LockLost(f"Another delivery of the push moved {self.reference} meanwhile.")
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         if self.ledger.is_undone(self.push_id):
             raise PushUndone(f"The push {self.push_id} was taken back before {self.reference} was moved.")

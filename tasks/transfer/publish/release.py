@@ -19,7 +19,7 @@ from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
-from tasks.transfer.publish.journal import Journal, has_begun
+from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
@@ -125,9 +125,13 @@ class Release:
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
             if abandoned is not None and direction != "stands":
                 return self._back(held, abandoned, self._members, may_retry)
+            earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
             if direction == "back":
-                earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
                 return self._back(held, earlier, (), may_retry)
+            if direction == "return":
+                if _failed(self._put_all_back(held, earlier, direction, may_retry)):
+                    return self._back(held, earlier, (), may_retry)
+                self._let_begin_again(held)
             try:
                 return Ended(moved=self._forward(held))
             except _Stopped as stopped:
@@ -142,7 +146,11 @@ class Release:
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
         staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
-        intents = {member.key: self._announce(member, held, staged[member.key]) for member in self._members}
+        # A tag to which several items go has one intent at a time: those of the others follow before they write it.
+        firsts: dict[str, Member] = {}
+        for member in self._members:
+            firsts.setdefault(member.reference, member)
+        intents = {member.key: self._announce(member, held, staged[member.key]) for member in firsts.values()}
         self._journal.note("forward")
         moved: dict[str, Moved] = {}
         written: set[str] = set()
@@ -151,6 +159,7 @@ class Release:
                 lock = held[member.reference]
                 if member.reference in written:
                     # Another item of the release has just written this tag (BEHAVIOUR 1.5).
+                    member.move.recall()
                     staged[member.key] = member.move.stage(lock)
                     member.move.bring(staged[member.key], HeldLocks(held, self._locks))
                     intents[member.key] = self._announce(member, held, staged[member.key])
@@ -185,22 +194,12 @@ class Release:
     ) -> Ended:
         """Put the moved tags back, and return the reports of all tags.
 
-        Raises LockLost, and the error if the release is tried again.
+        Raises LockLost, ReleaseUnsettled, and the error if the release is tried again.
         """
-        for lock in held.values():
-            lock.ensure()
-        noted = {member.reference: member.intent for member in self._members}
-        intents = {reference: intent for reference, intent in noted.items() if intent is not None}
         begun = has_begun(self._journal.read())
-        if begun:
-            self._journal.note("back")
-        undone = self._put_back(intents, HeldLocks(held, self._locks))
-        stuck = [tag for tag in undone.tags if tag.action == "failed"]
-        if stuck:
-            later = unsettled(stuck)
-            if may_retry(later):
-                raise later
-        if error.passes and all(tag.action in {"restored", "deleted"} for tag in undone.tags) and may_retry(error):
+        passes = error.passes and may_retry(error)
+        undone = self._put_all_back(held, error, "return" if passes else "back", may_retry)
+        if passes and not _failed(undone):
             self._let_begin_again(held)
             raise error
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
@@ -211,12 +210,33 @@ class Release:
         }
         return Ended(reports=reports)
 
+    def _put_all_back(
+        self, held: Mapping[str, TagLock], error: ImagePusherError, direction: Direction, may_retry: MayRetry
+    ) -> contract.Undo:
+        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again."""
+        for lock in held.values():
+            lock.ensure()
+        for member in self._members:
+            member.move.recall()
+        noted = {member.reference: member.intent for member in self._members}
+        intents = {reference: intent for reference, intent in noted.items() if intent is not None}
+        if has_begun(self._journal.read()):
+            self._journal.note(direction)
+        undone = self._put_back(intents, HeldLocks(held, self._locks))
+        stuck = _failed(undone)
+        if stuck:
+            later = unsettled(stuck, error.retry_after)
+            if may_retry(later):
+                raise later
+        return undone
+
     def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
         """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""
         for lock in held.values():
             lock.ensure()
         for member in self._members:
             member.move.forget()
+        self._flipped.clear()
         self._journal.note("again")
 
     def _report(
@@ -247,6 +267,10 @@ class _Stopped(Exception):
         super().__init__(member, error)
         self.member = member
         self.error = error
+
+
+def _failed(undone: contract.Undo) -> list[contract.TagUndo]:
+    return [tag for tag in undone.tags if tag.action == "failed"]
 
 
 @contextmanager

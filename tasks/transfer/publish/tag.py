@@ -44,8 +44,11 @@ class IntentLog(Protocol):
         """Return the last intent that was noted."""
         ...
 
-    def note(self, intent: TagIntent, replaced: Current | None) -> None:
-        """Note an intent, and the bytes of the replaced manifest; may forbid the write by raising."""
+    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None) -> None:
+        """Note an intent, and the bytes of the replaced manifest; may forbid the write by raising.
+
+        `known` is the last intent that the caller knows of. Raises LockLost if another one was noted since: it stays.
+        """
         ...
 
 
@@ -97,6 +100,7 @@ class TagMove:
         self._reference = tag.reference
         self._tag = tag.reference.identifier
         self._intents = intents
+        self._known: TagIntent | None = None
         self._may_have_written = False
         self._healed = False
         self._bring = wish.bring
@@ -143,16 +147,20 @@ class TagMove:
 
     def recall(self) -> None:
         """Read the last noted intent into the memory."""
-        self.memory = self.memory.recalling(self._intents.read())
+        self._known = self._intents.read()
+        self.memory = self.memory.recalling(self._known)
 
     def forget(self) -> None:
         """Note that the tag was put back: if it holds the image later, someone else has written it since."""
         self.recall()
         forgotten = self.memory.forgotten()
-        if forgotten is not None:
-            # An undo that began meanwhile is noticed before the next write.
-            with suppress(PushUndone):
-                self._intents.note(forgotten, None)
+        if forgotten is None:
+            return
+        # An undo that began meanwhile is noticed before the next write.
+        with suppress(PushUndone):
+            self._intents.note(forgotten, None, self._known)
+        self._known = forgotten
+        self.memory = Memory().recalling(forgotten)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
@@ -185,7 +193,8 @@ class TagMove:
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
-        self._intents.note(intent, staged.base)
+        self._intents.note(intent, staged.base, self._known)
+        self._known = intent
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:

@@ -11,8 +11,8 @@ from tasks.errors import ReleaseUnsettled, Retry, may_pass
 _PAUSE: Final = 30.0
 
 
-def unsettled(stuck: Sequence[contract.TagUndo]) -> ReleaseUnsettled:
-    """Return the error for tags that could not be put back.
+def unsettled(stuck: Sequence[contract.TagUndo], asked: float | None) -> ReleaseUnsettled:
+    """Return the error for tags that could not be put back; `asked` are the seconds that a registry asked for.
 
     The release may have used up its tries before. A reason that may pass is waited for, so that half of the release
     does not stay for want of tries.
@@ -20,7 +20,7 @@ def unsettled(stuck: Sequence[contract.TagUndo]) -> ReleaseUnsettled:
     passing = next((tag for tag in stuck if tag.error is not None and may_pass(tag.error.code)), None)
     error = ReleaseUnsettled(f"{(passing or stuck[0]).reference} could not be put back yet.")
     if passing is not None:
-        error.retry, error.retry_after = Retry.WAIT, _PAUSE
+        error.retry, error.retry_after = Retry.WAIT, max(_PAUSE, asked or 0.0)
     return error
 
 

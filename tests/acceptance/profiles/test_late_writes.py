@@ -66,7 +66,7 @@ class NotedIntents:
     def read(self) -> TagIntent | None:
         return self.noted
 
-    def note(self, intent: TagIntent, replaced: Current | None) -> None:
+    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None = None) -> None:
         self.noted = intent
         if replaced is not None:
             self.replaced.append(replaced)

@@ -140,6 +140,8 @@ class Worker:
     records: Records
     fuse: Fuse
     locks: MemoryTagLocks
+    second: Index | None = None
+    """The index of another item, which goes to the same tags."""
 
     def run(self, source: Index, *, retries: bool = False, abandoned: PushAbandoned | None = None) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
@@ -150,13 +152,15 @@ class Worker:
                 return Watched(registries.repository(host, name, *role, **options), worker.fuse)
 
         clients: Any = Client()
-        wished = wish(source)
         members = []
-        for tag in TAGS:
+        for key, tag, wished in [(tag, tag, source) for tag in TAGS] + [
+            (f"{tag} again", tag, self.second) for tag in TAGS if self.second is not None
+        ]:
             reference = Reference(self.registry.host, "ns/app", tag)
             planned = PlannedTag(reference=reference, action="copied")
             repository = clients.repository(*reference.place, "destination", push=True)
-            members.append(Member(tag, planned, TagMove(wished, repository, planned, _Intents(self, str(reference)))))
+            move = TagMove(wish(wished), repository, planned, _Intents(self, str(reference)))
+            members.append(Member(key, planned, move))
 
         def put_back(intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
             return undo("p", intents, clients, locks, self.records.contents.get)
@@ -182,12 +186,13 @@ class _Intents:
     def read(self) -> TagIntent | None:
         return self.worker.records.intents.get(self.reference)
 
-    def note(self, intent: TagIntent, replaced: Current | None) -> None:
+    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None) -> None:
         def act() -> None:
             if replaced is not None and replaced.content:
                 self.worker.records.contents[replaced.digest] = replaced.content
             self.worker.records.intents[self.reference] = intent
 
+        assert self.read() == known, "an intent that nobody knows of would be lost"
         self.worker.fuse.around(act)()
 
 
@@ -243,6 +248,28 @@ def test_a_tag_that_cannot_move_takes_all_others_back(registry: ProfileRegistry,
         tag: "rolled_back" if number < place else "failed" if number == place else "skipped"
         for number, tag in enumerate(TAGS)
     }
+
+
+def test_two_items_of_a_release_meet_at_each_tag_and_go_back_together(registry: ProfileRegistry) -> None:
+    """Rules 1.5, 10.1: to what was there before the first of them."""
+    second = images.index([images.image("linux/arm64", [images.layer("second", 100)])])
+    for at in itertools.count(1):
+        begin(registry)
+        for member in second.members:
+            registry.put("ns/app", member)
+        records = Records()
+        try:
+            Worker(registry, records, Limit(at), MemoryTagLocks(), second).run(NEW, retries=True)
+        except RateLimited:
+            assert held(registry) == WHOLLY_OLD, f"limited at write {at}"
+        else:
+            break
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks(), second).run(NEW)
+        assert ended.stands
+        assert set(registry.tags("ns/app")) >= set(TAGS)
+        assert held(registry).items().isdisjoint((WHOLLY_OLD | WHOLLY_NEW).items()), f"limited at write {at}"
+    assert at > 3 * len(TAGS)
+    assert {intent.old_digest for intent in records.intents.values()} == {OLD.digest, None}
 
 
 def kill_everywhere(registry: ProfileRegistry, expected: tuple[Mapping[str, str | None], ...]) -> set[str]:
@@ -400,13 +427,35 @@ def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_wor
     assert [intent.changes for intent in records.intents.values()].count(False) == 1
 
 
-def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegistry) -> None:
-    """Rule 10.1: the tries of the release may be used up, and half of it must not stay for that."""
+def closed(registry: ProfileRegistry) -> Records:
+    """Let a registry limit a release, and then its roll-back, and return its records."""
     begin(registry)
     records = Records()
     with pytest.raises(ReleaseUnsettled) as raised:
         Worker(registry, records, Closed(len(TAGS) + 3), MemoryTagLocks()).run(NEW, retries=True)
-    assert (raised.value.retry, records.direction) == (Retry.WAIT, "back")
+    assert (raised.value.retry, raised.value.retry_after) == (Retry.WAIT, 40.0)
+    assert (records.direction, held(registry)) == ("return", WHOLLY_OLD | {"1": NEW.digest, "2": NEW.digest})
+    return records
+
+
+def test_a_release_goes_on_when_a_limit_has_passed_that_its_roll_back_met(registry: ProfileRegistry) -> None:
+    """Rule 10.1: also where its worker is killed between any two steps."""
+    for at in itertools.count(1):
+        records = closed(registry)
+        try:
+            Worker(registry, records, Fuse(at), MemoryTagLocks()).run(NEW)
+        except Killed:
+            ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+            assert held(registry) == WHOLLY_NEW, f"killed at step {at}"
+            assert actions(ended) == dict.fromkeys(TAGS, "copied"), f"killed at step {at}"
+        else:
+            break
+    assert held(registry) == WHOLLY_NEW
+
+
+def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegistry) -> None:
+    """Rule 10.1: the tries of the release may be used up, and half of it must not stay for that."""
+    records = closed(registry)
     given_up = Worker(registry, records, Closed(1), MemoryTagLocks()).run(NEW)
     assert held(registry) == WHOLLY_OLD | {"1": NEW.digest, "2": NEW.digest}
     for tag in ("1", "2"):

@@ -58,7 +58,8 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     outcome = CopyOutcome(digest="sha256:a", errors={"b/x": BUSY}, totals=Totals(bytes_copied=3))
     ledger.record_copy("p", outcome, CopyProgress(digest="sha256:a", ended=True))
     intent = TagIntent(action="merged", old_digest=None, new_digest="sha256:n", kept_platforms=["linux/arm"])
-    ledger.record_intent("p", "b/x:1", intent)
+    assert ledger.record_intent("p", "b/x:1", intent) is None
+    assert ledger.record_intent("p", "b/x:1", intent) == intent
     ledger.record_tag("p", "0 b/x:1", TagReport(reference="b/x:1", action="merged"))
     report = PushReport(push_id="p", state="partial", items=[], totals=Totals(seconds=1.25))
     ledger.finish(report)

@@ -83,7 +83,7 @@ class Intents:
     def read(self) -> TagIntent | None:
         return self._last
 
-    def note(self, intent: TagIntent, replaced: Current | None) -> None:
+    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None = None) -> None:
         del replaced
         self._last = intent
 

@@ -48,6 +48,18 @@ def test_the_old_digest_is_the_one_to_put_back(memory: Memory, base: Current | N
 
 
 @pytest.mark.parametrize("old", [THEIRS, None])
+def test_what_an_earlier_item_wrote_is_work_of_this_push(old: Digest | None) -> None:
+    """Rule 6.6: also if the worker was killed between the intent of the later item and its write."""
+    second = Memory().recalling(noted(MINE, old)).intent(decided(MERGED), held(MINE))
+    assert (second.old_digest, second.written_before) == (old, MINE)
+    own = Memory().recalling(second).own(MINE)
+    assert own is not None
+    assert (own.old_digest, own.new_digest) == (old, MINE)
+    again = Memory().recalling(second).intent(decided(MERGED), held(MINE))
+    assert (again.old_digest, again.written_before) == (old, MINE)
+
+
+@pytest.mark.parametrize("old", [THEIRS, None])
 def test_a_tag_that_was_put_back_is_no_work_of_this_push(old: Digest | None) -> None:
     """Rules 6.1, 6.6, 10.1: nor is what others write there later; its protective tags are."""
     intent = noted(MINE, old, protective_tag="1.merged-a", protective_tag_created=True)

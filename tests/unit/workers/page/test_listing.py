@@ -39,6 +39,9 @@ class CountedHashes:
     def increment(self, key: str, field: str) -> int:
         return self._behind.increment(key, field)
 
+    def exchange(self, place: tuple[str, str], records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
+        return self._behind.exchange(place, records)
+
     def drop(self, key: str, *fields: str) -> None:
         self._behind.drop(key, *fields)
 
