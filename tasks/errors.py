@@ -423,7 +423,7 @@ class LockUnavailable(DestinationError):
 
     code = "lock_unavailable"
     side = Side.STATE
-    retry = Retry.GIVE_BACK
+    retry = Retry.LATER
     advice = "Another push holds this tag; push again when it is done."
 
 

@@ -197,7 +197,6 @@ def test_bad_input_is_refused_before_anything_is_written(world: World, case: str
     [
         ({"dest_quay_user": "x"}, "target_settings.dest_quay_password"),
         ({"tag_images_tries": 0}, "target_settings.tag_images_tries"),
-        ({"quay_hots": "x"}, "target_settings.quay_hots"),
     ],
 )
 def test_half_a_pair_and_a_retry_count_below_1_are_refused(world: World, settings: dict[str, Any], field: str) -> None:

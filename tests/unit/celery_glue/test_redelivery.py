@@ -60,7 +60,8 @@ class World:
     ("error", "retries", "tries", "follows"),
     [
         (NotFound("gone"), 0, None, False),
-        (LockUnavailable("held"), 99, None, True),
+        (LockUnavailable("held"), 1, None, True),
+        (LockUnavailable("held"), 2, None, False),
         (PushCancelled("stopping"), 99, None, True),
         (RegistryUnavailable("down"), 1, None, True),
         (RegistryUnavailable("down"), 2, None, False),
