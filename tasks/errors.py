@@ -42,6 +42,7 @@
     │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
     │   ├── ReferrersRefused         the registry refuses the referrers of the image
     │   └── CopyIncomplete           a part that the tag needs did not arrive
+    ├── PartBusy                     another delivery works on this part of the push; the task goes back to the queue
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
     └── RegistryError                a registry failed or refused a request
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
@@ -425,6 +426,15 @@ class LockUnavailable(DestinationError):
     side = Side.STATE
     retry = Retry.LATER
     advice = "Another push holds this tag; push again when it is done."
+
+
+class PartBusy(ImagePusherError):
+    """Another delivery works on this part of the push."""
+
+    code = "part_busy"
+    side = Side.STATE
+    retry = Retry.GIVE_BACK
+    advice = "Nothing is to be done: the part goes on when the other delivery has ended."
 
 
 class LockLost(DestinationError):

@@ -21,7 +21,7 @@ class Attempts:
         """Count a start; `lost` is the number of lost starts, and `what` names the part in the error.
 
         A dying worker loses all of its running parts. So the last attempt of a part runs alone: other parts that were
-        lost with it can end. Raises PushAbandoned, LockUnavailable, StateUnavailable.
+        lost with it can end. Raises PushAbandoned, PartBusy, StateUnavailable.
         """
         if lost >= self.most:
             raise PushAbandoned(f"{what} ended its worker {lost} times.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tasks.coordination.shared_budget import SharedBudget
-from tasks.errors import LockUnavailable
+from tasks.errors import ImagePusherError, LockUnavailable, PartBusy
 from tasks.registry.budget import Budget
 
 _RAISE = 1.1
@@ -21,14 +21,14 @@ class KeyLocks:
         self._locks: dict[str, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def hold(self, key: str, wait_seconds: float) -> Iterator[None]:
-        """Wait for `key` and hold it; raises LockUnavailable after `wait_seconds`."""
+    def hold(self, key: str, wait_seconds: float, refusal: type[ImagePusherError] = LockUnavailable) -> Iterator[None]:
+        """Wait for `key` and hold it; raises `refusal` after `wait_seconds`."""
         with self._guard:
             lock, users = self._locks.get(key, (threading.Lock(), 0))
             self._locks[key] = (lock, users + 1)
         try:
             if not lock.acquire(timeout=wait_seconds):
-                raise LockUnavailable(f"{key} was held by another task for {wait_seconds:g} seconds.")
+                raise refusal(f"{key} was held by another task for {wait_seconds:g} seconds.")
             try:
                 yield
             finally:
@@ -70,15 +70,15 @@ class LocalRuns:
 
     @contextmanager
     def hold(self, push_id: str, part: str) -> Iterator[None]:
-        """Wait until no other delivery works on the part; raises LockUnavailable."""
-        with self._locks.hold(_part(push_id, part), self._wait_seconds):
+        """Wait until no other delivery works on the part; raises PartBusy."""
+        with self._locks.hold(_part(push_id, part), self._wait_seconds, PartBusy):
             yield
 
     @contextmanager
     def alone(self, push_id: str) -> Iterator[None]:
-        """Wait until no other part runs alone; raises LockUnavailable."""
+        """Wait until no other part runs alone; raises PartBusy."""
         del push_id
-        with self._locks.hold("the place of what may end its worker", self._wait_seconds):
+        with self._locks.hold("the place of what may end its worker", self._wait_seconds, PartBusy):
             yield
 
     def is_held(self, push_id: str, part: str) -> bool:

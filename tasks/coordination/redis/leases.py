@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, cast
 
 import redis
@@ -26,7 +26,7 @@ from tasks.coordination.tag_record import (
     under_way,
     unpack,
 )
-from tasks.errors import LockLost, LockUnavailable, StateUnavailable
+from tasks.errors import ImagePusherError, LockLost, LockUnavailable, PartBusy, StateUnavailable
 from tasks.transfer.ports import TagRecord, Written
 
 _RENEWALS_A_LEASE: Final = 3
@@ -86,10 +86,11 @@ class Leases:
         *,
         poll_seconds: float = 0.05,
         pulse: Callable[[], None] = lambda: None,
+        refusal: type[ImagePusherError] = LockUnavailable,
     ) -> Iterator[Lease]:
         """Wait for `key` and hold it; `pulse` is called with each renewal.
 
-        Raises LockUnavailable after `wait_seconds`.
+        Raises `refusal` after `wait_seconds`, StateUnavailable.
         """
         # thread_local off: the renewing thread must know the token.
         lock = Lock(
@@ -106,7 +107,7 @@ class Leases:
         except RedisError as error:
             raise StateUnavailable(f"{named} cannot be held: {type(error).__name__} from Redis.") from None
         if not acquired:
-            raise LockUnavailable(f"{named} was held by another push for {wait_seconds:g} seconds.")
+            raise refusal(f"{named} was held by another push for {wait_seconds:g} seconds.")
         lease = Lease(lock, named, pulse)
         self._renew_from_now_on(lease)
         try:
@@ -236,22 +237,25 @@ class LeasedRuns:
 
     @contextmanager
     def hold(self, push_id: str, part: str) -> Iterator[None]:
-        """Wait until no other delivery works on the part; raises LockUnavailable, StateUnavailable."""
+        """Wait until no other delivery works on the part; raises PartBusy, StateUnavailable."""
         named = f"{part} of the push {push_id}"
-        with self._leases.hold(self._key(push_id, part), named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
+        with self._hold(push_id, self._key(push_id, part), named):
             yield
 
     @contextmanager
     def alone(self, push_id: str) -> Iterator[None]:
-        """Wait until no other part of any push runs alone; raises LockUnavailable, StateUnavailable."""
+        """Wait until no other part of any push runs alone; raises PartBusy, StateUnavailable."""
         named = "The place of what may end its worker"
-        with self._leases.hold(f"{self._prefix}alone", named, self._wait_seconds, pulse=lambda: self._touch(push_id)):
+        with self._hold(push_id, f"{self._prefix}alone", named):
             yield
 
     def is_held(self, push_id: str, part: str) -> bool:
         """Tell whether a live worker works on the part; raises StateUnavailable."""
         with _named_failures(f"Whether somebody works on {part} of the push {push_id}"):
             return bool(self._leases.client.exists(self._key(push_id, part)))
+
+    def _hold(self, push_id: str, key: str, named: str) -> AbstractContextManager[Lease]:
+        return self._leases.hold(key, named, self._wait_seconds, pulse=lambda: self._touch(push_id), refusal=PartBusy)
 
     def _key(self, push_id: str, part: str) -> str:
         return f"{self._prefix}run:{push_id}/{part}"

@@ -52,11 +52,11 @@ class Runs(Protocol):
     """Locks that let one delivery at a time work on a part of a push; a holder's sign of life goes to the ledger."""
 
     def hold(self, push_id: str, part: str) -> AbstractContextManager[None]:
-        """Wait until no other delivery works on the part; raises LockUnavailable."""
+        """Wait until no other delivery works on the part; raises PartBusy, StateUnavailable."""
         ...
 
     def alone(self, push_id: str) -> AbstractContextManager[None]:
-        """Wait until no other part is worked on alone; raises LockUnavailable, StateUnavailable."""
+        """Wait until no other part is worked on alone; raises PartBusy, StateUnavailable."""
         ...
 
     def is_held(self, push_id: str, part: str) -> bool:

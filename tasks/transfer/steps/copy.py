@@ -38,7 +38,7 @@ class CopyStep:
         """Copy and record the outcome; return the error instead if a registry may answer later and tries are left.
 
         `may_retry` gets the error and the number of tries that the plan allows, `tell` the progress, `end` the outcome.
-        Raises PushCancelled when the worker shuts down, StateUnavailable, LockUnavailable.
+        Raises PushCancelled when the worker shuts down, StateUnavailable, PartBusy.
         """
         with self.runs.hold(push_id, digest):
             taken = self.ledger.take_copy(push_id, digest)

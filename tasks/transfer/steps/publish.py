@@ -33,7 +33,7 @@ class PublishStep:
 
         A repeated delivery returns the existing report, and keeps the reports of tags that are done. Raises the error
         of a registry if `may_retry` allows it, PushCancelled when the worker shuts down, StateUnavailable,
-        LockUnavailable.
+        PartBusy.
         """
         with self.runs.hold(push_id, PART):
             report = self.ledger.report(push_id)

@@ -9,7 +9,7 @@ import redis
 
 from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
 from tasks.coordination.redis.locations import RedisBlobLocations
-from tasks.errors import LockLost, LockUnavailable
+from tasks.errors import LockLost, LockUnavailable, PartBusy
 from tasks.transfer.ports import TagRecord, Written
 from tests.support.redis_server import RedisServer
 
@@ -119,7 +119,7 @@ def test_one_delivery_at_a_time_works_on_a_part(client: redis.Redis) -> None:
     with runs.hold("p", "sha256:a"):
         assert runs.is_held("p", "sha256:a")
         assert not runs.is_held("p", "publish")
-        with pytest.raises(LockUnavailable, match="sha256:a of the push p"), runs.hold("p", "sha256:a"):
+        with pytest.raises(PartBusy, match="sha256:a of the push p"), runs.hold("p", "sha256:a"):
             pass
         with runs.hold("p", "publish"), runs.hold("other", "sha256:a"):
             pass
@@ -128,7 +128,7 @@ def test_one_delivery_at_a_time_works_on_a_part(client: redis.Redis) -> None:
 
 def test_one_part_of_any_push_is_worked_on_alone(client: redis.Redis) -> None:
     runs = runs_on(client, [])
-    with runs.alone("p"), pytest.raises(LockUnavailable), runs.alone("other"):
+    with runs.alone("p"), pytest.raises(PartBusy), runs.alone("other"):
         pass
     with runs.alone("other"):
         pass

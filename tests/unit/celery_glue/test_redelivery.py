@@ -15,6 +15,7 @@ from tasks.errors import (
     ImagePusherError,
     LockUnavailable,
     NotFound,
+    PartBusy,
     PushCancelled,
     RateLimited,
     RegistryReadOnly,
@@ -60,6 +61,7 @@ class World:
     ("error", "retries", "tries", "follows"),
     [
         (NotFound("gone"), 0, None, False),
+        (PartBusy("held"), 99, None, True),
         (LockUnavailable("held"), 1, None, True),
         (LockUnavailable("held"), 2, None, False),
         (PushCancelled("stopping"), 99, None, True),

@@ -12,7 +12,7 @@ from tasks.coordination.local.in_process import (
     LocalSingleFlight,
 )
 from tasks.coordination.shared_budget import SharedBudget
-from tasks.errors import LockUnavailable, RateLimited
+from tasks.errors import PartBusy, RateLimited
 
 
 def test_one_task_at_a_time_moves_a_blob() -> None:
@@ -44,9 +44,9 @@ def test_a_part_that_is_worked_on_is_held_until_its_end() -> None:
     runs = LocalRuns(KeyLocks(), 0.05)
     with runs.hold("p", "sha256:a"):
         assert runs.is_held("p", "sha256:a")
-        with pytest.raises(LockUnavailable), runs.hold("p", "sha256:a"):
+        with pytest.raises(PartBusy), runs.hold("p", "sha256:a"):
             pass
-        with runs.alone("p"), pytest.raises(LockUnavailable), runs.alone("q"):
+        with runs.alone("p"), pytest.raises(PartBusy), runs.alone("q"):
             pass
     assert not runs.is_held("p", "sha256:a")
 

@@ -12,7 +12,7 @@ from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import (
     ImagePusherError,
-    LockUnavailable,
+    PartBusy,
     PushAbandoned,
     PushCancelled,
     RateLimited,
@@ -141,7 +141,7 @@ def test_the_last_attempt_waits_until_no_other_is_made_alone(ledger: HashLedger)
     copier = ScriptedCopier(DONE)
     work = step_of(ledger, copier, runs)
     lose(ledger, MOST - 1)
-    with runs.alone("another"), pytest.raises(LockUnavailable):
+    with runs.alone("another"), pytest.raises(PartBusy):
         deliver(work)
     assert ledger.lost("p", [DIGEST]) == [MOST - 1]
     assert deliver(work) is None
