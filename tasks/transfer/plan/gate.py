@@ -1,9 +1,8 @@
 """Check whether a tag may change, and read the manifests needed for that (BEHAVIOUR 10.2 to 10.4)."""
 
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
-from tasks import contract
 from tasks.oci.digest import Digest
 from tasks.oci.merge import DEFAULT_RULES, MergeRules
 from tasks.oci.reference import Reference
@@ -12,32 +11,9 @@ from tasks.registry.repository import Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.conditions import Change, goes_back, refusal
 from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
 from tasks.transfer.request.valid import ValidItem
-
-
-class TagFacts(Protocol):
-    """The facts that pushes and operators recorded about tags; all methods raise StateUnavailable."""
-
-    def hold_of(self, reference: str) -> contract.Hold | None:
-        """Return the hold on a tag."""
-        ...
-
-    def source_of(self, reference: str, digest: str) -> str | None:
-        """Return the source of the last push that moved a tag to a digest, None if none is remembered."""
-        ...
-
-
-class NoFacts:
-    """A record without any fact."""
-
-    def hold_of(self, reference: str) -> contract.Hold | None:
-        del reference
-        return None
-
-    def source_of(self, reference: str, digest: str) -> str | None:
-        del reference, digest
-        return None
 
 
 @dataclass(frozen=True)

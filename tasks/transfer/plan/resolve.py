@@ -14,14 +14,16 @@ from tasks.oci.reference import Reference, RepositoryName
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
-from tasks.transfer.plan.gate import Gate, NoFacts, TagFacts
+from tasks.transfer.plan.find_referrers import find_referrers
+from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
-from tasks.transfer.plan.referrers import FoundReferrers, find_referrers
+from tasks.transfer.plan.referrers import FoundReferrers
 from tasks.transfer.plan.repositories import Found, make_ready
 from tasks.transfer.plan.signed import require_signature
+from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from tasks import contract
 from tasks.oci.digest import Digest
-from tasks.transfer.plan.gate import TagFacts
 from tasks.transfer.plan.plan import Plan
+from tasks.transfer.plan.tag_facts import TagFacts
 from tasks.transfer.ports.records import (
     CopyOutcome,
     EarlierTag,

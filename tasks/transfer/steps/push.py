@@ -96,11 +96,13 @@ class PushStep:
                 return self._fail(push_id, valid, broken)
 
     def _permitted(self, push_id: str, request: Any, producer: str | None) -> ValidRequest:
+        # The request may have the id too: its validation lists all faults, this one among them.
+        valid = self._checked(request, producer)
         if not contract.is_push_id(push_id):
             raise RequestInvalid(
                 "The id of the push must be a string of at most 128 letters, digits, '.', '_', ':' and '-'."
             )
-        return self._checked(request, producer)
+        return valid
 
     def _checked(self, request: Any, producer: str | None) -> ValidRequest:
         valid = validate(request, self.targets)

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 import click
-import msgspec
 
 from workers.cli.common import common_options
 from workers.cli.output import emit_as_json, output_option
@@ -21,6 +20,8 @@ _SHOWN: Final = 20
 @click.pass_context
 def history(context: click.Context, /, reference: str, *, everything: bool, limit: int | None, **_: Any) -> None:
     """Tell which pushes moved the tag REF: when, from what to what, and whether that was undone."""
+    import msgspec
+
     from workers.cli.tag_names import tag_name
     from workers.ledger import open_ledger
 

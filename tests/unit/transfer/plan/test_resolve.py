@@ -8,8 +8,8 @@ import pytest
 from tasks import contract
 from tasks.errors import StateUnavailable
 from tasks.registry.manifest_answer import FetchedManifest
-from tasks.transfer.plan.gate import NoFacts
 from tasks.transfer.plan.resolve import prepare
+from tasks.transfer.plan.tag_facts import NoFacts
 from tests.unit.oci.listing import image, index
 from tests.unit.transfer.plan.sources import of_index
 from tests.unit.transfer.request.requests import item, read
