@@ -166,8 +166,8 @@ class Transport:
         if lacking is not None:
             return type(lacking)(f"{explain(request.method, response)}. {lacking.message}")
         if response.headers.get("WWW-Authenticate") and self._authentication.user(request.repository) is None:
-            message = f"{error.message} No credentials are configured for it."
-            error, error.may_be_absent = AuthenticationRefused(message), error.may_be_absent
+            # Nobody makes a repository without credentials: one that they may not read is not taken for absent.
+            error = AuthenticationRefused(f"{error.message} No credentials are configured for it.")
         return error
 
     def _ask(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:

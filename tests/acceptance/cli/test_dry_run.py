@@ -73,9 +73,10 @@ def test_blobs_are_counted_as_the_push_will_find_them(shell: Shell) -> None:
     for key in ("blobs_copied", "bytes_copied"):
         assert sum(there[key] for there in planned) == totals[key]
     assert totals["blobs_copied"] == 4
-    # Two copies that need one blob in one place at the same moment both mount it.
+    # Two copies that need one blob in one place at the same moment both mount it. A blob that the registry did not find
+    # after its mount is placed, and counted, again.
     cheap = ("blobs_mounted", "blobs_skipped")
-    assert sum(there[key] for there in planned for key in cheap) == sum(totals[key] for key in cheap)
+    assert sum(there[key] for there in planned for key in cheap) <= sum(totals[key] for key in cheap)
 
 
 def test_only_pull_is_asked_for(

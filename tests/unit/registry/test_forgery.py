@@ -137,6 +137,7 @@ def by_location_of_a_patch(registry: ScriptedRegistry, url: str) -> None:
         Exchange("POST", UPLOADS, Answer(202, {"Location": SESSION}), times=2),
         Exchange("PUT", SESSION, Answer(405)),
         Exchange("PATCH", SESSION, Answer(202, {"Location": url, "Range": f"0-{len(CONTENT) - 1}"})),
+        Exchange("DELETE", SESSION, Answer(204)),
     )
     repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
 
