@@ -36,6 +36,8 @@ _OUTCOMES: Final = ("copied", "mounted", "skipped")
 _QUIET_VERDICTS: Final = frozenset({Verdict.WAIT, Verdict.STORE_RESULT})
 _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     telemetry.PUSHES: get_args(contract.State),
+    # "" is the producer of requests that nobody signed.
+    telemetry.REQUESTS: ("",),
     telemetry.REQUESTS_REFUSED: (telemetry.INVALID, telemetry.MALFORMED),
     telemetry.PUSH_SECONDS: get_args(contract.State),
     telemetry.TAGS: get_args(contract.Action),
