@@ -141,6 +141,8 @@ class Release:
 
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
+        if self._journal.read() == "stands":
+            return {member.key: self._stood(member, held) for member in self._members}
         staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
         intents = {member.key: self._announce(member, held, staged[member.key]) for member in self._members}
         self._journal.note("forward")
@@ -159,6 +161,11 @@ class Release:
                 written.add(member.reference)
         self._journal.note("stands")
         return moved
+
+    def _stood(self, member: Member, held: Mapping[str, TagLock]) -> Moved:
+        """Return how a tag moved: consumers may have heard of it, and whoever moved it since did so later."""
+        with _stopping(member):
+            return member.move.stood(held[member.reference], HeldLocks(held, self._locks))
 
     def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
         def stage(member: Member) -> Staged:

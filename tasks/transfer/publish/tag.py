@@ -19,6 +19,7 @@ from tasks.errors import (
     LockLost,
     PushUndone,
     RegistryError,
+    Retry,
     Side,
     TagConflict,
 )
@@ -46,6 +47,10 @@ class IntentLog(Protocol):
 
     def note(self, intent: TagIntent, replaced: Current | None) -> None:
         """Note an intent, and the bytes of the replaced manifest; may forbid the write by raising."""
+        ...
+
+    def ensure_wanted(self) -> None:
+        """Raise PushUndone if an undo of the push began."""
         ...
 
 
@@ -250,6 +255,26 @@ class TagMove:
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
         return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
+
+    def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
+        """Return how a tag of a release that stands was moved; writes it never, whatever it holds by now.
+
+        Raises PushUndone, LockLost, StateUnavailable.
+        """
+        self._intents.ensure_wanted()
+        try:
+            staged = self.stage(lock)
+            self.bring(staged, locks)
+            if staged.is_right:
+                return self.leave(lock, staged)
+        except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
+                raise
+            LOG.warning("%s cannot be looked at again: %s", self._reference, error)
+        intent = self.memory.latest or TagIntent(
+            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or ""
+        )
+        return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
-from tasks.errors import PushAbandoned, RateLimited, ReleaseUnsettled, Retry
+from tasks.errors import PushAbandoned, PushUndone, RateLimited, ReleaseUnsettled, Retry
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -130,6 +130,7 @@ class Records:
     direction: Direction | None = None
     intents: dict[str, TagIntent] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
+    is_undone: bool = False
 
 
 @dataclass
@@ -189,6 +190,10 @@ class _Intents:
             self.worker.records.intents[self.reference] = intent
 
         self.worker.fuse.around(act)()
+
+    def ensure_wanted(self) -> None:
+        if self.worker.records.is_undone:
+            raise PushUndone("The push was taken back.")
 
 
 @pytest.fixture(params=PROFILES, ids=lambda profile: profile.name)
@@ -414,4 +419,30 @@ def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegis
         assert (report.action, report.error.code if report.error else None) == ("failed", "rate_limited")
         assert "Whether the tag was put back cannot be told." in str(report.error)
     Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+
+
+def test_a_release_that_stands_is_not_moved_again_by_a_repeat(registry: ProfileRegistry) -> None:
+    """Rule 10.1: its events may have been sent, and what someone else wrote since is newer."""
+    begin(registry)
+    theirs = images.index([images.image("linux/s390x", [images.layer("theirs", 10)])])
+    records = Records()
+    first = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    registry.put("ns/app", theirs, "1")
+    registry.immutable = TAGS
+    again = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert again.stands
+    assert held(registry) == WHOLLY_NEW | {"1": theirs.digest}
+    assert {key: moved.report(key) for key, moved in again.moved.items()} == {
+        key: moved.report(key) for key, moved in first.moved.items()
+    }
+
+
+def test_a_release_that_stood_and_was_taken_back_is_not_told_of(registry: ProfileRegistry) -> None:
+    """Rule 10.1: no event says that a tag moved which an undo has put back meanwhile."""
+    begin(registry)
+    records = Records()
+    Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    records.is_undone = True
+    again = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not again.stands
     assert held(registry) == WHOLLY_OLD
