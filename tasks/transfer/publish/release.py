@@ -19,6 +19,7 @@ from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.journal import Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
@@ -168,13 +169,15 @@ class Release:
             return member.move.stood(held[member.reference], HeldLocks(held, self._locks))
 
     def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
+        holders = Holders({member.reference for member in self._members if member.intent is not None})
+
         def stage(member: Member) -> Staged:
             with _stopping(member):
                 member.move.prepare()
                 staged = member.move.stage(held[member.reference])
                 if not staged.is_right:
                     if not member.irreversible:
-                        member.move.ensure_reversible(staged)
+                        member.move.ensure_reversible(staged, holders)
                     member.move.store(staged)
                 member.move.bring(staged, HeldLocks(held, self._locks))
                 return staged

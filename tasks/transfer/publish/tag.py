@@ -30,6 +30,7 @@ from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.memory import Memory
 from tasks.transfer.publish.stage import Stage, Staged, Wish
 
@@ -222,12 +223,20 @@ class TagMove:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
         self._store(staged.decision.digest, staged.decision)
 
-    def ensure_reversible(self, staged: Staged) -> None:
+    def ensure_reversible(self, staged: Staged, holders: Holders) -> None:
         """Raise Irreversible unless the present state of the tag can be restored (BEHAVIOUR 10.1)."""
         if staged.base is not None and not staged.base.content:
             raise Irreversible(f"{self._reference} holds {staged.base.digest}, of which no bytes can be kept.")
-        if staged.base is None and not self._repository.deletes():
+        if staged.base is not None or self._reference.digest is not None:
+            return
+        deletes, digest = self._repository.deletes(), staged.decision.digest
+        if deletes is None:
             raise Irreversible(f"{self._reference} is new, and its registry deletes neither tags nor manifests.")
+        other = holders.find(self._repository, digest) if deletes == "manifests" else None
+        if other is not None:
+            raise Irreversible(
+                f"{self._reference} is new, its registry deletes manifests only, and {other} holds {digest}, too."
+            )
 
     def clean(self) -> list[str]:
         """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""

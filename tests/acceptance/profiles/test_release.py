@@ -24,7 +24,7 @@ from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index
 from tests.support.profiles import profiles
-from tests.support.profiles.profile import AccessRules
+from tests.support.profiles.profile import AccessRules, Profile, TagRules
 from tests.support.profiles.server import ProfileRegistry
 from tests.support.tag_locks import MemoryTagLocks
 from tests.unit.registry.clients import QUICK
@@ -141,6 +141,7 @@ class Worker:
     records: Records
     fuse: Fuse
     locks: MemoryTagLocks
+    irreversible: bool = False
 
     def run(self, source: Index, *, retries: bool = False, abandoned: PushAbandoned | None = None) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
@@ -157,7 +158,8 @@ class Worker:
             reference = Reference(self.registry.host, "ns/app", tag)
             planned = PlannedTag(reference=reference, action="copied")
             repository = clients.repository(*reference.place, "destination", push=True)
-            members.append(Member(tag, planned, TagMove(wished, repository, planned, _Intents(self, str(reference)))))
+            move = TagMove(wished, repository, planned, _Intents(self, str(reference)))
+            members.append(Member(tag, planned, move, irreversible=self.irreversible))
 
         def put_back(intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
             return undo("p", intents, clients, locks, self.records.contents.get)
@@ -446,3 +448,38 @@ def test_a_release_that_stood_and_was_taken_back_is_not_told_of(registry: Profil
     again = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
     assert not again.stands
     assert held(registry) == WHOLLY_OLD
+
+
+WITHOUT_DELETES = replace(profiles.STRICT, name="without-deletes", tags=TagRules(delete="none"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [(WITHOUT_DELETES, "deletes neither tags nor manifests"), (profiles.DISTRIBUTION_2_8, "elsewhere holds")],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_what_could_not_be_moved_back_is_refused_before_anything_moves(profile: Profile, reason: str) -> None:
+    """Rule 10.1: a new tag, where the registry deletes none, or would delete another tag along with it."""
+    with ProfileRegistry(profile) as registry:
+        begin(registry)
+        registry.put("ns/app", NEW, "elsewhere")
+        refused = Worker(registry, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+        assert held(registry) == WHOLLY_OLD
+        fault = refused.reports["new"].error
+        assert fault is not None
+        assert fault.code == "irreversible"
+        assert reason in fault.message
+        assert {key: report.action for key, report in refused.reports.items()} == {
+            tag: "failed" if tag == "new" else "skipped" for tag in TAGS
+        }
+        accepted = Worker(registry, Records(), Fuse(), MemoryTagLocks(), irreversible=True).run(NEW)
+        assert held(registry) == WHOLLY_NEW
+        assert accepted.stands
+
+
+def test_a_registry_that_deletes_manifests_only_takes_a_release_back_and_on() -> None:
+    """Rule 10.1: also where the killed worker had moved the new tag, which then holds the manifest."""
+    with ProfileRegistry(profiles.DISTRIBUTION_2_8) as registry:
+        assert kill_everywhere(registry, (WHOLLY_NEW,)) == {"new"}
+        registry.immutable = ("3",)
+        assert kill_everywhere(registry, (WHOLLY_OLD,)) == {"old"}
