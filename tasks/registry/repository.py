@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from tasks.errors import (
@@ -177,16 +177,20 @@ class Repository:
             return self.resolve(tag) is None
         return response.status in _DONE
 
-    def deletes(self) -> bool:
-        """Tell whether the registry would delete a tag or a manifest, by a request for an absent one.
+    def deletes(self) -> Literal["tags", "manifests"] | None:
+        """Tell what the registry would delete, by requests for what is absent: tags, or manifests only.
 
         Distribution answers 400 or 405 if it does not delete ("Deleting tags", "Deleting manifests").
         """
         absent = digest_of(f"not in {self}".encode())
-        for reference in (f"absent-{encoded_of(absent)[:12]}", absent):
+        ways: tuple[tuple[Literal["tags", "manifests"], str], ...] = (
+            ("tags", f"absent-{encoded_of(absent)[:12]}"),
+            ("manifests", absent),
+        )
+        for what, reference in ways:
             if self._write("DELETE", f"manifests/{reference}", expect=_DONE | {400, 404, 405}).status in _DONE | {404}:
-                return True
-        return False
+                return what
+        return None
 
     def exists(self) -> bool:
         """Tell whether the repository exists and is readable, with `pull` scope only ("Listing Tags")."""

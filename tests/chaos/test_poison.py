@@ -78,6 +78,23 @@ def test_a_tag_that_kills_its_worker_fails_alone(site: Site, name: str) -> None:
     site.settle()
 
 
+def test_a_release_that_kills_its_worker_half_way_is_put_back(site: Site, name: str) -> None:
+    """Rule 10.1."""
+    source, tags = small_index(name, "amd64"), [f"t{number}" for number in range(6)]
+    for tag in tags[1:]:
+        site.put_b(f"{name}/dst", small_index(f"{name}-old", "ppc64le"), tag)
+    request = {"items": [item(site.put_a(f"{name}/src", source), {f"{site.b.host}/{name}/dst": tags}, merge=False)]}
+    # Before the first tag the manifest is written once for each of them, under its digest.
+    site.arms.arm("manifest put", match=f"', {source.manifest!r}", nth=len(tags) + 3, times=TRIES)
+    report, died = endure(site, site.send(request | {"atomic": "push"}))
+    assert site.tags() == site.before
+    codes = {tag: (told["action"], told["error"]["code"]) for tag, told in by_tag(report).items()}
+    assert codes == dict.fromkeys(tags, ("failed", "abandoned"))
+    # Several threads of one worker may be at such a place at once.
+    assert 0 < died <= TRIES
+    site.settle()
+
+
 def test_planning_that_kills_its_worker_ends_the_push_with_a_report(site: Site, name: str) -> None:
     source = small_index(name, "amd64")
     request = {"items": [item(site.put_a(f"{name}/src", source), {f"{site.b.host}/{name}/dst": ["1"]})]}

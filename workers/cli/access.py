@@ -1,8 +1,8 @@
 """The command-line options for access to registries: credentials, TLS, authentication files."""
 
 import sys
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise, zip_longest
 from typing import Any, Final, TextIO, TypeVar
 
 import click
@@ -44,6 +44,17 @@ class RegistryCommand(click.Command):
             if flag in _TLS_FLAGS and (word.lower() in _BOOLEANS or not named):
                 told = f"{flag} alone means true; write {flag}=true or {flag}=false where you have {word!r} after it."
                 raise click.UsageError(told, ctx)
+
+
+def with_usual_value(args: Sequence[str], flag: str, values: Sequence[str]) -> list[str]:
+    """Return the arguments with the first of `values` after a flag that none of them follows.
+
+    click gives an option whose value may be left out the next argument, whatever it is.
+    """
+    return [
+        f"{arg}={values[0]}" if arg == flag and after not in values else arg
+        for arg, after in zip_longest(args, args[1:])
+    ]
 
 
 def registry_options(*roles: Role) -> Callable[[Command], Command]:

@@ -204,7 +204,7 @@ def conditions_of(
     no_clobber: bool = False,
     required: Iterable[str] = (),
     refuse_platform_removal: bool = False,
-    forward_only: bool = False,
+    forward_only: str | None = None,
 ) -> dict[str, Any]:
     """Return the keys of an item for the condition flags of `copy`; raises RequestInvalid."""
     keys: dict[str, Any] = {}
@@ -221,7 +221,7 @@ def conditions_of(
     if refuse_platform_removal:
         keys["platform_removal"] = "refuse"
     if forward_only:
-        keys["forward_only"] = "version"
+        keys["forward_only"] = forward_only
     return keys
 
 

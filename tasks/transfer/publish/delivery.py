@@ -105,7 +105,17 @@ class Delivery:
             return [(f"item {number}", [number]) for number in numbers]
         return [("push", numbers)] if numbers else []
 
-    def _release(self, name: str, numbers: Sequence[int]) -> None:
+    def put_back(self, error: ImagePusherError) -> dict[str, contract.TagReport]:
+        """Put back the releases that have begun and do not stand, and return the reports of the tags that are done.
+
+        `error` is the reason for which nobody goes on with them.
+        """
+        for name, numbers in self._releases():
+            if has_begun(LedgerJournal(self._parts.ledger, self._plan.push_id, name).read()):
+                self._release(name, numbers, error)
+        return self._done
+
+    def _release(self, name: str, numbers: Sequence[int], given_up: ImagePusherError | None = None) -> None:
         """Move the tags of some items together, or none of them, and record their reports (BEHAVIOUR 10.1)."""
         parts, push_id = self._parts, self._plan.push_id
         # A tag that holds a newer image takes no part.
@@ -122,7 +132,7 @@ class Delivery:
         # Tags whose reports were recorded take part too: their state is read from the tags themselves.
         members = [self._member(number, tag) for number, tag in pairs]
         try:
-            ended = self._ended(Release(members, parts.locks, journal, self._put_back, parts.executor), name)
+            ended = self._ended(Release(members, parts.locks, journal, self._put_back, parts.executor), name, given_up)
         except PushAbandoned as error:
             error.message += " Whether its tags were moved cannot be told."
             ended = Ended(reports={tag_key(number, tag): unmoved(tag, error) for number, tag in open_pairs})
@@ -132,10 +142,12 @@ class Delivery:
             report = ended.reports.get(key) if moved is None else self._told(self._resolved(number), tag, moved)
             self._record(number, tag, report or unmoved(tag, PushUnknown(f"{tag.reference} took no part.")))
 
-    def _ended(self, release: Release, name: str) -> Ended:
+    def _ended(self, release: Release, name: str, given_up: ImagePusherError | None) -> Ended:
         """Carry a release out; if that ended its workers too often, put back what they moved."""
         attempt, push_id, back = self._parts.attempts.attempt, self._plan.push_id, f"{name}, back"
         lost, lost_back = self._parts.ledger.lost(push_id, [name, back])
+        if given_up is not None:
+            return release.run(self._may_retry, given_up)
         try:
             with attempt(push_id, name, lost, f"Moving the tags of the {name}"):
                 return release.run(self._may_retry)

@@ -30,7 +30,12 @@ def moved_tag(
 
 
 def _platforms(held: Current, single: Platform | None) -> dict[str, str]:
-    """Return the digests by platform; the first of several entries for one platform counts, as for clients."""
+    """Return the digests by platform; the first of several entries for one platform counts, as for clients.
+
+    Nothing is known of an index that someone else has replaced before a repeat of its push looked at it.
+    """
+    if not held.content:
+        return {}
     document = with_details(parse_document(held.content, held.media_type), held.details)
     if not isinstance(document, Index):
         return {} if single is None else {str(single): held.digest}

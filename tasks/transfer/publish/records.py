@@ -67,5 +67,9 @@ class LedgerIntents:
             self.ledger.record_intent(self.push_id, self.reference, earlier)
             raise LockLost(f"Another delivery of the push moved {self.reference} meanwhile.")
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
+        self.ensure_wanted()
+
+    def ensure_wanted(self) -> None:
+        """Raise PushUndone if an undo of the push began."""
         if self.ledger.is_undone(self.push_id):
             raise PushUndone(f"The push {self.push_id} was taken back before {self.reference} was moved.")

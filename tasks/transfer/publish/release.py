@@ -19,6 +19,7 @@ from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
@@ -145,6 +146,8 @@ class Release:
 
     def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
         """Stage all tags, then flip them."""
+        if self._journal.read() == "stands":
+            return {member.key: self._stood(member, held) for member in self._members}
         staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
         # A tag to which several items go has one intent at a time: those of the others follow before they write it.
         firsts: dict[str, Member] = {}
@@ -169,14 +172,21 @@ class Release:
         self._journal.note("stands")
         return moved
 
+    def _stood(self, member: Member, held: Mapping[str, TagLock]) -> Moved:
+        """Return how a tag moved: consumers may have heard of it, and whoever moved it since did so later."""
+        with _stopping(member):
+            return member.move.stood(held[member.reference], HeldLocks(held, self._locks))
+
     def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
+        holders = Holders({member.reference for member in self._members if member.intent is not None})
+
         def stage(member: Member) -> Staged:
             with _stopping(member):
                 member.move.prepare()
                 staged = member.move.stage(held[member.reference])
                 if not staged.is_right:
                     if not member.irreversible:
-                        member.move.ensure_reversible(staged)
+                        member.move.ensure_reversible(staged, holders)
                     member.move.store(staged)
                 member.move.bring(staged, HeldLocks(held, self._locks))
                 return staged

@@ -87,6 +87,13 @@ class Stage:
                 decision = replace(decision, action="merged" if decision.kept else "copied")
         return Staged(decision, held, base, record.last)
 
+    def wanted(self, digest: str) -> Current:
+        """Return the manifest that a tag was given, with its bytes if it is the source's own."""
+        image = self._wish.image
+        if digest != image.digest:
+            return Current(Digest(digest), "")
+        return Current(image.digest, image.media_type, image.content, image.platform, image.details)
+
     def admitted(self, staged: Staged, before: Digest | None) -> Staged:
         """Return the decision if it is allowed; `before` is the tag's digest before the push (BEHAVIOUR 10.2).
 

@@ -19,6 +19,7 @@ from tasks.errors import (
     LockLost,
     PushUndone,
     RegistryError,
+    Retry,
     Side,
     TagConflict,
 )
@@ -29,6 +30,7 @@ from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.memory import Memory
 from tasks.transfer.publish.stage import Stage, Staged, Wish
 
@@ -49,6 +51,10 @@ class IntentLog(Protocol):
 
         `known` is the last intent that the caller knows of. Raises LockLost if another one was noted since: it stays.
         """
+        ...
+
+    def ensure_wanted(self) -> None:
+        """Raise PushUndone if an undo of the push began."""
         ...
 
 
@@ -226,12 +232,20 @@ class TagMove:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
         self._store(staged.decision.digest, staged.decision)
 
-    def ensure_reversible(self, staged: Staged) -> None:
+    def ensure_reversible(self, staged: Staged, holders: Holders) -> None:
         """Raise Irreversible unless the present state of the tag can be restored (BEHAVIOUR 10.1)."""
         if staged.base is not None and not staged.base.content:
             raise Irreversible(f"{self._reference} holds {staged.base.digest}, of which no bytes can be kept.")
-        if staged.base is None and not self._repository.deletes():
+        if staged.base is not None or self._reference.digest is not None:
+            return
+        deletes, digest = self._repository.deletes(), staged.decision.digest
+        if deletes is None:
             raise Irreversible(f"{self._reference} is new, and its registry deletes neither tags nor manifests.")
+        other = holders.find(self._repository, digest) if deletes == "manifests" else None
+        if other is not None:
+            raise Irreversible(
+                f"{self._reference} is new, its registry deletes manifests only, and {other} holds {digest}, too."
+            )
 
     def clean(self) -> list[str]:
         """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""
@@ -259,6 +273,26 @@ class TagMove:
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
         return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
+
+    def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
+        """Return how a tag of a release that stands was moved; writes it never, whatever it holds by now.
+
+        Raises PushUndone, LockLost, StateUnavailable.
+        """
+        self._intents.ensure_wanted()
+        try:
+            staged = self.stage(lock)
+            self.bring(staged, locks)
+            if staged.is_right:
+                return self.leave(lock, staged)
+        except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
+                raise
+            LOG.warning("%s cannot be looked at again: %s", self._reference, error)
+        intent = self.memory.latest or TagIntent(
+            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or ""
+        )
+        return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
     def _settle(self, lock: TagLock, decision: Decision) -> None:
         lock.ensure()

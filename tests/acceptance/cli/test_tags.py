@@ -11,6 +11,11 @@ def versioned(version: str) -> Index:
     return index([image("linux/amd64", [layer(version, 500)], config=labels)])
 
 
+def image_of(version: str, created: str) -> Index:
+    labels = {"Labels": {"org.opencontainers.image.version": version}}
+    return index([image("linux/amd64", [layer(version, 500)], config={"created": created, "config": labels})])
+
+
 def test_flags_of_copy_guard_a_tag(shell: Shell, multi_arch: Index) -> None:
     """Rules 10.2 to 10.4."""
     source = shell.put_a(multi_arch, "main")
@@ -31,6 +36,26 @@ def test_flags_of_copy_guard_a_tag(shell: Shell, multi_arch: Index) -> None:
     assert (older.code, actions(report_of(older))) == (0, ["skipped"])
     expected = shell("copy", "--expect", f"1={held}", source, shell.destination(), "-o", "json")
     assert (expected.code, actions(report_of(expected))) == (0, ["copied"])
+
+
+def test_a_tag_goes_forward_by_version_or_by_creation_time(shell: Shell) -> None:
+    """Rule 10.4: the flag alone means the version, and takes no image for its value."""
+    backport = image_of("1.9", "2026-03-01T00:00:00Z")
+    shell.put_b(image_of("2.0", "2026-02-01T00:00:00Z"))
+    source = shell.put_a(backport, "1.9")
+    for flags, action in (
+        (["--forward-only"], "skipped"),
+        (["--forward-only", "version"], "skipped"),
+        (["--forward-only=created"], "copied"),
+    ):
+        ended = shell("copy", *flags, source, shell.destination(), "-o", "json")
+        assert (ended.code, actions(report_of(ended))) == (0, [action]), flags
+    older = shell.put_a(image_of("3.0", "2026-01-01T00:00:00Z"), "3.0")
+    ended = shell("copy", source, shell.destination("2"), "--forward-only")
+    assert ended.code == 0
+    ended = shell("copy", "--forward-only", "created", older, shell.destination(), "-o", "json")
+    assert (ended.code, actions(report_of(ended))) == (0, ["skipped"])
+    assert shell("copy", "--forward-only=newest", source, shell.destination()).code == 2
 
 
 def test_an_expectation_that_is_none_is_refused(shell: Shell, multi_arch: Index) -> None:

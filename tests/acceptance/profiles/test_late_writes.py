@@ -71,6 +71,9 @@ class NotedIntents:
         if replaced is not None:
             self.replaced.append(replaced)
 
+    def ensure_wanted(self) -> None:
+        pass
+
 
 class Race:
     """One tag of a registry, and pushes that move it."""

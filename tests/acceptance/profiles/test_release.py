@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
-from tasks.errors import PushAbandoned, RateLimited, ReleaseUnsettled, Retry
+from tasks.errors import PushAbandoned, PushUndone, RateLimited, ReleaseUnsettled, Retry
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -24,7 +24,7 @@ from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index
 from tests.support.profiles import profiles
-from tests.support.profiles.profile import AccessRules
+from tests.support.profiles.profile import AccessRules, Profile, TagRules
 from tests.support.profiles.server import ProfileRegistry
 from tests.support.tag_locks import MemoryTagLocks
 from tests.unit.registry.clients import QUICK
@@ -130,6 +130,7 @@ class Records:
     direction: Direction | None = None
     intents: dict[str, TagIntent] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
+    is_undone: bool = False
 
 
 @dataclass
@@ -142,6 +143,7 @@ class Worker:
     locks: MemoryTagLocks
     second: Index | None = None
     """The index of another item, which goes to the same tags."""
+    irreversible: bool = False
 
     def run(self, source: Index, *, retries: bool = False, abandoned: PushAbandoned | None = None) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
@@ -160,7 +162,7 @@ class Worker:
             planned = PlannedTag(reference=reference, action="copied")
             repository = clients.repository(*reference.place, "destination", push=True)
             move = TagMove(wish(wished), repository, planned, _Intents(self, str(reference)))
-            members.append(Member(key, planned, move))
+            members.append(Member(key, planned, move, irreversible=self.irreversible))
 
         def put_back(intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
             return undo("p", intents, clients, locks, self.records.contents.get)
@@ -194,6 +196,10 @@ class _Intents:
 
         assert self.read() == known, "an intent that nobody knows of would be lost"
         self.worker.fuse.around(act)()
+
+    def ensure_wanted(self) -> None:
+        if self.worker.records.is_undone:
+            raise PushUndone("The push was taken back.")
 
 
 @pytest.fixture(params=PROFILES, ids=lambda profile: profile.name)
@@ -463,4 +469,65 @@ def test_a_roll_back_that_a_registry_limits_is_waited_for(registry: ProfileRegis
         assert (report.action, report.error.code if report.error else None) == ("failed", "rate_limited")
         assert "Whether the tag was put back cannot be told." in str(report.error)
     Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+
+
+def test_a_release_that_stands_is_not_moved_again_by_a_repeat(registry: ProfileRegistry) -> None:
+    """Rule 10.1: its events may have been sent, and what someone else wrote since is newer."""
+    begin(registry)
+    theirs = images.index([images.image("linux/s390x", [images.layer("theirs", 10)])])
+    records = Records()
+    first = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    registry.put("ns/app", theirs, "1")
+    registry.immutable = TAGS
+    again = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert again.stands
+    assert held(registry) == WHOLLY_NEW | {"1": theirs.digest}
+    assert {key: moved.report(key) for key, moved in again.moved.items()} == {
+        key: moved.report(key) for key, moved in first.moved.items()
+    }
+
+
+def test_a_release_that_stood_and_was_taken_back_is_not_told_of(registry: ProfileRegistry) -> None:
+    """Rule 10.1: no event says that a tag moved which an undo has put back meanwhile."""
+    begin(registry)
+    records = Records()
+    Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    records.is_undone = True
+    again = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not again.stands
     assert held(registry) == WHOLLY_OLD
+
+
+WITHOUT_DELETES = replace(profiles.STRICT, name="without-deletes", tags=TagRules(delete="none"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [(WITHOUT_DELETES, "deletes neither tags nor manifests"), (profiles.DISTRIBUTION_2_8, "elsewhere holds")],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_what_could_not_be_moved_back_is_refused_before_anything_moves(profile: Profile, reason: str) -> None:
+    """Rule 10.1: a new tag, where the registry deletes none, or would delete another tag along with it."""
+    with ProfileRegistry(profile) as registry:
+        begin(registry)
+        registry.put("ns/app", NEW, "elsewhere")
+        refused = Worker(registry, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+        assert held(registry) == WHOLLY_OLD
+        fault = refused.reports["new"].error
+        assert fault is not None
+        assert fault.code == "irreversible"
+        assert reason in fault.message
+        assert {key: report.action for key, report in refused.reports.items()} == {
+            tag: "failed" if tag == "new" else "skipped" for tag in TAGS
+        }
+        accepted = Worker(registry, Records(), Fuse(), MemoryTagLocks(), irreversible=True).run(NEW)
+        assert held(registry) == WHOLLY_NEW
+        assert accepted.stands
+
+
+def test_a_registry_that_deletes_manifests_only_takes_a_release_back_and_on() -> None:
+    """Rule 10.1: also where the killed worker had moved the new tag, which then holds the manifest."""
+    with ProfileRegistry(profiles.DISTRIBUTION_2_8) as registry:
+        assert kill_everywhere(registry, (WHOLLY_NEW,)) == {"new"}
+        registry.immutable = ("3",)
+        assert kill_everywhere(registry, (WHOLLY_OLD,)) == {"old"}

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import click
 
-from workers.cli.access import RegistryCommand
+from workers.cli.access import RegistryCommand, with_usual_value
 from workers.cli.pushing import push_options, run_push
 
 # The options from which the request is built.
@@ -19,9 +19,18 @@ _ITEM: Final = (
     "require_referrers",
     "verify_keys",
 )
+# By what a tag goes forward; the first one is meant where the flag stands alone.
+_AGES: Final = ("version", "created")
 
 
-@click.command(cls=RegistryCommand)
+class _CopyCommand(RegistryCommand):
+    """`copy`, whose option `--forward-only` takes no image for its value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_usual_value(args, "--forward-only", _AGES))
+
+
+@click.command(cls=_CopyCommand)
 @click.argument("source", metavar="SOURCE")
 @click.argument("destinations", metavar="DESTINATION...", nargs=-1, required=True)
 @click.option("--target", metavar="NAME", help="A configured target; destinations are then repository:tag.")
@@ -54,7 +63,12 @@ _ITEM: Final = (
 @click.option("--no-clobber", is_flag=True, help="Leave a tag as it is once it is there.")
 @click.option("--require-platform", "required", multiple=True, metavar="OS/ARCH", help="The tag has it afterwards.")
 @click.option("--refuse-platform-removal", is_flag=True, help="Take no platform away from a tag.")
-@click.option("--forward-only", is_flag=True, help="Skip a tag that holds a newer version.")
+@click.option(
+    "--forward-only",
+    type=click.Choice(_AGES),
+    metavar="[version|created]",
+    help="Skip a tag that holds a newer image, by its version (the word may be left out) or its creation time.",
+)
 @push_options
 @click.pass_context
 def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], **chosen: Any) -> None:

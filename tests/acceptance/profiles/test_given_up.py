@@ -1,0 +1,109 @@
+"""A push that the watchdog gives up leaves no half of a release behind (BEHAVIOUR 7.4, 10.1)."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.coordination.ledger import HashLedger
+from tasks.coordination.local.in_process import KeyLocks, LocalRuns
+from tasks.coordination.local.sqlite import FileHashes
+from tasks.errors import PushStalled
+from tasks.oci.digest import parse_digest
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration
+from tasks.transfer.attempts import Attempts
+from tasks.transfer.plan.plan import Plan
+from tasks.transfer.ports import TagIntent
+from tasks.transfer.publish.delivery import Publishing
+from tasks.transfer.publish.journal import Direction
+from tasks.transfer.steps.publish import PublishStep
+from tests.support import images
+from tests.support.plans import planned_tag, resolved_item
+from tests.support.profiles import profiles
+from tests.support.profiles.server import ProfileRegistry
+from tests.support.tag_locks import MemoryTagLocks
+from tests.unit.registry.clients import QUICK
+
+TAGS = ("1", "2", "3")
+OLD, NEW = (images.index([images.image("linux/amd64", [images.layer(word, 100)])]) for word in ("old", "new"))
+# Nothing is copied.
+NO_COPIER: Any = None
+
+
+class Listener:
+    """A consumer of events."""
+
+    listens = True
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def tag_moved(self, moved: Any) -> None:
+        self.heard.append(moved.tag)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[HashLedger]:
+    hashes = FileHashes(tmp_path / "ledger.sqlite3", 60)
+    yield HashLedger(hashes)
+    hashes.close()
+
+
+@pytest.mark.parametrize(
+    ("direction", "moved", "held", "action"),
+    [
+        (None, (), OLD, "failed"),
+        ("forward", ("1", "2"), OLD, "failed"),
+        ("forward", TAGS, OLD, "failed"),
+        ("back", ("1",), OLD, "failed"),
+        ("stands", TAGS, NEW, "copied"),
+    ],
+)
+def test_a_release_that_is_given_up_is_wholly_old_unless_it_stands(
+    ledger: HashLedger, direction: Direction | None, moved: tuple[str, ...], held: images.Index, action: str
+) -> None:
+    """Rule 10.1."""
+    listener, runs = Listener(), LocalRuns(KeyLocks(), 0.1)
+    with ProfileRegistry(profiles.DISTRIBUTION_3_1) as registry, ThreadPoolExecutor(2) as executor:
+        for tag in TAGS:
+            registry.put("ns/app", OLD, tag)
+        for tag in moved:
+            registry.put("ns/app", NEW, tag)
+        plan = begun(ledger, registry.host, direction)
+        parts = Publishing(
+            registries=Registries(RegistryConfiguration(limits=QUICK)),
+            ledger=ledger,
+            locks=MemoryTagLocks(),
+            copier=NO_COPIER,
+            announcer=listener,
+            executor=executor,
+            cancelled=threading.Event(),
+            attempts=Attempts(ledger, runs, 3),
+        )
+        report = PublishStep(parts=parts, runs=runs, clock=lambda: 1.0).give_up(plan, PushStalled("No progress."))
+        assert registry.tags("ns/app") == dict.fromkeys(TAGS, held.digest)
+    assert [tag.action for tag in report.items[0].tags] == [action] * len(TAGS)
+    assert {tag.error and tag.error.code for tag in report.items[0].tags} == {None if held is NEW else "stalled"}
+    assert sorted(listener.heard) == (list(TAGS) if held is NEW else [])
+
+
+def begun(ledger: HashLedger, host: str, direction: Direction | None) -> Plan:
+    """Return a plan whose release has come so far."""
+    tags = [planned_tag(f"{host}/ns/app:{tag}", old_digest=parse_digest(OLD.digest)) for tag in TAGS]
+    item = resolved_item(*tags, digest=parse_digest(NEW.digest), media_type=NEW.media_type)
+    plan = Plan(push_id="p", created=0.0, items=[item], copies=[], atomic="push")
+    ledger.save_plan(plan)
+    for node in (OLD, NEW):
+        ledger.keep_content("p", parse_digest(node.digest), node.manifest)
+    if direction is not None:
+        for tag in tags:
+            intent = TagIntent(
+                action="copied", old_digest=OLD.digest, old_media_type=OLD.media_type, new_digest=NEW.digest
+            )
+            ledger.record_intent("p", str(tag.reference), intent)
+        ledger.note_release("p", "push", direction)
+    return plan
