@@ -28,6 +28,8 @@ class Deliveries:
         self._here = here
         self._push_id = push_id
         self._part = part
+        # Tags are moved by other threads, where Celery has no request.
+        self._earlier = task.request.retries
 
     def may_follow(self, error: ImagePusherError, tries: int | None = None) -> bool:
         """Tell whether an error is worth another delivery; `tries` bounds those for registries that may serve later."""
@@ -39,7 +41,7 @@ class Deliveries:
             case Retry.WAIT:
                 return self._here.clock() - self._waiting(error).since < self._here.maintenance_seconds
             case Retry.LATER:
-                return bool(self._task.request.retries + 1 < self._here.tries_of(tries))
+                return bool(self._earlier + 1 < self._here.tries_of(tries))
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
@@ -55,7 +57,7 @@ class Deliveries:
 
     def later(self, error: ImagePusherError) -> exceptions.Retry:
         """Send the task again, to be run after a pause, and return the exception that ends this delivery."""
-        seconds = pause(error, self._task.request.retries)
+        seconds = pause(error, self._earlier)
         with suppress(StateUnavailable):
             self._here.ledger.wait(self._push_id, self._part, self._waiting(error, seconds))
         # Without this option Celery would show its own representation of the arguments from now on.
