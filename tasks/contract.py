@@ -117,8 +117,8 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `target` names a target of the worker's settings; `target_settings` describes one, without secrets. With neither,
     each destination repository carries its host. `atomic` withholds the tags of an item, or of the push, unless every
-    copy that belongs to it succeeded; without it a tag waits only for what it needs itself. `tries` bounds how often a
-    copy is tried, in place of what the target says.
+    copy that belongs to it succeeded; without it a tag waits only for what it needs itself. `tries` bounds how often
+    each of reading, copying and moving tags is tried, in place of what the target says.
     """
 
     push_id: PushId | None = None

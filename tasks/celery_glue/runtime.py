@@ -39,7 +39,7 @@ class Runtime:
     clock: Callable[[], float] = time.time
 
     def tries_of(self, said: int | None) -> int:
-        """Return the most deliveries of a copy; `said` is the number in its push, if any."""
+        """Return the most deliveries of a task; `said` is the number in its push, if any."""
         return self.task_tries if said is None else min(said, self.most_tries)
 
 

@@ -12,19 +12,22 @@ IDENTITY_TOKEN_USER: Final = "<token>"  # noqa: S105 - docker's word for it, not
 Role = Literal["source", "destination"]
 UploadChoice = Literal["auto", "put", "patch", "parts"]
 Proxy = Literal["environment", "none"]
+Login = Literal["ecr", "google", "azure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A user with a password, or a token (docker's `identitytoken`, `registrytoken`). Never shown by repr.
 
-    An identity token is exchanged for tokens that a registry takes; a registry token is such a token.
+    An identity token is exchanged for tokens that a registry takes; a registry token is such a token. `login` stands
+    for credentials that the library of a cloud finds when they are needed.
     """
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+    login: Login | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

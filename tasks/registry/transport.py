@@ -18,6 +18,7 @@ from tasks.oci.digest import digest_of
 from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.auth.grants import read_grant
+from tasks.registry.auth.logins.login import CloudLogin
 from tasks.registry.auth.realms import Realms
 from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.budget import Budget, Budgets
@@ -68,9 +69,8 @@ class Transport:
             retry_after_limit=limits.retry_after_limit,
         )
         self._connections = Connections(self._host, settings, limits)
-        self._authentication = Authentication(
-            registry, role, store, TokenSource(Realms(self._connections, limits).send)
-        )
+        ask = Realms(self._connections, limits).send
+        self._authentication = Authentication(registry, role, store, TokenSource(ask), CloudLogin(ask))
         self._budgets = budgets
         self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
 

@@ -219,6 +219,36 @@ def test_the_number_of_tries_counts_for_references_too(program: Program, tries: 
     assert posts == int(tries) * 2 * HttpLimits().tries
 
 
+@pytest.mark.parametrize(
+    ("tries", "method", "as_items"),
+    [(1, "GET", True), (2, "GET", False), (1, "PUT", False), (2, "PUT", True)],
+    ids=["read", "read again", "tag", "tag again"],
+)
+def test_the_number_of_tries_counts_for_the_whole_step(
+    program: Program, tmp_path: Path, tries: int, method: str, as_items: bool
+) -> None:
+    """As in the original, which reads, copies and tags again; S6."""
+    (tmp_path / "quick.toml").write_text("[http]\ntries = 2\nlongest_wait = 0.05\n")
+    quick = {"IMAGEPUSHER_CONFIG": str(tmp_path / "quick.toml")}
+    source = program.put_a(index([image("linux/amd64", [layer(program.name, 300)])]))
+    reads = method == "GET"
+    refused = Chosen(Fault(Kind.REFUSED, method, "/manifests/1", times=1000))
+    with FaultyProxy(program.a.host if reads else program.b.host, refused) as proxy:
+        host = program.b.host if reads else proxy.host
+        if reads:
+            source = source.replace(program.a.host, proxy.host)
+        target = {"tag_images_tries": tries, "quay_host": host, "quay_namespace": program.name}
+        if as_items:
+            items = [program.item(source, {"ns/app": ["1"]})]
+            called = program("push_container_images", items=items, target_settings=target, settings=quick)
+        else:
+            reference = f"{host}/{program.name}/app:1"
+            called = program("run_tag_images", source, [reference], True, target, settings=quick)
+        asked = len(proxy.injected)
+    assert {"PushFailed", "HTTPError"} <= set(called.caught)
+    assert asked == tries * 2
+
+
 def test_a_single_image_is_copied_where_the_settings_allow_it(program: Program, multi_arch: Index) -> None:
     """Rule 2.2: refused, it fails its own item alone."""
     single = image("linux/arm64", [layer(program.name, 300)])

@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             with socket.create_connection(("127.0.0.1", int(self.path.rpartition(":")[2]))) as there:
                 self.send_response_only(200)
                 self.end_headers()
-                _relay(self.connection, there)
+                relay(self.connection, there)
 
     def _forward(self) -> None:
         parts = urlsplit(self.path)
@@ -102,7 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the test's output is not the place."""
 
 
-def _relay(one: socket.socket, other: socket.socket) -> None:
+def relay(one: socket.socket, other: socket.socket) -> None:
+    """Carry bytes both ways until one side closes."""
     while True:
         for ready in select.select([one, other], [], [])[0]:
             piece = ready.recv(_PIECE)

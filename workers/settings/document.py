@@ -12,7 +12,7 @@ from msgspec import Meta
 from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.oci.signatures import IndexSignature
-from tasks.registry.settings import HttpLimits, Proxy, RegistrySettings, UploadChoice
+from tasks.registry.settings import HttpLimits, Login, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.policy import Action
 from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
@@ -197,7 +197,7 @@ class TargetTable(msgspec.Struct, frozen=True):
 
 
 class CredentialsTable(msgspec.Struct, frozen=True):
-    """A user, with a password, or with the variable or file that holds it."""
+    """A user, with a password, or with the variable or file that holds it; or the login of a cloud."""
 
     username: Text | None = None
     password: Text | None = None
@@ -206,6 +206,7 @@ class CredentialsTable(msgspec.Struct, frozen=True):
     identity_token: Text | None = None
     identity_token_file: Text | None = None
     identity_token_env: Variable | None = None
+    login: Login | None = None
 
 
 class RegistryTable(CredentialsTable, frozen=True):

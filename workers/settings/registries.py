@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tasks.registry.settings import Credentials, RegistrySettings
+from tasks.errors import SettingsInvalid
+from tasks.registry.auth.logins.login import check_host
+from tasks.registry.settings import Credentials, Login, RegistrySettings
 from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand, is_there
 
 _logger: Final = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ class RegistryReader:
     base: Path
     faults: list[str]
 
-    def registry(self, place: str, table: RegistryTable) -> RegistrySettings:
+    def registry(self, place: str, registry: str, table: RegistryTable) -> RegistrySettings:
         """Return the settings of one registry, with their secrets resolved."""
         files = self.tls_files(place, table)
         return RegistrySettings(
@@ -45,9 +47,9 @@ class RegistryReader:
             uploads=table.uploads,
             part_bytes=table.part_bytes,
             api_token=self._api_token(place, table),
-            credentials=self.credentials(place, table),
-            source_credentials=self.credentials(f"{place}.source", table.source),
-            destination_credentials=self.credentials(f"{place}.destination", table.destination),
+            credentials=self.credentials(place, registry, table),
+            source_credentials=self.credentials(f"{place}.source", registry, table.source),
+            destination_credentials=self.credentials(f"{place}.destination", registry, table.destination),
         )
 
     def _api_token(self, place: str, table: RegistryTable) -> str | None:
@@ -69,8 +71,10 @@ class RegistryReader:
             client_key,
         )
 
-    def credentials(self, place: str, table: CredentialsTable) -> Credentials | None:
-        """Return the credentials of a table: a user with a password, an identity token, or None."""
+    def credentials(self, place: str, registry: str, table: CredentialsTable) -> Credentials | None:
+        """Return the credentials of a table: a user with a password, an identity token, a login, or None."""
+        if table.login is not None:
+            return self._login(place, registry, table.login, table)
         password_keys, token_keys = _given(table, "password"), _given(table, "identity_token")
         secret_keys = password_keys + token_keys
         if len(secret_keys) > 1:
@@ -85,6 +89,17 @@ class RegistryReader:
                 return Credentials(table.username or "", secret)
             return Credentials(table.username or "", identity_token=secret)
         return None
+
+    def _login(self, place: str, registry: str, login: Login, table: CredentialsTable) -> Credentials:
+        others = ["username"] if table.username is not None else []
+        others += _given(table, "password") + _given(table, "identity_token")
+        if others:
+            self.faults.append(f"{place}: login and {' and '.join(others)} exclude each other")
+        try:
+            check_host(login, registry)
+        except SettingsInvalid as error:
+            self.faults.append(f"{place}: {error.message}")
+        return Credentials(login=login)
 
     def existing(self, place: str, text: str, *, folder: bool = False) -> str:
         """Return the path of a file or folder that must exist."""

@@ -125,7 +125,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         registry = _registry(place, name, faults)
         if registry in registries:
             faults.append(f"{place} is {registry}, which has settings already")
-        registries[registry] = reader.registry(place, table)
+        registries[registry] = reader.registry(place, registry, table)
     return Settings(
         broker_url=urls.broker,
         result_url=urls.result,

@@ -10,6 +10,8 @@ from typing import Final
 from tasks.errors import SettingsInvalid
 from tasks.registry.auth.auth_format import AuthFile, parse_auth_file
 
+# The content of an authentication file, for docker and the runners of GitLab.
+VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 LONGEST_FILE: Final = 1024 * 1024
 
 _LEGACY_NAME: Final = ".dockercfg"
@@ -41,6 +43,17 @@ class AuthFiles:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._read: dict[Path, tuple[tuple[int, int, int], AuthFile | None]] = {}
+        self._parsed: dict[str, AuthFile | None] = {}
+
+    def read_text(self, text: str) -> AuthFile:
+        """Return the parsed content of the variable; raises SettingsInvalid without the content."""
+        with self._guard:
+            if text not in self._parsed:
+                self._parsed[text] = _parse(text.encode(errors="surrogateescape"), legacy=False)
+        file = self._parsed[text]
+        if file is None:
+            raise SettingsInvalid(f"The variable {VARIABLE} is not JSON as in docker's config.json.")
+        return file
 
     def read(self, path: Path) -> AuthFile:
         """Return the parsed file; raises FileNotFoundError, or SettingsInvalid with the path but no content."""
@@ -68,8 +81,11 @@ def _read(path: Path, status: os.stat_result) -> AuthFile | None:
         return AuthFile()
     if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_FILE:
         return None
-    content = path.read_bytes()
+    return _parse(path.read_bytes(), legacy=path.name == _LEGACY_NAME)
+
+
+def _parse(content: bytes, *, legacy: bool) -> AuthFile | None:
     try:
-        return parse_auth_file(content, legacy=path.name == _LEGACY_NAME)
+        return parse_auth_file(content, legacy=legacy)
     except (ValueError, RecursionError):
         return None

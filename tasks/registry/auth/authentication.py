@@ -2,12 +2,15 @@
 
 from typing import Final
 
+from tasks.errors import AuthenticationRefused
 from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.auth.challenge import Challenge, parse_challenges
 from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.auth.logins.login import CloudLogin, check_realm_of_login
+from tasks.registry.auth.realm_answer import RealmGone
 from tasks.registry.auth.scopes import merge_scopes
-from tasks.registry.auth.tokens import RealmGone, TokenSource
-from tasks.registry.settings import Credentials, Role
+from tasks.registry.auth.tokens import TokenSource
+from tasks.registry.settings import Credentials, Login, Role
 
 _BEARER: Final = "Bearer "
 
@@ -29,11 +32,14 @@ class Authentication:
     No header is sent before the first 401: an open registry never sees a credential.
     """
 
-    def __init__(self, registry: str, role: Role, store: CredentialStore, tokens: TokenSource) -> None:
+    def __init__(
+        self, registry: str, role: Role, store: CredentialStore, tokens: TokenSource, login: CloudLogin
+    ) -> None:
         self._registry = registry
         self._role: Role = role
         self._store = store
         self._tokens = tokens
+        self._login = login
         self._known: tuple[Challenge, str] | None = None
         # The realm that gave the last token.
         self._served: str | None = None
@@ -47,15 +53,31 @@ class Authentication:
         """
         if self._known is None:
             return None
-        challenge, origin = self._known
-        credentials = self._store.find(self._registry, repository, self._role)
+        challenge, base = self._known
+        found = self._store.find(self._registry, repository, self._role)
+        login = found.login if found is not None else None
+        credentials = found if login is None else self._login.credentials(login, base)
         if challenge.scheme == "basic":
             return _basic(credentials)
         if credentials is not None and credentials.registry_token:
             return _BEARER + credentials.registry_token
+        if login is None or credentials is None:
+            return self._bearer(challenge, scopes, credentials, base)
+        check_realm_of_login(challenge, base)
+        try:
+            return self._bearer(challenge, scopes, credentials, base)
+        except AuthenticationRefused:
+            # The token of a cloud may be revoked, or end early: the next one serves, or the refusal stays.
+            self._login.forget(credentials)
+            return self._bearer(challenge, scopes, self._login.credentials(login, base), base)
+
+    def _bearer(
+        self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None, base: str
+    ) -> str | None:
+        """Return the Authorization value with a token of a realm, None if the realm is at another address by now."""
         merged = self._merged.get(scopes, scopes)
         try:
-            token = self._tokens.token(challenge, merged, credentials, origin=origin)
+            token = self._tokens.token(challenge, merged, credentials, origin=base)
         except RealmGone:
             # The realm served before: the challenge to a request without a token names its new address.
             if self._served != challenge.parameters["realm"]:
@@ -96,9 +118,20 @@ class Authentication:
         if self._known is None:
             return False
         if self._known[0].scheme == "basic":
-            renewed = _basic(self._store.find(self._registry, repository, self._role))
+            found = self._store.find(self._registry, repository, self._role)
+            if found is not None and found.login is not None:
+                return self._learn_refusal(found.login, sent)
+            renewed = _basic(found)
             return renewed is not None and renewed != sent
         return sent is None or sent != self._registry_token(repository)
+
+    def _learn_refusal(self, login: Login, sent: str | None) -> bool:
+        """Drop the credentials of a login that were refused; return whether to try again, with other ones."""
+        if sent is not None and self._known is not None:
+            refused = self._login.credentials(login, self._known[1])
+            if _basic(refused) == sent:
+                self._login.forget(refused)
+        return True
 
     def _registry_token(self, repository: str) -> str | None:
         """Return the Authorization value of a token that cannot be renewed, None without such a token."""

@@ -2,12 +2,13 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tasks.errors import SettingsInvalid
-from tasks.registry.auth.auth_files import AuthFiles, default_paths
+from tasks.registry.auth.auth_files import VARIABLE, AuthFiles, default_paths
 from tasks.registry.auth.auth_format import DOCKER_HUB, AuthFile, UnreadableEntry, normalise_key
 from tasks.registry.auth.credential_helpers import CredentialHelpers, HelperFailed
 from tasks.registry.settings import Credentials, RegistryConfiguration, Role
@@ -23,7 +24,8 @@ class CredentialStore:
 
     The settings count first; empty credentials there mean anonymous, whatever the files say. Each file follows in
     turn: the helper named for the registry or a part of it, the entry with the longest name, the helper for all
-    registries. The files are those of the configuration, or else those of podman, skopeo and docker.
+    registries. The files are those of the configuration, or else the content of DOCKER_AUTH_CONFIG, as for docker and
+    the runners of GitLab, and those of podman, skopeo and docker.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class CredentialStore:
         self._explicit = bool(configuration.auth_files)
         self._paths = tuple(map(Path, configuration.auth_files)) or default_paths(environment)
         self._files = AuthFiles()
+        self._variable = "" if self._explicit else environment.get(VARIABLE, "")
         self._helpers = helpers or CredentialHelpers(environment, secret_variables=configuration.secret_variables)
         self._warned: set[str] = set()
 
@@ -51,34 +54,39 @@ class CredentialStore:
         said = self._configuration.settings(registry, role).credentials
         if said is not None:
             return None if said == Credentials() else said
-        for path, file in self._existing_files():
-            found = self._find_in(path, file, registry, repository)
+        for place, file in self._existing_files():
+            found = self._find_in(place, file, registry, repository)
             if found is not None:
                 return found
         return None
 
-    def _existing_files(self) -> Iterator[tuple[Path, AuthFile]]:
+    def _existing_files(self) -> Iterator[tuple[str, AuthFile]]:
+        """Yield each file with its name for messages."""
+        if self._variable:
+            yield from self._readable(f"The variable {VARIABLE}", lambda: self._files.read_text(self._variable))
         for path in self._paths:
-            try:
-                file = self._files.read(path)
-            except FileNotFoundError:
-                if self._explicit:
-                    raise SettingsInvalid(f"The authentication file {path} does not exist.") from None
-                continue
-            except SettingsInvalid as error:
-                if self._explicit:
-                    raise
-                self._warn_once(f"{error.message} It is skipped.")
-                continue
-            if faults := file.faults():
-                told = f"The authentication file {path} has entries that cannot be read"
-                self._warn_once(f"{told}: {', '.join(faults)}. They are skipped.")
-            yield path, file
+            yield from self._readable(f"The authentication file {path}", partial(self._files.read, path))
 
-    def _find_in(self, path: Path, file: AuthFile, registry: str, repository: str) -> Credentials | None:
+    def _readable(self, place: str, read: Callable[[], AuthFile]) -> Iterator[tuple[str, AuthFile]]:
+        try:
+            file = read()
+        except FileNotFoundError:
+            if self._explicit:
+                raise SettingsInvalid(f"{place} does not exist.") from None
+            return
+        except SettingsInvalid as error:
+            if self._explicit:
+                raise
+            self._warn_once(f"{error.message} It is skipped.")
+            return
+        if faults := file.faults():
+            self._warn_once(f"{place} has entries that cannot be read: {', '.join(faults)}. They are skipped.")
+        yield place, file
+
+    def _find_in(self, place: str, file: AuthFile, registry: str, repository: str) -> Credentials | None:
         try:
             named = file.helper(registry, repository)
-            if named and named[1] and (found := self._ask_for(path, file, *named)) is not None:
+            if named and named[1] and (found := self._ask_for(place, file, *named)) is not None:
                 return found
             found = file.find(registry, repository)
             if found is not None or named is not None:
@@ -86,21 +94,21 @@ class CredentialStore:
             store = file.default_helper()
         except UnreadableEntry as error:
             raise SettingsInvalid(
-                f"The entry {error} of the authentication file {path} cannot be read: log in again, or remove it."
+                f"{place} has an entry for {error} that cannot be read: log in again, or remove it."
             ) from None
-        return self._ask_store(path, file, store, registry) if store else None
+        return self._ask_store(place, file, store, registry) if store else None
 
-    def _ask_for(self, path: Path, file: AuthFile, name: str, helper: str) -> Credentials | None:
+    def _ask_for(self, place: str, file: AuthFile, name: str, helper: str) -> Credentials | None:
         try:
             return self._ask(file, helper, name)
         except HelperFailed as error:
-            raise SettingsInvalid(f"The credential helper that {path} names for {name} failed: {error}.") from None
+            raise SettingsInvalid(f"{place} names a credential helper for {name}, which failed: {error}.") from None
 
-    def _ask_store(self, path: Path, file: AuthFile, helper: str, registry: str) -> Credentials | None:
+    def _ask_store(self, place: str, file: AuthFile, helper: str, registry: str) -> Credentials | None:
         try:
             return self._ask(file, helper, normalise_key(registry))
         except HelperFailed as error:
-            fault = f"The credential helper that {path} names failed: {error}."
+            fault = f"{place} names a credential helper, which failed: {error}."
             if self._explicit:
                 raise SettingsInvalid(fault) from None
             self._warn_once(f"{fault} It is skipped.")

@@ -12,7 +12,7 @@ from typing import IO, Final
 LONGEST_OUTPUT: Final = 64 * 1024
 
 # Not every secret-sounding variable: helpers need their own credentials (AWS_SECRET_ACCESS_KEY).
-_SECRET: Final = re.compile(r"IMAGEPUSHER_.*|(.*_)?(PASSWORD|PASSWD|CREDS)", re.IGNORECASE)
+_SECRET: Final = re.compile(r"IMAGEPUSHER_.*|DOCKER_AUTH_CONFIG|(.*_)?(PASSWORD|PASSWD|CREDS)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,35 +8,20 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from tasks.errors import (
-    AddressForbidden,
-    AddressWrong,
-    AuthenticationRefused,
-    RateLimited,
-    RegistryUnavailable,
-    ResponseInvalid,
-)
+from tasks.errors import AddressForbidden, ResponseInvalid
 from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.auth.challenge import Challenge
+from tasks.registry.auth.realm_answer import check_served
 from tasks.registry.http.addresses import forbid_inward, host_of
 from tasks.registry.http.expiring import Expiring, ExpiringCache
 from tasks.registry.http.hops import are_loopback
-from tasks.registry.http.reasons import is_web_page, parse_reasons
-from tasks.registry.http.redact import conceal
-from tasks.registry.http.refusal import clean
 from tasks.registry.settings import Credentials
 
 CLIENT_ID: Final = "imagepusher"
 DEFAULT_SECONDS: Final = 60.0
 LONGEST_MARGIN: Final = 10.0
-_SHOWN: Final = 3
-_GONE: Final = frozenset({404, 410})
 
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
-
-
-class RealmGone(ResponseInvalid):
-    """A token server is not at its address; the registry may name another one by now."""
 
 
 class Send(Protocol):
@@ -95,26 +80,14 @@ class TokenSource:
         self._cache.forget(token)
 
     def _fetch(self, wanted: _Wanted) -> Expiring[str]:
-        identity = wanted.credentials is not None and bool(wanted.credentials.identity_token)
-        request = _oauth_request(wanted) if identity else _token_request(wanted)
+        credentials = wanted.credentials
+        by_token = credentials is not None and bool(credentials.identity_token)
+        request = _oauth_request(wanted) if by_token else _token_request(wanted)
         status, headers, body = self._send(*request)
-        realm = urlsplit(wanted.realm).netloc
-        said = f" (status {status}{_words(body, wanted.credentials)})"
-        # A revoked or expired identity token gives 400 (RFC 6749 section 5.2, invalid_grant); Quay answers 405
-        # for a disabled namespace.
-        if status in {401, 403, 405} or (identity and status == 400):  # noqa: PLR2004
-            raise AuthenticationRefused(f"{realm} refused a token for {_listed(wanted.scopes)}{said}.")
-        if status == 429:  # noqa: PLR2004
-            raise RateLimited(f"{realm} limits how often it gives tokens.")
-        if status >= 500:  # noqa: PLR2004
-            raise RegistryUnavailable(f"{realm} gave no token{said}.")
-        if status in _GONE:
-            raise RealmGone(f"{realm} has no server of tokens there{said}.")
-        if status != 200:  # noqa: PLR2004
-            raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
-        if is_web_page(body, headers.get("Content-Type")):
-            raise AddressWrong(f"{realm} answered the request for a token with a web page.")
-        return _parse_answer(body, realm)
+        sent = (basic_authorization(credentials), f"Bearer {credentials.identity_token}") if credentials else ()
+        asked = f"a token for {_listed(wanted.scopes)}"
+        check_served(wanted.realm, status, headers, body, wanted=asked, by_token=by_token, authorizations=sent)
+        return _parse_answer(body, urlsplit(wanted.realm).netloc)
 
 
 def check_realm(realm: str, origin: str, credentials: Credentials | None) -> None:
@@ -176,12 +149,3 @@ def _parse_answer(body: bytes, realm: str) -> Expiring[str]:
 
 def _listed(scopes: frozenset[str]) -> str:
     return " and ".join(sorted(scopes)) or "the registry itself"
-
-
-def _words(body: bytes, credentials: Credentials | None) -> str:
-    """Return the realm's reason for its refusal, without the credentials of the request."""
-    said = "; ".join(map(str, parse_reasons(body)[:_SHOWN]))
-    if credentials is not None:
-        said = conceal(conceal(said, basic_authorization(credentials)), f"Bearer {credentials.identity_token}")
-    said = clean(said)
-    return f": {said}" if said else ""

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from tasks.errors import RepositoryMissing
+from tasks.registry.auth.logins.ecr import place_of
 from tasks.registry.creating import ecr, quay
 from tasks.registry.transport import Transport
 
@@ -17,7 +18,7 @@ def create(transport: Transport, name: str, visibility: Visibility) -> None:
     """
     if transport.settings.api_token:
         quay.create(transport, name, visibility)
-    elif (place := ecr.place_of(transport.registry)) is not None:
+    elif (place := place_of(transport.registry)) is not None:
         ecr.create(place, name, visibility)
     else:
         raise RepositoryMissing(

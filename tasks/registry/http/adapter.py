@@ -45,8 +45,10 @@ class Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         """Return a pool manager whose connections by a proxy behave like all others."""
+        is_known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **more)
-        manager.pool_classes_by_scheme = self._by_proxy
+        if not is_known:
+            manager.pool_classes_by_scheme = _by_socks(self._by_proxy) if proxy.startswith("socks") else self._by_proxy
         return manager
 
     def build_connection_pool_key_attributes(
@@ -80,6 +82,18 @@ def target_of(url: str) -> str:
     match = _BEFORE_TARGET.match(url)
     target = url[match.end() if match else 0 :].partition("#")[0]
     return target if target.startswith("/") else f"/{target}"
+
+
+def _by_socks(pools: dict[str, type[HTTPConnectionPool]]) -> dict[str, type[HTTPConnectionPool]]:
+    """Return pools whose connections are opened by a SOCKS proxy, and else behave like those of `pools`."""
+    # The module needs an extra, and warns without it.
+    from urllib3.contrib.socks import SOCKSConnection  # noqa: PLC0415 - see above
+
+    def through(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        connection = type("BySocks", (SOCKSConnection, pool.ConnectionCls), {})
+        return type("PoolBySocks", (pool,), {"ConnectionCls": connection})
+
+    return {scheme: through(pool) for scheme, pool in pools.items()}
 
 
 def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[str, type[HTTPConnectionPool]]:

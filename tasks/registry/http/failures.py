@@ -1,6 +1,7 @@
 """The errors of requests and urllib3 in this project's terms: without URLs, and divided by whether to try again."""
 
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -44,10 +45,12 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
 
 
 def _reason(causes: list[BaseException]) -> str:
-    if any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in causes):
+    if any(isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror) for cause in causes):
         return "the name of the host cannot be resolved"
     if refused := next((match[1] for cause in causes if (match := _BY_PROXY.match(str(cause)))), None):
         return f"the proxy answered {refused}"
+    if refused := next((str(cause) for cause in causes if _is_refusal_of_socks(cause)), None):
+        return f"the proxy answered: {refused}"
     # NewConnectionError (a refused connection, say) is a ConnectTimeoutError by inheritance only.
     if any(type(cause) is urllib3.exceptions.ConnectTimeoutError for cause in causes):
         return "no connection within the time allowed"
@@ -57,8 +60,13 @@ def _reason(causes: list[BaseException]) -> str:
     return next((str(text).lower() for text in numbered), "the connection was lost")
 
 
+def _is_refusal_of_socks(cause: BaseException) -> bool:
+    """Tell whether a SOCKS proxy refused: PySocks, imported only for one, wraps other errors by `socket_err`."""
+    return type(cause).__module__ == "socks" and getattr(cause, "socket_err", None) is None
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all errors inside: requests and urllib3 wrap by argument, by `reason` and by cause."""
+    """Yield an error and all errors inside: libraries wrap by argument, by `reason`, by `socket_err` and by cause."""
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -67,4 +75,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+        inner = (getattr(cause, name, None) for name in ("reason", "socket_err"))
+        waiting += [*cause.args, *inner, cause.__cause__, cause.__context__]

@@ -98,7 +98,9 @@ def current_of(repository: Repository, fetched: FetchedManifest, image: SourceIm
     current = Current(fetched.digest, judged_media_type(fetched), fetched.content)
     if current.media_type in media_types.INDEXES:
         return replace(current, details=read_behind_tag(repository, read_index(current), image.details))
-    return replace(current, platform=read_platform_of_tag(repository, current))
+    entries = image.document.entries if isinstance(image.document, Index) else []
+    known = next((entry.platform for entry in entries if entry.digest == current.digest), None)
+    return replace(current, platform=known or read_platform_of_tag(repository, current))
 
 
 def judged_media_type(fetched: FetchedManifest) -> str:

@@ -107,7 +107,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan that all tasks of a push work from."""
+    """The plan that all tasks of a push work from; `tries` bounds the deliveries of each task."""
 
     push_id: str
     created: float
@@ -115,6 +115,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     copies: list[Copy]
     atomic: contract.Atomic | None = None
     jobs: int = Target.jobs
+    tries: int | None = None
     exact_os_version: bool = False
     drop_missing_children: bool = False
     keep_replaced: bool = False
@@ -145,6 +146,7 @@ def plan_push(
         copies=_copies(zip(images, resolved, strict=True), request.target.tries),
         atomic=request.atomic,
         jobs=request.target.jobs,
+        tries=request.target.tries,
         exact_os_version=request.target.exact_os_version,
         drop_missing_children=request.target.missing_children == "drop",
         keep_replaced=request.target.keep_replaced,

@@ -9,6 +9,7 @@ from tasks.transfer.ports.coordination import (
     SingleFlight,
     TagLock,
     TagLocks,
+    bounded,
 )
 from tasks.transfer.ports.ledger import (
     Claims,
@@ -62,4 +63,5 @@ __all__ = [
     "UndoState",
     "WatchdogLedger",
     "Written",
+    "bounded",
 ]

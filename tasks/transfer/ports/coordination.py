@@ -5,10 +5,23 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from tasks import contract
+from tasks.errors import RegistryError
 from tasks.transfer.ports.records import TagRecord, Written
 
 # Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
+
+
+def bounded(may_retry: MayRetry, tries: int | None) -> MayRetry:
+    """Return `may_retry` with the tries of a push, which count for failures of registries alone.
+
+    What was begun is settled whatever the number: a lock that was lost, tags that are to be put back.
+    """
+    if tries is None:
+        return may_retry
+    return lambda error: may_retry(error, tries) if isinstance(error, RegistryError) else may_retry(error)
+
+
 # The part that a preview, verify or undo task holds while it runs: it shows that its worker is alive.
 INSPECTION: Final = "inspection"
 

@@ -22,7 +22,7 @@ Visibility = Literal["private", "public"]
 class Target:
     """A destination registry with its namespace; without a host, each repository names its own.
 
-    `jobs` bounds the tags that are published at once, `tries` the deliveries of one copy (None: the worker's limit).
+    `jobs` bounds the tags that are published at once, `tries` the deliveries of each task (None: the worker's limit).
     `missing_children` is the treatment of an entry that the destination's index names but its registry no longer has.
     Without `merge` a push overwrites its tags, whatever its items say. A missing repository is made by its registry at
     the first push, by the registry's own API with this `visibility`, or never. `referrers` and `referrers_required`

@@ -8,7 +8,7 @@ from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushUnknown
 from tasks.registry.http.warning import listening
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.ports import MayRetry, PublishLedger, Runs
+from tasks.transfer.ports import MayRetry, PublishLedger, Runs, bounded
 from tasks.transfer.publish.delivery import Delivery, Publishing
 from tasks.transfer.publish.report import build_report, tag_key, unmoved
 
@@ -43,7 +43,7 @@ class PublishStep:
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
             with listening() as warnings:
-                dealt_with = Delivery(self.parts, plan, may_retry).run()
+                dealt_with = Delivery(self.parts, plan, bounded(may_retry, plan.tries)).run()
             self.ledger.warn(push_id, warnings)
             return self.finish(plan, *dealt_with)
 

@@ -21,7 +21,7 @@ from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
-from tasks.transfer.ports import MayRetry, PushLedger, Runs
+from tasks.transfer.ports import MayRetry, PushLedger, Runs, bounded
 from tasks.transfer.request.policy import WORKERS, Policy
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidRequest
@@ -148,7 +148,7 @@ class PushStep:
             )
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))
-        if later is not None and may_retry(later):
+        if later is not None and bounded(may_retry, valid.target.tries)(later):
             raise later
         plan = plan_push(valid, sources, tags, push_id=push_id, created=begun, referrers=referrers)
         for found in sources:

@@ -1,5 +1,6 @@
 """Registries that only a proxy of the environment reaches (BEHAVIOUR 8.7)."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support.certificates import Authority
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.images import Image, image, layer
 from tests.support.registries import DistributionRegistry
+from tests.support.socks_proxy import SocksProxy
 from tests.support.stored import Stored, upload
 
 _VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -33,6 +35,16 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForwardProxy]:
             monkeypatch.delenv(name.lower(), raising=False)
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@{running.host}")
         monkeypatch.setenv("HTTP_PROXY", f"http://user:hunter2@{running.host}")
+        yield running
+
+
+@pytest.fixture
+def socks(monkeypatch: pytest.MonkeyPatch) -> Iterator[SocksProxy]:
+    with SocksProxy("user:hunter2") as running:
+        for name in _VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://user:hunter2@{running.host}")
         yield running
 
 
@@ -88,7 +100,10 @@ def test_a_proxy_that_refuses_says_so(proxy: ForwardProxy, monkeypatch: pytest.M
         client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=False)).resolve("latest")
 
 
-@pytest.mark.parametrize("named", ["socks5://127.0.0.1:9", "http://", "http://host:port", "user:hunter2@[::1"])
+@pytest.mark.parametrize(
+    "named",
+    ["socks://127.0.0.1:9", "ftp://127.0.0.1:9", "http://", "socks5://", "http://host:port", "user:hunter2@[::1"],
+)
 def test_what_is_no_proxy_is_an_error_of_the_settings(
     proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, name: str, named: str
 ) -> None:
@@ -106,3 +121,58 @@ def test_this_machine_and_what_no_proxy_names_are_reached_directly(
     with pytest.raises(RegistryUnavailable, match=r"/v2/: the name of the host cannot be resolved"):
         client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert proxy.asked == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_image_is_copied_by_a_socks_proxy(
+    make_registry: MakeRegistry, socks: SocksProxy, tmp_path: Path, name: str, made: Image, scheme: str
+) -> None:
+    """By socks5h: nobody but the proxy resolves the name."""
+    authority = Authority(tmp_path)
+    by_tls = scheme == "https"
+    registry = make_registry(tls=authority.certificates() if by_tls else None)
+    verify = str(authority.path) if by_tls else None
+    upload(registry.host, name, made, "latest", verify=verify)
+    far = behind(registry)
+    settings = replace(ANONYMOUS, tls_verify=not by_tls, plain_http=not by_tls)
+    bring(client(far, name, settings), client(far, f"{name}/copy", settings), made)
+    assert Stored(registry.host, verify=verify).holds(f"{name}/copy", "latest")
+    assert set(socks.asked) == {far}
+
+
+def test_by_socks5_this_side_resolves_the_name(socks: SocksProxy, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"socks5://user:hunter2@{socks.host}")
+    with pytest.raises(RegistryUnavailable, match=r"by the proxy 127\.0\.0\.1:\d+: the name of the host cannot"):
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+    assert socks.asked == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "host", "reason"),
+    [
+        ("user:wrong", "", "the proxy answered: SOCKS5 authentication failed"),
+        ("", "", "the proxy answered: All offered SOCKS5 authentication methods were rejected"),
+        ("user:hunter2", "", "the proxy answered: 0x04: Host unreachable"),
+        ("user:hunter2", "127.0.0.1:9", r"by the proxy 127\.0\.0\.1:9: connection refused"),
+    ],
+)
+def test_why_a_socks_proxy_does_not_serve_is_told_without_its_password(
+    socks: SocksProxy, monkeypatch: pytest.MonkeyPatch, name: str, pair: str, host: str, reason: str
+) -> None:
+    """BEHAVIOUR 6.7."""
+    socks.refuse()
+    monkeypatch.setenv("ALL_PROXY", f"socks5h://{pair}{'@' if pair else ''}{host or socks.host}")
+    with pytest.raises(RegistryUnavailable, match=reason) as raised:
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+    assert pair.partition(":")[2] not in str(raised.value) or not pair
+
+
+@pytest.mark.parametrize("proxy_url", ["socks5://127.0.0.1:9", "SOCKS5H://user:hunter2@127.0.0.1:9"])
+def test_without_its_library_a_socks_proxy_is_refused(
+    socks: SocksProxy, monkeypatch: pytest.MonkeyPatch, name: str, proxy_url: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.setenv("ALL_PROXY", proxy_url)
+    with pytest.raises(SettingsInvalid, match=r"SOCKS proxy 127\.0\.0\.1:9 .*'\.\[socks\]'") as raised:
+        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+    assert "hunter2" not in str(raised.value)

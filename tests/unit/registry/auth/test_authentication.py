@@ -11,6 +11,7 @@ from tasks.errors import AddressForbidden
 from tasks.registry.auth.authentication import Authentication, choose
 from tasks.registry.auth.challenge import parse_challenges
 from tasks.registry.auth.credentials import CredentialStore
+from tasks.registry.auth.logins.login import CloudLogin
 from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.settings import Credentials, RegistryConfiguration, RegistrySettings
 
@@ -42,7 +43,7 @@ def authentication(realm: Realm, credentials: Credentials | None = None) -> Auth
     # Empty credentials mean anonymous: the auth files of whoever runs this test are not looked at.
     settings = RegistrySettings(credentials=credentials or Credentials())
     store = CredentialStore(RegistryConfiguration({REGISTRY: settings}))
-    return Authentication(REGISTRY, "source", store, TokenSource(realm))
+    return Authentication(REGISTRY, "source", store, TokenSource(realm), CloudLogin(realm))
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def test_a_helper_inherits_no_secret(install: Install, tmp_path: Path) -> None:
         "IMAGEPUSHER_DEST_CREDS": "user:hunter2",
         "IMAGEPUSHER_BROKER_URL": "redis://:hunter2@redis",
         "PUSHER_PASSWORD": "hunter2",
+        "DOCKER_AUTH_CONFIG": '{"auths": {"quay.io": {"password": "hunter2"}}}',
         "NAMED_BY_THE_SETTINGS": "hunter2",
     }
     own = {"AWS_SECRET_ACCESS_KEY": "for the helper", "PASSWORD_STORE_DIR": "/home/user/.pass"}

@@ -221,6 +221,53 @@ def test_a_helper_may_be_named_for_a_part_of_a_registry(machine: Machine) -> Non
     assert store.find("quay.io", "other/a", "source") == IN_FILE
 
 
+def test_a_variable_may_hold_the_content_of_a_file(machine: Machine) -> None:
+    """I: the jobs of GitLab, and docker, have their credentials there."""
+    machine.install("own", """printf '{"Username": "%s", "Secret": "p"}' "$(cat)" """)
+    machine.write(".docker/config.json", {"auths": {"quay.io": pair("other"), "ghcr.io": pair("file")}})
+    document = {"auths": {"quay.io": pair("variable"), "x.io/ns": pair("ns")}, "credHelpers": {"gcr.io": "own"}}
+    machine.environment["DOCKER_AUTH_CONFIG"] = json.dumps(document)
+    store = machine.store()
+    found = {name: store.find(name, "ns/a", "source") for name in ("quay.io", "x.io", "gcr.io", "ghcr.io", "none.io")}
+    assert found == {
+        "quay.io": Credentials("variable", "p"),
+        "x.io": Credentials("ns", "p"),
+        "gcr.io": Credentials("gcr.io", "p"),
+        "ghcr.io": IN_FILE,
+        "none.io": None,
+    }
+
+
+def test_files_that_are_named_count_in_place_of_the_variable(machine: Machine) -> None:
+    machine.environment["DOCKER_AUTH_CONFIG"] = json.dumps({"auths": {"quay.io": pair("variable")}})
+    path = machine.write("named.json", {"auths": {"quay.io": pair("file")}})
+    assert machine.explicit(path).find("quay.io", "a", "source") == IN_FILE
+    assert machine.explicit(machine.write("none.json", "{}")).find("quay.io", "a", "source") is None
+
+
+@pytest.mark.parametrize("content", ["SECRET", "[]", '{"auths": ["SECRET"]}', "/run/SECRET.json", "\udcffSECRET"])
+def test_a_broken_variable_is_skipped_with_a_warning(
+    machine: Machine, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    machine.write(".docker/config.json", {"auths": {"quay.io": pair("file")}})
+    machine.environment["DOCKER_AUTH_CONFIG"] = content
+    store = machine.store()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert store.find("quay.io", "a", "source") == IN_FILE
+    (record,) = caplog.records
+    assert (
+        record.getMessage() == "The variable DOCKER_AUTH_CONFIG is not JSON as in docker's config.json. It is skipped."
+    )
+
+
+def test_an_entry_of_the_variable_that_cannot_be_read_is_refused_where_it_is_wanted(machine: Machine) -> None:
+    machine.environment["DOCKER_AUTH_CONFIG"] = json.dumps({"auths": {"quay.io": {"auth": "SECRET"}}})
+    with pytest.raises(SettingsInvalid, match=r"The variable DOCKER_AUTH_CONFIG has an entry for 'quay\.io'") as raised:
+        machine.store().find("quay.io", "a", "source")
+    assert "SECRET" not in str(raised.value)
+
+
 def test_why_a_helper_fails_is_told(machine: Machine) -> None:
     machine.install("own", "echo 'the vault is sealed'; exit 1")
     path = machine.write(".docker/config.json", {"credHelpers": {"gcr.io": "own"}})
@@ -257,6 +304,7 @@ def test_a_file_may_hold_anything(tmp_path_factory: pytest.TempPathFactory, cont
     path = machine.write("auth.json", "")
     path.write_bytes(content)
     machine.environment["REGISTRY_AUTH_FILE"] = str(path)
+    machine.environment["DOCKER_AUTH_CONFIG"] = os.fsdecode(content)
     for store in (machine.store(), machine.explicit(path)):
         with suppress(SettingsInvalid):
             store.find("quay.io", "ns/app", "source")

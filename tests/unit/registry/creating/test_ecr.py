@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, RequestRefused, SettingsInvalid
-from tasks.registry.creating.ecr import Place, create, place_of
+from tasks.registry.auth.logins.ecr import Place, place_of
+from tasks.registry.creating.ecr import create
 
 ACCOUNT = "123456789012"
 HOME = Place(ACCOUNT, "eu-west-1")

@@ -27,7 +27,7 @@ from tasks.oci.digest import digest_of
 from tasks.oci.merge import DEFAULT_RULES
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
-from tasks.transfer.plan.decide import Current, MergePolicy
+from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.look import read_current, read_source
 from tests.support import fixtures, images
@@ -237,6 +237,16 @@ def test_a_single_manifest_is_looked_at_before_it_is_overwritten() -> None:
     manifest, exchanges = single_arch(b'{"os":"linux","architecture":"arm"}')
     held = current(describes(manifest, oci), *exchanges)
     assert held == Current(digest_of(manifest), oci, manifest, Platform("linux", "arm"))
+
+
+def test_a_single_manifest_of_the_source_is_known_without_its_configuration() -> None:
+    """Rule 4.2: a platform that is named on either side is not read once more."""
+    oci = media_types.OCI_MANIFEST
+    manifest, (served, _) = single_arch(b'{"os":"linux","architecture":"arm"}')
+    source = of_index(index(image("amd64", "linux/amd64"), image("arm", "linux/arm", digest=digest_of(manifest))))
+    held = current(describes(manifest, oci), served, image=source)
+    assert held == Current(digest_of(manifest), oci, manifest, Platform("linux", "arm"))
+    assert decide(source, held, MergePolicy()).kept == ()
 
 
 @pytest.mark.parametrize("config", [b"[]", b"{}", b'{"os":"linux"}', None])

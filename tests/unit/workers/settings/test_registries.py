@@ -52,6 +52,31 @@ def test_each_role_may_have_credentials_of_its_own(tmp_path: Path) -> None:
     assert registries.settings("quay.io", "destination").credentials == Credentials("writer", "2")
 
 
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ("login = 'azure'", r'"quay\.io": login = "azure" is for .*, and quay\.io is not one'),
+        ("[registries.'quay.io'.destination]\nlogin = 'ecr'", r'"quay\.io"\.destination: login = "ecr" is for'),
+        (
+            "login = 'google'\nusername = 'me'\npassword = 'geheim'",
+            r'"quay\.io": login and username and password exclude each other',
+        ),
+        ("login = 'gcp'", r'"quay\.io"\.login: expected ecr or google or azure'),
+    ],
+)
+def test_the_login_of_a_cloud_is_for_its_registries_and_stands_alone(tmp_path: Path, table: str, fault: str) -> None:
+    """8.2."""
+    with pytest.raises(SettingsInvalid, match=fault) as refused:
+        load(tmp_path, table)
+    assert "geheim" not in str(refused.value)
+
+
+def test_the_login_of_a_cloud_stands_for_credentials(tmp_path: Path) -> None:
+    """8.2."""
+    registries = load(tmp_path, "[registries.'gcr.io']\nlogin = 'google'").registries
+    assert registries.settings("gcr.io", "source").credentials == Credentials(login="google")
+
+
 def test_a_table_without_credentials_has_none(tmp_path: Path) -> None:
     assert credentials(tmp_path, "tls_verify = true\n[registries.'quay.io'.source]") is None
 

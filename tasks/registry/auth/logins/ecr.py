@@ -1,0 +1,84 @@
+"""The login at Amazon ECR by boto3, which finds the credentials in its own way (GetAuthorizationToken).
+
+The token serves as a password for 12 hours, at every private registry of its region that the user may read or write.
+"""
+
+import base64
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from tasks.errors import AuthenticationRefused, RegistryUnavailable, ResponseInvalid
+from tasks.registry.extras import need
+from tasks.registry.http.expiring import Expiring
+from tasks.registry.http.refusal import clean
+from tasks.registry.settings import Credentials
+
+PUBLIC: Final = "public.ecr.aws"
+
+_HOST: Final = re.compile(
+    r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.(?:aws|amazonwebservices\.com\.cn))"
+)
+# The API of public registries is in this region alone.
+_PUBLIC_REGION: Final = "us-east-1"
+_SECONDS: Final = 30
+
+
+class Place(NamedTuple):
+    """The account and the region of a registry."""
+
+    account: str
+    region: str
+
+
+def place_of(registry: str) -> Place | None:
+    """Return the place in the name of a private Amazon registry, None for any other registry."""
+    match = _HOST.fullmatch(registry)
+    return Place(match["account"], match["region"]) if match else None
+
+
+def serves(registry: str) -> bool:
+    """Tell whether a registry is one of Amazon's."""
+    return registry == PUBLIC or place_of(registry) is not None
+
+
+def log_in(registry: str) -> Expiring[Credentials]:
+    """Return the user and password for a registry of Amazon.
+
+    Raises SettingsInvalid without boto3, AuthenticationRefused, RegistryUnavailable, ResponseInvalid.
+    """
+    purpose = f"Logging in to {registry}"
+    place = place_of(registry)
+    service, region = ("ecr", place.region) if place else ("ecr-public", _PUBLIC_REGION)
+    exceptions = need("botocore.exceptions", extra="aws", purpose=purpose)
+    try:
+        answer = amazon_client(service, region, purpose).get_authorization_token()
+    except exceptions.ClientError as error:
+        raise AuthenticationRefused(f"Amazon gives no login for {registry}: {clean(str(error))}.") from None
+    except exceptions.NoCredentialsError:
+        raise AuthenticationRefused(f"Amazon gives no login for {registry}: boto3 finds no credentials here.") from None
+    except exceptions.BotoCoreError as error:
+        raise RegistryUnavailable(f"Amazon could not be asked to log in to {registry}: {clean(str(error))}.") from None
+    return _read(answer, registry)
+
+
+def amazon_client(service: str, region: str, purpose: str) -> Any:
+    """Return boto3's client of a service; raises SettingsInvalid if boto3 is not installed."""
+    boto3 = need("boto3", extra="aws", purpose=purpose)
+    config = need("botocore.config", extra="aws", purpose=purpose)
+    bounded = config.Config(connect_timeout=_SECONDS, read_timeout=_SECONDS)
+    # A session of its own: boto3's default session is not thread-safe.
+    return boto3.session.Session().client(service, region_name=region, config=bounded)
+
+
+def _read(answer: dict[str, Any], registry: str) -> Expiring[Credentials]:
+    try:
+        data = answer["authorizationData"]
+        # A private registry's answer is a list, for a parameter that asked for several registries.
+        only = data[0] if isinstance(data, list) else data
+        username, _, password = base64.b64decode(only["authorizationToken"]).decode().partition(":")
+        ends = only["expiresAt"]
+        seconds = (ends - datetime.now(UTC)).total_seconds()
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise ResponseInvalid(f"Amazon answered the request for a login to {registry} with something else.") from None
+    return Expiring(Credentials(username, password), seconds)

@@ -1,0 +1,61 @@
+"""The answers of token servers that give no token."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from tasks.errors import AddressWrong, AuthenticationRefused, RateLimited, RegistryUnavailable, ResponseInvalid
+from tasks.registry.http.reasons import is_web_page, parse_reasons
+from tasks.registry.http.redact import conceal
+from tasks.registry.http.refusal import clean
+
+_SHOWN: Final = 3
+# Quay answers 405 for a disabled namespace.
+_REFUSED: Final = frozenset({401, 403, 405})
+# A revoked or expired token of a login gives 400 (RFC 6749 section 5.2, invalid_grant).
+_GRANT_INVALID: Final = 400
+_GONE: Final = frozenset({404, 410})
+
+
+class RealmGone(ResponseInvalid):
+    """A token server is not at its address; the registry may name another one by now."""
+
+
+def check_served(
+    url: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    wanted: str,
+    by_token: bool,
+    authorizations: Iterable[str],
+) -> None:
+    """Raise the error that an answer means, unless it may hold what was `wanted`.
+
+    `by_token` says whether the request had a token in its form; no message shows the secrets of `authorizations`.
+    Raises AuthenticationRefused, RateLimited, RegistryUnavailable, RealmGone, ResponseInvalid, AddressWrong.
+    """
+    realm = urlsplit(url).netloc
+    said = f" (status {status}{_words(body, authorizations)})"
+    if status in _REFUSED or (by_token and status == _GRANT_INVALID):
+        raise AuthenticationRefused(f"{realm} refused {wanted}{said}.")
+    if status == 429:  # noqa: PLR2004
+        raise RateLimited(f"{realm} limits how often it gives tokens.")
+    if status >= 500:  # noqa: PLR2004
+        raise RegistryUnavailable(f"{realm} gave no token{said}.")
+    if status in _GONE:
+        raise RealmGone(f"{realm} has no server of tokens there{said}.")
+    if status != 200:  # noqa: PLR2004
+        raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
+    if is_web_page(body, headers.get("Content-Type")):
+        raise AddressWrong(f"{realm} answered the request for a token with a web page.")
+
+
+def _words(body: bytes, authorizations: Iterable[str]) -> str:
+    """Return the realm's reason for its refusal, without the secrets of the request."""
+    said = "; ".join(map(str, parse_reasons(body)[:_SHOWN]))
+    for authorization in authorizations:
+        said = conceal(said, authorization)
+    said = clean(said)
+    return f": {said}" if said else ""
