@@ -31,6 +31,7 @@ from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, 
 from tasks.registry.http.warning import take_warning
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
+from tasks.registry.visits import current_visit
 
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
@@ -67,7 +68,9 @@ class Transport:
             side=Side(role),
             retry_after_limit=limits.retry_after_limit,
         )
-        self._connections = Connections(self._host, settings, limits)
+        self._connections = Connections(
+            self._host, settings, limits, current_visit if role == "source" else lambda: None
+        )
         self._authentication = Authentication(
             registry, role, store, TokenSource(Realms(self._connections, limits).send)
         )

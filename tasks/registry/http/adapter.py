@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import requests
@@ -11,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from tasks.registry.http.arriving import Arriving
+from tasks.registry.http.arriving import Arriving, Visiting
 
 # Gets the host and the address of each new connection, before TLS, and raises to abandon the connection.
 Connected = Callable[[str, str], None]
@@ -32,16 +33,23 @@ class _Target:
 class Adapter(HTTPAdapter):
     """An adapter with literal targets, a lazy TLS context for each host, and a check of each peer address.
 
-    Sending a body and waiting for an answer may idle for `idle_timeout` seconds.
+    Sending a body and waiting for an answer may idle for `idle_timeout` seconds. `visiting` tells for whose sake a
+    thread reads.
     """
 
-    def __init__(self, tls: Callable[[str], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
+    def __init__(
+        self,
+        tls: Callable[[str], ssl.SSLContext],
+        idle_timeout: float,
+        connected: Connected,
+        visiting: Visiting = lambda: None,
+    ) -> None:
         self._tls = tls
         self._target = _Target()
         # Only the proxy knows the peer; the proxy's own address is the user's choice.
-        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target)
+        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target, visiting)
         super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target)
+        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target, visiting)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         """Return a pool manager whose connections by a proxy behave like all others."""
@@ -82,9 +90,12 @@ def target_of(url: str) -> str:
     return target if target.startswith("/") else f"/{target}"
 
 
-def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(
+    idle_timeout: float, connected: Connected, target: _Target, visiting: Visiting
+) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
-        response_class = Arriving
+        # Not a method: it is called with the socket alone.
+        response_class = partial(Arriving, visiting=visiting)  # type: ignore[assignment]
 
         def _new_conn(self) -> socket.socket:
             opened = super()._new_conn()

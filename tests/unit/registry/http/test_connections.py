@@ -117,8 +117,8 @@ def test_a_body_may_be_taken_slowly(*, kept: bool) -> None:
 
     ping = replace(PING, answer=Answer(200, close=not kept))
     with ScriptedRegistry(ping, Exchange("PUT", LATEST, slowly, read=0)) as registry:
-        repository = client(registry.host, limits=replace(QUICK, connect_timeout=0.1, tries=1))
-        repository.push_manifest("latest", b"x" * 20_000_000, IMAGE.media_type)
+        limits = replace(QUICK, connect_timeout=0.1, tries=1, manifest_bytes=20_000_000)
+        client(registry.host, limits=limits).push_manifest("latest", b"x" * 20_000_000, IMAGE.media_type)
     assert len({each.connection for each in registry.received}) == (1 if kept else 2)
 
 
