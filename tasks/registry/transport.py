@@ -203,7 +203,7 @@ class Transport:
             if incoming.status != _TOO_MANY:
                 budget.served()
             response = self._read(request, incoming, url, own=own, shown=shown)
-            take_warning(self._host, response.headers.get("Warning"))
+            take_warning(self._host, response.headers.get("Warning"), shown, url)
             location = next_hop(request.method, response)
             if location is None:
                 return response, sent

@@ -66,12 +66,13 @@ class Adapter(HTTPAdapter):
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Keep the literal target for the connection; urllib3, which would re-quote it, gets the usual one.
 
-        A proxy without a tunnel gets the whole URL (RFC 9112, 3.2.2).
+        What urllib3 gets has no query, which may hold a signature: it logs it, and quotes it in its errors. A proxy
+        without a tunnel gets the whole URL (RFC 9112, 3.2.2).
         """
         url = super().request_url(request, proxies)
         given = request.url or ""
         self._target.text = target_of(given) if url.startswith("/") else given.partition("#")[0]
-        return url
+        return url.partition("?")[0]
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the TLS context is complete, and requests would load its authorities for each connection."""
