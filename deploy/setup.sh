@@ -178,14 +178,7 @@ _fill_venv() {
   _make_venv "$dir" "$log" || return 1
   say "Installing the project and what it needs into $dir (a minute or two the first time)"
   rm -f "$dir/.imagepusher-installed-$extras"
-  # The path of the constraints is relative because pip splits the variables at blanks. The first one pins what builds
-  # the project up to pip 25.2, the second one from 25.3 on.
-  if ! (
-    cd "$project_root" || exit 1
-    unset PIP_USER PIP_TARGET PIP_PREFIX PYTHONHOME
-    PIP_CONSTRAINT=deploy/constraints.txt PIP_BUILD_CONSTRAINT=deploy/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-      "$dir/bin/python" -m pip install --no-input -c deploy/constraints.txt -e ".${extras:+[$extras]}"
-  ) </dev/null >"$log" 2>&1 9<&-; then
+  if ! "$project_root/deploy/install" --editable "$dir/bin/python" ${extras:+"$extras"} </dev/null >"$log" 2>&1 9<&-; then
     say "pip failed; its log ends:"
     tail -n 40 "$log" >&2
     return 1

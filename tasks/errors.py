@@ -44,6 +44,7 @@
     │   └── CopyIncomplete           a part that the tag needs did not arrive
     ├── PartBusy                     another delivery works on this part of the push; the task goes back to the queue
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
+    ├── SourceSlow                   the source holds as many places of the worker as one may; the task waits
     └── RegistryError                a registry failed or refused a request
         ├── AuthenticationRefused    401 or 403 after all credentials were tried
         │   └── RightMissing         the token does not grant the needed right
@@ -492,6 +493,15 @@ class PushCancelled(ImagePusherError):
     side = Side.WORKER
     retry = Retry.GIVE_BACK
     retry_after = 0.0
+
+
+class SourceSlow(ImagePusherError):
+    """The source sends next to nothing, and holds as many places of the worker as one source may."""
+
+    code = "source_slow"
+    advice = "The copy is tried again later; other pushes are not held up by this source."
+    side = Side.SOURCE
+    retry = Retry.GIVE_BACK
 
 
 class RegistryError(ImagePusherError):

@@ -32,6 +32,7 @@ from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, 
 from tasks.registry.http.warning import take_warning
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
+from tasks.registry.visits import current_visit
 
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
@@ -68,7 +69,8 @@ class Transport:
             side=Side(role),
             retry_after_limit=limits.retry_after_limit,
         )
-        self._connections = Connections(self._host, settings, limits)
+        visiting = current_visit if role == "source" else lambda: None
+        self._connections = Connections(self._host, settings, limits, visiting)
         ask = Realms(self._connections, limits).send
         self._authentication = Authentication(registry, role, store, TokenSource(ask), CloudLogin(ask))
         self._budgets = budgets
@@ -200,7 +202,7 @@ class Transport:
             if incoming.status != _TOO_MANY:
                 budget.served()
             response = self._read(request, incoming, url, own=own, shown=shown)
-            take_warning(self._host, response.headers.get("Warning"))
+            take_warning(self._host, response.headers.get("Warning"), shown, url)
             location = next_hop(request.method, response)
             if location is None:
                 return response, sent

@@ -308,6 +308,27 @@ def test_skopeo_finds_the_protective_tag(world: World) -> None:
     assert set(listed["Tags"]) == {"1", tag.protective_tag}
 
 
+def test_a_name_that_somebody_else_uses_is_not_taken_for_a_protective_tag(world: World) -> None:
+    """T15: what the tag of that name held stays, also after an undo."""
+    source, old, _ = source_and_old("merged index", world.name)
+    assert old is not None
+    world.put_b(old)
+    reference = world.put_a(source)
+    first = world.push_one(reference)
+    assert first.protective_tag is not None
+    _delete(world, f"manifests/{first.new_digest}")
+    world.put_b(old)
+    theirs = image("linux/arm64")
+    upload(world.b.host, world.destination, theirs, first.protective_tag)
+    report = world.push(world.item(reference, "1"))
+    tag = report.items[0].tags[0]
+    assert tag.protective_tag not in {None, first.protective_tag}
+    assert world.stored.digest(world.destination, first.protective_tag) == theirs.digest
+    world.client.undo(report.push_id)
+    assert world.stored.digest(world.destination, first.protective_tag) == theirs.digest
+    assert world.stored.digest(world.destination, tag.protective_tag) is None
+
+
 def test_an_unchanged_tag_costs_one_request_and_verify_finds_what_its_index_lost(world: World) -> None:
     """Rules 3.1 and 4.6: what a registry lost below a right tag is for `verify` to find, not for every push."""
     source = multi_arch(world.name)

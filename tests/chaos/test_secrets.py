@@ -10,19 +10,21 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import redis
 
 from tests.chaos.conftest import SETTINGS, MakeSite
+from tests.chaos.leaky import Leaky
 from tests.chaos.site import item, small_index
 from tests.conftest import MakeRegistry
+from tests.support.images import image
 from tests.support.redis_server import RedisServer
 from tests.support.registries import BasicAuth, TokenAuth
 from tests.support.stored import Stored, upload
 from tests.support.token_server import TokenServer
-from tests.support.workers import environment
+from tests.support.workers import command, environment, running_worker
 
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_=-]{24,}")
 _TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")
@@ -36,6 +38,26 @@ print(ContainerImagePusher([], settings).run_merge_workflow(sys.argv[1], [sys.ar
 """
 
 
+_DEBUGGING = """
+import logging, sys
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+from workers.cli.main import main
+main()
+"""
+
+# The registries of the test of many failures, by the place of their credentials, and how they ask for them.
+SCHEMES = {
+    "table": "Basic",
+    "variable": "Basic",
+    "file": "Bearer",
+    "auth file": "Basic",
+    "identity token": "Bearer",
+    "registry token": "Bearer",
+    "helper": "Basic",
+    "broken helper": "Basic",
+}
+
+
 class Vault:
     """Passwords, each for one purpose, and what of them is found where."""
 
@@ -47,6 +69,15 @@ class Vault:
         self._secrets[purpose] = secret.encode()
         self._secrets[f"{purpose}, as a header has it"] = base64.b64encode(f"{user}:{secret}".encode()).rstrip(b"=")
         return secret
+
+    def secret(self, purpose: str) -> str:
+        """Return the password for a purpose, the same each time."""
+        known = self._secrets.get(purpose)
+        return self.password(purpose) if known is None else known.decode()
+
+    @property
+    def purposes(self) -> list[str]:
+        return [purpose for purpose in self._secrets if not purpose.endswith("as a header has it")]
 
     def found(self, content: bytes) -> list[str]:
         """Return what of the passwords, and which tokens, are in a text, or in what is encoded in it."""
@@ -90,6 +121,108 @@ def kept_in(client: redis.Redis) -> Iterator[tuple[str, bytes]]:
 def command_lines(pids: Iterable[int]) -> Iterator[tuple[str, bytes]]:
     for pid in pids:
         yield f"command line of {pid}", Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def plant(hosts: dict[str, str], vault: Vault, planted: Path, left: Path) -> dict[str, str]:
+    """Write files with credentials into a folder; return the variables that have some, too."""
+
+    def basic(what: str) -> str:
+        return base64.b64encode(f"user:{vault.password(what, 'user')}".encode()).decode()
+
+    for what in ("password", "api token", "key of a producer"):
+        (planted / what.replace(" ", "_")).write_text(vault.secret(f"the file of the {what}"))
+    (planted / "page_login").write_text(f"operator:{vault.secret('the login of the page')}\n")
+    (planted / "settings.toml").write_text(
+        f"""auth_files = ["auth.json"]
+[http]
+connect_timeout = 2
+idle_timeout = 3
+tries = 2
+longest_wait = 1.5
+retry_after_limit = 0.1
+[limits]
+task_tries = 1
+[broker]
+key = "{vault.secret("the key of workers")}"
+[producers.one]
+key = "{vault.secret("the key of a producer")}"
+[producers.two]
+key_file = "key_of_a_producer"
+[page]
+login_file = "page_login"
+[registries."{hosts["table"]}"]
+username = "user"
+password = "{vault.password("the settings", "user")}"
+api_token_file = "api_token"
+[registries."{hosts["variable"]}"]
+username = "user"
+password_env = "OF_THE_REGISTRY"
+[registries."{hosts["file"]}"]
+username = "user"
+password_file = "password"
+"""
+    )
+    auths = {
+        hosts["auth file"]: {"auth": basic("an auth file")},
+        hosts["identity token"]: {"auth": "", "identitytoken": vault.secret("an identity token")},
+        hosts["registry token"]: {"registrytoken": vault.secret("a registry token")},
+    }
+    helpers = {hosts["helper"]: "good", hosts["broken helper"]: "bad"}
+    (planted / "auth.json").write_text(json.dumps({"auths": auths, "credHelpers": helpers}))
+    said = json.dumps({"Username": "user", "Secret": vault.password("a helper", "user")})
+    broken = f"cannot reach https://user:{vault.secret('a broken helper')}@vault.example with password: none"
+    for helper, script in {"good": f"echo '{said}'", "bad": f"echo '{said}'; echo '{broken}' >&2; exit 1"}.items():
+        program = planted / f"docker-credential-{helper}"
+        # What a helper gets to see is kept to be searched.
+        program.write_text(f'#!/bin/sh\n{{ env; echo "$0 $*"; }} >>"$LOGGED"\n{script}\n')
+    for path in planted.iterdir():
+        path.chmod(0o700 if path.name.startswith("docker-") else 0o600)
+    return {
+        "PATH": f"{planted}:{os.environ['PATH']}",
+        "OF_THE_REGISTRY": vault.password("a variable", "user"),
+        "SOME_PASSWORD": vault.secret("a variable of somebody else's"),
+    }
+
+
+def failing(leaky: Leaky) -> dict[str, Any]:
+    """Return a push each of whose items fails in a way of its own; the last ones have no way at all."""
+    hosts = {name: host for name, host in leaky.hosts.items() if name != "broken helper"}
+    asking = {"token": ["file", "identity token"], "": list(hosts)}
+    items = []
+    for number, way in enumerate(leaky.ways):
+        names = asking["token" if way.part == "/token" else ""]
+        host, good = hosts[names[number % len(names)]], hosts["table"]
+        source, repository = (f"{host}/{way.name}:1", "sound") if way.at == "source" else (f"{good}/good:1", way.name)
+        items.append(item(source, {f"{good if way.at == 'source' else host}/{repository}": [f"t{number}"]}))
+    destination = {f"{hosts['table']}/sound": ["last"]}
+    items.append(item(f"{leaky.hosts['broken helper']}/good:1", destination))
+    return {"items": items}
+
+
+def wrong_from_the_start(
+    leaky: Leaky, vault: Vault, variables: dict[str, str]
+) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """Yield commands, with variables, that are wrong from the start."""
+    secret, host = vault.secret, leaky.hosts["table"]
+    config = Path(variables["IMAGEPUSHER_CONFIG"])
+    destination = f"{host}/sound:1"
+    yield {}, ["copy", f"https://user:{secret('the URL of a source')}@{host}/good:1", destination]
+    yield {}, ["copy", f"docker://user:{secret('the address of a source')}@{host}/good:1", destination]
+    for wrong in ("redis://:{}@127.0.0.1:1/0", "redis://u:{}@h/abc", "redis://u:{}@[bad/0", "amqps://u:{}@h/?x=1"):
+        url = wrong.format(secret("the URL of a broker"))
+        yield {"IMAGEPUSHER_BROKER_URL": url, "IMAGEPUSHER_OUTAGE_SECONDS": "0"}, ["push", str(config.parent / "none")]
+        yield {"IMAGEPUSHER_BROKER_URL": url, "IMAGEPUSHER_OUTAGE_SECONDS": "0"}, ["doctor"]
+    proxies = {"HTTPS_PROXY": f"http://u:{secret('a proxy')}@127.0.0.1:1", "IMAGEPUSHER_BROKER_URL": ""}
+    yield proxies, ["-v", "copy", "registry.example/app:1", destination]
+    yield {**proxies, "HTTPS_PROXY": f"odd://u:{secret('a proxy')}@x"}, ["copy", "registry.example/app:1", destination]
+    given = {"IMAGEPUSHER_BROKER_URL": "", "IMAGEPUSHER_SRC_CREDS": f"u:{vault.password('the credentials given', 'u')}"}
+    yield given, ["-v", "copy", f"{host}/read-403:1", destination]
+    text = config.read_text()
+    for number, wrong in enumerate((text.replace("username", "user name"), text.replace('key = "', 'keys = "'))):
+        other = config.with_name(f"wrong{number}.toml")
+        other.write_text(wrong)
+        other.chmod(0o600)
+        yield {"IMAGEPUSHER_CONFIG": str(other)}, ["status"]
 
 
 @pytest.fixture
@@ -203,6 +336,77 @@ password = "{wrong}"
     found = {what: vault.found(text) for what, text in texts.items() if vault.found(text)}
     assert not found
     site.figures.add(texts_searched_for_secrets=len(texts))
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_pushes_that_fail_in_every_way_leave_no_secret_behind(
+    vault: Vault, running: ExitStack, tmp_path: Path, name: str, embedded: bool
+) -> None:
+    """T13: credentials in every place that can carry one, and registries that quote them, or make up their own."""
+    planted, left = tmp_path / "planted", tmp_path / "left"
+    for folder in (planted, left, left / "tmp"):
+        folder.mkdir()
+    leaky = running.enter_context(Leaky(image("linux/amd64"), vault.secret, SCHEMES))
+    variables = {
+        **plant(leaky.hosts, vault, planted, left),
+        "IMAGEPUSHER_CONFIG": str(planted / "settings.toml"),
+        "IMAGEPUSHER_STATE_DIR": str(left / "state"),
+        "TMPDIR": str(left / "tmp"),
+        "HOME": str(left),
+        "LOGGED": str(left / "helpers"),
+    }
+    texts: dict[str, bytes] = {}
+    request = json.dumps(failing(leaky)).encode()
+    if embedded:
+        commands = [["push", "-", "-o", "json"], ["-v", "push", "-"], ["-v", "push", "--dry-run", "-"]]
+    else:
+        server = running.enter_context(RedisServer())
+        client = running.enter_context(redis.Redis(port=server.port))
+        client.config_set("requirepass", vault.secret("Redis"))
+        url = f"redis://:{vault.secret('Redis')}@127.0.0.1:{server.port}/0"
+        client = running.enter_context(redis.Redis.from_url(url))
+        variables["IMAGEPUSHER_BROKER_URL"] = url
+        heard = running.enter_context(client.pubsub())
+        heard.psubscribe("*")
+        worker = running.enter_context(running_worker(variables, ["--log-level", "debug", "--concurrency", "8"]))
+        commands = [["push", "-", "-o", "json"], ["status"], ["holds"], ["push", "--dry-run", "-"]]
+    for number, arguments in enumerate(commands):
+        with subprocess.Popen(
+            [sys.executable, "-c", _DEBUGGING, *arguments],
+            env=environment(variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as program:
+            texts |= {f"{number}: {what}": text for what, text in command_lines([program.pid])}
+            answer, errors = program.communicate(request, timeout=300)
+        texts |= {f"{number}: what {arguments} said": answer, f"{number}: {arguments}, stderr": errors}
+    for number, (changed, arguments) in enumerate(wrong_from_the_start(leaky, vault, variables)):
+        done = subprocess.run(
+            command(*arguments),
+            env=environment(variables | changed),
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode, (arguments, done.stdout)
+        texts[f"wrong {number}: {arguments[0]}"] = done.stdout + done.stderr
+    if not embedded:
+        texts |= dict(command_lines([worker.pid])) | dict(kept_in(client))
+        texts |= {f"event {number}": str(said).encode() for number, said in enumerate(iter(heard.get_message, None))}
+        worker.stop()
+        texts["the worker's log"] = worker.log().encode()
+    texts |= {str(path): path.read_bytes() for path in left.rglob("*") if path.is_file()}
+    # Each way was met, and seen to fail.
+    assert not {way.name for way in leaky.ways} - leaky.asked
+    assert len(leaky.asked) >= 50
+    assert len(vault.purposes) >= 20
+    assert not leaky.cookies
+    report = texts["0: what ['push', '-', '-o', 'json'] said"]
+    assert report.count(b'"failed"') >= len(leaky.ways)
+    assert b"DEBUG" in b"".join(texts.values())
+    found = {what: vault.found(text) for what, text in texts.items() if vault.found(text)}
+    assert not found
 
 
 @pytest.mark.parametrize("embedded", [True, False])

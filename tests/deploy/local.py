@@ -143,7 +143,7 @@ def ask_to_end(processes: Sequence[Started]) -> None:
         process.ask_to_end()
 
 
-def make_secrets(folder: Path, redis: str) -> Path:
+def make_secrets(folder: Path, redis: str, *options: str) -> Path:
     """Run `deploy/redis/make-secrets` as deploy/README.md says, and return the folder of the secrets."""
-    subprocess.run([DEPLOY / "redis" / "make-secrets", folder, redis], check=True, timeout=300)
+    subprocess.run([DEPLOY / "redis" / "make-secrets", *options, folder, redis], check=True, timeout=300)
     return folder

@@ -61,10 +61,18 @@ def test_it_runs_as_a_number_that_is_not_root() -> None:
 
 
 def test_versions_are_those_that_are_tested() -> None:
-    said = " ".join(found.value for found in INSTRUCTIONS if found.name == "ENV")
-    assert "PIP_CONSTRAINT=/src/deploy/constraints.txt" in said
-    assert "PIP_BUILD_CONSTRAINT=/src/deploy/constraints.txt" in said
+    """deploy/install takes nothing but what constraints.txt has a hash of (tests/deploy/test_constraints.py)."""
+    run = [found.value for found in INSTRUCTIONS if found.name == "RUN"]
+    assert "deploy/install /opt/imagepusher/venv/bin/python flower,page,tracing" in run
+    assert not [value for value in run if "pip " in value]
     assert "/constraints.txt" in " ".join(found.value for found in INSTRUCTIONS if found.name == "COPY")
+
+
+def test_the_image_has_a_list_of_what_is_in_it() -> None:
+    made = [found.value for found in INSTRUCTIONS if found.name == "RUN" and found.value.startswith("deploy/sbom ")]
+    (_, environment, file) = made[0].split()
+    assert environment == "/opt/imagepusher/venv/bin/python"
+    assert f"--from=build {file} {file}" in _values("COPY")
 
 
 def _ignored(path: str) -> bool:

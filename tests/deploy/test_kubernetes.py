@@ -2,6 +2,7 @@
 
 import base64
 import importlib
+import ipaddress
 import re
 import shutil
 import subprocess
@@ -440,3 +441,17 @@ def _discovered(pod: Object, port: Object) -> dict[str, str]:
     labels = {re.sub(r"\W", "_", name): value for name, value in pod["metadata"]["labels"].items()}
     found = {f"__meta_kubernetes_pod_label_{name}": value for name, value in labels.items()}
     return found | {"__meta_kubernetes_pod_container_port_name": port["name"]}
+
+
+@pytest.mark.parametrize("address", ["10.96.0.1", "100.64.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1"])
+def test_by_https_workers_reach_neither_the_cluster_nor_its_metadata(cluster: Cluster, address: str) -> None:
+    blocks = [
+        to["ipBlock"]
+        for policy in cluster.of("NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for to in rule.get("to", [])
+        if "ipBlock" in to
+    ]
+    assert blocks
+    for block in blocks:
+        assert any(ipaddress.ip_address(address) in ipaddress.ip_network(each) for each in block["except"])

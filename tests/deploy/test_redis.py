@@ -363,5 +363,5 @@ def test_make_secrets_says_how_it_is_called(tmp_path: Path, words: list[str]) ->
         check=False,
     )
     assert told.returncode == 2
-    assert told.stderr.startswith("make-secrets [--compose] FOLDER")
+    assert told.stderr.startswith("make-secrets [--compose] [--tls] FOLDER")
     assert list(tmp_path.iterdir()) == []

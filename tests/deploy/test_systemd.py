@@ -1,5 +1,6 @@
 """`deploy/systemd`: units that systemd takes, locked in, and what they start run for real."""
 
+import ipaddress
 import os
 import re
 import subprocess
@@ -209,3 +210,10 @@ def _status(url: str, login: tuple[str, str] | None = None) -> int | None:
         return requests.get(url, auth=login, timeout=10).status_code
     except requests.ConnectionError:
         return None
+
+
+@pytest.mark.parametrize("unit", [WORKER, FLOWER, PAGE], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "fe80::1", "100.100.100.200", "192.0.0.192"])
+def test_no_service_reaches_what_clouds_tell_of_themselves(unit: Path, address: str) -> None:
+    denied = [ipaddress.ip_network(text) for value in directives(unit)["IPAddressDeny"] for text in value.split()]
+    assert any(ipaddress.ip_address(address) in network for network in denied)

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -51,16 +50,6 @@ def _runs_imagepusher(arguments: list[str]) -> None:
         assert arguments[0] in {*imagepusher.commands, "--version"}
         return
     _parse(arguments)
-
-
-def _installs(arguments: list[str]) -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    install, option, constraints, what = arguments
-    assert (install, option) == ("install", "-c")
-    assert (ROOT / constraints).is_file()
-    found = re.fullmatch(r"\.(?:\[([\w,]+)\])?", what)
-    assert found, what
-    assert {extra for extra in (found[1] or "").split(",") if extra} <= extras.keys()
 
 
 def _runs_docker(arguments: list[str]) -> None:
@@ -129,7 +118,6 @@ def _is_there(_: list[str]) -> None:
 _KNOWN: Final[dict[str, Callable[[list[str]], None]]] = {
     "imagepusher": _runs_imagepusher,
     "celery": _is_a_worker_of_somebody,
-    "pip": _installs,
     "docker": _runs_docker,
     "cp": _copies,
     "install": _copies,

@@ -1,12 +1,16 @@
 """Celery's own commands, by the application that the settings name."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+import redis
 
+from tasks.coordination.ledger import HashLedger
+from tasks.coordination.redis.hashes import RedisHashes
 from tests.support.redis_server import RedisServer
-from tests.support.workers import environment, running_worker
+from tests.support.workers import command, environment, running_worker
 
 
 def celery(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -34,3 +38,31 @@ def test_without_a_broker_there_is_nobody_to_ask(settings: dict[str, str]) -> No
     asked = celery("inspect", "ping", **settings)
     assert asked.returncode != 0
     assert "IMAGEPUSHER_BROKER_URL" in asked.stderr + asked.stdout
+
+
+def test_a_push_whose_task_was_revoked_is_cancelled_for_good() -> None:
+    """T7: Celery forgets what was revoked when its workers end; the ledger does not, and the watchdog asks it."""
+    with RedisServer() as server:
+        settings = {"IMAGEPUSHER_BROKER_URL": server.url}
+        request = {
+            "push_id": "mine",
+            "items": [{"source": "a.invalid/app:1", "destinations": {"b.invalid/app": ["1"]}}],
+        }
+        with running_worker(settings, ["--queues", "publish"]):
+            sent = program("push", "-", "--no-wait", text=json.dumps(request), **settings)
+            assert sent.returncode == 0, sent.stderr
+            ledger = HashLedger(RedisHashes(redis.Redis.from_url(server.url), 600))
+            # A worker that takes no pushes has one noted by another that does: its entry is made here.
+            ledger.accept("mine", request, "mine")
+            told = celery("control", "revoke", "mine", **settings)
+            assert told.returncode == 0, told.stderr
+        with running_worker(settings, ["--queues", "push,publish"]):
+            ended = program("wait", "mine", "-o", "json", **settings)
+    codes = {tag["error"]["code"] for part in json.loads(ended.stdout)["items"] for tag in part["tags"]}
+    assert codes == {"cancelled_by_user"}
+
+
+def program(*arguments: str, text: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*arguments), env=environment(settings), input=text, capture_output=True, text=True, check=False
+    )

@@ -91,7 +91,8 @@ def start_worker(
     app: Any = App(client, broker, results)
     leases = Leases(client, _SETTINGS.lock_seconds)
     cancelled: Any = Event()
-    runtime = make_shared_runtime(_SETTINGS, client, leases, Announcer(client, hear), cancelled)
+    announcer = Announcer(client, hear)
+    runtime = make_shared_runtime(_SETTINGS, client, leases, announcer, cancelled, most_slow=_SETTINGS.jobs)
     glue.provide(app, lambda: runtime)
     intake = Intake(client, runtime.ledger, lambda: True, _refuse)
     # Keys of the model's queues are its own.

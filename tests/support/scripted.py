@@ -270,8 +270,10 @@ class ScriptedRegistry(LoopbackServer):
 class ImprovisingRegistry(ScriptedRegistry):
     """Answer every request by a function of it, which may change; nothing is off the script."""
 
-    def __init__(self, answer: Callable[[Received], Reply] = lambda _: Answer()) -> None:
-        super().__init__()
+    def __init__(
+        self, answer: Callable[[Received], Reply] = lambda _: Answer(), *, tls: Certificates | None = None
+    ) -> None:
+        super().__init__(tls=tls)
         self.answer = answer
 
     def choose(self, method: str, target: str) -> Exchange:

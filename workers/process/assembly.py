@@ -12,6 +12,7 @@ from tasks.registry.budget import Budgets
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.upload_forms import UploadForms
+from tasks.registry.visits import Visits
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
@@ -41,9 +42,13 @@ def make_runtime(
     task_tries: int,
     cancelled: threading.Event,
     closing: ExitStack,
+    most_slow: int | None = None,
     away: tuple[type[Exception], ...] = (),
 ) -> Runtime:
-    """Return the runtime of this process; `closing` receives the callbacks that close connections and end threads."""
+    """Return the runtime of this process; `closing` receives the callbacks that close connections and end threads.
+
+    At most `most_slow` copies from one slow registry run at once (None: any number).
+    """
     shared = Registries(registries, budgets, forms)
     closing.callback(shared.close)
     copier = Copier(
@@ -54,6 +59,7 @@ def make_runtime(
         settings.jobs,
         cancelled,
         settings.copy_seconds,
+        Visits(most_slow),
     )
     ledger = HashLedger(hashes, history_seconds=settings.history_seconds)
     attempts = Attempts(ledger, runs, task_tries)

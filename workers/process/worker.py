@@ -52,7 +52,12 @@ _LAST_MOMENTS: Final = 5.0
 
 
 def make_shared_runtime(
-    settings: Settings, client: redis.Redis, leases: Leases, announcer: Announcer, cancelled: threading.Event
+    settings: Settings,
+    client: redis.Redis,
+    leases: Leases,
+    announcer: Announcer,
+    cancelled: threading.Event,
+    most_slow: int,
 ) -> Runtime:
     """Return the runtime of a worker; all workers share the Redis of `client`."""
     hashes = RedisHashes(client, settings.ledger_seconds)
@@ -71,6 +76,7 @@ def make_shared_runtime(
         cancelled=cancelled,
         # The process ends with its worker: nothing needs to be closed before.
         closing=ExitStack(),
+        most_slow=most_slow,
         away=(OperationalError, RedisError),
     )
 
@@ -101,7 +107,8 @@ def run_worker(
     leases = Leases(client, settings.lock_seconds)
     hashes = RedisHashes(client, settings.ledger_seconds)
     announcer = CeleryAnnouncer(app, settings.events_task, settings.events_queue, PluginAnnouncer(load_plugins()))
-    runtime = make_shared_runtime(settings, client, leases, announcer, cancelled)
+    most_slow = max(1, int((concurrency or settings.jobs) * settings.registry_share))
+    runtime = make_shared_runtime(settings, client, leases, announcer, cancelled, most_slow)
     provide(app, lambda: runtime)
     refuse_compressed()
     admission = Admission(settings.trust.keys, settings.message_bytes)

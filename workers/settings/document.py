@@ -80,7 +80,8 @@ class LimitsTable(msgspec.Struct, frozen=True):
     `lock_seconds`; `lock_wait_seconds` is the wait for it. `grace_seconds` is the time for a warm shutdown. The ledger
     keeps a push for `ledger_seconds`, and the moves of a tag for `history_seconds` (default: `ledger_seconds`). The
     watchdog resumes a push without progress for `stall_seconds`. `outage_seconds` is the wait for a Redis that does not
-    answer. A message of more than `message_bytes` is refused.
+    answer. A message of more than `message_bytes` is refused. A source that sends next to nothing keeps at most
+    `registry_share` of a worker's places.
     """
 
     jobs: Count = 8
@@ -96,6 +97,7 @@ class LimitsTable(msgspec.Struct, frozen=True):
     stall_seconds: Seconds = 30
     outage_seconds: SecondsOrNone = 120
     message_bytes: Count = MESSAGE_BYTES
+    registry_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
 
 
 class EventsTable(msgspec.Struct, frozen=True):

@@ -64,6 +64,7 @@ class Settings:
     stall_seconds: float
     outage_seconds: float
     message_bytes: int
+    registry_share: float
     trust: Trust
     events_task: str | None
     events_queue: str

@@ -21,6 +21,10 @@ class Trust:
     signer: Signer | None = None
     policy: Policy = field(default_factory=Policy)
 
+    def check_hold(self, tag: str) -> None:
+        """Raise NotPermitted unless this process may put a tag on hold, and release it."""
+        self.policy.check(None if self.signer is None else self.signer.name, "hold", None, [tag])
+
 
 @dataclass(frozen=True)
 class TrustReader:

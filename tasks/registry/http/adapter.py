@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import requests
@@ -11,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from tasks.registry.http.arriving import Arriving
+from tasks.registry.http.arriving import Arriving, Visiting
 
 # Gets the host and the address of each new connection, before TLS, and raises to abandon the connection.
 Connected = Callable[[str, str], None]
@@ -32,16 +33,23 @@ class _Target:
 class Adapter(HTTPAdapter):
     """An adapter with literal targets, a lazy TLS context for each host, and a check of each peer address.
 
-    Sending a body and waiting for an answer may idle for `idle_timeout` seconds.
+    Sending a body and waiting for an answer may idle for `idle_timeout` seconds. `visiting` tells for whose sake a
+    thread reads.
     """
 
-    def __init__(self, tls: Callable[[str], ssl.SSLContext], idle_timeout: float, connected: Connected) -> None:
+    def __init__(
+        self,
+        tls: Callable[[str], ssl.SSLContext],
+        idle_timeout: float,
+        connected: Connected,
+        visiting: Visiting = lambda: None,
+    ) -> None:
         self._tls = tls
         self._target = _Target()
         # Only the proxy knows the peer; the proxy's own address is the user's choice.
-        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target)
+        self._by_proxy = _pools(idle_timeout, lambda _host, _address: None, self._target, visiting)
         super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target)
+        self.poolmanager.pool_classes_by_scheme = _pools(idle_timeout, connected, self._target, visiting)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         """Return a pool manager whose connections by a proxy behave like all others."""
@@ -60,12 +68,13 @@ class Adapter(HTTPAdapter):
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Keep the literal target for the connection; urllib3, which would re-quote it, gets the usual one.
 
-        A proxy without a tunnel gets the whole URL (RFC 9112, 3.2.2).
+        What urllib3 gets has no query, which may hold a signature: it logs it, and quotes it in its errors. A proxy
+        without a tunnel gets the whole URL (RFC 9112, 3.2.2).
         """
         url = super().request_url(request, proxies)
         given = request.url or ""
         self._target.text = target_of(given) if url.startswith("/") else given.partition("#")[0]
-        return url
+        return url.partition("?")[0]
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the TLS context is complete, and requests would load its authorities for each connection."""
@@ -96,9 +105,12 @@ def _by_socks(pools: dict[str, type[HTTPConnectionPool]]) -> dict[str, type[HTTP
     return {scheme: through(pool) for scheme, pool in pools.items()}
 
 
-def _pools(idle_timeout: float, connected: Connected, target: _Target) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(
+    idle_timeout: float, connected: Connected, target: _Target, visiting: Visiting
+) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
-        response_class = Arriving
+        # Not a method: it is called with the socket alone.
+        response_class = partial(Arriving, visiting=visiting)  # type: ignore[assignment]
 
         def _new_conn(self) -> socket.socket:
             opened = super()._new_conn()

@@ -1,23 +1,36 @@
 """HTTP responses as they arrive: interim ones are skipped, the head has a deadline, one buffer takes the content."""
 
 import io
+import math
 import socket
 import time
+from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import Any, Final
+
+from tasks.registry.visits import Visit
 
 _INTERIM: Final = range(100, 200)
 _SWITCHING: Final = 101
 # More than one a second during the longest commit.
 _MOST_INTERIM: Final = 1000
+# How long a silent wait for a source goes on before it is asked whether others need the place.
+_GLANCE_SECONDS: Final = 1.0
+
+# Returns the visit for whose sake the calling thread reads, if any.
+Visiting = Callable[[], Visit | None]
 
 
 class _Bytes(io.RawIOBase):
-    """The received bytes of a socket; raises TimeoutError after `deadline`, on the monotonic clock."""
+    """The received bytes of a socket; raises TimeoutError after `deadline`, on the monotonic clock.
 
-    def __init__(self, sock: socket.socket) -> None:
+    A read for the sake of a visit also ends, by SourceSlow, if the visit is one too many.
+    """
+
+    def __init__(self, sock: socket.socket, visiting: Visiting) -> None:
         self.deadline: float | None = None
         self.socket = sock
+        self._visiting = visiting
         self._file = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
@@ -29,7 +42,28 @@ class _Bytes(io.RawIOBase):
             if left <= 0:
                 raise TimeoutError("the head of the answer took too long")
             self.socket.settimeout(left)
-        return self._file.readinto(buffer)
+        visit = self._visiting()
+        return self._file.readinto(buffer) if visit is None else self._read(visit, buffer)
+
+    def _read(self, visit: Visit, buffer: Any) -> int:
+        patience = self.socket.gettimeout()
+        ends = math.inf if patience is None else time.monotonic() + patience
+        try:
+            with visit.read() as arrived:
+                while True:
+                    visit.check()
+                    left = ends - time.monotonic()
+                    if left <= 0:
+                        raise TimeoutError("timed out")
+                    self.socket.settimeout(min(left, _GLANCE_SECONDS))
+                    try:
+                        count = self.socket.recv_into(buffer)
+                    except TimeoutError:
+                        continue
+                    arrived(count)
+                    return count
+        finally:
+            self.socket.settimeout(patience)
 
     def close(self) -> None:
         self._file.close()
@@ -45,10 +79,10 @@ class Arriving(HTTPResponse):
 
     _buffer = memoryview(b"")
 
-    def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, visiting: Visiting = lambda: None, **more: Any) -> None:
         super().__init__(sock, *args, **more)
         self.fp.close()
-        self._bytes = _Bytes(sock)
+        self._bytes = _Bytes(sock, visiting)
         self.fp = io.BufferedReader(self._bytes)
 
     def begin(self) -> None:

@@ -22,6 +22,7 @@ from tasks.errors import AddressForbidden
 from tasks.registry.http.adapter import Adapter, origin_of
 from tasks.registry.http.addresses import host_of, is_inward, is_never_asked
 from tasks.registry.http.answer import Incoming
+from tasks.registry.http.arriving import Visiting
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
 from tasks.registry.http.proxy import way_to
@@ -36,12 +37,18 @@ _MOST_ORIGINS: Final = 256
 
 
 class Connections:
-    """The connections of a process to `host`, a registry with or without port, and to the hosts it leads to."""
+    """The connections of a process to `host`, a registry with or without port, and to the hosts it leads to.
 
-    def __init__(self, host: str, settings: RegistrySettings, limits: HttpLimits) -> None:
+    `visiting` tells for whose sake a thread reads from a source (`tasks/registry/visits.py`).
+    """
+
+    def __init__(
+        self, host: str, settings: RegistrySettings, limits: HttpLimits, visiting: Visiting = lambda: None
+    ) -> None:
         self._host = host
         self._settings = settings
         self._limits = limits
+        self._visiting = visiting
         self._guard = threading.Lock()
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._inward: bool | None = None
@@ -106,7 +113,8 @@ class Connections:
     def _adapter(self) -> Adapter:
         adapter: Adapter | None = getattr(self._local, "adapter", None)
         if adapter is None:
-            adapter = self._local.adapter = Adapter(self._tls, self._limits.idle_timeout, self._connected)
+            idle = self._limits.idle_timeout
+            adapter = self._local.adapter = Adapter(self._tls, idle, self._connected, self._visiting)
             with self._guard:
                 self._adapters.add(adapter)
         return adapter

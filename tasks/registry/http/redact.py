@@ -12,15 +12,18 @@ _OPEN: Final = frozenset({"digest", "mount", "from", "n", "last", "tag", "servic
 _SHORTEST: Final = 8
 _QUERY: Final = re.compile(r"""(https?://[^\s?"'<>]{1,2000})\?[^\s"'<>]+""", re.IGNORECASE)
 
+# RFC 3986, 3.2.1: the user information, before the last `@` of an authority.
+_USER: Final = re.compile(r"""(https?://)[^\s/?#"'<>]{1,2000}@""", re.IGNORECASE)
+
 
 def conceal(text: str, authorization: str | None, url: str = "") -> str:
     """Return a registry's text without the secrets of the request, which some errors quote.
 
     `authorization` is the header of the request, `url` its address, whose query may be signed. Their secrets are found
     literally and in the encodings of servers: the text must be decoded before, and must not be shortened. Any other
-    address in the text loses its query.
+    address in the text loses its query, and its user.
     """
-    text = _QUERY.sub(r"\1?***", text)
+    text = _USER.sub(r"\1***@", _QUERY.sub(r"\1?***", text))
     secrets = [*_secrets(authorization or ""), *_signatures(url)]
     found = {shape for secret in secrets for shape in _shapes(secret) if shape}
     # The longest first: replacing a part of another secret would leave the rest of it.

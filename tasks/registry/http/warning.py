@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from tasks.registry.http.redact import conceal
 from tasks.registry.http.refusal import clean
 
 _logger: Final = logging.getLogger(__name__)
@@ -48,13 +49,16 @@ def listening() -> Iterator[Warnings]:
         _listening.reset(token)
 
 
-def take_warning(registry: str, header: str | None) -> None:
-    """Record the Warning header of an answer for the listener, and once per process in the log."""
+def take_warning(registry: str, header: str | None, authorization: str | None = None, url: str = "") -> None:
+    """Record the Warning header of an answer for the listener, and once per process in the log.
+
+    `authorization` and `url` are those of the request, whose secrets a warning may quote.
+    """
     if header is None:
         return
     for said in _WARNING.findall(header):
         text = _ESCAPED.sub(r"\1", said)
-        warning = f"{registry}: {clean(text)}"
+        warning = f"{registry}: {clean(conceal(text, authorization, url))}"
         listener = _listening.get()
         if listener is not None:
             listener.add(warning)

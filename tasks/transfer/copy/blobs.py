@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Final, Literal
 
 from tasks import telemetry
@@ -12,6 +12,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.session import UploadSession
 from tasks.registry.repository import Repository
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.copy.turns import Turns
 from tasks.transfer.ports import BlobLocations, SingleFlight
 
 Progress = Callable[[int], None]
@@ -105,7 +106,7 @@ class BlobPlacer:
         locations: BlobLocations,
         flights: SingleFlight,
         placements: Placements,
-        big: AbstractContextManager[object],
+        big: Turns,
         counter: Counter,
     ) -> None:
         self._source = source
@@ -239,7 +240,7 @@ class BlobPlacer:
     def _upload(
         self, blob: Descriptor, destination: Repository, progress: Progress, session: UploadSession | None
     ) -> None:
-        with self._big if blob.size > _BIG_BYTES else nullcontext():
+        with self._big.take() if blob.size > _BIG_BYTES else nullcontext():
             try:
                 reader = self._source.open_blob(blob)
             except NotFound:

@@ -22,9 +22,11 @@ from tasks.oci.digest import parse_digest
 from tasks.oci.reference import RepositoryName
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries, Repository
+from tasks.registry.visits import Visits
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.copy.turns import Turns
 from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
@@ -52,9 +54,11 @@ class Copier:
         big_at_once: int,
         cancelled: threading.Event,
         deadline_seconds: float,
+        visits: Visits,
     ) -> None:
         self._placements = Placements()
-        self._big = threading.BoundedSemaphore(big_at_once)
+        self._big = Turns(big_at_once)
+        self._visits = visits
         self._registries = registries
         self._locations = locations
         self._flights = flights
@@ -66,7 +70,7 @@ class Copier:
         """Do one copy and return how it ended; `content` is the manifest, if it was read before.
 
         If one source lacks a part or refuses to serve it, the next source is tried. Raises PushCancelled when the
-        worker shuts down, StateUnavailable.
+        worker shuts down, SourceSlow, StateUnavailable.
         """
         counter = Counter()
         meter = Meter(copy.digest, report, self._cancelled, self._deadline_seconds)
@@ -78,7 +82,8 @@ class Copier:
         failures: dict[str, ImagePusherError] = {}
         for place in [copy.source, *copy.spare_sources]:
             meter.start_over()
-            failed = self._run(place, counter, meter).bring(descriptor, lacking, known)
+            with self._visits.visit(place.registry):
+                failed = self._run(place, counter, meter).bring(descriptor, lacking, known)
             failures = _without(failures, lacking) | _more_hopeful(failures, failed)
             # Another source does not help against a fault of the destination.
             lacking = {name: lacking[name] for name, error in failed.items() if error.side is Side.SOURCE}
@@ -125,6 +130,8 @@ class _Run:
         try:
             nodes = list(walk(descriptor, lambda each: self._read(each, known)))
         except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK:
+                raise
             return failures | dict.fromkeys(lacking, error.on(Side.SOURCE))
         for node in nodes:
             wanting = lacking

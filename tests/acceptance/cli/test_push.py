@@ -198,6 +198,13 @@ def test_a_file_that_is_not_there_is_a_fault_of_usage(shell: Shell, file: str, f
     assert fault in refused.stderr
 
 
+def test_a_file_without_end_is_refused(shell: Shell) -> None:
+    """T15."""
+    ended = shell("push", "/dev/zero", "-o", "json")
+    assert (ended.code, error_of(ended)["code"]) == (2, "request_invalid")
+    assert "MiB" in error_of(ended)["message"]
+
+
 def test_a_syntax_error_names_file_line_and_column(shell: Shell) -> None:
     for name, content, place in (
         ("a.json", '{"items": [\n  {"source": }]}', "Expecting value in line 2, column 14"),

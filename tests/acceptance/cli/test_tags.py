@@ -1,6 +1,7 @@
 """Commands that guard tags and tell of them (BEHAVIOUR 10.2 to 10.7), as a user types them."""
 
 import json
+from pathlib import Path
 
 from tests.acceptance.cli.conftest import Shell, actions, error_of, faults, report_of
 from tests.support.images import Index, image, index, layer
@@ -81,6 +82,30 @@ def test_a_hold_is_listed_told_and_released(shell: Shell, multi_arch: Index) -> 
     assert shell("release-hold", name).code == 0
     assert shell("release-hold", name).code == 2
     assert shell("copy", source, name).code == 0
+
+
+def test_a_rule_says_who_may_put_a_tag_on_hold(shell: Shell, tmp_path: Path) -> None:
+    """T14: the action `hold`, for the command that sets a hold and for the one that releases it."""
+    name, other = shell.destination(), f"{shell.destination()}-other"
+    settings = tmp_path / "settings.toml"
+    keys = '[broker]\nkey = "the key of all workers"\n[producers.team]\nkey = "the key of the team"\n'
+    as_team = keys.replace('key = "the key of all workers"', 'producer = "team"')
+    for text, tag, code in (
+        (as_team + '[policy.tags]\nactions = ["hold"]\nproducers = ["team"]\ndestinations = ["*:1"]\n', name, 0),
+        (as_team + '[policy.tags]\nactions = ["hold"]\nproducers = ["team"]\ndestinations = ["*:1"]\n', other, 3),
+        (as_team + '[policy.tags]\nactions = ["push", "undo", "retry"]\n', name, 3),
+        # Who has the workers' key is no producer.
+        (keys + '[policy.tags]\nactions = ["push"]\n', name, 0),
+        (as_team, other, 0),
+    ):
+        settings.write_text(text)
+        settings.chmod(0o600)
+        for command in (("hold", tag, "--why", "audit 7"), ("release-hold", tag)):
+            ended = shell("--config", str(settings), *command, "-o", "json")
+            assert ended.code == code, (text, command, ended.stderr)
+            if code:
+                assert error_of(ended)["code"] == "not_permitted"
+                assert "[policy.tags]" in error_of(ended)["message"]
 
 
 def test_an_undo_leaves_a_tag_on_hold_alone(shell: Shell, multi_arch: Index) -> None:

@@ -26,7 +26,9 @@ def hold(context: click.Context, /, reference: str, *, why: str, **_: Any) -> No
     if not why.strip():
         raise click.BadParameter("A reason is due.", param_hint="--why")
     name = tag_name(reference)
-    with open_ledger(settings_of(context)) as ledger:
+    settings = settings_of(context)
+    settings.trust.check_hold(name)
+    with open_ledger(settings) as ledger:
         held = ledger.hold(name, why.strip())
     if not emit_as_json(context, held):
         note(f"{name} is on hold. imagepusher release-hold {name} lets it move again.")

@@ -21,7 +21,9 @@ def release_hold(context: click.Context, /, reference: str, **_: Any) -> None:
     from workers.ledger import open_ledger
 
     name = tag_name(reference)
-    with open_ledger(settings_of(context)) as ledger:
+    settings = settings_of(context)
+    settings.trust.check_hold(name)
+    with open_ledger(settings) as ledger:
         hold = ledger.release_hold(name)
     if not emit_as_json(context, hold):
         note(f"{name} is not on hold." if hold is None else f"{name} may move again; it was on hold: {hold.why}")

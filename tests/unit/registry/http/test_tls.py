@@ -2,15 +2,19 @@
 
 import shutil
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.errors import NotFound, RegistryError
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import RegistrySettings
 from tests.support.certificates import Authority
+from tests.support.scripted import Answer, ImprovisingRegistry
+from tests.unit.registry.clients import QUICK, client
 
 
 def test_certificates_are_verified_no_more_strictly_than_by_other_clients() -> None:
@@ -78,3 +82,29 @@ def test_the_usual_folders_are_those_of_podman_and_docker() -> None:
 def test_a_name_that_stands_in_no_subject_alternative_name_counts_for_nobody() -> None:
     """Rule 8.5."""
     assert not tls_context("registry.example", RegistrySettings()).hostname_checks_common_name
+
+
+def test_a_client_certificate_is_shown_to_its_registry_alone(tmp_path: Path) -> None:
+    """T13: a redirect to another host, which asks for one, gets none."""
+    authority = Authority(tmp_path)
+    certificates, own = authority.certificates(require_client=True), authority.issue("client")
+    settings = RegistrySettings(
+        plain_http=False,
+        ca_file=str(authority.path),
+        client_certificate=str(own.certificate),
+        client_key=str(own.key),
+    )
+    limits = replace(QUICK, tries=1)
+    with ImprovisingRegistry(tls=certificates) as other, ImprovisingRegistry(tls=certificates) as registry:
+        elsewhere = f"https://localhost:{other.host.rpartition(':')[2]}/stored"
+        registry.answer = lambda got: Answer(200) if got.path == "/v2/" else Answer(307, {"Location": elsewhere})
+        repository = client(registry.host, settings=settings, limits=limits)
+        with pytest.raises(RegistryError, match="localhost"):
+            repository.fetch_manifest("latest")
+        assert registry.received
+        assert not other.received
+        other.faults.clear()
+        # Shown to its own registry, it is taken.
+        other.answer = lambda _: Answer(404)
+        with pytest.raises(NotFound):
+            client(other.host, settings=settings, limits=limits).fetch_manifest("latest")

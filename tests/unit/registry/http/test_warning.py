@@ -48,3 +48,12 @@ def test_the_client_passes_them_on() -> None:
         repository.resolve("a")
         repository.resolve("b")
         assert list(warnings) == [f"{registry.host}: this registry moves next week"]
+
+
+def test_a_warning_shows_no_credentials() -> None:
+    """6.7: neither those of the request nor those of an address."""
+    said = "you sent token-of-ours; see https://user:password@host.example/x?sig=signature"
+    with listening() as warnings:
+        take_warning("r", f'299 - "{said}"', "Bearer token-of-ours")
+    (warning,) = warnings
+    assert warning == "r: you sent ***; see https://***@host.example/x?***"

@@ -1,7 +1,7 @@
 """How a blob gets into a repository: with the fewest requests that its registry lets one trust, and whatever fails."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +13,7 @@ from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
 from tasks.transfer.copy.blobs import BlobPlacer, Placements
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.copy.turns import Turns
 from tests.support.scripted import Answer, Exchange, NoAnswer, Received, Reply, ScriptedRegistry
 from tests.unit.registry.clients import NAME, PING, QUICK, SESSION, UPLOADS, USER, blob_of, blob_path, client
 
@@ -74,7 +75,7 @@ def placing(fetched: tuple[bytes, ...], *script: Exchange, elsewhere: tuple[byte
             locations.add(b.host, blob_of(content).digest, OTHER)
             placements.add(blob_of(content), client(a.host))
         flights = LocalSingleFlight(KeyLocks(), 10)
-        placer = BlobPlacer(client(a.host), locations, flights, placements, nullcontext(), counter)
+        placer = BlobPlacer(client(a.host), locations, flights, placements, Turns(1), counter)
         destination = client(b.host, role="destination", push=True, settings=RegistrySettings(credentials=USER))
         yield Placing(placer, placements, destination, counter)
 
@@ -163,7 +164,7 @@ def test_what_the_source_does_not_have_is_mounted_from_nowhere_else() -> None:
         locations, counter = LocalBlobLocations(), Counter()
         locations.add(b.host, blob_of(ONE).digest, OTHER)
         flights = LocalSingleFlight(KeyLocks(), 10)
-        placer = BlobPlacer(client(a.host), locations, flights, Placements(), nullcontext(), counter)
+        placer = BlobPlacer(client(a.host), locations, flights, Placements(), Turns(1), counter)
         destination = client(b.host, role="destination", push=True, settings=RegistrySettings(credentials=USER))
         with pytest.raises(SourceChildMissing):
             placer.place(blob_of(ONE), destination, lambda _: None)

@@ -10,6 +10,7 @@ from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, Lo
 from tasks.errors import Retry, Side
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
+from tasks.registry.visits import Visits
 from tasks.transfer.copy.copier import Copied, Copier
 from tests.support.images import Image, image
 from tests.support.plans import planned_copy
@@ -25,7 +26,7 @@ def copier() -> Iterator[Copier]:
     with ThreadPoolExecutor(2) as threads:
         flights = LocalSingleFlight(KeyLocks(), 1)
         registries = Registries(RegistryConfiguration(limits=QUICK))
-        yield Copier(registries, LocalBlobLocations(), flights, threads, 2, threading.Event(), 60)
+        yield Copier(registries, LocalBlobLocations(), flights, threads, 2, threading.Event(), 60, Visits())
 
 
 def copied(copier: Copier, node: Image, destination: str, *sources: str) -> Copied:

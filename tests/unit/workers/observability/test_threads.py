@@ -1,5 +1,10 @@
 """Work that is handed to other threads is still about the same push."""
 
+import threading
+from concurrent.futures import wait
+
+import pytest
+
 from tasks import telemetry
 from workers.observability.threads import ContextThreads
 
@@ -27,3 +32,44 @@ def test_what_work_binds_ends_with_it_and_errors_come_back() -> None:
     with ContextThreads(1) as threads:
         assert str(threads.submit(fail, late=True).exception()) == "True"
         assert threads.submit(lambda: dict(telemetry.bound())).result() == {}
+
+
+def test_a_push_whose_work_never_ends_leaves_the_others_their_part() -> None:
+    """T12: each push begins on its part of the threads, however many others are held up."""
+    released, begun = threading.Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        begun.release()
+        released.wait()
+
+    with ContextThreads(4) as threads:
+        with telemetry.context(push_id="hostile"):
+            hanging = [threads.submit(hang) for _ in range(64)]
+        # Alone, it had all threads.
+        for _ in range(4):
+            begun.acquire()
+        for other in range(6):
+            with telemetry.context(push_id=f"good {other}"):
+                assert list(threads.map(abs, range(-10, 0))) == list(range(10, 0, -1))
+        assert sum(future.running() for future in hanging) == 4
+        released.set()
+    assert all(future.done() for future in hanging)
+
+
+def test_threads_that_take_no_more_work_cancel_what_waits() -> None:
+    released, begun = threading.Event(), threading.Event()
+    threads = ContextThreads(1)
+
+    def hang() -> None:
+        begun.set()
+        released.wait()
+
+    running = threads.submit(hang)
+    waiting = threads.submit(abs, -1)
+    begun.wait()
+    threads.shutdown(wait=False, cancel_futures=True)
+    released.set()
+    assert wait([running, waiting]).not_done == set()
+    assert waiting.cancelled()
+    with pytest.raises(RuntimeError):
+        threads.submit(abs, -1)

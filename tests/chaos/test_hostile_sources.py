@@ -1,0 +1,191 @@
+"""A push of hostile sources leaves the other pushes of its worker at their pace (BEHAVIOUR 8.4)."""
+
+import itertools
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import MakeSite
+from tests.chaos.site import Site, item, small_index
+from tests.support.images import Image, image, layer
+from tests.support.processes import wait_until
+from tests.support.redis_server import RedisServer
+from tests.support.scripted import Answer, ImprovisingRegistry, NoAnswer, Received, Reply
+
+PLACES = 4
+SOURCES = 64
+# Nothing of this ends by itself while a test lasts: whoever waits for a hostile source waits for good.
+SETTINGS = """
+[http]
+connect_timeout = 10
+idle_timeout = 3000
+[limits]
+jobs = 2
+grace_seconds = 0
+stall_seconds = 3000
+"""
+
+Act = Callable[[socket.socket, threading.Event], None]
+
+
+def say_nothing(_: socket.socket, over: threading.Event) -> None:
+    over.wait()
+
+
+def drip_headers(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while not over.wait(0.2):
+        connection.sendall(b"x")
+
+
+def go_on_without_end(connection: socket.socket, over: threading.Event) -> None:
+    while not over.wait(5):
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+class Hostile:
+    """Servers that hold up whoever asks them, each in its way, until the end."""
+
+    def __init__(self, hosts: int) -> None:
+        self._stack = ExitStack()
+        self._over = threading.Event()
+        self.asked = threading.Semaphore(0)
+        acts = itertools.cycle((say_nothing, drip_headers, go_on_without_end))
+        self.hosts = [self._serve(act) for act in itertools.islice(acts, hosts)]
+
+    def _serve(self, act: Act) -> str:
+        hostile = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                if self.request.recv(10_000):
+                    hostile.asked.release()
+                    with self.request:
+                        act(self.request, hostile._over)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """Say nothing of clients that are gone."""
+
+        server = self._stack.enter_context(Server(("127.0.0.1", 0), Handler))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._stack.callback(server.shutdown)
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    def close(self) -> None:
+        self._over.set()
+        self._stack.close()
+
+
+@pytest.fixture
+def site(make_site: MakeSite, tmp_path: Path, server: RedisServer) -> Site:
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    site = make_site(server, {"IMAGEPUSHER_CONFIG": str(tmp_path / "settings.toml")})
+    site.fleet.start(1, "--concurrency", str(PLACES))
+    return site
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as started:
+        yield started
+
+
+def push_well(site: Site, name: str) -> None:
+    """Push ten images, and see them arrive."""
+    sources = [small_index(f"{name}-{number}", "amd64", "arm64", layers=2) for number in range(10)]
+    repository = f"{site.b.host}/{name}/good"
+    items = [
+        item(site.put_a(f"{name}/good{number}", source), {repository: [str(number)]})
+        for number, source in enumerate(sources)
+    ]
+    report = site.report(site.send({"items": items}))
+    assert report["state"] == "succeeded"
+    site.judge(report)
+
+
+@pytest.mark.parametrize("hosts", [1, SOURCES])
+def test_sources_that_never_end_their_answers_hold_up_their_own_push(site: Site, name: str, hosts: int) -> None:
+    """T12: while 64 sources say nothing, drip headers or say 100 without end, other pushes go through."""
+    hostile = Hostile(hosts)
+    try:
+        where = itertools.islice(itertools.cycle(hostile.hosts), SOURCES)
+        items = [
+            item(f"{host}/{name}/src{number}:1", {f"{site.b.host}/{name}/bad": [str(number)]})
+            for number, host in enumerate(where)
+        ]
+        held_up = site.send({"items": items})
+        assert hostile.asked.acquire(timeout=120)
+        for number in range(2):
+            push_well(site, f"{name}{number}")
+        assert not site.ended(held_up)
+    finally:
+        hostile.close()
+
+
+def test_layers_that_never_arrive_leave_places_to_other_pushes(site: Site, name: str) -> None:
+    """T12: of the copies from one source few may be slow at once; the others go back to the queue meanwhile."""
+    over = threading.Event()
+    small, big = 1000, 3 << 20
+    sources = [
+        image("linux/amd64", [layer(f"{name}-{number}", big if number % 2 else small)]) for number in range(3 * PLACES)
+    ]
+    asked: set[str] = set()
+
+    def drip() -> Iterator[bytes]:
+        yield b"x"
+        while not over.wait(0.2):
+            yield b"x"
+
+    def answer(received: Received) -> Reply:
+        found = serve(sources, received)
+        if found is not None:
+            return found
+        asked.add(received.path)
+        if len(asked) % 2:
+            return NoAnswer.STALL
+        return Answer(200, {"Content-Length": str(small)}, drip())
+
+    with ImprovisingRegistry(answer) as hostile:
+        try:
+            items = [
+                item(f"{hostile.host}/{name}/src:{number}", {f"{site.b.host}/{name}/bad": [str(number)]})
+                for number in range(len(sources))
+            ]
+            held_up = site.send({"items": items})
+            wait_until(lambda: len(asked) >= PLACES, "the layers were not asked for", 120)
+            for number in range(2):
+                push_well(site, f"{name}{number}")
+            assert not site.ended(held_up)
+            with site.cli("status", held_up, "--output", "json") as program:
+                told, _ = program.communicate(timeout=300)
+            assert "source_slow" in told.decode()
+        finally:
+            over.set()
+
+
+def serve(sources: list[Image], received: Received) -> Reply | None:
+    """Answer a request for a manifest or a configuration; None for that of a layer."""
+    path = received.path
+    if path == "/v2/":
+        return Answer(200)
+    reference = path.rpartition("/")[2]
+    if "/manifests/" in path:
+        found = next((each for number, each in enumerate(sources) if reference in {str(number), each.digest}), None)
+        if found is None:
+            return Answer(404)
+        headers = {"Content-Type": found.media_type, "Docker-Content-Digest": found.digest}
+        return Answer(200, headers, found.manifest)
+    if "/blobs/" not in path:
+        return Answer(404)
+    for each in sources:
+        if reference == each.document["config"]["digest"]:
+            return Answer(200, {}, each.blobs[reference])
+    return None

@@ -1,0 +1,29 @@
+"""Big blobs of several pushes: none of them takes all turns (BEHAVIOUR 8.4)."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+from tasks import telemetry
+from tasks.transfer.copy.turns import Turns
+
+
+def test_a_push_that_holds_all_turns_leaves_the_others_theirs() -> None:
+    """T12: big blobs that never arrive hold up their own push."""
+    turns, released, begun = Turns(2), threading.Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        with telemetry.context(push_id="hostile"), turns.take():
+            begun.release()
+            released.wait()
+
+    with ThreadPoolExecutor(8) as threads, ExitStack() as ending:
+        ending.callback(released.set)
+        hanging = [threads.submit(hang) for _ in range(8)]
+        for _ in range(2):
+            begun.acquire()
+        for other in range(3):
+            with telemetry.context(push_id=f"good {other}"), turns.take():
+                # The third of the hostile push still waits.
+                assert not begun.acquire(blocking=False)
+    assert all(future.done() for future in hanging)
