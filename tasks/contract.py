@@ -291,6 +291,29 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[TagVerification]
 
 
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipt of one tag that moved, and its fault if it does not hold.
+
+    `bundle` is as signed, `statement` is what it says. `digest` is that of the manifest by which it refers to the
+    image; `attached` tells whether the destination took it.
+    """
+
+    reference: str
+    digest: str | None = None
+    attached: bool = False
+    statement: dict[str, Any] | None = None
+    bundle: dict[str, Any] | None = None
+    error: Fault | None = None
+
+
+class Receipts(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipts of a push: whether each tag that moved has one, by a key that was asked for."""
+
+    push_id: str
+    state: Literal["verified", "broken"]
+    receipts: list[Receipt]
+
+
 class TagUndo(msgspec.Struct, frozen=True, kw_only=True):
     """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone.
 

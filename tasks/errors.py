@@ -41,6 +41,8 @@
     │   ├── RolledBack               another tag of the release could not be moved
     │   ├── ReleaseUnsettled         a tag of a release that is rolled back could not be put back yet
     │   ├── ReferrersRefused         the registry refuses the referrers of the image
+    │   ├── ReceiptMissing           a tag that moved has no receipt
+    │   ├── ReceiptInvalid           a receipt is not what the push did, or by another key
     │   └── CopyIncomplete           a part that the tag needs did not arrive
     ├── PartBusy                     another delivery works on this part of the push; the task goes back to the queue
     ├── PushCancelled                the worker is shutting down; the task goes back to the queue
@@ -476,6 +478,22 @@ class ReferrersRefused(DestinationError):
     advice = (
         "Signatures and SBOMs are missing there: use a registry that takes them, or set the item's `referrers` to none."
     )
+
+
+class ReceiptMissing(DestinationError):
+    """A tag that moved has no receipt."""
+
+    code = "receipt_missing"
+    advice = (
+        "The tag is right all the same. `imagepusher receipt` prints the receipt if one was made; none is made later."
+    )
+
+
+class ReceiptInvalid(DestinationError):
+    """A receipt does not say what the push did, or is not signed by a given key."""
+
+    code = "receipt_invalid"
+    advice = "Was it signed with another key? Else somebody has changed what the ledger keeps."
 
 
 class CopyIncomplete(DestinationError):

@@ -25,4 +25,5 @@ def verify(self: Task[Any, Any], push_id: str) -> Any:
         tags = (tag.reference for item in report.items for tag in item.tags)
         here.registries.check_hosts("destination", (Reference.parse(reference).registry for reference in tags))
         plan, content = here.ledger.plan(push_id), partial(here.ledger.content, push_id)
-        return msgspec.to_builtins(verify_push(report, here.registries, here.executor, plan, content))
+        receipts = here.ledger.receipts(push_id)
+        return msgspec.to_builtins(verify_push(report, here.registries, here.executor, plan, content, receipts))

@@ -13,7 +13,16 @@ from tasks.coordination.tag_ledger import PREFIX, TagLedger
 from tasks.errors import ImagePusherError, PushUnknown, from_record, to_record
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan, ResolvedItem
-from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, OpenPush, TagIntent, TakenCopy, UndoState
+from tasks.transfer.ports import (
+    CopyOutcome,
+    EarlierTag,
+    Intervention,
+    KeptReceipt,
+    OpenPush,
+    TagIntent,
+    TakenCopy,
+    UndoState,
+)
 
 LOG: Final = logging.getLogger(__name__)
 _PUSHES: Final = f"{PREFIX}pushes"
@@ -235,6 +244,15 @@ class HashLedger(TagLedger):
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
+
+    def keep_receipt(self, push_id: str, receipt: KeptReceipt) -> None:
+        self._put(push_id, "receipts", receipt.name, msgspec.json.encode(receipt))
+
+    def receipt(self, push_id: str, name: str) -> KeptReceipt | None:
+        return _decode(self._hashes.fetch((_key(push_id, "receipts"), name))[0], KeptReceipt)
+
+    def receipts(self, push_id: str) -> list[KeptReceipt]:
+        return list(self._records(push_id, "receipts", KeptReceipt).values())
 
     def finish(self, report: contract.PushReport) -> contract.PushReport:
         report = msgspec.structs.replace(report, producer=self.producer(report.push_id))

@@ -20,7 +20,7 @@ SIMPLE_SIGNING: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 BUNDLE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 _COSIGN_TYPE: Final = "cosign container image signature"
-_IN_TOTO: Final = "application/vnd.in-toto+json"
+IN_TOTO: Final = "application/vnd.in-toto+json"
 
 # Whether an index needs a signature of its own, or signatures of each of its images are enough.
 IndexSignature = Literal["own", "children"]
@@ -97,7 +97,7 @@ def bundle_signs(bundle: bytes, digest: Digest, keys: Sequence[str]) -> bool:
     except (ValueError, RecursionError):
         return False
     wanted = (algorithm_of(digest), encoded_of(digest))
-    if envelope.payload_type != _IN_TOTO or not any(wanted in each.digest.items() for each in statement.subject):
+    if envelope.payload_type != IN_TOTO or not any(wanted in each.digest.items() for each in statement.subject):
         return False
     signed = encode_dsse(envelope.payload_type, payload)
     return any(_is_signed(signed, each.sig, keys) for each in envelope.signatures)

@@ -32,6 +32,12 @@ class Signer:
         public = self.key.public_key()
         return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
+    @property
+    def private(self) -> str:
+        """Return the private key as PEM, without a password."""
+        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return self.key.private_bytes(serialization.Encoding.PEM, pkcs8, plain).decode()
+
     def sign(self, content: bytes) -> str:
         match self.key:
             case ed25519.Ed25519PrivateKey():

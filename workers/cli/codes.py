@@ -56,6 +56,11 @@ def code_of_verification(verification: "contract.Verification") -> int:
     return SUCCEEDED if verification.state == "verified" else PARTIAL
 
 
+def code_of_receipts(receipts: "contract.Receipts") -> int:
+    """Return the code of the verification of receipts."""
+    return SUCCEEDED if receipts.state == "verified" else PARTIAL
+
+
 def code_of_undo(undo: "contract.Undo") -> int:
     """Return the code of an undo."""
     return _OF_STATE[undo.state]

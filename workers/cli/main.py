@@ -12,7 +12,7 @@ from workers.cli.output import emit_json, expect_output, note, note_error, wants
 from workers.cli.skopeo import explained
 
 _NAMES: Final = (
-    "push", "copy", "status", "wait", "retry", "cancel", "verify", "undo", "history", "hold",
+    "push", "copy", "status", "wait", "retry", "cancel", "verify", "receipt", "undo", "history", "hold",
     "release-hold", "holds", "page", "worker", "doctor", "schema", "completion",
 )  # fmt: skip
 

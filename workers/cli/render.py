@@ -121,6 +121,32 @@ def render_verification(console: Console, verification: contract.Verification) -
     _sum_up(console, verification.push_id, verification.state, len(verification.tags))
 
 
+def render_receipts(console: Console, receipts: contract.Receipts) -> None:
+    """Draw the receipts of a push, what each of them says, and whether it holds."""
+    rows = []
+    for each in receipts.receipts:
+        said = (each.statement or {}).get("predicate", {})
+        verdict = "broken" if each.error else "verified"
+        rows.append(
+            [
+                cell(each.reference),
+                cell(verdict, STYLES[verdict]),
+                cell(short(said.get("newDigest"))),
+                cell(said.get("source")),
+                cell(said.get("producer")),
+                cell(said.get("time")),
+                cell("" if each.digest is None else short(each.digest) if each.attached else "in the ledger alone"),
+                _code(each.error),
+            ]
+        )
+    table(console, ["Image", "Receipt", "Digest", "Source", "Producer", "Time", "Attached as", "Error"], rows)
+    _faults(console, [(each.reference, each.error) for each in receipts.receipts])
+    if not receipts.receipts:
+        console.print(f"There is no receipt: push {printable(receipts.push_id)} moved no tag.")
+        return
+    _sum_up(console, receipts.push_id, receipts.state, len(receipts.receipts), "Receipts of push")
+
+
 def render_undo_plan(console: Console, undo: contract.Undo) -> None:
     """Draw the planned change of each tag in an undo."""
     words = {"restored": "restore", "deleted": "delete", "moved": "leave", "skipped": "keep", "failed": "fail"}

@@ -175,7 +175,7 @@ def copy_request(
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
     item |= _along(referrers, leave=no_referrers, require=require_referrers)
-    if keys := [_read_key(name) for name in verify_keys]:
+    if keys := [read_key(name) for name in verify_keys]:
         item["verify"] = {"keys": keys}
     return {"items": [item]} | ({"target": target} if target else {})
 
@@ -189,7 +189,8 @@ def _along(types: Iterable[str], *, leave: bool, require: bool) -> dict[str, Any
     return said
 
 
-def _read_key(name: str) -> str:
+def read_key(name: str) -> str:
+    """Return the text of a file with a key; raises RequestInvalid."""
     try:
         return Path(name).read_text(encoding="utf-8")
     except OSError as error:

@@ -73,6 +73,7 @@ def make_runtime(
         executor=executor,
         cancelled=cancelled,
         attempts=attempts,
+        receipt_key=settings.receipt_key,
     )
     return Runtime(
         push=PushStep(

@@ -167,6 +167,12 @@ class PubtoolsTable(msgspec.Struct, frozen=True):
     drop_passwords: bool = False
 
 
+class ReceiptsTable(msgspec.Struct, frozen=True):
+    """The receipts of pushes: the file with the private key that signs them; without one there are none."""
+
+    key_file: Text | None = None
+
+
 class WorkerTable(msgspec.Struct, frozen=True):
     """Files of a worker process."""
 
@@ -239,6 +245,7 @@ class Document(msgspec.Struct, frozen=True):
     metrics: MetricsTable = MetricsTable()
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
+    receipts: ReceiptsTable = ReceiptsTable()
     worker: WorkerTable = WorkerTable()
     page: PageTable = PageTable()
     pubtools: PubtoolsTable = PubtoolsTable()

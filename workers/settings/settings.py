@@ -13,6 +13,7 @@ from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
 from tasks.oci.signatures import SignaturePolicy, parse_key
+from tasks.oci.signing import SigningKey
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
 from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
@@ -23,6 +24,7 @@ from workers.settings.document import (
     Document,
     HttpTable,
     LimitsTable,
+    ReceiptsTable,
     TargetTable,
     check_variables,
     expand,
@@ -66,6 +68,7 @@ class Settings:
     message_bytes: int
     registry_share: float
     trust: Trust
+    receipt_key: SigningKey | None
     events_task: str | None
     events_queue: str
     observability: Observability
@@ -149,6 +152,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         page=read_page(tables.page, reader),
         drop_passwords=tables.pubtools.drop_passwords,
         trust=TrustReader(base, faults).read(tables.broker, tables.producers, tables.policy),
+        receipt_key=_receipt_key(tables.receipts, reader),
         events_task=tables.events.task,
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
@@ -236,6 +240,19 @@ def _policy(place: str, table: TargetTable, reader: RegistryReader) -> Signature
         except ValueError as error:
             reader.faults.append(f"{place}.verify_keys: {path} {error}")
     return SignaturePolicy(keys=tuple(keys), index=table.verify_index) if table.verify_keys else None
+
+
+def _receipt_key(table: ReceiptsTable, reader: RegistryReader) -> SigningKey | None:
+    """Return the key of receipts, a file with a private key in PEM."""
+    if table.key_file is None:
+        return None
+    path = reader.base / expand(table.key_file)
+    pem = reader.secret_file("receipts.key_file", path)
+    try:
+        return SigningKey.parse(pem) if pem else None
+    except ValueError as error:
+        reader.faults.append(f"receipts.key_file: {path} {error}")
+        return None
 
 
 def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers | Literal["default"]:

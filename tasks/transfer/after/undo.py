@@ -1,7 +1,8 @@
 """Restore the tags of a push, except tags that changed after the push (BEHAVIOUR 6.6)."""
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -21,11 +22,13 @@ from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
+from tasks.oci.referrers import fallback_tag
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.conditions import held
 from tasks.transfer.plan.look import judged_media_type
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import MadeReceipt, TagIntent, TagLock, TagLocks, Written
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ def undo(
     undoing.delete([*new, *protective], later=[tag for mark in new for tag in mark.protective()])
     protective += undoing.protective(new)
     undoing.delete(protective)
-    undoing.delete_lists(new)
+    undoing.delete_lists([*new, *old])
     for mark in protective:
         left = undoing.done[str(mark.reference)].error
         if left is not None:
@@ -172,21 +175,37 @@ class _Undoing:
     def delete_lists(self, marks: Iterable["_Mark"]) -> None:
         """Delete the lists of referrers that the push made, if nobody added to them and no tag holds their image.
 
-        All other referrers stay: they may be another signer's (BEHAVIOUR 9.3).
+        The same goes for its receipts. All other referrers stay: they may be another signer's (BEHAVIOUR 9.3, 9.7).
         """
         by_repository: dict[str, list[_Mark]] = {}
         for mark in marks:
-            if mark.intent.lists and self.done[str(mark.reference)].action == "deleted":
+            undone = self.done[str(mark.reference)].action in {"deleted", "restored"}
+            if undone and (mark.intent.lists or mark.intent.receipts):
                 by_repository.setdefault(mark.reference.name, []).append(mark)
         for name, gone in by_repository.items():
-            lists = {each.tag: each for mark in gone for each in mark.intent.lists}
+            lists: defaultdict[str, list[MadeList]] = defaultdict(list)
+            for each in (each for mark in gone for each in mark.intent.lists):
+                lists[each.tag].append(each)
             try:
-                held = self._held(self._repository(gone[0]), lists.keys())
-                for each in lists.values():
-                    if each.root not in held:
-                        self.put_back(gone[0].beside(each.tag, each.digest))
+                repository = self._repository(gone[0])
+                held = self._held(repository, lists.keys())
+                for tag, made in lists.items():
+                    if made[-1].root not in held:
+                        self.put_back(gone[0].beside(tag, _state_of_list(repository, made)))
+                self._delete_receipts(repository, [each for mark in gone for each in mark.intent.receipts], held)
             except ImagePusherError as error:
                 LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
+
+    def _delete_receipts(self, repository: Repository, receipts: Iterable[MadeReceipt], held: Container[str]) -> None:
+        """Delete receipts of images that no tag holds, unless something that is not of this push refers to them too."""
+        by_subject: defaultdict[Digest, list[MadeReceipt]] = defaultdict(list)
+        for each in receipts:
+            by_subject[each.subject].append(each)
+        for subject, ours in by_subject.items():
+            own = {digest for each in ours for digest in (each.digest, *each.beside)}
+            if subject not in held and _refer_alone(repository, subject, own):
+                for each in ours:
+                    repository.delete_manifest(each.digest)
 
     def _held(self, repository: Repository, but: Container[str]) -> set[str]:
         """Return the manifests that the tags of a repository hold or need, except the tags `but`."""
@@ -321,6 +340,23 @@ class _Needs:
             return parse_node(each, replace(fetched, media_type=media_type))
         except (NotFound, IndexEmpty):
             return None
+
+
+def _state_of_list(repository: Repository, made: Sequence[MadeList]) -> str:
+    """Return the digest of a list: the present one if nobody but the push has added to the list, else the last."""
+    described = repository.resolve(made[-1].tag)
+    ours = {each.digest for each in made}
+    return described.digest if described is not None and described.digest in ours else made[-1].digest
+
+
+def _refer_alone(repository: Repository, subject: Digest, own: Container[str]) -> bool:
+    """Tell whether a client of the registry finds nothing that refers to a digest but `own`."""
+    listed = repository.referrers(subject)
+    if listed is not None:
+        return all(each.digest in own for each in listed)
+    described = repository.resolve(fallback_tag(subject))
+    # GitLab answers for an absent list with the manifest of the digest in its name.
+    return described is None or described.digest == subject
 
 
 def _ensure_free(reference: str, hold_of: HoldOf) -> None:

@@ -12,6 +12,7 @@ from tasks.transfer.after.referrers import Content, expected_referrers, missing_
 from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.plan.referrers import PlannedReferrer
+from tasks.transfer.ports import KeptReceipt
 
 
 def verify(
@@ -20,13 +21,17 @@ def verify(
     executor: Executor,
     plan: Plan | None = None,
     content: Content = lambda _: None,
+    receipts: Iterable[KeptReceipt] = (),
 ) -> contract.Verification:
     """Compare each tag that did not fail, and the manifests and blobs that it needs, with the report.
 
     That includes its protective tag (BEHAVIOUR 4.8), and its referrers by the `plan` (BEHAVIOUR 9.2). `content` returns
-    the kept bytes of their manifests.
+    the kept bytes of their manifests. Its `receipts` are among them (BEHAVIOUR 9.7).
     """
     expected = expected_referrers(plan, report)
+    for each in receipts:
+        if each.attached:
+            expected.setdefault(each.reference, []).append(each.planned)
     done = [tag for item in report.items for tag in item.tags if tag.action in {"copied", "merged", "unchanged"}]
     # Several items may have gone to one tag, one after the other (BEHAVIOUR 1.5): the last one counts.
     tags = {tag.reference: tag for tag in done}

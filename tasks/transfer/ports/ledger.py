@@ -14,6 +14,7 @@ from tasks.transfer.ports.records import (
     CopyOutcome,
     EarlierTag,
     Intervention,
+    KeptReceipt,
     OpenPush,
     TagIntent,
     TakenCopy,
@@ -224,6 +225,22 @@ class Tags(Protocol):
         ...
 
 
+class Receipts(Protocol):
+    """The receipts of the tags that moved."""
+
+    def keep_receipt(self, push_id: str, receipt: KeptReceipt) -> None:
+        """Keep a receipt, for as long as the push is remembered."""
+        ...
+
+    def receipt(self, push_id: str, name: str) -> KeptReceipt | None:
+        """Return the receipt of that name, None if there is none."""
+        ...
+
+    def receipts(self, push_id: str) -> list[KeptReceipt]:
+        """Return all receipts of a push."""
+        ...
+
+
 class Reports(Protocol):
     """The reports of pushes that ended."""
 
@@ -392,7 +409,20 @@ class CopyLedger(Warned, Starts, Copies, Cancellation, Protocol):
 
 
 class PublishLedger(
-    Warned, Plans, Starts, Outcomes, Intents, Releases, Tags, Reports, Undos, Cancellation, Moves, Protocol
+    Warned,
+    Producers,
+    Plans,
+    Starts,
+    Outcomes,
+    Intents,
+    Releases,
+    Tags,
+    Receipts,
+    Reports,
+    Undos,
+    Cancellation,
+    Moves,
+    Protocol,
 ):
     """The part of the ledger that publishing needs."""
 

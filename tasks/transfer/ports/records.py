@@ -8,8 +8,13 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError
+from tasks.oci import media_types
+from tasks.oci.digest import Digest, digest_of
+from tasks.oci.receipt import Carried
+from tasks.oci.referrers import describe
 from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.plan import Copy
+from tasks.transfer.plan.referrers import PlannedReferrer
 
 # "begun", or how it ended.
 UndoState = Literal["begun", "succeeded", "partial", "failed"]
@@ -23,13 +28,42 @@ class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):
     totals: contract.Totals = contract.Totals()
 
 
+class MadeReceipt(msgspec.Struct, frozen=True):
+    """The manifest of a receipt that a push attaches: its image, and what else the push brought that refers to it."""
+
+    digest: Digest
+    subject: Digest
+    beside: list[str] = []
+
+
+class KeptReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The receipt of one tag: its bundle, and the manifest that refers from it to the image `subject`.
+
+    `name` is that of the tag and its move. `attached` tells whether the destination has it.
+    """
+
+    name: str
+    reference: str
+    subject: Digest
+    manifest: bytes
+    bundle: bytes
+    referrers: list[Carried] = []
+    attached: bool = False
+
+    @property
+    def planned(self) -> PlannedReferrer:
+        """Return the manifest as what goes along with the image."""
+        described, _ = describe(self.manifest, media_types.OCI_MANIFEST, digest_of(self.manifest))
+        return PlannedReferrer(referrer=described, subject=self.subject, root=self.subject)
+
+
 class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     """The change that a push is about to make at a tag, noted before the write so that a repeat knows its own work.
 
     The ledger keeps the bytes of the manifest `old_digest`, whose media type is `old_media_type`. `written_before` is
     the digest that an earlier item of this push had written there at that time. `overtaken` are further tags that this
     push made, with their digests: for its superseded merges, and for the replaced manifest. `lists` are the tags that
-    it made for lists of the image's referrers.
+    it made for lists of the image's referrers, with each digest that they had when nobody else had added to them.
     """
 
     action: contract.Action
@@ -43,6 +77,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     written_before: str | None = None
     overtaken: dict[str, str] = {}
     lists: list[MadeList] = []
+    receipts: list[MadeReceipt] = []
 
     @property
     def changes(self) -> bool:

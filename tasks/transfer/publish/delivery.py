@@ -22,12 +22,14 @@ from tasks.errors import (
 from tasks.oci.details import with_details
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
+from tasks.oci.reference import Reference
+from tasks.oci.signing import SigningKey
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after.undo import undo
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.plan.along import Along
+from tasks.transfer.plan.along import Along, MadeList
 from tasks.transfer.plan.decide import MergePolicy
 from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage, take_platforms
@@ -35,6 +37,7 @@ from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.event import moved_tag
 from tasks.transfer.publish.journal import has_begun
+from tasks.transfer.publish.receipts import ReceiptWriter
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 from tasks.transfer.publish.referrers import ReferrerPublisher
 from tasks.transfer.publish.release import Ended, Member, Release
@@ -48,7 +51,10 @@ LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Publishing:
-    """The parts of a process that move tags; `executor` is for work on many tags."""
+    """The parts of a process that move tags; `executor` is for work on many tags.
+
+    With a `receipt_key`, each tag that moves gets a receipt.
+    """
 
     registries: Registries
     ledger: PublishLedger
@@ -58,6 +64,7 @@ class Publishing:
     executor: Executor
     cancelled: threading.Event
     attempts: Attempts
+    receipt_key: SigningKey | None = None
     clock: Callable[[], float] = time.time
 
 
@@ -77,10 +84,26 @@ class Delivery:
         self._at_once = threading.BoundedSemaphore(plan.jobs)
         self._seen = Sightings()
         self._recopied = Counter()
-        self._referrers = ReferrerPublisher(self._recopy, self._seen, partial(ledger.content, plan.push_id), may_retry)
+        self._referrers = ReferrerPublisher(
+            self._recopy, self._seen, partial(ledger.content, plan.push_id), may_retry, _made_lists(self._noted)
+        )
+        self._receipts = self._receipt_writer()
         self._wishes = {
             number: self._wish(item) for number, item in enumerate(plan.items) if isinstance(item, ResolvedItem)
         }
+
+    def _receipt_writer(self) -> ReceiptWriter | None:
+        if self._parts.receipt_key is None:
+            return None
+        return ReceiptWriter(
+            push_id=self._plan.push_id,
+            key=self._parts.receipt_key,
+            ledger=self._parts.ledger,
+            locks=self._parts.locks,
+            referrers=self._referrers,
+            may_retry=self._may_retry,
+            clock=self._parts.clock,
+        )
 
     def run(self) -> tuple[dict[str, contract.TagReport], list[contract.Totals]]:
         """Deal with every remaining tag; return the reports by key, and the totals of repeated copies.
@@ -136,10 +159,17 @@ class Delivery:
         except PushAbandoned as error:
             error.message += " Whether its tags were moved cannot be told."
             ended = Ended(reports={tag_key(number, tag): unmoved(tag, error) for number, tag in open_pairs})
+        reports = {
+            tag_key(number, tag): self._receipted(self._resolved(number), tag, moved)
+            for number, tag in open_pairs
+            if (moved := ended.moved.get(tag_key(number, tag))) is not None
+        }
         for number, tag in open_pairs:
             key = tag_key(number, tag)
             moved = ended.moved.get(key)
-            report = ended.reports.get(key) if moved is None else self._told(self._resolved(number), tag, moved)
+            report = ended.reports.get(key)
+            if moved is not None:
+                report = self._told(self._resolved(number), tag, moved, reports[key])
             self._record(number, tag, report or unmoved(tag, PushUnknown(f"{tag.reference} took no part.")))
 
     def _ended(self, release: Release, name: str, given_up: ImagePusherError | None) -> Ended:
@@ -277,19 +307,27 @@ class Delivery:
 
         def run() -> contract.TagReport:
             moved.append(move.run(self._parts.locks))
-            return moved[0].report(str(tag.reference))
+            return self._receipted(item, tag, moved[0])
 
         report = self._attempted(tag, lost, run, move.clean)
-        return self._told(item, tag, moved[0]) if moved else report
+        return self._told(item, tag, moved[0], report) if moved else report
 
-    def _told(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:
+    def _receipted(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:
+        """Attach the receipt of a tag, if it is to have one, and return its report."""
+        report = moved.report(str(tag.reference))
+        if self._receipts is None:
+            return report
+        return self._receipts.receipted(item, self._repository(tag), report, moved.held)
+
+    def _told(
+        self, item: ResolvedItem, tag: PlannedTag, moved: Moved, report: contract.TagReport
+    ) -> contract.TagReport:
         """Announce a tag that moved to consumers, and return its report.
 
         The announcement comes before the tag counts as done: a repeat announces it again rather than never.
         """
         self._recopied.add(manifests_copied=moved.manifests)
         telemetry.count(telemetry.MANIFESTS, moved.manifests)
-        report = moved.report(str(tag.reference))
         moved_a_tag = report.action in {"copied", "merged"} and tag.reference.digest is None
         if moved_a_tag and self._parts.announcer.listens:
             self._parts.announcer.tag_moved(moved_tag(self._plan.push_id, item, tag, report, moved.held))
@@ -356,3 +394,8 @@ class Delivery:
             details=item.details,
         )
         return take_platforms(image, item.eligible, rules)
+
+
+def _made_lists(intents: Mapping[str, TagIntent]) -> list[tuple[str, MadeList]]:
+    """Return the lists of referrers that earlier deliveries made, each with its repository."""
+    return [(Reference.parse(name).name, each) for name, intent in intents.items() for each in intent.lists]

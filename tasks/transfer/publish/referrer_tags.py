@@ -6,7 +6,6 @@ entries, written, and read again (BEHAVIOUR 9.3). A tag that holds anything but 
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tasks.errors import ManifestInvalid, NotFound, TagConflict
@@ -28,6 +27,7 @@ from tasks.oci.referrers import (
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
 from tasks.transfer.ports import TagLock, TagLocks, Written
+from tasks.transfer.publish.small_blobs import store_blob
 
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 8
@@ -41,6 +41,13 @@ class _Wanted(NamedTuple):
     media_type: str
 
 
+class ListWrite(NamedTuple):
+    """The write of a list: the digests of the tag before and after it; None before for a new list."""
+
+    before: Digest | None
+    after: Digest
+
+
 class ListTag:
     """One tag of one repository that holds a list."""
 
@@ -52,10 +59,10 @@ class ListTag:
     def __str__(self) -> str:
         return f"{self._repository}:{self._tag}"
 
-    def add_entries(self, subject: Digest, entries: Sequence[Referrer]) -> Digest | None:
+    def add_entries(self, subject: Digest, entries: Sequence[Referrer]) -> ListWrite | None:
         """Add referrers of a digest to its fallback index ("Referrers Tag Schema").
 
-        Return the digest of the index if it is new. Raises TagConflict.
+        Return None if all of them are there. Raises TagConflict.
         """
 
         def united(held: Sequence[FetchedManifest]) -> _Wanted:
@@ -65,10 +72,10 @@ class ListTag:
 
         return self._write(united)
 
-    def add_signatures(self, ours: FetchedManifest) -> Digest | None:
+    def add_signatures(self, ours: FetchedManifest) -> ListWrite | None:
         """Add all layers of a manifest to a tag of cosign.
 
-        Return the digest of the tag if it is new. Raises TagConflict.
+        Return None if all of them are there. Raises TagConflict.
         """
         described = self._repository.resolve(self._tag)
         if described is not None and described.digest == ours.digest:
@@ -97,8 +104,8 @@ class ListTag:
         return Signatures(manifest.content, content)
 
     def _store(self, content: bytes, config: Descriptor) -> None:
-        if content and not self._repository.has_blob(config):
-            self._repository.push_blob(config, _BytesReader(content), lambda _: None)
+        if content:
+            store_blob(self._repository, content, config)
 
     def _is_list(self, held: FetchedManifest, subject: Digest) -> bool:
         """Return True for a list of referrers, False for an absent tag; raises TagConflict for anything else."""
@@ -123,8 +130,8 @@ class ListTag:
     def _taken(self) -> TagConflict:
         return TagConflict(f"{self} holds something that is no list of referrers, and is left alone.")
 
-    def _write(self, unite_with: Callable[[Sequence[FetchedManifest]], _Wanted]) -> Digest | None:
-        """Write the union that `unite_with` makes with the list there, until it stays; return its digest if it is new.
+    def _write(self, unite_with: Callable[[Sequence[FetchedManifest]], _Wanted]) -> ListWrite | None:
+        """Write the union that `unite_with` makes with the list there, until it stays; return None for no change.
 
         Raises TagConflict, LockLost.
         """
@@ -147,7 +154,7 @@ class ListTag:
                     lock.note_written(Written(digest, wanted.media_type, wanted.content))
                     # GitLab answers for an absent list with the manifest of the digest in its name.
                     is_new = held is None or fallback_tag(held.digest) == self._tag
-                    return digest if is_new else None
+                    return ListWrite(None if is_new or held is None else held.digest, digest)
                 LOG.warning("%s was written by someone else meanwhile: the two are united again", self)
         raise TagConflict(f"{self} was written by someone else {_ROUNDS} times while it was being added to.")
 
@@ -180,21 +187,6 @@ class ListTag:
     def _digest(self) -> Digest | None:
         described = self._repository.resolve(self._tag)
         return described.digest if described else None
-
-
-@dataclass
-class _BytesReader:
-    """A reader of a blob in memory."""
-
-    content: bytes
-    position: int = 0
-
-    def reopen(self, offset: int) -> None:
-        self.position = offset
-
-    def read_piece(self) -> bytes:
-        piece, self.position = self.content[self.position :], len(self.content)
-        return piece
 
 
 def _config_of(content: bytes) -> Descriptor:

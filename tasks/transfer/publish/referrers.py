@@ -1,6 +1,7 @@
 """Make the referrers of an image findable at its destination, before the tag moves (BEHAVIOUR 9.2 to 9.5)."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -15,7 +16,7 @@ from tasks.transfer.plan.along import Along, MadeList, counts, parted, unreadabl
 from tasks.transfer.plan.plan import Copy, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
 from tasks.transfer.ports import CopyOutcome, MayRetry, TagLocks
-from tasks.transfer.publish.referrer_tags import ListTag
+from tasks.transfer.publish.referrer_tags import ListTag, ListWrite
 from tasks.transfer.publish.sightings import Sightings
 
 LOG: Final = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class ReferrerPublisher:
     """The publisher of referrers of the images of one delivery; threads share it.
 
     `recopy` copies a missing manifest again. Work that is done for one repository is not repeated for its next tag.
+    `made` are the lists that earlier deliveries made, by repository.
     """
 
     def __init__(
@@ -33,12 +35,17 @@ class ReferrerPublisher:
         seen: Sightings,
         content: Callable[[Digest], bytes | None],
         may_retry: MayRetry,
+        made: Iterable[tuple[str, MadeList]] = (),
     ) -> None:
         self._recopy = recopy
         self._seen = seen
         self._content = content
         self._may_retry = may_retry
         self._done: set[tuple[str, Digest, Digest, str | None]] = set()
+        # The digests that each list had when it held only what this push put there.
+        self._own: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for repository, each in made:
+            self._own[repository, each.tag].add(each.digest)
 
     def bring(
         self, item: ResolvedItem, reference: Reference, repository: Repository, digest: str, locks: TagLocks
@@ -74,6 +81,18 @@ class ReferrerPublisher:
         warnings = (*unreadable(item), *_refusal(reference, refused.values()))
         return Along(counts(arrived_here), (*left, *lost), warnings, tuple(made))
 
+    def attach(
+        self, repository: Repository, each: PlannedReferrer, manifest: FetchedManifest, locks: TagLocks
+    ) -> list[MadeList]:
+        """Store a manifest whose parts are there, and make it findable; return the lists that were written for that.
+
+        Raises RegistryError, TagConflict, LockLost, LockUnavailable.
+        """
+        made: list[MadeList] = []
+        if not repository.push_manifest(manifest.digest, manifest.content, manifest.media_type):
+            self._make_found(repository, [each], locks, made)
+        return made
+
     def _attempt(self, act: Callable[[], None]) -> ImagePusherError | None:
         """Return an error for which referrers are left behind; raises an error that is worth another try."""
         try:
@@ -104,22 +123,29 @@ class ReferrerPublisher:
     def _make_found(
         self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks, made: list[MadeList]
     ) -> None:
-        """Make some referrers of one digest findable for the clients of a registry; note new lists in `made`."""
+        """Make some referrers of one digest findable for the clients of a registry.
+
+        A list that holds only what this push put there is noted in `made`, anew after each write.
+        """
         first = group[0]
         keys = {(str(repository), first.subject, each.digest, first.tag) for each in group}
         if keys <= self._done:
             return
         if first.tag is not None:
-            digest = ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first))
+            write = ListTag(repository, first.tag, locks).add_signatures(self._manifest(repository, first))
         else:
-            digest = self._list(repository, first.subject, group, locks)
-        if digest is not None:
-            made.append(MadeList(first.tag or fallback_tag(first.subject), digest, first.root))
+            write = self._list(repository, first.subject, group, locks)
+        if write is not None:
+            tag = first.tag or fallback_tag(first.subject)
+            own = self._own[str(repository), tag]
+            if write.before is None or write.before in own:
+                own.add(write.after)
+                made.append(MadeList(tag, write.after, first.root))
         self._done |= keys
 
     def _list(
         self, repository: Repository, subject: Digest, group: list[PlannedReferrer], locks: TagLocks
-    ) -> Digest | None:
+    ) -> ListWrite | None:
         """List referrers of a digest in the registry: by its API, or by the fallback index that its clients keep."""
         listed = repository.referrers(subject)
         known = {each.digest for each in listed or ()}

@@ -210,9 +210,11 @@ class TagMove:
         return intent
 
     def _with_lists(self, intent: TagIntent) -> TagIntent:
-        """Return the intent with all lists of referrers that this push made for the tag."""
-        earlier = self.memory.latest.lists if self.memory.latest is not None else []
-        return msgspec.structs.replace(intent, lists=list(dict.fromkeys([*earlier, *self._brought.made])))
+        """Return the intent with all lists of referrers, and receipts, that this push made for the tag."""
+        latest = self.memory.latest
+        lists = [*(latest.lists if latest is not None else ()), *self._brought.made]
+        receipts = latest.receipts if latest is not None else []
+        return msgspec.structs.replace(intent, lists=list(dict.fromkeys(lists)), receipts=receipts)
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""

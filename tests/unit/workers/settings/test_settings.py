@@ -291,6 +291,8 @@ def test_a_target_says_which_referrers_and_signatures_count(load: Load, tmp_path
 
 def test_referrers_and_keys_of_a_target_that_cannot_be_meant_are_named(load: Load, tmp_path: Path) -> None:
     (tmp_path / "not.pub").write_text("key")
+    assert "receipts.key_file: " in faults(load, "receipts.key_file = 'gone.pem'")
+    assert "not.pub is not a private key" in faults(load, "receipts.key_file = 'not.pub'")
     assert "targets.t.referrers" in faults(load, "targets.t.referrers = []")
     assert "targets.t.referrers" in faults(load, "targets.t.referrers = 'some'")
     assert "targets.t.verify_keys: there is no file" in faults(load, "targets.t.verify_keys = ['gone.pub']")

@@ -1,0 +1,27 @@
+"""Store blobs that are in memory."""
+
+from dataclasses import dataclass
+
+from tasks.oci.descriptor import Descriptor
+from tasks.registry.repository import Repository
+
+
+@dataclass
+class _BytesReader:
+    """A reader of a blob in memory."""
+
+    content: bytes
+    position: int = 0
+
+    def reopen(self, offset: int) -> None:
+        self.position = offset
+
+    def read_piece(self) -> bytes:
+        piece, self.position = self.content[self.position :], len(self.content)
+        return piece
+
+
+def store_blob(repository: Repository, content: bytes, described: Descriptor) -> None:
+    """Store a blob unless it is there; raises RegistryError."""
+    if not repository.has_blob(described):
+        repository.push_blob(described, _BytesReader(content), lambda _: None)
