@@ -1,10 +1,12 @@
 """Whether another delivery of a task follows an error, and when (BEHAVIOUR 8.3, 8.6)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.exceptions import Reject
 
 from tasks import contract
@@ -72,6 +74,23 @@ def test_an_error_says_itself_whether_another_delivery_follows(
     error: ImagePusherError, retries: int, tries: int | None, follows: bool
 ) -> None:
     assert World(retries=retries).deliveries.may_follow(error, tries) is follows
+
+
+def test_deliveries_are_counted_in_the_threads_of_a_task_too() -> None:
+    """Rule 8.3: Celery knows the request of a task in the thread that runs it, and tags are moved by others."""
+
+    def work(_: object) -> None:
+        """Do nothing."""
+
+    task: Any = Celery(set_as_current=False).task(bind=True, shared=False)(work)
+    here: Any = SimpleNamespace(tries_of=lambda _: 3)
+    task.push_request(retries=2)
+    try:
+        deliveries = Deliveries(task, here, "p", "part")
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(deliveries.may_follow, RegistryUnavailable("down")).result() is False
+    finally:
+        task.pop_request()
 
 
 def given_back(world: World, error: ImagePusherError) -> None:
