@@ -1,6 +1,6 @@
-"""A race where a manifest is gone as soon as no tag holds it, as on Quay (BEHAVIOUR 7.6).
+"""A race and a storm where a manifest is gone as soon as no tag holds it, as on Quay (BEHAVIOUR 7.6).
 
-It is the one of test_tag_lock, which runs here once more against such a registry.
+They are those of test_tag_lock and test_random, which run here once more against such a registry.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos import test_tag_lock
+from tests.chaos import test_random, test_tag_lock
 from tests.chaos.site import Site
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import AccessRules
@@ -19,6 +19,8 @@ PROFILE = replace(profiles.QUAY, name="quay-without-login", access=AccessRules()
 
 unwatched_site = test_tag_lock.unwatched_site
 test_a_late_write = test_tag_lock.test_a_worker_that_stood_still_before_its_write_undoes_nothing
+running = test_random.running
+test_a_storm = test_random.test_fifty_pushes_in_a_storm
 
 
 @pytest.fixture(scope="module")

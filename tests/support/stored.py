@@ -76,11 +76,17 @@ class Stored:
     def tags(self, repository: str) -> list[str]:
         """Return the tags in order, none for a repository that does not exist."""
         with _session(self._auth, self._verify) as session:
-            answer = session.get(f"{self._base}/{repository}/tags/list", timeout=TIMEOUT)
-            if answer.status_code == requests.codes.not_found:
-                return []
-            assert answer.ok, f"tags of {repository} answered {answer.status_code}"
-            return sorted(answer.json()["tags"] or [])
+            url: str | None = f"{self._base}/{repository}/tags/list"
+            found: list[str] = []
+            while url is not None:
+                answer = session.get(url, timeout=TIMEOUT)
+                if answer.status_code == requests.codes.not_found:
+                    return []
+                assert answer.ok, f"tags of {repository} answered {answer.status_code}"
+                found += answer.json()["tags"] or []
+                following = answer.links.get("next", {}).get("url")
+                url = urljoin(url, following) if following else None
+            return sorted(found)
 
     def holds(self, repository: str, reference: str) -> frozenset[str]:
         """Walk everything that a manifest needs, check each byte, and return the digests that were seen.

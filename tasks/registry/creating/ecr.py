@@ -2,8 +2,8 @@
 
 from typing import Final, Literal
 
-from tasks.errors import AuthenticationRefused, RegistryUnavailable, RequestRefused, SettingsInvalid
-from tasks.registry.auth.logins.ecr import Place, amazon_client
+from tasks.errors import RequestRefused, SettingsInvalid
+from tasks.registry.auth.logins.ecr import Place, amazon_client, amazon_errors
 from tasks.registry.extras import need
 from tasks.registry.http.refusal import clean
 
@@ -20,16 +20,18 @@ def create(place: Place, name: str, visibility: Literal["private", "public"]) ->
     """
     if visibility == "public":
         raise SettingsInvalid(f"{name}: Amazon ECR has no public repositories beside private ones: set `visibility`.")
-    client = amazon_client("ecr", place.region, _PURPOSE)
     exceptions = need("botocore.exceptions", extra="aws", purpose=_PURPOSE)
-    try:
-        client.create_repository(registryId=place.account, repositoryName=name)
-    except exceptions.ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code != _EXISTS:
-            kind = AuthenticationRefused if code in _DENIED else RequestRefused
-            raise kind(f"Amazon ECR does not make {name} in {place.region}: {clean(str(error))}.") from None
-    except exceptions.NoCredentialsError:
-        raise AuthenticationRefused(f"Amazon ECR does not make {name}: boto3 finds no credentials here.") from None
-    except exceptions.BotoCoreError as error:
-        raise RegistryUnavailable(f"Amazon ECR could not be asked to make {name}: {clean(str(error))}.") from None
+    failed = f"Amazon ECR does not make {name} in {place.region}"
+    with amazon_errors(failed, _PURPOSE):
+        client = amazon_client("ecr", place.region, _PURPOSE)
+        try:
+            client.create_repository(registryId=place.account, repositoryName=name)
+        except exceptions.ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code == _EXISTS:
+                return
+            if code not in _DENIED:
+                raise RequestRefused(
+                    f"Amazon ECR does not make {name} in {place.region}: {clean(str(error))}."
+                ) from None
+            raise

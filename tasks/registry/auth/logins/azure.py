@@ -74,10 +74,11 @@ def _own_token(registry: str) -> str:
     try:
         with identity.DefaultAzureCredential() as credential:
             token: str = credential.get_token(_SCOPE).token
-    except (exceptions.ClientAuthenticationError, ValueError) as error:
-        raise AuthenticationRefused(f"Azure gives no login for {registry}: {clean(str(error))}.") from None
-    except exceptions.AzureError as error:
+    except (exceptions.ServiceRequestError, exceptions.ServiceResponseError) as error:
         raise RegistryUnavailable(f"Azure could not be asked to log in to {registry}: {clean(str(error))}.") from None
+    except Exception as error:  # noqa: BLE001 - see below
+        # Of its variables and files azure-identity says what is wrong by errors of any kind.
+        raise AuthenticationRefused(f"Azure gives no login for {registry}: {clean(str(error))}.") from None
     return token
 
 

@@ -5,10 +5,12 @@ The token serves as a password for 12 hours, at every private registry of its re
 
 import base64
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from tasks.errors import AuthenticationRefused, RegistryUnavailable, ResponseInvalid
+from tasks.errors import AuthenticationRefused, ImagePusherError, RegistryUnavailable, ResponseInvalid
 from tasks.registry.extras import need
 from tasks.registry.http.expiring import Expiring
 from tasks.registry.http.refusal import clean
@@ -22,6 +24,7 @@ _HOST: Final = re.compile(
 # The API of public registries is in this region alone.
 _PUBLIC_REGION: Final = "us-east-1"
 _SECONDS: Final = 30
+_SERVER_ERROR: Final = 500
 
 
 class Place(NamedTuple):
@@ -50,16 +53,34 @@ def log_in(registry: str) -> Expiring[Credentials]:
     purpose = f"Logging in to {registry}"
     place = place_of(registry)
     service, region = ("ecr", place.region) if place else ("ecr-public", _PUBLIC_REGION)
+    with amazon_errors(f"Amazon gives no login for {registry}", purpose):
+        answer = amazon_client(service, region, purpose).get_authorization_token()
+    return _read(answer, registry)
+
+
+@contextmanager
+def amazon_errors(failed: str, purpose: str) -> Iterator[None]:
+    """Raise an error of this project, with `failed` before the reason, for whatever boto3 raises.
+
+    Raises SettingsInvalid without boto3, RegistryUnavailable, AuthenticationRefused.
+    """
     exceptions = need("botocore.exceptions", extra="aws", purpose=purpose)
     try:
-        answer = amazon_client(service, region, purpose).get_authorization_token()
-    except exceptions.ClientError as error:
-        raise AuthenticationRefused(f"Amazon gives no login for {registry}: {clean(str(error))}.") from None
+        yield
+    except ImagePusherError:
+        raise
     except exceptions.NoCredentialsError:
-        raise AuthenticationRefused(f"Amazon gives no login for {registry}: boto3 finds no credentials here.") from None
-    except exceptions.BotoCoreError as error:
-        raise RegistryUnavailable(f"Amazon could not be asked to log in to {registry}: {clean(str(error))}.") from None
-    return _read(answer, registry)
+        raise AuthenticationRefused(f"{failed}: boto3 finds no credentials here.") from None
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+        raise RegistryUnavailable(f"{failed}: {clean(str(error))}.") from None
+    except exceptions.ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passes = status >= _SERVER_ERROR or "Throttling" in error.response.get("Error", {}).get("Code", "")
+        kind = RegistryUnavailable if passes else AuthenticationRefused
+        raise kind(f"{failed}: {clean(str(error))}.") from None
+    except Exception as error:  # noqa: BLE001 - see below
+        # Of its variables and files boto3 says what is wrong by errors of any kind.
+        raise AuthenticationRefused(f"{failed}: {clean(str(error))}.") from None
 
 
 def amazon_client(service: str, region: str, purpose: str) -> Any:

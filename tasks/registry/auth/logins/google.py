@@ -40,8 +40,8 @@ def log_in(registry: str) -> Expiring[Credentials]:
             found.refresh(transport.Request(session))
     except exceptions.TransportError as error:
         raise RegistryUnavailable(f"Google could not be asked to log in to {registry}: {clean(str(error))}.") from None
-    except (exceptions.GoogleAuthError, ValueError, OSError) as error:
-        # Its files are read by google-auth: a broken one may raise anything of these.
+    except Exception as error:  # noqa: BLE001 - see below
+        # Of its variables and files google-auth says what is wrong by errors of any kind.
         kind = RegistryUnavailable if getattr(error, "retryable", False) else AuthenticationRefused
         raise kind(f"Google gives no login for {registry}: {clean(str(error))}.") from None
     # google-auth tells the end in UTC without a zone.

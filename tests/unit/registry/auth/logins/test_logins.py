@@ -228,7 +228,18 @@ def test_the_token_of_google_goes_to_the_realm_of_the_registry_alone(service_acc
     assert headers["Authorization"] == f"Basic {password}"
 
 
-@pytest.mark.parametrize("text", ["{}", "not JSON", '{"type": "service_account"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "null",
+        "not JSON",
+        '{"type": "service_account"}',
+        '{"type": "impersonated_service_account"}',
+        '{"type": "external_account", "audience": 1, "subject_token_type": "x", "credential_source": {"file": ""}}',
+    ],
+)
 def test_a_broken_account_of_google_is_told_and_not_shown(service_account: Path, text: str) -> None:
     service_account.write_text(text)
     with pytest.raises(AuthenticationRefused, match=f"Google gives no login for {GOOGLE}"):
@@ -300,6 +311,28 @@ def test_a_refusal_of_azure_is_told_and_shows_no_token(vendor: Vendor) -> None:
     vendor.status = 400
     with pytest.raises(AuthenticationRefused, match=f"Azure gives no login for {AZURE}"):
         azure.log_in(f"https://{AZURE}", registry)
+
+
+@pytest.mark.parametrize(
+    ("login", "variables"),
+    [
+        ("ecr", {"AWS_PROFILE": "none"}),
+        ("ecr", {"AWS_ENDPOINT_URL": "nonsense"}),
+        ("ecr", {"AWS_CA_BUNDLE": "/none"}),
+        ("azure", {"AZURE_CLIENT_ID": "a", "AZURE_TENANT_ID": "b", "AZURE_CLIENT_CERTIFICATE_PATH": "/none"}),
+        ("azure", {"AZURE_CLIENT_ID": "a", "AZURE_TENANT_ID": "../b", "AZURE_CLIENT_SECRET": "made-up"}),
+        ("azure", {"AZURE_AUTHORITY_HOST": "http://127.0.0.1"}),
+    ],
+)
+def test_variables_of_a_cloud_that_mean_nothing_are_told(
+    login: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y", "AWS_EC2_METADATA_DISABLED": "true"}
+    usual |= {"IDENTITY_ENDPOINT": "http://127.0.0.1:9", "IDENTITY_HEADER": "x", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in (usual | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((AuthenticationRefused, RegistryUnavailable), match="gives no login for"):
+        ecr.log_in(ECR) if login == "ecr" else azure.log_in(f"https://{AZURE}", Registry(AZURE))
 
 
 @pytest.mark.usefixtures("workload")
