@@ -115,8 +115,12 @@ class Journal:
     def read(self) -> Direction | None:
         return self._direction
 
-    def note(self, direction: Direction) -> None:
+    def note(self, direction: Direction, why: str = "") -> None:
+        del why
         self._direction = direction
+
+    def why(self) -> str:
+        return ""
 
 
 def moves(source: SourceImage, repository: Any, order: random.Random) -> list[Member]:
