@@ -14,8 +14,12 @@ class Journal(Protocol):
         """Return the direction that was noted last."""
         ...
 
-    def note(self, direction: Direction) -> None:
-        """Note the direction, before the next step."""
+    def note(self, direction: Direction, why: str = "") -> None:
+        """Note the direction, before the next step, and why a release goes back."""
+        ...
+
+    def why(self) -> str:
+        """Return why the release goes back, "" if that was not noted."""
         ...
 
 

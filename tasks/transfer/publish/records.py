@@ -23,8 +23,17 @@ class LedgerJournal:
         found = self.ledger.release(self.push_id, self.name)
         return None if found is None else msgspec.convert(found, Direction)
 
-    def note(self, direction: Direction) -> None:
+    def note(self, direction: Direction, why: str = "") -> None:
+        if why:
+            self.ledger.note_release(self.push_id, self._why, why)
         self.ledger.note_release(self.push_id, self.name, direction)
+
+    def why(self) -> str:
+        return self.ledger.release(self.push_id, self._why) or ""
+
+    @property
+    def _why(self) -> str:
+        return f"why {self.name} goes back"
 
 
 @dataclass(frozen=True)

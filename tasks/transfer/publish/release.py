@@ -126,7 +126,8 @@ class Release:
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
             if abandoned is not None and direction != "stands":
                 return self._back(held, abandoned, self._members, may_retry)
-            earlier = RolledBack("An earlier delivery of the push began to roll the release back.")
+            # The report names the tag that was refused, also if the worker that met the refusal is gone.
+            earlier = RolledBack(self._journal.why() or "An earlier delivery of the push began to roll it back.")
             if direction == "back":
                 return self._back(held, earlier, (), may_retry)
             if direction == "return":
@@ -231,7 +232,7 @@ class Release:
         noted = {member.reference: member.intent for member in self._members}
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
         if has_begun(self._journal.read()):
-            self._journal.note(direction)
+            self._journal.note(direction, error.message)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = _failed(undone)
         if stuck:

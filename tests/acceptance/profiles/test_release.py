@@ -128,6 +128,7 @@ class Records:
     """The ledger's records of a release: they outlive its worker."""
 
     direction: Direction | None = None
+    why: str = ""
     intents: dict[str, TagIntent] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
     is_undone: bool = False
@@ -173,11 +174,15 @@ class Worker:
     def read(self) -> Direction | None:
         return self.records.direction
 
-    def note(self, direction: Direction) -> None:
+    def note(self, direction: Direction, why: str = "") -> None:
         def act() -> None:
             self.records.direction = direction
+            self.records.why = why or self.records.why
 
         self.fuse.around(act)()
+
+    def why(self) -> str:
+        return self.records.why
 
 
 @dataclass
@@ -294,6 +299,10 @@ def kill_everywhere(registry: ProfileRegistry, expected: tuple[Mapping[str, str 
         found = held(registry)
         assert found in expected, f"killed at step {at}"
         assert ended.stands == (found == WHOLLY_NEW), f"killed at step {at}"
+        for report in ended.reports.values():
+            # An operator reads which tag was refused, and why, whichever worker met the refusal.
+            assert report.error is not None
+            assert "immutable" in report.error.message, f"killed at step {at}"
         endings.add("new" if found == WHOLLY_NEW else "old")
     return endings
 
@@ -338,10 +347,10 @@ def test_a_foreign_write_in_mid_release_is_left_alone_and_said_so(registry: Prof
     worker = Worker(registry, Records(), Fuse(), MemoryTagLocks())
     note = worker.note
 
-    def note_and_write(direction: Direction) -> None:
+    def note_and_write(direction: Direction, why: str = "") -> None:
         if direction == "back":
             registry.put("ns/app", theirs, "1")
-        note(direction)
+        note(direction, why)
 
     worker.note = note_and_write  # type: ignore[method-assign]
     ended = worker.run(NEW)
@@ -359,8 +368,8 @@ def test_a_tag_that_cannot_be_put_back_yet_is_tried_again(registry: ProfileRegis
     worker = Worker(registry, records, Fuse(), MemoryTagLocks())
     note = worker.note
 
-    def note_and_refuse(direction: Direction) -> None:
-        note(direction)
+    def note_and_refuse(direction: Direction, why: str = "") -> None:
+        note(direction, why)
         if direction == "back":
             registry.immutable = ("1", "3")
 

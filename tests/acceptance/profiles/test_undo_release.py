@@ -76,11 +76,16 @@ class Undoing:
     def read(self, digest: str | None = None) -> Any:
         return self.direction if digest is None else self.records.contents.get(digest)
 
-    def note(self, direction: Direction) -> None:
+    def note(self, direction: Direction, why: str = "") -> None:
+        del why
+
         def act() -> None:
             self.direction = direction
 
         self.fuse.around(act)()
+
+    def why(self) -> str:
+        return ""
 
     def keep(self, digest: str, content: bytes) -> None:
         self.fuse.around(lambda: self.records.contents.update({digest: content}))()

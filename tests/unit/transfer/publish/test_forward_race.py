@@ -2,10 +2,13 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import pytest
 
 from tasks.errors import DestinationError
 from tasks.oci.descriptor import Descriptor
@@ -19,6 +22,8 @@ from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
+from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.release import Member, Release
 from tasks.transfer.publish.sightings import Sightings
 from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import Moved, TagMove
@@ -62,10 +67,14 @@ class MemoryRepository:
         return self.manifests[self.tags.get(reference) or reference]
 
     def push_manifest(self, tag: str, content: bytes, media_type: str, *, over: Digest | None = None) -> None:
-        assert self.tags.get(tag) == over
         found = FetchedManifest(content, media_type, digest_of(content))
         self.manifests[found.digest] = found
-        self.tags[tag] = found.digest
+        if tag != found.digest:
+            assert self.tags.get(tag) == over
+            self.tags[tag] = found.digest
+
+    def deletes(self) -> str:
+        return "tags"
 
     def hold(self, found: Index) -> None:
         """Let every tag hold an index."""
@@ -97,9 +106,25 @@ def release(version: str) -> SourceImage:
     return replace(source, age=said_age(source.content))
 
 
-def push(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:
-    """Move the floating tags to an image, in any order."""
-    seen = Sightings()
+class Journal:
+    """The direction of one release, in memory."""
+
+    def __init__(self) -> None:
+        self._direction: Direction | None = None
+
+    def read(self) -> Direction | None:
+        return self._direction
+
+    def note(self, direction: Direction, why: str = "") -> None:
+        del why
+        self._direction = direction
+
+    def why(self) -> str:
+        return ""
+
+
+def moves(source: SourceImage, repository: Any, order: random.Random) -> list[Member]:
+    """Return the moves of the floating tags to an image, in any order."""
     for needed in source.document.entries if isinstance(source.document, Index) else ():
         repository.manifests.setdefault(needed.digest, FetchedManifest(b"{}", needed.media_type, needed.digest))
     wish = Wish(
@@ -107,21 +132,37 @@ def push(source: SourceImage, repository: Any, locks: WaitingLocks, order: rando
         policy=MergePolicy(),
         drop_missing_children=False,
         recopy=_never,
-        seen=seen,
+        seen=Sightings(),
         gate=Gate(source.reference, Conditions(forward_only="version"), age=source.age),
     )
-    moved = {}
-    for tag in order.sample(TAGS, len(TAGS)):
-        planned = PlannedTag(reference=Reference("b.example", "app", tag), action="copied")
-        moved[tag] = TagMove(wish, repository, planned, Intents()).run(locks)
-    return moved
+    tags = [
+        PlannedTag(reference=Reference("b.example", "app", tag), action="copied")
+        for tag in order.sample(TAGS, len(TAGS))
+    ]
+    return [Member(str(tag.reference.tag), tag, TagMove(wish, repository, tag, Intents())) for tag in tags]
 
 
-def _never(copy: object) -> Any:
-    raise DestinationError(f"{copy} is there")
+def push(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:
+    """Move each tag for itself."""
+    return {member.key: member.move.run(locks) for member in moves(source, repository, order)}
 
 
-def test_the_newer_release_is_at_the_floating_tags_in_the_end() -> None:
+def release_all(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:
+    """Move all tags together."""
+    members = moves(source, repository, order)
+    with ThreadPoolExecutor(1) as executor:
+        ended = Release(members, locks, Journal(), _never, executor).run(lambda *_: False)
+    assert ended.stands
+    return ended.moved
+
+
+def _never(*asked: object) -> Any:
+    raise DestinationError(f"{asked} is right")
+
+
+@pytest.mark.parametrize("act", [push, release_all])
+def test_the_newer_release_is_at_the_floating_tags_in_the_end(act: Callable[..., dict[str, Moved]]) -> None:
+    """Rule 10.4."""
     backport, newer = release("1.9.9"), release("1.10.0")
     for seed in range(ROUNDS):
         order = random.Random(seed)
@@ -129,7 +170,7 @@ def test_the_newer_release_is_at_the_floating_tags_in_the_end() -> None:
         if order.random() < 0.5:
             repository.hold(index(image("0.1", "linux/amd64"), annotations={VERSION: "0.1"}))
         runs = [
-            threading.Thread(target=push, args=(source, repository, locks, random.Random(order.random())))
+            threading.Thread(target=act, args=(source, repository, locks, random.Random(order.random())))
             for source in order.sample((backport, newer), 2)
         ]
         for run in runs:
@@ -139,6 +180,6 @@ def test_the_newer_release_is_at_the_floating_tags_in_the_end() -> None:
         assert repository.tags == dict.fromkeys(TAGS, newer.digest), f"seed {seed}"
     for first, second, action in ((newer, backport, "skipped"), (backport, newer, "copied")):
         repository, locks = MemoryRepository(), WaitingLocks()
-        push(first, repository, locks, random.Random(0))
-        late = push(second, repository, locks, random.Random(0))
+        act(first, repository, locks, random.Random(0))
+        late = act(second, repository, locks, random.Random(0))
         assert {moved.report(tag).action for tag, moved in late.items()} == {action}
