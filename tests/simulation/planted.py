@@ -30,7 +30,9 @@ _LEASES: Final = "tasks.coordination.redis.leases"
 _COPIER: Final = "tasks.transfer.copy.copier"
 
 FAULTS: Final = (
-    Fault("no look before the write", _TAG, "if self._digest() != over:", "if False:"),
+    Fault(
+        "no look before the write", _TAG, "if self._reference.digest is None and self._digest() != over:", "if False:"
+    ),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
