@@ -52,13 +52,21 @@ Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Me
 Expected = Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|absent)$")]
 
 
+class SignerIdentity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who signed without a key of their own: the name in the certificate, and the issuer who vouched for it."""
+
+    identity: Annotated[str, Meta(min_length=1)]
+    issuer: Annotated[str, Meta(min_length=1)]
+
+
 class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The signature that a source must bear: by one of some public keys, each in PEM.
+    """The signature that a source must bear: by one of some public keys, each in PEM, or by one of some identities.
 
     An index needs one of its own; with `children`, one of each of its images will do.
     """
 
-    keys: Annotated[list[str], Meta(min_length=1)]
+    keys: list[str] = []
+    identities: list[SignerIdentity] = []
     index: Literal["own", "children"] = "own"
 
 
@@ -425,6 +433,9 @@ def schema() -> dict[str, Any]:
         {"required": ["items"], "properties": {"items": {"type": "array", "minItems": 1}}},
         {"required": ["push_items"], "properties": {"push_items": {"type": "array"}}},
     ]
+    components["SignaturePolicy"]["anyOf"] = [
+        {"required": [key], "properties": {key: {"type": "array", "minItems": 1}}} for key in ("keys", "identities")
+    ]
     components["PushRequest"]["not"] = {
         "required": ["target", "target_settings"],
         "properties": {"target": {"type": "string"}, "target_settings": {"type": "object"}},
@@ -445,7 +456,7 @@ def schema() -> dict[str, Any]:
 
 _LATER_KEYS: Final = frozenset({"side", "warnings", "referrers", "referrers_left", "artifact_type", "producer"})
 _REQUESTED: Final = frozenset(
-    kind.__name__ for kind in (PushRequest, PushItem, SignaturePolicy, PubtoolsItem, PubtoolsMetadata)
+    kind.__name__ for kind in (PushRequest, PushItem, SignaturePolicy, SignerIdentity, PubtoolsItem, PubtoolsMetadata)
 )
 
 

@@ -26,10 +26,18 @@ IN_TOTO: Final = "application/vnd.in-toto+json"
 IndexSignature = Literal["own", "children"]
 
 
-class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The public keys in PEM, at least one of which must have signed an image."""
+class SignerIdentity(msgspec.Struct, frozen=True):
+    """Who signed without a key of their own: the name in the certificate, and the issuer who vouched for it."""
 
-    keys: tuple[str, ...]
+    identity: str
+    issuer: str
+
+
+class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The public keys in PEM, and the identities, at least one of which must have signed an image."""
+
+    keys: tuple[str, ...] = ()
+    identities: tuple[SignerIdentity, ...] = ()
     index: IndexSignature = "own"
 
 
@@ -93,14 +101,22 @@ def bundle_signs(bundle: bytes, digest: Digest, keys: Sequence[str]) -> bool:
     try:
         envelope = msgspec.json.decode(bundle, type=_Bundle).dsse_envelope
         payload = base64.b64decode(envelope.payload, validate=True)
+    except (ValueError, RecursionError):
+        return False
+    if not is_about(envelope.payload_type, payload, digest):
+        return False
+    signed = encode_dsse(envelope.payload_type, payload)
+    return any(_is_signed(signed, each.sig, keys) for each in envelope.signatures)
+
+
+def is_about(payload_type: str, payload: bytes, digest: Digest) -> bool:
+    """Tell whether the payload of an envelope is an in-toto statement of which the digest is a subject."""
+    try:
         statement = msgspec.json.decode(payload, type=_Statement)
     except (ValueError, RecursionError):
         return False
     wanted = (algorithm_of(digest), encoded_of(digest))
-    if envelope.payload_type != IN_TOTO or not any(wanted in each.digest.items() for each in statement.subject):
-        return False
-    signed = encode_dsse(envelope.payload_type, payload)
-    return any(_is_signed(signed, each.sig, keys) for each in envelope.signatures)
+    return payload_type == IN_TOTO and any(wanted in each.digest.items() for each in statement.subject)
 
 
 def encode_dsse(payload_type: str, payload: bytes) -> bytes:

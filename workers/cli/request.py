@@ -139,6 +139,7 @@ def copy_request(
     no_referrers: bool = False,
     require_referrers: bool = False,
     verify_keys: Iterable[str] = (),
+    verify_identities: Iterable[str] = (),
     conditions: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the request that copies one image; raises RequestInvalid with every wrong argument."""
@@ -175,8 +176,8 @@ def copy_request(
     if eligible := [part for platform in platforms for part in platform.split(",")]:
         item["platforms"] = eligible
     item |= _along(referrers, leave=no_referrers, require=require_referrers)
-    if keys := [read_key(name) for name in verify_keys]:
-        item["verify"] = {"keys": keys}
+    if verify := _verify(verify_keys, verify_identities):
+        item["verify"] = verify
     return {"items": [item]} | ({"target": target} if target else {})
 
 
@@ -186,6 +187,21 @@ def _along(types: Iterable[str], *, leave: bool, require: bool) -> dict[str, Any
     said: dict[str, Any] = {"referrers_required": True} if require else {}
     if leave or chosen:
         said["referrers"] = "none" if leave else "all" if chosen == ["all"] else chosen
+    return said
+
+
+def _verify(keys: Iterable[str], identities: Iterable[str]) -> dict[str, Any]:
+    """Return the signatures that an item asks for; raises RequestInvalid."""
+    said: dict[str, Any] = {}
+    if read := [read_key(name) for name in keys]:
+        said["keys"] = read
+    for text in identities:
+        # Issuers are URLs; a name before it may have any form, an "=" included.
+        identity, equals, issuer = text.rpartition("=")
+        if not equals:
+            fault = {"item": 0, "field": "verify.identities", "reason": f"{text[:100]!r} is not NAME=ISSUER"}
+            raise RequestInvalid("The arguments are not valid.", [fault])
+        said.setdefault("identities", []).append({"identity": identity, "issuer": issuer})
     return said
 
 

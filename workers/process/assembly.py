@@ -82,6 +82,7 @@ def make_runtime(
             runs=runs,
             targets=settings.targets,
             policy=settings.trust.policy,
+            trust=settings.trust_root,
             executor=executor,
             attempts=attempts,
             clock=time.time,

@@ -173,6 +173,19 @@ class ReceiptsTable(msgspec.Struct, frozen=True):
     key_file: Text | None = None
 
 
+class SignaturesTable(msgspec.Struct, frozen=True):
+    """The trust root by which the identities of signers are verified: a file in the form of sigstore."""
+
+    trusted_root: Text | None = None
+
+
+class IdentityTable(msgspec.Struct, frozen=True):
+    """A signer without a key: the name in the certificate, and the issuer who vouched for it."""
+
+    identity: Text
+    issuer: Text
+
+
 class WorkerTable(msgspec.Struct, frozen=True):
     """Files of a worker process."""
 
@@ -194,6 +207,7 @@ class TargetTable(msgspec.Struct, frozen=True):
     referrers: Literal["all", "none"] | list[Text] | None = None
     referrers_required: bool = Target.referrers_required
     verify_keys: list[Text] = []
+    verify_identities: list[IdentityTable] = []
     verify_index: IndexSignature = "own"
     immutable: list[Text] = []
     platform_removal: PlatformRemoval = Target.platform_removal
@@ -246,6 +260,7 @@ class Document(msgspec.Struct, frozen=True):
     tracing: TracingTable = TracingTable()
     events: EventsTable = EventsTable()
     receipts: ReceiptsTable = ReceiptsTable()
+    signatures: SignaturesTable = SignaturesTable()
     worker: WorkerTable = WorkerTable()
     page: PageTable = PageTable()
     pubtools: PubtoolsTable = PubtoolsTable()

@@ -12,10 +12,11 @@ import msgspec
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
-from tasks.oci.signatures import SignaturePolicy, parse_key
+from tasks.oci.signatures import SignaturePolicy, SignerIdentity, parse_key
 from tasks.oci.signing import SigningKey
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
+from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
@@ -25,6 +26,7 @@ from workers.settings.document import (
     HttpTable,
     LimitsTable,
     ReceiptsTable,
+    SignaturesTable,
     TargetTable,
     check_variables,
     expand,
@@ -69,6 +71,7 @@ class Settings:
     registry_share: float
     trust: Trust
     receipt_key: SigningKey | None
+    trust_root: TrustRoot | None
     events_task: str | None
     events_queue: str
     observability: Observability
@@ -153,6 +156,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         drop_passwords=tables.pubtools.drop_passwords,
         trust=TrustReader(base, faults).read(tables.broker, tables.producers, tables.policy),
         receipt_key=_receipt_key(tables.receipts, reader),
+        trust_root=_trust_root(tables.signatures, reader),
         events_task=tables.events.task,
         events_queue=tables.events.queue,
         **msgspec.structs.asdict(tables.limits),
@@ -239,7 +243,16 @@ def _policy(place: str, table: TargetTable, reader: RegistryReader) -> Signature
                 reader.faults.append(f"{place}.verify_keys: {path} cannot be read: {error.strerror}")
         except ValueError as error:
             reader.faults.append(f"{place}.verify_keys: {path} {error}")
-    return SignaturePolicy(keys=tuple(keys), index=table.verify_index) if table.verify_keys else None
+    if not table.verify_keys and not table.verify_identities:
+        return None
+    identities = tuple(SignerIdentity(each.identity, each.issuer) for each in table.verify_identities)
+    return SignaturePolicy(keys=tuple(keys), identities=identities, index=table.verify_index)
+
+
+def _trust_root(table: SignaturesTable, reader: RegistryReader) -> TrustRoot | None:
+    if table.trusted_root is None:
+        return None
+    return TrustRoot(Path(reader.existing("signatures.trusted_root", table.trusted_root)))
 
 
 def _receipt_key(table: ReceiptsTable, reader: RegistryReader) -> SigningKey | None:

@@ -17,6 +17,7 @@ from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.look import read_current, read_source
 from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
@@ -36,6 +37,7 @@ def prepare(
     *,
     push: bool,
     facts: TagFacts | None = None,
+    trust: TrustRoot | None = None,
 ) -> Findings:
     """Return the findings on each item's source, tags and referrers, errors included.
 
@@ -43,7 +45,7 @@ def prepare(
     `push`, as in a dry run, only pull scope is asked for. Raises StateUnavailable, which is no fault of a tag.
     """
     rules = MergeRules(request.target.exact_os_version)
-    sources = list(executor.map(lambda item: read_item(item, request, registries, rules), request.items))
+    sources = list(executor.map(lambda item: read_item(item, request, registries, rules, trust), request.items))
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
@@ -72,7 +74,11 @@ def policy_of(item: ValidItem, rules: MergeRules) -> MergePolicy:
 
 
 def read_item(
-    item: ValidItem, request: ValidRequest, registries: Registries, rules: MergeRules
+    item: ValidItem,
+    request: ValidRequest,
+    registries: Registries,
+    rules: MergeRules,
+    trust: TrustRoot | None = None,
 ) -> SourceImage | ImagePusherError:
     """Return the source of an item, or the error against pushing it."""
     repository = registries.repository(*item.source.place, "source")
@@ -86,7 +92,7 @@ def read_item(
             rules=rules,
             platform_matters=item.conditions.need_platform,
         )
-        require_signature(repository, image, item.verify)
+        require_signature(repository, image, item.verify, trust)
         by = item.conditions.forward_only
         if by is None:
             return image

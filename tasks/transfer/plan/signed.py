@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from tasks.errors import ManifestInvalid, NotFound, SignatureInvalid, SignatureMissing
+from tasks.errors import ManifestInvalid, NotFound, SettingsInvalid, SignatureInvalid, SignatureMissing
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
@@ -18,6 +18,7 @@ from tasks.oci.signatures import BUNDLE, SIGNATURE, SIMPLE_SIGNING, SignaturePol
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.keyless import TrustRoot
 
 LOG: Final = logging.getLogger(__name__)
 _MOST_BYTES: Final = 4 * 1024 * 1024
@@ -28,37 +29,45 @@ class _Annotated(msgspec.Struct):
     annotations: dict[str, str | None] | None = None
 
 
-def require_signature(repository: Repository, image: SourceImage, policies: Sequence[SignaturePolicy]) -> None:
-    """Raise an error unless the signatures of the pushed digest meet each policy.
+def require_signature(
+    repository: Repository, image: SourceImage, policies: Sequence[SignaturePolicy], trust: TrustRoot | None = None
+) -> None:
+    """Raise an error unless the signatures of the pushed digest meet each policy; identities need a trust root.
 
-    Raises SignatureMissing, SignatureInvalid, RegistryError.
+    Raises SignatureMissing, SignatureInvalid, SettingsInvalid, RegistryError.
     """
     for policy in policies:
+        if policy.identities and trust is None:
+            raise SettingsInvalid(
+                "Who signed an image cannot be told by identity: signatures.trusted_root names no trust root."
+            )
         try:
-            _require(repository, image.original_digest, policy)
+            _require(repository, image.original_digest, policy, trust)
         except (SignatureMissing, SignatureInvalid):
             entries = image.document.entries if isinstance(image.document, Index) else ()
             if policy.index != "children" or not entries:
                 raise
             for entry in entries:
-                _require(repository, entry.digest, policy)
+                _require(repository, entry.digest, policy, trust)
 
 
-def _require(repository: Repository, digest: Digest, policy: SignaturePolicy) -> None:
+def _require(repository: Repository, digest: Digest, policy: SignaturePolicy, trust: TrustRoot | None) -> None:
     found = 0
-    for is_valid in _judged(repository, digest, policy):
+    for is_valid in _judged(repository, digest, policy, trust):
         if is_valid:
             return
         found += 1
         if found >= _MOST_SIGNATURES:
             break
     if found:
-        raise SignatureInvalid(f"{repository}@{digest} has {found} signatures, none by a key that is asked for.")
+        raise SignatureInvalid(
+            f"{repository}@{digest} has {found} signatures, none by a key or identity that is asked for."
+        )
     raise SignatureMissing(f"{repository}@{digest} has no signature.")
 
 
-def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy) -> Iterator[bool]:
-    """Yield for each signature of a digest whether it is by one of the keys: first cosign's tag, then bundles."""
+def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy, trust: TrustRoot | None) -> Iterator[bool]:
+    """Yield for each signature of a digest whether it is one that is asked for: first cosign's tag, then bundles."""
     signed = _find(repository, cosign_tags(digest)[0])
     for layer in _layers(signed):
         if layer.media_type == SIMPLE_SIGNING:
@@ -68,7 +77,9 @@ def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy) -> 
     for each in _bundles(repository, digest):
         for layer in _layers(_find(repository, each)):
             if layer.media_type == BUNDLE:
-                yield bundle_signs(repository.read_blob(layer, _MOST_BYTES), digest, policy.keys)
+                bundle = repository.read_blob(layer, _MOST_BYTES)
+                by_identity = trust is not None and policy.identities and trust.signs(bundle, digest, policy.identities)
+                yield bool(by_identity) or bundle_signs(bundle, digest, policy.keys)
 
 
 def _bundles(repository: Repository, digest: Digest) -> list[Digest]:

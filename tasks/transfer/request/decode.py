@@ -13,6 +13,7 @@ from tasks.transfer.request.faults import Faults
 Item = TypeVar("Item")
 _REQUEST_KEYS: Final = frozenset(contract.PushRequest.__struct_fields__)
 _ITEM_KEYS: Final = frozenset(contract.PushItem.__struct_fields__)
+_IDENTITY_KEYS: Final = frozenset(contract.SignerIdentity.__struct_fields__)
 _POLICY_KEYS: Final = frozenset(contract.SignaturePolicy.__struct_fields__)
 _NO_ITEM: Final = contract.PushItem(source="", destinations={})
 _NO_PUBTOOLS_ITEM: Final = contract.PubtoolsItem(metadata=contract.PubtoolsMetadata(pull_url="", tags={}))
@@ -88,10 +89,25 @@ def _policy(said: Any, faults: Faults) -> contract.SignaturePolicy | None:
     if known is None:
         return None
     faults.unknown("verify.", known, _POLICY_KEYS)
-    keys = _strings("verify.keys", faults.expect("verify.keys", known.get("keys"), list, "a list") or [], "PEM", faults)
+    said_keys = faults.expect("verify.keys", known.get("keys", []), list, "a list")
+    keys = _strings("verify.keys", said_keys or [], "PEM", faults)
+    identities = faults.expect("verify.identities", known.get("identities", []), list, "a list")
     index: Any = known.get("index", "own")
     faults.choose("verify.index", index, get_args(IndexSignature))
-    return contract.SignaturePolicy(keys=keys, index=index)
+    return contract.SignaturePolicy(
+        keys=keys, identities=[_identity(each, faults) for each in identities or []], index=index
+    )
+
+
+def _identity(said: Any, faults: Faults) -> contract.SignerIdentity:
+    known = faults.expect("verify.identities", said, dict, "an object with identity and issuer") or {}
+    faults.unknown("verify.identities.", known, _IDENTITY_KEYS)
+    texts = {
+        key: faults.expect(f"verify.identities.{key}", known.get(key), str, "a string")
+        for key in sorted(_IDENTITY_KEYS)
+        if isinstance(said, dict)
+    }
+    return contract.SignerIdentity(identity=texts.get("identity") or "", issuer=texts.get("issuer") or "")
 
 
 def _referrers(said: Any, faults: Faults) -> Any:

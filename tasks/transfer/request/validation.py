@@ -8,7 +8,7 @@ from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, parse_tag, without_transport
-from tasks.oci.signatures import SignaturePolicy, parse_key
+from tasks.oci.signatures import SignaturePolicy, SignerIdentity, parse_key
 from tasks.transfer.request.conditions import Conditions, Expectation
 from tasks.transfer.request.decode import decode, named
 from tasks.transfer.request.faults import Faults
@@ -137,14 +137,18 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
 
 
 def _policies(item: contract.PushItem, target: Target | None, faults: Faults) -> tuple[SignaturePolicy, ...]:
-    """Return the required signatures: the target's and the item's, each by one of its keys (9.6)."""
+    """Return the required signatures: the target's and the item's, each by one of its keys or identities (9.6)."""
     policies = [target.verify] if target is not None and target.verify is not None else []
-    if item.verify is not None and not faults.has("verify.keys"):
-        if not item.verify.keys:
-            faults.add("verify.keys", "is empty")
+    if item.verify is not None and not faults.has("verify.keys") and not faults.has("verify.identities"):
+        if not item.verify.keys and not item.verify.identities:
+            faults.add("verify.keys", "is empty, and there are no verify.identities either")
+        for key in ("identity", "issuer"):
+            if any(not getattr(each, key) for each in item.verify.identities):
+                faults.add(f"verify.identities.{key}", "is empty")
         keys = [faults.read("verify.keys", parse_key, pem) for pem in item.verify.keys]
         known = tuple(key for key in keys if key is not None)
-        policies.append(SignaturePolicy(keys=known, index=item.verify.index))
+        identities = tuple(SignerIdentity(each.identity, each.issuer) for each in item.verify.identities)
+        policies.append(SignaturePolicy(keys=known, identities=identities, index=item.verify.index))
     return tuple(policies)
 
 

@@ -19,6 +19,7 @@ from tasks.registry.http.warning import listening
 from tasks.registry.repository import Registries
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.plan import Plan, plan_push
 from tasks.transfer.plan.resolve import Findings, prepare
 from tasks.transfer.ports import MayRetry, PushLedger, Runs, bounded
@@ -40,6 +41,7 @@ class PushStep:
     runs: Runs
     targets: Mapping[str, Target]
     policy: Policy = field(default_factory=Policy)
+    trust: TrustRoot | None = None
     executor: Executor
     attempts: Attempts
     clock: Callable[[], float]
@@ -130,7 +132,9 @@ class PushStep:
     def preview(self, request: Any, producer: str | None = None) -> Plan:
         """Return the plan of a dry run; asks for pull scope only. Raises NotPermitted."""
         valid = self._checked(request, producer)
-        sources, tags, referrers = prepare(valid, self.registries, self.executor, push=False, facts=self.ledger)
+        sources, tags, referrers = prepare(
+            valid, self.registries, self.executor, push=False, facts=self.ledger, trust=self.trust
+        )
         return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock(), referrers=referrers)
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
@@ -144,7 +148,7 @@ class PushStep:
         begun = self.clock()
         with listening() as warnings:
             sources, tags, referrers = findings = prepare(
-                valid, self.registries, self.executor, push=True, facts=self.ledger
+                valid, self.registries, self.executor, push=True, facts=self.ledger, trust=self.trust
             )
         self.ledger.warn(push_id, warnings)
         later = longest_wait(_errors(findings))

@@ -1,6 +1,7 @@
 """What refers to an image is where clients of the destination look for it (BEHAVIOUR section 9)."""
 
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tasks.contract import TagReport
 from tests.acceptance.profiles.cases import PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support import images
-from tests.support.images import Image, Index
+from tests.support.images import Image, Index, Layer
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile
 from tests.support.profiles.server import ProfileRegistry
@@ -429,6 +430,60 @@ def test_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
     assert [tag.error for tag in tags] == [None] * count
     assert listed(scene.registry, scene.repository, node.digest).keys() == {each.digest for each in bundles}
     assert len(set(layers(scene.registry, scene.repository, sig_tag(node.digest)))) == count
+
+
+@over(LISTS)
+def test_signers_and_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
+    """Rules 7.2 and 9.3: four signers write to the registry itself, as fast as they can, while ten pushes bring theirs.
+
+    No lock can keep a push from a write in the moment after its last look. So each signer looks again, as a push does.
+    """
+    node, pushes = scene.index("linux/amd64"), 10
+    references, bundles = [], []
+    for number in range(pushes):
+        repository, signer = f"{scene.name}/src{number}", Signer()
+        bundles.append(signer.bundle(node, f"https://example.com/{number}"))
+        scene.source.put(repository, node, "1")
+        put(scene.source, repository, bundles[-1], node.digest)
+        scene.source.put(repository, under_tag([signer.layer(node.digest, f"{number}")]), sig_tag(node.digest))
+        references.append(f"{scene.source.host}/{repository}:1")
+    scene.registry.put(scene.repository, node)
+    ended, tag = threading.Event(), sig_tag(node.digest)
+
+    def sign_until_they_end(number: int) -> Image:
+        signer = Signer()
+        bundle = signer.bundle(node, f"https://signer.example/{number}")
+        layer = signer.layer(node.digest, f"signer {number}")
+        again = True
+        while again:
+            again = not ended.wait(0.001)
+            with scene.registry.guard:
+                if bundle.digest not in listed(scene.registry, scene.repository, node.digest):
+                    put(scene.registry, scene.repository, bundle, node.digest)
+                held = [] if tag not in scene.registry.tags(scene.repository) else layers_of(scene, tag)
+                if layer.digest not in {each.digest for each in held}:
+                    scene.registry.put(scene.repository, under_tag([*held, layer]), tag)
+        return bundle
+
+    with ThreadPoolExecutor(pushes) as pushing, ThreadPoolExecutor(4) as signing:
+        signers = [signing.submit(sign_until_they_end, number) for number in range(4)]
+        try:
+            tags = list(pushing.map(lambda pair: scene.push_one(pair[1], f"{pair[0]}"), enumerate(references)))
+        finally:
+            ended.set()
+        bundles += [each.result() for each in signers]
+    assert [each.error for each in tags] == [None] * pushes
+    assert [each.referrers_left for each in tags] == [[]] * pushes
+    assert listed(scene.registry, scene.repository, node.digest).keys() == {each.digest for each in bundles}
+    assert len(set(layers(scene.registry, scene.repository, tag))) == pushes + 4
+
+
+def layers_of(scene: Scene, tag: str) -> list[Layer]:
+    """Return the signatures under a tag of cosign, for one who adds to them."""
+    repository = scene.registry.store.repositories[scene.repository]
+    said = repository.manifests[repository.tags[tag]].document["layers"]
+    content = scene.registry.store.blobs
+    return [Layer(content[each["digest"]], each["digest"], each["mediaType"], (), each["annotations"]) for each in said]
 
 
 @over(LISTS)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from sigstore_models.bundle.v1 import Bundle
 
 from tasks.contract import ItemReport, PushReport, TagReport, Totals
 from tasks.oci.descriptor import Descriptor
@@ -70,6 +71,15 @@ def test_a_bundle_has_the_form_of_sigstore() -> None:
     assert said["mediaType"] == BUNDLE
     assert said["verificationMaterial"] == {"publicKey": {"hint": key.hint()}, "tlogEntries": []}
     assert said["dsseEnvelope"]["payloadType"] == "application/vnd.in-toto+json"
+
+
+def test_the_models_of_sigstore_read_a_bundle() -> None:
+    key = SigningKey.parse(Signer().private)
+    bundle = Bundle.from_json(sign_receipt(receipt(), key))
+    assert bundle.verification_material.public_key is not None
+    assert bundle.verification_material.public_key.hint == key.hint()
+    assert bundle.dsse_envelope is not None
+    assert json.loads(bundle.dsse_envelope.payload)["predicate"]["newDigest"] == SUBJECT
 
 
 def test_a_key_that_cannot_sign_is_refused() -> None:

@@ -18,6 +18,7 @@ _ITEM: Final = (
     "no_referrers",
     "require_referrers",
     "verify_keys",
+    "verify_identities",
 )
 # By what a tag goes forward; the first one is meant where the flag stands alone.
 _AGES: Final = ("version", "created")
@@ -58,6 +59,13 @@ class _CopyCommand(RegistryCommand):
     multiple=True,
     metavar="FILE",
     help="Copy nothing unless SOURCE is signed by this public key (PEM), or by another one that is given; repeatable.",
+)
+@click.option(
+    "--verify-identity",
+    "verify_identities",
+    multiple=True,
+    metavar="NAME=ISSUER",
+    help="Or unless it is signed by this identity, which this issuer vouched for; repeatable.",
 )
 @click.option("--expect", "expect", multiple=True, metavar="TAG=DIGEST", help="What TAG holds now, or `absent`.")
 @click.option("--no-clobber", is_flag=True, help="Leave a tag as it is once it is there.")

@@ -62,6 +62,11 @@ def test_no_item_takes_away_the_signature_that_its_target_asks_for() -> None:
         ({"verify": {"keys": ["key"]}}, "verify.keys"),
         ({"verify": {"keys": [KEY], "index": "some"}}, "verify.index"),
         ({"verify": {"keys": [KEY], "key": ""}}, "verify.key"),
+        ({"verify": {"identities": {}}}, "verify.identities"),
+        ({"verify": {"identities": ["who"]}}, "verify.identities"),
+        ({"verify": {"identities": [{"identity": "who"}]}}, "verify.identities.issuer"),
+        ({"verify": {"identities": [{"identity": "", "issuer": "url"}]}}, "verify.identities.identity"),
+        ({"verify": {"identities": [{"identity": "who", "issuer": "url", "key": ""}]}}, "verify.identities.key"),
     ],
 )
 def test_what_cannot_be_meant_is_a_fault(said: dict[str, Any], field: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.errors import SettingsInvalid
 from tasks.oci.platform import Platform
-from tasks.oci.signatures import SignaturePolicy
+from tasks.oci.signatures import SignaturePolicy, SignerIdentity
 from tasks.registry.settings import Credentials, HttpLimits
 from tasks.transfer.request.target import Target
 from tests.support.signatures import Signer
@@ -281,11 +281,13 @@ def test_a_target_says_which_referrers_and_signatures_count(load: Load, tmp_path
         referrers = ["a/b"]
         referrers_required = true
         verify_keys = ["cosign.pub"]
+        verify_identities = [{identity = "who", issuer = "https://issuer.example"}]
         verify_index = "children"
     """
     targets = load(text).targets
     assert (targets["all"].referrers, targets["none"].referrers) == ((), None)
-    policy = SignaturePolicy(keys=(key,), index="children")
+    who = SignerIdentity("who", "https://issuer.example")
+    policy = SignaturePolicy(keys=(key,), identities=(who,), index="children")
     assert targets["some"] == Target(referrers=("a/b",), referrers_required=True, verify=policy)
 
 
@@ -297,6 +299,8 @@ def test_referrers_and_keys_of_a_target_that_cannot_be_meant_are_named(load: Loa
     assert "targets.t.referrers" in faults(load, "targets.t.referrers = 'some'")
     assert "targets.t.verify_keys: there is no file" in faults(load, "targets.t.verify_keys = ['gone.pub']")
     assert "not.pub is not a public key" in faults(load, "targets.t.verify_keys = ['not.pub']")
+    assert "targets.t.verify_identities" in faults(load, "targets.t.verify_identities = [{identity = 'who'}]")
+    assert "signatures.trusted_root: there is no file" in faults(load, "signatures.trusted_root = 'gone.json'")
     assert "targets.t.verify_index" in faults(load, "targets.t.verify_index = 'some'")
 
 
