@@ -161,7 +161,9 @@ class Judge:
             if now != before:
                 self.add("6.6", f"undo changed {name}, which someone else had written")
             return
-        if said is None:
+        if said is None and self._lost(f"push:{self.undoing}/intents"):
+            self.excused.append(f"{name}: Redis lost what the push had noted of it")
+        elif said is None:
             self.add("6.6", f"undo says nothing of {name}")
         elif said["error"] is not None:
             stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"

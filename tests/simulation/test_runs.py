@@ -44,7 +44,7 @@ def test_a_fault_can_be_planted(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=_name)
 def test_a_planted_fault_is_found(fault: Fault) -> None:
-    found = run("--planted", fault.name, "--first", "0", "--runs", str(fault.seeds), "--stop")
+    found = run("--planted", fault.name, "--first", str(fault.first), "--runs", str(fault.seeds), "--stop")
     assert found.returncode == 1, f"{fault.seeds} runs did not find it: {found.stdout}{found.stderr}"
     assert " runs: [" in found.stdout, found.stderr
 
