@@ -1,6 +1,7 @@
 """One process's share of a budget of requests at once and per second for all processes."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +14,7 @@ SYNC_SECONDS: Final = 0.5
 _PAUSE: Final = 1.0
 # If a registry asks for a longer pause, one request in so many seconds checks whether the limit lasts.
 PROBE_SECONDS: Final = 60.0
+_SHARE_OF_PUSH: Final = 0.75
 
 
 class SharedBudget:
@@ -35,6 +37,7 @@ class SharedBudget:
         self._changed = threading.Condition()
         self._mine = threading.local()
         self._running = 0
+        self._held: Counter[str] = Counter()
         self._members = 1
         self.factor = 1.0
         self._until = 0.0
@@ -51,7 +54,8 @@ class SharedBudget:
         if getattr(self._mine, "asking", False):
             yield
             return
-        self._wait(patience)
+        push = telemetry.bound().get("push_id", "")
+        self._wait(patience, push)
         self._on_use()
         self._mine.asking = True
         try:
@@ -60,7 +64,11 @@ class SharedBudget:
             self._mine.asking = False
             with self._changed:
                 self._running -= 1
-                self._changed.notify()
+                self._held[push] -= 1
+                if not self._held[push]:
+                    del self._held[push]
+                # Not every thread that waits may go on: it may belong to a push that has enough.
+                self._changed.notify_all()
 
     def limited(self, retry_after: float | None) -> None:
         """Note a limit: this process stops at once, the others at their next synchronisation."""
@@ -106,16 +114,17 @@ class SharedBudget:
                 self._until = max(until, self._asked_until)
             self._changed.notify_all()
 
-    def _wait(self, patience: float) -> None:
+    def _wait(self, patience: float, push: str) -> None:
         started = self._clock()
         with self._changed:
-            while (pause := self._pause()) is not None:
+            while (pause := self._pause(push)) is not None:
                 left = self._until - self._clock()
                 if left > patience:
                     self._probe(left)
                     break
                 self._changed.wait(pause)
             self._running += 1
+            self._held[push] += 1
             self._tokens -= 1
             self.used = self._clock()
         waited = self.used - started
@@ -130,12 +139,16 @@ class SharedBudget:
         self._probed = now
         self._mine.probing = True
 
-    def _pause(self) -> float | None:
-        """Return the seconds to wait before the next check, None if there is room now."""
+    def _pause(self, push: str) -> float | None:
+        """Return the seconds to wait before the next check, None if there is room now.
+
+        An upload holds its room for as long as its source takes: one push never has all of it.
+        """
         now = self._clock()
         if self._until > now:
             return min(self._until - now, SYNC_SECONDS)
-        if self._running >= max(1, int(self.at_once * self.factor / self._members)):
+        room = max(1, int(self.at_once * self.factor / self._members))
+        if self._running >= room or (push and self._held[push] >= max(1, int(room * _SHARE_OF_PUSH))):
             return SYNC_SECONDS
         if self._per_second is None:
             return None
