@@ -63,7 +63,7 @@ def test_it_runs_as_a_number_that_is_not_root() -> None:
 def test_versions_are_those_that_are_tested() -> None:
     """deploy/install takes nothing but what constraints.txt has a hash of (tests/deploy/test_constraints.py)."""
     run = [found.value for found in INSTRUCTIONS if found.name == "RUN"]
-    assert "deploy/install /opt/imagepusher/venv/bin/python flower,page,tracing" in run
+    assert "deploy/install /opt/imagepusher/venv/bin/python flower,keyless,page,signatures,tracing" in run
     assert not [value for value in run if "pip " in value]
     assert "/constraints.txt" in " ".join(found.value for found in INSTRUCTIONS if found.name == "COPY")
 
