@@ -15,7 +15,7 @@ from tasks.transfer.request.target import Target
 from tests.support.images import Node
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
-from workers.client.client import Client
+from workers.client.interface import Client
 from workers.client.open import open_client
 from workers.settings import Settings, load_settings
 

@@ -15,7 +15,7 @@ from tests.benchmarks.workloads import Copy, Workload
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
 from tests.support.workers import Worker, running_worker
-from workers.client.client import Client
+from workers.client.interface import Client
 from workers.client.open import open_client
 from workers.settings import load_settings
 

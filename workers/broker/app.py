@@ -3,13 +3,11 @@
 The statements on Celery, kombu and the brokers were checked with Celery 5.7, kombu 5.7, Redis 7 and RabbitMQ 3.10.
 """
 
-from contextlib import suppress
 from typing import Any, Final
 
-import kombu.pools
 from celery import Celery
 from kombu import Exchange, Queue
-from kombu.transport import TRANSPORT_ALIASES, memory
+from kombu.transport import TRANSPORT_ALIASES
 
 import tasks.copy
 import tasks.preview
@@ -51,42 +49,6 @@ def make_app(settings: Settings) -> Celery:
     sign_with(app, settings.trust.signer)
     app.set_default()
     return app
-
-
-def make_embedded_app(queue_suffix: str) -> Celery:
-    """Return the application of an embedded worker; `forget_app` frees its process-wide resources.
-
-    kombu's memory transport is shared by the whole process. The application therefore has its own queues, and a virtual
-    host for its own pools.
-    """
-    app = Celery("imagepusher", set_as_current=False)
-    app.conf.update(_COMMON)
-    app.conf.update(
-        broker_url=f"memory://localhost/{queue_suffix}",
-        # The default is one second, and each of the three steps of a push would wait that long.
-        broker_transport_options={"polling_interval": 0.01},
-        result_backend="workers.process.memory_backend:MemoryBackend",
-        # One store for all threads: by default Celery makes one for each thread.
-        result_backend_thread_safe=True,
-        # An embedded worker has no monitor, and kombu's memory transport has no useful fanout for events.
-        worker_send_task_events=False,
-        worker_enable_remote_control=False,
-        **_queues(queue_suffix, rabbitmq=False),
-    )
-    app.backend  # noqa: B018 - create it now: two threads would each create their own
-    return app
-
-
-def forget_app(app: Celery) -> None:
-    """Close the connections of an application, and remove it and its queues from kombu's module variables."""
-    app.pool.force_close_all()  # type: ignore[attr-defined]  # the stubs have another type of pool
-    connection = app.connection_for_write()
-    for pools in (kombu.pools.producers, kombu.pools.connections):
-        with suppress(KeyError):
-            del pools[connection]
-    for queue in app.conf.task_queues:
-        memory.Channel.queues.pop(queue.name, None)
-    app.close()
 
 
 _COMMON: Final[dict[str, Any]] = {

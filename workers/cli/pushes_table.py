@@ -4,11 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rich.console import Console
-from rich.text import Text
-
 from tasks import contract
 from workers.amounts import age, count, progress_of, size
+from workers.cli.canvas import Canvas, Words
 from workers.cli.outcome import how_it_stands
 from workers.cli.output import printable
 from workers.cli.render import STYLES, show
@@ -22,13 +20,13 @@ _GAP: Final = 2
 def show_pushes(pushes: Sequence[Remembered], *, left_out: int, remembered: int) -> None:
     """Write the table to stdout, and the number of pushes that it omits."""
 
-    def draw(console: Console, pushes: Sequence[Remembered]) -> None:
+    def draw(canvas: Canvas, pushes: Sequence[Remembered]) -> None:
         if not pushes:
-            console.print("No push is remembered." if not remembered else "No push is like that.")
+            canvas.print("No push is remembered." if not remembered else "No push is like that.")
             return
-        draw_pushes(console, pushes, time.time())
+        draw_pushes(canvas, pushes, time.time())
         if left_out:
-            console.print(f"\n{count(left_out, 'push')} more: --all lists them.", style="dim")
+            canvas.print(f"\n{count(left_out, 'push')} more: --all lists them.", style="dim")
 
     show(pushes, draw)
 
@@ -36,21 +34,21 @@ def show_pushes(pushes: Sequence[Remembered], *, left_out: int, remembered: int)
 def show_push(push: Remembered) -> None:
     """Write the state of one push to stdout."""
 
-    def draw(console: Console, push: Remembered) -> None:
-        draw_pushes(console, [push], time.time())
+    def draw(canvas: Canvas, push: Remembered) -> None:
+        draw_pushes(canvas, [push], time.time())
         progress = push.progress
         if progress.state in contract.ENDED:
             return
         done, total, ended = progress_of(progress)
         if progress.copies:
             told = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}, "
-            console.print(f"{told}{progress.tags_done} of {count(progress.tags, 'tag')}")
-        console.print(printable(how_it_stands(progress)))
+            canvas.print(f"{told}{progress.tags_done} of {count(progress.tags, 'tag')}")
+        canvas.print(printable(how_it_stands(progress)))
 
     show(push, draw)
 
 
-def draw_pushes(console: Console, pushes: Sequence[Remembered], now: float) -> None:
+def draw_pushes(canvas: Canvas, pushes: Sequence[Remembered], now: float) -> None:
     """Draw a line for each push, with its image on a second line if necessary; `now` is in epoch seconds."""
     rows = [
         (
@@ -63,37 +61,33 @@ def draw_pushes(console: Console, pushes: Sequence[Remembered], now: float) -> N
     ]
     header = ("Push", "State", "Tags", "Age")
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    room = console.width - sum(widths) - _GAP * len(widths)
+    room = canvas.width - sum(widths) - _GAP * len(widths)
     if room < -_GAP:
         # The line is too long even without the image: the id stands alone, and the rest below it.
         for push, (push_id, *rest) in zip(pushes, rows, strict=True):
-            _print(console, Text(push_id))
-            _print(console, Text(f"  {'  '.join(rest)}"), STYLES.get(push.state, ""))
-            _print_image(console, push)
+            canvas.print(push_id)
+            canvas.print(f"  {'  '.join(rest)}", STYLES.get(push.state, ""))
+            _print_image(canvas, push)
         return
     wide = room >= _SHORTEST_IMAGE
-    _print(console, _line(header, widths, "Image" if wide else ""), "dim")
+    canvas.print(_line(header, widths, "Image" if wide else ""), "dim")
     for push, row in zip(pushes, rows, strict=True):
         line = _line(row, widths, _image(push.outline, room) if wide else "")
         start = widths[0] + _GAP
-        line.stylize(STYLES.get(push.state, ""), start, start + len(row[1]))
-        _print(console, line)
+        end = start + len(row[1])
+        canvas.print(Words(line[:start], (line[start:end], STYLES.get(push.state, "")), line[end:]))
         if not wide:
-            _print_image(console, push)
+            _print_image(canvas, push)
 
 
-def _print_image(console: Console, push: Remembered) -> None:
-    if image := _image(push.outline, console.width - _GAP):
-        _print(console, Text(f"  {image}"), "dim")
+def _print_image(canvas: Canvas, push: Remembered) -> None:
+    if image := _image(push.outline, canvas.width - _GAP):
+        canvas.print(f"  {image}", "dim")
 
 
-def _print(console: Console, line: Text, style: str = "") -> None:
-    console.print(line, style=style, overflow="fold")
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], image: str) -> Text:
+def _line(cells: Sequence[str], widths: Sequence[int], image: str) -> str:
     padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
-    return Text((" " * _GAP).join([*padded, image]).rstrip())
+    return (" " * _GAP).join([*padded, image]).rstrip()
 
 
 def _image(outline: dict[str, Any], room: int) -> str:

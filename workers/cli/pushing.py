@@ -13,7 +13,7 @@ from workers.cli.session import open_session
 
 if TYPE_CHECKING:
     from tasks import contract
-    from workers.client.client import Client
+    from workers.client.interface import Client
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -1,22 +1,14 @@
 """Results as tables for people, and as JSON for programs."""
 
 from collections.abc import Callable, Iterable, Sequence
-from io import StringIO
 from typing import Final, TextIO, TypeVar
-
-from rich import box
-from rich.console import Console, RenderableType
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from tasks import contract
 from workers.amounts import count, short, size
+from workers.cli.canvas import Canvas, Plain, Words
 from workers.cli.output import emit, is_terminal, printable, result_stream
 
 Result = TypeVar("Result")
-_PIPE_WIDTH: Final = 1_000_000
-_SHORTEST_HEADER: Final = 8
 STYLES: Final = {
     "copied": "green", "merged": "cyan", "restored": "green", "deleted": "green", "verified": "green",
     "succeeded": "green", "unchanged": "dim", "skipped": "yellow", "partial": "yellow", "moved": "yellow",
@@ -25,38 +17,44 @@ STYLES: Final = {
 }  # fmt: skip
 
 
-def show(result: Result, draw: Callable[[Console, Result], None]) -> None:
+def show(result: Result, draw: Callable[[Canvas, Result], None]) -> None:
     """Render a result with `draw` and write it to stdout."""
     emit(f"{drawn(result, draw, result_stream())}\n")
 
 
-def drawn(result: Result, draw: Callable[[Console, Result], None], stream: TextIO | None) -> str:
+def drawn(result: Result, draw: Callable[[Canvas, Result], None], stream: TextIO | None) -> str:
     """Return a result rendered with `draw` for one stream; only a terminal limits the width (columns)."""
-    terminal = is_terminal(stream)
-    console = Console(highlight=False, file=stream) if terminal else Console(file=StringIO(), width=_PIPE_WIDTH)
+    if not is_terminal(stream):
+        plain = Plain()
+        draw(plain, result)
+        return "\n".join(plain.lines)
+    from rich.console import Console
+
+    from workers.cli.screen import Screen
+
+    console = Console(highlight=False, file=stream)
     with console.capture() as captured:
-        draw(console, result)
+        draw(Screen(console), result)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def render_report(console: Console, report: contract.PushReport) -> None:
+def render_report(canvas: Canvas, report: contract.PushReport) -> None:
     """Draw the report of a push."""
-    _images(console, report.items, "Action")
-    _notices(console, report.items, report.warnings)
+    _images(canvas, report.items, "Action")
+    _notices(canvas, report.items, report.warnings)
     totals = report.totals
-    line = Text.assemble(f"Push {printable(report.push_id)} ", (report.state, STYLES[report.state]))
-    line.append(
+    told = (
         f" in {totals.seconds:.1f} s: {size(totals.bytes_copied)} copied; blobs: {totals.blobs_copied} copied,"
         f" {totals.blobs_mounted} mounted, {totals.blobs_skipped} skipped; {count(totals.manifests_copied, 'manifest')}"
     )
-    console.print(line)
+    canvas.print(Words(f"Push {printable(report.push_id)} ", (report.state, STYLES[report.state]), told))
 
 
-def render_preview(console: Console, preview: contract.Preview) -> None:
+def render_preview(canvas: Canvas, preview: contract.Preview) -> None:
     """Draw the preview of a push."""
-    _images(console, preview.items, "Plan")
+    _images(canvas, preview.items, "Plan")
     # The warnings of the request itself were written before.
-    _notices(console, preview.items, [])
+    _notices(canvas, preview.items, [])
     rows = [
         [
             cell(short(copy.digest)),
@@ -68,9 +66,9 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
         for copy in preview.copies
         for repository in copy.repositories
     ]
-    table(console, ["Copy", "Platform", "Repository", "Blobs", "Error"], rows)
+    table(canvas, ["Copy", "Platform", "Repository", "Blobs", "Error"], rows)
     all_copies = [(copy.digest, repository) for copy in preview.copies for repository in copy.repositories]
-    _faults(console, [(f"{digest} into {there.repository}", there.error) for digest, there in all_copies])
+    _faults(canvas, [(f"{digest} into {there.repository}", there.error) for digest, there in all_copies])
     total = contract.RepositoryPreview(
         repository="",
         blobs_copied=sum(there.blobs_copied for _, there in all_copies),
@@ -84,19 +82,17 @@ def render_preview(console: Console, preview: contract.Preview) -> None:
         for action, verb in (("failed", "fail"), ("skipped", "be withheld"), ("older", "stay, being newer"))
         if action in tags
     )
-    console.print(
+    canvas.print(
         f"Dry run, nothing was written. A push would move {size(total.bytes_copied)}; blobs: {_moves(total)}{failures}"
     )
 
 
-def render_fault(console: Console, fault: contract.Fault) -> None:
+def render_fault(canvas: Canvas, fault: contract.Fault) -> None:
     """Draw one error in full."""
-    console.print(
-        Text.assemble(("Error ", "red"), (f"[{printable(fault.code)}] ", "bold red"), printable(fault.message))
-    )
+    canvas.print(Words(("Error ", "red"), (f"[{printable(fault.code)}] ", "bold red"), printable(fault.message)))
 
 
-def render_verification(console: Console, verification: contract.Verification) -> None:
+def render_verification(canvas: Canvas, verification: contract.Verification) -> None:
     """Draw a comparison of a push's report with the destination."""
     rows = []
     for tag in verification.tags:
@@ -113,15 +109,15 @@ def render_verification(console: Console, verification: contract.Verification) -
                 _code(tag.error),
             ]
         )
-    table(console, ["Image", "Result", "Expected", "Found", "Missing", "Error"], rows)
-    _faults(console, [(tag.reference, tag.error) for tag in verification.tags])
+    table(canvas, ["Image", "Result", "Expected", "Found", "Missing", "Error"], rows)
+    _faults(canvas, [(tag.reference, tag.error) for tag in verification.tags])
     if not verification.tags:
-        console.print(f"There is nothing to verify: no tag of push {printable(verification.push_id)} succeeded.")
+        canvas.print(f"There is nothing to verify: no tag of push {printable(verification.push_id)} succeeded.")
         return
-    _sum_up(console, verification.push_id, verification.state, len(verification.tags))
+    _sum_up(canvas, verification.push_id, verification.state, len(verification.tags))
 
 
-def render_receipts(console: Console, receipts: contract.Receipts) -> None:
+def render_receipts(canvas: Canvas, receipts: contract.Receipts) -> None:
     """Draw the receipts of a push, what each of them says, and whether it holds."""
     rows = []
     for each in receipts.receipts:
@@ -139,15 +135,15 @@ def render_receipts(console: Console, receipts: contract.Receipts) -> None:
                 _code(each.error),
             ]
         )
-    table(console, ["Image", "Receipt", "Digest", "Source", "Producer", "Time", "Attached as", "Error"], rows)
-    _faults(console, [(each.reference, each.error) for each in receipts.receipts])
+    table(canvas, ["Image", "Receipt", "Digest", "Source", "Producer", "Time", "Attached as", "Error"], rows)
+    _faults(canvas, [(each.reference, each.error) for each in receipts.receipts])
     if not receipts.receipts:
-        console.print(f"There is no receipt: push {printable(receipts.push_id)} moved no tag.")
+        canvas.print(f"There is no receipt: push {printable(receipts.push_id)} moved no tag.")
         return
-    _sum_up(console, receipts.push_id, receipts.state, len(receipts.receipts), "Receipts of push")
+    _sum_up(canvas, receipts.push_id, receipts.state, len(receipts.receipts), "Receipts of push")
 
 
-def render_undo_plan(console: Console, undo: contract.Undo) -> None:
+def render_undo_plan(canvas: Canvas, undo: contract.Undo) -> None:
     """Draw the planned change of each tag in an undo."""
     words = {"restored": "restore", "deleted": "delete", "moved": "leave", "skipped": "keep", "failed": "fail"}
     rows = [
@@ -159,17 +155,17 @@ def render_undo_plan(console: Console, undo: contract.Undo) -> None:
         ]
         for tag in undo.tags
     ]
-    table(console, ["Image", "Undo", "Digest", "Error"], rows)
-    _faults(console, [(tag.reference, tag.error) for tag in undo.tags])
+    table(canvas, ["Image", "Undo", "Digest", "Error"], rows)
+    _faults(canvas, [(tag.reference, tag.error) for tag in undo.tags])
     told = ", ".join(
         f"{number} to {word}"
         for action, word in words.items()
         if (number := sum(tag.action == action for tag in undo.tags))
     )
-    console.print(f"Undo of push {printable(undo.push_id)}, nothing was changed: {told or 'no tag was moved'}")
+    canvas.print(f"Undo of push {printable(undo.push_id)}, nothing was changed: {told or 'no tag was moved'}")
 
 
-def render_undo(console: Console, undo: contract.Undo) -> None:
+def render_undo(canvas: Canvas, undo: contract.Undo) -> None:
     """Draw the outcome of an undo for each tag."""
     rows = [
         [
@@ -180,12 +176,12 @@ def render_undo(console: Console, undo: contract.Undo) -> None:
         ]
         for tag in undo.tags
     ]
-    table(console, ["Image", "Action", "Digest", "Error"], rows)
-    _faults(console, [(tag.reference, tag.error) for tag in undo.tags])
-    _sum_up(console, undo.push_id, undo.state, len(undo.tags), "Undo of push")
+    table(canvas, ["Image", "Action", "Digest", "Error"], rows)
+    _faults(canvas, [(tag.reference, tag.error) for tag in undo.tags])
+    _sum_up(canvas, undo.push_id, undo.state, len(undo.tags), "Undo of push")
 
 
-def _images(console: Console, items: Iterable[contract.ItemReport], action: str) -> None:
+def _images(canvas: Canvas, items: Iterable[contract.ItemReport], action: str) -> None:
     rows = []
     faults: list[tuple[str, contract.Fault | None]] = []
     for item in items:
@@ -213,8 +209,8 @@ def _images(console: Console, items: Iterable[contract.ItemReport], action: str)
             faults.append((tag.reference, tag.error))
         if item.error is not None and item.error not in [tag.error for tag in item.tags]:
             faults.append((item.source, item.error))
-    table(console, ["Image", action, "Digest", "Kept", "Referrers", "Error"], rows)
-    _faults(console, faults)
+    table(canvas, ["Image", action, "Digest", "Kept", "Referrers", "Error"], rows)
+    _faults(canvas, faults)
 
 
 def _referrers(tag: contract.TagReport) -> str:
@@ -222,14 +218,14 @@ def _referrers(tag: contract.TagReport) -> str:
     return ", ".join(filter(None, [f"{number}" if number else "", f"{left} left" if left else ""]))
 
 
-def _notices(console: Console, items: Iterable[contract.ItemReport], warnings: Sequence[str]) -> None:
+def _notices(canvas: Canvas, items: Iterable[contract.ItemReport], warnings: Sequence[str]) -> None:
     """Print the warnings of tags, then the warnings of the push."""
     told = [(f"{tag.reference}: ", notice.message) for item in items for tag in item.tags for notice in tag.warnings]
     told += [("", warning) for warning in warnings]
     for name, message in told:
-        console.print(Text.assemble(("Warning ", "yellow"), printable(f"{name}{message}")), overflow="fold")
+        canvas.print(Words(("Warning ", "yellow"), printable(f"{name}{message}")))
     if told:
-        console.print()
+        canvas.print()
 
 
 def _change(tag: contract.TagReport) -> str:
@@ -245,50 +241,29 @@ def _moves(there: contract.RepositoryPreview) -> str:
     )
 
 
-def _sum_up(console: Console, push_id: str, state: str, tags: int, subject: str = "Push") -> None:
-    console.print(Text.assemble(f"{subject} {printable(push_id)} ", (state, STYLES[state]), f": {count(tags, 'tag')}"))
+def _sum_up(canvas: Canvas, push_id: str, state: str, tags: int, subject: str = "Push") -> None:
+    canvas.print(Words(f"{subject} {printable(push_id)} ", (state, STYLES[state]), f": {count(tags, 'tag')}"))
 
 
-def cell(text: str | None, style: str = "") -> Text:
+def cell(text: str | None, style: str = "") -> Words:
     """Return text for a cell of a table."""
-    return Text(printable(text or ""), style=style, overflow="fold")
+    return Words((printable(text or ""), style))
 
 
-def _code(fault: contract.Fault | None) -> Text:
+def _code(fault: contract.Fault | None) -> Words:
     return cell(fault.code if fault is not None else None, "red")
 
 
-def table(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
-    """Print rows without empty columns; on a narrow terminal, print the cells one below the other."""
+def table(canvas: Canvas, headers: Sequence[str], rows: Sequence[Sequence[Words]]) -> None:
+    """Draw rows without empty columns, and an empty line after them."""
     if not rows:
         return
     shown = [column for column in range(len(headers)) if any(row[column].plain for row in rows)]
-    drawing = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, header_style="dim", pad_edge=False)
-    for column in shown:
-        drawing.add_column(headers[column], no_wrap=True)
-    for row in rows:
-        drawing.add_row(*(row[column] for column in shown))
-    unbounded = console.options.update(width=_PIPE_WIDTH)
-    drawn: RenderableType = drawing
-    if Measurement.get(console, unbounded, drawing).maximum > console.width:
-        drawn = _stacked([headers[column] for column in shown], [[row[column] for column in shown] for row in rows])
-    console.print(drawn)
-    console.print()
+    canvas.table([headers[column] for column in shown], [[row[column] for column in shown] for row in rows])
+    canvas.print()
 
 
-def _stacked(headers: Sequence[str], rows: Sequence[Sequence[Text]]) -> Text:
-    drawn = Text(overflow="fold")
-    width = max(_SHORTEST_HEADER, *(len(header) for header in headers)) + 1
-    for row in rows:
-        drawn.append_text(row[0]).append("\n")
-        for header, cell in zip(headers[1:], row[1:], strict=True):
-            if cell.plain:
-                drawn.append(f"    {header.lower():<{width}}", style="dim").append_text(cell).append("\n")
-    drawn.rstrip()
-    return drawn
-
-
-def _faults(console: Console, faults: Iterable[tuple[str, contract.Fault | None]]) -> None:
+def _faults(canvas: Canvas, faults: Iterable[tuple[str, contract.Fault | None]]) -> None:
     """Print each fault once, in full, with everything that it affects."""
     befallen: dict[tuple[str, str], list[str]] = {}
     for name, fault in faults:
@@ -297,8 +272,8 @@ def _faults(console: Console, faults: Iterable[tuple[str, contract.Fault | None]
     for (code, message), names in befallen.items():
         harmless = contract.is_harmless(contract.Fault(code, message))
         head = ("Skipped ", "yellow") if harmless else ("Error ", "red")
-        console.print(Text.assemble(head, (f"[{printable(code)}] ", f"bold {head[1]}"), printable(message)))
+        canvas.print(Words(head, (f"[{printable(code)}] ", f"bold {head[1]}"), printable(message)))
         for name in dict.fromkeys(names):
-            console.print(Text(f"  {printable(name)}", overflow="fold"))
+            canvas.print(f"  {printable(name)}")
     if befallen:
-        console.print()
+        canvas.print()

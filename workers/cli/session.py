@@ -15,7 +15,7 @@ from workers.cli.codes import INTERRUPTED
 from workers.cli.output import claimed_stdout, emit_json, note, result_stream, wants_json
 
 if TYPE_CHECKING:
-    from workers.client.client import Client
+    from workers.client.interface import Client
     from workers.settings import Settings
 
 

@@ -4,29 +4,28 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rich.console import Console
-
 from tasks import contract
 from workers.amounts import short
+from workers.cli.canvas import Canvas
 from workers.cli.output import printable
 from workers.cli.render import STYLES, cell, table
 
 
-def render_holds(console: Console, holds: Sequence[contract.Hold]) -> None:
+def render_holds(canvas: Canvas, holds: Sequence[contract.Hold]) -> None:
     """Draw the tags that are on hold."""
     table(
-        console,
+        canvas,
         ["Tag", "Since", "Why"],
         [[cell(hold.reference), cell(_moment(hold.since)), cell(hold.why)] for hold in holds],
     )
     if not holds:
-        console.print("No tag is on hold.")
+        canvas.print("No tag is on hold.")
 
 
-def render_history(console: Console, history: contract.History) -> None:
+def render_history(canvas: Canvas, history: contract.History) -> None:
     """Draw the moves of a tag, and mark where someone else moved it in between."""
     table(
-        console,
+        canvas,
         ["Moved", "From", "To", "Action", "Source", "Push", "Undone"],
         [
             [
@@ -43,12 +42,12 @@ def render_history(console: Console, history: contract.History) -> None:
     )
     name = printable(history.reference)
     if not history.moves:
-        console.print(f"No push is remembered that moved {name}.")
+        canvas.print(f"No push is remembered that moved {name}.")
     for later, earlier in pairwise(history.moves):
         left = earlier.new_digest if earlier.undone is None else earlier.old_digest
         if later.old_digest != left:
             found = short(later.old_digest) or "nothing"
-            console.print(f"Before {_moment(later.at)} someone else moved it to {found}.")
+            canvas.print(f"Before {_moment(later.at)} someone else moved it to {found}.")
 
 
 def _moment(seconds: float) -> str:

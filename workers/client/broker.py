@@ -29,7 +29,6 @@ def broker_client(settings: Settings, unanswered: Callable[[], None] = lambda: N
         yield CeleryClient(
             _app_of(settings),
             HashLedger(RedisHashes(redis, settings.ledger_seconds)),
-            embedded=False,
             drops_passwords=settings.drop_passwords,
             away=(RedisError, OperationalError),
             patience=settings.outage_seconds,

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from celery import Celery, states
@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from tasks import contract
 from tasks.errors import ImagePusherError, StateUnavailable
 from tasks.transfer.ports import Ledger
+from workers.client.followed import Follow
 from workers.client.waiting import (
     Arrived,
     Away,
@@ -29,7 +30,7 @@ from workers.client.waiting import (
     Step,
     Wait,
 )
-from workers.client.watched import Follow, Sent, WatchedPush
+from workers.client.watched import Sent, WatchedPush
 from workers.settings.broker_urls import place_of
 
 Answer = TypeVar("Answer")
@@ -38,74 +39,25 @@ _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
 
 
-class Client(Protocol):
-    """A client of a running Celery: with a broker, or embedded in this process."""
-
-    embedded: bool
-    drops_passwords: bool
-
-    def send(self, request: dict[str, Any], push_id: str) -> None:
-        """Enqueue a push."""
-        ...
-
-    def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
-        """Wait for the end of a push and return its report, failed or not; raises ImagePusherError without a report."""
-        ...
-
-    def progress(self, push_id: str) -> contract.Progress:
-        """Return the progress of a push; raises PushUnknown."""
-        ...
-
-    def report(self, push_id: str) -> contract.PushReport | None:
-        """Return the report of a push that ended; raises PushUnknown."""
-        ...
-
-    def pushes(self) -> list[contract.Progress]:
-        """Return the pushes of the ledger, the newest first."""
-        ...
-
-    def preview(self, request: dict[str, Any]) -> contract.Preview:
-        """Return the preview of a push."""
-        ...
-
-    def verify(self, push_id: str) -> contract.Verification:
-        """Compare B with the report of a push; raises PushUnknown."""
-        ...
-
-    def undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
-        """Restore the tags of a push; raises PushUnknown.
-
-        With `leave_moved`, a release is undone except for the tags that someone else has moved since.
-        """
-        ...
-
-    def preview_undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:
-        """Return the preview of `undo`; raises PushUnknown."""
-        ...
-
-
 class CeleryClient:
     """A client of one Celery application and the ledger of its workers.
 
     Errors in `away` mean that the broker or the result store does not answer: they are tolerated for `patience`
-    seconds. `unanswered` is called once if no worker takes a question for some seconds. `begin` is called with the id
-    of each push before it is sent.
+    seconds. `unanswered` is called once if no worker takes a question for some seconds.
     """
+
+    embedded = False
 
     def __init__(
         self,
         app: Celery,
         ledger: Ledger,
         *,
-        embedded: bool,
         drops_passwords: bool = False,
         away: tuple[type[Exception], ...] = (),
         patience: float = 0.0,
         unanswered: Callable[[], None] = lambda: None,
-        begin: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._begin = begin
-        self.embedded = embedded
         self.drops_passwords = drops_passwords
         self._app = app
         self._ledger = ledger
@@ -115,12 +67,8 @@ class CeleryClient:
         self._sent: dict[str, Sent] = {}
 
     def send(self, request: dict[str, Any], push_id: str) -> None:
-        self._begin(push_id)
         # A push that is run again gets a new task id: the result of the first run is stored under the push id.
         known = self._ledger.request(push_id) is not None
-        if self.embedded and known and push_id not in self._sent and self._ledger.report(push_id) is None:
-            # Its messages were in the memory of an interrupted process and are lost.
-            self._ledger.reopen(push_id)
         # Keep any id of the request, even a wrong one: the validation reports it.
         request = request if request.get("push_id") is not None else request | {"push_id": push_id}
         task_id = str(uuid.uuid4()) if known else push_id
@@ -129,7 +77,7 @@ class CeleryClient:
     def wait(self, push_id: str, follow: Follow | None = None) -> contract.PushReport:
         sent = self._sent.get(push_id)
         task_id = sent.task_id if sent else push_id
-        watched = WatchedPush(self._ledger, push_id, sent, follow, embedded=self.embedded)
+        watched = WatchedPush(self._ledger, push_id, sent, follow)
         state = PushWait(self._patience, ours=sent is not None)
         away: Away | None = None
         while True:
@@ -171,7 +119,7 @@ class CeleryClient:
 
     def _send(self, push_id: str, sent: Sent, *, announced: bool) -> None:
         try:
-            if announced and not self.embedded:
+            if announced:
                 self._ledger.enqueue(push_id, sent.request, sent.task_id)
             self._app.send_task(contract.PUSH_TASK, args=[sent.request], task_id=sent.task_id)
         except OperationalError as error:

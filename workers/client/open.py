@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tasks.registry.settings import RegistryConfiguration, RegistryOverride
-from workers.client.client import CeleryClient, Client
-from workers.observability import observe_client
-from workers.running import RunningPushes
+from workers.client.interface import Client
 from workers.settings import Settings, load_settings
 
 
@@ -30,23 +28,21 @@ def open_client(
     """
     # Each mode imports only its own modules: a person may be waiting for this command.
     settings = settings or load_settings(os.environ)
-    observe_client(settings.observability)
+    if settings.observability.tracing is not None:
+        from workers.observability.observe import observe_client  # noqa: PLC0415
+
+        observe_client(settings.observability)
     if settings.broker_url is not None:
         from workers.client.broker import broker_client  # noqa: PLC0415
 
         with broker_client(settings, unanswered) as client:
             yield client
         return
-    from workers.process.embedded import embedded_worker  # noqa: PLC0415
+    from workers.client.embedded import embedded_client  # noqa: PLC0415
 
     registries = overridden(settings.registries, source, destination, auth_files)
-    chosen = replace(settings, jobs=jobs or settings.jobs)
-    running = RunningPushes(settings.state_dir)
-    with embedded_worker(chosen, registries, chosen.jobs, remembers=remembers) as (app, runtime):
-        try:
-            yield CeleryClient(app, runtime.ledger, embedded=True, begin=running.hold)
-        finally:
-            running.release()
+    with embedded_client(replace(settings, jobs=jobs or settings.jobs), registries, remembers=remembers) as client:
+        yield client
 
 
 def overridden(

@@ -13,7 +13,7 @@ import msgspec
 from tasks import contract
 from tasks.errors import ImagePusherError, PushFailed, PushUnknown, RequestInvalid, StateUnavailable
 from tasks.transfer.ports import Intervention, PageLedger
-from workers.client.client import Client
+from workers.client.interface import Client
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from tasks.errors import SettingsInvalid
-from workers.client.client import Client
+from workers.client.interface import Client
 from workers.client.open import open_client
 from workers.ledger import open_ledger
 from workers.page.actions import Actions

@@ -1,8 +1,9 @@
 """Plug-ins: functions of the entry point group `imagepusher.tag_moved`, called for each moved tag."""
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,10 @@ class PluginAnnouncer:
 
 def load_plugins() -> list[Plugin]:
     """Return the installed plug-ins by name; log and omit any that cannot be loaded."""
+    if not _may_be_installed():
+        return []
+    from importlib.metadata import entry_points  # noqa: PLC0415 - loading and asking it takes as long as many requests
+
     loaded: list[Plugin] = []
     for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
         try:
@@ -40,3 +45,18 @@ def load_plugins() -> list[Plugin]:
         except Exception:
             LOG.exception("The plug-in %s (%s) cannot be loaded: it is told nothing", entry.name, entry.value)
     return loaded
+
+
+def _may_be_installed() -> bool:
+    """Tell whether an installed distribution names the group; also where only importlib can tell, as in an archive."""
+    for folder in map(Path, sys.path):
+        if folder.is_file() or any(_names_group(path) for path in folder.glob("*-info/entry_points.txt")):
+            return True
+    return False
+
+
+def _names_group(entry_points: Path) -> bool:
+    try:
+        return PLUGINS.encode() in entry_points.read_bytes()
+    except OSError:
+        return True

@@ -35,8 +35,9 @@ from workers.broker.redis_client import connect, connect_broker, refuse_clusters
 from workers.broker.remote_control import answer_with_intake, cancel_what_is_revoked
 from workers.broker.result_store import for_worker
 from workers.broker.uncompressed import refuse_compressed
-from workers.observability import configure_logging, observe_worker
 from workers.observability.backlog import BacklogSources
+from workers.observability.logs import configure_logging
+from workers.observability.observe import observe_worker
 from workers.process.assembly import make_runtime
 from workers.process.events import CeleryAnnouncer
 from workers.process.heartbeat import heartbeat_step

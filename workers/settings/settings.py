@@ -1,7 +1,6 @@
 """Settings of this process, from a TOML file and the environment, which takes precedence."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -104,6 +103,8 @@ def load_settings(environment: Mapping[str, str], path: str | None = None) -> Se
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
+        import tomllib  # noqa: PLC0415 - most commands have no file of settings
+
         return tomllib.loads(file.read_bytes().decode())
     except OSError as error:
         raise SettingsInvalid(f"The settings file {file} cannot be read: {error.strerror}.") from None

@@ -10,7 +10,6 @@ whose `message` is the true reason (Quay), or anything else
 anything else                                          says nothing
 """
 
-import html
 import re
 from typing import Any, Final, NamedTuple
 
@@ -72,6 +71,8 @@ def _texts(error: dict[str, Any], keys: tuple[str, ...]) -> Any:
 def _of_markup(content: bytes) -> list[Reason]:
     text = content.decode("utf-8", errors="replace")
     if is_web_page(content, None):
+        import html  # noqa: PLC0415 - its tables of entities take longer to load than most requests take
+
         title = _TITLE.search(text)
         return [Reason("", f"a web page, {' '.join(html.unescape(title[1]).split())!r}" if title else "a web page")]
     words = dict(_XML.findall(text)) if text.lstrip().startswith("<") else {}

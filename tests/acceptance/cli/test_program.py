@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from textwrap import dedent
@@ -26,19 +26,19 @@ def test_the_version_is_that_of_the_distribution(shell: Shell) -> None:
     assert (ended.code, ended.stdout) == (0, f"imagepusher {version('imagepusher')}\n")
 
 
-def imported(*arguments: str, settings: Mapping[str, str]) -> set[str]:
-    """Return which heavy modules a command imported."""
+def imported(*arguments: str, settings: Mapping[str, str], of: Collection[str] = HEAVY) -> set[str]:
+    """Return which of some modules a command imported, by default the heavy ones."""
     code = (
         "import sys\n"
         "from workers.cli.main import main\n"
         "try:\n    main()\n"
-        f"finally:\n    print(*(sys.modules.keys() & set({HEAVY!r})), file=sys.stderr)\n"
+        f"finally:\n    print(*(sys.modules.keys() & set({of!r})), file=sys.stderr)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], env=environment(settings), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return set(done.stderr.decode().split())
+    return set(done.stderr.decode().splitlines()[-1].split())
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["copy", "--help"], ["schema"]])
@@ -49,6 +49,25 @@ def test_what_needs_no_registry_imports_nothing_heavy(arguments: list[str]) -> N
 
 def test_a_look_at_the_ledger_starts_no_worker(shell: Shell) -> None:
     assert imported("status", "--output", "json", settings=shell.settings) == {"msgspec"}
+
+
+# What an embedded push has no use for: brokers and their client, tables for terminals, YAML, TLS, retries.
+NEEDLESS = (
+    "amqp", "asyncio", "celery", "email", "html", "http.client", "importlib.metadata", "kombu", "opentelemetry",
+    "prometheus_client", "redis", "requests", "rich", "ssl", "structlog", "tenacity", "tornado", "urllib3", "yaml",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["copy", "push"])
+def test_a_push_loads_what_it_needs(shell: Shell, multi_arch: Index, form: str) -> None:
+    """The start is most of a small push; what counts is which modules, not a time that depends on the machine."""
+    source, destination = shell.put_a(multi_arch), shell.destination()
+    repository, _, tag = destination.rpartition(":")
+    request = {"items": [{"source": source, "destinations": {repository: [tag]}}]}
+    path = shell.write("request.json", json.dumps(request))
+    arguments = ["copy", source, destination] if form == "copy" else ["push", path]
+    assert imported(*arguments, settings=shell.settings, of=NEEDLESS) == set()
+    assert "succeeded" in shell("status").stdout
 
 
 def test_help_names_every_command_and_exit_code(shell: Shell) -> None:

@@ -16,7 +16,7 @@ from tests.support.images import Image, Index, Node
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile
 from tests.support.profiles.server import ProfileRegistry
-from workers.client.client import Client
+from workers.client.interface import Client
 from workers.settings import Settings
 
 # Amazon's user has this name; any will do elsewhere.

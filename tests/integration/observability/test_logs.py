@@ -65,7 +65,8 @@ def test_what_plugins_log_in_the_manner_of_celery_is_json_too() -> None:
     program = (
         "from celery.utils.log import get_task_logger\n"
         "from workers.broker.app import make_app\n"
-        "from workers.observability import configure_logging, observe_worker\n"
+        "from workers.observability.logs import configure_logging\n"
+        "from workers.observability.observe import observe_worker\n"
         "from workers.settings import load_settings\n"
         "settings = load_settings({'IMAGEPUSHER_BROKER_URL': 'redis://127.0.0.1:1/0'})\n"
         "configure_logging('info', 'json')\n"

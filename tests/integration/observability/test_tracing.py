@@ -191,7 +191,7 @@ def test_nothing_is_imported_that_is_not_asked_for(run: Run) -> None:
     done = run(
         "import sys\n"
         "from workers.broker.app import make_app\n"
-        "from workers.observability import observe_client, observe_worker\n"
+        "from workers.observability.observe import observe_client, observe_worker\n"
         "from workers.settings import load_settings\n"
         "settings = load_settings({'IMAGEPUSHER_BROKER_URL': 'redis://127.0.0.1:1/0'})\n"
         "observe_client(settings.observability)\n"
@@ -205,7 +205,7 @@ def test_traces_without_the_extra_are_an_error_that_says_what_to_install(run: Ru
     done = run(
         "import sys\n"
         "sys.modules['opentelemetry'] = None\n"
-        "from workers.observability import observe_client\n"
+        "from workers.observability.observe import observe_client\n"
         "from workers.settings.observability import Observability\n"
         "observe_client(Observability(tracing='http://127.0.0.1:4318/v1/traces'))\n"
     )

@@ -10,7 +10,8 @@ from celery import Celery
 from celery.exceptions import Reject
 
 from tasks import contract
-from tasks.celery_glue.redelivery import Deliveries, pause
+from tasks.celery_glue.redelivery import Deliveries
+from tasks.celery_glue.returns import pause
 from tasks.errors import (
     ImagePusherError,
     LockUnavailable,

@@ -12,8 +12,7 @@ from workers.cli.output import emit_as_json, output_option, printable
 from workers.cli.session import is_verbose, refuse_flags_with_broker, settings_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from workers.cli.canvas import Canvas
     from workers.doctor import Diagnosis
 
 _STYLES: Final = {"ok": "green", "unknown": "cyan", "warning": "yellow", "error": "bold red"}
@@ -57,18 +56,18 @@ def doctor(context: click.Context, /, places: tuple[str, ...], *, read_only: boo
     context.exit(_FOUND_ERRORS if diagnosis.level == "error" else 0)
 
 
-def _draw(console: "Console", diagnosis: "Diagnosis") -> None:
-    from rich.text import Text
+def _draw(canvas: "Canvas", diagnosis: "Diagnosis") -> None:
+    from workers.cli.canvas import Words
 
     for finding in diagnosis.findings:
-        head = Text.assemble((f"{finding.level:<8}", _STYLES[finding.level]), printable(finding.where), ": ")
-        console.print(head.append(printable(finding.found)), overflow="fold")
+        head = (f"{finding.level:<8}", _STYLES[finding.level])
+        canvas.print(Words(head, f"{printable(finding.where)}: {printable(finding.found)}"))
         if finding.advice:
-            console.print(Text(f"        → {printable(finding.advice)}"), overflow="fold")
+            canvas.print(f"        → {printable(finding.advice)}")
     levels = [finding.level for finding in diagnosis.findings]
     told = f"{count(levels.count('error'), 'error')}, {count(levels.count('warning'), 'warning')}"
     told += f", {levels.count('unknown')} unknown" if "unknown" in levels else ""
-    console.print(f"\n{_verdict(diagnosis)}: {count(len(levels), 'finding')}, {told}.", soft_wrap=True)
+    canvas.print(f"\n{_verdict(diagnosis)}: {count(len(levels), 'finding')}, {told}.", wrap=False)
 
 
 def _verdict(diagnosis: "Diagnosis") -> str:

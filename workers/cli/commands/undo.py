@@ -14,7 +14,7 @@ from workers.cli.session import open_session
 
 if TYPE_CHECKING:
     from tasks import contract
-    from workers.client.client import Client
+    from workers.client.interface import Client
 
 _NOBODY_TO_ASK: Final = (
     "undo moves and deletes tags, and there is no terminal to ask at: say --yes, or look first with --dry-run."

@@ -10,6 +10,7 @@ from tasks import contract
 from workers.amounts import age, count
 from workers.cli.commands.status import STATES
 from workers.cli.pushes_table import draw_pushes
+from workers.cli.screen import Screen
 from workers.remembered import Remembered
 
 UUID = "0f2b7c1e-7d3a-4b52-9a57-0d4d6f0c9b11"
@@ -24,7 +25,7 @@ def push(push_id: str = UUID, state: contract.ProgressState = "succeeded", **mor
 
 def drawn(*pushes: Remembered, width: int) -> list[str]:
     paper = StringIO()
-    draw_pushes(Console(file=paper, width=width), pushes, 1000.0 + 2.5 * HOUR)
+    draw_pushes(Screen(Console(file=paper, width=width)), pushes, 1000.0 + 2.5 * HOUR)
     return [line.rstrip() for line in paper.getvalue().splitlines()]
 
 

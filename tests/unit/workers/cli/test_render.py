@@ -10,6 +10,8 @@ from rich.console import Console
 
 from tasks import contract
 from workers.cli import render
+from workers.cli.canvas import Canvas
+from workers.cli.screen import Screen
 
 Result = TypeVar("Result")
 OLD, NEW, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
@@ -47,11 +49,16 @@ REPORT = contract.PushReport(
 )
 
 
-def drawn(draw: Callable[[Console, Result], None], result: Result, width: int = 200) -> str:
+def drawn(draw: Callable[[Canvas, Result], None], result: Result, width: int = 200) -> str:
     """Return what is drawn on paper of that width, without blanks at the ends of lines."""
     paper = StringIO()
-    draw(Console(file=paper, width=width), result)
+    draw(Screen(Console(file=paper, width=width)), result)
     return "".join(f"{line.rstrip()}\n" for line in paper.getvalue().splitlines())
+
+
+def test_a_pipe_gets_the_words_of_a_wide_terminal() -> None:
+    """Nothing for terminals is loaded for it."""
+    assert f"{render.drawn(REPORT, render.render_report, None)}\n" == drawn(render.render_report, REPORT)
 
 
 def test_a_report_has_a_row_for_each_image_and_each_fault_once() -> None:

@@ -81,7 +81,7 @@ def ledger(tmp_path: Path) -> HashLedger:
 def client(app: FakeApp, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch) -> CeleryClient:
     monkeypatch.setattr("workers.client.client.time.sleep", lambda _: None)
     any_app: Any = app
-    return CeleryClient(any_app, ledger, embedded=False, away=(AwayError,), patience=1000)
+    return CeleryClient(any_app, ledger, away=(AwayError,), patience=1000)
 
 
 def test_a_push_that_redis_forgot_is_sent_again_by_who_asked_for_it(
@@ -105,7 +105,7 @@ def test_a_redis_that_forgot_and_takes_nothing_any_more_is_told(
 ) -> None:
     """Rule 7.5: nobody waits for ever."""
     any_app: Any = app
-    impatient = CeleryClient(any_app, ledger, embedded=False, away=(AwayError,), patience=-1)
+    impatient = CeleryClient(any_app, ledger, away=(AwayError,), patience=-1)
     impatient.send(REQUEST, "p")
     ledger._hashes.delete("imagepusher:push:p")
     monkeypatch.setattr(app, "send_task", fails(AwayError()))
@@ -215,7 +215,7 @@ def test_a_result_store_that_is_away_is_waited_for(app: FakeApp, client: CeleryC
 
 def test_a_result_store_that_stays_away_is_told(app: FakeApp, ledger: HashLedger) -> None:
     any_app: Any = app
-    impatient = CeleryClient(any_app, ledger, embedded=False, away=(AwayError,), patience=-1)
+    impatient = CeleryClient(any_app, ledger, away=(AwayError,), patience=-1)
     app.looks = [fails(AwayError())]
     with pytest.raises(StateUnavailable, match="AwayError"):
         impatient.wait("p")
@@ -239,7 +239,7 @@ def test_that_nobody_answers_is_told_once(
     monkeypatch.setattr(module, "_LONG_SECONDS", AT_ONCE)
     any_app: Any = app
     told: list[str] = []
-    asking = CeleryClient(any_app, ledger, embedded=False, unanswered=lambda: told.append("nobody"))
+    asking = CeleryClient(any_app, ledger, unanswered=lambda: told.append("nobody"))
     app.state = state
     app.looks = [not_yet, not_yet, lambda: {"push_id": "p", "state": "succeeded", "tags": []}]
     asking.undo("p")

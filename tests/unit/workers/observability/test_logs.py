@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks import telemetry
-from workers.observability import configure_logging
+from workers.observability.logs import configure_logging
 from workers.settings.document import LogFormat
 
 LOG = logging.getLogger("tasks.transfer.example")
