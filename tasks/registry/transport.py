@@ -130,7 +130,7 @@ class Transport:
         url = request.target
         if url.startswith("/"):
             url = f"{base}{url}"
-        else:
+        elif not url.startswith(f"{base}/"):
             check_hop(self._host, base, url)
         response, sent = self._ask(request, base, url)
         if response.status == _UNAUTHORIZED and response.own and _UNAUTHORIZED not in request.expect:

@@ -39,7 +39,8 @@ def are_loopback(*urls: str) -> bool:
 
 def is_same_origin(first: str, second: str) -> bool:
     """Tell whether two URLs share scheme, host and port: then both may see the same credentials."""
-    return _origin(first) == _origin(second)
+    # Most URLs continue the base that they are compared with.
+    return first.startswith(f"{second}/") or _origin(first) == _origin(second)
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

@@ -83,6 +83,11 @@ class Placements:
             with self._guard:
                 self._finding[registry] = True
 
+    def knows(self, registry: str) -> bool:
+        """Tell whether it is known, or being found out, what a mount from the same repository shows."""
+        with self._guard:
+            return registry in self._finding
+
     def finds_by_mount(self, registry: str) -> bool:
         """Tell whether a mount from the same repository shows if a blob is there."""
         with self._guard:

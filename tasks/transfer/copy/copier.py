@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from tasks import contract, telemetry
 from tasks.errors import (
@@ -32,6 +32,9 @@ from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
 
 Value = TypeVar("Value")
+
+# A few round trips are a small part of the time that so many bytes take.
+_WORTH_A_WAIT: Final = 16 << 20
 
 
 class Copied(NamedTuple):
@@ -157,14 +160,25 @@ class _Run:
         blobs = sorted(node.needs.blobs, key=lambda blob: -blob.size)
         self._meter.expect(sum(blob.size for blob in blobs) * len(lacking))
         for names in _rounds(lacking):
-            failures |= self._each(
-                [(name, blob) for blob in blobs for name in names],
-                lambda name, blob: self._placer.place(blob, lacking[name], self._meter.track()),
-            )
+            for group in self._in_turn(blobs, [lacking[name].registry for name in names]):
+                failures |= self._each(
+                    [(name, blob) for blob in group for name in names],
+                    lambda name, blob: self._placer.place(blob, lacking[name], self._meter.track()),
+                )
         return failures | self._each(
             [(name, node.descriptor) for name in _without(lacking, failures)],
             lambda name, _: self._put(lacking[name], node),
         )
+
+    def _in_turn(self, blobs: Sequence[Descriptor], registries: Iterable[str]) -> list[Sequence[Descriptor]]:
+        """Return the blobs in the groups that go one after the other.
+
+        The smallest blob of a big image goes alone to a registry that is new here: it shows whether the others can be
+        looked for and begun by one request. A small image does not wait for that.
+        """
+        if sum(blob.size for blob in blobs[:-1]) < _WORTH_A_WAIT or all(map(self._placements.knows, registries)):
+            return [blobs]
+        return [blobs[-1:], blobs[:-1]]
 
     def _lacking(
         self, descriptor: Descriptor, destinations: dict[str, Repository]

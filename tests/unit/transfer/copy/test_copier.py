@@ -12,9 +12,12 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.visits import Visits
 from tasks.transfer.copy.copier import Copied, Copier
-from tests.support.images import Image, image
+from tests.conftest import MakeRegistry
+from tests.support.images import Image, image, layer
 from tests.support.plans import planned_copy
+from tests.support.registries import DistributionRegistry
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
+from tests.support.stored import upload
 from tests.unit.registry.clients import PING, QUICK
 
 IMAGE = image("linux/amd64")
@@ -79,3 +82,23 @@ def test_a_source_that_may_serve_later_is_not_forgotten_for_one_that_lacks_the_i
         transient = copied(copier, IMAGE, b.host, one.host, two.host).transient
     assert transient is not None
     assert (transient.code, transient.retry_after) == ("rate_limited", 60)
+
+
+@pytest.mark.parametrize("is_big", [True, False])
+def test_the_smallest_blob_of_a_big_image_shows_how_the_others_are_looked_for(
+    copier: Copier,
+    registry_a: DistributionRegistry,
+    make_registry: MakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    is_big: bool,
+) -> None:
+    """A mount from the repository itself is both the look and the beginning of an upload."""
+    monkeypatch.setattr("tasks.transfer.copy.copier._WORTH_A_WAIT", 5000 if is_big else 1 << 30)
+    node = image(layers=[layer(f"{name}{number}", 1000) for number in range(8)])
+    upload(registry_a.host, "src/app", node, name)
+    registry = make_registry()
+    assert not copied(copier, node, registry.host, registry_a.host).outcome.errors
+    looked = [each for each in registry.requests() if each.method == "HEAD" and "/blobs/" in each.path]
+    # Two threads may look for a blob each before the first has arrived.
+    assert len(looked) == 1 if is_big else len(looked) >= 2
