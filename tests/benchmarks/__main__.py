@@ -4,16 +4,18 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.fleet import run_fleets
 from tests.benchmarks.measuring import RunFailedError
-from tests.benchmarks.peers import OURS, PEERS, Peer
+from tests.benchmarks.peers import OURS, PEERS, Peer, commit
 from tests.benchmarks.plot import plot
 from tests.benchmarks.report import Figures, figures_of, table
 from tests.benchmarks.rounds import Row, run_rounds
@@ -21,8 +23,9 @@ from tests.benchmarks.startup import Startup
 from tests.benchmarks.workloads import WORKLOADS
 
 # Workloads whose distributed figures are asked for, and the numbers of workers.
-_FLEETS = {"W6": (1, 2, 4, 8), "W8": (2,), "W8s": (2,)}
+_FLEETS = {"W1": (1,), "W2": (1,), "W3": (1,), "W6": (1, 2, 4, 8), "W8": (2,), "W8s": (2,)}
 _STARTS = 5
+_BUSY = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     peers = _present([PEERS[name] for name in chosen.peers or PEERS], named=bool(chosen.peers))
     earlier = _read(chosen.output) if chosen.append else {"figures": [], "rows": []}
     rows: list[Row] = []
+    _warn_of_load()
     with tempfile.TemporaryDirectory() as folder:
         start = Startup(Path(folder))
         _say(f"measuring the start of {OURS}")
@@ -39,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         for name in chosen.workloads:
             # Each result is kept as soon as it is there: a run takes its time.
             for run in _runs(name, peers, start, chosen):
+                _warn_of_load()
                 try:
                     rows += run()
                 except RunFailedError as error:
@@ -94,6 +99,8 @@ def _read(folder: Path) -> dict[str, Any]:
 def _write(rows: Sequence[Row], startup: dict[str, Any], folder: Path, earlier: dict[str, Any]) -> None:
     document = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()},
+        "commit": commit(),
+        "versions": versions(),
         "startup": startup,
         "figures": [asdict(each) for each in _with_earlier(rows, earlier)],
         "rows": [*_kept(earlier["rows"], rows), *(row.document() for row in rows)],
@@ -121,6 +128,20 @@ def _show(rows: Sequence[Row], startup: dict[str, Any], folder: Path, earlier: d
         plot(figures, folder / "benchmark.png")
     except ImportError:
         _say("no plot: matplotlib is missing (the extra `bench`)")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the version of each program that is here, and of the registry."""
+    found = {peer.name: peer.version() for peer in PEERS.values() if peer.present}
+    asked = subprocess.run(["docker-registry", "--version"], capture_output=True, text=True, check=False)
+    return found | {"registry": " ".join(asked.stdout.split())}
+
+
+def _warn_of_load() -> None:
+    load, *_ = os.getloadavg()
+    if load > _BUSY:
+        _say(f"WARNING: the load of this machine is {load:.1f}, above {_BUSY:g}: the seconds mean little")
 
 
 def _say(text: str) -> None:

@@ -50,7 +50,7 @@ def _run(workload: Workload, a: DistributionRegistry, size: int, row: Row) -> Sa
             row.more["redis peak bytes"] = connection.info("memory")["used_memory_peak"]
         row.more["redis cpu"] = round(cpu_of(server.process.pid) - server_cpu, 2)
         row.more["cpu by worker"] = [round(each, 2) for each in used]
-        check(workload, b)
+        check(workload, a, b, merges=True)
         return Sample(wall=wall, cpu=sum(used), peak_bytes=max(worker.resident_bytes() for worker in workers))
 
 

@@ -31,19 +31,19 @@ def plot(figures: Sequence[Figures], path: Path) -> None:
         shown = [each for each in figures if each.workload == name]
         panel.barh(
             [each.peer for each in shown],
-            [each.net for each in shown],
+            [each.wall for each in shown],
             xerr=[[each.wall - each.lowest for each in shown], [each.highest - each.wall for each in shown]],
             color=[_color(each.peer) for each in shown],
             ecolor="#555555",
             capsize=2,
         )
-        panel.bar_label(panel.containers[-1], [f" {each.net:.2f}" for each in shown], fontsize=8, padding=6)
+        panel.bar_label(panel.containers[-1], [f" {each.wall:.2f}" for each in shown], fontsize=8, padding=6)
         panel.set_title(f"{name}: {WORKLOADS[name].title}", fontsize=8, wrap=True)
         panel.invert_yaxis()
         panel.margins(x=0.2)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8)
-    canvas.supxlabel("wall seconds, medians; ours without interpreter and imports; bars span all rounds", fontsize=9)
+    canvas.supxlabel("wall seconds of whole commands, medians; bars span all rounds", fontsize=9)
     canvas.savefig(path, dpi=120)
     plt.close(canvas)
 

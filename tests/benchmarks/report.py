@@ -14,16 +14,16 @@ _GIBIBYTE: Final = 1 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """The medians of one row; what is `net` is without interpreter and imports, where they count (ours)."""
+    """The medians of one row, of whole commands; `start` is what interpreter and imports take of them (ours)."""
 
     workload: str
     peer: str
     wall: float
-    net: float
     lowest: float
     highest: float
     cpu: float
-    net_cpu: float
+    start: float | None
+    start_cpu: float | None
     peak_bytes: int
     requests_a: int
     requests_b: int
@@ -45,20 +45,19 @@ def _figures(row: Row, best: float | None) -> Figures:
     walls = [sample.wall for sample in row.samples]
     cpu = statistics.median(sample.cpu for sample in row.samples)
     wall = statistics.median(walls)
-    net = wall - statistics.median([start.wall for start in row.starts] or [0.0])
     return Figures(
         workload=row.workload,
         peer=row.peer,
         wall=wall,
-        net=net,
         lowest=min(walls),
         highest=max(walls),
         cpu=cpu,
-        net_cpu=cpu - statistics.median([start.cpu for start in row.starts] or [0.0]),
+        start=statistics.median(start.wall for start in row.starts) if row.starts else None,
+        start_cpu=statistics.median(start.cpu for start in row.starts) if row.starts else None,
         peak_bytes=max(sample.peak_bytes for sample in row.samples),
         requests_a=sum(row.requests.get("A", {}).values()),
         requests_b=sum(row.requests.get("B", {}).values()),
-        ratio=net / best if best else None,
+        ratio=wall / best if best else None,
         note=row.note,
     )
 
@@ -83,12 +82,11 @@ def table(rows: Sequence[Row], figures: Sequence[Figures], startup: dict[str, An
 _COLUMNS: Final = {
     "wall s": 8,
     "spread": 14,
-    "net s": 8,
     "ratio": 7,
     "CPU s": 8,
-    "net": 7,
     "CPU/GiB": 9,
-    "net ": 8,
+    "start s": 9,
+    "its CPU": 9,
     "peak MiB": 10,
     "at A": 8,
     "at B": 8,
@@ -102,12 +100,11 @@ def _line(each: Figures, workload: Workload) -> str:
     cells = (
         f"{each.wall:.2f}",
         f"{each.lowest:.2f}-{each.highest:.2f}",
-        f"{each.net:.2f}",
         f"{each.ratio:.2f}" if each.ratio is not None else "-",
         f"{each.cpu:.2f}",
-        f"{each.net_cpu:.2f}",
         f"{each.cpu / gibibytes:.2f}",
-        f"{each.net_cpu / gibibytes:.2f}",
+        _seconds(each.start),
+        _seconds(each.start_cpu),
         f"{each.peak_bytes / MEBIBYTE:.0f}",
         f"{each.requests_a}",
         f"{each.requests_b}",
@@ -115,3 +112,7 @@ def _line(each: Figures, workload: Workload) -> str:
     )
     row = "".join(cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True))
     return f"{each.peer:<12}{row}  {each.note}".rstrip()
+
+
+def _seconds(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.2f}"

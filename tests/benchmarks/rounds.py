@@ -1,10 +1,12 @@
 """Rounds of one workload: all peers in turn, each with a registry B of its own that is empty."""
 
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.benchmarks.peers import OURS, Errand, Peer, environment_of
 from tests.benchmarks.storage import store
 from tests.benchmarks.workloads import TINY, Workload
 from tests.support.delaying_proxy import DelayingProxy
+from tests.support.images import Index, Node
 from tests.support.registries import DistributionRegistry, Logged
 from tests.support.stored import Stored
 
@@ -68,17 +71,26 @@ def errand_of(workload: Workload, a: DistributionRegistry) -> Iterator[tuple[Err
 def run_rounds(
     workload: Workload, peers: Sequence[Peer], rounds: int, start: Callable[[], Sample], say: Say
 ) -> list[Row]:
-    """Warm up, then measure `rounds` times A B A B; a peer that cannot do the workload has a row without samples."""
+    """Warm up, then measure `rounds` times, each round beginning with another peer.
+
+    A peer that cannot do the workload has a row without samples.
+    """
     rows = {peer.name: Row(workload.name, peer.name, peer.note(workload)) for peer in peers}
     with source_of(workload) as a:
         for number in range(rounds + 1):
-            for peer in peers:
+            for peer in in_turn(peers, number):
                 sample = _run(workload, peer, a, rows[peer.name])
                 if sample is not None and number > 0:
                     rows[peer.name].samples.append(sample)
                     rows[peer.name].starts += [start()] if peer.name == OURS else []
                     say(f"{workload.name} {peer.name}, round {number}: {sample.wall:.2f} s")
     return list(rows.values())
+
+
+def in_turn(peers: Sequence[Peer], number: int) -> list[Peer]:
+    """Return the peers in the order of one round: what runs first finds another machine than what runs last."""
+    first = number % len(peers)
+    return [*peers[first:], *peers[:first]]
 
 
 def _run(workload: Workload, peer: Peer, a: DistributionRegistry, row: Row) -> Sample | None:
@@ -93,7 +105,7 @@ def _run(workload: Workload, peer: Peer, a: DistributionRegistry, row: Row) -> S
             measure(command, environment, log_path)
         with watching(row, {"A": a, "B": b}):
             sample = measure(command, environment, log_path)
-        check(workload, b)
+        check(workload, a, b, merges=peer.merges)
         return sample
 
 
@@ -110,17 +122,37 @@ def watching(row: Row, registries: Mapping[str, DistributionRegistry]) -> Iterat
     row.requests = {name: count_requests(registry.requests()[before[name] :]) for name, registry in registries.items()}
 
 
-def check(workload: Workload, b: DistributionRegistry) -> None:
-    """Raise RunFailedError if a tag is not there: what is quick because it did nothing does not count."""
-    stored = Stored(b.host)
-    missing = [
-        f"{repository}:{tag}"
-        for copy in workload.copies
-        for repository, tag in copy.references()
-        if stored.digest(repository, tag) is None
-    ]
-    if missing:
-        raise RunFailedError(f"{workload.name} left out {', '.join(missing)}")
+def check(workload: Workload, a: DistributionRegistry, b: DistributionRegistry, *, merges: bool) -> None:
+    """Raise RunFailedError unless each tag holds what it should: what is quick because it did nothing does not count.
+
+    That is the digest of its source; merged, all entries of the source and of what was at B, which has other platforms.
+    """
+    at_a, at_b = Stored(a.host), Stored(b.host)
+    before = {(placed.repository, tag): placed.node for placed in workload.at_b() for tag in placed.tags}
+    wrong = []
+    for copy in workload.copies:
+        repository, _, tag = copy.source.partition(":")
+        source = at_a.digest(repository, tag)
+        for name, wanted in copy.references():
+            kept = before.get((name, wanted)) if merges else None
+            if kept is None:
+                right = source is not None and at_b.digest(name, wanted) == source
+            else:
+                right = entries_of(at_b, name, wanted) >= entries_of(at_a, repository, tag) | _parts(kept)
+            if not right:
+                wrong.append(f"{name}:{wanted}")
+    if wrong:
+        raise RunFailedError(f"{workload.name} left out {', '.join(wrong)}")
+
+
+def entries_of(stored: Stored, repository: str, tag: str) -> set[str]:
+    """Return the digests of the entries of an index, none if it is not there."""
+    status, _, content = stored.manifest(repository, tag)
+    return {entry["digest"] for entry in json.loads(content)["manifests"]} if status == HTTPStatus.OK else set()
+
+
+def _parts(node: Node) -> set[str]:
+    return {member.digest for member in node.members} if isinstance(node, Index) else {node.digest}
 
 
 def count_requests(logged: Sequence[Logged]) -> dict[str, int]:
