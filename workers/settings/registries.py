@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tasks.errors import SettingsInvalid
-from tasks.registry.auth.logins.login import check_host
 from tasks.registry.settings import Credentials, Login, RegistrySettings
 from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand, is_there
 
@@ -91,6 +90,8 @@ class RegistryReader:
         return None
 
     def _login(self, place: str, registry: str, login: Login, table: CredentialsTable) -> Credentials:
+        from tasks.registry.auth.logins.login import check_host  # noqa: PLC0415 - few registries need a cloud's login
+
         others = ["username"] if table.username is not None else []
         others += _given(table, "password") + _given(table, "identity_token")
         if others:

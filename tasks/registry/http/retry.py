@@ -6,10 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Final, TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tasks.errors import (
     AuthenticationRefused,
@@ -20,6 +17,9 @@ from tasks.errors import (
     Retry,
     Side,
 )
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 Result = TypeVar("Result")
 
@@ -84,16 +84,12 @@ class RetryPolicy:
         AuthenticationRefused after the last try; their `retry_after` holds a pause longer than allowed.
         """
         run = _Run(self, progress)
-        retrying = Retrying(
-            retry=retry_if_exception_type(Transient),
-            stop=run.stop,
-            wait=run.wait,
-            sleep=self.sleep,
-            before_sleep=lambda _: self.on_retry(),
-            retry_error_callback=run.end,
-        )
         try:
-            return retrying(attempt)
+            try:
+                return attempt()
+            except Transient as failure:
+                first = failure
+            return run.go_on(first, attempt)
         except ImagePusherError as error:
             self.blame(error)
             raise
@@ -111,19 +107,41 @@ class _Run:
         self._best = progress()
         self._forgiven = 0
 
-    def stop(self, state: RetryCallState) -> bool:
+    def go_on(self, first: Transient, attempt: Callable[[], Result]) -> Result:
+        """Try again after the failure of the first try."""
+        # Most requests need one try, and importing this takes as long as many of them.
+        from tenacity import Retrying, retry_if_exception_type  # noqa: PLC0415
+
+        failed = [first]
+
+        def attempt_again() -> Result:
+            if failed:
+                raise failed.pop()
+            return attempt()
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=self.stop,
+            wait=self.wait,
+            sleep=self._policy.sleep,
+            before_sleep=lambda _: self._policy.on_retry(),
+            retry_error_callback=self.end,
+        )
+        return retrying(attempt_again)
+
+    def stop(self, state: "RetryCallState") -> bool:
         return self._policy.gives_up(self._failed(state), _failure(state).retry_after)
 
-    def wait(self, state: RetryCallState) -> float:
+    def wait(self, state: "RetryCallState") -> float:
         return self._policy.pause(self._failed(state), _failure(state).retry_after)
 
-    def end(self, state: RetryCallState) -> None:
+    def end(self, state: "RetryCallState") -> None:
         failure = _failure(state)
         asked = failure.retry_after
         later = asked if asked is not None and asked > self._policy.longest_wait else None
         raise _final(failure, state.attempt_number, later, self._policy.retry_after_limit) from None
 
-    def _failed(self, state: RetryCallState) -> int:
+    def _failed(self, state: "RetryCallState") -> int:
         reached = self._progress()
         if reached > self._best:
             self._best = reached
@@ -140,6 +158,8 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
     if match := _SECONDS.fullmatch(value):
         return float(match[1])
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - most registries name seconds
+
     try:
         date = parsedate_to_datetime(value)
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
@@ -147,7 +167,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def _failure(state: RetryCallState) -> Transient:
+def _failure(state: "RetryCallState") -> Transient:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, Transient):
         raise TypeError("only a failed try has a next one")
