@@ -114,10 +114,7 @@ def client_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def embedded(client_settings: Settings) -> Iterator[Client]:
-    """Share one embedded client: starting its worker is most of a small push.
-
-    A process has one embedded worker at a time: the tests of another module may start their own.
-    """
+    """Share one embedded client among the tests of a module."""
     with open_client(client_settings, jobs=4) as client:
         yield client
 

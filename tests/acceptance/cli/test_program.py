@@ -53,8 +53,8 @@ def test_a_look_at_the_ledger_starts_no_worker(shell: Shell) -> None:
 
 # What an embedded push has no use for: brokers and their client, clouds, tables for terminals, YAML, retries.
 NEEDLESS = (
-    "amqp", "asyncio", "azure", "boto3", "celery", "google", "kombu", "opentelemetry", "prometheus_client", "redis", "rich",
-    "structlog", "tenacity", "tornado", "yaml",
+    "amqp", "asyncio", "azure", "boto3", "celery", "google", "kombu", "opentelemetry", "prometheus_client", "redis",
+    "rich", "structlog", "tenacity", "tornado", "yaml",
 )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tasks.celery_glue import runtime
 from tasks.contract import TagReport
 from tasks.transfer.plan.keyless import TrustRoot
 from tests.acceptance.profiles.cases import PRODUCTS, over
@@ -18,7 +17,7 @@ from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile
 from tests.support.profiles.server import ProfileRegistry
 from tests.support.signatures import Signer, sig_tag, under_tag
-from workers.client.client import CeleryClient
+from workers.client.embedded import EmbeddedClient
 
 ONE = tuple(profile for profile in PRODUCTS if profile.name == "strict")
 
@@ -105,9 +104,9 @@ def by(identity: str = IDENTITY, issuer: str = ISSUER) -> dict[str, Any]:
 
 @pytest.fixture
 def services(scene: Scene, tmp_path: Path) -> Iterator[Sigstore]:
-    """One process has one embedded worker: it gets the trust root that its settings would have given it."""
-    assert isinstance(scene.client, CeleryClient)
-    services, file, step = Sigstore(), tmp_path / "trusted_root.json", runtime.of_app(scene.client._app).push
+    """All tests share one client: it gets the trust root that its settings would have given it."""
+    assert isinstance(scene.client, EmbeddedClient)
+    services, file, step = Sigstore(), tmp_path / "trusted_root.json", scene.client._here.push
     file.write_text(services.trusted_root())
     object.__setattr__(step, "trust", TrustRoot(file))
     yield services

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tasks.celery_glue import runtime
 from tasks.contract import PushReport, Receipts
 from tasks.oci.digest import parse_digest
 from tasks.oci.signatures import bundle_signs
@@ -23,7 +22,7 @@ from tests.acceptance.profiles.test_referrers import listed, offer, put, sign
 from tests.support import commands
 from tests.support.scripted import Answer, NoAnswer
 from tests.support.signatures import BUNDLE, Signer
-from workers.client.client import CeleryClient
+from workers.client.embedded import EmbeddedClient
 
 KIND = "dev.sigstore.bundle.predicateType"
 PREDICATE = "urn:imagepusher:receipt:v1"
@@ -68,15 +67,15 @@ class Office:
 
 
 def ledger_of(scene: Scene) -> Ledger:
-    assert isinstance(scene.client, CeleryClient)
-    return scene.client._ledger
+    assert isinstance(scene.client, EmbeddedClient)
+    return scene.client._here.ledger
 
 
 @pytest.fixture
 def office(scene: Scene) -> Iterator[Office]:
-    """One process has one embedded worker: it gets the key that its settings would have given it."""
-    assert isinstance(scene.client, CeleryClient)
-    parts, signer = runtime.of_app(scene.client._app).publish.parts, Signer()
+    """All tests share one client: it gets the key that its settings would have given it."""
+    assert isinstance(scene.client, EmbeddedClient)
+    parts, signer = scene.client._here.publish.parts, Signer()
     object.__setattr__(parts, "receipt_key", SigningKey.parse(signer.private))
     yield Office(scene, signer)
     object.__setattr__(parts, "receipt_key", None)

@@ -1,6 +1,6 @@
 """An embedded client in a process of its own: a push a line on stdin, a report a line on stdout.
 
-A process holds one embedded worker at a time, and the acceptance tests share theirs until their run ends.
+Its end, its threads and its sockets are its own: a registry that stays broken holds up no other test.
 """
 
 import json
