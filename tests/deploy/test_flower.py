@@ -77,7 +77,11 @@ def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) ->
         server = running.enter_context(RedisServer())
         with redis.Redis(port=server.port) as client:
             client.config_set("requirepass", REDIS_PASSWORD)
-        settings = {"IMAGEPUSHER_BROKER_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{server.port}/0"}
+        # All slots may wait for one source.
+        settings = {
+            "IMAGEPUSHER_BROKER_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{server.port}/0",
+            "IMAGEPUSHER_REGISTRY_SHARE": "1.0",
+        }
         slow = running.enter_context(SlowRegistry(a.host))
         running.enter_context(running_worker(settings, ["--concurrency", str(SLOTS), "--name", "watched"]))
         # Whatever becomes of the tests, the worker can end.
