@@ -191,7 +191,7 @@ class _Undoing:
                 held = self._held(repository, lists.keys())
                 for tag, made in lists.items():
                     if made[-1].root not in held:
-                        self.put_back(gone[0].beside(tag, _state_of_list(repository, made)))
+                        self.delete([gone[0].beside(tag, _state_of_list(repository, made))])
                 self._delete_receipts(repository, [each for mark in gone for each in mark.intent.receipts], held)
             except ImagePusherError as error:
                 LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)

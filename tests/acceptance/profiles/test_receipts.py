@@ -215,7 +215,7 @@ def test_the_command_verifies_receipts_by_the_keys_that_are_given(office: Office
     assert "verified: 2 tags" in shown.stdout
 
 
-@named("strict", "zot", "gitlab", "quay")
+@named("strict", "zot", "gitlab", "quay", "distribution-2.8")
 def test_undo_takes_its_receipts_along(office: Office) -> None:
     """Rules 6.6, 9.3 and 9.7: with the lists that only this push has added to."""
     scene = office.scene
