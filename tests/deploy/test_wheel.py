@@ -57,10 +57,12 @@ def test_a_wheel_holds_the_licence_and_names_it(wheel: zipfile.ZipFile) -> None:
     assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
 
 
-def test_a_source_distribution_holds_what_a_wheel_is_built_from(tmp_path: Path) -> None:
+def test_a_source_distribution_holds_what_a_wheel_is_built_from_and_what_runs_it(tmp_path: Path) -> None:
     built = _built("sdist", tmp_path)
     with tarfile.open(built) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    files = {name for name in names if not name.startswith(("tasks/", "workers/"))}
-    assert files == {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
+    files = {name for name in names if not name.startswith(("tasks/", "workers/", "deploy/"))}
+    assert files == {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "SECURITY.md", "pyproject.toml"}
     assert {"tasks/schema.v1.json", "workers/cli/main.py"} <= names
+    assert {"deploy/demo", "deploy/compose.yaml", "deploy/constraints.txt", "deploy/examples/README.md"} <= names
+    assert not [name for name in names if "/secrets/" in name]

@@ -110,7 +110,7 @@ def _pools(
 ) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
         # Not a method: it is called with the socket alone.
-        response_class = partial(Arriving, visiting=visiting)  # type: ignore[assignment]
+        response_class = staticmethod(partial(Arriving, visiting=visiting))  # type: ignore[assignment]
 
         def _new_conn(self) -> socket.socket:
             opened = super()._new_conn()
