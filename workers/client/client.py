@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -84,6 +85,9 @@ class CeleryClient:
             step = self._poll_push(state, watched, away or self._look(task_id))
             away = None
             if isinstance(step, Resend) and sent is not None:
+                if step.anew:
+                    task_id = str(uuid.uuid4())
+                    sent = replace(sent, task_id=task_id)
                 away = self._resend_push(push_id, sent)
             elif isinstance(step, Done):
                 return msgspec.convert(step.value, contract.PushReport)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, PushFailed, StateUnavailable
+from tasks.errors import ImagePusherError, PushFailed, PushUnknown, StateUnavailable
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 _LONG_SECONDS: Final = 3.0
@@ -78,9 +78,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Resend:
-    """Send the lost message again."""
+    """Send the lost message again; `anew`: as another task, since the first one has ended."""
 
     unanswered: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,9 @@ class PushWait:
                 return Done(value)
             case Refused(PushFailed(report=report)):
                 return Done(report)
+            case Refused(PushUnknown()) if self._ours and not sight.known:
+                # The ledger was emptied while a worker had the push in hand.
+                return Resend(anew=True)
             case Refused(error):
                 return Fail(error)
             case Away(error):

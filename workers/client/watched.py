@@ -7,7 +7,7 @@ from tasks import contract
 from tasks.errors import PushUnknown, StateUnavailable
 from tasks.transfer.ports import Ledger
 from workers.client.followed import Follow, FollowedPush
-from workers.client.waiting import Broken, Pending, Result, Sight
+from workers.client.waiting import Broken, Pending, Refused, Result, Sight
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class WatchedPush:
         """Return the ledger's view, as far as the result does not decide; raises StateUnavailable."""
         if isinstance(result, Pending):
             return Sight(known=self._followed.look(), report=self._evicted())
+        if isinstance(result, Refused) and isinstance(result.error, PushUnknown):
+            return Sight(known=self._followed.look())
         if isinstance(result, Broken):
             return Sight(under_way=self._is_under_way())
         return Sight()

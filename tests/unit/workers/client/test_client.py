@@ -13,7 +13,7 @@ from celery.exceptions import TimeoutError as NotYet
 from tasks.contract import PushReport, State, Totals
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.errors import ImagePusherError, PushFailed, RequestInvalid, StateUnavailable
+from tasks.errors import ImagePusherError, PushFailed, PushUnknown, RequestInvalid, StateUnavailable
 from workers.client import waiting as module
 from workers.client.client import CeleryClient
 
@@ -98,6 +98,33 @@ def test_a_push_that_redis_forgot_is_sent_again_by_who_asked_for_it(
     assert client.wait("p").state == "succeeded"
     assert app.sent == [("imagepusher.push.v1", "p", REQUEST | {"push_id": "p"})] * 2
     assert [push.push_id for push in ledger.open_pushes()] == ["p"]
+
+
+def test_a_push_that_redis_forgot_while_a_worker_had_it_is_sent_as_another_task(
+    app: FakeApp, ledger: HashLedger, client: CeleryClient
+) -> None:
+    """Rule 7.5: the task that found nothing any more has ended."""
+    client.send(REQUEST, "p")
+
+    def find_nothing() -> Any:
+        ledger._hashes.delete("imagepusher:push:p", "imagepusher:open", "imagepusher:pushes")
+        raise PushUnknown("The plan of the push 'p' is gone from the ledger.")
+
+    app.looks = [find_nothing, lambda: REPORT]
+    assert client.wait("p").state == "succeeded"
+    first, second = app.sent
+    assert (first[1], first[2]) == ("p", second[2])
+    assert second[1] != "p"
+
+
+def test_a_push_that_only_a_worker_does_not_know_is_a_failure(
+    app: FakeApp, ledger: HashLedger, client: CeleryClient
+) -> None:
+    client.send(REQUEST, "p")
+    app.looks = [fails(PushUnknown("The plan of the push 'p' is gone from the ledger."))]
+    with pytest.raises(PushUnknown):
+        client.wait("p")
+    assert len(app.sent) == 1
 
 
 def test_a_redis_that_forgot_and_takes_nothing_any_more_is_told(
