@@ -33,7 +33,8 @@ class WatchedPush:
         if isinstance(result, Pending):
             return Sight(known=self._followed.look(), report=self._evicted())
         if isinstance(result, Refused) and isinstance(result.error, PushUnknown):
-            return Sight(known=self._followed.look())
+            # Not by the progress, which is not read at each look.
+            return Sight(known=self._ledger.request(self._push_id) is not None)
         if isinstance(result, Broken):
             return Sight(under_way=self._is_under_way())
         return Sight()

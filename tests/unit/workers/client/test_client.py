@@ -101,7 +101,7 @@ def test_a_push_that_redis_forgot_is_sent_again_by_who_asked_for_it(
 
 
 def test_a_push_that_redis_forgot_while_a_worker_had_it_is_sent_as_another_task(
-    app: FakeApp, ledger: HashLedger, client: CeleryClient
+    app: FakeApp, ledger: HashLedger, client: CeleryClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 7.5: the task that found nothing any more has ended."""
     client.send(REQUEST, "p")
@@ -110,7 +110,9 @@ def test_a_push_that_redis_forgot_while_a_worker_had_it_is_sent_as_another_task(
         ledger._hashes.delete("imagepusher:push:p", "imagepusher:open", "imagepusher:pushes")
         raise PushUnknown("The plan of the push 'p' is gone from the ledger.")
 
-    app.looks = [find_nothing, lambda: REPORT]
+    # The progress has just been read, and is not due again.
+    app.looks = [not_yet, find_nothing, lambda: REPORT]
+    monkeypatch.setattr("workers.client.followed._REST_FACTOR", 1e9)
     assert client.wait("p").state == "succeeded"
     first, second = app.sent
     assert (first[1], first[2]) == ("p", second[2])
