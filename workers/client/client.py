@@ -15,6 +15,7 @@ from tasks import contract
 from tasks.errors import ImagePusherError, StateUnavailable
 from tasks.transfer.ports import Ledger
 from workers.client.followed import Follow
+from workers.client.ledger_reader import LedgerReader
 from workers.client.waiting import (
     Arrived,
     Away,
@@ -40,7 +41,7 @@ _TICK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.02
 
 
-class CeleryClient:
+class CeleryClient(LedgerReader):
     """A client of one Celery application and the ledger of its workers.
 
     Errors in `away` mean that the broker or the result store does not answer: they are tolerated for `patience`
@@ -61,7 +62,7 @@ class CeleryClient:
     ) -> None:
         self.drops_passwords = drops_passwords
         self._app = app
-        self._ledger = ledger
+        super().__init__(ledger)
         self._away: tuple[type[Exception], ...] = (StateUnavailable, *away)
         self._patience = patience
         self._unanswered = unanswered
@@ -93,16 +94,6 @@ class CeleryClient:
                 return msgspec.convert(step.value, contract.PushReport)
             else:
                 _pass_time(step)
-
-    def progress(self, push_id: str) -> contract.Progress:
-        return self._ledger.progress(push_id)
-
-    def report(self, push_id: str) -> contract.PushReport | None:
-        self._ledger.progress(push_id)
-        return self._ledger.report(push_id)
-
-    def pushes(self) -> list[contract.Progress]:
-        return self._ledger.pushes()
 
     def preview(self, request: dict[str, Any]) -> contract.Preview:
         return self._ask(contract.PREVIEW_TASK, contract.Preview, request)

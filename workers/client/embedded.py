@@ -13,6 +13,7 @@ from tasks.celery_glue.runtime import Runtime
 from tasks.errors import ImagePusherError, PushUnknown
 from tasks.registry.settings import RegistryConfiguration
 from workers.client.followed import Follow, FollowedPush
+from workers.client.ledger_reader import LedgerReader
 from workers.observability.threads import ContextThreads
 from workers.process.embedded import embedded_runtime
 from workers.process.pushing import LocalPush
@@ -22,7 +23,7 @@ from workers.settings import Settings
 _TICK_SECONDS: Final = 0.2
 
 
-class EmbeddedClient:
+class EmbeddedClient(LedgerReader):
     """A client whose pushes run in threads of this process, each with at most `at_once` copies under way.
 
     `begin` is called with the id of each push before it begins, `cancelled` stops all of them.
@@ -40,7 +41,7 @@ class EmbeddedClient:
         begin: Callable[[str], None],
     ) -> None:
         self._here = here
-        self._ledger = here.ledger
+        super().__init__(here.ledger)
         self._copies = copies
         self._at_once = at_once
         self._cancelled = cancelled
@@ -83,16 +84,6 @@ class EmbeddedClient:
         if isinstance(error, ImagePusherError):
             raise error
         raise ImagePusherError(f"The push broke: {type(error).__name__}: {error}.") from error
-
-    def progress(self, push_id: str) -> contract.Progress:
-        return self._ledger.progress(push_id)
-
-    def report(self, push_id: str) -> contract.PushReport | None:
-        self._ledger.progress(push_id)
-        return self._ledger.report(push_id)
-
-    def pushes(self) -> list[contract.Progress]:
-        return self._ledger.pushes()
 
     def preview(self, request: dict[str, Any]) -> contract.Preview:
         from tasks.celery_glue import inspections  # noqa: PLC0415 - a push needs none
