@@ -2,48 +2,32 @@
 
 import select
 import socket
-import threading
 from base64 import b64encode
 from collections.abc import Callable
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.serving import Serving
 
 _REFUSED = 407
 _PIECE = 65536
 
 
-class ForwardProxy:
+class ForwardProxy(Serving["_Server"]):
     """Serve on loopback while the context lasts; every host that it is asked for is 127.0.0.1.
 
     With `pair`, USER:PASSWORD, others are refused. `asked` are the methods and hosts of all requests that it took.
     """
 
     def __init__(self, pair: str = "") -> None:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        super().__init__(_Server(("127.0.0.1", 0), _Handler))
         self._server.expected = f"Basic {b64encode(pair.encode()).decode()}" if pair else None
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def asked(self) -> list[tuple[str, str]]:
         return self._server.asked
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class _Server(ThreadingHTTPServer):

@@ -3,18 +3,16 @@
 import socket
 import struct
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
-from types import TracebackType
-from typing import Self
 
 from tests.support.forward_proxy import relay
+from tests.support.serving import Serving
 
 _BY_NAME, _BY_ADDRESS = 3, 1
 _BY_PASSWORD, _OPEN, _NONE_OF_THEM = 2, 0, 0xFF
 _HOST_UNREACHABLE = 4
 
 
-class SocksProxy:
+class SocksProxy(Serving["_Server"]):
     """Serve on loopback while the context lasts.
 
     With `pair`, USER:PASSWORD, others are refused. `asked` are the hosts, with their ports, of all connections;
@@ -22,13 +20,8 @@ class SocksProxy:
     """
 
     def __init__(self, pair: str = "") -> None:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        super().__init__(_Server(("127.0.0.1", 0), _Handler))
         self._server.pair = pair
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def asked(self) -> list[str]:
@@ -36,17 +29,6 @@ class SocksProxy:
 
     def refuse(self) -> None:
         self._server.unreachable = True
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class _Server(ThreadingTCPServer):

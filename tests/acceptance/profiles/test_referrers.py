@@ -413,10 +413,8 @@ def test_what_another_signer_writes_between_look_and_write_is_united_again(scene
         assert listed(scene.registry, scene.repository, node.digest).keys() == {here.digest, there.digest}
 
 
-@over(LISTS)
-def test_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
-    """Rules 7.1 and 9.3: each brings its own signature of one image, to one list of the destination."""
-    node, count = scene.index("linux/amd64"), 6
+def signed_sources(scene: Scene, node: Index, count: int) -> tuple[list[str], list[Image]]:
+    """Offer an image in `count` repositories, each signed by another in both schemes; return references, bundles."""
     references, bundles = [], []
     for number in range(count):
         repository, signer = f"{scene.name}/src{number}", Signer()
@@ -425,6 +423,14 @@ def test_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
         put(scene.source, repository, bundles[-1], node.digest)
         scene.source.put(repository, under_tag([signer.layer(node.digest, f"{number}")]), sig_tag(node.digest))
         references.append(f"{scene.source.host}/{repository}:1")
+    return references, bundles
+
+
+@over(LISTS)
+def test_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
+    """Rules 7.1 and 9.3: each brings its own signature of one image, to one list of the destination."""
+    node, count = scene.index("linux/amd64"), 6
+    references, bundles = signed_sources(scene, node, count)
     with ThreadPoolExecutor(count) as threads:
         tags = list(threads.map(lambda pair: scene.push_one(pair[1], f"{pair[0]}"), enumerate(references)))
     assert [tag.error for tag in tags] == [None] * count
@@ -439,14 +445,7 @@ def test_signers_and_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> 
     No lock can keep a push from a write in the moment after its last look. So each signer looks again, as a push does.
     """
     node, pushes = scene.index("linux/amd64"), 10
-    references, bundles = [], []
-    for number in range(pushes):
-        repository, signer = f"{scene.name}/src{number}", Signer()
-        bundles.append(signer.bundle(node, f"https://example.com/{number}"))
-        scene.source.put(repository, node, "1")
-        put(scene.source, repository, bundles[-1], node.digest)
-        scene.source.put(repository, under_tag([signer.layer(node.digest, f"{number}")]), sig_tag(node.digest))
-        references.append(f"{scene.source.host}/{repository}:1")
+    references, bundles = signed_sources(scene, node, pushes)
     scene.registry.put(scene.repository, node)
     ended, tag = threading.Event(), sig_tag(node.digest)
 

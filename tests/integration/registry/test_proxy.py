@@ -59,12 +59,9 @@ def client(registry: str, name: str, settings: RegistrySettings, proxy: Proxy = 
     return Registries(configuration).repository(registry, name, "destination", push=True)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_an_image_is_copied_by_the_proxy(
-    make_registry: MakeRegistry, proxy: ForwardProxy, tmp_path: Path, name: str, made: Image, scheme: str
-) -> None:
-    authority = Authority(tmp_path)
-    by_tls = scheme == "https"
+def copied_from_behind(make_registry: MakeRegistry, folder: Path, name: str, made: Image, *, by_tls: bool) -> str:
+    """Copy an image within a registry that only a proxy can name, and return that name."""
+    authority = Authority(folder)
     registry = make_registry(tls=authority.certificates() if by_tls else None)
     verify = str(authority.path) if by_tls else None
     upload(registry.host, name, made, "latest", verify=verify)
@@ -73,8 +70,16 @@ def test_an_image_is_copied_by_the_proxy(
     settings = replace(ANONYMOUS, tls_verify=not by_tls, plain_http=not by_tls)
     bring(client(far, name, settings), client(far, f"{name}/copy", settings), made)
     assert Stored(registry.host, verify=verify).holds(f"{name}/copy", "latest")
+    return far
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_image_is_copied_by_the_proxy(
+    make_registry: MakeRegistry, proxy: ForwardProxy, tmp_path: Path, name: str, made: Image, scheme: str
+) -> None:
+    far = copied_from_behind(make_registry, tmp_path, name, made, by_tls=scheme == "https")
     assert {host for _, host in proxy.asked} == {far}
-    assert ("CONNECT", far) in proxy.asked if by_tls else ("PUT", far) in proxy.asked
+    assert ("CONNECT", far) in proxy.asked if scheme == "https" else ("PUT", far) in proxy.asked
 
 
 def test_a_proxy_that_is_not_used_is_told_of_in_the_error_that_follows(proxy: ForwardProxy, name: str) -> None:
@@ -128,15 +133,7 @@ def test_an_image_is_copied_by_a_socks_proxy(
     make_registry: MakeRegistry, socks: SocksProxy, tmp_path: Path, name: str, made: Image, scheme: str
 ) -> None:
     """By socks5h: nobody but the proxy resolves the name."""
-    authority = Authority(tmp_path)
-    by_tls = scheme == "https"
-    registry = make_registry(tls=authority.certificates() if by_tls else None)
-    verify = str(authority.path) if by_tls else None
-    upload(registry.host, name, made, "latest", verify=verify)
-    far = behind(registry)
-    settings = replace(ANONYMOUS, tls_verify=not by_tls, plain_http=not by_tls)
-    bring(client(far, name, settings), client(far, f"{name}/copy", settings), made)
-    assert Stored(registry.host, verify=verify).holds(f"{name}/copy", "latest")
+    far = copied_from_behind(make_registry, tmp_path, name, made, by_tls=scheme == "https")
     assert set(socks.asked) == {far}
 
 
