@@ -1,7 +1,9 @@
 """One repository of a registry: its manifests, tags and blobs (distribution-spec 1.1, "Endpoints")."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -256,19 +258,13 @@ class Repository:
 
     def open_blob(self, descriptor: Descriptor) -> BlobReader:
         """Return an open reader of a blob, its bytes not verified; raises NotFound ("Pulling blobs")."""
-
-        def fetch(headers: Mapping[str, str]) -> Response:
-            return self._read(
-                "GET",
-                f"blobs/{descriptor.digest}",
-                headers=headers,
-                expect={200, 206, 416},
-                stream=True,
-                retry=False,
-            )
-
-        limits = self._transport.limits
-        return BlobReader(f"{self}@{descriptor.digest}", descriptor.size, fetch, self._transport.policy, limits)
+        path, policy = f"blobs/{descriptor.digest}", self._transport.policy
+        fetch = partial(self._read, "GET", path, expect={200, 206, 416}, stream=True, retry=False)
+        reader = BlobReader(f"{self}@{descriptor.digest}", descriptor.size, fetch, policy, self._transport.limits)
+        for attempt in policy.attempts():
+            with attempt:
+                reader.connect()
+        return reader
 
     def read_blob(self, descriptor: Descriptor, limit: int) -> bytes:
         """Return a small blob, verified; raises ResponseInvalid above `limit` bytes, ContentMismatch."""
@@ -358,33 +354,26 @@ class Repository:
         first, second = self._reading, self._writing
         if self._push and self._transport.read_by_push:
             first, second = second, first
+        request = self._request(method, path, first, **more)
         try:
-            return self._send(method, path, first, retry=retry, **more)
+            return self._transport.send(request, retry=retry)
         except AuthenticationRefused:
             if not self._push:
                 raise
-        response = self._send(method, path, second, retry=retry, **more)
+        response = self._transport.send(replace(request, scopes=second), retry=retry)
         self._transport.read_by_push = second is self._writing
         return response
 
     def _write(self, method: str, path: str, *, retry: bool = True, **more: Any) -> Response:
-        return self._send(method, path, self._writing, retry=retry, **more)
+        return self._transport.send(self._request(method, path, self._writing, **more), retry=retry)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        scopes: frozenset[str],
-        *,
-        retry: bool,
-        expect: Iterable[int] = (200,),
-        **more: Any,
-    ) -> Response:
+    def _request(
+        self, method: str, path: str, scopes: frozenset[str], *, expect: Iterable[int] = (200,), **more: Any
+    ) -> Request:
         target = path if "://" in path else f"/v2/{self.name}/{path}"
-        request = Request(
+        return Request(
             method=method, target=target, repository=self.name, scopes=scopes, expect=frozenset(expect), **more
         )
-        return self._transport.send(request, retry=retry)
 
 
 def _scopes(name: str, actions: str) -> frozenset[str]:

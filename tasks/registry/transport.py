@@ -7,7 +7,6 @@ from typing import Final
 from tasks import telemetry
 from tasks.errors import (
     AuthenticationRefused,
-    ImagePusherError,
     NamespaceMissing,
     RegistryError,
     ResponseInvalid,
@@ -82,13 +81,15 @@ class Transport:
         Without `retry` there is one try, which raises Transient if another is worthwhile: for callers that resume
         instead of repeating. Raises RegistryError.
         """
-        if retry:
-            return self.policy.run(lambda: self._attempt(request))
-        try:
-            return self._attempt(request)
-        except ImagePusherError as error:
-            self.policy.blame(error)
-            raise
+        for attempt in self.policy.attempts() if retry else self.policy.once():
+            with attempt:
+                base = self._endpoint.base()
+                url = self._url(request, base)
+                response, sent = self._follow(request, base, url)
+                if self._learns(request, response, base, sent):
+                    response, _ = self._follow(request, base, url)
+                return self._expected(request, response)
+        raise TypeError("the last try has a response or an error")
 
     def close(self) -> None:
         """Close the idle connections of all threads."""
@@ -125,23 +126,28 @@ class Transport:
         allowed = f"only {', '.join(sorted(grant.actions))}" if grant.actions else "nothing"
         return RightMissing(f"{self._host} lets {who} do {allowed} in {repository}, which is not enough for a push.")
 
-    def _attempt(self, request: Request) -> Response:
-        base = self._endpoint.base()
-        url = request.target
-        if url.startswith("/"):
-            url = f"{base}{url}"
-        elif not url.startswith(f"{base}/"):
-            check_hop(self._host, base, url)
-        response, sent = self._ask(request, base, url)
-        if response.status == _UNAUTHORIZED and response.own and _UNAUTHORIZED not in request.expect:
-            challenge = response.headers.get("WWW-Authenticate")
-            secure = base.startswith("https:")
-            if not self._authentication.learn(challenge, request.repository, request.scopes, sent, secure=secure):
-                raise self._refusal(request, response)
-            if request.streams_body:
-                # Only the caller can find out how much of the body the registry took.
-                raise Transient(explain(request.method, response), response.status)
-            response, _ = self._ask(request, base, url)
+    def _url(self, request: Request, base: str) -> str:
+        """Return the URL of a request; raises AddressForbidden for one to which the registry must not lead."""
+        if request.target.startswith("/"):
+            return f"{base}{request.target}"
+        if not request.target.startswith(f"{base}/"):
+            check_hop(self._host, base, request.target)
+        return request.target
+
+    def _learns(self, request: Request, response: Response, base: str, sent: str | None) -> bool:
+        """Tell whether a refusal taught how to authenticate, so that the request may be sent again."""
+        if response.status != _UNAUTHORIZED or not response.own or _UNAUTHORIZED in request.expect:
+            return False
+        challenge, secure = response.headers.get("WWW-Authenticate"), base.startswith("https:")
+        if not self._authentication.learn(challenge, request.repository, request.scopes, sent, secure=secure):
+            raise self._refusal(request, response)
+        if request.streams_body:
+            # Only the caller can find out how much of the body the registry took.
+            raise Transient(explain(request.method, response), response.status)
+        return True
+
+    def _expected(self, request: Request, response: Response) -> Response:
+        """Return a response of an expected status; raises the error that any other status means."""
         if response.status in request.expect:
             return response
         if response.status in RETRIED_STATUSES:
@@ -172,43 +178,39 @@ class Transport:
             error = AuthenticationRefused(f"{error.message} No credentials are configured for it.")
         return error
 
-    def _ask(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
-        """Return the answer to a request and the Authorization of the request.
+    def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
+        """Send a request, follow its redirects, and return the last response with the Authorization of its request.
 
         If a blob store refuses a URL that the registry signed, the registry is asked once for a new one. A HEAD
         gets the status of an unsupported method instead, if expected: the signature may be for GET.
         """
-        response, sent = self._follow(request, base, url)
-        if response.url == url or response.status not in _NOT_SIGNED_FOR or (response.own and response.status == 401):  # noqa: PLR2004
-            return response, sent
-        if request.method == "GET":
-            return self._follow(request, base, url)
-        if request.method == "HEAD" and _METHOD_UNKNOWN in request.expect:
-            return replace(response, status=_METHOD_UNKNOWN), sent
-        return response, sent
-
-    def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
-        """Send a request, follow its redirects, and return the last response with the Authorization of its request."""
         shown: str | None = None
-        for _ in range(MOST_REDIRECTS + 1):
-            own = is_same_origin(url, base)
+        at, hops, may_ask_again = url, 0, request.method == "GET"
+        may_be_unsupported = request.method == "HEAD" and _METHOD_UNKNOWN in request.expect
+        while hops <= MOST_REDIRECTS:
+            own = is_same_origin(at, base)
             headers = dict(request.headers)
             sent = self._header(request) if own else None
             if sent is not None:
                 headers["Authorization"] = shown = sent
             budget = self._budget(request.repository)
             with budget.request(self.limits.longest_wait):
-                incoming = self._connections.exchange(request.method, url, headers, request.body, request.wait)
+                incoming = self._connections.exchange(request.method, at, headers, request.body, request.wait)
             if incoming.status != _TOO_MANY:
                 budget.served()
-            response = self._read(request, incoming, url, own=own, shown=shown)
-            take_warning(self._host, response.headers.get("Warning"), shown, url)
+            response = self._read(request, incoming, at, own=own, shown=shown)
+            take_warning(self._host, response.headers.get("Warning"), shown, at)
             location = next_hop(request.method, response)
-            if location is None:
+            if location is not None:
+                check_hop(self._host, at, location)
+                at, hops = location, hops + 1
+            elif hops and may_ask_again and _is_signature_refused(response):
+                at, hops, may_ask_again = url, 0, False
+            elif hops and may_be_unsupported and _is_signature_refused(response):
+                return replace(response, status=_METHOD_UNKNOWN), sent
+            else:
                 return response, sent
-            check_hop(self._host, url, location)
-            url = location
-        raise ResponseInvalid(f"{describe(request.method, url)} redirects more than {MOST_REDIRECTS} times.")
+        raise ResponseInvalid(f"{describe(request.method, at)} redirects more than {MOST_REDIRECTS} times.")
 
     def _header(self, request: Request) -> str | None:
         return request.authorization or self._authentication.header(request.repository, request.scopes)
@@ -240,3 +242,8 @@ class Transport:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
+
+
+def _is_signature_refused(response: Response) -> bool:
+    """Tell whether a host that a redirect led to refuses the signature of the URL."""
+    return response.status in _NOT_SIGNED_FOR and not (response.own and response.status == _UNAUTHORIZED)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.errors import Side
+from tasks.errors import RegistryError, Side
 from tasks.registry.budget import Budget, Budgets
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.http.refusal import refusal
-from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient
+from tasks.registry.http.retry import RetryPolicy, Transient
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport as HttpTransport
 from tests.simulation import primitives
@@ -50,6 +50,16 @@ class Incoming:
         return
 
 
+class Endpoint:
+    """The base of a registry that is known from the start."""
+
+    def __init__(self, registry: str) -> None:
+        self._base = f"https://{registry}"
+
+    def base(self) -> str:
+        return self._base
+
+
 class Transport(HttpTransport):
     """The way to one registry in one role: retries and judgement are real, the exchange is the model's."""
 
@@ -76,6 +86,7 @@ class Transport(HttpTransport):
             registry, "default", self.settings.requests_at_once, self.settings.requests_per_second
         )
         self._network = _network[0]
+        self._endpoint: Any = Endpoint(registry)
 
     def require_push(self, repository: str, scopes: frozenset[str]) -> None:
         return
@@ -84,18 +95,16 @@ class Transport(HttpTransport):
         del repository
         return self._shared
 
-    def _attempt(self, request: Request) -> Response:
+    def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
+        del base
         with self._shared.request(self.limits.longest_wait):
             answer = self._exchange(request)
-        url = request.target if "://" in request.target else f"https://{self._host}{request.target}"
         streamed = request.stream and answer.status in request.expect
         incoming: Any = Incoming(answer.body) if streamed else None
-        response = Response(answer.status, answer.headers, url, True, b"" if streamed else answer.body, incoming)
-        if answer.status in request.expect:
-            return response
-        if answer.status in RETRIED_STATUSES:
-            raise self._transient(request, response)
-        raise refusal(request.method, response)
+        return Response(answer.status, answer.headers, url, True, b"" if streamed else answer.body, incoming), None
+
+    def _refusal(self, request: Request, response: Response) -> RegistryError:
+        return refusal(request.method, response)
 
     def _exchange(self, request: Request) -> Answer:
         scheduler = self._network.scheduler

@@ -70,7 +70,13 @@ class ContextThreads(Executor):
         self._running[push] += 1
 
     def _run(self, push: str, work: "_Work") -> None:
-        work.run()
+        if work.future.set_running_or_notify_cancel():
+            try:
+                result = work.act()
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
+                work.future.set_exception(error)
+            else:
+                work.future.set_result(result)
         with self._guard:
             self._running[push] -= 1
             if not self._running[push]:
@@ -81,13 +87,3 @@ class ContextThreads(Executor):
 class _Work(NamedTuple):
     future: Future[Any]
     act: Callable[[], Any]
-
-    def run(self) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self.act()
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the result
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)

@@ -1,9 +1,9 @@
 """A blob as a stream that survives lost connections (BEHAVIOUR 5.3; distribution-spec 1.1, "Pulling blobs")."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from tasks.errors import ContentMismatch, ImagePusherError, ResponseInvalid
 from tasks.registry.http.answer import Incoming, Piece
@@ -16,18 +16,24 @@ _RANGE_REFUSED: Final = 416
 _CONTENT_RANGE: Final = re.compile(r"bytes\s+([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
+class Fetch(Protocol):
+    """Send one GET with these headers, tried once."""
+
+    def __call__(self, *, headers: Mapping[str, str]) -> Response: ...
+
+
 class BlobReader:
     """The content of one blob of `size` bytes, from any offset; not thread-safe.
 
-    `fetch` sends one GET with the given headers, tried once. A lost connection is replaced by one that goes on where
-    the last ended; tries are bounded as long as no byte comes. Content is not verified, but never longer than `size`.
+    The caller connects before it reads. A lost connection is replaced by one that goes on where the last ended; tries
+    are bounded as long as no byte comes. Content is not verified, but never longer than `size`.
     """
 
     def __init__(
         self,
         name: str,
         size: int,
-        fetch: Callable[[Mapping[str, str]], Response],
+        fetch: Fetch,
         policy: RetryPolicy,
         limits: HttpLimits,
     ) -> None:
@@ -38,7 +44,6 @@ class BlobReader:
         self._policy = policy
         self._piece = limits.buffer_bytes
         self._incoming: Incoming | None = None
-        policy.run(self._connect)
 
     def __enter__(self) -> Self:
         return self
@@ -80,16 +85,17 @@ class BlobReader:
 
     def _reconnect(self) -> Piece:
         self.close()
-        self._connect()
+        self.connect()
         try:
             return self._next()
         except Transient:
             self.close()
             raise
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Ask once for the content from the present position on; raises NotFound, Transient, RegistryError."""
         headers = {"Range": f"bytes={self.position}-"} if self.position else {}
-        response = self._fetch(headers)
+        response = self._fetch(headers=headers)
         self._incoming = response.incoming
         try:
             skipped = self.position - self._start_of(response)

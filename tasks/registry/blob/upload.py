@@ -82,7 +82,19 @@ class BlobUpload:
         `progress`.
         """
         try:
-            self._transport.policy.run(self._attempt, lambda: self._passage.reached)
+            for attempt in self._transport.policy.attempts(lambda: self._passage.reached):
+                with attempt:
+                    # After a failure only the registry knows how far the upload came.
+                    offset: int | None = None
+                    stored = self._outcome_unknown and self._is_stored()
+                    self._outcome_unknown = False
+                    while not stored:
+                        if offset is None:
+                            offset = self._resume()
+                        elif offset < self._size and self._way.form != "put":
+                            offset = self._patch(offset)
+                        else:
+                            stored, offset = self._commit(offset), None
         except ImagePusherError as error:
             if self._session is not None and (error.side is Side.SOURCE or not isinstance(error, _AWAY)):
                 cancel(self._transport, self._name, self._scopes, self._session)
@@ -90,34 +102,28 @@ class BlobUpload:
         if self._way.refused != Refused():
             self._transport.forms.note(self._transport.registry, self._way.refused)
 
-    def _attempt(self) -> None:
-        if self._outcome_unknown and self._is_stored():
-            return
-        self._outcome_unknown = False
-        while not self._send_all():
-            continue
-
-    def _send_all(self) -> bool:
-        """Send the missing bytes and commit; return False if the registry refused the form and another is left."""
-        offset = self._resume()
-        self._touched = True
-        while self._way.form != "put" and offset < self._size:
-            end = self._way.part(offset)
-            response = self._send("PATCH", self._location, self._passage.body(offset, end))
-            if response.status not in _TAKEN:
-                return self._step("PATCH", response, end - offset)
-            offset = self._taken(response, end)
-        return self._commit(offset)
+    def _patch(self, offset: int) -> int | None:
+        """Send the part at `offset` and return its end; None if its form was refused and another one is due."""
+        end = self._way.part(offset)
+        request = self._request("PATCH", self._location, self._passage.body(offset, end))
+        response = self._transport.send(request, retry=False)
+        if response.status in _TAKEN:
+            return self._taken(response, end)
+        self._change("PATCH", response, end - offset)
+        return None
 
     def _commit(self, offset: int) -> bool:
+        """Send what is missing and commit; return False if the form was refused and another one is due."""
         body = self._passage.body(offset) if offset < self._size else b""
+        request = self._request("PUT", with_digest(self._location, self._digest), body)
         try:
-            response = self._send("PUT", with_digest(self._location, self._digest), body)
+            response = self._transport.send(request, retry=False)
         except Transient as failure:
             self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
             raise
         if response.status not in _STORED:
-            return self._step("PUT", response, len(body))
+            self._change("PUT", response, len(body))
+            return False
         if not self._passage.finished:
             raise Transient(f"{describe('PUT', response.url)} was answered before all content was sent")
         self._session = None
@@ -131,27 +137,29 @@ class BlobUpload:
 
     def _is_stored(self) -> bool:
         """Tell whether a commit without an answer took effect: asking is cheaper than sending again."""
-        target = f"/v2/{self._name}/blobs/{self._digest}"
-        return self._send("HEAD", target, expect={200, 404, *_UNANSWERED}).status == 200  # noqa: PLR2004
+        request = self._request("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, 404, *_UNANSWERED})
+        return self._transport.send(request, retry=False).status == 200  # noqa: PLR2004
 
     def _resume(self) -> int:
         """Continue or open a session, and return the number of bytes in it."""
         if self._session is not None:
-            if not self._touched:
-                self._way = self._way.bounded(self._session.least, self._session.most)
-                return 0
-            stored = self._ask(self._session)
+            stored = self._ask(self._session) if self._touched else 0
             if stored is not None:
-                return stored
-        self._session = session_of(self._send("POST", f"/v2/{self._name}/blobs/uploads/", b"", expect={202}))
-        self._way = self._way.bounded(self._session.least, self._session.most)
+                return self._begin(self._session, stored)
+        request = self._request("POST", f"/v2/{self._name}/blobs/uploads/", b"", expect={202})
         self._bodies = 0
-        return 0
+        return self._begin(session_of(self._transport.send(request, retry=False)), 0)
+
+    def _begin(self, session: UploadSession, stored: int) -> int:
+        self._session = session
+        self._touched = True
+        self._way = self._way.bounded(session.least, session.most)
+        return stored
 
     def _ask(self, session: UploadSession) -> int | None:
         """Return the offset of an interrupted session, None if it cannot go on."""
         try:
-            response = self._send("GET", session.location, expect=_TAKEN)
+            response = self._transport.send(self._request("GET", session.location, expect=_TAKEN), retry=False)
         except (NotFound, RequestRefused):
             return None
         stored = stored_bytes(response.headers.get("Range"), self._passage.reached, counts=session.counts)
@@ -171,8 +179,8 @@ class BlobUpload:
             self._furthest, self._way = end, self._way.went_well()
         return end
 
-    def _step(self, method: str, response: Response, sent: int) -> bool:
-        """Return False to go on in another session or form; without one, raise the error that the refusal means."""
+    def _change(self, method: str, response: Response, sent: int) -> None:
+        """Change to another session or form; without one, raise the error that the refusal means."""
         error = refusal(method, response)
         found = None
         if type(error) in {RequestRefused, NotFound}:
@@ -185,7 +193,6 @@ class BlobUpload:
         if method == "PUT" and response.status in _ENDS | _UNANSWERED:
             self._give_up(self._session)
         self._way = found
-        return False
 
     def _give_up(self, session: UploadSession | None) -> None:
         """Drop the session and cancel it: a registry that refused only the form of a body keeps it open."""
@@ -207,14 +214,14 @@ class BlobUpload:
             headers["Content-Range"] = f"{body.offset}-{body.end - 1}"
         return headers
 
-    def _send(
+    def _request(
         self, method: str, target: str, body: Part | bytes | None = None, *, expect: Any = _TAKEN | _OF_A_FORM
-    ) -> Response:
-        """Send one request once: the retry is that of the whole upload, from its present offset."""
+    ) -> Request:
+        """Return one request, to be tried once: the retry is that of the whole upload, from its present offset."""
         more: dict[str, Any] = {"headers": self._headers(body)} if isinstance(body, Part) else {}
         if method == "PUT":
             more["wait"] = self._transport.limits.commit_timeout
-        request = Request(
+        return Request(
             method=method,
             target=target,
             repository=self._name,
@@ -223,7 +230,6 @@ class BlobUpload:
             expect=frozenset(expect),
             **more,
         )
-        return self._transport.send(request, retry=False)
 
 
 def cancel(transport: Transport, name: str, scopes: frozenset[str], session: UploadSession) -> None:

@@ -125,11 +125,8 @@ def _pools(
             super().connect()
             self._may_idle()
 
-        def request(self, *args: Any, **more: Any) -> None:
-            self._may_idle()
-            super().request(*args, **more)
-
         def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:  # noqa: ARG002 - urllib3's form of it
+            self._may_idle()
             super().putrequest(method, target.text, *args, **more)
 
         def _may_idle(self) -> None:

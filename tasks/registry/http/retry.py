@@ -3,9 +3,10 @@
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tasks.errors import (
@@ -77,27 +78,60 @@ class RetryPolicy:
         ceiling = min(self.longest_wait, _FIRST_WAIT * 2.0 ** (failed - 1))
         return max(asked or 0.0, ceiling * self.chance())
 
-    def run(self, attempt: Callable[[], Result], progress: Callable[[], int] = lambda: 0) -> Result:
-        """Return the result of `attempt`, which is called again after each Transient.
+    def attempts(self, progress: Callable[[], int] = lambda: 0) -> Iterator["Try"]:
+        """Yield tries, each to be entered by `with`, until one ends without a Transient.
 
         The count of tries restarts whenever `progress` has risen. Raises RegistryUnavailable, RateLimited or
         AuthenticationRefused after the last try; their `retry_after` holds a pause longer than allowed.
         """
         run = _Run(self, progress)
-        try:
-            try:
+        first = Try(self)
+        yield first
+        if first.failure is not None:
+            yield from run.go_on(first.failure)
+
+    def once(self) -> Iterator["Try"]:
+        """Yield a single try, whose Transient goes to a caller that resumes instead of repeating."""
+        yield Try(self, keeps=False)
+
+    def run(self, attempt: Callable[[], Result], progress: Callable[[], int] = lambda: 0) -> Result:
+        """Return the result of `attempt`, which is called again after each Transient, as `attempts` allows."""
+        for each in self.attempts(progress):
+            with each:
                 return attempt()
-            except Transient as failure:
-                first = failure
-            return run.go_on(first, attempt)
-        except ImagePusherError as error:
-            self.blame(error)
-            raise
+        raise TypeError("the last try has a result or an error")
 
     def blame(self, error: ImagePusherError) -> None:
         """Set the side of an error without one to that of this registry."""
         if self.side is not None:
             error.on(self.side)
+
+
+class Try:
+    """One try: its Transient ends the block, and decides with the policy on the next try; other errors get a side.
+
+    Without `keeps`, the Transient leaves the block.
+    """
+
+    __slots__ = ("_keeps", "_policy", "failure")
+
+    def __init__(self, policy: RetryPolicy, *, keeps: bool = True) -> None:
+        self.failure: Transient | None = None
+        self._policy = policy
+        self._keeps = keeps
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, Transient):
+            self.failure = error
+            return self._keeps
+        if isinstance(error, ImagePusherError):
+            self._policy.blame(error)
+        return False
 
 
 class _Run:
@@ -107,17 +141,10 @@ class _Run:
         self._best = progress()
         self._forgiven = 0
 
-    def go_on(self, first: Transient, attempt: Callable[[], Result]) -> Result:
-        """Try again after the failure of the first try."""
+    def go_on(self, failure: Transient) -> Iterator[Try]:
+        """Yield further tries after the failure of the first one."""
         # Most requests need one try, and importing this takes as long as many of them.
         from tenacity import Retrying, retry_if_exception_type  # noqa: PLC0415
-
-        failed = [first]
-
-        def attempt_again() -> Result:
-            if failed:
-                raise failed.pop()
-            return attempt()
 
         retrying = Retrying(
             retry=retry_if_exception_type(Transient),
@@ -127,7 +154,16 @@ class _Run:
             before_sleep=lambda _: self._policy.on_retry(),
             retry_error_callback=self.end,
         )
-        return retrying(attempt_again)
+        failed: Transient | None = failure
+        for attempt in retrying:
+            if failed is None:
+                again = Try(self._policy)
+                yield again
+                failed = again.failure
+                if failed is None:
+                    return
+            attempt.retry_state.set_exception((Transient, failed, failed.__traceback__))
+            failed = None
 
     def stop(self, state: "RetryCallState") -> bool:
         return self._policy.gives_up(self._failed(state), _failure(state).retry_after)
@@ -139,7 +175,9 @@ class _Run:
         failure = _failure(state)
         asked = failure.retry_after
         later = asked if asked is not None and asked > self._policy.longest_wait else None
-        raise _final(failure, state.attempt_number, later, self._policy.retry_after_limit) from None
+        error = _final(failure, state.attempt_number, later, self._policy.retry_after_limit)
+        self._policy.blame(error)
+        raise error from None
 
     def _failed(self, state: "RetryCallState") -> int:
         reached = self._progress()

@@ -1,8 +1,10 @@
 """The copy step: do one copy of a push, idempotent over repeated deliveries (BEHAVIOUR 7.3, 7.4)."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tasks import contract
@@ -50,8 +52,9 @@ class CopyStep:
             try:
                 self._ensure_wanted(push_id)
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
-                    with listening() as warnings:
-                        copied = self._copy(push_id, taken.planned, taken.content, tell)
+                    report = partial(self._report, push_id, tell)
+                    with listening() as warnings, _told(push_id, digest):
+                        copied = self.copier.copy(taken.planned, report, taken.content)
                     self.ledger.warn(push_id, warnings)
                     if copied.transient is not None and may_retry(copied.transient, taken.planned.tries):
                         raise copied.transient
@@ -74,22 +77,22 @@ class CopyStep:
             LOG.warning("%s did not get %s (%s): %s", repository, copied.outcome.digest, error.code, error)
         end(copied.outcome)
 
-    def _copy(self, push_id: str, planned: Copy, content: bytes | None, tell: Report) -> Copied:
-        def report(progress: contract.CopyProgress) -> None:
-            self._ensure_wanted(push_id)
-            self.ledger.record_progress(push_id, progress)
-            tell(progress)
+    def _report(self, push_id: str, tell: Report, progress: contract.CopyProgress) -> None:
+        self._ensure_wanted(push_id)
+        self.ledger.record_progress(push_id, progress)
+        tell(progress)
 
-        try:
-            return self.copier.copy(planned, report, content)
-        except ImagePusherError:
-            raise
-        except Exception as error:
-            LOG.exception("Push %s: the copy of %s broke", push_id, planned.digest)
-            broken = ImagePusherError(
-                f"The copy of {planned.digest} broke ({type(error).__name__}): see the worker's log."
-            )
-            return _failed(planned, broken)
+
+@contextmanager
+def _told(push_id: str, digest: str) -> Iterator[None]:
+    """Log any error that this program did not foresee, and raise it as an ImagePusherError."""
+    try:
+        yield
+    except ImagePusherError:
+        raise
+    except Exception as error:
+        LOG.exception("Push %s: the copy of %s broke", push_id, digest)
+        raise ImagePusherError(f"The copy of {digest} broke ({type(error).__name__}): see the worker's log.") from None
 
 
 def _failed(planned: Copy, error: ImagePusherError) -> Copied:

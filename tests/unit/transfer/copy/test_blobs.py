@@ -11,7 +11,8 @@ from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, Lo
 from tasks.errors import RateLimited, RegistryUnavailable, SourceChildMissing
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
-from tasks.transfer.copy.blobs import BlobPlacer, Placements
+from tasks.transfer.copy.blobs import BlobPlacer
+from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.copy.turns import Turns
 from tests.support.scripted import Answer, Exchange, NoAnswer, Received, Reply, ScriptedRegistry

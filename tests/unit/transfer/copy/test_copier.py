@@ -94,7 +94,7 @@ def test_the_smallest_blob_of_a_big_image_shows_how_the_others_are_looked_for(
     is_big: bool,
 ) -> None:
     """A mount from the repository itself is both the look and the beginning of an upload."""
-    monkeypatch.setattr("tasks.transfer.copy.copier._WORTH_A_WAIT", 5000 if is_big else 1 << 30)
+    monkeypatch.setattr("tasks.transfer.copy.rounds._WORTH_A_WAIT", 5000 if is_big else 1 << 30)
     node = image(layers=[layer(f"{name}{number}", 1000) for number in range(8)])
     upload(registry_a.host, "src/app", node, name)
     registry = make_registry()
