@@ -1,6 +1,7 @@
 """The tags of a repository, page by page (distribution-spec 1.1, "Listing Tags"; RFC 8288 for Link)."""
 
 import re
+from http import HTTPStatus
 from typing import Final, Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ MOST_TAGS: Final = 1_000_000
 MOST_PAGES: Final = 20_000
 
 _PAGE: Final = 1000
+# `parse_header_links` of requests ends a URL at its first semicolon.
 _NEXT: Final = re.compile(r'<([^<>]*)>[^<>]*;\s*rel=(?:"(?:[^"<>]*\s)?next[\s"]|next\b)', re.IGNORECASE)
 
 
@@ -41,7 +43,7 @@ def list_tags(read: Read, name: str, limit: int) -> list[str]:
     expect = frozenset({200, 404})
     for _ in range(MOST_PAGES):
         response = read("GET", path, expect=expect, limit=limit)
-        if response.status == 404:  # noqa: PLR2004
+        if response.status == HTTPStatus.NOT_FOUND:
             return []
         before = len(found)
         if is_web_page(response.content, response.headers.get("Content-Type")):

@@ -1,6 +1,7 @@
 """A manifest in a registry's answer, by headers alone or whole (distribution-spec 1.1, "Pulling manifests")."""
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -37,7 +38,7 @@ def described(reference: str, response: Response) -> Descriptor | None:
         digest = announced if announced and algorithm_of(announced) == "sha256" else None
     media_type = media_types.essence(response.headers.get("Content-Type"))
     size = response.headers.get("Content-Length", "")
-    known = response.status == 200 and media_type in _MANIFESTS and size.isascii() and size.isdigit()  # noqa: PLR2004
+    known = response.status == HTTPStatus.OK and media_type in _MANIFESTS and size.isascii() and size.isdigit()
     return Descriptor(media_type, digest, int(size)) if known and digest is not None else None
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Final
 
 from tasks.errors import RegistryError
@@ -19,7 +20,6 @@ from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
 
 _ROLES: Final[tuple[Role, ...]] = ("source", "destination")
-_UNAUTHORIZED: Final = 401
 _CANCELLED: Final = frozenset({200, 202, 204})
 _ANY_REFUSAL: Final = frozenset({400, 401, 403, 404, 405, 501})
 
@@ -36,7 +36,7 @@ class Ping:
     @property
     def asks_for_credentials(self) -> bool:
         """Whether the registry challenges anonymous requests (distribution-spec 1.1, "Determining Support")."""
-        return self.status == _UNAUTHORIZED
+        return self.status == HTTPStatus.UNAUTHORIZED
 
 
 class Probe:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -165,7 +166,7 @@ class Repository:
 
     def _is_missing(self, path: str) -> bool:
         """Tell whether the registry reports a path as absent; an unclear answer counts as present."""
-        return self._read("HEAD", path, headers=_ACCEPT, expect={200, 404, *_UNANSWERED}).status == 404  # noqa: PLR2004
+        return self._read("HEAD", path, headers=_ACCEPT, expect={200, 404, *_UNANSWERED}).status == HTTPStatus.NOT_FOUND
 
     def delete_manifest(self, digest: Digest) -> None:
         """Delete a manifest and with it all of its tags ("Deleting manifests"); an absent manifest is no error."""
@@ -174,7 +175,7 @@ class Repository:
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag, not its manifest ("Deleting tags"); return False if the registry cannot."""
         response = self._write("DELETE", f"manifests/{tag}", expect=_DONE | {400, 404, 405})
-        if response.status == 404:  # noqa: PLR2004
+        if response.status == HTTPStatus.NOT_FOUND:
             # A 404 may mean that the tag is gone (after a lost answer), or that the registry has no such API.
             return self.resolve(tag) is None
         return response.status in _DONE
@@ -203,7 +204,7 @@ class Repository:
             if not error.may_be_absent:
                 raise
             return False
-        return response.status == 200  # noqa: PLR2004
+        return response.status == HTTPStatus.OK
 
     def create(self, visibility: Visibility) -> None:
         """Make the repository by the API of its registry; an existing one is no error.
@@ -239,7 +240,7 @@ class Repository:
         response = self._read("HEAD", path, expect={200, 404, *_UNANSWERED})
         if response.status in _UNANSWERED:
             return self._glance(path)
-        if response.status == 404:  # noqa: PLR2004
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
         size = response.headers.get("Content-Length", "")
         return int(size) if size.isascii() and size.isdigit() else 0
@@ -297,7 +298,7 @@ class Repository:
                 expect={201, 202},
             )
         )
-        return session_of(response) if response.status == 202 else None  # noqa: PLR2004
+        return session_of(response) if response.status == HTTPStatus.ACCEPTED else None
 
     def push_blob(
         self,
@@ -327,7 +328,7 @@ class Repository:
     def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
         expect = {200, 404, *_UNANSWERED}
         response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect=expect, retry=retry)
-        if response.status == 404:  # noqa: PLR2004
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
         found = described(reference, response)
         if found is not None:

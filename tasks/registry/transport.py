@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Final
 
 from tasks import telemetry
@@ -33,9 +34,6 @@ from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 from tasks.registry.visits import current_visit
 
-_UNAUTHORIZED: Final = 401
-_TOO_MANY: Final = 429
-_METHOD_UNKNOWN: Final = 405
 # Answers of a blob store to a URL whose signature has expired, or was made for another method.
 _NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
 
@@ -136,7 +134,7 @@ class Transport:
 
     def _learns(self, request: Request, response: Response, base: str, sent: str | None) -> bool:
         """Tell whether a refusal taught how to authenticate, so that the request may be sent again."""
-        if response.status != _UNAUTHORIZED or not response.own or _UNAUTHORIZED in request.expect:
+        if response.status != HTTPStatus.UNAUTHORIZED or not response.own or HTTPStatus.UNAUTHORIZED in request.expect:
             return False
         challenge, secure = response.headers.get("WWW-Authenticate"), base.startswith("https:")
         if not self._authentication.learn(challenge, request.repository, request.scopes, sent, secure=secure):
@@ -157,7 +155,7 @@ class Transport:
     def _transient(self, request: Request, response: Response) -> Transient:
         """Return the error that causes another try, after the pause that the registry asks for."""
         asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
-        if response.status == _TOO_MANY:
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
             self._budget(request.repository).limited(believed)
         kind = type(refusal(request.method, response))
@@ -186,7 +184,7 @@ class Transport:
         """
         shown: str | None = None
         at, hops, may_ask_again = url, 0, request.method == "GET"
-        may_be_unsupported = request.method == "HEAD" and _METHOD_UNKNOWN in request.expect
+        may_be_unsupported = request.method == "HEAD" and HTTPStatus.METHOD_NOT_ALLOWED in request.expect
         while hops <= MOST_REDIRECTS:
             own = is_same_origin(at, base)
             headers = dict(request.headers)
@@ -196,7 +194,7 @@ class Transport:
             budget = self._budget(request.repository)
             with budget.request(self.limits.longest_wait):
                 incoming = self._connections.exchange(request.method, at, headers, request.body, request.wait)
-            if incoming.status != _TOO_MANY:
+            if incoming.status != HTTPStatus.TOO_MANY_REQUESTS:
                 budget.served()
             response = self._read(request, incoming, at, own=own, shown=shown)
             take_warning(self._host, response.headers.get("Warning"), shown, at)
@@ -207,7 +205,7 @@ class Transport:
             elif hops and may_ask_again and _is_signature_refused(response):
                 at, hops, may_ask_again = url, 0, False
             elif hops and may_be_unsupported and _is_signature_refused(response):
-                return replace(response, status=_METHOD_UNKNOWN), sent
+                return replace(response, status=HTTPStatus.METHOD_NOT_ALLOWED), sent
             else:
                 return response, sent
         raise ResponseInvalid(f"{describe(request.method, at)} redirects more than {MOST_REDIRECTS} times.")
@@ -238,7 +236,7 @@ class Transport:
 
     def _learn_base(self, pong: Pong) -> None:
         """Learn from the challenge of the API's base: the first request is then not refused."""
-        if pong.status == _UNAUTHORIZED:
+        if pong.status == HTTPStatus.UNAUTHORIZED:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
@@ -246,4 +244,4 @@ class Transport:
 
 def _is_signature_refused(response: Response) -> bool:
     """Tell whether a host that a redirect led to refuses the signature of the URL."""
-    return response.status in _NOT_SIGNED_FOR and not (response.own and response.status == _UNAUTHORIZED)
+    return response.status in _NOT_SIGNED_FOR and not (response.own and response.status == HTTPStatus.UNAUTHORIZED)

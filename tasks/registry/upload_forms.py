@@ -24,6 +24,7 @@ A refusal for another reason (quota, rights, maintenance) is no refusal of a for
 
 import threading
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Final, Literal, Protocol
 
 from tasks.registry.settings import UploadChoice
@@ -120,7 +121,7 @@ class Way:
         """Return the way after a refusal of a body of `sent` bytes, None if no form is left to try."""
         if status == TOO_LARGE:
             return self._next(min(sent, _SURELY_TAKEN), self.part_bytes) if self.form == "put" else self._halve(sent)
-        if status in _GONE and not self.doubted and not (status == 400 and self.form == "put"):  # noqa: PLR2004
+        if status in _GONE and not self.doubted and not (status == HTTPStatus.BAD_REQUEST and self.form == "put"):
             return replace(self, doubted=True)
         return self._next(0, self.part_bytes) if status in _GONE | _NOT_TAKEN else None
 

@@ -1,6 +1,7 @@
 """The checks of a source or destination registry: connection, TLS, and the permissions of the credentials."""
 
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, NotFound, ResponseInvalid
@@ -11,8 +12,6 @@ from workers.doctor.finding import Finding, fault, fine, judge_clock, unknown, w
 
 PROBED_REPOSITORY: Final = "imagepusher-doctor"
 
-_TOO_MANY: Final = 429
-_SERVER_ERROR: Final = 500
 _ADVICE_ON_REACHING: Final = "Check the host's name, its port, and the network between."
 # The error messages of different OpenSSL versions for an answer that is not TLS.
 _NO_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
@@ -61,9 +60,9 @@ class RegistryExamination:
     def _judge_answer(self, ping: Ping) -> Finding:
         """Judge the status of `/v2/`: 200, or 401 with a challenge (distribution-spec 1.1, "Determining Support")."""
         check, found = "registry.reachable", f"the registry answers {ping.status} to GET /v2/"
-        if ping.status == 200 or ping.asks_for_credentials:  # noqa: PLR2004
+        if ping.status == HTTPStatus.OK or ping.asks_for_credentials:
             return fine(check, self.registry, found)
-        if ping.status >= _SERVER_ERROR or ping.status == _TOO_MANY:
+        if ping.status >= HTTPStatus.INTERNAL_SERVER_ERROR or ping.status == HTTPStatus.TOO_MANY_REQUESTS:
             return fault(check, self.registry, found, "Look at its log and its limits; try again when it serves.")
         return warning(check, self.registry, found, "Is this the host of a registry's API?")
 

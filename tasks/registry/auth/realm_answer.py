@@ -1,6 +1,7 @@
 """The answers of token servers that give no token."""
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,7 +14,6 @@ _SHOWN: Final = 3
 # Quay answers 405 for a disabled namespace.
 _REFUSED: Final = frozenset({401, 403, 405})
 # A revoked or expired token of a login gives 400 (RFC 6749 section 5.2, invalid_grant).
-_GRANT_INVALID: Final = 400
 _GONE: Final = frozenset({404, 410})
 
 
@@ -38,15 +38,15 @@ def check_served(
     """
     realm = urlsplit(url).netloc
     said = f" (status {status}{_words(body, authorizations)})"
-    if status in _REFUSED or (by_token and status == _GRANT_INVALID):
+    if status in _REFUSED or (by_token and status == HTTPStatus.BAD_REQUEST):
         raise AuthenticationRefused(f"{realm} refused {wanted}{said}.")
-    if status == 429:  # noqa: PLR2004
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise RateLimited(f"{realm} limits how often it gives tokens.")
-    if status >= 500:  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RegistryUnavailable(f"{realm} gave no token{said}.")
     if status in _GONE:
         raise RealmGone(f"{realm} has no server of tokens there{said}.")
-    if status != 200:  # noqa: PLR2004
+    if status != HTTPStatus.OK:
         raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
     if is_web_page(body, headers.get("Content-Type")):
         raise AddressWrong(f"{realm} answered the request for a token with a web page.")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -11,8 +12,6 @@ from tasks.registry.http.exchange import Response
 from tasks.registry.http.retry import RetryPolicy, Transient
 from tasks.registry.settings import HttpLimits
 
-_PARTIAL: Final = 206
-_RANGE_REFUSED: Final = 416
 _CONTENT_RANGE: Final = re.compile(r"bytes\s+([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
@@ -107,9 +106,9 @@ class BlobReader:
 
     def _start_of(self, response: Response) -> int:
         """Return the offset in the blob at which the response starts (RFC 9110, 14.4 and 15.3.7)."""
-        if response.status == _RANGE_REFUSED:
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise ContentMismatch(f"{self._name} has no more than {self.position} of its {self._size} bytes.")
-        if response.status != _PARTIAL:
+        if response.status != HTTPStatus.PARTIAL_CONTENT:
             length = response.headers.get("Content-Length", "")
             if length.isascii() and length.isdigit() and int(length) != self._size:
                 raise ContentMismatch(f"{self._name} has {length} bytes instead of {self._size}.")

@@ -11,6 +11,7 @@ resumes at the offset that the registry names, and starts a new session if the o
 
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from tasks.errors import (
@@ -138,7 +139,7 @@ class BlobUpload:
     def _is_stored(self) -> bool:
         """Tell whether a commit without an answer took effect: asking is cheaper than sending again."""
         request = self._request("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, 404, *_UNANSWERED})
-        return self._transport.send(request, retry=False).status == 200  # noqa: PLR2004
+        return self._transport.send(request, retry=False).status == HTTPStatus.OK
 
     def _resume(self) -> int:
         """Continue or open a session, and return the number of bytes in it."""
@@ -202,7 +203,7 @@ class BlobUpload:
 
     def _again(self, response: Response) -> Way | None:
         """Return the way after a commit failed with all bytes sent: the session is gone, or lacks some bodies."""
-        lacking = response.status == 400 and self._bodies > 1 and self._way.form == "patch"  # noqa: PLR2004
+        lacking = response.status == HTTPStatus.BAD_REQUEST and self._bodies > 1 and self._way.form == "patch"
         if self._committed_again or not (lacking or response.status in _GONE):
             return None
         self._committed_again = True

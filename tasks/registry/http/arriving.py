@@ -5,13 +5,13 @@ import math
 import socket
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import Any, Final
 
 from tasks.registry.visits import Visit
 
 _INTERIM: Final = range(100, 200)
-_SWITCHING: Final = 101
 # More than one a second during the longest commit.
 _MOST_INTERIM: Final = 1000
 # How long a silent wait for a source goes on before it is asked whether others need the place.
@@ -96,7 +96,7 @@ class Arriving(HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MOST_INTERIM):
             version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status not in _INTERIM or status == _SWITCHING:
+            if status not in _INTERIM or status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return version, status, reason
             parse_headers(self.fp)
         raise HTTPException("interim answers without end")

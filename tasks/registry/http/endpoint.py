@@ -4,6 +4,7 @@ import ipaddress
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from tasks.errors import ResponseInvalid
@@ -15,8 +16,6 @@ from tasks.registry.http.retry import Transient
 from tasks.registry.settings import RegistrySettings
 
 _HOSTS: Final = {"docker.io": "registry-1.docker.io"}
-_BAD_REQUEST: Final = 400
-_SERVER_ERROR: Final = 500
 _OF_A_BASE: Final = frozenset({200, 401, 403, 429})
 
 
@@ -31,12 +30,13 @@ class Pong:
     @property
     def is_base(self) -> bool:
         """Whether this may be a registry, and not a web server on the same host."""
-        return self.status in _OF_A_BASE or self.status >= _SERVER_ERROR
+        return self.status in _OF_A_BASE or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
     def speaks_http(self) -> bool:
         """Whether this is a registry without TLS: a server that wants TLS answers 400, or redirects to https."""
-        return self.status != _BAD_REQUEST and not self.headers.get("Location", "").lower().startswith("https:")
+        wants_tls = self.headers.get("Location", "").lower().startswith("https:")
+        return self.status != HTTPStatus.BAD_REQUEST and not wants_tls
 
 
 def host_for(registry: str) -> str:

@@ -4,6 +4,7 @@ The words count before the status: registries say "quota", "immutable" and "read
 """
 
 import re
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from tasks.errors import (
@@ -85,7 +86,11 @@ def refusal(method: str, response: Response) -> RegistryError:
     kind = _kind(method, response)
     if kind is RegistryReadOnly:
         return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
-    if kind is AuthenticationRefused and response.status == 401 and not response.headers.get("WWW-Authenticate"):  # noqa: PLR2004
+    if (
+        kind is AuthenticationRefused
+        and response.status == HTTPStatus.UNAUTHORIZED
+        and not response.headers.get("WWW-Authenticate")
+    ):
         return kind(
             f"{message[:-1]} and does not say how to log in (no WWW-Authenticate), so that no credentials were sent:"
             " is this the address of a registry, or does a proxy or a login page stand before it?"
@@ -101,7 +106,7 @@ def _kind(method: str, response: Response) -> type[RegistryError]:
         return named
     if response.status in {401, 403} and response.own:
         return AuthenticationRefused
-    if response.status < 400 and is_web_page(response.content, response.headers.get("Content-Type")):  # noqa: PLR2004
+    if response.status < HTTPStatus.BAD_REQUEST and is_web_page(response.content, response.headers.get("Content-Type")):
         return AddressWrong
     return _kind_of_status(response.status)
 
@@ -113,12 +118,12 @@ def named_kind(status: int, reasons: list[Reason]) -> type[RegistryError] | None
 
 
 def _kind_of_status(status: int) -> type[RegistryError]:
-    if status == 404:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_FOUND:
         return NotFound
-    if status == 429:  # noqa: PLR2004
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited
-    if status == 507:  # noqa: PLR2004
+    if status == HTTPStatus.INSUFFICIENT_STORAGE:
         return QuotaExceeded
-    if status >= 500 and status not in _NEVER:  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NEVER:
         return RegistryUnavailable
-    return RequestRefused if status >= 400 else ResponseInvalid  # noqa: PLR2004
+    return RequestRefused if status >= HTTPStatus.BAD_REQUEST else ResponseInvalid

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -27,8 +28,6 @@ Result = TypeVar("Result")
 RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 _FIRST_WAIT: Final = 0.5
-_UNAUTHORIZED: Final = 401
-_TOO_MANY: Final = 429
 _SECONDS: Final = re.compile(r"\s*([0-9]{1,40})\s*", re.ASCII)
 _YEAR: Final = 365 * 86_400.0
 
@@ -223,9 +222,9 @@ def _final(failure: Transient, tries: int, later: float | None, limit: float) ->
         return error
     asked = f" and asks for {later:g} seconds" if later else ""
     message = f"{failure.what}{asked} (tries: {tries})."
-    if failure.status == _UNAUTHORIZED:
+    if failure.status == HTTPStatus.UNAUTHORIZED:
         return AuthenticationRefused(message)
-    return (RateLimited if failure.status == _TOO_MANY else failure.kind)(message, later)
+    return (RateLimited if failure.status == HTTPStatus.TOO_MANY_REQUESTS else failure.kind)(message, later)
 
 
 def _duration(seconds: float) -> str:

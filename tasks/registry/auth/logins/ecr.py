@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, RegistryUnavailable, ResponseInvalid
@@ -24,7 +25,6 @@ _HOST: Final = re.compile(
 # The API of public registries is in this region alone.
 _PUBLIC_REGION: Final = "us-east-1"
 _SECONDS: Final = 30
-_SERVER_ERROR: Final = 500
 
 
 class Place(NamedTuple):
@@ -75,7 +75,8 @@ def amazon_errors(failed: str, purpose: str) -> Iterator[None]:
         raise RegistryUnavailable(f"{failed}: {clean(str(error))}.") from None
     except exceptions.ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        passes = status >= _SERVER_ERROR or "Throttling" in error.response.get("Error", {}).get("Code", "")
+        code = error.response.get("Error", {}).get("Code", "")
+        passes = status >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttling" in code
         kind = RegistryUnavailable if passes else AuthenticationRefused
         raise kind(f"{failed}: {clean(str(error))}.") from None
     except Exception as error:  # noqa: BLE001 - see below
