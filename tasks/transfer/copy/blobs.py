@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Literal
 
 from tasks import telemetry
@@ -11,6 +11,7 @@ from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailab
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.session import UploadSession
 from tasks.registry.repository import Repository
+from tasks.registry.visits import current_visit
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.copy.turns import Turns
 from tasks.transfer.ports import BlobLocations, SingleFlight
@@ -149,7 +150,7 @@ class BlobPlacer:
         session = session or self._mount(blob, destination, known)
         if session is True:
             return "mounted"
-        with self._flights.lead(destination.registry, blob.digest):
+        with self._flights.lead(destination.registry, blob.digest) as let_go, _leading(let_go):
             arrived = [name for name in self._known(blob, destination) if name not in known]
             if destination.name in arrived and self._is_present(blob, destination):
                 _give_up(destination, session)
@@ -269,6 +270,12 @@ class BlobPlacer:
     def _note(self, blob: Descriptor, destination: Repository) -> None:
         self._placements.add(blob, destination)
         self._locations.add(destination.registry, blob.digest, destination.name)
+
+
+def _leading(let_go: Callable[[], None]) -> AbstractContextManager[None]:
+    """Let others move the blob too, from their own sources, once this copy's source sends next to nothing."""
+    visit = current_visit()
+    return nullcontext() if visit is None else visit.once_slow(let_go)
 
 
 def _give_up(destination: Repository, session: UploadSession | Literal[True, False]) -> None:

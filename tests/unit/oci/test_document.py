@@ -97,6 +97,7 @@ def test_a_media_type_of_neither_is_a_named_error(media_type: str) -> None:
     ("document", "media_type"),
     [
         (MANIFEST, media_types.OCI_INDEX),
+        ({"schemaVersion": 2}, media_types.OCI_INDEX),
         (INDEX, media_types.OCI_MANIFEST),
         (INDEX | {"manifests": {}}, media_types.OCI_INDEX),
         (INDEX | {"manifests": ["x"]}, media_types.OCI_INDEX),
