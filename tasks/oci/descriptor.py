@@ -1,7 +1,7 @@
 """Descriptors (image-spec descriptor.md) and the index entries that extend them (image-index.md, `manifests`)."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,27 +12,45 @@ REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
 UNKNOWN_SIZE: Final = -1
 
 
+_NULL: Final = msgspec.Raw(b"null")
+
+_Value = TypeVar("_Value")
+
+
 class _Descriptor(msgspec.Struct, rename={"media_type": "mediaType"}):
-    """A descriptor in JSON: null counts as absent, except for the digest (BEHAVIOUR 2.4)."""
+    """A descriptor in JSON: null counts as absent, except for the digest (BEHAVIOUR 2.4).
+
+    A copy needs none of the last three: a value of another type counts as absent too.
+    """
 
     digest: str
-    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    size: int | None = None
     media_type: str | None = None
-    platform: PlatformDocument | None = None
-    annotations: dict[str, str | None] | None = None
-    urls: list[str | None] | None = None
+    platform: msgspec.Raw = _NULL
+    annotations: msgspec.Raw = _NULL
+    urls: msgspec.Raw = _NULL
 
 
 _decoder: Final = msgspec.json.Decoder(_Descriptor)
+_platforms: Final = msgspec.json.Decoder(PlatformDocument | None)
+_annotations: Final = msgspec.json.Decoder(dict[str, Any] | None)
+_urls: Final = msgspec.json.Decoder(list[str | None] | None)
+
+
+def _read(decoder: "msgspec.json.Decoder[_Value | None]", text: msgspec.Raw) -> _Value | None:
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
     """A manifest's description of one piece of content; `raw` is its original JSON text.
 
-    `size` is in bytes, UNKNOWN_SIZE if absent. `subject` is the digest in an annotation that names the subject; it is
-    not verified, and only for comparison with digests. `platform_unknown` marks an image whose configuration was read
-    and names no platform (`tasks.oci.details`).
+    `size` is in bytes, UNKNOWN_SIZE if absent or negative. `subject` is the digest in an annotation that names the
+    subject; it is not verified, and only for comparison with digests. `platform_unknown` marks an image whose
+    configuration was read and names no platform (`tasks.oci.details`).
     """
 
     media_type: str
@@ -48,13 +66,16 @@ class Descriptor:
     def parse(cls, raw: bytes) -> "Descriptor":
         """Parse one descriptor from its JSON text; raises ValueError, which includes msgspec's errors."""
         document = _decoder.decode(raw)
+        platform = _read(_platforms, document.platform)
+        subject = (_read(_annotations, document.annotations) or {}).get(REFERENCE_DIGEST)
         return cls(
             media_type=document.media_type or "",
             digest=parse_digest(document.digest),
-            size=UNKNOWN_SIZE if document.size is None else document.size,
-            platform=document.platform.read() if document.platform else None,
-            subject=(document.annotations or {}).get(REFERENCE_DIGEST) or None,
-            urls=tuple(url for url in document.urls or () if url),
+            # Go's libraries write -1 for a size that they do not know.
+            size=UNKNOWN_SIZE if document.size is None or document.size < 0 else document.size,
+            platform=platform.read() if platform else None,
+            subject=subject if subject and isinstance(subject, str) else None,
+            urls=tuple(url for url in _read(_urls, document.urls) or () if url),
             raw=raw,
         )
 

@@ -19,12 +19,7 @@ def media_type_of(content: bytes, content_type: str | None) -> str:
     A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh). Raises ManifestInvalid,
     ManifestAmbiguous for a text that clients may read in more than one way; `parse_document` checks that further.
     """
-    try:
-        members = _members.decode(content)
-        said = msgspec.json.decode(members["mediaType"], type=str | None) if "mediaType" in members else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        refuse_ambiguous_manifest(content)
-        raise ManifestInvalid(f"A manifest is not a JSON object: {error}.") from None
+    members, said = _read(content)
     if "manifests" in members and members.keys() & {"config", "layers", "fsLayers"}:
         raise ManifestInvalid("A manifest says that it is both an index and an image.")
     media_type = said or media_types.essence(content_type)
@@ -37,6 +32,20 @@ def media_type_of(content: bytes, content_type: str | None) -> str:
     if "config" in members and "layers" in members:
         return media_types.OCI_MANIFEST
     return media_type
+
+
+def own_media_type(content: bytes) -> str | None:
+    """Return the `mediaType` of a manifest, None if it names none; raises as `media_type_of` does."""
+    return _read(content)[1] or None
+
+
+def _read(content: bytes) -> tuple[dict[str, msgspec.Raw], str | None]:
+    try:
+        members = _members.decode(content)
+        return members, msgspec.json.decode(members.get("mediaType", b"null"), type=str | None)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        refuse_ambiguous_manifest(content)
+        raise ManifestInvalid(f"A manifest is not a JSON object: {error}.") from None
 
 
 def parse_document(content: bytes, media_type: str) -> Manifest | Index:

@@ -44,7 +44,9 @@ class Index:
 def parse_index(content: bytes, media_type: str) -> Index:
     """Parse an index, whose entries may be null; raises ValueError."""
     fields = {key: bytes(text) for key, text in _decoder.decode(content).items()}
-    entries = _entries_decoder.decode(fields.get("manifests", b"")) or ()
+    if "manifests" not in fields:
+        raise ValueError("it has no field `manifests`")
+    entries = _entries_decoder.decode(fields["manifests"]) or ()
     return Index(media_type, tuple(Descriptor.parse(bytes(entry)) for entry in entries), fields)
 
 

@@ -10,7 +10,7 @@ from tasks.errors import AddressWrong, ContentMismatch, ManifestInvalid, Respons
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of
-from tasks.oci.document import media_type_of
+from tasks.oci.document import media_type_of, own_media_type
 from tasks.registry.http.exchange import Response, describe, find_digest
 from tasks.registry.http.reasons import is_web_page
 
@@ -24,10 +24,6 @@ class FetchedManifest:
     content: bytes = field(repr=False)
     media_type: str
     digest: Digest
-
-
-# As `media_type_of` reads the type: the last of two equal keys counts.
-_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def described(reference: str, response: Response) -> Descriptor | None:
@@ -86,8 +82,6 @@ def check_entries(reference: str, found: FetchedManifest, most: int) -> None:
 
 
 def _check_type(reference: str, content: bytes, content_type: str | None) -> None:
-    served = media_types.essence(content_type)
-    said = _members.decode(content).get("mediaType")
-    own = msgspec.json.decode(said, type=str) if said is not None else None
+    served, own = media_types.essence(content_type), own_media_type(content)
     if served != own and served in _MANIFESTS and own in _MANIFESTS:
         raise ResponseInvalid(f"{reference} is served as {served}, though the manifest says that it is {own}.")

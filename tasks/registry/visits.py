@@ -30,6 +30,21 @@ class Visit:
         self._since = 0.0
         self._waited = 0.0
         self._bytes = 0
+        # Held while one is called: none is called any more when its block has ended.
+        self._calling = threading.Lock()
+        self._once_slow: list[Callable[[], None]] = []
+
+    @contextmanager
+    def once_slow(self, act: Callable[[], None]) -> Iterator[None]:
+        """Call `act` once if the source becomes slow during the block."""
+        with self._calling:
+            self._once_slow.append(act)
+        try:
+            yield
+        finally:
+            with self._calling:
+                if act in self._once_slow:
+                    self._once_slow.remove(act)
 
     @contextmanager
     def read(self) -> Iterator[Callable[[int], None]]:
@@ -50,6 +65,10 @@ class Visit:
         """Raise SourceSlow if this copy is one too many of the slow ones."""
         if self._visits.is_too_many(self):
             raise _slow(self.registry)
+        if self._once_slow and self.is_slow():
+            with self._calling:
+                while self._once_slow:
+                    self._once_slow.pop()()
 
     def is_slow(self) -> bool:
         """Tell whether the source has sent next to nothing for some time."""

@@ -178,6 +178,17 @@ def test_what_is_only_copied_is_not_judged(world: World) -> None:
         assert world.stored.manifest(world.destination, f"odd{number}") == (200, node.media_type, node.manifest)
 
 
+def test_an_odd_entry_of_one_item_leaves_the_others_of_its_push_alone(world: World) -> None:
+    """Rules 2.4, 6.2: they share an image, whose type one index leaves out, and whose platform the other."""
+    shared = image("linux/amd64")
+    nodes = [index([entry(shared, mediaType=None)]), index([entry(shared, platform=None)])]
+    items = [world.item(world.put_a(node, f"odd{number}"), f"odd{number}") for number, node in enumerate(nodes)]
+    report = world.push(*items)
+    assert actions(report) == ["copied", "copied"], report
+    for number, node in enumerate(nodes):
+        assert world.stored.manifest(world.destination, f"odd{number}") == (200, node.media_type, node.manifest)
+
+
 def test_what_two_clients_read_in_two_ways_is_not_pushed(world: World) -> None:
     """Rule 2.3: another platform for those who read keys without regard to case."""
     built = image("linux/amd64")

@@ -171,6 +171,36 @@ def test_layers_that_never_arrive_leave_places_to_other_pushes(site: Site, name:
             over.set()
 
 
+def test_a_layer_that_drips_holds_up_no_other_source_of_it(site: Site, name: str) -> None:
+    """T12: who waits for the layer from the hostile source takes it from its own when that one is slow."""
+    shared = image("linux/amd64", [layer(f"{name}-shared", 1000)])
+    over, asked = threading.Event(), threading.Event()
+
+    def drip() -> Iterator[bytes]:
+        while not over.wait(0.2):
+            yield b"x"
+
+    def answer(received: Received) -> Reply:
+        found = serve([shared], received)
+        if found is not None:
+            return found
+        if received.method == "GET":
+            asked.set()
+        return Answer(200, {"Content-Length": str(shared.document["layers"][0]["size"])}, drip())
+
+    good = {f"{site.b.host}/{name}/good": ["1"]}
+    with ImprovisingRegistry(answer) as hostile:
+        try:
+            held_up = site.send({"items": [item(f"{hostile.host}/{name}/src:0", {f"{site.b.host}/{name}/bad": ["1"]})]})
+            assert asked.wait(120)
+            report = site.report(site.send({"items": [item(site.put_a(f"{name}/good", shared), good)]}))
+            assert report["state"] == "succeeded"
+            site.judge(report)
+            assert not site.ended(held_up)
+        finally:
+            over.set()
+
+
 def serve(sources: list[Image], received: Received) -> Reply | None:
     """Answer a request for a manifest or a configuration; None for that of a layer."""
     path = received.path

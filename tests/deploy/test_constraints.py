@@ -109,3 +109,12 @@ def test_the_list_of_contents_names_what_is_installed(tmp_path: Path) -> None:
     assert {"celery", "requests", "urllib3"} <= versions.keys()
     assert versions["celery"] == PINS["celery"][1]
     assert "cyclonedx-bom" not in versions
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml", "kubernetes/overlays/example/redis.yaml"])
+def test_images_of_others_are_named_by_their_digests(file: str) -> None:
+    text = (DEPLOY / file).read_text()
+    named = set(re.findall(r"^(?:ARG PYTHON=|FROM (?!python:\$\{PYTHON\})| *image: )(\S+)", text, re.MULTILINE))
+    others = named - {"imagepusher"}
+    assert others
+    assert [name for name in others if not re.fullmatch(r"\S+[:.][\w.-]+@sha256:[0-9a-f]{64}", name)] == []

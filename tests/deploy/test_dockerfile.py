@@ -53,7 +53,7 @@ def test_the_base_is_pinned_and_slim() -> None:
         if found.name == "FROM"
     }
     assert len(bases) == 1
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases.pop())
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases.pop())
 
 
 def test_it_runs_as_a_number_that_is_not_root() -> None:

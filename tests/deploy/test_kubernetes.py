@@ -182,7 +182,7 @@ def test_pods_are_as_restricted_as_their_namespace_demands(cluster: Cluster) -> 
             assert security["readOnlyRootFilesystem"] is True
             assert security["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
-            assert re.search(r":\d+\.\d+\.\d+", container["image"])
+            assert re.search(r":\d+\.\d+(\.\d+|-\w+@sha256:[0-9a-f]{64})$", container["image"])
 
 
 def test_each_queue_has_workers_a_budget_and_a_scaler(cluster: Cluster) -> None:

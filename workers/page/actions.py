@@ -28,12 +28,22 @@ class NoWorker(Exception):
 
 
 class Actions:
-    """A runner of actions, each in its own thread: an undo, or a push without a broker, takes long."""
+    """A runner of actions, each in its own thread: an undo, or a push without a broker, takes long.
 
-    def __init__(self, ledger: PageLedger, open_client: OpenClient, clock: Callable[[], float] = time.time) -> None:
+    `check_cancel` raises NotPermitted if the page may not cancel the push of a request; workers check all else.
+    """
+
+    def __init__(
+        self,
+        ledger: PageLedger,
+        open_client: OpenClient,
+        clock: Callable[[], float] = time.time,
+        check_cancel: Callable[[object], None] = lambda _: None,
+    ) -> None:
         self._ledger = ledger
         self._open_client = open_client
         self._clock = clock
+        self._check_cancel = check_cancel
         self._threads: list[threading.Thread] = []
 
     @property
@@ -71,6 +81,7 @@ class Actions:
             self._ledger.note_intervention(push_id, msgspec.structs.replace(begun, outcome=outcome))
 
     def _cancel(self, push_id: str) -> str:
+        self._check_cancel(self._ledger.request(push_id))
         self._ledger.mark_cancelled(push_id)
         return "told to stop"
 

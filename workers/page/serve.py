@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -35,7 +36,8 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         return open_client(settings, unanswered=unanswered)
 
     with open_ledger(settings) as ledger:
-        actions = Actions(ledger, client)
+        may_cancel = partial(settings.trust.check_cancel, targets=settings.targets)
+        actions = Actions(ledger, client, check_cancel=may_cancel)
         # The page's own settings, not uvicorn's, name the proxies that are trusted with a client's address.
         config = uvicorn.Config(
             make_app(page, ledger, actions, _version()),

@@ -7,6 +7,8 @@ from typing import Final
 
 from tasks.celery_glue.signature import Keys, Signer
 from tasks.transfer.request.policy import WORKERS, Policy, Rule
+from tasks.transfer.request.target import Target
+from tasks.transfer.request.validation import validate
 from workers.settings.document import BrokerTable, PolicyTable, ProducerTable, expand, under
 from workers.settings.registries import warn_if_readable
 
@@ -23,7 +25,16 @@ class Trust:
 
     def check_hold(self, tag: str) -> None:
         """Raise NotPermitted unless this process may put a tag on hold, and release it."""
-        self.policy.check(None if self.signer is None else self.signer.name, "hold", None, [tag])
+        self.policy.check(self._name, "hold", None, [tag])
+
+    def check_cancel(self, request: object, targets: Mapping[str, Target]) -> None:
+        """Raise NotPermitted unless this process may cancel the push of a request; RequestInvalid for no request."""
+        if self.policy.rules and self._name != WORKERS:
+            self.policy.check_push(self._name, "cancel", validate(request, targets))
+
+    @property
+    def _name(self) -> str | None:
+        return None if self.signer is None else self.signer.name
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tasks.coordination.shared_budget import SharedBudget
 from tasks.errors import ImagePusherError, LockUnavailable, PartBusy
@@ -55,10 +55,11 @@ class LocalSingleFlight:
         self._wait_seconds = wait_seconds
 
     @contextmanager
-    def lead(self, registry: str, digest: str) -> Iterator[None]:
-        """Wait until no other task moves this blob there, and keep others waiting during the block."""
-        with self._locks.hold(f"blob {registry} {digest}", self._wait_seconds):
-            yield
+    def lead(self, registry: str, digest: str) -> Iterator[Callable[[], None]]:
+        """Wait until no other task moves this blob there, and keep others waiting until the block lets them begin."""
+        with ExitStack() as held:
+            held.enter_context(self._locks.hold(f"blob {registry} {digest}", self._wait_seconds))
+            yield held.close
 
 
 class LocalRuns:

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final, cast
 
 import redis
@@ -214,16 +214,14 @@ class LeasedSingleFlight:
         self._wait_seconds = wait_seconds
 
     @contextmanager
-    def lead(self, registry: str, digest: str) -> Iterator[None]:
-        """Wait until no other task moves this blob there, and keep others waiting during the block."""
+    def lead(self, registry: str, digest: str) -> Iterator[Callable[[], None]]:
+        """Wait until no other task moves this blob there, and keep others waiting until the block lets them begin."""
         key = f"{self._prefix}flight:{registry}:{digest}"
         named = f"The blob {digest} at {registry}"
-        with (
-            _timed(telemetry.FLIGHT) as acquired,
-            self._leases.hold(key, named, self._wait_seconds, poll_seconds=0.02),
-        ):
+        with _timed(telemetry.FLIGHT) as acquired, ExitStack() as held:
+            held.enter_context(self._leases.hold(key, named, self._wait_seconds, poll_seconds=0.02))
             acquired()
-            yield
+            yield held.close
 
 
 class LeasedRuns:

@@ -10,6 +10,7 @@ from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailab
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.session import UploadSession
 from tasks.registry.repository import Repository
+from tasks.registry.visits import current_visit
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.copy.turns import Turns
@@ -60,7 +61,7 @@ class BlobPlacer:
         with telemetry.span("blob", digest=blob.digest, bytes=blob.size, repository=str(destination)) as span:
             found = self._find(blob, destination)
             if isinstance(found, Wanted):
-                with self._flights.lead(destination.registry, blob.digest):
+                with self._flights.lead(destination.registry, blob.digest) as let_go, _leading(let_go):
                     found = self._find_arrived(blob, destination, found)
                     if isinstance(found, Wanted):
                         try:
@@ -214,3 +215,9 @@ class BlobPlacer:
     def _note(self, blob: Descriptor, destination: Repository) -> None:
         self._placements.add(blob, destination)
         self._locations.add(destination.registry, blob.digest, destination.name)
+
+
+def _leading(let_go: Callable[[], None]) -> AbstractContextManager[None]:
+    """Let others move the blob too, from their own sources, once this copy's source sends next to nothing."""
+    visit = current_visit()
+    return nullcontext() if visit is None else visit.once_slow(let_go)

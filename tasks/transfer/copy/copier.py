@@ -9,6 +9,7 @@ from tasks import contract
 from tasks.errors import ImagePusherError, Side, longest_wait
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
+from tasks.oci.document import media_type_of
 from tasks.oci.reference import RepositoryName
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries
@@ -64,7 +65,10 @@ class Copier:
         counter = Counter()
         meter = Meter(copy.digest, report, self._cancelled, self._deadline_seconds)
         descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
-        known = None if content is None else FetchedManifest(content, copy.media_type, descriptor.digest)
+        known = None
+        if content is not None:
+            # Another item of the push may have read it: what this one's index says of its type is not to be trusted.
+            known = FetchedManifest(content, media_type_of(content, copy.media_type), descriptor.digest)
         lacking = {
             str(place): self._registries.repository(*place, "destination", push=True) for place in copy.destinations
         }

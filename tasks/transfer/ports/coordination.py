@@ -106,6 +106,9 @@ class BlobLocations(Protocol):
 class SingleFlight(Protocol):
     """Locks that let one task at a time move the bytes of a blob to a registry, across all workers."""
 
-    def lead(self, registry: str, digest: str) -> AbstractContextManager[None]:
-        """Wait until no other task moves this blob there, and keep others waiting while it is moved."""
+    def lead(self, registry: str, digest: str) -> AbstractContextManager[Callable[[], None]]:
+        """Wait until no other task moves this blob there, and keep others waiting during the block.
+
+        The yielded function lets the next one begin before the block ends.
+        """
         ...

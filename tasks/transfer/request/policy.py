@@ -14,7 +14,7 @@ from tasks.errors import NotPermitted
 from tasks.oci.reference import Reference
 from tasks.transfer.request.valid import ValidRequest
 
-Action = Literal["push", "undo", "retry", "hold"]
+Action = Literal["push", "undo", "retry", "hold", "cancel"]
 ANYTHING: Final = ("*",)
 # The sender name of workers, and of operators who have the workers' key; no producer has this name.
 WORKERS: Final = "workers"

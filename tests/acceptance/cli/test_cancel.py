@@ -4,6 +4,9 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 from tests.acceptance.cli.conftest import Shell, actions, error_of, faults, report_of
 from tests.support.commands import Ended
@@ -91,3 +94,30 @@ def test_a_push_that_no_worker_has_taken_is_cancelled_when_one_does(shell: Shell
 def test_cancelling_an_unknown_push_is_an_error_in_json(shell: Shell) -> None:
     assert error_of(shell("cancel", "nobody", "-o", "json"))["code"] == "push_unknown"
     assert json.loads(shell("status", "-o", "json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ('actions = ["push"]', 3),
+        ('actions = ["cancel"]\ndestinations = ["other.example/*"]', 3),
+        ('actions = ["cancel"]', 0),
+    ],
+)
+def test_a_rule_says_who_may_cancel(shell: Shell, tmp_path: Path, rule: str, code: int) -> None:
+    """T14: by the settings of the command; who has the workers' key is no producer."""
+    with RedisServer() as server:
+        broker = {"IMAGEPUSHER_BROKER_URL": server.url}
+        arguments = ["copy", "a.example/a:1", "b.example/b:1", "--push-id", "mine", "--no-wait"]
+        assert shell(*arguments, settings=broker).code == 0
+        for who, ends in (('producer = "team"', code), ('key = "the key of all workers"', 0)):
+            settings = tmp_path / "settings.toml"
+            settings.write_text(
+                f'[broker]\n{who}\n[producers.team]\nkey = "the key of the team"\n[policy.some]\n{rule}\n'
+            )
+            settings.chmod(0o600)
+            ended = shell("--config", str(settings), "cancel", "mine", "--no-wait", "-o", "json", settings=broker)
+            assert ended.code == ends, ended.stderr
+            if ends:
+                assert error_of(ended)["code"] == "not_permitted"
+                assert "[policy.some]" in error_of(ended)["message"]

@@ -98,6 +98,17 @@ def test_one_task_at_a_time_moves_a_blob(client: redis.Redis) -> None:
     assert most == 1
 
 
+def test_who_leads_may_let_the_next_one_begin(client: redis.Redis) -> None:
+    """Rule 5.4: and harms nobody by ending later."""
+    flights = LeasedSingleFlight(Leases(client, 30), "i:", 5)
+    with flights.lead("b", "sha256:a") as let_go:
+        let_go()
+        with flights.lead("b", "sha256:a"):
+            let_go()
+            assert client.exists("i:flight:b:sha256:a")
+    assert not client.exists("i:flight:b:sha256:a")
+
+
 def test_blob_locations_are_hints_that_can_be_forgotten(client: redis.Redis) -> None:
     locations = RedisBlobLocations(client, "i:")
     assert list(locations.repositories("b", "sha256:a")) == []

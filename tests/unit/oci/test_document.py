@@ -97,21 +97,17 @@ def test_a_media_type_of_neither_is_a_named_error(media_type: str) -> None:
     ("document", "media_type"),
     [
         (MANIFEST, media_types.OCI_INDEX),
+        ({"schemaVersion": 2}, media_types.OCI_INDEX),
         (INDEX, media_types.OCI_MANIFEST),
         (INDEX | {"manifests": {}}, media_types.OCI_INDEX),
         (INDEX | {"manifests": ["x"]}, media_types.OCI_INDEX),
-        (INDEX | {"manifests": [{"digest": named("x"), "size": -1}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": named("x"), "size": "1"}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": "sha256:x", "size": 1}]}, media_types.OCI_INDEX),
         (INDEX | {"manifests": [{"digest": "../../x", "size": 1}]}, media_types.OCI_INDEX),
-        (INDEX | {"manifests": [image("x", None, platform="linux/amd64")]}, media_types.OCI_INDEX),
-        (INDEX | {"manifests": [image("x", None, annotations={"a": 1})]}, media_types.OCI_INDEX),
-        ({"schemaVersion": 2}, media_types.OCI_INDEX),
         (MANIFEST | {"layers": {}}, media_types.OCI_MANIFEST),
         (MANIFEST | {"layers": [None]}, media_types.OCI_MANIFEST),
         (MANIFEST | {"config": None}, media_types.OCI_MANIFEST),
         (MANIFEST | {"config": {}}, media_types.DOCKER_MANIFEST),
-        (MANIFEST | {"config": CONFIG | {"urls": "x"}}, media_types.OCI_MANIFEST),
     ],
 )
 def test_what_the_specification_does_not_describe_is_a_named_error(document: dict[str, Any], media_type: str) -> None:
@@ -131,10 +127,13 @@ def test_a_child_that_is_nested_without_end_is_a_named_error() -> None:
         {"platform": None, "annotations": None, "urls": None},
         {"mediaType": None},
         {"size": None},
+        {"size": -1},
         {"annotations": {"org.example.note": None, "vnd.docker.reference.digest": None}},
         {"platform": {"os": None, "architecture": None, "variant": None, "os.version": None, "os.features": None}},
         {"platform": {"os": "linux", "architecture": "arm64", "variant": None, "os.features": [None]}},
         {"urls": [None]},
+        {"platform": "linux/amd64", "annotations": ["a"], "urls": "x"},
+        {"platform": {"os": 7, "architecture": "arm64"}, "annotations": {"vnd.docker.reference.digest": 7}},
         {"mediaType": "application/vnd.never.heard.of+json"},
         {"unheard": None},
     ],
@@ -148,7 +147,7 @@ def test_in_an_entry_null_is_as_good_as_absent(fields: dict[str, Any]) -> None:
         assert isinstance(parsed, Index)
         (read,) = parsed.entries
         assert (read.digest, read.subject) == (named("x"), None)
-        assert read.fits(527) is (said.get("size") is None)
+        assert read.fits(527) is (said.get("size") in {None, -1})
         assert parsed.containing(parsed.entries, parsed.media_type).encode().count(named("x").encode()) == 1
 
 
@@ -169,7 +168,9 @@ def test_in_an_entry_null_is_as_good_as_absent(fields: dict[str, Any]) -> None:
         {"config": CONFIG | {"mediaType": None, "annotations": {"a": None}}},
         {"config": CONFIG | {"mediaType": "application/vnd.never.heard.of+json"}},
         {"layers": [LAYER | {"mediaType": None, "urls": None}]},
+        {"config": CONFIG | {"urls": "x", "platform": [], "annotations": 7}},
         {"layers": [LAYER | {"size": None}]},
+        {"layers": [LAYER | {"size": -1}]},
     ],
 )
 def test_in_a_manifest_only_the_digests_of_its_parts_are_needed(fields: dict[str, Any]) -> None:

@@ -55,6 +55,23 @@ def test_of_the_slow_copies_of_a_source_only_as_many_go_on_as_one_may_have() -> 
         scene.begin("b.example")
 
 
+def test_who_leads_others_is_told_once_that_its_source_is_slow() -> None:
+    """Rule 5.4."""
+    scene = Scene(1)
+    told: list[str] = []
+    with scene.running:
+        visit = scene.begin()
+        with visit.once_slow(lambda: told.append("ended")):
+            visit.check()
+        with visit.once_slow(lambda: told.append("slow")):
+            visit.check()
+            assert told == []
+            scene.wait(visit)
+            visit.check()
+            visit.check()
+        assert told == ["slow"]
+
+
 def test_a_source_that_drips_is_slow_and_one_that_sends_is_not() -> None:
     scene = Scene(1)
     with scene.running:

@@ -28,12 +28,14 @@ def cancel(context: click.Context, /, push_id: str, *, no_wait: bool, **_: Any) 
     from tasks.contract import ENDED
     from workers.ledger import open_ledger
 
-    with open_ledger(settings_of(context)) as ledger:
+    settings = settings_of(context)
+    with open_ledger(settings) as ledger:
         progress = ledger.progress(push_id)
         if progress.state in ENDED:
             note(f"The push {push_id} has ended: {progress.state}. imagepusher undo {push_id} puts its tags back.")
             emit_as_json(context, progress)
             context.exit(INVALID)
+        settings.trust.check_cancel(ledger.request(push_id), settings.targets)
         ledger.mark_cancelled(push_id)
         if no_wait or progress.state == "interrupted":
             note(f"The push {push_id} is cancelled.")

@@ -39,6 +39,15 @@ def test_one_task_at_a_time_moves_a_blob() -> None:
     assert (most, moving) == (1, 0)
 
 
+def test_who_leads_may_let_the_next_one_begin() -> None:
+    """Rule 5.4."""
+    flights = LocalSingleFlight(KeyLocks(), 5)
+    with flights.lead("b", "sha256:a") as let_go:
+        let_go()
+        with flights.lead("b", "sha256:a"):
+            let_go()
+
+
 def test_a_part_that_is_worked_on_is_held_until_its_end() -> None:
     """Rule 7.3."""
     runs = LocalRuns(KeyLocks(), 0.05)

@@ -133,6 +133,18 @@ def test_schema_1_an_empty_index_and_nonsense_are_named_errors() -> None:
         source(serves(b"<html>"))
 
 
+@pytest.mark.parametrize("said", [None, "", "x/y", 7, True, [], {}])
+def test_whatever_a_manifest_says_of_its_type_it_is_read_or_a_named_error(said: object) -> None:
+    """Rule 2.4: null and absent are as good as each other; nothing of a source breaks the planning of a push."""
+    entries = [image("amd64", "linux/amd64")]
+    content = json.dumps({"schemaVersion": 2, "mediaType": said, "manifests": entries}).encode()
+    if said is None or isinstance(said, str):
+        assert source(serves(content)).digest == digest_of(content)
+        return
+    with pytest.raises(ManifestInvalid):
+        source(serves(content))
+
+
 def test_a_source_image_is_read_whatever_it_is() -> None:
     """Rule 2.2: its configuration is not asked for."""
     content = fixtures.load("30-")

@@ -21,6 +21,7 @@ RELEASES = Rule("releases", frozenset({"release"}), actions=frozenset({"push", "
         ("release", "push", "quay.example/prod/app:1", True),
         ("release", "undo", "quay.example/prod/app:1", True),
         ("release", "hold", "quay.example/prod/app:1", False),
+        ("release", "cancel", "quay.example/prod/app:1", False),
         ("other", "push", "quay.example/test/app:1", False),
         (None, "push", "quay.example/test/app:1", False),
         (WORKERS, "undo", "quay.example/prod/app:1", True),
