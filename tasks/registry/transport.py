@@ -90,6 +90,10 @@ class Transport:
             self.policy.blame(error)
             raise
 
+    def basic(self, repository: str) -> str | None:
+        """Return the Authorization value with user and password, for an API beside that of the distribution."""
+        return self._authentication.basic(repository)
+
     def close(self) -> None:
         """Close the idle connections of all threads."""
         self._connections.close()
