@@ -27,7 +27,8 @@ from tasks.registry.http.connections import Connections
 from tasks.registry.http.endpoint import Endpoint, Pong, host_for
 from tasks.registry.http.exchange import Request, Response, describe
 from tasks.registry.http.hops import MOST_REDIRECTS, check_hop, is_same_origin, next_hop
-from tasks.registry.http.refusal import explain, refusal
+from tasks.registry.http.reasons import is_web_page
+from tasks.registry.http.refusal import READS, explain, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.http.warning import take_warning
 from tasks.registry.settings import RegistryConfiguration, Role
@@ -146,7 +147,7 @@ class Transport:
                 # Only the caller can find out how much of the body the registry took.
                 raise Transient(explain(request.method, response), response.status)
             response, _ = self._ask(request, base, url)
-        if response.status in request.expect:
+        if response.status in request.expect and not _is_page_for_write(request, response):
             return response
         if response.status in RETRIED_STATUSES:
             raise self._transient(request, response)
@@ -230,7 +231,8 @@ class Transport:
         limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
         content = incoming.read(limit, self.limits.answer_timeout)
         if expected and len(content) > limit:
-            raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes.")
+            setting = " (http.manifest_bytes)" if limit == self.limits.manifest_bytes else ""
+            raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes{setting}.")
         return Response(incoming.status, incoming.headers, url, own, content[:limit], authorization=shown)
 
     def _ping(self, base: str) -> Pong:
@@ -244,3 +246,10 @@ class Transport:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
+
+
+def _is_page_for_write(request: Request, response: Response) -> bool:
+    """Tell whether a write was answered by a web page, of a login or a proxy, as if it had succeeded."""
+    if request.method in READS or not response.own or response.status >= 300:  # noqa: PLR2004
+        return False
+    return is_web_page(response.content, response.headers.get("Content-Type"))
