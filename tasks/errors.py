@@ -547,6 +547,7 @@ class NotFound(RegistryError):
     """404 for a resource that must exist."""
 
     code = "not_found"
+    advice = "Check how its name is spelt; some registries answer the same for what you may not read."
 
 
 class NamespaceMissing(NotFound):
@@ -570,6 +571,7 @@ class RequestRefused(RegistryError):
     """Another 4xx."""
 
     code = "request_refused"
+    advice = "The words of the registry, if it gave any, say why; `imagepusher doctor` looks at what it takes."
 
 
 class QuotaExceeded(RequestRefused):
@@ -614,6 +616,7 @@ class ResponseInvalid(RegistryError):
     """An answer that breaks the protocol, or a body over its cap."""
 
     code = "response_invalid"
+    advice = "Check that this is the address of a registry, and that no proxy before it changes its answers."
 
 
 class AddressWrong(ResponseInvalid):
@@ -634,6 +637,7 @@ class AddressForbidden(RegistryError):
     """A redirect or realm that leads to a forbidden address."""
 
     code = "address_forbidden"
+    advice = "Nothing was sent there: ask whoever runs the registry why it leads there."
 
 
 def may_pass(code: str) -> bool:

@@ -30,6 +30,7 @@ from tasks.registry.blob.upload import BlobUpload, cancel
 from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
 from tasks.registry.creating.create import Visibility, create
+from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.listing import list_tags
 from tasks.registry.manifest_answer import FetchedManifest, check_entries, described, fetched
@@ -324,6 +325,13 @@ class Repository:
         Fetches a token that the push needs anyway; at some registries that creates the repository (BEHAVIOUR 3.4).
         """
         self._transport.require_push(self.name, self._writing)
+
+    def foresee(self, foresight: Foresight, digest: Digest, *, tag: str | None) -> None:
+        """Raise TagImmutable or QuotaExceeded if the API of the registry says that a digest will not be written.
+
+        `tag` is the one that would move, None if it is not there yet. An API that is not known, or fails, says nothing.
+        """
+        foresight.check(self._transport, self.name, tag=tag, digest=digest)
 
     def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
         expect = {200, 404, *_UNANSWERED}

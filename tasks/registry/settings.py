@@ -13,6 +13,7 @@ Role = Literal["source", "destination"]
 UploadChoice = Literal["auto", "put", "patch", "parts"]
 Proxy = Literal["environment", "none"]
 Login = Literal["ecr", "google", "azure"]
+Api = Literal["quay", "ecr", "harbor", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class RegistrySettings:
     client pairs), and replaces the first of the `usual_certificates` with a folder for the registry. The requests at
     once and per second are those of all workers together. `uploads` is the form of blob uploads ("auto": the first
     form that the registry takes), `part_bytes` the most bytes of a part (BEHAVIOUR 5.6). `proxy` says whether the
-    proxies of the environment are used. `api_token` is for Quay's own API.
+    proxies of the environment are used. `api_token` is for Quay's own API. `api` is the product whose own API is asked
+    before a push what it will refuse; None leaves it to token and login.
     """
 
     tls_verify: bool = True
@@ -58,6 +60,7 @@ class RegistrySettings:
     usual_certificates: tuple[str, ...] = ()
     proxy: Proxy = "none"
     api_token: str | None = field(default=None, repr=False)
+    api: Api | None = None
 
 
 @dataclass(frozen=True, slots=True)

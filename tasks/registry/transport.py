@@ -27,7 +27,8 @@ from tasks.registry.http.connections import Connections
 from tasks.registry.http.endpoint import Endpoint, Pong, host_for
 from tasks.registry.http.exchange import Request, Response, describe
 from tasks.registry.http.hops import MOST_REDIRECTS, check_hop, is_same_origin, next_hop
-from tasks.registry.http.refusal import explain, refusal
+from tasks.registry.http.reasons import is_web_page
+from tasks.registry.http.refusal import READS, explain, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.http.warning import take_warning
 from tasks.registry.settings import RegistryConfiguration, Role
@@ -89,6 +90,10 @@ class Transport:
                 return self._expected(request, response)
         raise TypeError("the last try has a response or an error")
 
+    def basic(self, repository: str) -> str | None:
+        """Return the Authorization value with user and password, for an API beside that of the distribution."""
+        return self._authentication.basic(repository)
+
     def close(self) -> None:
         """Close the idle connections of all threads."""
         self._connections.close()
@@ -146,7 +151,7 @@ class Transport:
 
     def _expected(self, request: Request, response: Response) -> Response:
         """Return a response of an expected status; raises the error that any other status means."""
-        if response.status in request.expect:
+        if response.status in request.expect and not _is_page_for_write(request, response):
             return response
         if response.status in RETRIED_STATUSES:
             raise self._transient(request, response)
@@ -226,7 +231,8 @@ class Transport:
         limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
         content = incoming.read(limit, self.limits.answer_timeout)
         if expected and len(content) > limit:
-            raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes.")
+            setting = " (http.manifest_bytes)" if limit == self.limits.manifest_bytes else ""
+            raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes{setting}.")
         return Response(incoming.status, incoming.headers, url, own, content[:limit], authorization=shown)
 
     def _ping(self, base: str) -> Pong:
@@ -245,3 +251,10 @@ class Transport:
 def _is_signature_refused(response: Response) -> bool:
     """Tell whether a host that a redirect led to refuses the signature of the URL."""
     return response.status in _NOT_SIGNED_FOR and not (response.own and response.status == HTTPStatus.UNAUTHORIZED)
+
+
+def _is_page_for_write(request: Request, response: Response) -> bool:
+    """Tell whether a write was answered by a web page, of a login or a proxy, as if it had succeeded."""
+    if request.method in READS or not response.own or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return False
+    return is_web_page(response.content, response.headers.get("Content-Type"))

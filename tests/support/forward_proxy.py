@@ -3,7 +3,7 @@
 import select
 import socket
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,12 +18,14 @@ _PIECE = 65536
 class ForwardProxy(Serving["_Server"]):
     """Serve on loopback while the context lasts; every host that it is asked for is 127.0.0.1.
 
-    With `pair`, USER:PASSWORD, others are refused. `asked` are the methods and hosts of all requests that it took.
+    `ports` are the ports of hosts that are asked for without one. With `pair`, USER:PASSWORD, others are refused.
+    `asked` are the methods and hosts of all requests that it took.
     """
 
-    def __init__(self, pair: str = "") -> None:
+    def __init__(self, pair: str = "", ports: Mapping[str, int] | None = None) -> None:
         super().__init__(_Server(("127.0.0.1", 0), _Handler))
         self._server.expected = f"Basic {b64encode(pair.encode()).decode()}" if pair else None
+        self._server.ports = dict(ports or {})
 
     @property
     def asked(self) -> list[tuple[str, str]]:
@@ -36,6 +38,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.asked: list[tuple[str, str]] = []
+        self.ports: dict[str, int] = {}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -60,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if not self._admit(parts.netloc):
             return
-        there = HTTPConnection("127.0.0.1", parts.port or 80)
+        there = HTTPConnection("127.0.0.1", parts.port or self.server.ports.get(parts.netloc, 80))
         kept = {name: value for name, value in self.headers.items() if not name.lower().startswith("proxy-")}
         there.request(self.command, self.path.partition(parts.netloc)[2], body, kept)
         answer = there.getresponse()

@@ -12,7 +12,7 @@ from msgspec import Meta
 from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.oci.signatures import IndexSignature
-from tasks.registry.settings import HttpLimits, Login, Proxy, RegistrySettings, UploadChoice
+from tasks.registry.settings import Api, HttpLimits, Login, Proxy, RegistrySettings, UploadChoice
 from tasks.registry.upload_forms import LEAST_PART_BYTES
 from tasks.transfer.request.policy import Action
 from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
@@ -245,6 +245,7 @@ class RegistryTable(CredentialsTable, frozen=True):
     uploads: UploadChoice = _REGISTRY.uploads
     part_bytes: Annotated[int, Meta(ge=LEAST_PART_BYTES)] | None = None
     api_token_file: Text | None = None
+    api: Api | None = None
     source: CredentialsTable = CredentialsTable()
     destination: CredentialsTable = CredentialsTable()
 

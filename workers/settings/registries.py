@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tasks.errors import SettingsInvalid
-from tasks.registry.settings import Credentials, Login, RegistrySettings
+from tasks.registry.settings import Api, Credentials, Login, RegistrySettings
 from workers.settings.document import BrokerTable, CredentialsTable, RegistryTable, expand, is_there
 
 _logger: Final = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class RegistryReader:
             uploads=table.uploads,
             part_bytes=table.part_bytes,
             api_token=self._api_token(place, table),
+            api=self._api(place, registry, table),
             credentials=self.credentials(place, registry, table),
             source_credentials=self.credentials(f"{place}.source", registry, table.source),
             destination_credentials=self.credentials(f"{place}.destination", registry, table.destination),
@@ -55,6 +56,16 @@ class RegistryReader:
         if table.api_token_file is None:
             return None
         return self.secret_file(f"{place}.api_token_file", self.base / expand(table.api_token_file))
+
+    def _api(self, place: str, registry: str, table: RegistryTable) -> Api | None:
+        if table.api == "quay" and table.api_token_file is None:
+            self.faults.append(f'{place}: api = "quay" needs api_token_file beside it')
+        if table.api == "ecr":
+            from tasks.registry.auth.logins.ecr import place_of  # noqa: PLC0415 - few registries are Amazon's
+
+            if place_of(registry) is None:
+                self.faults.append(f'{place}: api = "ecr" is for a private registry of Amazon ECR')
+        return table.api
 
     def tls_files(self, place: str, table: RegistryTable | BrokerTable) -> TlsFiles:
         """Return the TLS files of a table, which must exist; a certificate needs its key."""

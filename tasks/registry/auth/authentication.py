@@ -92,6 +92,11 @@ class Authentication:
         found = self._store.find(self._registry, repository, self._role) if self._known is not None else None
         return None if found is None else found.username
 
+    def basic(self, repository: str) -> str | None:
+        """Return the Authorization value with user and password of a repository, None without a password."""
+        found = self._store.find(self._registry, repository, self._role)
+        return _basic(found) if found is not None and found.password else None
+
     def learn(
         self,
         www_authenticate: str | None,

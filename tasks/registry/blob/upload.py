@@ -190,10 +190,19 @@ class BlobUpload:
             if method == "PUT" and response.status in _ENDS:
                 self._session = None
             mismatch = "DIGEST_INVALID" in response.codes
-            raise ContentMismatch(f"{explain(method, response)}.") if mismatch else error
+            raise ContentMismatch(f"{explain(method, response)}.") if mismatch else self._named(error, response.status)
         if method == "PUT" and response.status in _ENDS | _UNANSWERED:
             self._give_up(self._session)
         self._way = found
+
+    def _named(self, error: RegistryError, status: int) -> RegistryError:
+        """Return the error of an upload of which no form is left, with the way out if the bodies are too large."""
+        if status != TOO_LARGE or type(error) is not RequestRefused:
+            return error
+        return RequestRefused(
+            f"{error.message} No smaller body is tried: have the limit of the registry, or of the proxy before it, raised,"
+            f' or set `uploads` of {self._transport.registry} to "parts" and `part_bytes` below that limit.'
+        )
 
     def _give_up(self, session: UploadSession | None) -> None:
         """Drop the session and cancel it: a registry that refused only the form of a body keeps it open."""

@@ -6,6 +6,7 @@ The words count before the status: registries say "quota", "immutable" and "read
 import re
 from http import HTTPStatus
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from tasks.errors import (
     AddressWrong,
@@ -28,8 +29,10 @@ from tasks.registry.http.redact import conceal
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _LONGEST_MESSAGE: Final = 300
 _SHOWN_ERRORS: Final = 3
-_READS: Final = frozenset({"GET", "HEAD"})
+READS: Final = frozenset({"GET", "HEAD"})
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
+# A client sends no write to where these lead (RFC 9110, 15.4): to https, or to a login.
+_ELSEWHERE: Final = frozenset({301, 302, 303})
 # Not implemented, version not supported (RFC 9110, 15.6): the next answer would be the same.
 _NEVER: Final = frozenset({501, 505})
 # How long a registry under maintenance is left alone (BEHAVIOUR 8.6).
@@ -95,9 +98,12 @@ def refusal(method: str, response: Response) -> RegistryError:
             f"{message[:-1]} and does not say how to log in (no WWW-Authenticate), so that no credentials were sent:"
             " is this the address of a registry, or does a proxy or a login page stand before it?"
         )
+    if kind is AddressWrong and response.location is not None:
+        there = urlsplit(response.location).netloc.rpartition("@")[2]
+        message = f"{message[:-1]} and leads to {there}, where no write is sent."
     error = kind(message)
     if isinstance(error, AuthenticationRefused):
-        error.may_be_absent = method in _READS
+        error.may_be_absent = method in READS
     return error
 
 
@@ -107,6 +113,8 @@ def _kind(method: str, response: Response) -> type[RegistryError]:
     if response.status in {401, 403} and response.own:
         return AuthenticationRefused
     if response.status < HTTPStatus.BAD_REQUEST and is_web_page(response.content, response.headers.get("Content-Type")):
+        return AddressWrong
+    if response.status in _ELSEWHERE and response.location is not None:
         return AddressWrong
     return _kind_of_status(response.status)
 

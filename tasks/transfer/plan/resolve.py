@@ -11,6 +11,7 @@ from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherErro
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference, RepositoryName
+from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
@@ -49,7 +50,7 @@ def prepare(
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
-    looking = _Looking(registries, rules, push, facts or NoFacts(), ready)
+    looking = _Looking(registries, rules, push, facts or NoFacts(), ready, Foresight())
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -108,6 +109,7 @@ class _Looking:
     push: bool
     facts: TagFacts
     ready: Mapping[RepositoryName, Found]
+    foresight: Foresight
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
@@ -149,9 +151,8 @@ class _Looking:
             else:
                 gate = gate.without_age()
             gate.check(repository, reference, decision, current=current, before=before)
-            if self.push and decision.action != "unchanged":
-                # A missing right to push is reported before any byte moves, as far as it can be known.
-                repository.require_push()
+            if decision.action != "unchanged":
+                self._foresee(repository, reference, decision.digest, exists=current is not None)
         except OlderThanDestination as skip:
             held = current.digest if current else None
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
@@ -173,6 +174,12 @@ class _Looking:
             warnings=[*unseen, *decision.warnings],
         )
         return planned, decision.held
+
+    def _foresee(self, repository: Repository, reference: Reference, digest: Digest, *, exists: bool) -> None:
+        """Raise the refusal of a tag that can be known before any byte moves: by the registry's API, by the token."""
+        repository.foresee(self.foresight, digest, tag=reference.tag if exists else None)
+        if self.push:
+            repository.require_push()
 
     def _current(
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem

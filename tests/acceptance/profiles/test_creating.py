@@ -22,7 +22,8 @@ def _aim(scene: Scene, create: Create, visibility: Visibility = "private") -> di
     scene.registry.store.repositories.clear()
     scene.registry.api_tokens = {TOKEN}
     settings = scene.settings.registries.registries
-    settings[scene.registry.host] = RegistrySettings(credentials=Credentials(USER, PASSWORD), api_token=TOKEN)
+    token = TOKEN if scene.profile.access.quay_api else None
+    settings[scene.registry.host] = RegistrySettings(credentials=Credentials(USER, PASSWORD), api_token=token)
     source = scene.offer(scene.index("linux/amd64", "linux/arm64"))
     items = [{"source": source, "destinations": {scene.repository: ["1", "2"]}}]
     return {"target": scene.name, "items": items}

@@ -108,6 +108,7 @@ class AccessRules:
     exchange_path: str | None = None
     creates: Literal["push", "token", "never"] = "push"
     quay_api: bool = False
+    harbor_api: bool = False
     creates_private: bool = False
     anonymous_pull: bool = True
     delete_action: Literal["delete", "push"] = "delete"

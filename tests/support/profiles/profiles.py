@@ -94,6 +94,7 @@ HARBOR = Profile(
     access=AccessRules(
         scheme="bearer",
         token_path="/service/token",
+        harbor_api=True,
         namespace_missing=Refusal(404, "NOT_FOUND", "project {namespace} not found"),
     ),
     state=StateRules(

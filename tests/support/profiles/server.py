@@ -15,6 +15,7 @@ from tests.support.profiles.blobs import Blobs
 from tests.support.profiles.clock import VirtualClock
 from tests.support.profiles.gates import Gates
 from tests.support.profiles.handler import RegistryHandler
+from tests.support.profiles.harbor_api import HarborApi
 from tests.support.profiles.limits import Limiter
 from tests.support.profiles.manifests import Manifests
 from tests.support.profiles.objects import ObjectStore
@@ -41,7 +42,7 @@ class ProfileRegistry(LoopbackServer):
     `users` are names and passwords. `policy` says which actions a user gets; without one users get all, and nobody
     gets `pull` where the profile lets anonymous clients pull. `namespaces` are those that exist, None for all.
     Everything public may be changed by a test at any time: `read_only`, `quota_bytes` (of one namespace), `immutable`
-    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` (of Quay's API).
+    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` and `api_user` (of Quay's API).
     Time stands still but for `clock.advance`.
     """
 
@@ -62,6 +63,7 @@ class ProfileRegistry(LoopbackServer):
         self.namespaces = namespaces
         self.disabled_namespaces: set[str] = set()
         self.api_tokens: set[str] = set()
+        self.api_user = "somebody"
         self.immutable: tuple[str, ...] = ()
         self.read_only = False
         self.quota_bytes: int | None = None
@@ -74,7 +76,7 @@ class ProfileRegistry(LoopbackServer):
         self.access, self.tokens = Access(self), Tokens(self)
         self.uploads, self.objects = Uploads(self), ObjectStore(self)
         self.gates = Gates()
-        self._api = QuayApi(self)
+        self._apis = (QuayApi(self), HarborApi(self))
         self._limiter = Limiter(self.clock.now)
         self._requests: list[Logged] = []
         self._endpoints = _endpoints(self)
@@ -194,8 +196,9 @@ class ProfileRegistry(LoopbackServer):
                 return _LOGIN_PAGE
             if self.tokens.answers(request.path):
                 return self.tokens.answer(request)
-            if self._api.answers(request.path):
-                return self._api.answer(request)
+            for api in self._apis:
+                if api.answers(request.path):
+                    return api.answer(request)
             for fault in violations(request):
                 self.violate(request, fault)
             if request.route.endpoint == "unknown":

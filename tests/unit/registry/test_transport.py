@@ -11,6 +11,7 @@ import pytest
 
 from tasks.errors import (
     AddressForbidden,
+    AddressWrong,
     AuthenticationRefused,
     NotFound,
     RateLimited,
@@ -146,7 +147,7 @@ def test_an_error_body_without_end_is_cut() -> None:
     endless = iter(lambda: b"x" * 4096, b"")
     with (
         ScriptedRegistry(PING, Exchange("GET", LATEST, Answer(400, body=endless))) as registry,
-        pytest.raises(RequestRefused, match=r"answered 400\. ?$"),
+        pytest.raises(RequestRefused, match=r"answered 400\. The words"),
     ):
         fetch(registry)
 
@@ -508,3 +509,29 @@ def test_a_realm_may_lead_elsewhere_on_its_own_host_only(status: int) -> None:
             challenge = Answer(401, {"WWW-Authenticate": f'Bearer realm="{realm.url}/token"'})
             with ScriptedRegistry(Exchange("GET", "/v2/", challenge)) as registry, pytest.raises(ResponseInvalid):
                 client(registry.host, settings=RegistrySettings(credentials=USER)).fetch_manifest("latest")
+
+
+PAGE = b"<!doctype html><html><head><title>Sign in</title></head></html>"
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_page_is_no_success_of_a_write(status: int) -> None:
+    """6.8: the tag would be looked for in vain, as if somebody else had written it meanwhile."""
+    page = Exchange("PUT", LATEST, Answer(status, {"Content-Type": "text/html; charset=utf-8"}, PAGE))
+    with ScriptedRegistry(PING, page) as registry, pytest.raises(AddressWrong, match="web page, 'Sign in'"):
+        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+def test_a_text_in_answer_to_a_write_is_a_success() -> None:
+    """Servers say text/html of a body that is none."""
+    stored = Exchange("PUT", LATEST, Answer(201, {"Content-Type": "text/html; charset=utf-8"}, b"OK"))
+    with ScriptedRegistry(PING, stored) as registry:
+        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+
+
+def test_a_write_that_is_led_to_a_login_says_where() -> None:
+    """6.8."""
+    moved = Exchange("PUT", LATEST, Answer(302, {"Location": "https://user:word@login.example/start?state=word"}))
+    with ScriptedRegistry(PING, moved) as registry, pytest.raises(AddressWrong, match=r"login\.example") as caught:
+        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
+    assert "word" not in str(caught.value)

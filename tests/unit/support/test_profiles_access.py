@@ -199,3 +199,48 @@ def test_quays_api_makes_repositories() -> None:
     with ProfileRegistry(profiles.STRICT) as registry:
         assert requests.post(f"{registry.url}/api/v1/repository", json={}, timeout=30).status_code == 404
         registry.violations.clear()
+
+
+def test_quays_api_tells_of_tags_and_quotas() -> None:
+    with ProfileRegistry(profiles.QUAY, users=USERS, namespaces={"team"}) as registry:
+        registry.api_tokens.add("oauth")
+        registry.immutable, registry.quota_bytes = ("v*",), 5_000
+        registry.put(NAME, images.image(), "v1")
+
+        def tell(path: str, token: str = "oauth") -> requests.Response:
+            return requests.get(
+                f"{registry.url}/api/v1/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+            )
+
+        assert tell("organization/team", token="other").status_code == 401
+        assert tell("organization/elsewhere").status_code == 404
+        assert tell("organization/team").json()["quota_report"]["quota_bytes"] == registry.store.size("team")
+        assert tell("organization/team").json()["quotas"][0]["limit_bytes"] == 5_000
+        (tag,) = tell(f"repository/{NAME}/tag/?specificTag=v1").json()["tags"]
+        assert (tag["name"], tag["immutable"]) == ("v1", True)
+        assert tell(f"repository/{NAME}/tag/?specificTag=v2").json()["tags"] == []
+        assert tell("repository/team/other/tag/?specificTag=v1").status_code == 404
+
+
+def test_harbors_api_tells_of_tags_and_quotas() -> None:
+    nested = "team/a/b"
+    with ProfileRegistry(profiles.HARBOR, users=USERS, namespaces={"team"}) as registry:
+        registry.immutable, registry.quota_bytes = ("v*",), 5_000
+        image = images.image()
+        registry.put(nested, images.index([image]), "v1")
+
+        def tell(path: str, user: str = LOGIN[0]) -> requests.Response:
+            url = f"{registry.url}/api/v2.0/projects/{path}"
+            return requests.get(url, auth=(user, USERS.get(user, "")), timeout=30)
+
+        assert tell("team/summary", user="nobody").status_code == 401
+        assert tell("elsewhere/summary").status_code == 404
+        quota = {"hard": {"storage": 5_000}, "used": {"storage": registry.store.size("team")}}
+        assert tell("team/summary").json()["quota"] == quota
+        tags = "team/repositories/a%252Fb/artifacts/v1/tags?with_immutable_status=true"
+        assert [(each["name"], each["immutable"]) for each in tell(f"{tags}&q=name=v1").json()] == [("v1", True)]
+        assert tell(tags.replace("/v1/", "/v2/")).status_code == 404
+        assert tell(f"team/artifacts?q=digest={image.digest}").json() == []
+        assert [each["digest"] for each in tell(f"team/artifacts?q=digest={image.digest},base=*").json()] == [
+            image.digest
+        ]

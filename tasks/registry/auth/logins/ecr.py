@@ -84,11 +84,18 @@ def amazon_errors(failed: str, purpose: str) -> Iterator[None]:
         raise AuthenticationRefused(f"{failed}: {clean(str(error))}.") from None
 
 
-def amazon_client(service: str, region: str, purpose: str) -> Any:
-    """Return boto3's client of a service; raises SettingsInvalid if boto3 is not installed."""
+def amazon_client(
+    service: str, region: str, purpose: str, *, seconds: float = _SECONDS, tries: int | None = None
+) -> Any:
+    """Return boto3's client of a service, which waits so many seconds for an answer, and tries as often as boto3 does.
+
+    Raises SettingsInvalid if boto3 is not installed.
+    """
     boto3 = need("boto3", extra="aws", purpose=purpose)
     config = need("botocore.config", extra="aws", purpose=purpose)
-    bounded = config.Config(connect_timeout=_SECONDS, read_timeout=_SECONDS)
+    bounded = config.Config(
+        connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": tries} if tries else None
+    )
     # A session of its own: boto3's default session is not thread-safe.
     return boto3.session.Session().client(service, region_name=region, config=bounded)
 

@@ -55,6 +55,19 @@ def test_each_role_may_have_credentials_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
+        ("api = 'quay'", r'"quay\.io": api = "quay" needs api_token_file'),
+        ("api = 'ecr'", r'"quay\.io": api = "ecr" is for a private registry of Amazon ECR'),
+        ("api = 'gitlab'", r'"quay\.io"\.api: expected .*harbor'),
+    ],
+)
+def test_the_api_of_a_product_is_one_that_the_settings_give_access_to(tmp_path: Path, table: str, fault: str) -> None:
+    with pytest.raises(SettingsInvalid, match=fault):
+        load(tmp_path, table)
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
         ("login = 'azure'", r'"quay\.io": login = "azure" is for .*, and quay\.io is not one'),
         ("[registries.'quay.io'.destination]\nlogin = 'ecr'", r'"quay\.io"\.destination: login = "ecr" is for'),
         (

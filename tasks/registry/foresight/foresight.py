@@ -1,0 +1,95 @@
+"""Foresee, by the API of a registry's product, that a tag will not be written (BEHAVIOUR 10.2).
+
+| API    | asked with                                | tells of a tag            | of a quota                    |
+|--------|-------------------------------------------|---------------------------|-------------------------------|
+| quay   | `api_token_file`                          | that it is immutable      | the namespace's               |
+| ecr    | boto3, as `login = "ecr"` does            | the rules of its repository | nothing                     |
+| harbor | user and password, and `api = "harbor"`   | that it is immutable      | the project's, to its members |
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from tasks.errors import ImagePusherError, QuotaExceeded, Retry, Side, TagImmutable
+from tasks.registry.foresight import ecr, harbor, quay
+from tasks.registry.foresight.asking import Asking
+from tasks.registry.http.retry import Transient
+from tasks.registry.settings import Api, RegistrySettings
+from tasks.registry.transport import Transport
+
+LOG: Final = logging.getLogger(__name__)
+
+# Repository and tag, or repository and digest; returns the reason for a refusal.
+_Why = Callable[[Asking, str, str], str | None]
+
+
+class _Tells(NamedTuple):
+    why_immutable: _Why
+    why_full: _Why
+
+
+_TELLS: Final[dict[Api, _Tells]] = {
+    "quay": _Tells(quay.why_immutable, quay.why_full),
+    "ecr": _Tells(ecr.why_immutable, ecr.why_full),
+    "harbor": _Tells(harbor.why_immutable, harbor.why_full),
+}
+
+
+def api_of(settings: RegistrySettings) -> Api | None:
+    """Return the API that the settings give access to: the one that they name, else by token or login."""
+    if settings.api is not None:
+        return settings.api
+    if settings.api_token:
+        return "quay"
+    return "ecr" if settings.credentials is not None and settings.credentials.login == "ecr" else None
+
+
+class Foresight:
+    """The answers of all registries, kept for one push. Thread-safe.
+
+    A registry without access to its API costs no request. After a failure of an API its question is not asked again:
+    the write of the tag will tell.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._asking: dict[str, Asking] = {}
+        self._silent: set[tuple[str, str]] = set()
+
+    def check(self, transport: Transport, name: str, *, tag: str | None, digest: str) -> None:
+        """Raise TagImmutable or QuotaExceeded if the registry will not write a digest to a repository.
+
+        `tag` is the one that would move, None if it is not there yet.
+        """
+        tells = _TELLS.get(api_of(transport.settings) or "none")
+        if tells is None:
+            return
+        asking = self._asking_of(transport)
+        place = f"{transport.registry}/{name}"
+        if tag is not None and (why := self._why(asking, "immutable tags", tells.why_immutable, name, tag)):
+            raise TagImmutable(f"{place}:{tag} may not move: {why}. Nothing was copied for it.", side=Side.DESTINATION)
+        if why := self._why(asking, "its quota", tells.why_full, name, digest):
+            raise QuotaExceeded(f"{place} takes no image: {why}. Nothing was copied for it.", side=Side.DESTINATION)
+
+    def _asking_of(self, transport: Transport) -> Asking:
+        with self._guard:
+            return self._asking.setdefault(transport.registry, Asking(transport))
+
+    def _why(self, asking: Asking, subject: str, why: _Why, name: str, detail: str) -> str | None:
+        registry = asking.transport.registry
+        if (registry, subject) in self._silent:
+            return None
+        try:
+            return why(asking, name, detail)
+        except (ImagePusherError, Transient) as error:
+            if isinstance(error, ImagePusherError) and error.retry is Retry.GIVE_BACK:
+                raise
+            with self._guard:
+                told = (registry, subject) in self._silent
+                self._silent.add((registry, subject))
+            if not told:
+                said = error.what if isinstance(error, Transient) else error.message
+                LOG.warning("%s does not tell of %s, and the push goes on without: %s", registry, subject, said)
+            return None

@@ -1,0 +1,75 @@
+"""What Harbor's own API says of tags and quotas (GET /api/v2.0/projects/…, with user and password of the destination).
+
+PROJECT/repositories/NAME/artifacts/TAG/tags    [{"name": TAG, "immutable": true, …}]
+PROJECT/summary                                 {"quota": {"hard": {"storage": N}, "used": {"storage": USED}}, …}
+PROJECT/artifacts?q=digest=DIGEST,base=*        [{"digest": DIGEST, …}], without `base` no part of an index
+"""
+
+from typing import Final, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from tasks.registry.foresight.asking import Asking
+
+Kind = TypeVar("Kind")
+
+# The name of a project may be a number, which is taken for its id otherwise.
+_BY_NAME: Final = {"X-Is-Resource-Name": "true"}
+
+
+class _Tag(msgspec.Struct, frozen=True):
+    name: str
+    immutable: bool = False
+
+
+class _Artifact(msgspec.Struct, frozen=True):
+    digest: str
+
+
+class _Storage(msgspec.Struct, frozen=True):
+    storage: int = -1
+
+
+class _Quota(msgspec.Struct, frozen=True):
+    hard: _Storage = _Storage()
+    used: _Storage = _Storage()
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    quota: _Quota | None = None
+
+
+def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
+    """Return the reason why a tag may not move, None if it may; raises RegistryError, Transient."""
+    project, _, repository = name.partition("/")
+    # A name with a slash is encoded twice, as Harbor's API wants it.
+    path = f"{project}/repositories/{quote(quote(repository, safe=''))}/artifacts/{tag}/tags"
+    query = urlencode({"with_immutable_status": "true", "q": f"name={tag}"})
+    found = _ask(asking, name, f"{path}?{query}", list[_Tag]) or []
+    if any(each.name == tag and each.immutable for each in found):
+        return "a rule of its Harbor project makes the tag immutable"
+    return None
+
+
+def why_full(asking: Asking, name: str, digest: str) -> str | None:
+    """Return the reason why a manifest is not stored in a project, None if it is or may be.
+
+    A full project takes what it has already, also in another repository. Raises RegistryError, Transient.
+    """
+    project = name.partition("/")[0]
+    summary = _ask(asking, name, f"{project}/summary", _Summary)
+    quota = None if summary is None else summary.quota
+    if quota is None or not 0 <= quota.hard.storage <= quota.used.storage:
+        return None
+    query = urlencode({"q": f"digest={digest},base=*", "page_size": 1})
+    if _ask(asking, name, f"{project}/artifacts?{query}", list[_Artifact]) != []:
+        return None
+    return f"the quota of the project {project} is used up ({quota.used.storage} of {quota.hard.storage} bytes)"
+
+
+def _ask(asking: Asking, name: str, path: str, kind: type[Kind]) -> Kind | None:
+    authorization = asking.transport.basic(name)
+    return asking.document(
+        f"/api/v2.0/projects/{path}", kind, repository=name, authorization=authorization, headers=_BY_NAME
+    )

@@ -1,0 +1,41 @@
+"""The limits of a namespace count as Quay itself counts them."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tasks.registry.foresight.quay import Namespace, reached_limit
+
+
+def told(used: int, *limits: tuple[str, int], default: int | None = None) -> Namespace:
+    quota = {
+        "id": 1,
+        "limit_bytes": 1000,
+        "limits": [{"id": 1, "type": kind, "limit_percent": p} for kind, p in limits],
+    }
+    said: dict[str, Any] = {"name": "team", "quotas": [quota] if limits else []}
+    return msgspec.convert(
+        said | {"quota_report": {"quota_bytes": used, "configured_quota": default, "backfill_status": ""}}, Namespace
+    )
+
+
+@pytest.mark.parametrize(
+    ("namespace", "limit"),
+    [
+        (told(1000, ("Reject", 100)), (1000, 1000)),
+        (told(999, ("Reject", 100)), None),
+        (told(900, ("Warning", 80), ("Reject", 90)), (900, 900)),
+        (told(850, ("Warning", 80), ("Reject", 90)), None),
+        (told(5000, ("Warning", 100)), None),
+        (told(5000, ("Reject", 80), ("Warning", 100)), None),
+        (told(900, ("Reject", 80), ("Warning", 100)), (900, 800)),
+        (told(5000), None),
+        (told(5000, default=0), None),
+        (told(5000, default=6000), None),
+        (told(5000, default=5000), (5000, 5000)),
+        (Namespace(), None),
+    ],
+)
+def test_the_highest_limit_that_is_reached_counts(namespace: Namespace, limit: tuple[int, int] | None) -> None:
+    assert reached_limit(namespace) == limit
