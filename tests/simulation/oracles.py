@@ -441,6 +441,7 @@ class Judge:
         # It deletes manifests only, and another tag may hold the image of a new one.
         keeps = not alone and self.b.flavour is Flavour.DISTRIBUTION
         reasons["irreversible"] = keeps
+        reasons["tag_immutable"] = bool(self.b.immutable)
         return bool(reasons.get(code, code in of_release and not alone and (bool(faults) or keeps)))
 
     def _judge_tag(self, tag: str, reports: Mapping[str, dict[str, Any] | None]) -> None:

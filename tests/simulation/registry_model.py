@@ -101,6 +101,8 @@ class Registry:
         self.flavour = flavour
         self.lax = lax
         self.away_until = 0.0
+        # Tags that somebody made immutable, as `repository:tag`.
+        self.immutable: set[str] = set()
         self.spaces: dict[str, Space] = {}
         self.blobs: dict[str, bytes] = {}
         self.writes: list[Write] = []
@@ -184,7 +186,7 @@ class Registry:
         """Remove what nothing holds, and blobs that no manifest needs; return the digests that went."""
         gone = []
         for name, space in self.spaces.items():
-            held = set(self._held(space, temporary=self.flavour is not Flavour.DISTRIBUTION))
+            held = set(self._held(space, temporary=self.flavour is not Flavour.DISTRIBUTION, collects=True))
             if self.lax:
                 # Nobody could tell that what was seen moments ago went: such a registry leaves it alone for a while.
                 held |= {
@@ -219,7 +221,7 @@ class Registry:
         for child in held.children:
             yield from self._lacking(repository, child)
 
-    def _held(self, space: Space, *, temporary: bool = True) -> Iterator[str]:
+    def _held(self, space: Space, *, temporary: bool = True, collects: bool = False) -> Iterator[str]:
         """Yield the digests that something holds."""
         now = self._clock()
         waiting = list(space.tags.values())
@@ -228,7 +230,9 @@ class Registry:
             if each.subject is not None:
                 subjects.setdefault(each.subject, []).append(digest)
         if temporary:
-            waiting += [digest for digest, until in space.temporary.items() if until > now]
+            # zot serves what was written by digest until it is collected, however long that takes.
+            serves = self.flavour is Flavour.ZOT and not collects
+            waiting += [digest for digest, until in space.temporary.items() if serves or until > now]
         while waiting:
             digest = waiting.pop()
             held = space.manifests.get(digest)
@@ -271,6 +275,8 @@ class Registry:
         if by_digest and digest != reference:
             return _fault(400, "DIGEST_INVALID")
         space = self.spaces.setdefault(name, Space())
+        if f"{name}:{reference}" in self.immutable and space.tags.get(reference) != digest:
+            return _fault(409, "TAG_IMMUTABLE")
         manifest = Manifest.of(body, media_type)
         lacking = [blob for blob in manifest.blobs if blob not in space.blobs or blob not in self.blobs]
         if not self.lax:

@@ -250,6 +250,11 @@ class World:
                 self.b.end_temporary()
                 self.trace.note(now, f"B collects {[digest[7:15] for digest in self.b.collect()]}")
                 self.judge.collections += 1
+            case "make immutable":
+                tags = self.scenario.tags
+                found = [tag for tag in tags if f"{B}/{tag}" == step.subject] or [tags[action.choice % len(tags)]]
+                self.b.immutable.add(found[0])
+                self.trace.note(now, f"someone makes {found[0]} immutable")
             case "end lease":
                 self._end_lease(action)
             case "restart redis" | "restart redis without its last second":

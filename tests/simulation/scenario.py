@@ -29,8 +29,10 @@ _OF_DUELS: Final = (
     "collect",
 )
 
-_ANYWHERE: Final = tuple(name for name in FAULTS if name != "forget push")
+_OF_SOME: Final = frozenset({"forget push", "make immutable"})
+_ANYWHERE: Final = tuple(name for name in FAULTS if name not in _OF_SOME)
 _OF_STORMS: Final = (
+    "make immutable",
     "kill before",
     "kill after",
     "stop before",
@@ -227,7 +229,7 @@ def _signed(chance: random.Random) -> Scenario:
         undo=chance.choice(pushes).push_id if chance.random() < 0.3 else None,
         signed_before=chance.random() < 0.5,
         swarm=Swarm(
-            on=frozenset(chance.sample(_OF_DUELS, 3)) | {"foreign write"},
+            on=frozenset(chance.sample((*_OF_DUELS, "make immutable"), 3)) | {"foreign write"},
             rate=chance.choice([0.0, 0.01, 0.02]),
             most=chance.choice([1, 2, 3]),
             jitter=chance.choice([0.0, 1.0]),
