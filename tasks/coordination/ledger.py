@@ -239,8 +239,14 @@ class HashLedger(TagLedger):
         found = self._hashes.fetch((_key(push_id, "releases"), name))[0]
         return None if found is None else found.decode()
 
-    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
-        self._put(push_id, "tags", key, _encode(tag))
+    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> contract.TagReport:
+        place = _key(push_id, "tags"), key
+        records = {place[0]: {key: _encode(tag)}, _key(push_id): {"updated": self._now()}}
+        first = self._hashes.exchange(place, records)
+        if first is None:
+            return tag
+        self._hashes.put({place[0]: {key: first}})
+        return _read(first, contract.TagReport)
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
@@ -256,9 +262,13 @@ class HashLedger(TagLedger):
 
     def finish(self, report: contract.PushReport) -> contract.PushReport:
         report = msgspec.structs.replace(report, producer=self.producer(report.push_id))
+        key = _key(report.push_id)
         fields = {"report": msgspec.json.encode(report), "state": report.state.encode(), "updated": self._now()}
-        self._hashes.put({_key(report.push_id): fields})
-        return report
+        first = _decode(self._hashes.exchange((key, "report"), {key: fields}), contract.PushReport)
+        if first is None:
+            return report
+        self._hashes.put({key: {"report": msgspec.json.encode(first), "state": first.state.encode()}})
+        return first
 
     def report(self, push_id: str) -> contract.PushReport | None:
         return _decode(self._field(push_id, "report"), contract.PushReport)

@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tasks import contract
 from tests.simulation.decisions import Kind
 from tests.simulation.redis_model import Client, Store
-from tests.simulation.scheduler import EPOCH, Process, Scheduler
+from tests.simulation.scheduler import EPOCH, Process, Scheduler, Thread
 
 NOTED: Final = "imagepusher.push.noted"
 _UNACKED: Final = "unacked"
@@ -149,6 +149,19 @@ class Broker:
         if tags:
             self.restore(tags[choice % len(tags)])
 
+    def wake(self, thread: Thread) -> None:
+        """Let a thread go on that waits."""
+        self._scheduler.wake(thread)
+
+    def sleep(self, seconds: float, waiting: list[Thread]) -> None:
+        """Let the running thread wait for some time, or until it is woken as one of those that are `waiting`."""
+        thread = self._scheduler.thread
+        waiting.append(thread)
+        try:
+            self._scheduler.sleep(seconds)
+        finally:
+            waiting.remove(thread)
+
     def kick(self) -> None:
         """Let workers look for messages."""
         if not self._kicked:
@@ -241,7 +254,8 @@ class Results:
     """The result store, with the counters of chords."""
 
     def __init__(self, store: Store, broker: Broker) -> None:
-        self.on_keep: Callable[[str], None] = lambda _task_id: None
+        self.on_keep: Callable[[str, str, Any], None] = lambda _task_id, _state, _value: None
+        self._waiting: dict[str, list[Thread]] = {}
         self._store = store
         self._broker = broker
 
@@ -250,9 +264,15 @@ class Results:
 
         def put() -> None:
             self._store.put(f"result:{task_id}", (state, value), _DAY)
-            self.on_keep(task_id)
+            self.on_keep(task_id, state, value)
+            for thread in self._waiting.get(task_id, ()):
+                self._broker.wake(thread)
 
         client.ask(f"store the result of {task_id}", "result", put, Kind.BROKER)
+
+    def wait(self, seconds: float, task_id: str) -> None:
+        """Let the running thread wait until a result is stored, or for so long."""
+        self._broker.sleep(seconds, self._waiting.setdefault(task_id, []))
 
     def find(self, task_id: str) -> tuple[str, Any]:
         """Return the state and the value of a result."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import states
 from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import TimeoutError as CeleryTimeout
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tasks import contract
@@ -14,6 +15,7 @@ from tests.simulation.primitives import UUID, current
 from tests.simulation.redis_model import Client
 from tests.simulation.scheduler import Process
 
+_LOOK_SECONDS = 20.0
 _CONFIGURATION = SimpleNamespace(worker_send_task_events=False, broker_url="redis://model")
 
 
@@ -33,12 +35,45 @@ class App:
     def send_task(self, task: str, args: list[Any], task_id: str) -> None:
         self.broker.send(self.client, Message(task, task_id, tuple(args)))
 
-    def AsyncResult(self, task_id: str) -> Any:  # noqa: N802 - Celery's name
-        state, value = self.client.ask("GET", f"result:{task_id}", lambda: self.results.find(task_id))
-        return SimpleNamespace(state=state, result=value)
+    def AsyncResult(self, task_id: str) -> "AsyncResult":  # noqa: N802 - Celery's name
+        return AsyncResult(self, task_id)
 
     def _store(self, task_id: str, value: Any, state: str) -> None:
         self.results.keep(self.client, task_id, value, state)
+
+
+class AsyncResult:
+    """The result of a task, asked for at each look."""
+
+    def __init__(self, app: App, task_id: str) -> None:
+        self._app = app
+        self._task_id = task_id
+
+    @property
+    def state(self) -> str:
+        return self._find()[0]
+
+    @property
+    def result(self) -> Any:
+        return self._find()[1]
+
+    def get(self, timeout: float, interval: float) -> Any:
+        """Wait for the result, longer than asked for: a run need not look five times a second."""
+        del timeout, interval
+        state, value = self._find()
+        if state not in states.READY_STATES:
+            self._app.results.wait(_LOOK_SECONDS, self._task_id)
+            raise CeleryTimeout
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def _find(self) -> tuple[str, Any]:
+        app = self._app
+        found: tuple[str, Any] = app.client.ask(
+            "GET", f"result:{self._task_id}", lambda: app.results.find(self._task_id)
+        )
+        return found
 
 
 class Signature:

@@ -81,6 +81,8 @@ FAULTS: Final[Mapping[str, tuple[frozenset[Kind], int]]] = {
     "deliver twice": (frozenset({Kind.BROKER}), 6),
     "deliver late": (frozenset({Kind.BROKER}), 4),
     "drop chord": (frozenset({Kind.BROKER}), 2),
+    "forget push": (_STATE, 4),
+    "make immutable": (frozenset({Kind.MOVE, Kind.PUT}), 4),
 }
 # Where the protocol is thin, faults are more frequent.
 _WEIGHT: Final[Mapping[Kind, float]] = {Kind.PUT: 10.0, Kind.MOVE: 3.0, Kind.LOCK: 2.0, Kind.EVENT: 2.0}

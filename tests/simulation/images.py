@@ -1,8 +1,8 @@
-"""Small images: an index with one image for each platform, of one base layer and one of its own."""
+"""Small images: an index with one image for each platform, of one base layer and one of its own; and signatures."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -11,6 +11,8 @@ INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 _LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+_EMPTY: Final = "application/vnd.oci.empty.v1+json"
+_SIGNATURE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 PLATFORMS: Final = ("linux/amd64", "linux/arm64", "linux/s390x", "linux/ppc64le")
 
 
@@ -60,6 +62,57 @@ def index(platforms: tuple[str, ...], version: str) -> Image:
     return Image(digest_of(content), content, INDEX, blobs, members, held)
 
 
+@cache
+def referrer(subject: Image, signer: str) -> Image:
+    """Return a manifest by which a signer refers to an image, as OCI 1.1 has it."""
+    blobs = (b"{}", f"{signer} refers to {subject.digest}".encode())
+    config, layer = _descriptor(_EMPTY, blobs[0]), _descriptor("text/plain", blobs[1])
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": f"application/vnd.example.{signer}",
+        "config": config,
+        "layers": [layer],
+        "subject": _descriptor(subject.media_type, subject.content),
+    }
+    return _with_blobs(document, blobs)
+
+
+@cache
+def cosign(subject: Image, signers: tuple[str, ...]) -> Image:
+    """Return the manifest of signatures as cosign keeps it under a tag: one layer for each signer."""
+    layers = tuple(f"{signer} signs {subject.digest}".encode() for signer in signers)
+    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]}}).encode()
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _descriptor(_CONFIG, config),
+        "layers": [_descriptor(_SIGNATURE, layer) for layer in layers],
+    }
+    return _with_blobs(document, (config, *layers))
+
+
+def fallback(entries: Iterable[Image]) -> Image:
+    """Return the index that lists some referrers under the tag of their subject."""
+    listed = [
+        _descriptor(MANIFEST, each.content) | {"artifactType": json.loads(each.content)["artifactType"]}
+        for each in entries
+    ]
+    content = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}).encode()
+    return Image(digest_of(content), content, INDEX)
+
+
+def list_tag(digest: str, suffix: str = "") -> str:
+    """Return the tag under which clients look for what refers to a digest: `.sig` is cosign's."""
+    return digest.replace(":", "-") + suffix
+
+
+def listed_in(content: bytes | None) -> frozenset[str]:
+    """Return what a list holds: the digests of its manifests, or of its layers."""
+    document = json.loads(content or b"{}")
+    return frozenset(each["digest"] for each in [*document.get("manifests", ()), *document.get("layers", ())])
+
+
 def platforms_of(content: bytes | None) -> Mapping[str, str] | None:
     """Return the digests of an index by platform, None for no content."""
     if content is None:
@@ -70,7 +123,13 @@ def platforms_of(content: bytes | None) -> Mapping[str, str] | None:
     return {
         f"{entry['platform']['os']}/{entry['platform']['architecture']}": entry["digest"]
         for entry in document["manifests"]
+        if "platform" in entry
     }
+
+
+def _with_blobs(document: Mapping[str, Any], blobs: tuple[bytes, ...]) -> Image:
+    content = json.dumps(document).encode()
+    return Image(digest_of(content), content, MANIFEST, tuple((digest_of(blob), blob) for blob in blobs))
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:

@@ -4,16 +4,16 @@ What cannot be true in some runs is excused by name: `Judge.excused` says what, 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tasks.errors import ImagePusherError, PushFailed
 from tests.simulation.broker_model import Results
-from tests.simulation.images import index, platforms_of
+from tests.simulation.images import Image, cosign, index, list_tag, listed_in, platforms_of, referrer
 from tests.simulation.orders import Operation, explains
 from tests.simulation.redis_model import Store
-from tests.simulation.registry_model import Registry, Write
+from tests.simulation.registry_model import Flavour, Registry, Write
 from tests.simulation.scenario import B, Item, Push, Scenario
 from tests.simulation.trace import Trace
 
@@ -24,6 +24,8 @@ _DONE: Final = _WRITTEN | {"unchanged"}
 # Words of failures that are known, and not mended yet.
 _OPEN: Final[tuple[str, ...]] = ()
 _UNDO: Final = "undo"
+_COSIGN: Final = ".sig"
+_LISTS: Final = ("", _COSIGN)
 _CANNOT_BE_TOLD: Final = "cannot be told"
 
 
@@ -45,6 +47,8 @@ class Sent:
     push: Push
     started: float
     ended: float | None = None
+    answer: Any = None
+    """What a client that waited got: a report, or the error that it raised."""
 
     def has_ended(self) -> bool:
         """Tell whether its result was stored."""
@@ -87,9 +91,28 @@ class Judge:
     _first: dict[str, str] = field(default_factory=dict)
     _late: list[Write] = field(default_factory=list)
     _known: set[str] = field(default_factory=set)
+    _results: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
+    _unsigned: list[tuple[str, str, str, str]] = field(default_factory=list)
+    undone: dict[str, bool] = field(default_factory=dict)
+    lists: dict[str, tuple[str, Image]] = field(default_factory=dict)
+    """The tags of B at which clients look for what refers to what is pushed, with repository and subject."""
+
+    def subjects(self) -> list[tuple[str, Image]]:
+        """Return what signers refer to and is pushed, with each repository of B that it goes to."""
+        found = {
+            (tag.partition(":")[0], subject.digest): subject
+            for push in self.scenario.pushes
+            for item in push.items
+            for tag in item.tags
+            for subject in item.signed
+        }
+        return [(repository, subject) for (repository, _), subject in found.items()]
 
     def begin(self) -> None:
         """Remember how B was."""
+        for repository, subject in self.subjects():
+            for suffix in _LISTS:
+                self.lists[f"{repository}:{list_tag(subject.digest, suffix)}"] = repository, subject
         self._first = self.tags()
         self.b.writes.clear()
         self.b.on_write = self._judge_write
@@ -107,6 +130,20 @@ class Judge:
     def dropped(self, key: str) -> None:
         """Note that Redis lost a key, or what was written to it last."""
         self._gone.append(key)
+
+    def judge_keys(self, keys: Iterable[str]) -> None:
+        """Judge that a key that was just written ends, but for those that are meant to last (7.5)."""
+        for key in keys:
+            if (
+                key.startswith(_PREFIX)
+                and self.store.ends(key) is None
+                and isinstance(self.store.find(key), dict | bytes)
+            ):
+                self.add("7.5", f"{key} never ends")
+
+    def lost_lease(self, key: str, process: str) -> None:
+        """Note a lease that ended though its holder was alive and awake, and Redis was there."""
+        self.add("7.1", f"{process} held {key}, and its lease ended by itself")
 
     def add(self, rule: str, said: str) -> None:
         """Note what was wrong."""
@@ -130,18 +167,17 @@ class Judge:
             self._judge_tag(tag, reports)
         self._judge_protective(reports)
         self._judge_events(reports)
+        self._judge_history(reports)
+        self._judge_signatures(reports)
+        self._judge_lists()
         self._judge_others()
-        for key in self.store.names():
-            if (
-                key.startswith(_PREFIX)
-                and self.store.ends(key) is None
-                and isinstance(self.store.find(key), dict | bytes)
-            ):
-                self.add("7.5", f"{key} never ends")
+        self.judge_keys(self.store.names())
 
     def judge_undo(self, push_id: str, before: Mapping[str, str], result: tuple[str, Any]) -> None:
         """Judge what an undo made of the tags that were still what the push had made them (6.6)."""
         state, value = result
+        if state == "SUCCESS":
+            self.undone = {tag["reference"]: tag["action"] in {"deleted", "restored"} for tag in value["tags"]}
         if state != "SUCCESS":
             if self._report(push_id) is not None and not self._lost(f"push:{push_id}"):
                 self.add("6.6", f"undo of {push_id} ended in {state}: {value}")
@@ -154,6 +190,21 @@ class Judge:
             name = tag["reference"].removeprefix(f"{B}/")
             if tag["action"] in _WRITTEN:
                 self._judge_undone(name, tag, before.get(name), said.get(name), whole=whole)
+        self._judge_protective_of_undo(push_id)
+
+    def _judge_protective_of_undo(self, push_id: str) -> None:
+        """Judge that an undo deletes the protective tags that the push made, where a registry deletes tags (6.6)."""
+        if self.b.flavour is Flavour.DISTRIBUTION or self._lost(f"push:{push_id}/intents"):
+            return
+        for reference, intent in self._intents(push_id).items():
+            undone = self.undone.get(reference)
+            repository = reference.removeprefix(f"{B}/").partition(":")[0]
+            made = dict(intent.get("overtaken", {}))
+            if intent.get("protective_tag_created"):
+                made[intent["protective_tag"]] = intent["new_digest"]
+            for tag, digest in made.items():
+                if undone and self.b.tag(repository, tag) == digest:
+                    self.add("6.6", f"undo left the protective tag {repository}:{tag} of {push_id}")
 
     def _judge_undone(self, name: str, tag: Mapping[str, Any], before: str | None, said: Any, *, whole: bool) -> None:
         now = self.tags().get(name)
@@ -195,7 +246,11 @@ class Judge:
         missing = self.b.missing(write.repository, write.tag)
         if missing:
             self.add("5.2", f"{tag} became {_short(write.new)}, which lacks {', '.join(map(_short, missing))}")
+        if tag in self.lists:
+            return
         own = tag in self.scenario.tags
+        if own and write.author in self.sent:
+            self._judge_signed(write, tag)
         of_merge = any(tag.startswith(f"{each}{_MERGED}") for each in self.scenario.tags)
         if not own and not of_merge:
             self.add("6.5", f"{tag} was written, which no push names")
@@ -220,24 +275,50 @@ class Judge:
             return None
         report = self._report(push_id)
         state, value = self.results.find(push_id)
+        if sent.push.announced:
+            state, value = ("SUCCESS" if (report or {}).get("state") == "succeeded" else "FAILURE"), sent.answer
         if report is None:
             if not self._lost(f"push:{push_id}"):
                 self.add("6.3", f"{push_id} ended as {state} without a report: {value!r}")
             return None
-        actions = [tag["action"] for item in report["items"] for tag in item["tags"]]
-        failed = [action not in _DONE for action in actions]
-        wanted = "succeeded" if not any(failed) else "failed" if all(failed) else "partial"
-        if report["state"] != wanted or (state == "SUCCESS") != (wanted == "succeeded"):
-            self.add("6.3", f"{push_id} is {report['state']} and {state}, with {actions}")
-        named = [tag["reference"] for item in report["items"] for tag in item["tags"]]
-        asked = [f"{B}/{tag}" for item in sent.push.items for tag in item.tags]
-        if sorted(named) != sorted(asked):
-            self.add("6.1", f"{push_id} reports {named}, and was asked for {asked}")
+        self._judge_whole(sent.push, report, succeeded=state == "SUCCESS")
         self._judge_release(sent.push, report)
         for item, said in zip(sent.push.items, report["items"], strict=True):
             for tag in said["tags"]:
                 self._judge_report(sent, item, tag)
         return report
+
+    def _judge_whole(self, push: Push, report: Mapping[str, Any], *, succeeded: bool) -> None:
+        """Judge a report as a whole: its state, its tags, and that the ledger has the same one."""
+        push_id = push.push_id
+        actions = [tag["action"] for item in report["items"] for tag in item["tags"]]
+        failed = [action not in _DONE for action in actions]
+        wanted = "succeeded" if not any(failed) else "failed" if all(failed) else "partial"
+        if report["state"] != wanted or succeeded != (wanted == "succeeded"):
+            self.add("6.3", f"{push_id} is {report['state']}, with {actions}")
+        named = [tag["reference"] for item in report["items"] for tag in item["tags"]]
+        asked = [f"{B}/{tag}" for item in push.items for tag in item.tags]
+        if sorted(named) != sorted(asked):
+            self.add("6.1", f"{push_id} reports {named}, and was asked for {asked}")
+        kept = self._kept_report(push_id)
+        if kept is not None and _told(kept) != _told(report) and not self._lost(f"push:{push_id}"):
+            self.add("7.3", f"whoever waited for {push_id} got another report than the ledger has: {_told(report)}")
+
+    def judge_result(self, task_id: str, state: str, value: Any) -> None:
+        """Judge a result as it is stored: it says what its report says, and a push has one report (6.3, 7.3)."""
+        report = value.report if isinstance(value, PushFailed) else value if state == "SUCCESS" else None
+        if not isinstance(report, Mapping) or "items" not in report:
+            return
+        push_id = report["push_id"]
+        if (state == "SUCCESS") != (report["state"] == "succeeded"):
+            self.add("6.3", f"the task {task_id} of {push_id} is {state}, and its report says {report['state']}")
+        told = _told(report)
+        if self._results.setdefault(push_id, told) != told and not self._lost(f"push:{push_id}"):
+            self.add("7.3", f"{push_id} has two reports: {sorted(told ^ self._results[push_id], key=str)}")
+
+    def _kept_report(self, push_id: str) -> dict[str, Any] | None:
+        found = (self.store.find(f"{_PREFIX}push:{push_id}") or {}).get("report")
+        return None if found is None else dict(json.loads(found))
 
     def _judge_release(self, push: Push, report: Mapping[str, Any]) -> None:
         """Judge that tags that move together did, or none stayed moved (10.1)."""
@@ -264,14 +345,7 @@ class Judge:
         if said["action"] not in _DONE:
             self._judge_failure(sent, tag, said, own)
             return
-        content = platforms_of(self.b.content(tag.partition(":")[0], said["new_digest"]) or self._old_content(said))
-        wanted = dict(index(item.platforms, item.version).platforms)
-        if content is not None and not wanted.items() <= content.items():
-            self.add(
-                "4.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, which lacks some of its images"
-            )
-        if content is not None and not set(said["kept_platforms"]) <= set(content):
-            self.add("6.1", f"{push_id} says that {tag} kept {said['kept_platforms']}, and it has {sorted(content)}")
+        self._judge_content(push_id, item, tag, said, own)
         held = self._held_between(tag, sent.started, sent.ended or self.clock())
         if said["new_digest"] not in held:
             self.add("6.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, and it never was")
@@ -292,6 +366,29 @@ class Judge:
                 self.excused.append(f"{tag}: {push_id} wrote over a foreign write between its look and its PUT")
             else:
                 self.add("6.6", f"{push_id} says that {tag} was {_short(said['old_digest'])} before, and it was not")
+
+    def _judge_content(self, push_id: str, item: Item, tag: str, said: Mapping[str, Any], own: list[Write]) -> None:
+        """Judge what a report says that a tag holds (4.1, 6.1, 7.7)."""
+        content = platforms_of(self.b.content(tag.partition(":")[0], said["new_digest"]) or self._old_content(said))
+        wanted = dict(index(item.platforms, item.version).platforms)
+        if content is not None and not wanted.items() <= content.items():
+            self.add(
+                "4.1", f"{push_id} says that {tag} is {_short(said['new_digest'])}, which lacks some of its images"
+            )
+        if (
+            content is not None
+            and said["action"] in _WRITTEN
+            and set(content) - set(item.platforms) != set(said["kept_platforms"])
+        ):
+            self.add("6.1", f"{push_id} says that {tag} kept {said['kept_platforms']}, and it has {sorted(content)}")
+        if said["action"] == "unchanged" and self._moved_it(push_id, tag, said["new_digest"], own):
+            self.add("7.7", f"{push_id} says that {tag} is unchanged, and it was {push_id} that wrote it")
+
+    def _moved_it(self, push_id: str, tag: str, digest: str, own: list[Write]) -> bool:
+        """Tell whether a push, and nobody else, made a tag what it is, and its ledger knows."""
+        moved = [write for write in own if write.new == digest and write.old != write.new]
+        others = any(write.new == digest and write.author != push_id for write in self._writes(tag))
+        return bool(moved) and not others and not self._late and not self._lost(f"push:{push_id}")
 
     def _cannot_be_told(self, tag: str, digest: str) -> bool:
         """Tell whether another push wrote the same digest, while a delivery of the push stood still or was killed.
@@ -341,7 +438,11 @@ class Judge:
             "destination_child_missing": self.scenario.lax and self.collections > 0,
         }
         of_release = ("withheld", "rolled_back", "release_unsettled")
-        return bool(reasons.get(code, code in of_release and not alone and bool(faults)))
+        # It deletes manifests only, and another tag may hold the image of a new one.
+        keeps = not alone and self.b.flavour is Flavour.DISTRIBUTION
+        reasons["irreversible"] = keeps
+        reasons["tag_immutable"] = bool(self.b.immutable)
+        return bool(reasons.get(code, code in of_release and not alone and (bool(faults) or keeps)))
 
     def _judge_tag(self, tag: str, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge whether what a tag holds is what some order of the pushes gives (7.1, 7.2)."""
@@ -420,11 +521,12 @@ class Judge:
         tags = self.tags()
         for push_id, report in reports.items():
             repositories = {tag.partition(":")[0] for tag in self.scenario.tags}
-            for intent in self._intents(push_id):
+            for intent in self._intents(push_id).values():
                 protective = [intent.get("protective_tag"), *intent.get("overtaken", {})]
                 named |= {f"{name}:{each}" for name in repositories for each in protective if each}
             for said in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
                 if said["protective_tag"] is None:
+                    self._judge_left_protection(push_id, said)
                     if said["action"] == "merged":
                         self.add("4.8", f"{push_id} merged {said['reference']} without a protective tag")
                     continue
@@ -442,6 +544,17 @@ class Judge:
             ):
                 self.add("7.3", f"the protective tag {tag} is named by no push")
 
+    def _judge_left_protection(self, push_id: str, said: Mapping[str, Any]) -> None:
+        """Judge that a protective tag of a push that failed was removed, or is named (4.8)."""
+        if said["action"] in _DONE or self._lost("push:") or _is_unknown(said) or self._late or self.outages:
+            return
+        intent = self._intents(push_id).get(said["reference"])
+        if intent is None or not intent.get("protective_tag_created") or self.undoing is not None:
+            return
+        repository, tag = said["reference"].removeprefix(f"{B}/").partition(":")[0], intent["protective_tag"]
+        if self.b.tag(repository, tag) == intent["new_digest"]:
+            self.add("4.8", f"{push_id} failed for {said['reference']} and does not name {tag}, which it left")
+
     def _judge_events(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge that each move was told, and none that did not stay."""
         told = {(event.push_id, event.reference, event.digest) for event in self.events}
@@ -450,6 +563,9 @@ class Judge:
                 if said["action"] in _WRITTEN and (push_id, said["reference"], said["new_digest"]) not in told:
                     self.add("7.7", f"nobody was told that {push_id} moved {said['reference']}")
         for event in self.events:
+            said = _tag_of(reports.get(event.push_id), event.reference)
+            if said is not None and said["action"] not in _DONE and not _is_unknown(said):
+                self.add("7.7", f"it was told that {event.push_id} moved {event.reference}: {said['action']}")
             tag = event.reference.removeprefix(f"{B}/")
             wrote = [
                 write for write in self._writes(tag) if write.author == event.push_id and write.new == event.digest
@@ -461,21 +577,121 @@ class Judge:
                     "7.7", f"it was told that {event.push_id} moved {tag} to {_short(event.digest)}, which it did not"
                 )
 
+    def _judge_history(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
+        """Judge that the history of each tag has all moves, and no others (10.6)."""
+        for tag in self.scenario.tags:
+            key = f"{_PREFIX}history:{B}/{tag}"
+            if self._lost("history:") or self._lost("push:"):
+                continue
+            moves = [json.loads(each) for each in (self.store.find(key) or {}).values()]
+            for push_id, report in reports.items():
+                said = _tag_of(report, f"{B}/{tag}")
+                noted = [move for move in moves if move["push_id"] == push_id]
+                if said is not None and said["action"] in _WRITTEN:
+                    self._judge_move(push_id, tag, said, noted)
+                elif said is not None and noted and self._cannot_be_told(tag, noted[0]["new_digest"]):
+                    self.excused.append(f"{tag}: which of two pushes of one image wrote it, {push_id} cannot tell")
+                elif said is not None and noted and not _is_unknown(said):
+                    self.add("10.6", f"the history of {tag} has a move by {push_id}: {said['action']}")
+
+    def _judge_move(self, push_id: str, tag: str, said: Mapping[str, Any], noted: list[dict[str, Any]]) -> None:
+        wanted = (said["action"], said["old_digest"], said["new_digest"])
+        same = [move for move in noted if (move["action"], move["old_digest"], move["new_digest"]) == wanted]
+        if not same:
+            self.add("10.6", f"the history of {tag} lacks the move by {push_id}")
+        elif len(same) > 1:
+            self.add("10.6", f"the history of {tag} has the move by {push_id} {len(same)} times")
+        elif self.undone.get(f"{B}/{tag}") and self.undoing == push_id and not same[0].get("undone"):
+            self.add("10.6", f"the history of {tag} does not know that the move by {push_id} was taken back")
+
+    def _judge_signed(self, write: Write, tag: str) -> None:
+        """Note what refers to the images of a tag and is not there when the tag moves (9.2)."""
+        push_id = str(write.author)
+        content = platforms_of(self.b.archive.get(write.new or "")) or {}
+        for item in self.sent[push_id].push.items:
+            if tag not in item.tags:
+                continue
+            for subject in item.signed:
+                if subject.digest == write.new or subject.digest in content.values():
+                    for signature, where in self._lacking_of(write.repository, subject, item.signer):
+                        self._unsigned.append((push_id, tag, signature, where))
+
+    def _lacking_of(self, repository: str, subject: Image, signer: str) -> Iterator[tuple[str, str]]:
+        """Yield what a client of B does not find of what a signer says of an image, and where it looked."""
+        own, signed = referrer(subject, signer), cosign(subject, (signer,))
+        if self.b.has_api():
+            if own.digest not in self.b.referrers(repository, subject.digest):
+                yield own.digest, "the API"
+        elif own.digest not in self.b.entries(repository, list_tag(subject.digest)):
+            yield own.digest, list_tag(subject.digest)
+        elif not self.b.serves(repository, own.digest):
+            yield own.digest, "the registry"
+        tag = list_tag(subject.digest, _COSIGN)
+        if not listed_in(signed.content) <= self.b.entries(repository, tag):
+            yield signed.digest, tag
+
+    def _judge_signatures(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
+        """Judge that what was not there when a tag moved was said to be left behind (9.2, 9.5)."""
+        for push_id, tag, digest, where in dict.fromkeys(self._unsigned):
+            said = _tag_of(reports.get(push_id), f"{B}/{tag}")
+            left = {each["digest"] for each in (said or {}).get("referrers_left", ())}
+            unread = {each["code"] for each in (said or {}).get("warnings", ())} & {"referrers_unreadable"}
+            if digest not in left and not unread and not self._lost(f"push:{push_id}"):
+                self.add(
+                    "9.2", f"{push_id} moved {tag}, and {where} lacked {_short(digest)}, which refers to its image"
+                )
+
+    def _judge_lists(self) -> None:
+        """Judge that a list has all that anybody added to it, and is gone only if an undo made it go (9.3)."""
+        for place, (repository, subject) in self.lists.items():
+            tag = place.partition(":")[2]
+            held = self.b.entries(repository, tag)
+            writes = self._writes(place)
+            theirs = [write for write in writes if write.author == "foreign"]
+            added = [(None, listed_in(self.b.archive.get(self._first.get(place) or "")))]
+            added += [(write, listed_in(self.b.archive.get(write.new or ""))) for write in writes if write.new]
+            for write, entries in added:
+                lost = entries - held
+                if not lost or (write is not None and write.author == _UNDO):
+                    continue
+                foreign = write is None or write.author == "foreign"
+                if self.undoing is not None and not foreign and not held:
+                    continue
+                if write is not None and foreign and any(self._was_blind(each, write) for each in writes):
+                    self.excused.append(f"{place}: a push wrote over a foreign write between its look and its PUT")
+                elif self._late or self._lost("written:") or self._lost("tag:"):
+                    self.excused.append(
+                        f"{place} lacks an entry: a write of a dead worker arrived late, or Redis lost the record"
+                    )
+                elif not held and not self._is_needed(repository, subject) and not theirs:
+                    continue
+                else:
+                    self.add("9.3", f"{place} lost {', '.join(map(_short, sorted(lost)))}")
+
+    def _is_needed(self, repository: str, subject: Image) -> bool:
+        return self.b.serves(repository, subject.digest)
+
     def _judge_others(self) -> None:
         for tag, digest in self._first.items():
+            if tag in self.lists:
+                continue
             if tag not in self.scenario.tags and self.tags().get(tag) != digest:
                 self.add("6.5", f"{tag} was changed, which no push names")
 
     def _report(self, push_id: str) -> dict[str, Any] | None:
         """Return the report that whoever waits for a push gets."""
+        sent = self.sent.get(push_id)
+        if sent is not None and sent.push.announced:
+            return dict(sent.answer) if isinstance(sent.answer, Mapping) else None
         state, value = self.results.find(push_id)
         if state == "SUCCESS":
             return dict(value)
         return dict(value.report) if isinstance(value, PushFailed) else None
 
-    def _intents(self, push_id: str) -> list[dict[str, Any]]:
+    def _intents(self, push_id: str) -> dict[str, dict[str, Any]]:
+        """Return the last intent of a push at each tag."""
         held: dict[str, bytes] = self.store.find(f"{_PREFIX}push:{push_id}/intents") or {}
-        return [json.loads(intent) for intent in held.values()]
+        return {reference: json.loads(intent) for reference, intent in held.items()}
 
     def _writes(self, tag: str) -> list[Write]:
         return [write for write in self.b.writes if f"{write.repository}:{write.tag}" == tag]
@@ -515,6 +731,9 @@ class Judge:
 
     def _shown(self, push_id: str) -> str:
         state, value = self.results.find(push_id)
+        sent = self.sent[push_id]
+        if sent.push.announced:
+            state, value = "answered", sent.answer
         report = self._report(push_id)
         if report is None:
             return f"{state} {value if isinstance(value, ImagePusherError) else ''}"
@@ -532,6 +751,27 @@ def _action(report: Mapping[str, Any] | None, tag: str) -> str | None:
             if said["reference"] == f"{B}/{tag}":
                 return str(said["action"])
     return None
+
+
+def _tag_of(report: Mapping[str, Any] | None, reference: str) -> dict[str, Any] | None:
+    """Return what a report says of a tag: of several items that go there, the last."""
+    tags = [tag for item in (report or {}).get("items", ()) for tag in item["tags"]]
+    return next((dict(tag) for tag in reversed(tags) if tag["reference"] == reference), None)
+
+
+def _told(report: Mapping[str, Any]) -> set[tuple[Any, ...]]:
+    """Return what a report says, but for totals and times."""
+    return {
+        (tag["reference"], tag["action"], tag["old_digest"], tag["new_digest"], tag["protective_tag"])
+        for item in report["items"]
+        for tag in item["tags"]
+    }
+
+
+def _is_unknown(said: Mapping[str, Any]) -> bool:
+    """Tell whether a report says that nobody knows what became of a tag."""
+    error = said["error"] or {"code": "", "message": ""}
+    return _CANNOT_BE_TOLD in error["message"] or error["code"] in {"stalled", "abandoned"}
 
 
 def _short(digest: str | None) -> str:

@@ -30,7 +30,7 @@ from tests.simulation.redis_model import LeaseWaits
 from workers.broker.messages import TaskMessage
 from workers.broker.reclaim import _part_of
 
-_PREFIXES: Final = ("tasks", "workers.process", "workers.broker.intake", "redis.lock")
+_PREFIXES: Final = ("tasks", "workers.process", "workers.broker.intake", "workers.client", "redis.lock")
 
 # By identity: whatever name a module has for it.
 _MODULES: Final[tuple[tuple[Any, Any], ...]] = (

@@ -6,7 +6,7 @@ and asks again where an answer was lost, as the program's own client does.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final, Self
 
@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock as RedisLock
 
 from tests.simulation.decisions import Kind
-from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Scheduler, Thread
+from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
 
 _SECOND: Final = 1.0
 _HANDOVER: Final = "LREM"
@@ -27,13 +27,18 @@ class Store:
         self.away_until = 0.0
         self.journals = False
         self.watchers: dict[str, list[Thread]] = {}
+        # Who took each lease last.
+        self.holders: dict[str, Process] = {}
         self.on_freed: Callable[[str], None] = lambda _key: None
+        self.on_ended: Callable[[str], None] = lambda _key: None
+        self.on_written: Callable[[Iterable[str]], None] = lambda _keys: None
         self._clock = clock
         self._values: dict[str, Any] = {}
         self._ends: dict[str, float] = {}
         # What each key was before each write of the last second, the oldest first.
         self._journal: deque[tuple[float, str, Any, float | None]] = deque()
         self.lost: list[str] = []
+        self._written: dict[str, None] = {}
 
     def names(self) -> list[str]:
         """Return the keys that are there."""
@@ -44,8 +49,15 @@ class Store:
         ends = self._ends.get(key)
         if ends is not None and ends <= self._clock():
             del self._values[key], self._ends[key]
+            self.on_ended(key)
             return None
         return self._values.get(key)
+
+    def told(self) -> None:
+        """Tell which keys were written since the last time: what is sent together is judged together."""
+        written, self._written = self._written, {}
+        if written:
+            self.on_written(written)
 
     def change(self, key: str, make: Callable[[], Any]) -> Any:
         """Return the value of a key to be changed in place, made if there is none."""
@@ -104,6 +116,7 @@ class Store:
         return changed
 
     def _note(self, key: str, value: Any) -> None:
+        self._written[key] = None
         if not self.journals:
             return
         now = self._clock()
@@ -309,7 +322,9 @@ class Client:
         def arrive() -> Any:
             if self._store.away_until > self._scheduler.now:
                 raise Away
-            return act()
+            found = act()
+            self._store.told()
+            return found
 
         while True:
             self._wait_until_there()
@@ -331,6 +346,8 @@ class Client:
     def set(self, key: str, value: Any, **options: Any) -> bool | None:
         done: bool | None = self.ask("SET", key, lambda: self.commands.set(key, value, **options))
         self._scheduler.thread.asked_key = key if options.get("nx") and not done else None
+        if options.get("nx") and done:
+            self._store.holders[key] = self._scheduler.thread.process
         return done
 
     def blmove(self, source: str, destination: str, timeout: float, *_: str) -> Any:

@@ -17,11 +17,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.simulation.images import listed_in
+
 _TEMPORARY_SECONDS: Final = 3600.0
 _GRACE: Final = 60.0
+_OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 _INDEXES: Final = frozenset(
     {
-        "application/vnd.oci.image.index.v1+json",
+        _OCI_INDEX,
         "application/vnd.docker.distribution.manifest.list.v2+json",
     }
 )
@@ -56,6 +59,7 @@ class Manifest:
     media_type: str
     children: tuple[str, ...]
     blobs: tuple[str, ...]
+    subject: str | None = None
 
     @classmethod
     def of(cls, content: bytes, media_type: str) -> "Manifest":
@@ -64,7 +68,7 @@ class Manifest:
         if media_type in _INDEXES:
             return cls(content, media_type, tuple(entry["digest"] for entry in document["manifests"]), ())
         blobs = (document["config"]["digest"], *(layer["digest"] for layer in document["layers"]))
-        return cls(content, media_type, (), blobs)
+        return cls(content, media_type, (), blobs, document.get("subject", {}).get("digest"))
 
 
 @dataclass
@@ -97,6 +101,8 @@ class Registry:
         self.flavour = flavour
         self.lax = lax
         self.away_until = 0.0
+        # Tags that somebody made immutable, as `repository:tag`.
+        self.immutable: set[str] = set()
         self.spaces: dict[str, Space] = {}
         self.blobs: dict[str, bytes] = {}
         self.writes: list[Write] = []
@@ -124,8 +130,7 @@ class Registry:
             tags = json.dumps({"name": name, "tags": sorted(self._space(name).tags)}).encode()
             return Answer(200 if name in self.spaces else 404, {"Content-Type": "application/json"}, tags)
         if kind == "referrers":
-            # As Distribution: no such API, so that clients keep lists under tags.
-            return _fault(404, "NOT_FOUND")
+            return self._referrers(name, unquote(reference))
         if kind == "uploads":
             return self._uploads(method, name, parse_qs(parts.query), body)
         return self._blobs(method, name, reference)
@@ -138,6 +143,24 @@ class Registry:
         """Return a manifest as it was stored, served or not."""
         held = self._space(repository).manifests.get(digest)
         return None if held is None else held.content
+
+    def has_api(self) -> bool:
+        """Tell whether the registry lists referrers."""
+        return self.flavour is not Flavour.DISTRIBUTION
+
+    def referrers(self, repository: str, subject: str) -> dict[str, Manifest]:
+        """Return the manifests that name a subject and that a client finds, by digest."""
+        held = self._space(repository).manifests
+        return {
+            digest: each
+            for digest, each in sorted(held.items())
+            if each.subject == subject and self.serves(repository, digest)
+        }
+
+    def entries(self, repository: str, tag: str) -> frozenset[str]:
+        """Return what a list holds under a tag: the digests of manifests, or of layers."""
+        digest = self.tag(repository, tag)
+        return listed_in(None if digest is None else self.archive.get(digest))
 
     def put(self, repository: str, content: bytes, media_type: str, tag: str | None, author: str | None) -> str:
         """Store a manifest, whatever it needs."""
@@ -163,7 +186,7 @@ class Registry:
         """Remove what nothing holds, and blobs that no manifest needs; return the digests that went."""
         gone = []
         for name, space in self.spaces.items():
-            held = set(self._held(space, temporary=self.flavour is not Flavour.DISTRIBUTION))
+            held = set(self._held(space, temporary=self.flavour is not Flavour.DISTRIBUTION, collects=True))
             if self.lax:
                 # Nobody could tell that what was seen moments ago went: such a registry leaves it alone for a while.
                 held |= {
@@ -198,18 +221,26 @@ class Registry:
         for child in held.children:
             yield from self._lacking(repository, child)
 
-    def _held(self, space: Space, *, temporary: bool = True) -> Iterator[str]:
+    def _held(self, space: Space, *, temporary: bool = True, collects: bool = False) -> Iterator[str]:
         """Yield the digests that something holds."""
         now = self._clock()
         waiting = list(space.tags.values())
+        subjects: dict[str, list[str]] = {}
+        for digest, each in space.manifests.items():
+            if each.subject is not None:
+                subjects.setdefault(each.subject, []).append(digest)
         if temporary:
-            waiting += [digest for digest, until in space.temporary.items() if until > now]
+            # zot serves what was written by digest until it is collected, however long that takes.
+            serves = self.flavour is Flavour.ZOT and not collects
+            waiting += [digest for digest, until in space.temporary.items() if serves or until > now]
         while waiting:
             digest = waiting.pop()
             held = space.manifests.get(digest)
             if held is not None:
                 yield digest
                 waiting += held.children
+                if self.has_api():
+                    waiting += subjects.get(digest, ())
 
     def _space(self, name: str) -> Space:
         found = self.spaces.get(name)
@@ -244,6 +275,8 @@ class Registry:
         if by_digest and digest != reference:
             return _fault(400, "DIGEST_INVALID")
         space = self.spaces.setdefault(name, Space())
+        if f"{name}:{reference}" in self.immutable and space.tags.get(reference) != digest:
+            return _fault(409, "TAG_IMMUTABLE")
         manifest = Manifest.of(body, media_type)
         lacking = [blob for blob in manifest.blobs if blob not in space.blobs or blob not in self.blobs]
         if not self.lax:
@@ -256,7 +289,24 @@ class Registry:
         if lacking:
             return _fault(400, "MANIFEST_INVALID" if self.flavour is Flavour.QUAY else "MANIFEST_BLOB_UNKNOWN")
         self.put(name, body, media_type, None if by_digest else reference, author)
-        return Answer(201, {"Docker-Content-Digest": digest, "Location": f"/v2/{name}/manifests/{digest}"})
+        listed = {} if manifest.subject is None or not self.has_api() else {"OCI-Subject": manifest.subject}
+        location = {"Docker-Content-Digest": digest, "Location": f"/v2/{name}/manifests/{digest}"}
+        return Answer(201, location | listed)
+
+    def _referrers(self, name: str, subject: str) -> Answer:
+        if not self.has_api():
+            return _fault(404, "NOT_FOUND")
+        entries = [
+            {
+                "mediaType": each.media_type,
+                "digest": digest,
+                "size": len(each.content),
+                "artifactType": json.loads(each.content).get("artifactType", ""),
+            }
+            for digest, each in self.referrers(name, subject).items()
+        ]
+        index = {"schemaVersion": 2, "mediaType": _OCI_INDEX, "manifests": entries}
+        return Answer(200, {"Content-Type": _OCI_INDEX}, json.dumps(index).encode())
 
     def _delete(self, name: str, reference: str, author: str | None, *, by_digest: bool) -> Answer:
         space = self._space(name)

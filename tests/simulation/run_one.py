@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
+
 from tasks import contract
+from tasks.errors import ImagePusherError
 from tests.simulation import images, patches, primitives, transport, wiring
 from tests.simulation.broker_model import Broker, Message, Results
 from tests.simulation.decisions import Action, Decisions, Step
 from tests.simulation.oracles import Event, Judge, Sent, Violation
 from tests.simulation.redis_model import Client, LeaseWaits, Store
 from tests.simulation.registry_model import Registry, Space, Write
-from tests.simulation.scenario import A, B, Scenario
+from tests.simulation.scenario import SIGNERS, A, B, Scenario
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.trace import Trace
 from workers.broker.app import KEY_PREFIX
@@ -20,8 +23,8 @@ from workers.broker.app import KEY_PREFIX
 _HORIZON: Final = 3 * 3600.0
 # As long as anything that was on its way, or stood still, may take to end.
 _SETTLES: Final = 150.0
-_FOLLOW_SECONDS: Final = 20.0
 _FORGOTTEN_SECONDS: Final = 60.0
+_LEASES: Final = (f"{KEY_PREFIX}tag:", f"{KEY_PREFIX}run:")
 
 
 @dataclass
@@ -58,6 +61,8 @@ class World:
         self.operator = Process("operator", fallible=False)
         self.judge = Judge(scenario, self.b, self.store, self.results, trace, lambda: self.scheduler.now)
         self.scheduler.budgets = scenario.budgets
+        self.store.on_written = self.judge.judge_keys
+        self.store.on_ended = self._lease_ended
         self.judge.orphan = lambda: self.scheduler.lands_late
         self.judge.taken = decisions.taken
         self.results.on_keep = self._note_result
@@ -85,16 +90,21 @@ class World:
     def _fill(self) -> None:
         for push in self.scenario.pushes:
             for item in push.items:
-                self._put(self.a, "src", images.index(item.platforms, item.version), item.source)
+                self._put(self.a, item.repository, images.index(item.platforms, item.version), item.source)
+                for subject in item.signed:
+                    self._sign(self.a, item.repository, subject, item.signer)
         for tag, platforms, version in self.scenario.held:
             repository, _, name = tag.partition(":")
             self._put(self.b, repository, images.index(platforms, version), name)
         for repository in dict.fromkeys(tag.partition(":")[0] for tag in self.scenario.tags):
             self._put(self.b, repository, images.index(("linux/amd64",), "untouched"), "untouched")
+        if self.scenario.signed_before:
+            for repository, subject in self.judge.subjects():
+                self._sign(self.b, repository, subject, "someone")
         self.judge.begin()
 
     def _put(
-        self, registry: Registry, repository: str, index: images.Image, tag: str, author: str | None = None
+        self, registry: Registry, repository: str, index: images.Image, tag: str | None, author: str | None = None
     ) -> None:
         space_blobs = registry.spaces.setdefault(repository, Space())
         for digest, content in index.blobs:
@@ -103,6 +113,29 @@ class World:
         for member in index.members:
             registry.put(repository, member.content, member.media_type, None, author)
         registry.put(repository, index.content, index.media_type, tag, author)
+
+    def _sign(
+        self, registry: Registry, repository: str, subject: images.Image, signer: str, author: str | None = None
+    ) -> None:
+        """Let a signer refer to an image in both schemes: each adds to the list that is there."""
+        own = images.referrer(subject, signer)
+        space = registry.spaces.setdefault(repository, Space())
+        listed = images.list_tag(subject.digest)
+        known = [
+            images.Image(digest, each.content, each.media_type)
+            for digest, each in space.manifests.items()
+            if each.subject == subject.digest and digest in registry.entries(repository, listed)
+        ]
+        self._put(registry, repository, own, None, author)
+        if not registry.has_api() and own.digest not in registry.entries(repository, listed):
+            self._put(registry, repository, images.fallback([*known, own]), listed, author)
+        signature = images.list_tag(subject.digest, ".sig")
+        signers = tuple(
+            each
+            for each in (*SIGNERS, "someone", "another")
+            if each == signer or images.cosign(subject, (each,)).blobs[1][0] in registry.entries(repository, signature)
+        )
+        self._put(registry, repository, images.cosign(subject, signers), signature, author)
 
     def _start(self, name: str) -> None:
         self._started += 1
@@ -134,21 +167,24 @@ class World:
         def act() -> None:
             request = push.request()
             self.judge.sent[push.push_id] = sent
-            if push.announced:
-                wiring.ledger(client).enqueue(push.push_id, request, push.push_id)
-            self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
-            # Redis may come back without the push: the client that waits for it is the one who still knows.
-            while push.announced and not sent.has_ended():
-                self.scheduler.sleep(_FOLLOW_SECONDS)
-                if not sent.has_ended() and wiring.ledger(client).request(push.push_id) is None:
-                    wiring.ledger(client).enqueue(push.push_id, request, push.push_id)
-                    self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
+            if not push.announced:
+                self.broker.send(client, Message(contract.PUSH_TASK, push.push_id, (request,)))
+                return
+            waiting = wiring.client(client, self.broker, self.results)
+            waiting.send(request, push.push_id)
+            try:
+                sent.answer = msgspec.to_builtins(waiting.wait(push.push_id))
+            except ImagePusherError as error:
+                sent.answer = error
+            sent.ended = self.scheduler.now
 
         self.scheduler.spawn(self.operator, f"producer of {push.push_id}", act, push.push_id)
 
-    def _note_result(self, task_id: str) -> None:
-        if task_id in self.judge.sent:
-            self.judge.sent[task_id].ended = self.scheduler.now
+    def _note_result(self, task_id: str, state: str, value: Any) -> None:
+        self.judge.judge_result(task_id, state, value)
+        sent = self.judge.sent.get(task_id)
+        if sent is not None and not sent.push.announced:
+            sent.ended = self.scheduler.now
 
     def _undo(self, push_id: str) -> None:
         before = self.judge.tags()
@@ -162,6 +198,15 @@ class World:
         self.scheduler.run(self.scheduler.now + 600, lambda: self.results.find(task_id)[0] != "PENDING")
         self.judge.judge_undo(push_id, before, self.results.find(task_id))
 
+    def _lease_ended(self, key: str) -> None:
+        """Judge a lease that nobody renewed though its holder lives, is awake and reaches Redis."""
+        holder = self.store.holders.get(key)
+        if holder is None or not holder.alive or not key.startswith(_LEASES):
+            return
+        broken = ("stop", "pause", "restart", "evict", "end lease", "forget", "lose")
+        if not any(action.name.startswith(broken) for action in self.scheduler.decisions.taken.values()):
+            self.judge.lost_lease(key, holder.name)
+
     def _hear(self, moved: contract.TagMoved) -> None:
         self.judge.events.append(Event(self.scheduler.now, moved.push_id, moved.reference, moved.new_digest))
 
@@ -169,7 +214,8 @@ class World:
         if len(self.judge.sent) < len(self.scenario.pushes):
             return False
         return all(
-            (sent.ended is not None and self.results.find(push_id)[0] != "PENDING") or self._is_lost(sent)
+            (sent.ended is not None and (sent.push.announced or self.results.find(push_id)[0] != "PENDING"))
+            or self._is_lost(sent)
             for push_id, sent in self.judge.sent.items()
         )
 
@@ -204,12 +250,24 @@ class World:
                 self.b.end_temporary()
                 self.trace.note(now, f"B collects {[digest[7:15] for digest in self.b.collect()]}")
                 self.judge.collections += 1
+            case "make immutable":
+                tags = self.scenario.tags
+                found = [tag for tag in tags if f"{B}/{tag}" == step.subject] or [tags[action.choice % len(tags)]]
+                self.b.immutable.add(found[0])
+                self.trace.note(now, f"someone makes {found[0]} immutable")
             case "end lease":
                 self._end_lease(action)
             case "restart redis" | "restart redis without its last second":
                 self._restart_redis(action)
             case "evict":
                 self._evict(action)
+            case "forget push":
+                self._forget(action)
+            case _:
+                self._carry_out_of_broker(action)
+
+    def _carry_out_of_broker(self, action: Action) -> None:
+        match action.name:
             case "deliver twice":
                 self.broker.deliver_again(action.choice)
             case "deliver late":
@@ -221,6 +279,11 @@ class World:
 
     def _write_foreign(self, action: Action, step: Step) -> None:
         of_step = step.subject.removeprefix(f"{B}/")
+        place = self.judge.lists.get(of_step)
+        if place is not None:
+            self._sign(self.b, *place, "another", "foreign")
+            self.trace.note(self.scheduler.now, f"someone else adds to {of_step}")
+            return
         tags = self.scenario.tags
         tag = of_step if of_step in tags else tags[action.choice % len(tags)]
         repository, _, name = tag.partition(":")
@@ -231,7 +294,7 @@ class World:
         self.trace.note(self.scheduler.now, f"someone else writes {tag}: {', '.join(platforms)}")
 
     def _end_lease(self, action: Action) -> None:
-        held = [key for key in self.store.names() if key.startswith((f"{KEY_PREFIX}tag:", f"{KEY_PREFIX}run:"))]
+        held = [key for key in self.store.names() if key.startswith(_LEASES)]
         if held:
             self._drop(sorted(held)[action.choice % len(held)], "ends")
 
@@ -239,6 +302,13 @@ class World:
         held = sorted(key for key in self.store.names() if key.startswith(KEY_PREFIX))
         if held:
             self._drop(held[action.choice % len(held)], "is evicted")
+
+    def _forget(self, action: Action) -> None:
+        """Let Redis lose all that is known of one push, as where it is emptied."""
+        push_id = self.scenario.pushes[action.choice % len(self.scenario.pushes)].push_id
+        for key in sorted(self.store.names()):
+            if key == f"{KEY_PREFIX}push:{push_id}" or key.startswith(f"{KEY_PREFIX}push:{push_id}/"):
+                self._drop(key, "is lost")
 
     def _drop(self, key: str, how: str) -> None:
         self.store.drop(key)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulation.decisions import FAULTS, Kind, Swarm
-from tests.simulation.images import PLATFORMS
+from tests.simulation.images import PLATFORMS, Image, index
 from tests.simulation.registry_model import Flavour
 from tests.simulation.wiring import LEASE_SECONDS
 
@@ -29,20 +29,54 @@ _OF_DUELS: Final = (
     "collect",
 )
 
+_OF_SOME: Final = frozenset({"forget push", "make immutable"})
+_ANYWHERE: Final = tuple(name for name in FAULTS if name not in _OF_SOME)
+_OF_STORMS: Final = (
+    "make immutable",
+    "kill before",
+    "kill after",
+    "stop before",
+    "stop after",
+    "refuse",
+    "registry away",
+    "foreign write",
+    "collect",
+    "lose answer",
+    "restart redis",
+)
+SIGNERS: Final = ("alice", "bob", "carol")
+# Seeds of the form 4 n + 2.
+_LATER: Final = 2
+
 
 @dataclass(frozen=True)
 class Item:
-    """One source index, by its platforms and version, and the tags that it goes to, as `repository:tag`."""
+    """One source index, by its platforms and version, and the tags that it goes to, as `repository:tag`.
+
+    A `signer` refers to the index, and to the image of its first platform, in both schemes (`SIGNED`).
+    """
 
     platforms: tuple[str, ...]
     version: str
     tags: tuple[str, ...]
     merge: bool = True
+    signer: str = ""
 
     @property
     def source(self) -> str:
         """The tag at A that holds it."""
         return f"{'-'.join(each.partition('/')[2] for each in self.platforms)}.{self.version}"
+
+    @property
+    def repository(self) -> str:
+        """The repository at A that holds it: each signer has one of its own."""
+        return f"{_SOURCE}-{self.signer}" if self.signer else _SOURCE
+
+    @property
+    def signed(self) -> tuple[Image, ...]:
+        """What its signer refers to: the index, and the image of the first platform."""
+        found = index(self.platforms, self.version)
+        return (found, found.members[0]) if self.signer else ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +97,8 @@ class Push:
             for tag in item.tags:
                 repository, _, name = tag.partition(":")
                 destinations.setdefault(f"{B}/{repository}", []).append(name)
-            items.append({"source": f"{A}/{_SOURCE}:{item.source}", "destinations": destinations, "merge": item.merge})
+            source = f"{A}/{item.repository}:{item.source}"
+            items.append({"source": source, "destinations": destinations, "merge": item.merge})
         request: dict[str, Any] = {"push_id": self.push_id, "items": items}
         return request | ({} if self.atomic is None else {"atomic": self.atomic})
 
@@ -80,6 +115,8 @@ class Scenario:
     lax: bool = False
     budgets: bool = False
     undo: str | None = None
+    signed_before: bool = False
+    """Whether someone else has signed at B what is pushed there, in the fallback index and under cosign's tag."""
     swarm: Swarm = field(default_factory=Swarm)
 
     @property
@@ -91,7 +128,9 @@ class Scenario:
         pushes = "; ".join(
             f"{push.push_id} at {push.at:g} s: "
             + ", ".join(
-                f"{item.source} → {' '.join(item.tags)}{'' if item.merge else ' (no merge)'}" for item in push.items
+                f"{item.source}{f' signed by {item.signer}' if item.signer else ''} → {' '.join(item.tags)}"
+                f"{'' if item.merge else ' (no merge)'}"
+                for item in push.items
             )
             for push in self.pushes
         )
@@ -99,6 +138,7 @@ class Scenario:
             f"{tag} = {'-'.join(p.partition('/')[2] for p in platforms)}.{v}" for tag, platforms, v in self.held
         )
         undone = f", undo of {self.undo}" if self.undo else ""
+        held = ", ".join(filter(None, (held, "signatures of someone else" if self.signed_before else "")))
         return (
             f"{self.flavour.value}{' (lax)' if self.lax else ''}, {self.workers} workers of {self.slots} slots;"
             f" before: {held or 'nothing'}; {pushes}{undone}"
@@ -106,8 +146,13 @@ class Scenario:
 
 
 def at_random(seed: int | str) -> Scenario:
-    """Return the scenario of a seed."""
+    """Return the scenario of a seed.
+
+    Every fourth seed is of a family that came later, so that the others keep their meaning.
+    """
     chance = random.Random(f"scenario {seed}")
+    if isinstance(seed, int) and seed % 4 == _LATER:
+        return chance.choice([_signed, _signed, _storm, _forgotten])(chance)
     if chance.random() < _DUELS:
         return _duel(chance)
     tags = chance.sample(["app:latest", "app:1.0", "other:latest"], chance.choice([1, 1, 2, 3]))
@@ -155,6 +200,114 @@ def _duel(chance: random.Random) -> Scenario:
     )
 
 
+def _signed(chance: random.Random) -> Scenario:
+    """Return pushes of images that others signed at A, which meet at the same lists of signatures at B."""
+    platforms = tuple(chance.sample(PLATFORMS, 2))
+    tags = ["app:latest", "app:1.0"]
+    pushes = tuple(
+        Push(
+            f"p{number + 1}",
+            (
+                Item(
+                    platforms if chance.random() < 0.6 else platforms[:1],
+                    "v1",
+                    tuple(chance.sample(tags, chance.choice([1, 1, 2]))),
+                    signer=signer,
+                ),
+            ),
+            at=chance.choice([0.0, 0.0, 0.1]),
+            atomic=chance.choice([None, None, "push"]),
+        )
+        for number, signer in enumerate(chance.sample(SIGNERS, chance.choice([1, 2, 2])))
+    )
+    return Scenario(
+        flavour=chance.choice((*_FLAVOURS, Flavour.DISTRIBUTION)),
+        pushes=pushes,
+        held=(("app:latest", (PLATFORMS[3],), "v0"),) if chance.random() < 0.3 else (),
+        workers=2,
+        slots=chance.choice([1, 2]),
+        undo=chance.choice(pushes).push_id if chance.random() < 0.3 else None,
+        signed_before=chance.random() < 0.5,
+        swarm=Swarm(
+            on=frozenset(chance.sample((*_OF_DUELS, "make immutable"), 3)) | {"foreign write"},
+            rate=chance.choice([0.0, 0.01, 0.02]),
+            most=chance.choice([1, 2, 3]),
+            jitter=chance.choice([0.0, 1.0]),
+            lease_seconds=LEASE_SECONDS,
+            spreads=True,
+            kinds=_THIN,
+        ),
+    )
+
+
+def _storm(chance: random.Random) -> Scenario:
+    """Return releases of several tags that meet, in a storm of faults that lasts for some minutes."""
+    tags = ["app:latest", "app:1.0", "app:2.0", "other:latest"]
+    pushes = tuple(
+        Push(
+            f"p{number + 1}",
+            tuple(
+                Item(
+                    _some_platforms(chance), f"v{chance.randint(1, 2)}", tuple(chance.sample(tags[half : half + 2], 2))
+                )
+                for half in (0, 2)
+            ),
+            at=chance.choice([0.0, 0.5, 2.0, 30.0]),
+            atomic=chance.choice(["push", "push", "item"]),
+        )
+        for number in range(chance.choice([1, 2, 3]))
+    )
+    return Scenario(
+        flavour=chance.choice((Flavour.QUAY, *_FLAVOURS)),
+        pushes=pushes,
+        held=tuple((tag, _some_platforms(chance), "v0") for tag in tags if chance.random() < 0.5),
+        workers=chance.choice([2, 3]),
+        slots=2,
+        undo=chance.choice(pushes).push_id if chance.random() < 0.25 else None,
+        swarm=Swarm(
+            on=frozenset(chance.sample(_OF_STORMS, 4)) | {"kill in flight"},
+            rate=chance.choice([0.01, 0.02]),
+            most=chance.choice([8, 12]),
+            jitter=1.0,
+            quiet_after=300.0,
+            lease_seconds=LEASE_SECONDS,
+            spreads=True,
+            kinds=_THIN,
+        ),
+    )
+
+
+def _forgotten(chance: random.Random) -> Scenario:
+    """Return pushes of which Redis forgets all while their messages are on the way: clients send them again."""
+    tags = ["app:latest", "app:1.0"]
+    pushes = tuple(
+        Push(
+            f"p{number + 1}",
+            (Item(_some_platforms(chance), "v1", tuple(chance.sample(tags, chance.choice([1, 2])))),),
+            at=chance.choice([0.0, 0.1]),
+            atomic=chance.choice([None, None, "push"]),
+        )
+        for number in range(chance.choice([1, 1, 2]))
+    )
+    return Scenario(
+        flavour=chance.choice(_FLAVOURS),
+        pushes=pushes,
+        held=(("app:latest", (PLATFORMS[3],), "v0"),) if chance.random() < 0.5 else (),
+        workers=2,
+        slots=chance.choice([1, 2]),
+        swarm=Swarm(
+            on=frozenset(
+                {"forget push", *chance.sample(("deliver late", "deliver twice", "stop before", "kill after"), 2)}
+            ),
+            rate=chance.choice([0.01, 0.03]),
+            most=chance.choice([1, 2, 3]),
+            jitter=1.0,
+            lease_seconds=LEASE_SECONDS,
+            spreads=True,
+        ),
+    )
+
+
 def _push(chance: random.Random, number: int, tags: list[str]) -> Push:
     left = list(tags)
     items = []
@@ -185,7 +338,7 @@ def _swarm(chance: random.Random) -> Swarm:
             return Swarm(jitter=jitter, lease_seconds=LEASE_SECONDS)
         case "thin":
             return Swarm(
-                on=frozenset(chance.sample(sorted(FAULTS), chance.choice([1, 2, 3, 5]))),
+                on=frozenset(chance.sample(sorted(_ANYWHERE), chance.choice([1, 2, 3, 5]))),
                 rate=chance.choice([0.02, 0.05, 0.1]),
                 most=chance.choice([1, 1, 2, 3]),
                 jitter=jitter,
@@ -193,7 +346,7 @@ def _swarm(chance: random.Random) -> Swarm:
                 kinds=_THIN,
             )
     return Swarm(
-        on=frozenset(name for name in FAULTS if chance.random() < 0.35),
+        on=frozenset(name for name in _ANYWHERE if chance.random() < 0.35),
         rate=chance.choice([0.003, 0.01, 0.02]),
         most=chance.choice([1, 2, 3, 6]),
         jitter=jitter,

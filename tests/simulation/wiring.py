@@ -30,6 +30,7 @@ from tests.simulation.redis_model import Client, Store
 from tests.simulation.scheduler import Process, Scheduler
 from workers.broker.app import KEY_PREFIX
 from workers.broker.intake import Intake
+from workers.client.client import CeleryClient
 from workers.process.watchdog import Watchdog
 from workers.process.worker import make_shared_runtime
 from workers.settings import load_settings
@@ -74,6 +75,12 @@ class Announcer:
 def ledger(client: Client) -> HashLedger:
     """Return the ledger as a producer has it."""
     return HashLedger(RedisHashes(client, _SETTINGS.ledger_seconds))  # type: ignore[arg-type]
+
+
+def client(redis: Client, broker: Broker, results: Results) -> CeleryClient:
+    """Return the client by which somebody sends a push and waits for it."""
+    app: Any = App(redis, broker, results)
+    return CeleryClient(app, ledger(redis), away=(RedisConnectionError,), patience=_SETTINGS.outage_seconds or 0.0)
 
 
 def start_worker(

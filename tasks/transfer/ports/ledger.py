@@ -212,8 +212,8 @@ class Releases(Protocol):
 class Tags(Protocol):
     """The reports of the tags that are done."""
 
-    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
-        """Note the report of a tag under `key`."""
+    def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> contract.TagReport:
+        """Note the report of a tag under `key`, and return the report there: the first that was noted stays."""
         ...
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
@@ -245,7 +245,10 @@ class Reports(Protocol):
     """The reports of pushes that ended."""
 
     def finish(self, report: contract.PushReport) -> contract.PushReport:
-        """Keep the report of a push, which ends the push."""
+        """Keep the report of a push, which ends the push, and return the report there: the first one stays.
+
+        A delivery that stood still may end after another one (BEHAVIOUR 7.3).
+        """
         ...
 
     def report(self, push_id: str) -> contract.PushReport | None:

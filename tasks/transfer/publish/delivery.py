@@ -338,8 +338,8 @@ class Delivery:
         if report.action in {"copied", "merged"} and tag.reference.digest is None:
             # Before the tag counts as done: a repeat notes the move again rather than never.
             self._parts.ledger.note_move(report.reference, self._moved(number, report))
-        self._parts.ledger.record_tag(self._plan.push_id, key, report)
-        self._done[key] = report
+        # A delivery that stood still may come here after another one, which knows better what the push did.
+        self._done[key] = report = self._parts.ledger.record_tag(self._plan.push_id, key, report)
         telemetry.count(telemetry.TAGS, action=report.action)
         if report.error is not None:
             LOG.warning("%s %s (%s): %s", report.reference, report.action, report.error.code, report.error.message)

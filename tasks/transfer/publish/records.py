@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tasks.errors import LockLost, PushUndone
+from tasks.errors import LockLost, PartBusy, PushUndone
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
@@ -65,10 +65,13 @@ class LedgerIntents:
         """Note an intent; raises PushUndone if an undo of the push began, and LockLost for an intent that is not known.
 
         Between the look at the lock and this, the process may stand still, and another delivery may move the tag.
+        Raises PartBusy if another delivery, or the watchdog, ended the push: after its report no tag of it moves.
         """
         if "@" in self.reference:
             # A write under a digest overwrites nothing; an undo would also delete tags that others gave the manifest.
             return
+        if self.ledger.report(self.push_id) is not None:
+            raise PartBusy(f"The push {self.push_id} ended before this delivery moved {self.reference}.")
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
         earlier = self.ledger.record_intent(self.push_id, self.reference, intent)

@@ -114,6 +114,23 @@ def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -
     assert ledger.intents("p")["b/x:1"].old_digest == "sha256:o"
 
 
+def test_the_first_report_of_a_push_and_of_a_tag_stays(ledger: HashLedger) -> None:
+    """Rule 7.3: a delivery that stood still ends after another one, and knows less of what the push did."""
+    ledger.accept("p", {"items": []}, "task")
+    moved, unchanged = (TagReport(reference="b/x:1", action=action) for action in ("copied", "unchanged"))
+    assert ledger.record_tag("p", "0 b/x:1", moved) == moved
+    assert ledger.record_tag("p", "0 b/x:1", unchanged) == moved
+    assert ledger.tags("p") == {"0 b/x:1": moved}
+    first, second = (
+        PushReport(push_id="p", state=state, items=[], totals=Totals()) for state in ("failed", "succeeded")
+    )
+    assert ledger.finish(first) == first
+    assert ledger.finish(second) == first
+    assert (ledger.report("p"), ledger.progress("p").state) == (first, "failed")
+    ledger.reopen("p")
+    assert ledger.finish(second) == second
+
+
 def test_every_redis_key_has_the_prefix_and_expires(redis_server: RedisServer) -> None:
     redis_server.flush()
     with redis.Redis.from_url(redis_server.url) as client:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.errors import LockLost
+from tasks.errors import LockLost, PartBusy, Retry
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.records import LedgerIntents
 
@@ -34,4 +35,14 @@ def test_an_intent_may_be_noted_twice(intents: LedgerIntents) -> None:
     """Rule 7.3: nobody heard that it was noted."""
     intents.note(FIRST, None, None)
     intents.note(FIRST, None, None)
+    assert intents.read() == FIRST
+
+
+def test_no_tag_moves_after_the_push_ended(intents: LedgerIntents) -> None:
+    """Rules 6.1 and 10.1: a delivery may stand still until the watchdog, or another delivery, ended the push."""
+    intents.note(FIRST, None, None)
+    intents.ledger.finish(contract.PushReport(push_id="p", state="failed", items=[], totals=contract.Totals()))
+    with pytest.raises(PartBusy) as refused:
+        intents.note(SECOND, None, FIRST)
+    assert refused.value.retry is Retry.GIVE_BACK
     assert intents.read() == FIRST
