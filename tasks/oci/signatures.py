@@ -87,13 +87,16 @@ def parse_key(pem: str) -> str:
 
 def signs(payload: bytes, signature: str, digest: Digest, keys: Sequence[str]) -> bool:
     """Tell whether one of the keys signed a cosign payload that names the digest (cosign SIGNATURE_SPEC.md)."""
+    return names(payload, digest) and _is_signed(payload, signature, keys)
+
+
+def names(payload: bytes, digest: Digest) -> bool:
+    """Tell whether a payload is one that cosign signs for the digest (cosign SIGNATURE_SPEC.md, "Payloads")."""
     try:
         said = msgspec.json.decode(payload, type=_Payload).critical
     except (ValueError, RecursionError):
         return False
-    if said.image.digest != digest or said.type != _COSIGN_TYPE:
-        return False
-    return _is_signed(payload, signature, keys)
+    return said.image.digest == digest and said.type == _COSIGN_TYPE
 
 
 def bundle_signs(bundle: bytes, digest: Digest, keys: Sequence[str]) -> bool:

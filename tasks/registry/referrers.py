@@ -1,5 +1,7 @@
 """The referrers of a manifest, page by page (distribution-spec 1.1, "Listing Referrers")."""
 
+import time
+from collections.abc import Callable
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
@@ -15,6 +17,33 @@ MOST_PAGES: Final = 1_000
 # The specification says 404; products without the path, or a proxy before them, give these answers too.
 _NO_API: Final = frozenset({400, 404, 405, 406, 501})
 _ACCEPT: Final = {"Accept": media_types.OCI_INDEX}
+
+
+# A registry may get the API while a worker runs.
+_BELIEVED_SECONDS: Final = 600.0
+_MANY: Final = 1024
+
+
+class ReferrersKnown:
+    """Whether the repositories of one registry list referrers, for a time. Threads share it.
+
+    Behind one host may be several products: each repository speaks for itself. `clock` is a monotonic clock in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[bool, float]] = {}
+
+    def of(self, name: str) -> bool | None:
+        """Return whether a repository lists referrers, None if it has not been asked lately."""
+        lists, since = self._known.get(name, (None, float("-inf")))
+        return lists if self._clock() - since < _BELIEVED_SECONDS else None
+
+    def note(self, name: str, *, lists: bool) -> None:
+        """Keep what a repository answered."""
+        if len(self._known) >= _MANY:
+            self._known = {}
+        self._known[name] = (lists, self._clock())
 
 
 class Read(Protocol):

@@ -219,21 +219,22 @@ class Repository:
         return list_tags(self._read, self.name, self._transport.limits.manifest_bytes)
 
     def referrers(self, digest: Digest, artifact_type: str | None = None) -> list[Referrer] | None:
-        """Return the referrers of a digest, of one type or all, None if the registry has no API for them.
+        """Return the referrers of a digest, of one type or all, None if the repository has no API for them.
 
-        The absence of the API is remembered for the registry ("Listing Referrers").
+        The absence of the API is remembered for some minutes ("Listing Referrers").
         """
-        if self._transport.has_referrers is False:
+        known = self._transport.referrers
+        if known.of(self.name) is False:
             return None
         found = list_referrers(self._read, str(self), digest, self._transport.limits.manifest_bytes, artifact_type)
-        if self._transport.has_referrers is None:
-            self._transport.has_referrers = found is not None
+        if known.of(self.name) is None:
+            known.note(self.name, lists=found is not None)
         return found
 
     @property
     def may_list_referrers(self) -> bool | None:
-        """Whether the registry has an API that lists referrers, None before the first request."""
-        return self._transport.has_referrers
+        """Whether the repository has an API that lists referrers, None before the first request."""
+        return self._transport.referrers.of(self.name)
 
     def blob_size(self, digest: str) -> int | None:
         """Return the size of a blob, 0 if the registry does not say, None if the blob is not known to exist."""

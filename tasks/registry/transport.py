@@ -31,6 +31,7 @@ from tasks.registry.http.reasons import is_web_page
 from tasks.registry.http.refusal import READS, explain, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.http.warning import take_warning
+from tasks.registry.referrers import ReferrersKnown
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 from tasks.registry.visits import current_visit
@@ -57,8 +58,7 @@ class Transport:
         self.forms = forms or LocalUploadForms()
         # Whether reading a repository needs a token for `push` too (BEHAVIOUR 3.4).
         self.read_by_push = False
-        # Whether the registry lists referrers, None before the first request.
-        self.has_referrers: bool | None = None
+        self.referrers = ReferrersKnown()
         self._host = host_for(registry)
         self.policy = RetryPolicy(
             limits.tries,

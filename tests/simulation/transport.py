@@ -8,6 +8,7 @@ from tasks.registry.budget import Budget, Budgets
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.http.refusal import refusal
 from tasks.registry.http.retry import RetryPolicy, Transient
+from tasks.registry.referrers import ReferrersKnown
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport as HttpTransport
 from tests.simulation import primitives
@@ -72,7 +73,7 @@ class Transport(HttpTransport):
         self.limits = limits = configuration.limits
         self.forms = forms
         self.read_by_push = False
-        self.has_referrers: bool | None = None
+        self.referrers = ReferrersKnown()
         self.policy = RetryPolicy(
             limits.tries,
             limits.longest_wait,

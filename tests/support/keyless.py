@@ -1,7 +1,8 @@
-"""A certificate authority and two logs, as those of sigstore, and the bundles of their signers."""
+"""A certificate authority and two logs, as those of sigstore, and what their signers sign, as cosign keeps it."""
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -13,10 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.support import images
 from tests.support.images import Image, Layer, Node
-from tests.support.signatures import BUNDLE, Signer, artifact
+from tests.support.signatures import BUNDLE, SIGNATURE, Signer, artifact
 
 IDENTITY, ISSUER = "release@example.com", "https://issuer.example.com"
+CERTIFICATE, CHAIN = "dev.sigstore.cosign/certificate", "dev.sigstore.cosign/chain"
+LOGGED = "dev.sigstore.cosign/bundle"
 _START = datetime(2024, 1, 1, tzinfo=UTC)
+_BEGIN = datetime(2025, 6, 1, tzinfo=UTC)
 _ISSUER_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _SCT_OID = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _SHA256 = ec.ECDSA(hashes.SHA256())
@@ -57,11 +61,11 @@ class Sigstore:
 
     def bundle(self, subject: Node, identity: str = IDENTITY, issuer: str = ISSUER, late_by: int = 0) -> Image:
         """Return a bundle as cosign attaches it: signed by a short-lived key, `late_by` seconds after its beginning."""
-        signer, begin = Signer(), datetime(2025, 6, 1, tzinfo=UTC)
-        certificate = self._signing(signer, identity, issuer, begin)
+        signer = Signer()
+        certificate = self._signing(signer, identity, issuer, _BEGIN)
         envelope = json.loads(signer.envelope(subject.digest, "https://sigstore.dev/cosign/sign/v1"))
         pem = certificate.public_bytes(serialization.Encoding.PEM)
-        entry = self._entry(envelope, pem, int(begin.timestamp()) + late_by)
+        entry = self._entry(envelope, pem, int(_BEGIN.timestamp()) + late_by)
         document = {
             "mediaType": BUNDLE,
             "verificationMaterial": {"certificate": {"rawBytes": _text(_der(certificate))}, "tlogEntries": [entry]},
@@ -83,7 +87,43 @@ class Sigstore:
         content = json.dumps(document).encode()
         return artifact(BUNDLE, [Layer(content, images.digest_of(content), BUNDLE)], wanted)
 
-    def _signing(self, signer: Signer, identity: str, issuer: str, begin: datetime) -> x509.Certificate:
+    def layer(
+        self, digest: str, identity: str = IDENTITY, issuer: str = ISSUER, late_by: int = 0, *, in_ct_log: bool = True
+    ) -> Layer:
+        """Return a layer as cosign 2 keeps it under `.sig`: signed by a short-lived key, its parts as annotations."""
+        signer = Signer()
+        certificate = self._signing(signer, identity, issuer, _BEGIN, in_ct_log=in_ct_log)
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        signed = signer.layer(digest)
+        said = self.logged(signed.content, signed.annotations[SIGNATURE], pem, int(_BEGIN.timestamp()) + late_by)
+        annotations = {
+            SIGNATURE: signed.annotations[SIGNATURE],
+            LOGGED: said,
+            CERTIFICATE: pem.decode(),
+            CHAIN: self._root.public_bytes(serialization.Encoding.PEM).decode(),
+        }
+        return replace(signed, annotations=annotations)
+
+    def logged(self, payload: bytes, signature: str, certificate: bytes, time: int) -> str:
+        """Return the entry of a signature in the transparency log with the log's promise, as cosign 2 keeps both."""
+        spec = {
+            "data": {"hash": {"algorithm": "sha256", "value": sha256(payload).hexdigest()}},
+            "signature": {"content": signature, "publicKey": {"content": _text(certificate)}},
+        }
+        body = _canonical({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
+        entry = self._promised(body, time)
+        return json.dumps({"SignedEntryTimestamp": self._promise(entry), "Payload": entry})
+
+    def _promised(self, body: bytes, time: int) -> dict[str, Any]:
+        """Return what the transparency log signs when it promises to keep an entry."""
+        return {"body": _text(body), "integratedTime": time, "logID": _key_id(self._log_key).hex(), "logIndex": 0}
+
+    def _promise(self, entry: dict[str, Any]) -> str:
+        return _text(self._log_key.sign(_canonical(entry), _SHA256))
+
+    def _signing(
+        self, signer: Signer, identity: str, issuer: str, begin: datetime, *, in_ct_log: bool = True
+    ) -> x509.Certificate:
         """Return the certificate of a key, with the timestamp of the certificate log in it (RFC 6962)."""
         public = signer.key.public_key()
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._root_key.public_key())
@@ -97,6 +137,8 @@ class Sigstore:
             .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(identity)]), critical=True)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)
         )
+        if not in_ct_log:
+            return builder.sign(self._root_key, hashes.SHA256())
         bare = builder.sign(self._root_key, hashes.SHA256()).tbs_certificate_bytes
         stamp = int(begin.timestamp() * 1000).to_bytes(8)
         signed = b"\0\0" + stamp + b"\0\1" + _key_id(self._root_key) + len(bare).to_bytes(3) + bare + b"\0\0"
@@ -118,7 +160,7 @@ class Sigstore:
         }
         body = _canonical({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})
         log = _key_id(self._log_key)
-        promised = {"body": _text(body), "integratedTime": time, "logID": log.hex(), "logIndex": 0}
+        promise = self._promise(self._promised(body, time))
         root = sha256(b"\0" + body).digest()
         note = f"log.example.com - 1\n1\n{_text(root)}\n"
         mark = _text(log[:4] + self._log_key.sign(note.encode(), _SHA256))
@@ -127,7 +169,7 @@ class Sigstore:
             "logId": {"keyId": _text(log)},
             "kindVersion": {"kind": "dsse", "version": "0.0.1"},
             "integratedTime": str(time),
-            "inclusionPromise": {"signedEntryTimestamp": _text(self._log_key.sign(_canonical(promised), _SHA256))},
+            "inclusionPromise": {"signedEntryTimestamp": promise},
             "inclusionProof": {
                 "logIndex": "0",
                 "rootHash": _text(root),

@@ -6,7 +6,15 @@ from typing import Final
 
 import msgspec
 
-from tasks.errors import ManifestInvalid, NotFound, SettingsInvalid, SignatureInvalid, SignatureMissing
+from tasks.errors import (
+    ContentMismatch,
+    ManifestInvalid,
+    NotFound,
+    ResponseInvalid,
+    SettingsInvalid,
+    SignatureInvalid,
+    SignatureMissing,
+)
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
@@ -68,18 +76,29 @@ def _require(repository: Repository, digest: Digest, policy: SignaturePolicy, tr
 
 def _judged(repository: Repository, digest: Digest, policy: SignaturePolicy, trust: TrustRoot | None) -> Iterator[bool]:
     """Yield for each signature of a digest whether it is one that is asked for: first cosign's tag, then bundles."""
-    signed = _find(repository, cosign_tags(digest)[0])
-    for layer in _layers(signed):
+    keys, identities = policy.keys, policy.identities
+    trust = trust if identities else None
+    for layer in _layers(_find(repository, cosign_tags(digest)[0])):
         if layer.media_type == SIMPLE_SIGNING:
+            payload = _read(repository, layer)
             said = msgspec.json.decode(layer.raw, type=_Annotated).annotations or {}
-            signature = said.get(SIGNATURE) or ""
-            yield signs(repository.read_blob(layer, _MOST_BYTES), signature, digest, policy.keys)
+            by_key = signs(payload, said.get(SIGNATURE) or "", digest, keys)
+            yield by_key or (trust is not None and trust.signs_payload(payload, said, digest, identities))
     for each in _bundles(repository, digest):
         for layer in _layers(_find(repository, each)):
             if layer.media_type == BUNDLE:
-                bundle = repository.read_blob(layer, _MOST_BYTES)
-                by_identity = trust is not None and policy.identities and trust.signs(bundle, digest, policy.identities)
-                yield bool(by_identity) or bundle_signs(bundle, digest, policy.keys)
+                bundle = _read(repository, layer)
+                by_key = bundle_signs(bundle, digest, keys)
+                yield by_key or (trust is not None and trust.signs(bundle, digest, identities))
+
+
+def _read(repository: Repository, layer: Descriptor) -> bytes:
+    """Return the content of a layer, b"" if the source has it not, serves other bytes, or serves too many."""
+    try:
+        return repository.read_blob(layer, _MOST_BYTES)
+    except (NotFound, ContentMismatch, ResponseInvalid) as error:
+        LOG.warning("A signature in %s cannot be read: %s", repository, error)
+        return b""
 
 
 def _bundles(repository: Repository, digest: Digest) -> list[Digest]:

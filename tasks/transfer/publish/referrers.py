@@ -18,6 +18,7 @@ from tasks.transfer.plan.referrers import PlannedReferrer
 from tasks.transfer.ports import CopyOutcome, MayRetry, TagLocks
 from tasks.transfer.publish.referrer_tags import ListTag, ListWrite
 from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.turns import Turns
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class ReferrerPublisher:
         self._seen = seen
         self._content = content
         self._may_retry = may_retry
+        self._turns = Turns()
         self._done: set[tuple[str, Digest, Digest, str | None]] = set()
         # The digests that each list had when it held only what this push put there.
         self._own: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -68,7 +70,7 @@ class ReferrerPublisher:
                 refused[each.digest] = (each, error)
         made: list[MadeList] = []
         for group in _groups(there):
-            error = self._attempt(lambda group=group: self._make_found(repository, group, locks, made))  # type: ignore[misc]
+            error = self._attempt(lambda group=group: self._find_once(repository, group, locks, made))  # type: ignore[misc]
             if error is not None:
                 refused |= {each.digest: (each, error) for each in group}
         if item.wanted.referrers_required:
@@ -119,6 +121,13 @@ class ReferrerPublisher:
         )
         for error in self._recopy(copy).errors.values():
             raise error
+
+    def _find_once(
+        self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks, made: list[MadeList]
+    ) -> None:
+        """Make some referrers of one digest findable, after whoever is doing so for another tag."""
+        with self._turns.hold((str(repository), group[0].subject, group[0].tag)):
+            self._make_found(repository, group, locks, made)
 
     def _make_found(
         self, repository: Repository, group: list[PlannedReferrer], locks: TagLocks, made: list[MadeList]

@@ -200,6 +200,25 @@ def test_an_unchanged_push_brings_new_signatures(scene: Scene, source: ProfileRe
 
 
 @over(FEW)
+def test_tags_of_one_repository_look_at_each_list_once(scene: Scene, source: ProfileRegistry) -> None:
+    """Rule 9.2: however many tags move at the same time, for each of which they must be there."""
+
+    def looks(repository: str, *tags: str) -> int:
+        before = len(scene.registry.requests())
+        (item,) = scene.push(scene.request(reference, *tags, repositories=(repository,))).items
+        assert [tag.referrers for tag in item.tags] == [ALL_TYPES] * len(tags)
+        paths = [each.path for each in scene.registry.requests()[before:]]
+        return sum("/referrers/" in path or "/manifests/sha256-" in path for path in paths)
+
+    reference = offer(source, f"{scene.name}/src", sign(scene.index("linux/amd64", "linux/arm64"), Signer()))
+    tags = ("1", "2", "3", "4", "5", "6")
+    # The first push of all asks whether there is an API.
+    looks(f"{scene.name}/c", "1")
+    assert looks(f"{scene.name}/app", *tags) == looks(f"{scene.name}/b", "1")
+    assert looks(f"{scene.name}/app", *tags) == looks(f"{scene.name}/b", "1")
+
+
+@over(FEW)
 def test_signatures_of_both_sides_are_united(scene: Scene, source: ProfileRegistry) -> None:
     """Rule 9.3: the order of B, then what is new of A; nothing is lost, and a repeat changes nothing."""
     mine, theirs, both = Signer(), Signer(), Signer()

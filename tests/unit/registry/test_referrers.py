@@ -7,6 +7,9 @@ import pytest
 
 from tasks.errors import RegistryUnavailable, ResponseInvalid
 from tasks.oci.digest import Digest
+from tasks.registry.referrers import ReferrersKnown
+from tasks.registry.repository import Registries
+from tasks.registry.settings import RegistryConfiguration
 from tests.support import images
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile, ReferrerRules
@@ -66,6 +69,27 @@ def test_a_registry_without_the_api_is_asked_once(answer: Answer) -> None:
         assert repository.referrers(DIGEST) is None
         assert [repository.may_list_referrers] == [False]
         assert repository.referrers(DIGEST) is None
+
+
+def test_each_repository_says_for_itself_whether_it_has_the_api() -> None:
+    """Rule 9.1: behind one host may be several products."""
+    other = f"/v2/team/other/referrers/{DIGEST}"
+    script = [Exchange("GET", PATH, Answer(404)), Exchange("GET", other, Answer(200, INDEX, EMPTY))]
+    with ScriptedRegistry(PING, *script) as registry:
+        registries = Registries(RegistryConfiguration())
+        old, new = (registries.repository(registry.host, name, "source") for name in (NAME, "team/other"))
+        assert (old.referrers(DIGEST), new.referrers(DIGEST)) == (None, [])
+        assert (old.may_list_referrers, new.may_list_referrers) == (False, True)
+
+
+def test_a_repository_is_asked_again_after_a_while() -> None:
+    """Rule 9.1: a registry may get the API while a worker runs."""
+    now = 0.0
+    known = ReferrersKnown(lambda: now)
+    known.note(NAME, lists=False)
+    assert known.of(NAME) is False
+    now = 3600.0
+    assert known.of(NAME) is None
 
 
 def test_that_nothing_refers_to_a_manifest_says_that_there_is_an_api() -> None:
