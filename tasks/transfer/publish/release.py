@@ -17,9 +17,9 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, LockUnavailable, Retry, RolledBack, TagConflict, Withheld
+from tasks.transfer.after.holders import Holders
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
-from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
