@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 from celery import Task, shared_task
+from celery.exceptions import Reject
 
 from tasks import contract
 from tasks.celery_glue import inspections, runtime
 from tasks.celery_glue.message import sender_of
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, Retry
 from tasks.transfer.ports import INSPECTION
 
 
@@ -21,9 +22,15 @@ def undo(
 ) -> Any:
     """Restore or delete each tag that a push moved, or preview that with `dry_run`.
 
+    Without the ledger's Redis the message goes back to its queue as it was signed: half of a release must not stay.
     Raises PushUnknown, NotPermitted.
     """
     here = runtime.of_app(self.app)
-    with here.runs.hold(str(self.request.id), INSPECTION):
-        undone = inspections.undo(here, push_id, sender_of(self), dry_run=dry_run, leave_moved=leave_moved)
-        return msgspec.to_builtins(undone)
+    try:
+        with here.runs.hold(str(self.request.id), INSPECTION):
+            undone = inspections.undo(here, push_id, sender_of(self), dry_run=dry_run, leave_moved=leave_moved)
+    except ImagePusherError as error:
+        if error.retry is not Retry.GIVE_BACK:
+            raise
+        raise Reject(error.message, requeue=True) from None
+    return msgspec.to_builtins(undone)

@@ -9,6 +9,7 @@ from tasks.errors import PushUnknown
 from tasks.oci.reference import Reference
 from tasks.transfer.after.preview import look_at_copies
 from tasks.transfer.after.preview import preview as preview_push
+from tasks.transfer.after.reversible import foresee
 from tasks.transfer.after.verify import verify as verify_push
 from tasks.transfer.publish.report import preview_obstacles
 from tasks.transfer.steps.undo import UndoStep
@@ -16,7 +17,7 @@ from tasks.transfer.steps.undo import UndoStep
 
 def preview(here: Runtime, request: object, sender: str | None = None) -> contract.Preview:
     """Return the preview of a push; writes nothing. Raises NotPermitted, RequestInvalid."""
-    plan = here.push.preview(request, sender)
+    plan = foresee(here.push.preview(request, sender), here.registries)
     looks = look_at_copies(plan, here.registries)
     copies = {look.outcome.digest: look.outcome for look in looks}
     return preview_obstacles(plan, preview_push(plan, looks), copies)

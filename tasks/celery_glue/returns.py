@@ -6,7 +6,7 @@ from typing import Final
 
 from tasks import contract
 from tasks.celery_glue.runtime import Runtime
-from tasks.errors import ImagePusherError, Retry, StateUnavailable
+from tasks.errors import ImagePusherError, ReleaseUnsettled, Retry, StateUnavailable
 
 _FIRST_PAUSE: Final = 5.0
 _LONGEST_PAUSE: Final = 120.0
@@ -47,9 +47,18 @@ class Returns:
     def _waiting(self, error: ImagePusherError, seconds: float = 0.0) -> contract.Waiting:
         now = self._here.clock()
         earlier = self._here.ledger.waits(self._push_id).get(self._part)
-        goes_on = earlier is not None and now - earlier.until < _WAITS_BELONG_TOGETHER
-        since = earlier.since if earlier is not None and goes_on else now
+        since = earlier.since if earlier is not None and _goes_on(earlier, error, now) else now
         return contract.Waiting(reason=contract.Fault.of(error), since=since, until=now + seconds)
+
+
+def _goes_on(earlier: contract.Waiting, error: ImagePusherError, now: float) -> bool:
+    """Tell whether a wait for the reason `error` goes on from the earlier one.
+
+    A release that is put back does nothing else: also if each try takes long, these waits are one, and end.
+    """
+    if error.code == earlier.reason.code == ReleaseUnsettled.code:
+        return True
+    return now - earlier.until < _WAITS_BELONG_TOGETHER
 
 
 def pause(error: ImagePusherError, retries: int) -> float:

@@ -42,6 +42,7 @@ from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 
 _ACCEPT: Final = {"Accept": ", ".join(media_types.ACCEPT)}
 _DONE: Final = frozenset({200, 201, 202, 204})
+_REFUSED: Final = frozenset({401, 403})
 # Answers of registries, or of servers before them, to a HEAD that they do not support.
 _UNANSWERED: Final = frozenset({400, 405, 415, 501})
 
@@ -181,18 +182,24 @@ class Repository:
             return self.resolve(tag) is None
         return response.status in _DONE
 
-    def deletes(self) -> Literal["tags", "manifests"] | None:
+    def deletes(self) -> Literal["tags", "manifests", "unknown"] | None:
         """Tell what the registry would delete, by requests for what is absent: tags, or manifests only.
 
-        Distribution answers 400 or 405 if it does not delete ("Deleting tags", "Deleting manifests").
+        Distribution answers 400 or 405 if it does not delete ("Deleting tags", "Deleting manifests"). A client that
+        only reads asks with `pull` scope, and a refusal of that tells nothing.
         """
         absent = digest_of(f"not in {self}".encode())
         ways: tuple[tuple[Literal["tags", "manifests"], str], ...] = (
             ("tags", f"absent-{encoded_of(absent)[:12]}"),
             ("manifests", absent),
         )
+        scopes, refused = (self._writing, frozenset[int]()) if self._push else (self._reading, _REFUSED)
+        expect = _DONE | {400, 404, 405} | refused
         for what, reference in ways:
-            if self._write("DELETE", f"manifests/{reference}", expect=_DONE | {400, 404, 405}).status in _DONE | {404}:
+            status = self._send("DELETE", f"manifests/{reference}", scopes, retry=True, expect=expect).status
+            if status in refused:
+                return "unknown"
+            if status in _DONE | {404}:
                 return what
         return None
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock as RedisLock
 
+from tasks.coordination.redis.leases import RENEWAL
 from tests.simulation.decisions import Kind
 from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
 
@@ -270,6 +271,10 @@ class Commands:
             return 0
         return int(self.expire(keys[0], float(args[1]) / 1000))
 
+    def _renew(self, keys: list[str], args: list[Any]) -> list[int]:
+        seconds, *tokens = args
+        return [self._reacquire([key], [token, seconds]) for key, token in zip(keys, tokens, strict=True)]
+
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
@@ -281,9 +286,10 @@ def _sha(text: str) -> str:
 
 _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RedisLock.LUA_RELEASE_SCRIPT): Commands._release,
+    # These two are never called: they are registered with the first.
     _sha(RedisLock.LUA_REACQUIRE_SCRIPT): Commands._reacquire,
-    # `extend` is never called: it is registered with the others.
     _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
+    _sha(RENEWAL): Commands._renew,
 }
 
 

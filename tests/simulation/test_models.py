@@ -13,6 +13,7 @@ import requests
 from celery.backends import redis as celery_redis
 from redis.lock import Lock
 
+from tasks.coordination.redis.leases import RENEWAL
 from tests.conftest import MakeRegistry
 from tests.simulation import images
 from tests.simulation.broker_model import Message, Results
@@ -89,8 +90,8 @@ def test_the_scripts_of_the_lock_mean_what_the_model_says(real: redis.Redis) -> 
             real.set(key, token, px=60_000)
             model.set(key, token, px=60_000)
         for script, args in (
-            (Lock.LUA_REACQUIRE_SCRIPT, (other, 90_000)),
-            (Lock.LUA_REACQUIRE_SCRIPT, (token, 90_000)),
+            (RENEWAL, (90_000, other)),
+            (RENEWAL, (90_000, token)),
             (Lock.LUA_RELEASE_SCRIPT, (other,)),
             (Lock.LUA_RELEASE_SCRIPT, (token,)),
             (Lock.LUA_RELEASE_SCRIPT, (token,)),

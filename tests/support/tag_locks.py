@@ -1,11 +1,11 @@
 """Tag locks in memory that a test takes away from their holder, as the end of a lease does."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from tasks.coordination.tag_record import LAST, record_of, under_way
-from tasks.errors import LockLost
+from tasks.errors import LockLost, StateUnavailable
 from tasks.transfer.ports import TagRecord, Written
 
 
@@ -30,6 +30,11 @@ class MemoryTag:
         return written if written is not None and written.digest == digest else None
 
     def note_writing(self, digest: str, last: str | None) -> None:
+        self._locks.steps += 1
+        if self._locks.steps == self._locks.away_at:
+            raise StateUnavailable("The record of a tag's writes cannot be told.")
+        if self._locks.steps in self._locks.lost_at:
+            self._locks.holder.clear()
         self._fields[under_way(digest, self._writer)] = last or ""
 
     def note_written(self, written: Written) -> None:
@@ -39,12 +44,18 @@ class MemoryTag:
 
 
 class MemoryTagLocks:
-    """Locks that whoever comes later takes away; `written` are the last writes with their bytes."""
+    """Locks that whoever comes later takes away; `written` are the last writes with their bytes.
+
+    Their Redis is away when the write number `away_at` is noted; with those in `lost_at` all locks are lost.
+    """
 
     def __init__(self) -> None:
         self.holder: dict[str, MemoryTag] = {}
         self.fields: dict[str, dict[str, str]] = {}
         self.written: dict[str, Written] = {}
+        self.steps = 0
+        self.away_at: int | None = None
+        self.lost_at: Container[int] = ()
 
     @contextmanager
     def hold(self, reference: str) -> Iterator[MemoryTag]:

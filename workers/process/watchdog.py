@@ -13,6 +13,7 @@ from celery import Celery, states
 
 from tasks import contract, telemetry
 from tasks.celery_glue.canvas import drive_on, send_again
+from tasks.celery_glue.returns import Returns
 from tasks.celery_glue.runtime import Runtime
 from tasks.contract import PushReport
 from tasks.coordination.redis.leases import Leases
@@ -23,10 +24,12 @@ from tasks.errors import (
     PushFailed,
     PushStalled,
     PushUnknown,
+    ReleaseUnsettled,
     RequestInvalid,
 )
 from tasks.transfer.ports import OpenPush
 from tasks.transfer.publish.report import summary
+from tasks.transfer.steps.publish import PART as PUBLISH
 from tasks.transfer.watch import Patience, Verdict
 from workers.broker.queues import queue_lengths
 from workers.broker.reclaim import reclaim
@@ -142,7 +145,13 @@ class Watchdog:
     def _give_up(self, push: OpenPush, error: ImagePusherError) -> None:
         plan = self._runtime.ledger.plan(push.push_id)
         if plan is not None:
-            self._runtime.publish.give_up(plan, error)
+            # No further tries; but half of a release does not stay because its registry does not serve just now.
+            returns = Returns(self._runtime, push.push_id, PUBLISH, self._runtime.task_tries)
+            try:
+                self._runtime.publish.give_up(plan, error, may_retry=returns.may_follow)
+            except ReleaseUnsettled as later:
+                returns.wait(later)
+                raise
             return
         try:
             self._runtime.push.give_up(push.push_id, error)

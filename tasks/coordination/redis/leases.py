@@ -7,8 +7,8 @@ before a write, and verifies the write afterwards.
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Final, cast
 
 import redis
@@ -31,15 +31,29 @@ from tasks.transfer.ports import TagRecord, Written
 
 _RENEWALS_A_LEASE: Final = 3
 _RECORD: Final = "The record of a tag's writes"
+# Extends each key of KEYS to ARGV[1] milliseconds if it still holds its token, one of the further ARGV; tells which.
+RENEWAL: Final = """
+    local renewed = {}
+    for place, key in ipairs(KEYS) do
+        if redis.call('get', key) == ARGV[place + 1] then
+            renewed[place] = redis.call('pexpire', key, ARGV[1])
+        else
+            renewed[place] = 0
+        end
+    end
+    return renewed
+"""
 
 
 class Lease:
-    """A held key."""
+    """A held key; `pulse` is called with each renewal."""
 
-    def __init__(self, lock: Lock, named: str, pulse: Callable[[], None]) -> None:
+    def __init__(self, lock: Lock, key: str, token: str, named: str, pulse: Callable[[], None]) -> None:
+        self.key = key
+        self.token = token
+        self.pulse = pulse
         self._lock = lock
         self._named = named
-        self._pulse = pulse
 
     def ensure(self) -> None:
         """Raise LockLost unless the key is still held."""
@@ -50,14 +64,6 @@ class Lease:
         if not held:
             raise LockLost(f"{self._named} is no longer held by this push.")
 
-    def renew(self) -> None:
-        """Extend the lease to its full time again; `ensure` reports a lost lease."""
-        try:
-            self._lock.reacquire()
-            self._pulse()
-        except (LockError, RedisError, StateUnavailable):
-            return
-
     def release(self) -> None:
         """Free the key if it is still held."""
         try:
@@ -67,12 +73,16 @@ class Lease:
 
 
 class Leases:
-    """Leases of `seconds`; one thread renews all leases of this process."""
+    """Leases of `seconds`; one thread renews all leases of this process, with one request.
+
+    A release holds a lease for each of its tags: with a request for each lease, the last lease of many would end before
+    its turn came.
+    """
 
     def __init__(self, client: redis.Redis, seconds: float) -> None:
         self.client = client
         self._seconds = seconds
-        # In order of age: the oldest lease is renewed first.
+        self._renewal = client.register_script(RENEWAL)
         self._held: dict[Lease, None] = {}
         self._changed = threading.Condition()
         self._renewer: threading.Thread | None = None
@@ -102,13 +112,14 @@ class Leases:
             blocking_timeout=wait_seconds or None,
             thread_local=False,
         )
+        token = uuid.uuid4().hex
         try:
-            acquired = lock.acquire()
+            acquired = lock.acquire(token=token)
         except RedisError as error:
             raise StateUnavailable(f"{named} cannot be held: {type(error).__name__} from Redis.") from None
         if not acquired:
             raise refusal(f"{named} was held by another push for {wait_seconds:g} seconds.")
-        lease = Lease(lock, named, pulse)
+        lease = Lease(lock, key, token, named, pulse)
         self._renew_from_now_on(lease)
         try:
             yield lease
@@ -132,8 +143,15 @@ class Leases:
                     self._renewer = None
                     return
                 held = list(self._held)
-            for lease in held:
-                lease.renew()
+            self._renew(held)
+
+    def _renew(self, held: Sequence[Lease]) -> None:
+        """Extend leases to their full time again; `Lease.ensure` reports a lost lease."""
+        keys, tokens = [lease.key for lease in held], [lease.token for lease in held]
+        with suppress(RedisError, StateUnavailable):
+            renewed = cast("list[int]", self._renewal(keys=keys, args=[round(self._seconds * 1000), *tokens]))
+            for lease in (lease for lease, is_renewed in zip(held, renewed, strict=True) if is_renewed):
+                lease.pulse()
 
 
 class LeasedTag:

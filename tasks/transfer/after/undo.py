@@ -15,6 +15,7 @@ from tasks.errors import (
     ManifestInvalid,
     NotFound,
     RequestRefused,
+    Retry,
     Side,
     TagConflict,
 )
@@ -53,6 +54,7 @@ def undo(
     Tags are restored before others are deleted: a registry that can only delete by digest would delete both. If a tag
     is not restored, its protective tags stay: a later undo may need them. `content_of` returns the kept bytes of a
     replaced manifest: some registries no longer serve it (Quay, zot). A tag that an operator froze stays as it is.
+    Raises StateUnavailable.
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
@@ -90,9 +92,16 @@ def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf) -> contract.Ta
         if found in mark.ours and found != mark.intent.old_digest:
             _ensure_free(str(reference), hold_of)
     except ImagePusherError as error:
-        fault = contract.Fault.of(error.on(Side.DESTINATION))
-        return contract.TagUndo(reference=str(reference), action="failed", error=fault)
+        return _stuck(str(reference), error)
     return _put_back(mark) if found in mark.ours else _moved(str(reference), found)
+
+
+def _stuck(reference: str, error: ImagePusherError) -> contract.TagUndo:
+    """Return the result of a tag that cannot be put back; raises the error if nothing of the tag is at fault."""
+    if error.retry is Retry.GIVE_BACK:
+        raise error
+    fault = contract.Fault.of(error.on(Side.DESTINATION))
+    return contract.TagUndo(reference=reference, action="failed", error=fault)
 
 
 def _put_back(mark: "_Mark") -> contract.TagUndo:
@@ -194,6 +203,8 @@ class _Undoing:
                         self.delete([gone[0].beside(tag, _state_of_list(repository, made))])
                 self._delete_receipts(repository, [each for mark in gone for each in mark.intent.receipts], held)
             except ImagePusherError as error:
+                if error.retry is Retry.GIVE_BACK:
+                    raise
                 LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
 
     def _delete_receipts(self, repository: Repository, receipts: Iterable[MadeReceipt], held: Container[str]) -> None:
@@ -235,8 +246,7 @@ class _Undoing:
                     lock.ensure()
                     self._write(mark, repository, lock, over=described.digest if described else None)
         except ImagePusherError as error:
-            fault = contract.Fault.of(error.on(Side.DESTINATION))
-            return contract.TagUndo(reference=text, action="failed", error=fault)
+            return _stuck(text, error)
         return _put_back(mark)
 
     def _write(self, mark: "_Mark", repository: Repository, lock: TagLock, over: Digest | None) -> None:

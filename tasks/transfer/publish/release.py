@@ -16,15 +16,15 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, LockUnavailable, Retry, RolledBack, TagConflict, Withheld
+from tasks.transfer.after.holders import Holders
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
-from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.tag import Moved, TagMove
-from tasks.transfer.publish.unsettled import unsettled, untold
+from tasks.transfer.publish.unsettled import unsettled, untold, waiting
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
@@ -111,8 +111,25 @@ class Release:
                 return self._run(may_retry, abandoned)
             except LockLost as error:
                 LOG.warning("The release is begun again: %s", error)
-                lost = error
-        raise lost
+                unlocked: ImagePusherError = error
+            except LockUnavailable as error:
+                unlocked = error
+                break
+        return self._unlocked(unlocked, may_retry)
+
+    def _unlocked(self, error: ImagePusherError, may_retry: MayRetry) -> Ended:
+        """Return the reports of tags whose locks cannot be held; raises the error of another try, if one may follow.
+
+        A release that has begun is waited for as one that cannot be put back yet: half of it may stand.
+        """
+        if may_retry(error):
+            raise error
+        if has_begun(self._journal.read()):
+            later = waiting(f"The release cannot be ended yet: {error.message}")
+            if may_retry(later):
+                raise later
+            error.message += " Whether the tags of the release were moved cannot be told."
+        return Ended(reports={member.key: unmoved(member.tag, error) for member in self._members})
 
     def _run(self, may_retry: MayRetry, abandoned: ImagePusherError | None) -> Ended:
         with ExitStack() as stack:
@@ -236,6 +253,8 @@ class Release:
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = _failed(undone)
         if stuck:
+            for lock in held.values():
+                lock.ensure()
             later = unsettled(stuck, error.retry_after)
             if may_retry(later):
                 raise later

@@ -26,11 +26,12 @@ from tasks.errors import (
 from tasks.oci import media_types
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Repository
+from tasks.transfer.after.holders import Holders
+from tasks.transfer.after.reversible import deletable, keeps_old
 from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
-from tasks.transfer.publish.holders import Holders
 from tasks.transfer.publish.memory import Memory
 from tasks.transfer.publish.stage import Stage, Staged, Wish
 
@@ -236,18 +237,13 @@ class TagMove:
 
     def ensure_reversible(self, staged: Staged, holders: Holders) -> None:
         """Raise Irreversible unless the present state of the tag can be restored (BEHAVIOUR 10.1)."""
-        if staged.base is not None and not staged.base.content:
-            raise Irreversible(f"{self._reference} holds {staged.base.digest}, of which no bytes can be kept.")
-        if staged.base is not None or self._reference.digest is not None:
-            return
-        deletes, digest = self._repository.deletes(), staged.decision.digest
-        if deletes is None:
-            raise Irreversible(f"{self._reference} is new, and its registry deletes neither tags nor manifests.")
-        other = holders.find(self._repository, digest) if deletes == "manifests" else None
-        if other is not None:
-            raise Irreversible(
-                f"{self._reference} is new, its registry deletes manifests only, and {other} holds {digest}, too."
-            )
+        reason: object = None
+        if staged.base is not None:
+            reason = keeps_old(self._reference, staged.base.digest, staged.base.content)
+        elif self._reference.digest is None:
+            reason = deletable(self._repository, self._reference, staged.decision.digest, holders)
+        if isinstance(reason, Irreversible):
+            raise reason
 
     def clean(self) -> list[str]:
         """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""

@@ -18,9 +18,14 @@ def unsettled(stuck: Sequence[contract.TagUndo], asked: float | None) -> Release
     does not stay for want of tries.
     """
     passing = next((tag for tag in stuck if tag.error is not None and may_pass(tag.error.code)), None)
-    error = ReleaseUnsettled(f"{(passing or stuck[0]).reference} could not be put back yet.")
-    if passing is not None:
-        error.retry, error.retry_after = Retry.WAIT, max(_PAUSE, asked or 0.0)
+    message = f"{(passing or stuck[0]).reference} could not be put back yet."
+    return ReleaseUnsettled(message) if passing is None else waiting(message, asked)
+
+
+def waiting(message: str, asked: float | None = None) -> ReleaseUnsettled:
+    """Return the error for a release that waits, for as long as a registry under maintenance is waited for."""
+    error = ReleaseUnsettled(message, max(_PAUSE, asked or 0.0))
+    error.retry = Retry.WAIT
     return error
 
 

@@ -47,15 +47,16 @@ class PublishStep:
             self.ledger.warn(push_id, warnings)
             return self.finish(plan, *dealt_with)
 
-    def give_up(self, plan: Plan, error: ImagePusherError) -> contract.PushReport:
+    def give_up(self, plan: Plan, error: ImagePusherError, *, may_retry: MayRetry) -> contract.PushReport:
         """End a push as it is: its remaining tags fail with `error`; a release that has begun is put back first.
 
-        Raises LockUnavailable, StateUnavailable.
+        Raises ReleaseUnsettled, if `may_retry` allows it, for a release that cannot be put back yet; StateUnavailable,
+        PartBusy.
         """
         done = self.ledger.tags(plan.push_id)
         if plan.atomic is not None:
             with self.runs.hold(plan.push_id, PART):
-                done |= Delivery(self.parts, plan, _never).put_back(error)
+                done |= Delivery(self.parts, plan, may_retry).put_back(error)
         keys = [(tag_key(number, tag), tag) for number, item in enumerate(plan.items) for tag in item.tags]
         return self.finish(plan, {key: done.get(key) or unmoved(tag, error) for key, tag in keys}, [])
 
@@ -70,8 +71,3 @@ class PublishStep:
         telemetry.count(telemetry.PUSHES, state=report.state)
         telemetry.observe(telemetry.PUSH_SECONDS, report.totals.seconds, state=report.state)
         return report
-
-
-def _never(_error: ImagePusherError, _tries: int | None = None) -> bool:
-    """Return False: the push ends now."""
-    return False

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.errors import PushStalled
+from tasks.errors import PushStalled, ReleaseUnsettled, Retry
 from tasks.oci.digest import parse_digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -67,13 +68,39 @@ def test_a_release_that_is_given_up_is_wholly_old_unless_it_stands(
     ledger: HashLedger, direction: Direction | None, moved: tuple[str, ...], held: images.Index, action: str
 ) -> None:
     """Rule 10.1."""
-    listener, runs = Listener(), LocalRuns(KeyLocks(), 0.1)
-    with ProfileRegistry(profiles.DISTRIBUTION_3_1) as registry, ThreadPoolExecutor(2) as executor:
+    listener = Listener()
+    with ProfileRegistry(profiles.DISTRIBUTION_3_1) as registry, publishing(ledger, listener) as step:
         for tag in TAGS:
             registry.put("ns/app", OLD, tag)
         for tag in moved:
             registry.put("ns/app", NEW, tag)
         plan = begun(ledger, registry.host, direction)
+        report = step.give_up(plan, PushStalled("No progress."), may_retry=lambda *_: False)
+        assert registry.tags("ns/app") == dict.fromkeys(TAGS, held.digest)
+    assert [tag.action for tag in report.items[0].tags] == [action] * len(TAGS)
+    assert {tag.error and tag.error.code for tag in report.items[0].tags} == {None if held is NEW else "stalled"}
+    assert sorted(listener.heard) == (list(TAGS) if held is NEW else [])
+
+
+def test_a_release_that_is_given_up_waits_until_it_can_be_put_back(ledger: HashLedger) -> None:
+    """Rule 10.1: no half of it stays because its registry does not serve just then."""
+    with ProfileRegistry(profiles.DISTRIBUTION_3_1) as registry, publishing(ledger, Listener()) as step:
+        registry.put("ns/app", OLD, "2")
+        registry.put("ns/app", OLD, "3")
+        registry.put("ns/app", NEW, "1")
+        plan = begun(ledger, registry.host, "forward")
+        with registry.maintenance(), pytest.raises(ReleaseUnsettled) as raised:
+            step.give_up(plan, PushStalled("No progress."), may_retry=lambda error, *_: error.retry is Retry.WAIT)
+        assert raised.value.retry_after is not None
+        assert ledger.report("p") is None
+        step.give_up(plan, PushStalled("No progress."), may_retry=lambda *_: False)
+        assert registry.tags("ns/app") == dict.fromkeys(TAGS, OLD.digest)
+
+
+@contextmanager
+def publishing(ledger: HashLedger, listener: Listener) -> Iterator[PublishStep]:
+    runs = LocalRuns(KeyLocks(), 0.1)
+    with ThreadPoolExecutor(2) as executor:
         parts = Publishing(
             registries=Registries(RegistryConfiguration(limits=QUICK)),
             ledger=ledger,
@@ -84,11 +111,7 @@ def test_a_release_that_is_given_up_is_wholly_old_unless_it_stands(
             cancelled=threading.Event(),
             attempts=Attempts(ledger, runs, 3),
         )
-        report = PublishStep(parts=parts, runs=runs, clock=lambda: 1.0).give_up(plan, PushStalled("No progress."))
-        assert registry.tags("ns/app") == dict.fromkeys(TAGS, held.digest)
-    assert [tag.action for tag in report.items[0].tags] == [action] * len(TAGS)
-    assert {tag.error and tag.error.code for tag in report.items[0].tags} == {None if held is NEW else "stalled"}
-    assert sorted(listener.heard) == (list(TAGS) if held is NEW else [])
+        yield PublishStep(parts=parts, runs=runs, clock=lambda: 1.0)
 
 
 def begun(ledger: HashLedger, host: str, direction: Direction | None) -> Plan:

@@ -3,20 +3,29 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from tasks import contract
-from tasks.errors import PushAbandoned, PushUndone, RateLimited, ReleaseUnsettled, Retry
+from tasks.errors import (
+    LockLost,
+    PushAbandoned,
+    PushUndone,
+    RateLimited,
+    ReleaseUnsettled,
+    Retry,
+    StateUnavailable,
+)
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import TagIntent, TagLocks
+from tasks.transfer.ports import MayRetry, TagIntent, TagLocks
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.release import Ended, Member, Release
 from tasks.transfer.publish.tag import TagMove
@@ -146,7 +155,14 @@ class Worker:
     """The index of another item, which goes to the same tags."""
     irreversible: bool = False
 
-    def run(self, source: Index, *, retries: bool = False, abandoned: PushAbandoned | None = None) -> Ended:
+    def run(
+        self,
+        source: Index,
+        *,
+        retries: bool = False,
+        abandoned: PushAbandoned | None = None,
+        may_retry: MayRetry | None = None,
+    ) -> Ended:
         registries = Registries(RegistryConfiguration(limits=QUICK))
         worker = self
 
@@ -169,7 +185,9 @@ class Worker:
             return undo("p", intents, clients, locks, self.records.contents.get)
 
         with ThreadPoolExecutor(1) as executor:
-            return Release(members, self.locks, self, put_back, executor).run(lambda _: retries, abandoned)
+            return Release(members, self.locks, self, put_back, executor).run(
+                may_retry or (lambda _: retries), abandoned
+            )
 
     def read(self) -> Direction | None:
         return self.records.direction
@@ -337,6 +355,62 @@ def test_a_release_that_is_abandoned_is_put_back_unless_it_stands(registry: Prof
         assert codes == (set() if ended.stands else {"abandoned"}), f"killed at step {at}"
     # The last step notes that it stands; one kill is before that, and one after.
     assert endings == [*[WHOLLY_OLD] * (len(endings) - 1), WHOLLY_NEW]
+
+
+@pytest.mark.parametrize("refused", [None, "3"])
+def test_a_release_goes_on_when_the_redis_of_its_locks_is_back(registry: ProfileRegistry, refused: str | None) -> None:
+    """Rules 7.5, 10.1: an outage is no reason for half of a release, and none of its tags is at fault."""
+    for at in itertools.count(1):
+        begin(registry)
+        registry.immutable = () if refused is None else (refused,)
+        records, locks = Records(), MemoryTagLocks()
+        locks.away_at = at
+        try:
+            ended = Worker(registry, records, Fuse(), locks).run(NEW)
+        except StateUnavailable:
+            ended = Worker(registry, records, Fuse(), locks).run(NEW)
+        assert held(registry) == (WHOLLY_NEW if refused is None else WHOLLY_OLD), f"away at write {at}"
+        assert ended.stands == (refused is None), f"away at write {at}"
+        if locks.steps < at:
+            break
+    assert at > len(TAGS)
+
+
+def test_a_lock_that_is_lost_while_the_release_is_put_back_is_taken_again(registry: ProfileRegistry) -> None:
+    """Rule 10.1: at once, by the same worker."""
+    registry.immutable = ("3",)
+    for at in itertools.count(1):
+        begin(registry)
+        locks = MemoryTagLocks()
+        locks.lost_at = (at,)
+        ended = Worker(registry, Records(), Fuse(), locks).run(NEW)
+        assert held(registry) == WHOLLY_OLD, f"lost at write {at}"
+        assert not ended.stands
+        if locks.steps < at:
+            break
+    assert at > len(TAGS)
+
+
+@pytest.mark.parametrize("direction", [None, "forward"])
+def test_a_release_that_loses_its_locks_again_and_again_ends(
+    registry: ProfileRegistry, direction: Direction | None
+) -> None:
+    """Rules 7.5, 10.1: its tries are counted; half of it is waited for, with an end."""
+    begin(registry)
+    records, locks = Records(direction), MemoryTagLocks()
+    registry.put("ns/app", NEW, "1")
+    intent = TagIntent(action="copied", old_digest=OLD.digest, old_media_type=OLD.media_type, new_digest=NEW.digest)
+    records.intents = {f"{registry.host}/ns/app:1": intent} if direction else {}
+    locks.lost_at = range(1_000)
+    worker = Worker(registry, records, Fuse(), locks)
+    with pytest.raises(LockLost):
+        worker.run(NEW, retries=True)
+    ended = worker.run(NEW, retries=False)
+    assert {report.error.code for report in ended.reports.values() if report.error} == {"lock_lost"}
+    told = {"cannot be told" in str(report.error) for report in ended.reports.values()}
+    assert told == {direction is not None}
+    with pytest.raises(ReleaseUnsettled) if direction else nullcontext():
+        worker.run(NEW, may_retry=lambda error: error.retry is Retry.WAIT)
 
 
 def test_a_foreign_write_in_mid_release_is_left_alone_and_said_so(registry: ProfileRegistry) -> None:

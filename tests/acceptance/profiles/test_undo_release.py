@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks import contract
+from tasks.errors import StateUnavailable
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.publish.journal import Direction
@@ -48,6 +49,7 @@ class Undoing:
     holds: dict[str, contract.Hold] = field(default_factory=dict)
     leave_moved: bool = False
     direction: Direction | None = None
+    locks: MemoryTagLocks = field(default_factory=MemoryTagLocks)
 
     def release(self) -> ReleaseUndo:
         registries = Registries(RegistryConfiguration(limits=QUICK))
@@ -62,7 +64,7 @@ class Undoing:
             push_id="p",
             references=sorted(self.records.intents),
             registries=clients,
-            locks=MemoryTagLocks(),
+            locks=self.locks,
             journal=self,
             contents=self,
             intents=lambda: self.records.intents,
@@ -173,3 +175,23 @@ def test_a_worker_that_is_killed_between_any_two_steps_leaves_no_half(
         undone = undoing.run()
         assert held(registry) == expected, f"killed at step {at}"
         assert (undone.state == "succeeded") == (expected == WHOLLY_OLD), f"killed at step {at}"
+
+
+@pytest.mark.parametrize(("refused", "expected"), [((), WHOLLY_OLD), (("3",), WHOLLY_NEW)])
+def test_an_undo_goes_on_when_the_redis_of_its_locks_is_back(
+    registry: ProfileRegistry, refused: tuple[str, ...], expected: dict[str, str | None]
+) -> None:
+    """Rules 7.5, 10.7."""
+    for at in itertools.count(1):
+        undoing = Undoing(registry, stand(registry))
+        undoing.locks.away_at = at
+        registry.immutable = refused
+        try:
+            undone = undoing.run()
+        except StateUnavailable:
+            undone = undoing.run()
+        assert held(registry) == expected, f"away at write {at}"
+        assert (undone.state == "succeeded") == (expected == WHOLLY_OLD), f"away at write {at}"
+        if undoing.locks.steps < at:
+            break
+    assert at >= len(TAGS)

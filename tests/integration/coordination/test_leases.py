@@ -1,7 +1,10 @@
 """Tag locks and single flight on real Redis, and on the one inside the process."""
 
+import itertools
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, cast
 
 import fakeredis
 import pytest
@@ -51,21 +54,60 @@ def test_a_lock_that_another_took_over_is_not_released(client: redis.Redis) -> N
 
 
 def test_a_lease_is_renewed_while_it_is_held(client: redis.Redis) -> None:
-    leases = Leases(client, 3)
+    renewals: list[object] = []
     renewed = threading.Event()
-    with leases.hold("i:k", "The key", 1) as lease:
-        original = lease.renew
 
-        def renew() -> None:
-            original()
-            renewals.append(client.pttl("i:k"))
-            if len(renewals) == 4:
-                renewed.set()
+    def pulse() -> None:
+        renewals.append(client.pttl("i:k"))
+        if len(renewals) == 4:
+            renewed.set()
 
-        renewals: list[object] = []
-        lease.renew = renew  # type: ignore[method-assign]
+    with Leases(client, 3).hold("i:k", "The key", 1, pulse=pulse) as lease:
         assert renewed.wait(300)
         lease.ensure()
+
+
+def test_a_lost_lease_is_neither_renewed_nor_taken_again(client: redis.Redis) -> None:
+    """Whoever holds the tag by then keeps it; the other leases of the process are renewed."""
+    leases, lost, renewed = Leases(client, 3), threading.Event(), threading.Event()
+    with (
+        leases.hold("i:free", "One", 1, pulse=lost.set) as free,
+        leases.hold("i:taken", "Another", 1, pulse=lost.set) as taken,
+        leases.hold("i:k", "The key", 1, pulse=renewed.set) as lease,
+    ):
+        client.delete("i:free")
+        client.set("i:taken", "another's token")
+        for _ in range(2):
+            lost.clear()
+            renewed.clear()
+            assert renewed.wait(300)
+        assert not lost.is_set()
+        assert (client.get("i:free"), client.get("i:taken")) == (None, b"another's token")
+        lease.ensure()
+        for each in (free, taken):
+            with pytest.raises(LockLost):
+                each.ensure()
+
+
+def test_all_leases_of_a_process_are_renewed_with_one_request(redis_server: RedisServer) -> None:
+    """Rule 10.1: a release of many tags keeps all of their locks, however far away Redis is."""
+    redis_server.flush()
+    rounds: list[int] = []
+    renewed = threading.Event()
+    with redis.Redis.from_url(redis_server.url) as client, ExitStack() as stack:
+        leases = Leases(client, 3)
+
+        def pulse() -> None:
+            rounds.append(int(cast("Any", client.info("commandstats"))["cmdstat_evalsha"]["calls"]))
+            if len(rounds) == 4:
+                renewed.set()
+
+        stack.enter_context(leases.hold("i:first", "The first", 1, pulse=pulse))
+        held = [stack.enter_context(leases.hold(f"i:{number}", f"{number}", 1)) for number in range(200)]
+        assert renewed.wait(300)
+        for lease in held:
+            lease.ensure()
+    assert [later - before for before, later in itertools.pairwise(rounds)][:3] == [1, 1, 1]
 
 
 def test_a_dead_holder_frees_the_others_when_its_lease_ends(client: redis.Redis) -> None:

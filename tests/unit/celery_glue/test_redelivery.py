@@ -22,6 +22,7 @@ from tasks.errors import (
     RegistryReadOnly,
     RegistryUnavailable,
 )
+from tasks.transfer.publish.unsettled import waiting
 
 MAINTENANCE = 600.0
 
@@ -129,6 +130,18 @@ def test_maintenance_is_probed_once_a_minute_and_ends() -> None:
     assert probes == MAINTENANCE // 61 + 1
     world.now += 10_000
     assert world.deliveries.may_follow(RegistryReadOnly("read-only"))
+
+
+def test_a_release_that_cannot_be_put_back_is_waited_for_with_an_end() -> None:
+    """Rule 10.1: also if each try takes longer than what separates two waits."""
+    world, tries = World(), 0
+    while world.deliveries.may_follow(waiting("stuck")):
+        with pytest.raises(Retried):
+            given_back(world, waiting("stuck"))
+        tries += 1
+        world.now += world.countdowns[-1] + 301
+    assert world.waits["part"].since == 1000.0
+    assert tries == 2
 
 
 def test_a_task_whose_worker_stops_goes_back_at_once() -> None:

@@ -21,6 +21,7 @@ from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import CopyOutcome
 from tasks.transfer.publish.delivery import Publishing
+from tasks.transfer.publish.unsettled import waiting
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep
 from tasks.transfer.watch import Patience
@@ -298,3 +299,18 @@ def test_one_push_does_not_keep_the_others_from_being_looked_at(world: World, mo
     monkeypatch.setattr(module, "send_again", send)
     world.look_after(STALL)
     assert sorted(world.app.sent) == ["three", "two"]
+
+
+def test_a_release_that_cannot_be_put_back_yet_is_given_up_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 10.1: the push waits, visibly, and stays open."""
+
+    def give_up(*_: object, **__: object) -> None:
+        raise waiting("stuck")
+
+    monkeypatch.setattr(PublishStep, "give_up", give_up)
+    world.take_on("sha256:a")
+    for _ in range(3):
+        world.look_after(STALL * 9)
+    waits = world.ledger.waits("p")
+    assert {part: each.reason.code for part, each in waits.items()} == {"publish": "release_unsettled"}
+    assert world.is_open()

@@ -1,0 +1,105 @@
+"""Whether a tag of a release could be put back to what it holds now (BEHAVIOUR 10.1)."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tasks import contract
+from tasks.errors import AuthenticationRefused, ImagePusherError, Irreversible, ManifestInvalid, NotFound, Side
+from tasks.oci.digest import Digest
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Registries, Repository
+from tasks.transfer.after.holders import Holders
+from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+
+
+def keeps_old(reference: Reference, old: Digest, content: bytes) -> Irreversible | None:
+    """Return the reason against moving a tag whose replaced manifest has no bytes, None if it has some."""
+    return None if content else Irreversible(f"{reference} holds {old}, of which no bytes can be kept.")
+
+
+def deletable(
+    repository: Repository, reference: Reference, new: Digest, holders: Holders
+) -> Irreversible | contract.Notice | None:
+    """Return the reason against a new tag that could not be deleted again, None for one that could.
+
+    A client that only reads may not learn it: then a notice says so. Raises RegistryError.
+    """
+    try:
+        deletes = repository.deletes()
+    except AuthenticationRefused as error:
+        return Irreversible(f"{reference} is new, and could not be deleted again: {error.message}")
+    if deletes == "unknown":
+        return contract.Notice(
+            "irreversible_unknown",
+            f"{reference} is new: a dry run may not ask whether {repository.registry} deletes it again. If not, the"
+            " release is refused before a tag moves.",
+        )
+    if deletes is None:
+        return Irreversible(f"{reference} is new, and its registry deletes neither tags nor manifests.")
+    other = holders.find(repository, new) if deletes == "manifests" else None
+    if other is None:
+        return None
+    return Irreversible(f"{reference} is new, its registry deletes manifests only, and {other} holds {new}, too.")
+
+
+def foresee(plan: Plan, registries: Registries) -> Plan:
+    """Return the plan of a dry run, with what would keep tags of its releases from being put back."""
+    if plan.atomic is None:
+        return plan
+    foresight = _Foresight(registries)
+    items = [
+        msgspec.structs.replace(item, tags=tuple(foresight.tags(item))) if isinstance(item, ResolvedItem) else item
+        for item in plan.items
+    ]
+    return msgspec.structs.replace(plan, items=items)
+
+
+class _Foresight:
+    """Look at the tags of a dry run, by reads and by a DELETE of what is not there, with pull scope only."""
+
+    def __init__(self, registries: Registries) -> None:
+        self._registries = registries
+        self._holders = Holders()
+        # Of several items at one tag, only the first one replaces what the tag holds now.
+        self._looked_at: set[Reference] = set()
+
+    def tags(self, item: ResolvedItem) -> Iterator[PlannedTag]:
+        """Yield the tags of an item, each with its error or notice."""
+        for tag in item.tags:
+            found = self._look(tag) if self._is_to_move(tag) else None
+            if item.wanted.irreversible == "accept":
+                found = _accepted(found)
+            if isinstance(found, contract.Notice):
+                yield msgspec.structs.replace(tag, warnings=[*tag.warnings, found])
+            else:
+                yield msgspec.structs.replace(tag, error=tag.error or found)
+
+    def _is_to_move(self, tag: PlannedTag) -> bool:
+        if tag.error is not None or tag.action == "unchanged" or tag.reference in self._looked_at:
+            return False
+        self._looked_at.add(tag.reference)
+        return True
+
+    def _look(self, tag: PlannedTag) -> ImagePusherError | contract.Notice | None:
+        repository = self._registries.repository(*tag.reference.place, "destination")
+        try:
+            if tag.old_digest is None:
+                return deletable(repository, tag.reference, Digest(tag.new_digest or ""), self._holders)
+            return keeps_old(tag.reference, tag.old_digest, _content(repository, tag.old_digest))
+        except ImagePusherError as error:
+            return error.on(Side.DESTINATION)
+
+
+def _accepted(found: ImagePusherError | contract.Notice | None) -> contract.Notice | None:
+    """Return the notice of a tag that moves although it could not be put back."""
+    if not isinstance(found, Irreversible):
+        return None
+    return contract.Notice("irreversible", f"{found.message} The item accepts that.")
+
+
+def _content(repository: Repository, digest: Digest) -> bytes:
+    try:
+        return repository.fetch_manifest(digest).content
+    except (NotFound, ManifestInvalid):
+        return b""
