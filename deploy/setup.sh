@@ -1,10 +1,15 @@
 # shellcheck shell=bash
 # Functions that bring a fresh Debian or Ubuntu machine to where deploy/demo and tests/run can work; sourced by both.
-# Sets project_root and venv (IMAGEPUSHER_VENV overrides the folder). A second run changes nothing and needs no network.
+# Sets project_root, venv (IMAGEPUSHER_VENV overrides the folder) and installed (the command, where the project is not there). A second run changes nothing and needs no network.
 
 project_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=${IMAGEPUSHER_VENV:-$project_root/.venv}
 [[ $venv == /* ]] || venv=$PWD/$venv
+# What `imagepusher files` has written stands without the project, and is for the installed program.
+installed=''
+if [[ ! -f $project_root/pyproject.toml ]]; then
+  installed=$(command -v imagepusher) && venv=$(dirname "$(dirname "$(readlink -f "$installed")")")
+fi
 
 _policy=/usr/sbin/policy-rc.d
 _policy_mark='# temporary, from deploy/setup.sh of imagepusher: no service starts while packages are installed'
@@ -38,6 +43,11 @@ need_packages() {
 # an empty string), at the versions of deploy/constraints.txt. A stamp in DIR tells that nothing is left to do.
 need_venv() {
   local dir=$1 extras=$2 parent
+  [[ -z $installed ]] || return 0
+  if [[ ! -f $project_root/pyproject.toml ]]; then
+    say "There is neither the project in $project_root nor a command imagepusher: activate the environment that has it."
+    return 1
+  fi
   _stamp_holds "$dir" "$extras" && return 0
   parent=$(dirname "$dir")
   mkdir -p "$parent" || return 1

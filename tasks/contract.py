@@ -343,11 +343,15 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A tag that an operator froze: no push moves it before it is released; seconds since the epoch."""
+    """A tag that an operator froze: no push moves it before it is released; seconds since the epoch.
+
+    `by` is the user of the page who froze it, None for the command.
+    """
 
     reference: str
     why: str
     since: float
+    by: str | None = None
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,18 +1,19 @@
-"""The lasting records of a tag: holds of operators, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
+"""The lasting records of a tag: its holds, who set them, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
 
 import math
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
+from tasks.transfer.ports import Intervention
 
 PREFIX: Final = "imagepusher:"
 _HOLDS: Final = f"{PREFIX}holds"
-# Each move is one value of Redis or SQLite; beyond this number the oldest are dropped.
+# Each move, and each intervention, is one value of Redis or SQLite; beyond this number the oldest are dropped.
 MOST_MOVES: Final = 500
 
 
@@ -24,8 +25,8 @@ class TagLedger:
         self._tag_clock = clock
         self._history_seconds = history_seconds
 
-    def hold(self, reference: str, why: str) -> contract.Hold:
-        hold = contract.Hold(reference=reference, why=why, since=self._tag_clock())
+    def hold(self, reference: str, why: str, by: str | None = None) -> contract.Hold:
+        hold = contract.Hold(reference=reference, why=why, since=self._tag_clock(), by=by)
         self._tag_hashes.put({_HOLDS: {reference: msgspec.json.encode(hold)}}, seconds=math.inf)
         return hold
 
@@ -42,15 +43,24 @@ class TagLedger:
         found = self._tag_hashes.all(_HOLDS).values()
         return sorted((msgspec.json.decode(each, type=contract.Hold) for each in found), key=lambda hold: hold.since)
 
+    def note_tag_intervention(self, reference: str, intervention: Intervention) -> None:
+        key = _key(reference, "interventions")
+        record = {key: {repr(intervention.at): msgspec.json.encode(intervention)}}
+        self._tag_hashes.put(record, seconds=self._history_seconds)
+        self._drop_oldest(key, {name: float(name) for name in self._tag_hashes.all(key)})
+
+    def tag_interventions(self, reference: str) -> list[Intervention]:
+        found = self._tag_hashes.all(_key(reference, "interventions")).values()
+        return sorted((msgspec.json.decode(each, type=Intervention) for each in found), key=lambda each: each.at)
+
     def note_move(self, reference: str, move: contract.Move) -> None:
         known = self._moves(reference)
         if any(_is_same(each, move) for each in known.values()):
             # A repeated delivery.
             return
-        self._write(reference, uuid.uuid4().hex, move)
-        oldest = sorted(known, key=lambda name: known[name].at)[: max(0, len(known) + 1 - MOST_MOVES)]
-        if oldest:
-            self._tag_hashes.drop(_key(reference), *oldest)
+        name = uuid.uuid4().hex
+        self._write(reference, name, move)
+        self._drop_oldest(_key(reference), {each: known[each].at for each in known} | {name: move.at})
 
     def note_undone(self, reference: str, push_id: str) -> None:
         for name, move in self._moves(reference).items():
@@ -71,9 +81,15 @@ class TagLedger:
     def _write(self, reference: str, name: str, move: contract.Move) -> None:
         self._tag_hashes.put({_key(reference): {name: msgspec.json.encode(move)}}, seconds=self._history_seconds)
 
+    def _drop_oldest(self, key: str, times: Mapping[str, float]) -> None:
+        """Drop records beyond the bound; `times` has the time of each by its field."""
+        oldest = sorted(times, key=lambda name: times[name])[: max(0, len(times) - MOST_MOVES)]
+        if oldest:
+            self._tag_hashes.drop(key, *oldest)
 
-def _key(reference: str) -> str:
-    return f"{PREFIX}history:{reference}"
+
+def _key(reference: str, kind: str = "history") -> str:
+    return f"{PREFIX}{kind}:{reference}"
 
 
 def _is_same(known: contract.Move, move: contract.Move) -> bool:

@@ -78,6 +78,15 @@ def carries_registry(text: str) -> bool:
     return bool(slash) and (first == "localhost" or "." in first or ":" in first or first != first.lower())
 
 
+def parse_tag_name(text: str) -> str:
+    """Return the full name of a tag, host/repository:tag, in the ledger's spelling; raises ValueError."""
+    name = without_transport(text)
+    reference = Reference.parse(name)
+    if not carries_registry(name) or reference.tag is None or reference.digest is not None:
+        raise ValueError("Write host/repository:tag")
+    return str(reference)
+
+
 class RepositoryName(NamedTuple):
     """A repository of a registry."""
 

@@ -196,7 +196,8 @@ class Repository:
         scopes, refused = (self._writing, frozenset[int]()) if self._push else (self._reading, _REFUSED)
         expect = _DONE | {400, 404, 405} | refused
         for what, reference in ways:
-            status = self._send("DELETE", f"manifests/{reference}", scopes, retry=True, expect=expect).status
+            request = self._request("DELETE", f"manifests/{reference}", scopes, expect=expect)
+            status = self._transport.send(request).status
             if status in refused:
                 return "unknown"
             if status in _DONE | {404}:

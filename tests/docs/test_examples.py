@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import venv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -64,19 +65,28 @@ class Job:
     b: DistributionRegistry
     repository: str
 
-    def run(self, shell: list[str], script: str, variables: Mapping[str, str]) -> None:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    def run(self, shell: list[str], script: str, variables: Mapping[str, str], *, code: int = 0) -> str:
+        """Run a script as a step of a job does, and return what it wrote; `PROGRAMS` is where `python` is."""
+        programs = variables.get("PROGRAMS", str(Path(sys.executable).parent))
+        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "HOME": str(self.folder), "IMAGEPUSHER_STATE_DIR": str(self.folder / "state")}
         done = subprocess.run(
             [*shell, script],
             cwd=self.folder,
             env=environment(own | dict(variables)),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=_DEADLINE,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def break_it(self) -> None:
+        """Have the request ask for an image that is not there."""
+        path = self.folder / "release.yaml"
+        path.write_text(path.read_text().replace("app-docs:1.2", "app-gone:1.2"))
 
     def tags(self) -> set[str]:
         return set(Stored(self.b.host).tags(f"{self.repository}/app"))
@@ -93,24 +103,25 @@ def job(tmp_path: Path, registry_a: DistributionRegistry, registry_b: Distributi
     return Job(tmp_path, registry_b, name)
 
 
-def test_the_job_of_github_pushes_and_writes_its_summary(job: Job) -> None:
+def test_the_job_of_github_installs_pushes_and_writes_its_summary(job: Job) -> None:
     document = jobs("github-actions.yml")
     # YAML 1.1 reads the key `on` as a boolean.
     schema("github-workflows").validate({("on" if key is True else key): value for key, value in document.items()})
-    *others, push = document["jobs"]["push"]["steps"]
-    (install,) = [step["run"] for step in others if "run" in step]
-    _, _, _, constraints, project = install.split()
-    assert (ROOT / constraints.removeprefix("imagepusher/")).is_file()
-    assert project == "./imagepusher"
+    install, push = (step for step in document["jobs"]["push"]["steps"] if "run" in step)
+    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
+    venv.create(job.folder / "venv", with_pip=True)
+    programs = {"PROGRAMS": str(job.folder / "venv" / "bin")}
+    (job.folder / "imagepusher").symlink_to(ROOT)
+    job.run(shell, install["run"], programs)
     variables = {
         key: re.sub(r"\$\{\{ secrets\.\w+ \}\}", "user:made-up", value.replace("${{ github.run_id }}", "42"))
         for key, value in push["env"].items()
-    }
+    } | programs
     assert "${{" not in str(variables)
     # A job that is run again is on another machine, which remembers no push.
     for state in ("first", "second"):
         there = variables | {"GITHUB_STEP_SUMMARY": "summary.md", "IMAGEPUSHER_STATE_DIR": str(job.folder / state)}
-        job.run(["bash", "-eo", "pipefail", "-c"], push["run"], there)
+        job.run(shell, push["run"], there)
         assert job.tags() == {"1.2", "latest"}
     assert "github-42" in (job.folder / "summary.md").read_text()
 
@@ -122,6 +133,15 @@ def test_the_job_of_gitlab_pushes_and_keeps_its_summary(job: Job) -> None:
     assert job.tags() == {"1.2", "latest"}
     (kept,) = document["push"]["artifacts"]["paths"]
     assert "gitlab-42" in (job.folder / kept).read_text()
+
+
+def test_a_job_of_gitlab_whose_push_fails_fails_and_its_summary_says_why(job: Job) -> None:
+    job.break_it()
+    job.run(["sh", "-ec"], "\n".join(jobs("gitlab-ci.yml")["push"]["script"]), {"CI_PIPELINE_ID": "42"}, code=3)
+    summary = (job.folder / "summary.md").read_text()
+    assert "source_missing" in summary
+    assert "app-gone:1.2" in summary
+    assert job.tags() == set()
 
 
 def test_the_task_of_tekton_uses_what_it_declares() -> None:
@@ -139,7 +159,10 @@ def test_the_task_of_tekton_uses_what_it_declares() -> None:
     assert {mount["name"] for mount in step["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
 
 
-def test_the_task_of_tekton_pushes_and_tells_the_state(job: Job) -> None:
+@pytest.mark.parametrize(("state", "code"), [("succeeded", 0), ("failed", 3)])
+def test_the_task_of_tekton_pushes_and_tells_the_state(job: Job, state: str, code: int) -> None:
+    if state == "failed":
+        job.break_it()
     (step,) = jobs("tekton.yaml")["spec"]["steps"]
     known = {
         "$(params.request)": "release.yaml",
@@ -150,9 +173,9 @@ def test_the_task_of_tekton_pushes_and_tells_the_state(job: Job) -> None:
     }
     (job.folder / "config.json").write_text('{"auths": {}}')
     variables = {each["name"]: known.get(each["value"], each["value"]) for each in step["env"]}
-    job.run(["sh", "-c"], step["script"].replace("/tmp/", f"{job.folder}/"), variables)
-    assert job.tags() == {"1.2", "latest"}
-    assert (job.folder / "state.txt").read_text() == "succeeded"
+    job.run(["sh", "-c"], step["script"].replace("/tmp/", f"{job.folder}/"), variables, code=code)
+    assert job.tags() == ({"1.2", "latest"} if state == "succeeded" else set())
+    assert (job.folder / "state.txt").read_text() == state
 
 
 @pytest.fixture

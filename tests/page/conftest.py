@@ -20,6 +20,7 @@ from tests.support.slow_registry import SlowRegistry
 from tests.support.stored import upload
 from tests.support.workers import running_worker
 from workers.client.open import open_client
+from workers.ledger import open_ledger
 from workers.settings import load_settings
 
 _AXE: Final = "axe-core@4.14.1"
@@ -38,6 +39,11 @@ class Scene:
     settings: dict[str, str]
     good: str = "release-1.4"
     failed: str = "nightly-212"
+
+    @property
+    def held(self) -> str:
+        """The name of a tag that is on hold."""
+        return f"{self.b.host}/{self.name}/frozen:1"
 
     def open(self, path: str) -> None:
         self.browser.open(f"{self.page.url_with_login}{path}")
@@ -81,6 +87,8 @@ def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) ->
         scene.push(scene.failed, scene.item(f"{sources['app']}:1.4", "nightly", repository="nightlies"), gone)
         wait_until(lambda: scene.state(scene.good) == "succeeded", "the push did not succeed")
         wait_until(lambda: scene.state(scene.failed) == "partial", "the push did not fail in part")
+        with open_ledger(load_settings(settings)) as ledger:
+            ledger.hold(scene.held, "audit 6")
         yield scene
 
 

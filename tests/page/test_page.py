@@ -38,12 +38,17 @@ def rows(scene: Scene) -> dict[str, list[str]]:
     return {cells[1]: cells for cells in found}
 
 
-def click(scene: Scene, text: str) -> None:
-    """Click the link or button of a text, and wait for the page that it leads to."""
-    scene.browser.run("window.left = true")
+def press(scene: Scene, text: str) -> None:
+    """Click the link or button of a text."""
     scene.browser.run(
         "[...document.querySelectorAll('a, button')].find(each => each.innerText.trim() === arguments[0]).click()", text
     )
+
+
+def click(scene: Scene, text: str) -> None:
+    """Click the link or button of a text, and wait for the page that it leads to."""
+    scene.browser.run("window.left = true")
+    press(scene, text)
     wait_until(lambda: scene.browser.run("return !window.left"), f"{text} leads nowhere")
 
 
@@ -88,18 +93,25 @@ def test_a_push_that_failed_says_what_to_do(scene: Scene) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
 @pytest.mark.parametrize(
-    "path", ["/pushes", "/pushes/{0}", "/pushes/{1}", "/pushes/{1}/retry", "/pushes/{0}/undo", "/tags/{2}", "/no"]
-)
+    "path",
+    [
+        "/pushes", "/pushes/{0}", "/pushes/{1}", "/pushes/{1}/retry", "/pushes/{0}/undo", "/pushes/{0}/hold",
+        "/tags/{2}", "/tags/{2}/hold", "/tags/{3}", "/tags/{3}/release-hold", "/holds", "/no",
+    ],
+)  # fmt: skip
 def test_axe_finds_no_violation(scene: Scene, axe: str, path: str, *, narrow: bool, dark: bool) -> None:
     show_narrow_and_dark(scene.browser, narrow=narrow, dark=dark)
-    scene.open(path.format(scene.good, scene.failed, f"{scene.b.host}/{scene.name}/app:latest"))
+    scene.open(path.format(scene.good, scene.failed, f"{scene.b.host}/{scene.name}/app:latest", scene.held))
     assert scene.browser.run(f"{axe};{VIOLATIONS}") == []
 
 
-@pytest.mark.parametrize("path", ["/pushes", "/pushes/{0}", "/pushes/{0}/undo"])
+@pytest.mark.parametrize(
+    "path",
+    ["/pushes", "/pushes/{0}", "/pushes/{0}/undo", "/pushes/{0}/hold", "/tags/{1}", "/tags/{1}/release-hold", "/holds"],
+)
 def test_a_phone_needs_no_scrolling_to_the_side(scene: Scene, path: str) -> None:
     show_narrow_and_dark(scene.browser, narrow=True, dark=False)
-    scene.open(path.format(scene.good))
+    scene.open(path.format(scene.good, scene.held))
     width, shown = scene.browser.run("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert (width, shown) == (390, 390)
 
@@ -172,6 +184,53 @@ def test_a_push_is_undone_after_a_question_that_lists_all_of_it(scene: Scene) ->
     scene.open(f"/tags/{scene.b.host}/{scene.name}/undone:latest")
     assert [text.split("\n")[0].split()[-1] for text in scene.browser.texts("tbody th")] == ["to-undo", "before-it"]
     assert scene.browser.texts(".badge") == ["merged", "undone", "copied"]
+
+
+def test_the_tags_of_a_push_are_put_on_hold_and_released(scene: Scene) -> None:
+    """Rule 10.5, as a person who clicks and types."""
+    source = f"{scene.a.host}/{scene.name}/app"
+    scene.push("to-hold", scene.item(f"{source}:1.3", "1.3", "latest", repository="held"))
+    wait_until(lambda: scene.state("to-hold") == "succeeded", "the push did not succeed")
+    scene.open("/pushes/to-hold")
+    click(scene, "Hold…")
+    assert scene.browser.texts("tbody td[data-label='It will']") == ["be on hold", "be on hold"]
+    press(scene, "Hold these tags")
+    assert scene.browser.run("return document.querySelector('[name=why]:invalid') !== null"), "no reason was due"
+    scene.browser.run("document.querySelector('[name=why]').value = 'audit 7'")
+    click(scene, "Hold these tags")
+    assert "audit 7" in scene.browser.text("section[aria-labelledby=holds]")
+    assert f"hold by {USER}" in scene.browser.text("section[aria-labelledby=interventions]")
+    scene.push("refused-by-hold", scene.item(f"{source}:1.4", "latest", repository="held"))
+    wait_until(lambda: scene.state("refused-by-hold") == "failed", "the push moved a tag on hold")
+    scene.open("/pushes/refused-by-hold")
+    assert "audit 7" in scene.browser.text("section[aria-labelledby=failures]")
+    scene.open("/pushes/to-hold")
+    click(scene, "Release hold…")
+    click(scene, "Release hold of these tags")
+    assert scene.browser.text("section[aria-labelledby=holds]") == ""
+    scene.open("/pushes/refused-by-hold")
+    click(scene, "Retry…")
+    click(scene, "Retry this push")
+    wait_until(lambda: scene.browser.text(".badge") == "succeeded", "the released tag does not move")
+
+
+def test_one_tag_is_put_on_hold_on_its_own_page(scene: Scene) -> None:
+    """Rule 10.5."""
+    tag = f"{scene.b.host}/{scene.name}/proxy:1.4"
+    scene.open(f"/tags/{tag}")
+    click(scene, "Hold…")
+    scene.browser.run("document.querySelector('[name=why]').value = 'audit 8'")
+    click(scene, "Hold this tag")
+    assert "audit 8" in scene.browser.text("section[aria-labelledby=hold]")
+    click(scene, "Tags on hold")
+    assert tag in scene.browser.texts("tbody th a")
+    click(scene, tag)
+    click(scene, "Release hold…")
+    click(scene, "Release hold of this tag")
+    assert scene.browser.text("section[aria-labelledby=hold]") == ""
+    told = scene.browser.text("section[aria-labelledby=interventions]")
+    assert "audit 8" in told
+    assert f"release hold by {USER}" in told
 
 
 def test_a_refused_login_shows_nothing(scene: Scene) -> None:

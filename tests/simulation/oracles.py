@@ -648,7 +648,9 @@ class Judge:
             held = self.b.entries(repository, tag)
             writes = self._writes(place)
             theirs = [write for write in writes if write.author == "foreign"]
-            added = [(None, listed_in(self.b.archive.get(self._first.get(place) or "")))]
+            added: list[tuple[Write | None, frozenset[str]]] = [
+                (None, listed_in(self.b.archive.get(self._first.get(place) or "")))
+            ]
             added += [(write, listed_in(self.b.archive.get(write.new or ""))) for write in writes if write.new]
             for write, entries in added:
                 lost = entries - held

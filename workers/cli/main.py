@@ -13,7 +13,8 @@ from workers.cli.skopeo import explained
 
 _NAMES: Final = (
     "push", "copy", "status", "wait", "retry", "cancel", "verify", "receipt", "undo", "history", "hold",
-    "release-hold", "holds", "page", "worker", "doctor", "schema", "completion",
+    "release-hold", "holds", "page", "worker", "doctor", "schema", "files",
+    "completion",
 )  # fmt: skip
 
 _USER_INFO: Final = re.compile(r"://[^/\s]*@")

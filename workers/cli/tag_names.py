@@ -2,16 +2,12 @@
 
 import click
 
-from tasks.oci.reference import Reference, carries_registry, without_transport
+from tasks.oci.reference import parse_tag_name
 
 
 def tag_name(text: str) -> str:
     """Return host/repository:tag in the ledger's form; raises click's BadParameter."""
-    name = without_transport(text)
     try:
-        reference = Reference.parse(name)
+        return parse_tag_name(text)
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="REF") from None
-    if not carries_registry(name) or reference.tag is None or reference.digest is not None:
-        raise click.BadParameter("Write host/repository:tag.", param_hint="REF")
-    return str(reference)

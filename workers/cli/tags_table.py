@@ -16,7 +16,14 @@ def render_holds(canvas: Canvas, holds: Sequence[contract.Hold]) -> None:
     table(
         canvas,
         ["Tag", "Since", "Why"],
-        [[cell(hold.reference), cell(_moment(hold.since)), cell(hold.why)] for hold in holds],
+        [
+            [
+                cell(hold.reference),
+                cell(_moment(hold.since)),
+                cell(hold.why if hold.by is None else f"{hold.why} ({hold.by})"),
+            ]
+            for hold in holds
+        ],
     )
     if not holds:
         canvas.print("No tag is on hold.")

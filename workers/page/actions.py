@@ -14,11 +14,13 @@ from tasks import contract
 from tasks.errors import ImagePusherError, PushFailed, PushUnknown, RequestInvalid, StateUnavailable
 from tasks.transfer.ports import Intervention, PageLedger
 from workers.client.interface import Client
+from workers.page.holds import HOLD_ACTIONS, HoldAction
 
 LOG: Final = logging.getLogger(__name__)
 
-Action = Literal["retry", "undo", "cancel"]
-ACTIONS: Final[tuple[Action, ...]] = ("retry", "undo", "cancel")
+PushAction = Literal["retry", "undo", "cancel"]
+Action = PushAction | HoldAction
+ACTIONS: Final[tuple[Action, ...]] = ("retry", "undo", "cancel", *HOLD_ACTIONS)
 # Opens a client, which calls the argument if no worker takes a question.
 OpenClient = Callable[[Callable[[], None]], AbstractContextManager[Client]]
 
@@ -51,12 +53,14 @@ class Actions:
         """Tell whether any action is running."""
         return any(thread.is_alive() for thread in self._threads)
 
-    def begin(self, push_id: str, action: Action, user: str) -> None:
+    def begin(self, push_id: str, action: PushAction, user: str) -> None:
         """Record an action and begin it; raises StateUnavailable without beginning it."""
         begun = Intervention(action=action, user=user, at=self._clock())
         self._ledger.note_intervention(push_id, begun)
         LOG.info("Push %s: %s by %s.", push_id, action, user)
-        thread = threading.Thread(target=self._run, args=(push_id, begun), name=f"{action} {push_id}", daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=(push_id, action, begun), name=f"{action} {push_id}", daemon=True
+        )
         self._threads = [each for each in self._threads if each.is_alive()]
         self._threads.append(thread)
         thread.start()
@@ -67,8 +71,8 @@ class Actions:
             return client.preview_undo(push_id)
         return None
 
-    def _run(self, push_id: str, begun: Intervention) -> None:
-        work = {"retry": self._retry, "undo": self._undo, "cancel": self._cancel}[begun.action]
+    def _run(self, push_id: str, action: PushAction, begun: Intervention) -> None:
+        work = {"retry": self._retry, "undo": self._undo, "cancel": self._cancel}[action]
         try:
             outcome = work(push_id)
         except ImagePusherError as error:
@@ -102,7 +106,8 @@ class Actions:
         with self._open_client(lambda: None) as client:
             undone = client.undo(push_id)
         counted = Counter(tag.action for tag in undone.tags)
-        told = ", ".join(f"{number} {'left alone' if how == 'moved' else how}" for how, number in counted.items())
+        words = {"moved": "left alone", "skipped": "left as it is"}
+        told = ", ".join(f"{number} {words.get(how, how)}" for how, number in counted.items())
         faults = [f"{tag.reference}: {tag.error.message}" for tag in undone.tags if tag.error is not None]
         return "; ".join([told or "no tag was moved", *faults[:5]])
 

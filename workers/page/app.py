@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -16,16 +17,19 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tasks.errors import ImagePusherError, PushUnknown, StateUnavailable
+from tasks.errors import ImagePusherError, NotPermitted, PushUnknown, StateUnavailable
 from tasks.transfer.ports import PageLedger
 from workers.page.actions import ACTIONS, Action, Actions
 from workers.page.comparison import compare_with_last
 from workers.page.details import Details, read_details
 from workers.page.forgery import Tokens, is_same_origin
 from workers.page.headers import SecurityHeaders
+from workers.page.holds import HOLD_ACTIONS, Holds
 from workers.page.listing import OPEN, Choice, list_pushes
-from workers.page.question import Question, consequences
+from workers.page.question import Question
 from workers.page.rendering import FOLDER, Pages, tag_of, wants_json
+from workers.page.subjects import PushSubject, Subject, TagSubject
+from workers.page.tag import read_tag
 from workers.page.users import Login, User
 from workers.settings.page import PageSettings
 
@@ -41,9 +45,20 @@ _MOST_PAGES: Final = 100_000
 _OWN_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-def make_app(settings: PageSettings, ledger: PageLedger, actions: Actions, version: str = "") -> Starlette:
+class _HoldAction(StringConvertor):
+    """A part of a path: no tag's name has one after a slash, as repositories may."""
+
+    regex = "|".join(HOLD_ACTIONS)
+
+
+register_url_convertor("hold", _HoldAction())
+
+
+def make_app(
+    settings: PageSettings, ledger: PageLedger, actions: Actions, holds: Holds, version: str = ""
+) -> Starlette:
     """Return the application."""
-    page = _Page(settings, ledger, actions, Pages(settings, version))
+    page = _Page(settings, ledger, actions, holds, Pages(settings, version))
     own = [] if settings.knows_users else [Middleware(TrustedHostMiddleware, allowed_hosts=list(_OWN_NAMES))]
     return Starlette(
         routes=[
@@ -53,6 +68,9 @@ def make_app(settings: PageSettings, ledger: PageLedger, actions: Actions, versi
             Route("/pushes/{push_id}", page.push),
             Route("/pushes/{push_id}/{action}", page.question),
             Route("/pushes/{push_id}/{action}", page.act, methods=["POST"]),
+            Route("/holds", page.tags_on_hold),
+            Route("/tags/{reference:path}/{action:hold}", page.question),
+            Route("/tags/{reference:path}/{action:hold}", page.act, methods=["POST"]),
             Route("/tags/{reference:path}", page.tag),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
         ],
@@ -67,10 +85,13 @@ def make_app(settings: PageSettings, ledger: PageLedger, actions: Actions, versi
 class _Page:
     """The request handlers. Those that are not coroutines run in threads: they wait for the ledger."""
 
-    def __init__(self, settings: PageSettings, ledger: PageLedger, actions: Actions, pages: Pages) -> None:
+    def __init__(
+        self, settings: PageSettings, ledger: PageLedger, actions: Actions, holds: Holds, pages: Pages
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._actions = actions
+        self._holds = holds
         self._pages = pages
         self._tokens = Tokens()
 
@@ -87,37 +108,42 @@ class _Page:
         return self._pages.answer(request, "push.html", data, columns=_columns(details))
 
     def tag(self, request: Request) -> Response:
-        reference = request.path_params["reference"]
-        return self._pages.answer(request, "tag.html", self._ledger.history(reference))
+        return self._pages.answer(request, "tag.html", read_tag(self._ledger, request.path_params["reference"]))
+
+    def tags_on_hold(self, request: Request) -> Response:
+        return self._pages.answer(request, "holds.html", self._ledger.holds())
 
     def question(self, request: Request) -> Response:
-        user, push_id, action = self._who_does_what(request)
-        push = self._possible(push_id, action)
-        tags, note = consequences(self._ledger, self._actions, push, action)
-        asked = Question(
-            push_id=push_id, action=action, tags=tags, token=self._tokens.make(user, action, push_id), note=note
-        )
+        user, subject, action = self._who_does_what(request)
+        tags, note = subject.ask(action)
+        token = self._tokens.make(user, action, subject.name)
+        asked = Question(subject=subject.name, path=subject.path, action=action, tags=tags, token=token, note=note)
         return self._pages.answer(request, "question.html", asked)
 
     async def act(self, request: Request) -> Response:
-        user, push_id, action = self._who_does_what(request)
-        token = (await _read_form(request)).get("token", [""])[0]
+        user, subject, action = self._who_does_what(request)
+        form = await _read_form(request)
         if not is_same_origin(request.headers, self._settings.origin):
             raise HTTPException(HTTPStatus.FORBIDDEN, "This request was not made by this page: nothing was done.")
-        if not self._tokens.fits(token, user, action, push_id):
+        if not self._tokens.fits(form.get("token", ""), user, action, subject.name):
             raise HTTPException(
                 HTTPStatus.FORBIDDEN, "The form is of an earlier start of this page: go back, reload, ask again."
             )
-        await run_in_threadpool(self._begin, push_id, action, user)
+        why = form.get("why", "").strip()
+        if action == "hold" and not why:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "A hold needs a reason: go back, and write one.")
+        await run_in_threadpool(subject.begin, action, user.name, why)
         if wants_json(request):
-            return self._pages.answer(request, "", {"push_id": push_id, "action": action}, HTTPStatus.ACCEPTED)
-        return RedirectResponse(f"/pushes/{quote(push_id)}", HTTPStatus.SEE_OTHER)
+            return self._pages.answer(request, "", {"subject": subject.name, "action": action}, HTTPStatus.ACCEPTED)
+        return RedirectResponse(subject.path, HTTPStatus.SEE_OTHER)
 
     def error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, ImagePusherError)  # noqa: S101 - as registered above
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         if isinstance(error, PushUnknown):
             status = HTTPStatus.NOT_FOUND
+        elif isinstance(error, NotPermitted):
+            status = HTTPStatus.FORBIDDEN
         elif isinstance(error, StateUnavailable):
             status = HTTPStatus.SERVICE_UNAVAILABLE
         return self._tell(request, status, error.code, str(error))
@@ -130,12 +156,8 @@ class _Page:
     def _tell(self, request: Request, status: HTTPStatus, code: str, message: str) -> Response:
         return self._pages.answer(request, "error.html", {"error": {"code": code, "message": message}}, status)
 
-    def _begin(self, push_id: str, action: Action, user: User) -> None:
-        self._possible(push_id, action)
-        self._actions.begin(push_id, action, user.name)
-
-    def _who_does_what(self, request: Request) -> tuple[User, str, Action]:
-        """Return user, push and action of a request; raises HTTPException for a forbidden request."""
+    def _who_does_what(self, request: Request) -> tuple[User, Subject, Action]:
+        """Return user, subject and action of a request; raises HTTPException for a forbidden request."""
         user: User = request.state.user
         action = next((each for each in ACTIONS if each == request.path_params["action"]), None)
         if action is None:
@@ -145,13 +167,12 @@ class _Page:
                 HTTPStatus.FORBIDDEN,
                 "Without a login this page changes nothing: set page.login_file, or page.user_header behind a proxy.",
             )
-        return user, request.path_params["push_id"], action
+        return user, self._subject(request.path_params), action
 
-    def _possible(self, push_id: str, action: Action) -> Details:
-        push = read_details(self._ledger, push_id)
-        if action not in push.actions:
-            raise HTTPException(HTTPStatus.CONFLICT, f"The push is {push.state}: {action} does nothing to it now.")
-        return push
+    def _subject(self, path: Mapping[str, str]) -> Subject:
+        if "reference" in path:
+            return TagSubject(path["reference"], self._ledger, self._holds)
+        return PushSubject(path["push_id"], self._ledger, self._actions, self._holds)
 
     def _links(self, push: Details) -> dict[str, str]:
         links = {}
@@ -176,10 +197,11 @@ def _choice(query: Mapping[str, str]) -> Choice:
     )
 
 
-async def _read_form(request: Request) -> dict[str, list[str]]:
+async def _read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form; of several with one name the first."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _LONGEST_FORM:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The form is too large.")
-    return parse_qs(body.decode(errors="replace"))
+    return {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}

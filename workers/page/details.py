@@ -8,6 +8,7 @@ import msgspec
 from tasks import contract
 from tasks.transfer.plan.plan import Plan, PlannedTag
 from tasks.transfer.ports import Intervention, PageLedger
+from workers.page.holds import holds_on, possible_holds, tag_names
 from workers.page.listing import references_of
 from workers.remembered import Remembered, remember
 
@@ -33,7 +34,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """One push: `items` as in its report; `planned` marks tags that have not moved yet."""
+    """One push: `items` as in its report; `planned` marks tags that have not moved yet.
+
+    `holds` are those on its tags, by tag.
+    """
 
     push_id: str
     state: str
@@ -51,6 +55,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     tags_done: int
     actions: list[str]
     interventions: list[Intervention]
+    holds: dict[str, contract.Hold]
     atomic: str | None = None
 
 
@@ -64,6 +69,9 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
         items: list[dict[str, Any]] = msgspec.to_builtins(report.items)
     else:
         items = _items(plan, ledger.tags(push_id).values(), request)
+    names = tag_names(items)
+    holds = holds_on(ledger, names)
+    possible = possible_actions(remembered, has_request=request is not None, has_moved=bool(ledger.intents(push_id)))
     return Details(
         push_id=push_id,
         state=remembered.state,
@@ -79,14 +87,15 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
         totals=report.totals if report is not None else None,
         tags=progress.tags,
         tags_done=remembered.tags_done,
-        actions=possible_actions(remembered, has_request=request is not None, has_moved=bool(ledger.intents(push_id))),
+        actions=[*possible, *possible_holds(names, holds)],
         interventions=ledger.interventions(push_id),
+        holds=holds,
         atomic=plan.atomic if plan is not None else None,
     )
 
 
 def possible_actions(push: Remembered, *, has_request: bool, has_moved: bool) -> list[str]:
-    """Return the possible actions on a push in its current state. Pure."""
+    """Return the possible actions on a push in its current state, without holds of its tags. Pure."""
     state = push.progress.state
     stands = state in contract.ENDED or state == "interrupted"
     actions = []

@@ -1,12 +1,20 @@
 """The confirmation of an action: its consequences, from the ledger and, for an undo, from the registries."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
+from tasks import contract
 from tasks.transfer.ports import PageLedger, TagIntent
 from workers.page.actions import Action, Actions
 from workers.page.details import Details
+from workers.page.holds import HoldAction, choose, tag_names
+
+# Tags of a release are skipped if another one of it cannot be put back.
+_UNDO_WORDS: Final = {
+    "restored": "restore", "deleted": "delete", "moved": "leave alone", "failed": "fail", "skipped": "stay moved",
+}  # fmt: skip
 
 
 class Consequence(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,9 +27,13 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """An action and its consequences; `token` belongs to its form, `note` says how certain the consequences are."""
+    """An action on a push or a tag, at `path`, and its consequences.
 
-    push_id: str
+    `token` belongs to its form, `note` says how certain the consequences are.
+    """
+
+    subject: str
+    path: str
     action: str
     tags: list[Consequence]
     token: str
@@ -35,22 +47,25 @@ def consequences(ledger: PageLedger, actions: Actions, push: Details, action: Ac
         return [_retried(tag) for tag in tags], "The request is sent again as it was. What is there already stays."
     if action == "cancel":
         return [_cancelled(tag) for tag in tags], "Copies end. Tags that have moved stay moved: undo puts them back."
-    preview = actions.preview_undo(push.push_id)
-    if preview is not None:
-        will = {"restored": "restore", "deleted": "delete", "moved": "leave alone", "failed": "fail"}
-        return [
-            Consequence(
-                reference=tag.reference,
-                will=will[tag.action],
-                digest=tag.digest,
-                why=tag.error.message if tag.error is not None else "",
-            )
-            for tag in sorted(preview.tags, key=lambda tag: tag.reference)
-        ], "As the registries are now. A tag that someone else moves meanwhile is left alone."
-    return [_undone(reference, intent) for reference, intent in sorted(ledger.intents(push.push_id).items())], (
-        "No worker is free to look at the registries: this is what the ledger says. A tag that someone else has"
-        " moved since is left alone."
+    if action == "undo":
+        return _undone(ledger, actions, push.push_id)
+    return held(tag_names(push.items), push.holds, action)
+
+
+def held(tags: Sequence[str], holds: Mapping[str, contract.Hold], action: HoldAction) -> tuple[list[Consequence], str]:
+    """Return the consequences of a hold, or of its release, for each tag."""
+    chosen = frozenset(choose(tags, holds, action))
+    stays = "stay on hold" if action == "hold" else "stay as it is"
+    changes = "be on hold" if action == "hold" else "be released"
+    note = (
+        "No push moves these tags, and no undo, until they are released. A push that wants to is told your reason."
+        if action == "hold"
+        else "Pushes and undos may move these tags again."
     )
+    return [
+        Consequence(reference=tag, will=changes if tag in chosen else stays, why=holds[tag].why if tag in holds else "")
+        for tag in tags
+    ], note
 
 
 def _retried(tag: dict[str, Any]) -> Consequence:
@@ -64,7 +79,25 @@ def _cancelled(tag: dict[str, Any]) -> Consequence:
     return Consequence(reference=tag["reference"], will="stay moved" if moved else "stay as it is", digest=digest)
 
 
-def _undone(reference: str, intent: TagIntent) -> Consequence:
+def _undone(ledger: PageLedger, actions: Actions, push_id: str) -> tuple[list[Consequence], str]:
+    preview = actions.preview_undo(push_id)
+    if preview is None:
+        return [_put_back(reference, intent) for reference, intent in sorted(ledger.intents(push_id).items())], (
+            "No worker is free to look at the registries: this is what the ledger says. A tag that someone else has"
+            " moved since is left alone."
+        )
+    return [
+        Consequence(
+            reference=tag.reference,
+            will=_UNDO_WORDS[tag.action],
+            digest=tag.digest,
+            why=tag.error.message if tag.error is not None else "",
+        )
+        for tag in sorted(preview.tags, key=lambda tag: tag.reference)
+    ], "As the registries are now. A tag that someone else moves meanwhile is left alone."
+
+
+def _put_back(reference: str, intent: TagIntent) -> Consequence:
     if intent.old_digest is None:
         return Consequence(reference=reference, will="delete")
     return Consequence(reference=reference, will="restore", digest=intent.old_digest)

@@ -17,6 +17,7 @@ FOLDER: Final = Path(__file__).parent
 # The style of each state and action: done, under way, attention, or bad.
 _LOOKS: Final = {
     "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "restore": "good", "stay": "calm",
+    "stay as it is": "calm", "stay moved": "calm", "stay on hold": "calm", "be on hold": "warn", "be released": "good",
     "partial": "warn", "waiting": "warn", "interrupted": "warn", "cancelled": "warn", "being cancelled": "warn",
     "skipped": "warn", "rolled_back": "warn", "undone": "warn", "being undone": "warn", "partly undone": "warn",
     "failed": "bad", "refused": "bad", "undo failed": "bad", "delete": "bad", "fail": "bad",
@@ -41,6 +42,7 @@ class Pages:
             moment=lambda moment: datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             look=lambda state: _LOOKS.get(state, "busy"),
             counted=amounts.count,
+            words=lambda action: action.replace("-", " ").capitalize(),
             tag=tag_of,
             repository=_repository_of,
         )

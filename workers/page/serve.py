@@ -16,6 +16,7 @@ from workers.client.open import open_client
 from workers.ledger import open_ledger
 from workers.page.actions import Actions
 from workers.page.app import make_app
+from workers.page.holds import Holds
 from workers.settings import Settings
 
 
@@ -40,7 +41,7 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         actions = Actions(ledger, client, check_cancel=may_cancel)
         # The page's own settings, not uvicorn's, name the proxies that are trusted with a client's address.
         config = uvicorn.Config(
-            make_app(page, ledger, actions, _version()),
+            make_app(page, ledger, actions, Holds(ledger, settings.trust.check_hold), _version()),
             host=page.address.host or "0.0.0.0",
             port=page.address.port,
             proxy_headers=False,

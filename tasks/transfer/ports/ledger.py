@@ -317,7 +317,7 @@ class Pages(Protocol):
 
 
 class Interventions(Protocol):
-    """The interventions of people in pushes."""
+    """The interventions of people in pushes and tags."""
 
     def note_intervention(self, push_id: str, intervention: Intervention) -> None:
         """Note the start or the outcome of an intervention; `at` identifies the intervention."""
@@ -325,6 +325,14 @@ class Interventions(Protocol):
 
     def interventions(self, push_id: str) -> list[Intervention]:
         """Return the interventions in a push, the oldest first."""
+        ...
+
+    def note_tag_intervention(self, reference: str, intervention: Intervention) -> None:
+        """Note an intervention in a tag; it is kept as long as the tag's moves."""
+        ...
+
+    def tag_interventions(self, reference: str) -> list[Intervention]:
+        """Return the interventions in a tag, the oldest first."""
         ...
 
 
@@ -370,8 +378,8 @@ class OpenPushes(Listing, Protocol):
 class TagHolds(TagFacts, Protocol):
     """Tags that operators froze, by their full name; holds do not expire."""
 
-    def hold(self, reference: str, why: str) -> contract.Hold:
-        """Freeze a tag, or change the reason of its hold."""
+    def hold(self, reference: str, why: str, by: str | None = None) -> contract.Hold:
+        """Freeze a tag for a user, or change the reason of its hold."""
         ...
 
     def release_hold(self, reference: str) -> contract.Hold | None:
@@ -438,7 +446,9 @@ class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagH
     """The part of the ledger that a client needs."""
 
 
-class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Moves, Pages, Interventions, Protocol):
+class PageLedger(
+    Requests, Plans, Intents, Tags, Reports, Undos, Overview, TagHolds, Moves, Pages, Interventions, Protocol
+):
     """The part of the ledger that the page of pushes needs."""
 
 

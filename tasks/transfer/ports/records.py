@@ -91,9 +91,9 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True):
-    """One intervention in a push: `at` is its time in seconds since the epoch, `outcome` its result or "" before."""
+    """One intervention in a push or a tag: `at` is its time in epoch seconds, `outcome` its result or "" before."""
 
-    action: Literal["retry", "undo", "cancel"]
+    action: Literal["retry", "undo", "cancel", "hold", "release-hold"]
     user: str
     at: float
     outcome: str = ""

@@ -10,11 +10,13 @@ import pytest
 import redis
 
 from tasks.contract import Move
+from tasks.coordination import tag_ledger
 from tasks.coordination.hashes import Hashes
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.redis.hashes import RedisHashes
 from tasks.coordination.tag_ledger import MOST_MOVES
+from tasks.transfer.ports import Intervention
 from tests.support.redis_server import RedisServer
 
 TAG, OTHER = "b.example/app:1", "b.example/app:2"
@@ -58,6 +60,17 @@ def test_a_hold_is_there_until_it_is_released(ledger: HashLedger) -> None:
     again = ledger.hold(TAG, "still broken")
     assert ledger.release_hold(TAG) == again
     assert (ledger.hold_of(TAG), ledger.holds()) == (None, [first])
+
+
+def test_interventions_in_a_tag_are_kept_beside_its_moves(ledger: HashLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ledger.hold(TAG, "audit", "alice").by == "alice"
+    done = [Intervention(action="hold", user="alice", at=float(at), outcome=str(at)) for at in (9, 10, 11)]
+    for each in reversed(done):
+        ledger.note_tag_intervention(TAG, each)
+    assert (ledger.tag_interventions(TAG), ledger.tag_interventions(OTHER), ledger.history(TAG).moves) == (done, [], [])
+    monkeypatch.setattr(tag_ledger, "MOST_MOVES", 2)
+    ledger.note_tag_intervention(TAG, done[2])
+    assert ledger.tag_interventions(TAG) == done[1:]
 
 
 def test_a_hold_on_redis_does_not_expire_and_a_history_lives_for_its_own_time(redis_server: RedisServer) -> None:

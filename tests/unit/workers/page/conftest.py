@@ -14,6 +14,7 @@ from tasks.coordination.local.sqlite import FileHashes
 from tasks.transfer.ports import TagIntent
 from workers.page.actions import Actions
 from workers.page.app import make_app
+from workers.page.holds import Holds
 from workers.settings.page import PageSettings
 
 OWN = "http://127.0.0.1:5556"
@@ -77,8 +78,8 @@ Ask = Callable[..., TestClient]
 def ask(ledger: HashLedger, workers: ScriptedClient) -> Ask:
     """Return what makes a client of the application with the settings that a test gives."""
 
-    def make(peer: str = "127.0.0.1", **settings: Any) -> TestClient:
-        app = make_app(PageSettings(**settings), ledger, Actions(ledger, workers.open))
+    def make(peer: str = "127.0.0.1", check: Callable[[str], None] = lambda _: None, **settings: Any) -> TestClient:
+        app = make_app(PageSettings(**settings), ledger, Actions(ledger, workers.open), Holds(ledger, check))
         return TestClient(app, base_url=OWN, follow_redirects=False, client=(peer, 40_000))
 
     return make

@@ -5,6 +5,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
+from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tests.support.processes import wait_until
 from tests.unit.workers.page.conftest import LOGIN, OWN, Ask, ScriptedClient, remember
@@ -68,6 +69,25 @@ def test_an_undo_that_no_worker_looks_at_lists_what_the_ledger_knows(
     assert [(tag["reference"], tag["will"], tag["digest"]) for tag in asked["tags"]] == [
         ("b.example/app:1", "restore", "sha256:old"),
         ("b.example/app:new", "delete", None),
+    ]
+
+
+def test_an_undo_of_a_release_that_cannot_be_put_back_lists_what_stays(
+    client: TestClient, ledger: HashLedger, workers: ScriptedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 10.7."""
+    tags = [
+        contract.TagUndo(reference="b.example/app:1", action="moved", digest="sha256:x"),
+        contract.TagUndo(reference="b.example/app:new", action="skipped", error=contract.Fault("tag_moved", "Look.")),
+    ]
+    undo = contract.Undo(push_id="p", state="failed", tags=tags)
+    monkeypatch.setattr(workers, "preview_undo", lambda _: undo)
+    monkeypatch.setattr(workers, "undo", lambda _: undo)
+    asked = client.get("/pushes/p/undo", headers=JSON).json()
+    assert [(tag["will"], tag["why"]) for tag in asked["tags"]] == [("leave alone", ""), ("stay moved", "Look.")]
+    assert act(client, "/pushes/p/undo") == 303
+    assert wait_for_outcome(ledger, "p") == [
+        ("undo", "alice", "1 left alone, 1 left as it is; b.example/app:new: Look.")
     ]
 
 
