@@ -29,6 +29,7 @@ _PUSHES: Final = f"{PREFIX}pushes"
 # Pushes without a stored result, which the watchdog checks. Enqueued pushes are among them: a broker on Redis loses a
 # message if the worker that takes it is killed before it has noted the message.
 _OPEN: Final = f"{PREFIX}open"
+_RELEASING: Final = f"{PREFIX}releasing:"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits", "warnings")
 # The states of a task that waits for the result.
 _NOTED, _ACCEPTED = b"noted", b"accepted"
@@ -238,6 +239,13 @@ class HashLedger(TagLedger):
     def release(self, push_id: str, name: str) -> str | None:
         found = self._hashes.fetch((_key(push_id, "releases"), name))[0]
         return None if found is None else found.decode()
+
+    def note_release_at(self, reference: str, push_id: str, name: str) -> None:
+        self._hashes.put({f"{_RELEASING}{reference}": {"push": push_id.encode(), "name": name.encode()}})
+
+    def release_at(self, reference: str) -> tuple[str, str] | None:
+        push_id, name = self._hashes.fetch(*((f"{_RELEASING}{reference}", field) for field in ("push", "name")))
+        return None if push_id is None or name is None else (push_id.decode(), name.decode())
 
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> None:
         self._put(push_id, "tags", key, _encode(tag))

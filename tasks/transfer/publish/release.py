@@ -146,6 +146,8 @@ class Release:
         """Stage all tags, then flip them."""
         if self._journal.read() == "stands":
             return {member.key: self._stood(member, held) for member in self._members}
+        if not has_begun(self._journal.read()):
+            self._journal.claim(list(held))
         staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
         # A tag to which several items go has one intent at a time: those of the others follow before they write it.
         firsts: dict[str, Member] = {}

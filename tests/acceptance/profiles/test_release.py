@@ -1,9 +1,9 @@
 """A release lands whole or not at all (BEHAVIOUR 10.1), also where its worker is killed between any two steps."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from tasks import contract
 from tasks.errors import (
     LockLost,
+    LockUnavailable,
     PushAbandoned,
     PushUndone,
     RateLimited,
@@ -160,6 +161,8 @@ class Worker:
     second: Index | None = None
     """The index of another item, which goes to the same tags."""
     irreversible: bool = False
+    other: Records | None = None
+    """The records of another release of these tags."""
 
     def run(
         self,
@@ -204,6 +207,11 @@ class Worker:
             self.records.why = why or self.records.why
 
         self.fuse.around(act)()
+
+    def claim(self, references: Sequence[str]) -> None:
+        del references
+        if self.other is not None and self.other.direction in {"forward", "back", "return"}:
+            raise LockUnavailable("The release of the other push has not ended.")
 
     def why(self) -> str:
         return self.records.why
@@ -334,6 +342,30 @@ def kill_everywhere(registry: ProfileRegistry, expected: tuple[Mapping[str, str 
 def test_a_worker_that_is_killed_between_any_two_steps_leaves_no_half_of_a_release(registry: ProfileRegistry) -> None:
     """Rule 10.1."""
     assert kill_everywhere(registry, (WHOLLY_NEW,)) == {"new"}
+
+
+def test_what_a_killed_worker_left_is_not_what_another_release_goes_back_to(registry: ProfileRegistry) -> None:
+    """Rule 10.1: two releases share tags, the first is killed in its middle, and both are refused in the end."""
+    second = images.index([images.image("linux/arm64", [images.layer("second", 100)])])
+    for at in itertools.count(1):
+        begin(registry)
+        for member in second.members:
+            registry.put("ns/app", member)
+        registry.immutable = ("3",)
+        killed = Records()
+        try:
+            Worker(registry, killed, Fuse(at), MemoryTagLocks()).run(NEW)
+        except Killed:
+            pass
+        else:
+            break
+        later = Worker(registry, Records(), Fuse(), MemoryTagLocks(), other=killed)
+        with suppress(LockUnavailable):
+            later.run(second, retries=True)
+        Worker(registry, killed, Fuse(), MemoryTagLocks()).run(NEW)
+        later.other = None
+        later.run(second)
+        assert held(registry) == WHOLLY_OLD, f"killed at step {at}"
 
 
 def test_a_worker_that_is_killed_while_it_rolls_back_leaves_no_half_of_a_release(registry: ProfileRegistry) -> None:

@@ -1,7 +1,7 @@
 """A release is taken back whole or not at all (BEHAVIOUR 10.7), also if its worker is killed between any two steps."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,9 @@ class Undoing:
             self.direction = direction
 
         self.fuse.around(act)()
+
+    def claim(self, references: Sequence[str]) -> None:
+        del references
 
     def why(self) -> str:
         return ""

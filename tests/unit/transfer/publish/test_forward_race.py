@@ -127,6 +127,9 @@ class Journal:
         del why
         self._direction = direction
 
+    def claim(self, references: Iterable[str]) -> None:
+        pass
+
     def why(self) -> str:
         return ""
 
