@@ -11,7 +11,7 @@ from tasks.coordination.hashes import Hashes
 from tasks.coordination.open_pushes import ACCEPTED, NOTED, OPEN, OpenLedger
 from tasks.coordination.progress import Outline, ProgressLedger
 from tasks.coordination.push_records import PUSHES, PushRecords, decode, encode, key_of, read
-from tasks.coordination.tag_ledger import TagLedger
+from tasks.coordination.tag_ledger import PREFIX, TagLedger
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan
 from tasks.transfer.ports import (
@@ -24,6 +24,7 @@ from tasks.transfer.ports import (
     UndoState,
 )
 
+_RELEASING: Final = f"{PREFIX}releasing:"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits", "warnings")
 # The fields of a push that belong to one run of it.
 _OF_A_RUN: Final = ("report", "state", "plan", "outline", "sent", "undone", "cancelled", "drives", "quiet_until")
@@ -193,6 +194,13 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
     def release(self, push_id: str, name: str) -> str | None:
         found = self._hashes.fetch((key_of(push_id, "releases"), name))[0]
         return None if found is None else found.decode()
+
+    def note_release_at(self, reference: str, push_id: str, name: str) -> None:
+        self._hashes.put({f"{_RELEASING}{reference}": {"push": push_id.encode(), "name": name.encode()}})
+
+    def release_at(self, reference: str) -> tuple[str, str] | None:
+        push_id, name = self._hashes.fetch(*((f"{_RELEASING}{reference}", field) for field in ("push", "name")))
+        return None if push_id is None or name is None else (push_id.decode(), name.decode())
 
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> contract.TagReport:
         place = key_of(push_id, "tags"), key

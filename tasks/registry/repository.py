@@ -1,7 +1,7 @@
 """One repository of a registry: its manifests, tags and blobs (distribution-spec 1.1, "Endpoints")."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -155,6 +155,27 @@ class Repository:
         )
         self._transport.policy.run(upload.attempt)
         return listed
+
+    def tag_together(self, tags: Sequence[str], digest: Digest, content: bytes, media_type: str) -> bool:
+        """Store a manifest under several tags with one request; return whether the registry says that it did.
+
+        Registries that can name the tags in `OCI-Tag` (distribution-spec, pull request 600); others store the manifest
+        and no tag. The request is sent once: after an error, the caller looks at each tag.
+        """
+        policy = replace(self._transport.policy, tries=1)
+        path = f"manifests/{digest}?{urlencode([('tag', tag) for tag in tags])}"
+        headers = {"Content-Type": media_type}
+        response = policy.run(
+            lambda: self._write("PUT", path, headers=headers, body=content, expect=_DONE, retry=False)
+        )
+        named = {tag.strip() for tag in response.headers.get("OCI-Tag", "").split(",")}
+        self._transport.names_tags = names_tags = not named.isdisjoint(tags)
+        return names_tags
+
+    @property
+    def may_tag_together(self) -> bool | None:
+        """Whether the registry stores several tags with one request, None before the first such request."""
+        return self._transport.names_tags
 
     def missing_parts(self, content: bytes, media_type: str) -> list[Digest]:
         """Return the parts of a manifest that this repository lacks, none for content that is no manifest."""

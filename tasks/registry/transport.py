@@ -43,6 +43,9 @@ _NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
 class Transport:
     """The requests to one registry in one role. Thread-safe."""
 
+    # Whether the registry says which tags a manifest got with one request, None before the first such request.
+    names_tags: bool | None = None
+
     def __init__(
         self,
         registry: str,

@@ -6,9 +6,10 @@ import random
 import re
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import parse_qs
 
 import redis
 
@@ -21,7 +22,7 @@ from tests.support.stored import Stored, upload
 EVENTS = "imagepusher.events"
 SOURCES, MOST_ITEMS = 8, 3
 MOVED = frozenset({"copied", "merged", "unchanged"})
-_TAG = re.compile(r"^/v2/(?P<name>.+)/manifests/(?P<tag>[^/:]+)$")
+_MANIFEST = re.compile(r"^/v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)$")
 
 # Weights, and what the registry does to one tag of a release; None is nothing.
 _HARMS: tuple[tuple[int, tuple[Fault, ...]], ...] = (
@@ -52,15 +53,28 @@ class Refusals:
 
     def choose(self, method: str, target: str, *, authorized: bool) -> Fault | None:
         del authorized
-        found = _TAG.match(target.partition("?")[0])
-        if found is None or method != "PUT":
+        if method != "PUT":
             return None
-        place = f"{found['name']}:{found['tag']}"
         with self._guard:
-            self._seen[place] += 1
-            number = self._seen[place]
-        due = (fault for fault in self._faults.get(place, ()) if fault.nth <= number < fault.nth + fault.times)
-        return next(due, None)
+            places = list(_places(target))
+            self._seen.update(places)
+            due = (
+                fault
+                for place in places
+                for fault in self._faults.get(place, ())
+                if fault.nth <= self._seen[place] < fault.nth + fault.times
+            )
+            return next(due, None)
+
+
+def _places(target: str) -> Iterator[str]:
+    """Yield the tags, as `repository:tag`, that a request for a manifest names: one, or several beside a digest."""
+    path, _, query = target.partition("?")
+    found = _MANIFEST.match(path)
+    if found is None:
+        return
+    tags = parse_qs(query).get("tag", []) if ":" in found["reference"] else [found["reference"]]
+    yield from (f"{found['name']}:{tag}" for tag in tags)
 
 
 @dataclass

@@ -30,16 +30,20 @@ SEED = int(os.environ.get("RELEASES_SEED", "1"))
 WORKERS = 3
 # Pushes that are under way at once: the others would wait in the queue while nothing happens to them.
 AT_ONCE = 12
-QUAY = replace(profiles.QUAY, name="quay-without-login", access=AccessRules())
+# Zot stores several tags with one request.
+PROFILES = {
+    profile.name: replace(profile, name=f"{profile.name}-without-login", access=AccessRules())
+    for profile in (profiles.QUAY, profiles.ZOT)
+}
 
 
-@pytest.fixture(params=["distribution", "quay"])
+@pytest.fixture(params=["distribution", *PROFILES])
 def registry(request: pytest.FixtureRequest, registry_b: DistributionRegistry) -> Iterator[Registry]:
     if request.param == "distribution":
         yield registry_b
         return
-    with ProfileRegistry(QUAY) as quay:
-        yield quay
+    with ProfileRegistry(PROFILES[request.param]) as served:
+        yield served
 
 
 @dataclass

@@ -79,11 +79,13 @@ def preview_undo(
     push_id: str, intents: Mapping[str, TagIntent], registries: Registries, hold_of: HoldOf = nobody_holds
 ) -> contract.Undo:
     """Return the results that `undo` would have for each tag; writes nothing and asks for pull scope only."""
-    tags = [_look(_Mark(Reference.parse(text), intent), registries, hold_of) for text, intent in intents.items()]
+    ways: dict[str, str | None] = {}
+    tags = [_look(_Mark(Reference.parse(text), intent), registries, hold_of, ways) for text, intent in intents.items()]
     return contract.Undo(push_id=push_id, state=state_of(tags), tags=tags)
 
 
-def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf) -> contract.TagUndo:
+def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf, ways: dict[str, str | None]) -> contract.TagUndo:
+    """Return the result that an undo would have for a tag; `ways` are what each repository deletes, once known."""
     reference = mark.reference
     repository = registries.repository(reference.registry, reference.repository, "destination")
     try:
@@ -91,9 +93,23 @@ def _look(mark: "_Mark", registries: Registries, hold_of: HoldOf) -> contract.Ta
         found = described.digest if described else None
         if found in mark.ours and found != mark.intent.old_digest:
             _ensure_free(str(reference), hold_of)
+            if mark.intent.old_digest is None:
+                _ensure_deletable(reference, repository, ways)
     except ImagePusherError as error:
         return _stuck(str(reference), error)
     return _put_back(mark) if found in mark.ours else _moved(str(reference), found)
+
+
+def _ensure_deletable(reference: Reference, repository: Repository, ways: dict[str, str | None]) -> None:
+    """Raise RequestRefused if the registry is known to delete nothing."""
+    name = str(repository)
+    if name not in ways:
+        ways[name] = repository.deletes()
+    if ways[name] is None:
+        raise RequestRefused(
+            f"{reference} is new, and its registry deletes neither tags nor manifests. Delete it by the registry's own"
+            " means."
+        )
 
 
 def _stuck(reference: str, error: ImagePusherError) -> contract.TagUndo:

@@ -208,6 +208,14 @@ class Releases(Protocol):
         """Return the direction that was noted last, None before the first tag moves."""
         ...
 
+    def note_release_at(self, reference: str, push_id: str, name: str) -> None:
+        """Note the release that moves a tag."""
+        ...
+
+    def release_at(self, reference: str) -> tuple[str, str] | None:
+        """Return the push and the name of the release that was noted last at a tag, None if there is none."""
+        ...
+
 
 class Tags(Protocol):
     """The reports of the tags that are done."""

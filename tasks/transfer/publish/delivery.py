@@ -37,10 +37,11 @@ from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import Announcer, CopyOutcome, MayRetry, PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.event import moved_tag
 from tasks.transfer.publish.journal import has_begun
+from tasks.transfer.publish.member import Member
 from tasks.transfer.publish.receipts import ReceiptWriter
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 from tasks.transfer.publish.referrers import ReferrerPublisher
-from tasks.transfer.publish.release import Ended, Member, Release
+from tasks.transfer.publish.release import Ended, Release
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
 from tasks.transfer.publish.sightings import Sightings
 from tasks.transfer.publish.stage import Wish

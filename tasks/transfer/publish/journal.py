@@ -1,5 +1,6 @@
 """The journal of a release: its direction, noted before each step (BEHAVIOUR 10.1, 10.7)."""
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 # None before the first tag moves. "return": back, for a reason that may pass. "again": all tags were put back since,
@@ -16,6 +17,14 @@ class Journal(Protocol):
 
     def note(self, direction: Direction, why: str = "") -> None:
         """Note the direction, before the next step, and why a release goes back."""
+        ...
+
+    def claim(self, references: Sequence[str]) -> None:
+        """Note that the release moves these tags, whose locks it holds.
+
+        Raises LockUnavailable if another release has begun to move one of them and has not ended: its worker is gone,
+        and the tag may be put back. To build on it would bring it back for good.
+        """
         ...
 
     def why(self) -> str:

@@ -1,14 +1,15 @@
 """The intents and the journal of a push, in the ledger."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from tasks.errors import LockLost, PartBusy, PushUndone
+from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
-from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.journal import Direction, has_begun
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,20 @@ class LedgerJournal:
         if why:
             self.ledger.note_release(self.push_id, self._why, why)
         self.ledger.note_release(self.push_id, self.name, direction)
+
+    def claim(self, references: Sequence[str]) -> None:
+        for reference in references:
+            other = self.ledger.release_at(reference)
+            if other is not None and other[0] != self.push_id and self._is_under_way(*other):
+                raise LockUnavailable(
+                    f"The tag {reference} is being moved by the release of the push {other[0]}, which has not ended."
+                )
+        for reference in references:
+            self.ledger.note_release_at(reference, self.push_id, self.name)
+
+    def _is_under_way(self, push_id: str, name: str) -> bool:
+        direction = LedgerJournal(self.ledger, push_id, name).read()
+        return direction != "stands" and has_begun(direction) and self.ledger.report(push_id) is None
 
     def why(self) -> str:
         return self.ledger.release(self.push_id, self._why) or ""

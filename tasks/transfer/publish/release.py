@@ -7,9 +7,9 @@ A journal holds the direction of the release before each step: a later delivery 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,37 +18,17 @@ import msgspec
 from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, LockUnavailable, Retry, RolledBack, TagConflict, Withheld
 from tasks.transfer.after.holders import Holders
-from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
+from tasks.transfer.publish.member import Member, Stopped, stopping
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.tag import Moved, TagMove
+from tasks.transfer.publish.tag import Moved
+from tasks.transfer.publish.together import Flip, groups, write
 from tasks.transfer.publish.unsettled import unsettled, untold, waiting
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
-
-
-@dataclass(frozen=True)
-class Member:
-    """One tag of a release; `key` names it among the tags of its push."""
-
-    key: str
-    tag: PlannedTag
-    move: TagMove
-    irreversible: bool = False
-
-    @property
-    def reference(self) -> str:
-        """The tag's full name."""
-        return str(self.tag.reference)
-
-    @property
-    def intent(self) -> TagIntent | None:
-        """The change that the push noted last, None if there is none or the tag was put back since."""
-        latest = self.move.memory.latest
-        return latest if latest is not None and latest.changes else None
 
 
 @dataclass
@@ -153,7 +133,7 @@ class Release:
                 self._let_begin_again(held)
             try:
                 return Ended(moved=self._forward(held))
-            except _Stopped as stopped:
+            except Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
             if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
                 raise error
@@ -166,6 +146,8 @@ class Release:
         """Stage all tags, then flip them."""
         if self._journal.read() == "stands":
             return {member.key: self._stood(member, held) for member in self._members}
+        if not has_begun(self._journal.read()):
+            self._journal.claim(list(held))
         staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
         # A tag to which several items go has one intent at a time: those of the others follow before they write it.
         firsts: dict[str, Member] = {}
@@ -173,10 +155,12 @@ class Release:
             firsts.setdefault(member.reference, member)
         intents = {member.key: self._announce(member, held, staged[member.key]) for member in firsts.values()}
         self._journal.note("forward")
-        moved: dict[str, Moved] = {}
-        written: set[str] = set()
+        moved = self._together(held, staged, intents)
+        written = {member.reference for member in self._members if member.key in moved}
         for member in self._members:
-            with _stopping(member):
+            if member.key in moved:
+                continue
+            with stopping(member):
                 lock = held[member.reference]
                 if member.reference in written:
                     # Another item of the release has just written this tag (BEHAVIOUR 1.5).
@@ -190,16 +174,33 @@ class Release:
         self._journal.note("stands")
         return moved
 
+    def _together(
+        self, held: Mapping[str, TagLock], staged: Mapping[str, Staged], intents: Mapping[str, TagIntent | None]
+    ) -> dict[str, Moved]:
+        """Flip the tags that the registry can write several of at once; return the moves of those that it wrote."""
+        flips = [
+            Flip(member, held[member.reference], staged[member.key], intent)
+            for member in self._members
+            if (intent := intents.get(member.key)) is not None
+        ]
+        moved: dict[str, Moved] = {}
+        for group in groups(flips):
+            keys = {flip.member.key for flip in group}
+            self._flipped |= keys
+            moved |= write(group, self._executor)
+            self._flipped -= keys - moved.keys()
+        return moved
+
     def _stood(self, member: Member, held: Mapping[str, TagLock]) -> Moved:
         """Return how a tag moved: consumers may have heard of it, and whoever moved it since did so later."""
-        with _stopping(member):
+        with stopping(member):
             return member.move.stood(held[member.reference], HeldLocks(held, self._locks))
 
     def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
         holders = Holders({member.reference for member in self._members if member.intent is not None})
 
         def stage(member: Member) -> Staged:
-            with _stopping(member):
+            with stopping(member):
                 member.move.prepare()
                 staged = member.move.stage(held[member.reference])
                 if not staged.is_right:
@@ -214,7 +215,7 @@ class Release:
     def _announce(self, member: Member, held: Mapping[str, TagLock], staged: Staged) -> TagIntent | None:
         if staged.is_right:
             return None
-        with _stopping(member):
+        with stopping(member):
             return member.move.announce(held[member.reference], staged)
 
     def _back(
@@ -290,26 +291,8 @@ class Release:
         )
 
 
-class _Stopped(Exception):
-    """The error that stops a release, with the tag that caused it."""
-
-    def __init__(self, member: Member, error: ImagePusherError) -> None:
-        super().__init__(member, error)
-        self.member = member
-        self.error = error
-
-
 def _failed(undone: contract.Undo) -> list[contract.TagUndo]:
     return [tag for tag in undone.tags if tag.action == "failed"]
-
-
-@contextmanager
-def _stopping(member: Member) -> Iterator[None]:
-    """Name the tag for which a release stops."""
-    try:
-        yield
-    except ImagePusherError as error:
-        raise _Stopped(member, error) from None
 
 
 def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:

@@ -65,6 +65,11 @@ class Staged:
         """Whether the tag stays as it is: it holds the wanted manifest, or a newer image."""
         return self.skip is not None or (self.held is not None and self.decision.digest == self.held.digest)
 
+    @property
+    def over(self) -> Digest | None:
+        """The digest that the tag holds, None for an absent tag."""
+        return self.held.digest if self.held else None
+
 
 class Stage:
     """The destination side of one tag, looked at under its lock."""

@@ -113,6 +113,11 @@ class TagMove:
         self._bring = wish.bring
         self._brought = NOTHING
 
+    @property
+    def repository(self) -> Repository:
+        """The destination repository."""
+        return self._repository
+
     def run(self, locks: TagLocks) -> Moved:
         """Move the tag; raises ImagePusherError.
 
@@ -219,14 +224,25 @@ class TagMove:
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
-        decision, over = staged.decision, staged.held.digest if staged.held else None
+        if not self.begin(lock, staged) or not self._write(staged.decision, staged.over):
+            return None
+        return self.end(lock, staged, intent)
+
+    def begin(self, lock: TagLock, staged: Staged) -> bool:
+        """Look at the tag right before it is written; return False if someone else wrote it meanwhile."""
+        over = staged.over
         # A digest has only one content, which the copy may have stored already.
         if self._reference.digest is None and self._digest() != over:
-            return None
+            return False
         lock.ensure()
         self._may_have_written = True
         self.memory = self.memory.writing()
-        if not self._write(decision, over) or self._digest() != decision.digest:
+        return True
+
+    def end(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
+        """Look at the tag after it was written; return None if it does not hold the manifest."""
+        decision = staged.decision
+        if self._digest() != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)

@@ -73,9 +73,10 @@ class ReleaseUndo:
 
     def preview(self) -> contract.Undo:
         """Return the result that `run` would have; writes nothing."""
-        looked = self._look(self.intents())
+        intents = self.intents()
+        looked = self._look(intents)
         stuck = self._stuck(looked)
-        return self._kept(looked, stuck) if stuck else looked
+        return self._kept(intents, looked, stuck) if stuck else looked
 
     def run(self) -> contract.Undo:
         """Put all tags back, or none; raises LockLost, LockUnavailable, StateUnavailable."""
@@ -101,7 +102,7 @@ class ReleaseUndo:
             if direction != "back":
                 stuck = stuck or self._keep_new(intents, looked)
                 if stuck:
-                    return self._kept(looked, stuck)
+                    return self._kept(intents, looked, stuck)
             self.journal.note("back")
             undone = undo(self.push_id, intents, self.registries, locks, self.contents.read, self.hold_of)
             failed = [tag for tag in undone.tags if tag.action == "failed"]
@@ -148,7 +149,7 @@ class ReleaseUndo:
         left = [tag for tag in again.tags if tag.action == "failed"]
         if not left:
             self.journal.note("stands")
-        return self._kept(undone, [*failed, *(tag for tag in left if tag.reference in intents)])
+        return self._kept(intents, undone, [*failed, *(tag for tag in left if tag.reference in intents)])
 
     def _inverted(self, intents: Intents) -> dict[str, TagIntent]:
         """Return, by tag, the intents that lead from the old manifests to those of the release."""
@@ -167,17 +168,29 @@ class ReleaseUndo:
         media_type = "" if content is None else media_type_of(content, None)
         return TagIntent(action="copied", old_digest=digest, old_media_type=media_type, new_digest=instead_of or "")
 
-    def _kept(self, looked: contract.Undo, stuck: Sequence[contract.TagUndo]) -> contract.Undo:
+    def _kept(self, intents: Intents, looked: contract.Undo, stuck: Sequence[contract.TagUndo]) -> contract.Undo:
         """Return the result of an undo in which some tags make all tags keep the manifests of the release."""
         reasons = {tag.reference: tag for tag in stuck}
-        names = ", ".join(reasons)
-        fault = contract.Fault.of(Withheld(f"The release stays as it is: {names} cannot be put back."))
-        tags = [
-            reasons.get(tag.reference)
-            or (tag if tag.action == "moved" else msgspec.structs.replace(tag, action="skipped", error=fault))
-            for tag in looked.tags
-        ]
+        fault = contract.Fault.of(_withheld(stuck))
+
+        def kept(tag: contract.TagUndo) -> contract.TagUndo:
+            held = intents[tag.reference].new_digest
+            return msgspec.structs.replace(tag, action="skipped", digest=held, error=fault)
+
+        tags = [reasons.get(tag.reference) or (tag if tag.action == "moved" else kept(tag)) for tag in looked.tags]
         return contract.Undo(push_id=self.push_id, state=state_of(tags), tags=tags)
+
+
+def _withheld(stuck: Sequence[contract.TagUndo]) -> Withheld:
+    """Return the error of the tags that stay because of others, with what an operator can do."""
+    names = ", ".join(tag.reference for tag in stuck)
+    if all(tag.action == "moved" for tag in stuck):
+        error = Withheld(f"The release stays as it is: someone else has moved {names}.")
+        error.advice = "`undo --leave-moved` takes back the rest."
+    else:
+        error = Withheld(f"The release stays as it is: {names} cannot be put back.")
+        error.advice = "Mend that and undo again."
+    return error
 
 
 def _stuck_tags(looked: contract.Undo) -> list[contract.TagUndo]:

@@ -1,9 +1,9 @@
 """A release lands whole or not at all (BEHAVIOUR 10.1), also where its worker is killed between any two steps."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +12,11 @@ import pytest
 from tasks import contract
 from tasks.errors import (
     LockLost,
+    LockUnavailable,
     PushAbandoned,
     PushUndone,
     RateLimited,
+    RegistryUnavailable,
     ReleaseUnsettled,
     Retry,
     StateUnavailable,
@@ -27,7 +29,8 @@ from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLocks
 from tasks.transfer.publish.journal import Direction
-from tasks.transfer.publish.release import Ended, Member, Release
+from tasks.transfer.publish.member import Member
+from tasks.transfer.publish.release import Ended, Release
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
@@ -38,8 +41,11 @@ from tests.support.profiles.server import ProfileRegistry
 from tests.support.tag_locks import MemoryTagLocks
 from tests.unit.registry.clients import QUICK
 
+TOGETHER = replace(profiles.ZOT, access=AccessRules())
 PROFILES = [
-    replace(profile, access=AccessRules()) for profile in (profiles.QUAY, profiles.ZOT, profiles.DISTRIBUTION_3_1)
+    replace(profiles.QUAY, access=AccessRules()),
+    replace(TOGETHER, manifests=replace(TOGETHER.manifests, several_tags=False)),
+    replace(profiles.DISTRIBUTION_3_1, access=AccessRules()),
 ]
 TAGS = ("1", "2", "3", "new")
 OLD, NEW = (
@@ -123,6 +129,7 @@ class Watched:
     def __init__(self, real: Any, fuse: Fuse) -> None:
         self._real = real
         self.push_manifest = fuse.around(real.push_manifest)
+        self.tag_together = fuse.around(real.tag_together)
         self.delete_tag = fuse.around(real.delete_tag)
 
     def __getattr__(self, name: str) -> Any:
@@ -154,6 +161,8 @@ class Worker:
     second: Index | None = None
     """The index of another item, which goes to the same tags."""
     irreversible: bool = False
+    other: Records | None = None
+    """The records of another release of these tags."""
 
     def run(
         self,
@@ -198,6 +207,11 @@ class Worker:
             self.records.why = why or self.records.why
 
         self.fuse.around(act)()
+
+    def claim(self, references: Sequence[str]) -> None:
+        del references
+        if self.other is not None and self.other.direction in {"forward", "back", "return"}:
+            raise LockUnavailable("The release of the other push has not ended.")
 
     def why(self) -> str:
         return self.records.why
@@ -328,6 +342,29 @@ def kill_everywhere(registry: ProfileRegistry, expected: tuple[Mapping[str, str 
 def test_a_worker_that_is_killed_between_any_two_steps_leaves_no_half_of_a_release(registry: ProfileRegistry) -> None:
     """Rule 10.1."""
     assert kill_everywhere(registry, (WHOLLY_NEW,)) == {"new"}
+
+
+def test_what_a_killed_worker_left_is_not_what_another_release_goes_back_to(registry: ProfileRegistry) -> None:
+    """Rule 10.1: two releases share tags, both are killed in their middle, and both are refused in the end."""
+    second = images.index([images.image("linux/arm64", [images.layer("second", 100)])])
+    for at in itertools.count(1):
+        begin(registry)
+        for member in second.members:
+            registry.put("ns/app", member)
+        registry.immutable = ("3",)
+        killed = Records()
+        try:
+            Worker(registry, killed, Fuse(at), MemoryTagLocks()).run(NEW)
+        except Killed:
+            pass
+        else:
+            break
+        later = Worker(registry, Records(), Fuse(at), MemoryTagLocks(), other=killed)
+        with suppress(LockUnavailable, Killed):
+            later.run(second, retries=True)
+        Worker(registry, killed, Fuse(), MemoryTagLocks()).run(NEW)
+        Worker(registry, later.records, Fuse(), MemoryTagLocks()).run(second)
+        assert held(registry) == WHOLLY_OLD, f"killed at step {at}"
 
 
 def test_a_worker_that_is_killed_while_it_rolls_back_leaves_no_half_of_a_release(registry: ProfileRegistry) -> None:
@@ -579,6 +616,110 @@ def test_a_release_that_stood_and_was_taken_back_is_not_told_of(registry: Profil
     again = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
     assert not again.stands
     assert held(registry) == WHOLLY_OLD
+
+
+@pytest.fixture
+def together() -> Iterator[ProfileRegistry]:
+    """Serve a registry that stores several tags with one request."""
+    with ProfileRegistry(TOGETHER) as registry:
+        yield registry
+
+
+def tag_writes(registry: ProfileRegistry, since: int) -> list[tuple[str, int]]:
+    """Return what was written at tags, and how it was answered: "" stands for the digest with several tags."""
+    return [
+        ("" if "sha256:" in each.path else each.path.rpartition("/")[2], each.status)
+        for each in registry.requests()[since:]
+        if each.method == "PUT" and (each.query or "sha256:" not in each.path)
+    ]
+
+
+def test_tags_that_get_one_manifest_are_written_with_one_request(together: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    begin(together)
+    since = len(together.requests())
+    ended = Worker(together, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+    assert tag_writes(together, since) == [("", 201)]
+    assert actions(ended) == dict.fromkeys(TAGS, "copied")
+    assert held(together) == WHOLLY_NEW
+
+
+def test_a_registry_that_names_no_tags_gets_one_request_for_each(registry: ProfileRegistry) -> None:
+    """Rule 10.1: it ignores the tags beside a digest, and is asked once."""
+    begin(registry)
+    since = len(registry.requests())
+    Worker(registry, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+    assert tag_writes(registry, since) == [("", 201), *((tag, 201) for tag in TAGS)]
+
+
+@pytest.mark.parametrize("refused", TAGS[:-1])
+def test_one_refused_tag_of_several_is_found_and_named(together: ProfileRegistry, refused: str) -> None:
+    """Rule 10.1: the registry refuses all for one of them; the tags are then written one by one."""
+    begin(together)
+    together.immutable = (refused,)
+    ended = Worker(together, Records(), Fuse(), MemoryTagLocks()).run(NEW)
+    assert held(together) == WHOLLY_OLD
+    place = TAGS.index(refused)
+    assert actions(ended) == {
+        tag: "rolled_back" if number < place else "failed" if number == place else "skipped"
+        for number, tag in enumerate(TAGS)
+    }
+
+
+def test_a_worker_that_is_killed_around_a_request_for_several_tags(together: ProfileRegistry) -> None:
+    """Rule 10.1."""
+    assert kill_everywhere(together, (WHOLLY_NEW,)) == {"new"}
+    together.immutable = ("3",)
+    assert kill_everywhere(together, (WHOLLY_OLD,)) == {"old"}
+
+
+class Afterwards(Fuse):
+    """Do something right after the request for several tags; its answer may be `lost`."""
+
+    def __init__(self, do: Callable[[], object], *, lost: bool = False) -> None:
+        super().__init__()
+        self._do = do
+        self._lost = lost
+
+    def around(self, act: Callable[..., Any]) -> Callable[..., Any]:
+        if getattr(act, "__name__", "") != "tag_together":
+            return act
+
+        def write(*arguments: Any) -> Any:
+            result = act(*arguments)
+            self._do()
+            if self._lost:
+                raise RegistryUnavailable("No answer within the time allowed.")
+            return result
+
+        return write
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_foreign_write_after_a_request_for_several_tags_is_noticed(together: ProfileRegistry, lost: bool) -> None:
+    """Rules 7.2, 10.1: each of the tags is looked at afterwards, whatever the answer was."""
+    begin(together)
+    theirs = images.index([images.image("linux/s390x", [images.layer("theirs", 10)])])
+    fuse = Afterwards(lambda: together.put("ns/app", theirs, "1"), lost=lost)
+    ended = Worker(together, Records(), fuse, MemoryTagLocks()).run(NEW)
+    assert held(together) == WHOLLY_OLD | {"1": theirs.digest}
+    assert ended.reports["1"].error is not None
+    assert ended.reports["1"].error.code == "tag_conflict"
+
+
+def test_a_request_for_several_tags_whose_answer_is_lost_has_moved_them(together: ProfileRegistry) -> None:
+    """Rule 10.1: no tag is written a second time."""
+    begin(together)
+    since = len(together.requests())
+    locks = MemoryTagLocks()
+    ended = Worker(together, Records(), Afterwards(lambda: None, lost=True), locks).run(NEW)
+    assert held(together) == WHOLLY_NEW
+    assert tag_writes(together, since) == [("", 201)]
+    assert actions(ended) == dict.fromkeys(TAGS, "copied")
+    # Rule 7.6: a late write by someone who stood still is known at each tag.
+    assert {tag: written.digest for tag, written in locks.written.items()} == {
+        f"{together.host}/ns/app:{tag}": NEW.digest for tag in TAGS
+    }
 
 
 WITHOUT_DELETES = replace(profiles.STRICT, name="without-deletes", tags=TagRules(delete="none"))

@@ -1,7 +1,7 @@
 """A release is taken back whole or not at all (BEHAVIOUR 10.7), also if its worker is killed between any two steps."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.acceptance.profiles.test_release import (
     TAGS,
     WHOLLY_NEW,
     WHOLLY_OLD,
+    WITHOUT_DELETES,
     Fuse,
     Killed,
     Records,
@@ -86,6 +87,9 @@ class Undoing:
 
         self.fuse.around(act)()
 
+    def claim(self, references: Sequence[str]) -> None:
+        del references
+
     def why(self) -> str:
         return ""
 
@@ -93,12 +97,12 @@ class Undoing:
         self.fuse.around(lambda: self.records.contents.update({digest: content}))()
 
 
-def stand(registry: ProfileRegistry) -> Records:
+def stand(registry: ProfileRegistry, *, irreversible: bool = False) -> Records:
     """Let a release stand, and return its records."""
     registry.immutable = ()
     begin(registry)
     records = Records()
-    assert Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW).stands
+    assert Worker(registry, records, Fuse(), MemoryTagLocks(), irreversible=irreversible).run(NEW).stands
     return records
 
 
@@ -141,10 +145,26 @@ def test_a_tag_that_someone_moved_keeps_all_others_unless_that_is_borne(registry
     for undone in (undoing.release().preview(), undoing.run()):
         assert held(registry) == found
         assert (undone.state, sorted(set(actions(undone)))) == ("failed", ["moved", "skipped"])
+        skipped = [tag for tag in undone.tags if tag.action == "skipped"]
+        assert {tag.digest for tag in skipped} == {NEW.digest}
+        assert all("`undo --leave-moved`" in str(tag.error) for tag in skipped)
     undoing.leave_moved = True
     for undone in (undoing.release().preview(), undoing.run()):
         assert (undone.state, sorted(set(actions(undone)))) == ("partial", ["deleted", "moved", "restored"])
     assert held(registry) == WHOLLY_OLD | {"1": theirs.digest}
+
+
+def test_a_new_tag_that_the_registry_would_not_delete_keeps_all_others() -> None:
+    """Rule 10.7: none is moved to and fro, and the dry run says it."""
+    with ProfileRegistry(WITHOUT_DELETES) as registry:
+        undoing = Undoing(registry, stand(registry, irreversible=True))
+        writes = len([each for each in registry.requests() if each.method == "PUT"])
+        for undone in (undoing.release().preview(), undoing.run()):
+            assert {tag.reference.rpartition(":")[2]: tag.action for tag in undone.tags} == {
+                tag: "failed" if tag == "new" else "skipped" for tag in TAGS
+            }
+        assert held(registry) == WHOLLY_NEW
+        assert len([each for each in registry.requests() if each.method == "PUT"]) == writes
 
 
 def test_a_tag_on_hold_keeps_all_others(registry: ProfileRegistry) -> None:

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,8 @@ from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.journal import Direction
-from tasks.transfer.publish.release import Member, Release
+from tasks.transfer.publish.member import Member
+from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.sightings import Sightings
 from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import Moved, TagMove
@@ -51,8 +52,9 @@ class WaitingLocks(MemoryTagLocks):
 
 @dataclass
 class MemoryRepository:
-    """A repository in memory, that takes every manifest."""
+    """A repository in memory, that takes every manifest, and several tags at once."""
 
+    may_tag_together = True
     tags: dict[str, Digest] = field(default_factory=dict)
     manifests: dict[str, FetchedManifest] = field(default_factory=dict)
 
@@ -72,6 +74,12 @@ class MemoryRepository:
         if tag != found.digest:
             assert self.tags.get(tag) == over
             self.tags[tag] = found.digest
+
+    def tag_together(self, tags: Iterable[str], digest: str, content: bytes, media_type: str) -> bool:
+        for tag in tags:
+            self.push_manifest(tag, content, media_type, over=self.tags.get(tag))
+        assert set(self.manifests) >= {digest}
+        return True
 
     def deletes(self) -> str:
         return "tags"
@@ -118,6 +126,9 @@ class Journal:
     def note(self, direction: Direction, why: str = "") -> None:
         del why
         self._direction = direction
+
+    def claim(self, references: Iterable[str]) -> None:
+        pass
 
     def why(self) -> str:
         return ""

@@ -4,21 +4,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks import contract
+from tasks.contract import PushReport, Totals
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.errors import LockLost, PartBusy, Retry
+from tasks.errors import LockLost, LockUnavailable, PartBusy, Retry
 from tasks.transfer.ports import TagIntent
-from tasks.transfer.publish.records import LedgerIntents
+from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 
 FIRST, SECOND = (TagIntent(action="copied", old_digest=None, new_digest=digest) for digest in ("sha256:1", "sha256:2"))
 
 
 @pytest.fixture
-def intents() -> Iterator[LedgerIntents]:
+def ledger() -> Iterator[HashLedger]:
     hashes = FileHashes(None, 60)
-    yield LedgerIntents(HashLedger(hashes), "p", "b.example/app:1")
+    yield HashLedger(hashes)
     hashes.close()
+
+
+@pytest.fixture
+def intents(ledger: HashLedger) -> LedgerIntents:
+    return LedgerIntents(ledger, "p", "b.example/app:1")
 
 
 def test_the_intent_of_another_delivery_is_not_lost(intents: LedgerIntents) -> None:
@@ -41,8 +47,32 @@ def test_an_intent_may_be_noted_twice(intents: LedgerIntents) -> None:
 def test_no_tag_moves_after_the_push_ended(intents: LedgerIntents) -> None:
     """Rules 6.1 and 10.1: a delivery may stand still until the watchdog, or another delivery, ended the push."""
     intents.note(FIRST, None, None)
-    intents.ledger.finish(contract.PushReport(push_id="p", state="failed", items=[], totals=contract.Totals()))
+    intents.ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
     with pytest.raises(PartBusy) as refused:
         intents.note(SECOND, None, FIRST)
     assert refused.value.retry is Retry.GIVE_BACK
     assert intents.read() == FIRST
+
+
+@pytest.mark.parametrize("direction", ["forward", "back", "return"])
+def test_a_tag_of_a_release_that_has_not_ended_is_not_built_upon(ledger: HashLedger, direction: Direction) -> None:
+    """Rule 10.1: its worker is gone, and its locks with it; what it wrote may be put back."""
+    first, second = (LedgerJournal(ledger, push_id, "push") for push_id in ("p", "q"))
+    first.claim(["b.example/app:1", "b.example/app:2"])
+    first.note(direction)
+    with pytest.raises(LockUnavailable, match=r"b\.example/app:2 .* push p,"):
+        second.claim(["b.example/app:2", "b.example/app:3"])
+    LedgerJournal(ledger, "another", "push").claim(["b.example/app:3"])
+    first.claim(["b.example/app:1", "b.example/app:2"])
+    ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
+    second.claim(["b.example/app:2"])
+
+
+@pytest.mark.parametrize("direction", [None, "stands", "again"])
+def test_a_tag_of_a_release_that_moved_none_or_all_is_free(ledger: HashLedger, direction: Direction | None) -> None:
+    """Rule 10.1."""
+    first, second = (LedgerJournal(ledger, push_id, "push") for push_id in ("p", "q"))
+    first.claim(["b.example/app:1"])
+    if direction is not None:
+        first.note(direction)
+    second.claim(["b.example/app:1"])
