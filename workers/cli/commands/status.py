@@ -67,7 +67,7 @@ def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     limit = chosen["limit"] or (len(found) if everything else _SHOWN)
     listed = [remember(ledger, push) for push in islice(found, limit)]
     if wants_json(context):
-        emit_json([msgspec.to_builtins(push.progress) | push.outline for push in listed])
+        emit_json([msgspec.to_builtins(push.progress) | push.outline | {"producer": push.producer} for push in listed])
         return
     from workers.cli import pushes_table
 
