@@ -19,11 +19,15 @@ _UNDONE: Final = {
 
 @dataclass(frozen=True)
 class Remembered:
-    """A push and its outcome; `tags_done` are the tags that did not fail, `outline` names the images."""
+    """A push and its outcome; `tags_done` are the tags that did not fail, `outline` names the images.
+
+    `producer` sent it, None for an operator, or if nobody signs.
+    """
 
     progress: contract.Progress
     tags_done: int
     outline: dict[str, Any]
+    producer: str | None = None
     undo: "UndoState | None" = None
     cancelled: bool = False
 
@@ -47,6 +51,7 @@ def remember(ledger: "RememberedLedger", push: contract.Progress) -> Remembered:
         push,
         tags_done=done,
         outline={"source": sources[0] if sources else None, "images": len(sources)},
+        producer=ledger.producer(push.push_id),
         undo=ledger.undo_state(push.push_id),
         cancelled=ledger.is_cancelled(push.push_id),
     )

@@ -11,7 +11,8 @@ def complete_push_ids(context: click.Context, _: click.Parameter, incomplete: st
 
     try:
         with open_ledger(settings_of(context)) as ledger:
-            pushes = [push for push in ledger.pushes() if push.push_id.startswith(incomplete)]
+            ids = [push_id for push_id in ledger.push_ids() if push_id.startswith(incomplete)]
+            states = ledger.ended_states(ids)
     except Exception:  # noqa: BLE001 - a shell shows no errors during completion
         return []
-    return [CompletionItem(push.push_id, help=push.state) for push in pushes]
+    return [CompletionItem(push_id, help=state or "under way") for push_id, state in zip(ids, states, strict=True)]

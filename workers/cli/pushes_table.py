@@ -50,16 +50,18 @@ def show_push(push: Remembered) -> None:
 
 def draw_pushes(canvas: Canvas, pushes: Sequence[Remembered], now: float) -> None:
     """Draw a line for each push, with its image on a second line if necessary; `now` is in epoch seconds."""
+    signed = any(push.producer is not None for push in pushes)
     rows = [
         (
             printable(push.progress.push_id),
             push.state,
             f"{push.tags_done}/{push.progress.tags}",
             age(now - push.progress.created),
+            *([printable(push.producer or "")] if signed else []),
         )
         for push in pushes
     ]
-    header = ("Push", "State", "Tags", "Age")
+    header = ("Push", "State", "Tags", "Age", *(["By"] if signed else []))
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     room = canvas.width - sum(widths) - _GAP * len(widths)
     if room < -_GAP:

@@ -1,6 +1,8 @@
 """Results as tables for people, and as JSON for programs."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, TextIO, TypeVar
 
 from tasks import contract
@@ -24,15 +26,19 @@ def show(result: Result, draw: Callable[[Canvas, Result], None]) -> None:
 
 def drawn(result: Result, draw: Callable[[Canvas, Result], None], stream: TextIO | None) -> str:
     """Return a result rendered with `draw` for one stream; only a terminal limits the width (columns)."""
-    if not is_terminal(stream):
+    if stream is None or not is_terminal(stream):
         plain = Plain()
         draw(plain, result)
         return "\n".join(plain.lines)
-    from rich.console import Console
+    from rich.console import Console, ConsoleDimensions
 
     from workers.cli.screen import Screen
 
     console = Console(highlight=False, file=stream)
+    if console.is_dumb_terminal:
+        # rich takes each of them to have 80 columns.
+        with suppress(OSError):
+            console.size = ConsoleDimensions(*os.get_terminal_size(stream.fileno()))
     with console.capture() as captured:
         draw(Screen(console), result)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -41,6 +41,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
     push_id: str
     state: str
+    producer: str | None
     created: float
     updated: float
     task_id: str | None
@@ -75,6 +76,7 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
     return Details(
         push_id=push_id,
         state=remembered.state,
+        producer=remembered.producer,
         created=progress.created,
         updated=progress.updated,
         task_id=ledger.task_id(push_id),

@@ -37,6 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     push_id: str
     state: str
+    producer: str | None
     source: str | None
     images: int
     destination: str | None
@@ -126,6 +127,7 @@ def _row(ledger: PageLedger, push_id: str) -> Row | None:
     return Row(
         push_id=push_id,
         state=remembered.state,
+        producer=remembered.producer,
         source=remembered.outline["source"],
         images=len(pairs),
         destination=repositories[0] if repositories else None,

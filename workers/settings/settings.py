@@ -120,7 +120,9 @@ def _raise_any(faults: list[str], file: Path | None) -> None:
     if faults:
         where = f"{file} and the environment" if file else "the environment"
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise SettingsInvalid(f"The configuration ({where}) has {count}: {'; '.join(faults)}.")
+        told = "; ".join(faults)
+        end = "" if told.endswith("?") else "."
+        raise SettingsInvalid(f"The configuration ({where}) has {count}: {told}{end}")
 
 
 def _interpret(tables: Document, environment: Mapping[str, str], base: Path, faults: list[str]) -> Settings:

@@ -446,16 +446,28 @@ class PublishLedger(
     """The part of the ledger that publishing needs."""
 
 
-class RememberedLedger(Requests, Reports, Undos, Cancellation, Protocol):
+class RememberedLedger(Requests, Producers, Reports, Undos, Cancellation, Protocol):
     """The part of the ledger that shows the state of a push."""
 
 
-class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagHolds, Moves, Protocol):
+class ClientLedger(Enqueued, Acceptance, Producers, Reports, Undos, Overview, Listing, TagHolds, Moves, Protocol):
     """The part of the ledger that a client needs."""
 
 
 class PageLedger(
-    Requests, Plans, Intents, Tags, Reports, Undos, Overview, TagHolds, Moves, Pages, Interventions, Protocol
+    Requests,
+    Producers,
+    Plans,
+    Intents,
+    Tags,
+    Reports,
+    Undos,
+    Overview,
+    TagHolds,
+    Moves,
+    Pages,
+    Interventions,
+    Protocol,
 ):
     """The part of the ledger that the page of pushes needs."""
 

@@ -105,9 +105,10 @@ def test_a_dumb_terminal_has_lines_instead_of_bars(shell: Shell, silent: str) ->
         assert "━" not in "".join(shown.lines)
 
 
-def test_a_narrow_dry_run_keeps_words_apart(shell: Shell, multi_arch: Index) -> None:
+@pytest.mark.parametrize("terminal", ["no colour", "dumb"])
+def test_a_narrow_dry_run_keeps_words_apart(shell: Shell, multi_arch: Index, terminal: str) -> None:
     arguments = ["copy", "--dry-run", shell.put_a(multi_arch), shell.destination()]
-    with screen(shell, 50, *arguments, terminal=PLAIN["no colour"]) as shown:
+    with screen(shell, 50, *arguments, terminal=PLAIN[terminal]) as shown:
         assert shown.wait() == 0
         (row, *_) = [line for line in shown.lines if "repository" in line]
     assert row.split()[0] == "repository"

@@ -1,7 +1,6 @@
 """`imagepusher status`."""
 
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,6 +12,7 @@ from workers.cli.push_ids import complete_push_ids
 from workers.cli.session import settings_of
 
 if TYPE_CHECKING:
+    from tasks.contract import Progress
     from tasks.transfer.ports import Ledger
 
 _SHOWN: Final = 20
@@ -58,20 +58,40 @@ def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     from workers.remembered import remember
 
     oldest = _oldest(chosen["since"])
-    pushes = ledger.pushes()
-    found = [
-        push for push in pushes if push.created >= oldest and (not chosen["states"] or push.state in chosen["states"])
-    ]
     # JSON output has always listed all pushes.
     everything = chosen["everything"] or wants_json(context)
-    limit = chosen["limit"] or (len(found) if everything else _SHOWN)
-    listed = [remember(ledger, push) for push in islice(found, limit)]
+    if everything or chosen["states"] or oldest:
+        pushes = ledger.pushes()
+        found = [each for each in pushes if each.created >= oldest and each.state in (chosen["states"] or STATES)]
+        remembered, matching = len(pushes), len(found)
+        found = found[: chosen["limit"] or (matching if everything else _SHOWN)]
+    else:
+        found, remembered = _latest(ledger, chosen["limit"] or _SHOWN)
+        matching = remembered
+    listed = [remember(ledger, push) for push in found]
     if wants_json(context):
-        emit_json([msgspec.to_builtins(push.progress) | push.outline for push in listed])
+        emit_json([msgspec.to_builtins(push.progress) | push.outline | {"producer": push.producer} for push in listed])
         return
     from workers.cli import pushes_table
 
-    pushes_table.show_pushes(listed, left_out=len(found) - len(listed), remembered=len(pushes))
+    pushes_table.show_pushes(listed, left_out=matching - len(listed), remembered=remembered)
+
+
+def _latest(ledger: "Ledger", limit: int) -> tuple[list["Progress"], int]:
+    """Return the pushes that were sent last, the newest first, and the number of all; read no other push."""
+    from tasks.errors import PushUnknown
+
+    found: list[Progress] = []
+    expired = 0
+    ids = ledger.push_ids()
+    for push_id in ids:
+        if len(found) == limit:
+            break
+        try:
+            found.append(ledger.progress(push_id))
+        except PushUnknown:
+            expired += 1
+    return sorted(found, key=lambda push: push.created, reverse=True), len(ids) - expired
 
 
 def _oldest(since: str | None) -> float:

@@ -44,6 +44,14 @@ def test_eighty_columns_hold_one_line_for_each_push_and_the_end_of_the_image() -
     assert lines[1].endswith("app:1.2.3 +1")
 
 
+def test_who_sent_a_push_is_shown_where_it_is_known() -> None:
+    assert drawn(push("p", producer="ci"), push("q"), width=80) == [
+        "Push  State      Tags  Age  By  Image",
+        "p     succeeded  2/3   2 h  ci  registry.example.com/builds/team/app:1.2.3 +1",
+        "q     succeeded  2/3   2 h      registry.example.com/builds/team/app:1.2.3 +1",
+    ]
+
+
 def test_fifty_columns_show_the_image_below() -> None:
     assert drawn(push("release-2024-12-31"), width=50) == [
         "Push                State      Tags  Age",

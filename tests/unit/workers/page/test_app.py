@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from tasks.contract import CopyProgress, Fault, Move, TagReport, Waiting
+from tasks.contract import (
+    CopyProgress,
+    Fault,
+    ItemReport,
+    Move,
+    PushReport,
+    ReferrerLeft,
+    TagReport,
+    Totals,
+    Waiting,
+)
 from tasks.coordination.ledger import HashLedger
 from tasks.errors import StateUnavailable
 from tasks.transfer.plan.plan import Plan, PlannedItem
@@ -75,6 +85,22 @@ def test_a_push_shows_its_tags_its_errors_and_what_to_do(ask: Ask, ledger: HashL
     data = ask().get("/pushes/p", headers=JSON).json()
     assert data["failures"][0]["references"] == ["b.example/app:1"]
     assert data["items"][0]["tags"][1]["new_digest"] == "sha256:feedfacefeedface"
+
+
+def test_a_push_shows_who_sent_it_and_what_came_along(ask: Ask, ledger: HashLedger) -> None:
+    remember(ledger, "p")
+    ledger.note_producer("p", "ci-of-the-team")
+    left = ReferrerLeft(digest="sha256:left", reason="subset")
+    tag = TagReport(
+        reference="b.example/app:1", action="copied", referrers={"application/spdx+json": 2}, referrers_left=[left]
+    )
+    item = ItemReport(source="a.example/app:1", kind="multi-arch", tags=[tag])
+    ledger.finish(PushReport(push_id="p", state="succeeded", items=[item], totals=Totals()))
+    html = ask().get("/pushes/p").text
+    for told in ("by ci-of-the-team", "2 application/spdx+json", "left behind: 1 referrer"):
+        assert told in html
+    assert ask().get("/pushes", headers=JSON).json()["pushes"][0]["producer"] == "ci-of-the-team"
+    assert "by ci-of-the-team" in ask().get("/pushes").text
 
 
 def test_a_push_that_waits_says_why(ask: Ask, ledger: HashLedger) -> None:

@@ -131,6 +131,7 @@ def test_what_is_unknown_or_of_a_wrong_type_is_named_with_what_is_due(load: Load
     assert fault in message
     assert "imagepusher.toml" in message
     assert "has 1 fault" in message
+    assert "?." not in message
 
 
 def test_all_faults_are_reported_at_once(load: Load) -> None:
