@@ -192,8 +192,8 @@ class BlobUpload:
         if status != TOO_LARGE or type(error) is not RequestRefused:
             return error
         return RequestRefused(
-            f"{error.message} No smaller body is tried: have the limit of the registry, or of the proxy before it, raised,"
-            f' or set `uploads` of {self._transport.registry} to "parts" and `part_bytes` below that limit.'
+            f"{error.message} No smaller body is tried: have the limit of the registry, or of the proxy before it,"
+            f' raised, or set `uploads` of {self._transport.registry} to "parts" and `part_bytes` below that limit.'
         )
 
     def _give_up(self, session: UploadSession | None) -> None:
