@@ -30,6 +30,7 @@ from tasks.registry.blob.upload import BlobUpload, cancel
 from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
 from tasks.registry.creating.create import Visibility, create
+from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.listing import list_tags
@@ -356,12 +357,12 @@ class Repository:
         """
         self._transport.require_push(self.name, self._writing)
 
-    def foresee(self, foresight: Foresight, digest: Digest, *, tag: str | None) -> None:
-        """Raise TagImmutable or QuotaExceeded if the API of the registry says that a digest will not be written.
+    def foresee(self, foresight: Foresight, wish: Wish, *, tag: str | None) -> None:
+        """Raise TagImmutable or QuotaExceeded if the API of the registry says that a manifest will not be stored.
 
         `tag` is the one that would move, None if it is not there yet. An API that is not known, or fails, says nothing.
         """
-        foresight.check(self._transport, self.name, tag=tag, digest=digest)
+        foresight.check(self._transport, self.name, tag=tag, wish=wish)
 
     def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
         expect = {200, 404, *_UNANSWERED}

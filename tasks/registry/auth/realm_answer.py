@@ -37,11 +37,11 @@ def check_served(
     Raises AuthenticationRefused, RateLimited, RegistryUnavailable, RealmGone, ResponseInvalid, AddressWrong.
     """
     realm = urlsplit(url).netloc
-    said = f" (status {status}{_words(body, authorizations)})"
+    said = f" (status {status}{_words(body, headers.get('Content-Type'), authorizations)})"
     if status in _REFUSED or (by_token and status == HTTPStatus.BAD_REQUEST):
         raise AuthenticationRefused(f"{realm} refused {wanted}{said}.")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise RateLimited(f"{realm} limits how often it gives tokens.")
+        raise RateLimited(f"{realm} limits how often it gives tokens{said}.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RegistryUnavailable(f"{realm} gave no token{said}.")
     if status in _GONE:
@@ -52,9 +52,9 @@ def check_served(
         raise AddressWrong(f"{realm} answered the request for a token with a web page.")
 
 
-def _words(body: bytes, authorizations: Iterable[str]) -> str:
+def _words(body: bytes, content_type: str | None, authorizations: Iterable[str]) -> str:
     """Return the realm's reason for its refusal, without the secrets of the request."""
-    said = "; ".join(map(str, parse_reasons(body)[:_SHOWN]))
+    said = "; ".join(map(str, parse_reasons(body, content_type)[:_SHOWN]))
     for authorization in authorizations:
         said = conceal(said, authorization)
     said = clean(said)

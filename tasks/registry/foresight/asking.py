@@ -1,6 +1,7 @@
 """The questions of one push to the API of one registry: each is asked once, with one try."""
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -19,6 +20,14 @@ _OK: Final = 200
 _MISSING: Final = 404
 # Every status is an answer here: none is tried again, and a 429 of the API does not slow the registry down.
 _ALL: Final = frozenset(range(200, 600))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A manifest that is to be stored, by its digest; `size` counts the bytes of all layers below it."""
+
+    digest: str
+    size: Callable[[], int]
 
 
 class Asking:

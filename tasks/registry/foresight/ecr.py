@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from tasks.errors import ResponseInvalid, SettingsInvalid
 from tasks.registry.auth.logins.ecr import Place, amazon_client, amazon_errors, place_of
 from tasks.registry.extras import need
-from tasks.registry.foresight.asking import SECONDS, Asking
+from tasks.registry.foresight.asking import SECONDS, Asking, Wish
 
 _PURPOSE: Final = "Asking Amazon ECR which tags are immutable"
 _MISSING: Final = "RepositoryNotFoundException"
@@ -32,9 +32,9 @@ def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
     return f"its repository is {found.setting} at Amazon ECR" if found.keeps(tag) else None
 
 
-def why_full(asking: Asking, name: str, digest: str) -> None:
+def why_full(asking: Asking, name: str, wish: Wish) -> None:
     """Return None: Amazon ECR does not tell of a quota."""
-    del asking, name, digest
+    del asking, name, wish
 
 
 def _mutability(registry: str, name: str) -> TagMutability:

@@ -14,20 +14,19 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ImagePusherError, QuotaExceeded, Retry, Side, TagImmutable
 from tasks.registry.foresight import ecr, harbor, quay
-from tasks.registry.foresight.asking import Asking
+from tasks.registry.foresight.asking import Asking, Wish
 from tasks.registry.http.retry import Transient
 from tasks.registry.settings import Api, RegistrySettings
 from tasks.registry.transport import Transport
 
 LOG: Final = logging.getLogger(__name__)
 
-# Repository and tag, or repository and digest; returns the reason for a refusal.
-_Why = Callable[[Asking, str, str], str | None]
-
 
 class _Tells(NamedTuple):
-    why_immutable: _Why
-    why_full: _Why
+    """The questions that an API answers, of a repository and a tag or wish, with the reason for a refusal."""
+
+    why_immutable: Callable[[Asking, str, str], str | None]
+    why_full: Callable[[Asking, str, Wish], str | None]
 
 
 _TELLS: Final[dict[Api, _Tells]] = {
@@ -58,8 +57,8 @@ class Foresight:
         self._asking: dict[str, Asking] = {}
         self._silent: set[tuple[str, str]] = set()
 
-    def check(self, transport: Transport, name: str, *, tag: str | None, digest: str) -> None:
-        """Raise TagImmutable or QuotaExceeded if the registry will not write a digest to a repository.
+    def check(self, transport: Transport, name: str, *, tag: str | None, wish: Wish) -> None:
+        """Raise TagImmutable or QuotaExceeded if the registry will not store a wish in a repository.
 
         `tag` is the one that would move, None if it is not there yet.
         """
@@ -68,21 +67,25 @@ class Foresight:
             return
         asking = self._asking_of(transport)
         place = f"{transport.registry}/{name}"
-        if tag is not None and (why := self._why(asking, "immutable tags", tells.why_immutable, name, tag)):
-            raise TagImmutable(f"{place}:{tag} may not move: {why}. Nothing was copied for it.", side=Side.DESTINATION)
-        if why := self._why(asking, "its quota", tells.why_full, name, digest):
+        if tag is not None:
+            why = self._why(asking, "immutable tags", lambda: tells.why_immutable(asking, name, tag))
+            if why:
+                said = f"{place}:{tag} may not move: {why}. Nothing was copied for it."
+                raise TagImmutable(said, side=Side.DESTINATION)
+        why = self._why(asking, "its quota", lambda: tells.why_full(asking, name, wish))
+        if why:
             raise QuotaExceeded(f"{place} takes no image: {why}. Nothing was copied for it.", side=Side.DESTINATION)
 
     def _asking_of(self, transport: Transport) -> Asking:
         with self._guard:
             return self._asking.setdefault(transport.registry, Asking(transport))
 
-    def _why(self, asking: Asking, subject: str, why: _Why, name: str, detail: str) -> str | None:
+    def _why(self, asking: Asking, subject: str, why: Callable[[], str | None]) -> str | None:
         registry = asking.transport.registry
         if (registry, subject) in self._silent:
             return None
         try:
-            return why(asking, name, detail)
+            return why()
         except (ImagePusherError, Transient) as error:
             if isinstance(error, ImagePusherError) and error.retry is Retry.GIVE_BACK:
                 raise

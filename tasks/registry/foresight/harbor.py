@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tasks.registry.foresight.asking import Asking
+from tasks.registry.foresight.asking import Asking, Wish
 
 Kind = TypeVar("Kind")
 
@@ -52,7 +52,7 @@ def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
     return None
 
 
-def why_full(asking: Asking, name: str, digest: str) -> str | None:
+def why_full(asking: Asking, name: str, wish: Wish) -> str | None:
     """Return the reason why a manifest is not stored in a project, None if it is or may be.
 
     A full project takes what it has already, also in another repository. Raises RegistryError, Transient.
@@ -60,12 +60,15 @@ def why_full(asking: Asking, name: str, digest: str) -> str | None:
     project = name.partition("/")[0]
     summary = _ask(asking, name, f"{project}/summary", _Summary)
     quota = None if summary is None else summary.quota
-    if quota is None or not 0 <= quota.hard.storage <= quota.used.storage:
+    if quota is None or quota.hard.storage < 0:
         return None
-    query = urlencode({"q": f"digest={digest},base=*", "page_size": 1})
+    used, hard, size = quota.used.storage, quota.hard.storage, wish.size
+    if used < hard:
+        return None if size() <= hard else f"its layers have {size()} bytes, and the quota of {project} is {hard} bytes"
+    query = urlencode({"q": f"digest={wish.digest},base=*", "page_size": 1})
     if _ask(asking, name, f"{project}/artifacts?{query}", list[_Artifact]) != []:
         return None
-    return f"the quota of the project {project} is used up ({quota.used.storage} of {quota.hard.storage} bytes)"
+    return f"the quota of the project {project} is used up ({used} of {hard} bytes)"
 
 
 def _ask(asking: Asking, name: str, path: str, kind: type[Kind]) -> Kind | None:

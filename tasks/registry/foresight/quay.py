@@ -3,7 +3,7 @@
 repository/NAMESPACE/NAME/tag/?specificTag=TAG   {"tags": [{"name": TAG, "immutable": true, …}], …}
 organization/NAMESPACE, and user/                {"quotas": [{"limit_bytes": N, "limits": [{"type": "Reject",
 of the user whose token it is                    "limit_percent": P}]}], "quota_report": {"quota_bytes": USED,
-                                                 "configured_quota": N or null}, …}
+                                                 "configured_quota": N or null, "backfill_status": S}, …}
 """
 
 from typing import Final, TypeVar
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tasks.registry.foresight.asking import Asking
+from tasks.registry.foresight.asking import Asking, Wish
 
 Kind = TypeVar("Kind")
 
@@ -40,6 +40,7 @@ class _Quota(msgspec.Struct, frozen=True):
 class _Report(msgspec.Struct, frozen=True):
     quota_bytes: int = 0
     configured_quota: int | None = None
+    backfill_status: str = ""
 
 
 class Namespace(msgspec.Struct, frozen=True):
@@ -59,38 +60,52 @@ def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
     return None
 
 
-def why_full(asking: Asking, name: str, digest: str) -> str | None:
-    """Return the reason why nothing more is stored in a namespace, None if there is room.
+def why_full(asking: Asking, name: str, wish: Wish) -> str | None:
+    """Return the reason why a tag is not stored in a namespace, None if there may be room.
 
     A full namespace takes no tag, not even of a manifest that it has. Raises RegistryError, Transient.
     """
-    del digest
     namespace = name.partition("/")[0]
     found = _ask(asking, name, f"/api/v1/organization/{quote(namespace)}", Namespace)
     if found is None:
         found = _ask(asking, name, "/api/v1/user/", Namespace)
         found = found if found is not None and found.username == namespace else None
-    full = None if found is None else reached_limit(found)
-    return None if full is None else f"the quota of the namespace {namespace} is used up ({full[0]} of {full[1]} bytes)"
-
-
-def reached_limit(namespace: Namespace) -> tuple[int, int] | None:
-    """Return the used bytes, and those from which on Quay refuses to store more, None if they are not reached.
-
-    Of the limits that are reached the highest counts, as in Quay, and a warning refuses nothing. Without a quota of its
-    own a namespace has that of the installation.
-    """
-    report = namespace.quota_report
-    if report is None:
+    if found is None or found.quota_report is None:
         return None
+    used = found.quota_report.quota_bytes
+    if (limit := limit_at(found, used)) is not None:
+        return f"the quota of the namespace {namespace} is used up ({used} of {limit} bytes)"
+    highest = highest_limit(found)
+    if highest is not None and wish.size() >= highest:
+        return f"its layers have {wish.size()} bytes, and the quota of the namespace {namespace} is {highest} bytes"
+    return None
+
+
+def limit_at(namespace: Namespace, used: int) -> int | None:
+    """Return the limit by which Quay refuses a tag if so many bytes are used, None if it takes the tag.
+
+    Of the limits that are reached the highest counts, as in Quay, and a warning refuses nothing.
+    """
+    reached = [each for each in _limits(namespace) if used >= each[0]]
+    limit, kind = max(reached, key=lambda each: each[0], default=(0, ""))
+    return limit if kind == _REJECT else None
+
+
+def highest_limit(namespace: Namespace) -> int | None:
+    """Return the bytes that a namespace never reaches; None if there is no such limit, or Quay does not count yet."""
+    report = namespace.quota_report
+    if report is None or report.backfill_status != "complete":
+        return None
+    return limit_at(namespace, max((limit for limit, _ in _limits(namespace)), default=0))
+
+
+def _limits(namespace: Namespace) -> list[tuple[int, str]]:
+    """Return the limits of a namespace: those of its quota, else that of the installation."""
     if namespace.quotas:
         quota = namespace.quotas[0]
-        limits = [(quota.limit_bytes * each.limit_percent // 100, each.type.lower()) for each in quota.limits]
-    else:
-        limits = [(report.configured_quota, _REJECT)] if report.configured_quota else []
-    reached = [each for each in limits if report.quota_bytes >= each[0]]
-    limit, kind = max(reached, key=lambda each: each[0], default=(0, ""))
-    return (report.quota_bytes, limit) if kind == _REJECT else None
+        return [(quota.limit_bytes * each.limit_percent // 100, each.type.lower()) for each in quota.limits]
+    default = namespace.quota_report.configured_quota if namespace.quota_report is not None else None
+    return [(default, _REJECT)] if default else []
 
 
 def _ask(asking: Asking, name: str, path: str, kind: type[Kind]) -> Kind | None:

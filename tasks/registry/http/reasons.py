@@ -7,6 +7,7 @@ whose `message` is the true reason (Quay), or anything else
 {"message" | "details" | "detail" | "reason": M}       servers of tokens without a standard
 <Error><Code>C</Code><Message>M</Message></Error>      stores of blobs behind a redirect
 <html><head><title>M</title>…                          a web page: a login, a proxy, an error of a web server
+a text of the media type text/plain                    gateways, and servers of tokens that are small programs
 anything else                                          says nothing
 """
 
@@ -33,12 +34,12 @@ class Reason(NamedTuple):
         return ": ".join(filter(None, self))
 
 
-def parse_reasons(content: bytes) -> list[Reason]:
+def parse_reasons(content: bytes, content_type: str | None = None) -> list[Reason]:
     """Return the reasons in a body, an empty list without any; never raises."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _of_markup(content)
+        return _of_markup(content) or _of_text(content, content_type)
     if not isinstance(document, dict):
         return []
     errors = document.get("errors")
@@ -66,6 +67,12 @@ def _of_object(error: Any) -> Reason:
 
 def _texts(error: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return (error[key] for key in keys if isinstance(error.get(key), str) and error[key])
+
+
+def _of_text(content: bytes, content_type: str | None) -> list[Reason]:
+    text = content.decode("utf-8", errors="replace").strip()
+    is_text = (content_type or "").partition(";")[0].strip().lower() == "text/plain"
+    return [Reason("", text)] if is_text and text and not text.startswith("<") else []
 
 
 def _of_markup(content: bytes) -> list[Reason]:

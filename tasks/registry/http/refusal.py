@@ -72,10 +72,14 @@ _RULES: Final = (
 
 def explain(method: str, response: Response) -> str:
     """Describe a request and its answer, with the registry's own words cleaned, shortened and without secrets."""
-    said = "; ".join(map(str, parse_reasons(response.content)[:_SHOWN_ERRORS]))
+    said = "; ".join(map(str, _reasons(response)[:_SHOWN_ERRORS]))
     said = clean(conceal(said, response.authorization, response.url))
     shown = f" ({said})" if said else ""
     return f"{describe(method, response.url)} answered {response.status}{shown}"
+
+
+def _reasons(response: Response) -> list[Reason]:
+    return parse_reasons(response.content, response.headers.get("Content-Type"))
 
 
 def clean(said: str) -> str:
@@ -108,7 +112,7 @@ def refusal(method: str, response: Response) -> RegistryError:
 
 
 def _kind(method: str, response: Response) -> type[RegistryError]:
-    if method in _WRITES and (named := named_kind(response.status, parse_reasons(response.content))):
+    if method in _WRITES and (named := named_kind(response.status, _reasons(response))):
         return named
     if response.status in {401, 403} and response.own:
         return AuthenticationRefused

@@ -11,6 +11,7 @@ from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherErro
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference, RepositoryName
+from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
@@ -25,6 +26,7 @@ from tasks.transfer.plan.plan import PlannedTag, eligible
 from tasks.transfer.plan.referrers import FoundReferrers
 from tasks.transfer.plan.repositories import Found, make_ready
 from tasks.transfer.plan.signed import require_signature
+from tasks.transfer.plan.sizes import Sizes
 from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
@@ -50,7 +52,8 @@ def prepare(
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
-    looking = _Looking(registries, rules, push, facts or NoFacts(), ready, Foresight())
+    sizes = Sizes(registries)
+    looking = _Looking(registries, rules, push, facts or NoFacts(), ready, Foresight(), sizes)
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -66,6 +69,7 @@ def prepare(
         [planned[reference][number] for reference in item.destinations] for number, item in enumerate(request.items)
     ]
     referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
+    sources = [sizes.with_manifests(found) if isinstance(found, SourceImage) else found for found in sources]
     return sources, tags, referrers
 
 
@@ -110,6 +114,7 @@ class _Looking:
     facts: TagFacts
     ready: Mapping[RepositoryName, Found]
     foresight: Foresight
+    sizes: Sizes
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
@@ -152,7 +157,8 @@ class _Looking:
                 gate = gate.without_age()
             gate.check(repository, reference, decision, current=current, before=before)
             if decision.action != "unchanged":
-                self._foresee(repository, reference, decision.digest, exists=current is not None)
+                wish = Wish(decision.digest, lambda: self.sizes.of(source))
+                self._foresee(repository, reference, wish, exists=current is not None)
         except OlderThanDestination as skip:
             held = current.digest if current else None
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
@@ -175,9 +181,9 @@ class _Looking:
         )
         return planned, decision.held
 
-    def _foresee(self, repository: Repository, reference: Reference, digest: Digest, *, exists: bool) -> None:
+    def _foresee(self, repository: Repository, reference: Reference, wish: Wish, *, exists: bool) -> None:
         """Raise the refusal of a tag that can be known before any byte moves: by the registry's API, by the token."""
-        repository.foresee(self.foresight, digest, tag=reference.tag if exists else None)
+        repository.foresee(self.foresight, wish, tag=reference.tag if exists else None)
         if self.push:
             repository.require_push()
 

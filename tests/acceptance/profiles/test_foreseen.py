@@ -1,5 +1,6 @@
 """Immutable tags and quotas of which the API of a registry tells count before a byte moves (BEHAVIOUR 10.2)."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -111,6 +112,30 @@ def test_a_quota_with_room_lets_a_push_through(telling: Scene) -> None:
     scene.registry.put(scene.repository, scene.index("linux/arm64"), "old")
     scene.registry.quota_bytes = 10 * scene.registry.store.size(scene.name)
     assert scene.push_one(scene.offer(scene.index("linux/amd64"))).action == "copied"
+
+
+@BOTH
+@pytest.mark.parametrize("dry_run", [False, True], ids=["push", "dry run"])
+def test_an_image_that_is_larger_than_the_quota_is_refused_before_a_byte_moves(telling: Scene, dry_run: bool) -> None:
+    scene = telling
+    scene.registry.quota_bytes = 300_000
+    index = scene.index("linux/amd64", "linux/arm64")
+    size = sum(each["size"] for member in index.members for each in json.loads(member.manifest)["layers"])
+    request = scene.request(scene.offer(index), "1", "2")
+    for item in (scene.client.preview(request) if dry_run else scene.push(request)).items:
+        for tag in item.tags:
+            _assert_refused(scene, tag, "quota_exceeded", scene.name, f"{size} bytes", "300000 bytes")
+    reads = [each.path for each in scene.source.requests() if each.method == "GET"]
+    assert len(reads) == len(set(reads))
+
+
+@BOTH
+def test_what_was_read_for_the_size_is_not_read_again(telling: Scene) -> None:
+    scene = telling
+    scene.registry.quota_bytes = 1_000_000
+    assert scene.push_one(scene.offer(scene.index("linux/amd64", "linux/arm64"))).action == "copied"
+    reads = [each.path for each in scene.source.requests() if each.method == "GET" and "/manifests/" in each.path]
+    assert len(reads) == len(set(reads)) == 3
 
 
 @HARBOR

@@ -292,6 +292,16 @@ def test_a_realm_that_refuses_is_quoted(status: int) -> None:
             send.token(BEARER, PULL, None, origin=ORIGIN)
 
 
+def test_a_realm_that_refuses_in_plain_text_is_quoted_without_secrets() -> None:
+    """6.7, 6.8."""
+    send = TokenSource(
+        lambda *_: (401, {"Content-Type": "text/plain; charset=utf-8"}, b"not for you\nwith pass:word\n")
+    )
+    with pytest.raises(AuthenticationRefused, match="not for you") as caught:
+        send.token(BEARER, PULL, USER, origin=ORIGIN)
+    assert "pass:word" not in str(caught.value)
+
+
 def test_a_realm_that_is_a_web_page_is_a_wrong_address() -> None:
     """6.8."""
     with pytest.raises(AddressWrong):

@@ -9,6 +9,7 @@ from moto import mock_aws
 
 from tasks.errors import TagImmutable
 from tasks.oci.digest import digest_of
+from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.ecr import TagMutability
 from tasks.registry.foresight.foresight import Foresight, api_of
 from tasks.registry.repository import Registries, Repository
@@ -16,7 +17,7 @@ from tasks.registry.settings import Credentials, RegistryConfiguration, Registry
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 LOGIN = RegistrySettings(credentials=Credentials(login="ecr"))
-DIGEST = digest_of(b"")
+WISH = Wish(digest_of(b""), lambda: 0)
 
 
 @pytest.fixture
@@ -53,16 +54,16 @@ def test_the_rules_of_a_repository_are_asked_once(amazon: None, monkeypatch: pyt
         imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "dev-*"}],
     )
     foresight = Foresight()
-    repository().foresee(foresight, DIGEST, tag="dev-1")
-    repository().foresee(foresight, DIGEST, tag=None)
+    repository().foresee(foresight, WISH, tag="dev-1")
+    repository().foresee(foresight, WISH, tag=None)
     ecr.put_image_tag_mutability(repositoryName="team/app", imageTagMutability="MUTABLE")
     with pytest.raises(TagImmutable, match=r"team/app:v1 may not move: .*IMMUTABLE_WITH_EXCLUSION"):
-        repository().foresee(foresight, DIGEST, tag="v1")
-    repository().foresee(Foresight(), DIGEST, tag="v1")
+        repository().foresee(foresight, WISH, tag="v1")
+    repository().foresee(Foresight(), WISH, tag="v1")
 
 
 def test_a_repository_that_does_not_exist_yet_has_no_rule(amazon: None, caplog: pytest.LogCaptureFixture) -> None:
-    repository("team/new").foresee(Foresight(), DIGEST, tag="v1")
+    repository("team/new").foresee(Foresight(), WISH, tag="v1")
     assert caplog.messages == []
 
 
@@ -78,7 +79,7 @@ def test_amazon_that_does_not_answer_stops_nothing(
     monkeypatch.setattr("botocore.client.BaseClient._make_api_call", fail)
     foresight = Foresight()
     for tag in ("1", "2"):
-        repository().foresee(foresight, DIGEST, tag=tag)
+        repository().foresee(foresight, WISH, tag=tag)
     assert len(asked) == len(caplog.messages) == 1
     assert HOST in caplog.messages[0]
 

@@ -52,6 +52,25 @@ def test_reasons_are_read_in_every_form(body: bytes, reasons: list[tuple[str, st
 
 
 @pytest.mark.parametrize(
+    ("body", "content_type", "said"),
+    [
+        (b"Auth failed.\n", "text/plain; charset=utf-8", ["Auth failed."]),
+        (b"upstream connect error or disconnect", "Text/Plain", ["upstream connect error or disconnect"]),
+        (b'{"errors": [{"message": "no"}]}', "text/plain", ["no"]),
+        (b"quota of \xff used", "text/plain", ["quota of \ufffd used"]),
+        (b" \n", "text/plain", []),
+        (b"<p>", "text/plain", []),
+        (b"Auth failed.", "application/octet-stream", []),
+        (b"Auth failed.", None, []),
+    ],
+)
+def test_a_text_is_a_reason_where_it_says_that_it_is_one(
+    body: bytes, content_type: str | None, said: list[str]
+) -> None:
+    assert [str(reason) for reason in parse_reasons(body, content_type)] == said
+
+
+@pytest.mark.parametrize(
     ("content", "content_type", "page"),
     [
         (b"<html>", None, True),
