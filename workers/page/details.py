@@ -52,6 +52,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     actions: list[str]
     interventions: list[Intervention]
     atomic: str | None = None
+    producer: str | None = None
 
 
 def read_details(ledger: PageLedger, push_id: str) -> Details:
@@ -82,6 +83,7 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
         actions=possible_actions(remembered, has_request=request is not None, has_moved=bool(ledger.intents(push_id))),
         interventions=ledger.interventions(push_id),
         atomic=plan.atomic if plan is not None else None,
+        producer=ledger.producer(push_id),
     )
 
 

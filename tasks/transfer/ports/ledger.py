@@ -435,7 +435,9 @@ class ClientLedger(Enqueued, Acceptance, Reports, Undos, Overview, Listing, TagH
     """The part of the ledger that a client needs."""
 
 
-class PageLedger(Requests, Plans, Intents, Tags, Reports, Undos, Overview, Moves, Pages, Interventions, Protocol):
+class PageLedger(
+    Requests, Producers, Plans, Intents, Tags, Reports, Undos, Overview, Moves, Pages, Interventions, Protocol
+):
     """The part of the ledger that the page of pushes needs."""
 
 
