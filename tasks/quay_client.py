@@ -26,6 +26,7 @@ class QuayClient:
 
     MANIFEST_LIST_TYPE: Final = media_types.DOCKER_LIST
     MANIFEST_V2S2_TYPE: Final = media_types.DOCKER_MANIFEST
+    MANIFEST_V2S1_TYPE: Final = media_types.DOCKER_SCHEMA1
     MANIFEST_OCI_LIST_TYPE: Final = media_types.OCI_INDEX
     MANIFEST_OCI_V2S2_TYPE: Final = media_types.OCI_MANIFEST
 
@@ -34,12 +35,23 @@ class QuayClient:
         self.password = password
         self.host = host or "quay.io"
 
-    def get_manifest(self, image: str, raw: bool = False, media_type: str | None = None) -> Any:  # noqa: FBT001, FBT002 - pubtools-quay's
-        """Return a manifest as a dict, or its text; raises ManifestInvalid if its type is not the wanted one."""
+    def get_manifest(
+        self,
+        image: str,
+        raw: bool = False,  # noqa: FBT001, FBT002 - pubtools-quay's
+        media_type: str | None = None,
+        return_headers: bool = False,  # noqa: FBT001, FBT002 - pubtools-quay's
+    ) -> Any:
+        """Return a manifest as a dict, or its text, with `return_headers` beside the headers that tell of it.
+
+        Raises ManifestInvalid if its type is not the wanted one, ValueError for an image without tag and digest.
+        """
         fetched = self._fetch(image)
         if media_type is not None and fetched.media_type != media_type:
             raise ManifestInvalid(f"{image} is of the type {fetched.media_type}, not {media_type}.")
         text = fetched.content.decode()
+        if raw and return_headers:
+            return text, {"Content-Type": fetched.media_type, "Docker-Content-Digest": fetched.digest}
         return text if raw else json.loads(text)
 
     def get_manifest_digest(self, image: str, media_type: str | None = None) -> str:
@@ -51,15 +63,21 @@ class QuayClient:
         """Store a manifest, given as a dict or text; its parts must exist already."""
         content = (manifest if raw else json.dumps(manifest, sort_keys=True, indent=4)).encode()
         media_type = media_type_of(content, None) or media_types.DOCKER_MANIFEST
-        self._ask(image, lambda repository, at: repository.push_manifest(at, content, media_type))
+        self._ask_image(image, lambda repository, at: repository.push_manifest(at, content, media_type))
 
-    def get_repository_tags(self, repository: str) -> dict[str, Any]:
-        """Return the tags of `namespace/repository` at the client's host."""
+    def get_repository_tags(self, repository: str, raw: bool = False) -> Any:  # noqa: FBT001, FBT002 - pubtools-quay's
+        """Return the tags of `namespace/repository` at the client's host, as a dict or its text."""
         tags = self._ask(f"{self.host}/{repository}", lambda of, _: of.tags())
-        return {"name": repository, "tags": tags}
+        found = {"name": repository, "tags": tags}
+        return json.dumps(found) if raw else found
 
     def _fetch(self, image: str) -> FetchedManifest:
-        return self._ask(image, lambda repository, at: repository.fetch_manifest(at))
+        return self._ask_image(image, lambda repository, at: repository.fetch_manifest(at))
+
+    def _ask_image(self, image: str, act: Callable[[Repository, str], Answer]) -> Answer:
+        if not Reference.parse(image).identifier:
+            raise ValueError(f"{image!r} has neither a tag nor a digest")
+        return self._ask(image, act)
 
     def _ask(self, image: str, act: Callable[[Repository, str], Answer]) -> Answer:
         reference = Reference.parse(image)

@@ -101,7 +101,12 @@ def test_clients_read_manifests_and_raise_as_requests_does(
     reference = f"{registry_b.host}/{name}/app:1"
     assert client.get_manifest(reference, media_type=QuayClient.MANIFEST_LIST_TYPE) == made.document
     assert client.get_manifest(reference, raw=True) == made.manifest.decode()
+    text, headers = client.get_manifest(reference, raw=True, return_headers=True)
+    assert (text, headers["Docker-Content-Digest"]) == (made.manifest.decode(), made.digest)
+    with pytest.raises(ValueError, match="neither a tag nor a digest"):
+        client.get_manifest(f"{registry_b.host}/{name}/app")
     assert client.get_manifest_digest(reference) == made.digest
+    assert json.loads(client.get_repository_tags(f"{name}/app", raw=True))["tags"] == ["1"]
     assert client.get_repository_tags(f"{name}/app") == {"name": f"{name}/app", "tags": ["1"]}
     with pytest.raises(ManifestInvalid, match="is of the type"):
         client.get_manifest(reference, media_type=QuayClient.MANIFEST_V2S2_TYPE)

@@ -4,6 +4,7 @@ What it does not know is an error. Names of generated objects get no hash.
 """
 
 import base64
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _KNOWN: Final = {
     "images",
     "secretGenerator",
     "configMapGenerator",
+    "patches",
 }
 _WITHOUT_NAMESPACE: Final = {"Namespace"}
 
@@ -33,8 +35,12 @@ def build(folder: Path) -> list[Object]:
     for resource in said.get("resources", []):
         path = folder / resource
         objects += build(path) if path.is_dir() else [found for found in yaml.safe_load_all(path.read_text()) if found]
-    for kind, generators in (("Secret", "secretGenerator"), ("ConfigMap", "configMapGenerator")):
-        objects += [_generated(folder, kind, generator) for generator in said.get(generators, [])]
+    _generate(folder, said, objects)
+    for patch in said.get("patches", []):
+        patched = [each for each in objects if _is_target(each, patch["target"])]
+        assert patched, patch
+        for each in patched:
+            _add(each, yaml.safe_load(patch["patch"]))
     for made in objects:
         made["metadata"]["name"] += said.get("nameSuffix", "")
         for labels in said.get("labels", []):
@@ -59,6 +65,41 @@ def containers_of(made: Object) -> list[Object]:
     """Return the containers of an object's pods."""
     pod = pod_of(made)
     return [] if pod is None else list(pod["spec"]["containers"])
+
+
+def _generate(folder: Path, said: Object, objects: list[Object]) -> None:
+    for kind, generators in (("Secret", "secretGenerator"), ("ConfigMap", "configMapGenerator")):
+        for generator in said.get(generators, []):
+            made = _generated(folder, kind, generator)
+            if generator.get("behavior") == "merge":
+                (old,) = (each for each in objects if (each["kind"], _name(each)) == (kind, generator["name"]))
+                old["data"] |= made["data"]
+            else:
+                objects.append(made)
+
+
+def _name(made: Object) -> str:
+    name: str = made["metadata"]["name"]
+    return name
+
+
+def _is_target(made: Object, target: Object) -> bool:
+    """Tell whether a patch is for an object; names are regular expressions."""
+    return made["kind"] == target["kind"] and bool(re.fullmatch(target.get("name", ".*"), _name(made)))
+
+
+def _add(made: Object, operations: list[Object]) -> None:
+    """Apply a JSON patch (RFC 6902) that only adds."""
+    for operation in operations:
+        assert operation["op"] == "add"
+        *path, last = operation["path"].split("/")[1:]
+        there: Any = made
+        for part in path:
+            there = there[int(part)] if isinstance(there, list) else there[part]
+        if isinstance(there, list):
+            there.insert(len(there) if last == "-" else int(last), operation["value"])
+        else:
+            there[last] = operation["value"]
 
 
 def _label(made: Object, pairs: dict[str, str]) -> None:

@@ -1,5 +1,7 @@
 """Redis by TLS: what `make-secrets --tls` makes and `compose.tls.yaml` starts works together, and nothing else does."""
 
+import base64
+import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 import redis
 import yaml
 
+from tests.deploy.kustomize import build
 from tests.deploy.local import DEPLOY, Machine, make_secrets
 from tests.support.certificates import Authority
 from tests.support.processes import find_program, free_port
@@ -127,3 +130,46 @@ def test_every_service_that_needs_the_authority_has_it() -> None:
     check, command = PLAIN["services"]["redis"]["healthcheck"]["test"], PLAIN["services"]["redis"]["command"]
     assert set(check) <= set(ADDED["services"]["redis"]["healthcheck"]["test"])
     assert set(command) <= set(ADDED["services"]["redis"]["command"])
+
+
+def test_the_example_for_kubernetes_speaks_tls_everywhere(tmp_path: Path) -> None:
+    """Each part has the authority, KEDA's triggers too, and Redis is told of its certificate."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("secrets"))
+    overlays = tmp_path / "deploy/kubernetes/overlays"
+    make_secrets(overlays / "example/secrets", "redis.imagepusher.svc:6379", "--tls")
+    shutil.copytree(overlays / "example/secrets", overlays / "example-tls/secrets")
+    plain, made = (
+        {(each["kind"], each["metadata"]["name"]): each for each in build(overlays / name)}
+        for name in ("example", "example-tls")
+    )
+    assert made.keys() == plain.keys()
+    for name in ("imagepusher-settings", "flower-settings", "page-settings", "redis-users", "redis-scaler"):
+        data = {key: base64.b64decode(value).decode() for key, value in made["Secret", name]["data"].items()}
+        assert data["ca.crt"].startswith("-----BEGIN CERTIFICATE-----"), name
+        assert data.keys() > plain["Secret", name]["data"].keys()
+        assert all(
+            '"rediss://' in text and 'ca_file = "ca.crt"' in text for key, text in data.items() if key.endswith("toml")
+        )
+    (container,) = made["StatefulSet", "redis"]["spec"]["template"]["spec"]["containers"]
+    server = ADDED["services"]["redis"]
+    assert container["command"][: len(server["command"])] == server["command"]
+    assert container["readinessProbe"]["exec"]["command"] == server["healthcheck"]["test"][1:]
+    assert {"redis.crt", "redis.key"} <= made["Secret", "redis-users"]["data"].keys()
+    triggers = [
+        trigger for (kind, _), each in made.items() if kind == "ScaledObject" for trigger in each["spec"]["triggers"]
+    ]
+    assert len(triggers) == 7
+    assert {trigger["metadata"].get("enableTLS") for trigger in triggers} == {"true"}
+    asked = made["TriggerAuthentication", "redis"]["spec"]["secretTargetRef"]
+    assert {"parameter": "ca", "name": "redis-scaler", "key": "ca.crt"} in asked
+
+
+@pytest.mark.parametrize(
+    "unit", ["imagepusher-worker@.service", "imagepusher-page.service", "imagepusher-flower.service"]
+)
+def test_the_drop_in_for_systemd_puts_the_authority_beside_the_settings(unit: str) -> None:
+    credentials = [line for line in (DEPLOY / "systemd" / unit).read_text().splitlines() if ".toml" in line]
+    assert "Environment=IMAGEPUSHER_CONFIG=%d/" in "\n".join(credentials)
+    added = (DEPLOY / "systemd/tls.conf").read_text().splitlines()
+    assert "[Service]" in added
+    assert "LoadCredential=ca.crt:/etc/imagepusher/ca.crt" in added

@@ -65,7 +65,7 @@ def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -
     useless = {key for key in settings.keys() - USED - pairs - secrets(settings) if settings[key] not in (None, "")}
     warnings += [ignored(useless)] if useless else []
     for key in ("allow_v1_containers", "merge"):
-        if flag(settings.get(key, False)) is None:
+        if settings.get(key) is not None and flag(settings[key]) is None:
             faults.add(f"target_settings.{key}", "must be true or false")
     host = faults.expect("target_settings.quay_host", settings.get("quay_host", "quay.io"), str, "a string")
     if host is not None:
@@ -141,10 +141,10 @@ def flag(value: Any) -> bool | None:
 
 
 def count(settings: Mapping[str, Any], key: str, faults: Faults) -> int | None:
-    """Return a number of 1 or more, which may be a text; None if absent or, with a fault, if invalid."""
-    if key not in settings:
+    """Return a number of 1 or more, which may be a text; None if absent or null or, with a fault, if invalid."""
+    said = settings.get(key)
+    if said is None:
         return None
-    said = settings[key]
     if isinstance(said, str) and re.fullmatch(r"[0-9]{1,9}", said.strip()):
         said = int(said)
     known = faults.expect(f"target_settings.{key}", said, int, "a number")

@@ -117,6 +117,18 @@ def test_a_tag_that_moved_has_a_receipt_that_a_client_finds(office: Office) -> N
     assert len(verified.missing) == 1
 
 
+@named("strict")
+def test_a_receipt_names_the_producer_who_signed_the_request(office: Office) -> None:
+    """Rule 9.7, T14: in the ledger, in the report, and in what a client finds."""
+    scene, push_id = office.scene, str(uuid.uuid4())
+    ledger_of(scene).note_producer(push_id, "ci")
+    made = scene.index("linux/amd64")
+    report = office.push(scene.request(scene.offer(made), "1"), push_id)
+    assert report.producer == "ci"
+    (statement,) = office.found(made.digest)
+    assert statement["predicate"]["producer"] == "ci"
+
+
 @named("strict", "distribution-2.8")
 def test_a_receipt_comes_after_its_tag_and_tells_of_a_merge(office: Office) -> None:
     """Rule 9.7: its subject is the merged index, which nobody else has signed."""

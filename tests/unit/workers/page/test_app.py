@@ -192,3 +192,14 @@ def test_a_tag_has_its_history(ask: Ask, ledger: HashLedger) -> None:
     assert [(move["push_id"], move["undone"] is not None) for move in moves] == [("p", True), ("o", False)]
     assert 'href="/pushes/o"' in ask().get("/tags/b.example/app:1").text
     assert "No push is remembered" in ask().get("/tags/b.example/none:1").text
+
+
+def test_a_push_names_the_producer_who_signed_it(ask: Ask, ledger: HashLedger) -> None:
+    """T14."""
+    ledger.note_producer("p", "ci<b>")
+    remember(ledger, "p", state="succeeded")
+    remember(ledger, "q", state="succeeded")
+    client = ask()
+    assert client.get("/pushes/p", headers=JSON).json()["producer"] == "ci<b>"
+    assert "</time> ago by ci&lt;b&gt;" in client.get("/pushes/p").text
+    assert client.get("/pushes/q", headers=JSON).json()["producer"] is None
