@@ -106,7 +106,8 @@ def _bundles(repository: Repository, digest: Digest) -> list[Digest]:
     if listed is None:
         fallback = _find(repository, fallback_tag(digest))
         try:
-            is_list = fallback is not None and fallback.media_type in media_types.INDEXES
+            # GitLab answers for an absent list with the manifest of the digest in its name.
+            is_list = fallback is not None and fallback.media_type in media_types.INDEXES and fallback.digest != digest
             listed = parse_list(fallback.content) if fallback is not None and is_list else []
         except ValueError:
             listed = []
