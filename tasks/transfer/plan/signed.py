@@ -68,9 +68,8 @@ def _require(repository: Repository, digest: Digest, policy: SignaturePolicy, tr
         if found >= _MOST_SIGNATURES:
             break
     if found:
-        raise SignatureInvalid(
-            f"{repository}@{digest} has {found} signatures, none by a key or identity that is asked for."
-        )
+        signatures = "1 signature, but not" if found == 1 else f"{found} signatures, none"
+        raise SignatureInvalid(f"{repository}@{digest} has {signatures} by a key or identity that is asked for.")
     raise SignatureMissing(f"{repository}@{digest} has no signature.")
 
 
