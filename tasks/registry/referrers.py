@@ -16,6 +16,8 @@ MOST_REFERRERS: Final = 10_000
 MOST_PAGES: Final = 1_000
 # The specification says 404; products without the path, or a proxy before them, give these answers too.
 _NO_API: Final = frozenset({400, 404, 405, 406, 501})
+# Words of a registry that has the API, about a subject or a repository that it does not know (Quay).
+_OF_SUBJECT: Final = frozenset({"MANIFEST_INVALID", "MANIFEST_UNKNOWN", "NAME_INVALID", "NAME_UNKNOWN"})
 _ACCEPT: Final = {"Accept": media_types.OCI_INDEX}
 
 
@@ -39,8 +41,10 @@ class ReferrersKnown:
         lists, since = self._known.get(name, (None, float("-inf")))
         return lists if self._clock() - since < _BELIEVED_SECONDS else None
 
-    def note(self, name: str, *, lists: bool) -> None:
-        """Keep what a repository answered."""
+    def note(self, name: str, lists: bool) -> None:  # noqa: FBT001 - told by a callback
+        """Keep what a repository answered; one that listed referrers lately has an API, whatever it answers now."""
+        if not lists and self.of(name):
+            return
         if len(self._known) >= _MANY:
             self._known = {}
         self._known[name] = (lists, self._clock())
@@ -55,12 +59,18 @@ class Read(Protocol):
 
 
 def list_referrers(
-    read: Read, name: str, digest: Digest, limit: int, artifact_type: str | None = None
+    read: Read,
+    name: str,
+    digest: Digest,
+    limit: int,
+    artifact_type: str | None = None,
+    note: Callable[[bool], None] = lambda _: None,
 ) -> list[Referrer] | None:
-    """Return the referrers of a digest, None if the registry has no such API; a page has at most `limit` bytes.
+    """Return the referrers of a digest, None if the registry does not list them; a page has at most `limit` bytes.
 
     `artifact_type` asks the registry for those of one type. An answer without `OCI-Filters-Applied` is unfiltered and
-    counts as complete. Raises ResponseInvalid for pages without end.
+    counts as complete. `note` is told whether there is such an API, if the answer says so. Raises ResponseInvalid for
+    pages without end.
     """
     found: dict[Digest, Referrer] = {}
     query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
@@ -68,10 +78,15 @@ def list_referrers(
     for number in range(MOST_PAGES):
         response = read("GET", path, expect=expect, limit=limit, headers=_ACCEPT)
         if response.status in _NO_API:
+            if not response.codes & _OF_SUBJECT:
+                note(False)
             return None
         # Other content than an index comes from a server without the path: a login page or a product's interface.
-        if number == 0 and media_types.essence(response.headers.get("Content-Type")) != media_types.OCI_INDEX:
-            return None
+        if number == 0:
+            is_list = media_types.essence(response.headers.get("Content-Type")) == media_types.OCI_INDEX
+            note(is_list)
+            if not is_list:
+                return None
         before = len(found)
         found |= {each.digest: each for each in _parse(response.content, name, digest)}
         following = next_page(response)

@@ -256,10 +256,8 @@ class Repository:
         known = self._transport.referrers
         if known.of(self.name) is False:
             return None
-        found = list_referrers(self._read, str(self), digest, self._transport.limits.manifest_bytes, artifact_type)
-        if known.of(self.name) is None:
-            known.note(self.name, lists=found is not None)
-        return found
+        limit, note = self._transport.limits.manifest_bytes, partial(known.note, self.name)
+        return list_referrers(self._read, str(self), digest, limit, artifact_type, note)
 
     @property
     def may_list_referrers(self) -> bool | None:

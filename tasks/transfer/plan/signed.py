@@ -68,9 +68,8 @@ def _require(repository: Repository, digest: Digest, policy: SignaturePolicy, tr
         if found >= _MOST_SIGNATURES:
             break
     if found:
-        raise SignatureInvalid(
-            f"{repository}@{digest} has {found} signatures, none by a key or identity that is asked for."
-        )
+        signatures = "1 signature, but not" if found == 1 else f"{found} signatures, none"
+        raise SignatureInvalid(f"{repository}@{digest} has {signatures} by a key or identity that is asked for.")
     raise SignatureMissing(f"{repository}@{digest} has no signature.")
 
 
@@ -106,7 +105,8 @@ def _bundles(repository: Repository, digest: Digest) -> list[Digest]:
     if listed is None:
         fallback = _find(repository, fallback_tag(digest))
         try:
-            is_list = fallback is not None and fallback.media_type in media_types.INDEXES
+            # GitLab answers for an absent list with the manifest of the digest in its name.
+            is_list = fallback is not None and fallback.media_type in media_types.INDEXES and fallback.digest != digest
             listed = parse_list(fallback.content) if fallback is not None and is_list else []
         except ValueError:
             listed = []

@@ -9,7 +9,7 @@ from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, ReferrersRefused, Retry, Side
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
-from tasks.oci.referrers import fallback_tag
+from tasks.oci.referrers import Referrer, describe, fallback_tag
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.along import Along, MadeList, counts, parted, unreadable
@@ -163,8 +163,13 @@ class ReferrerPublisher:
             missing = [each for each in missing if not self._is_taken_care_of(repository, each)]
         if not missing:
             return None
-        entries = [each.referrer for each in missing]
+        entries = [self._described(repository, each) for each in missing]
         return ListTag(repository, fallback_tag(subject), locks).add_entries(subject, entries)
+
+    def _described(self, repository: Repository, each: PlannedReferrer) -> Referrer:
+        """Return the entry that a manifest asks for: the list of the source may say less of it."""
+        manifest = self._manifest(repository, each)
+        return describe(manifest.content, manifest.media_type, manifest.digest)[0]
 
     def _is_taken_care_of(self, repository: Repository, each: PlannedReferrer) -> bool:
         """Store a manifest again that the API does not list; return whether the registry says that it lists it."""

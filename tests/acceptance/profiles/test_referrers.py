@@ -218,6 +218,22 @@ def test_tags_of_one_repository_look_at_each_list_once(scene: Scene, source: Pro
     assert looks(f"{scene.name}/app", *tags) == looks(f"{scene.name}/b", "1")
 
 
+@over(LISTS)
+def test_a_list_says_what_a_manifest_says_of_itself(scene: Scene) -> None:
+    """Rule 9.2: also where the API of the source leaves out what a list may not lack."""
+    node, signer = scene.index("linux/amd64", "linux/arm64"), Signer()
+    bundle = signer.bundle(node)
+    reference = scene.offer(node)
+    scene.source.put(f"{scene.name}/src", bundle)
+    bare = {"mediaType": bundle.media_type, "digest": bundle.digest, "size": len(bundle.manifest)}
+    content = json.dumps({"schemaVersion": 2, "mediaType": images.OCI_INDEX, "manifests": [bare]}).encode()
+    answer = Answer(200, {"Content-Type": images.OCI_INDEX}, content)
+    scene.source.gates.inject("GET", f"/referrers/{node.digest}", answer)
+    assert scene.push_one(reference).action == "copied"
+    (entry,) = fallback(scene.registry, scene.repository, node.digest)
+    assert (entry["artifactType"], entry["annotations"]) == (BUNDLE, bundle.document["annotations"])
+
+
 @over(FEW)
 def test_signatures_of_both_sides_are_united(scene: Scene, source: ProfileRegistry) -> None:
     """Rule 9.3: the order of B, then what is new of A; nothing is lost, and a repeat changes nothing."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.support import images
 from tests.support.profiles import parts
@@ -123,8 +123,8 @@ class Manifests:
     ) -> Iterator[tuple[str, str]]:
         yield "Location", f"{self._registry.url}/v2/{request.name}/manifests/{digest}"
         yield "Docker-Content-Digest", digest
-        subject: Any = manifest.document.get("subject")
-        if subject and self._registry.profile.referrers.api:
+        subject, rules = manifest.document.get("subject"), self._registry.profile.referrers
+        if subject and rules.api and rules.names_subject:
             yield "OCI-Subject", subject["digest"]
         if self._rules.several_tags and DIGEST.fullmatch(request.reference):
             yield from (("OCI-Tag", tag) for tag in tags)

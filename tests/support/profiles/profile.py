@@ -131,11 +131,17 @@ class StateRules:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferrerRules:
-    """Whether the referrers API is there, with so many entries a page."""
+    """Whether the referrers API is there, with so many entries a page.
+
+    With `names_subject` a manifest's answer has the header `OCI-Subject`. `subject_unknown` refuses to list the
+    referrers of a manifest that is not there.
+    """
 
     api: bool = True
     page_limit: int = 100
     filters: bool = True
+    names_subject: bool = True
+    subject_unknown: Refusal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

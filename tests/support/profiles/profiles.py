@@ -65,6 +65,9 @@ QUAY = Profile(
             {},
         ),
     ),
+    referrers=ReferrerRules(
+        names_subject=False, subject_unknown=Refusal(400, "MANIFEST_INVALID", "manifest invalid", {})
+    ),
 )
 
 # Before 3.12.

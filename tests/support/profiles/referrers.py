@@ -39,6 +39,8 @@ class Referrers:
         with self._registry.guard:
             repository = self._registry.store.repositories.get(request.name)
             kept = sorted(repository.manifests.items()) if repository else []
+            if self._rules.subject_unknown is not None and request.reference not in dict(kept):
+                raise Refused(self._rules.subject_unknown.answer())
             return [
                 _descriptor(digest, each)
                 for digest, each in kept

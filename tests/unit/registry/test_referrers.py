@@ -1,5 +1,6 @@
 """The list of referrers of a manifest: pages, filters, and registries that have none (BEHAVIOUR 9.1)."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -82,11 +83,31 @@ def test_each_repository_says_for_itself_whether_it_has_the_api() -> None:
         assert (old.may_list_referrers, new.may_list_referrers) == (False, True)
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "MANIFEST_INVALID"), (404, "NAME_UNKNOWN")])
+def test_an_unknown_subject_says_nothing_of_the_api(status: int, code: str) -> None:
+    """Rule 9.1: Quay refuses to list the referrers of a manifest that an index names and that is not there."""
+    refused = Answer(status, body=json.dumps({"errors": [{"code": code, "message": "no", "detail": {}}]}).encode())
+    listed = Answer(200, INDEX, EMPTY)
+    with ScriptedRegistry(PING, *[Exchange("GET", PATH, each) for each in (refused, listed)]) as registry:
+        repository = client(registry.host)
+        assert repository.referrers(DIGEST) is None
+        assert [repository.may_list_referrers] == [None]
+        assert repository.referrers(DIGEST) == []
+
+
+def test_one_refusal_does_not_count_against_a_list() -> None:
+    script = [Exchange("GET", PATH, each) for each in (Answer(200, INDEX, EMPTY), Answer(404))]
+    with ScriptedRegistry(PING, *script) as registry:
+        repository = client(registry.host)
+        assert [repository.referrers(DIGEST), repository.referrers(DIGEST)] == [[], None]
+        assert [repository.may_list_referrers] == [True]
+
+
 def test_a_repository_is_asked_again_after_a_while() -> None:
     """Rule 9.1: a registry may get the API while a worker runs."""
     now = 0.0
     known = ReferrersKnown(lambda: now)
-    known.note(NAME, lists=False)
+    known.note(NAME, False)
     assert known.of(NAME) is False
     now = 3600.0
     assert known.of(NAME) is None

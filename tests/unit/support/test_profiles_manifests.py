@@ -241,3 +241,15 @@ def test_referrers_with_an_api_and_without_one() -> None:
         put_blobs(client, note)
         assert "OCI-Subject" not in client.put_manifest(note, note.digest).headers
         assert client.send("GET", f"/referrers/{ONE.digest}").status_code == 404
+
+
+def test_quay_lists_referrers_of_what_it_has_and_does_not_name_their_subject() -> None:
+    note, other = images.artifact(b"note", "a/note", subject=ONE), images.image("linux/s390x")
+    with serving(replace(profiles.STRICT, referrers=profiles.QUAY.referrers)) as client:
+        client.registry.put(NAME, ONE, "1")
+        put_blobs(client, note)
+        assert "OCI-Subject" not in client.put_manifest(note, note.digest).headers
+        found = client.send("GET", f"/referrers/{ONE.digest}").json()["manifests"]
+        assert [each["digest"] for each in found] == [note.digest]
+        refused = client.send("GET", f"/referrers/{other.digest}")
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "MANIFEST_INVALID")
