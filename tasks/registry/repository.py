@@ -338,7 +338,7 @@ class Repository:
     def foresee(self, foresight: Foresight, digest: Digest, *, tag: str | None) -> None:
         """Raise TagImmutable or QuotaExceeded if the API of the registry says that a digest will not be written.
 
-        `tag` is the one that would move, None if it is not there yet. An API that is not known, or fails, says nothing.
+        `tag` is the tag that would move, None if it does not exist yet. An unknown or failing API raises nothing.
         """
         foresight.check(self._transport, self.name, tag=tag, digest=digest)
 
