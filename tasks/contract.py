@@ -37,15 +37,15 @@ Action = Literal["copied", "merged", "unchanged", "failed", "skipped", "rolled_b
 # The actions that leave a tag as the push wanted it; for the others see `is_failure`.
 DONE: Final[frozenset[Action]] = frozenset({"copied", "merged", "unchanged"})
 State = Literal["succeeded", "partial", "failed"]
-# Why something that refers to an image did not come along: the tag got another index than the source's (`merged`,
-# `subset`), the destination did not take it (`refused`), or the source does not serve it (`unreadable`).
+# The reason why a referrer was not copied: the tag got another index than the source's (`merged`, `subset`), the
+# destination refused the referrer (`refused`), or the source does not serve it (`unreadable`).
 LeftReason = Literal["merged", "subset", "refused", "unreadable"]
 ErrorSide = Literal["source", "destination", "state", "settings", "worker"]
 
-# What these say is in the JSON schema; BEHAVIOUR section 1 has the rules that a schema cannot say.
+# The JSON schema contains these patterns; BEHAVIOUR section 1 has the rules that a schema cannot express.
 _PUSH_ID: Final = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 PushId = Annotated[str, Meta(pattern=f"^{_PUSH_ID}$")]
-# A digest stands for no tag: the manifest is stored under it alone.
+# A digest in place of a tag: the manifest is stored under its digest, without a tag.
 Tag = Annotated[str, Meta(pattern="^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}|sha256:[0-9a-f]{64})$")]
 ArtifactType = Annotated[str, Meta(min_length=1)]
 Destinations = Annotated[dict[str, Annotated[list[Tag], Meta(min_length=1)]], Meta(min_length=1)]
@@ -53,16 +53,16 @@ Expected = Annotated[str, Meta(pattern="^(sha256:[0-9a-f]{64}|absent)$")]
 
 
 class SignerIdentity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who signed without a key of their own: the name in the certificate, and the issuer who vouched for it."""
+    """A signer without a key: the name in the signer's certificate, and the issuer who vouched for that name."""
 
     identity: Annotated[str, Meta(min_length=1)]
     issuer: Annotated[str, Meta(min_length=1)]
 
 
 class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The signature that a source must bear: by one of some public keys, each in PEM, or by one of some identities.
+    """The signature that a source must have: by one of the public keys in PEM, or by one of the identities.
 
-    An index needs one of its own; with `children`, one of each of its images will do.
+    An index needs a signature of its own. With `children`, a signature on each of its images is enough.
     """
 
     keys: list[str] = []
@@ -71,22 +71,22 @@ class SignaturePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One source image and where it goes.
+    """One source image and its destinations.
 
-    `destinations` maps repositories to tags. `single_arch` says what becomes of an image that is no index: it is
-    refused, copied over what is there, or put into an index that is there. `platforms` names the only ones to take
-    from the source. The kind `source` copies whatever the source is as it is; `image` takes one image out of an index,
-    that of `platforms` (linux/amd64 by default) or the only one, and copies it over what is there. `referrers` says
-    which signatures, SBOMs and attestations come along: all, none, or those of some artifact types; without a word the
-    target says it, else all do. With `referrers_required` a tag fails where one of them does not arrive. `verify` names
-    the signature without which nothing is copied, beside the one that the target may ask for.
+    `destinations` maps repositories to tags. `single_arch` is the treatment of an image that is not an index: the push
+    refuses it, copies it over the tag, or merges it into the tag's index. `platforms` are the platforms to take from
+    the source; all others are left out. The kind `source` copies the source unchanged. The kind `image` takes one image
+    out of an index and copies it over the tag: the image for `platforms` (linux/amd64 by default), or the only image.
+    `referrers` selects the signatures, SBOMs and attestations that are copied too: all, none, or those of some artifact
+    types. If it is absent, the target decides; if the target does not, all are copied. With `referrers_required`, a tag
+    fails if one of them does not arrive. `verify` names a signature that the image must have, in addition to the
+    signature that the target requires.
 
-    The rest are conditions of each tag. `expect` maps tags (`TAG`, or `REPOSITORY:TAG`) to the digest that they hold,
-    or `absent`. `overwrite` is `never` for tags that stay as they are once they are there, `same` for those whose
-    images stay and to which platforms may be added. After the push a tag has the `require_platforms`;
-    `platform_removal` refuses to take one away. A tag that is `forward_only` never goes back to an older image, by its
-    version or by the time of its creation. `irreversible` says whether a tag that cannot be put back may be part of a
-    release.
+    The other keys are conditions on each tag. `expect` maps tags (`TAG`, or `REPOSITORY:TAG`) to the digest that they
+    hold before the push, or to `absent`. `overwrite` is `never` if an existing tag must not change, `same` if platforms
+    may be added to it but its images must stay. `require_platforms` are platforms that a tag must have after the push.
+    `platform_removal` says whether a tag may lose a platform. A `forward_only` tag never goes back to an older image,
+    by version or by creation time. `irreversible` says whether a release may contain a tag that cannot be put back.
     """
 
     source: str
@@ -107,7 +107,7 @@ class PushItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PubtoolsMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push needs of a pubtools-quay push item: `build.extra.image.sources_for_nvr` marks a source image."""
+    """The keys that a push reads of a pubtools-quay item; `build.extra.image.sources_for_nvr` marks a source image."""
 
     pull_url: str
     tags: Destinations
@@ -123,10 +123,10 @@ class PubtoolsItem(msgspec.Struct, frozen=True, kw_only=True):
 class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A push: its items, and the target that they go to.
 
-    `target` names a target of the worker's settings; `target_settings` describes one, without secrets. With neither,
-    each destination repository carries its host. `atomic` withholds the tags of an item, or of the push, unless every
-    copy that belongs to it succeeded; without it a tag waits only for what it needs itself. `tries` bounds how often
-    each of reading, copying and moving tags is tried, in place of what the target says.
+    `target` names a target of the worker's settings; `target_settings` describes one, without secrets. Without either,
+    each destination repository includes its host. `atomic` names the scope, an item or the push, whose tags move only
+    if all of its copies succeeded; without it, a tag waits only for the copies that it needs itself. `tries` is the
+    most tries of each task of the push, and overrides the number of the target.
     """
 
     push_id: PushId | None = None
@@ -139,7 +139,7 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """An error: a stable code, a message that says what happened, where, and what to do, and whose side it is on."""
+    """An error: a stable code, its side, and a message that says what happened, where, and what to do."""
 
     code: str
     message: str
@@ -147,7 +147,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, error: ImagePusherError) -> "Fault":
-        """Return how a report tells of an error."""
+        """Return the form of an error in a report."""
         return cls(error.code, str(error), None if error.side is None else error.side.value)
 
 
@@ -159,7 +159,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class ReferrerLeft(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest that refers to the image, and that did not come along."""
+    """One manifest that refers to the image and was not copied with it."""
 
     digest: str
     artifact_type: str = ""
@@ -168,9 +168,9 @@ class ReferrerLeft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one destination tag; digests are None where there was, or is, no tag.
+    """The result for one destination tag; a digest is None if there was, or is, no tag.
 
-    `referrers` counts what refers to the image and is at the destination too, by artifact type.
+    `referrers` is the number of referrers of the image at the destination, by artifact type.
     """
 
     reference: str
@@ -186,7 +186,7 @@ class TagReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_failure(tag: TagReport) -> bool:
-    """Tell whether a tag makes its push fail: one that would have gone back to an older image does not."""
+    """Tell whether a tag makes its push fail; a tag that was skipped for holding a newer image does not."""
     return tag.action not in DONE and not is_harmless(tag.error)
 
 
@@ -196,7 +196,7 @@ def is_harmless(fault: Fault | None) -> bool:
 
 
 class ItemReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one item."""
+    """The result for one item."""
 
     source: str
     kind: Kind | None = None
@@ -206,7 +206,7 @@ class ItemReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What was moved: bytes of blobs, numbers of blobs and manifests by repository, wall seconds."""
+    """Sums over all repositories: bytes of blobs, numbers of blobs and of manifests, and wall time in seconds."""
 
     bytes_copied: int = 0
     blobs_copied: int = 0
@@ -217,10 +217,10 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a push ended.
+    """The result of a push.
 
-    `warnings` are those of its request, and those that registries sent along. `producer` signed the request; None for
-    an operator, or where nobody signs.
+    `warnings` are those about its request, and those in the answers of registries. `producer` signed the request; it is
+    None for an operator, or if messages are not signed.
     """
 
     push_id: str
@@ -232,10 +232,10 @@ class PushReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever signs or notifies is told of a tag that moved; `platforms` maps each to the digest of its manifest.
+    """The event of a tag that moved, for programs that sign or notify; `platforms` maps platforms to digests.
 
-    `unsigned` are the digests that this push made, so that no signature of the source is one of theirs.
-    It may be told more than once: `push_id`, `reference` and `new_digest` together name the event.
+    `unsigned` are the digests of the manifests that this push made: no signature of the source covers them. An event
+    may be sent more than once: `push_id`, `reference` and `new_digest` together identify it.
     """
 
     push_id: str
@@ -253,7 +253,7 @@ class TagMoved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What one copy would do in one repository; `present` says that the manifest is there with all that it needs."""
+    """The effect of one copy in one repository; `present` says that the manifest is there with all its parts."""
 
     repository: str
     present: bool = False
@@ -265,7 +265,7 @@ class RepositoryPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CopyPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What one copy would do."""
+    """The effect of one copy."""
 
     digest: str
     source: str
@@ -274,7 +274,7 @@ class CopyPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push would do: the actions of its tags, and its copies. Only pull scope was asked for."""
+    """The effect of a push: the actions of its tags, and its copies. It was found with pull scope only."""
 
     items: list[ItemReport]
     copies: list[CopyPreview]
@@ -282,7 +282,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagVerification(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a tag is what the report says, with all that it needs; `missing` lists digests."""
+    """The comparison of one tag with its report; `missing` lists the digests that the tag needs and that are absent."""
 
     reference: str
     expected_digest: str
@@ -292,7 +292,7 @@ class TagVerification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether B holds what the report of a push says."""
+    """The comparison of the destinations with the report of a push."""
 
     push_id: str
     state: Literal["verified", "broken"]
@@ -300,10 +300,10 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The receipt of one tag that moved, and its fault if it does not hold.
+    """The receipt of one tag that moved; `error` is set if the receipt is missing or invalid.
 
-    `bundle` is as signed, `statement` is what it says. `digest` is that of the manifest by which it refers to the
-    image; `attached` tells whether the destination took it.
+    `bundle` is the signed bundle, `statement` its content. `digest` is that of the manifest that links the bundle to
+    the image; `attached` tells whether the destination accepted that manifest.
     """
 
     reference: str
@@ -315,7 +315,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipts(msgspec.Struct, frozen=True, kw_only=True):
-    """The receipts of a push: whether each tag that moved has one, by a key that was asked for."""
+    """The receipts of a push, and whether each moved tag has a receipt that is signed by one of the given keys."""
 
     push_id: str
     state: Literal["verified", "broken"]
@@ -323,9 +323,9 @@ class Receipts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagUndo(msgspec.Struct, frozen=True, kw_only=True):
-    """What undo did to a tag; `moved` means that it no longer was what the push made it, so that it was left alone.
+    """The result of an undo for one tag; `moved` means that someone else had moved the tag, which was left alone.
 
-    A tag of a release that is `skipped` stays as the push made it, since another one of the release cannot be put back.
+    A `skipped` tag of a release stays as the push made it, since another tag of the release cannot be put back.
     """
 
     reference: str
@@ -335,7 +335,7 @@ class TagUndo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
-    """What undo did."""
+    """The result of an undo."""
 
     push_id: str
     state: State
@@ -343,9 +343,9 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A tag that an operator froze: no push moves it before it is released; seconds since the epoch.
+    """The hold on a tag that an operator froze: no push moves the tag until its release. Seconds since the epoch.
 
-    `by` is the user of the page who froze it, None for the command.
+    `by` is the user of the page who froze the tag, None for the command.
     """
 
     reference: str
@@ -355,7 +355,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """One move of a tag by a push; seconds since the epoch, `undone` is None where it was not taken back."""
+    """One move of a tag by a push; seconds since the epoch. `undone` is None unless the move was undone."""
 
     at: float
     push_id: str
@@ -391,9 +391,9 @@ ENDED: Final = frozenset({"succeeded", "partial", "failed", "refused"})
 
 
 class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of blobs that one copy has moved and found there, of those that it will have to, and whether it ended.
+    """The progress of one copy: `done` of `total` bytes of blobs are at the destination, moved or found there.
 
-    `source` and `platform` say which image it belongs to, where the ledger knows that.
+    `source` and `platform` name the image, if the ledger knows them.
     """
 
     digest: str
@@ -406,7 +406,7 @@ class CopyProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a push that waits for a registry, or for the state of the workers; seconds since the epoch."""
+    """A wait of one part of a push, for a registry or for Redis; seconds since the epoch."""
 
     reason: Fault
     since: float
@@ -414,9 +414,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a push is; seconds since the epoch.
+    """The progress of a push; seconds since the epoch.
 
-    `interrupted` is a push without a broker that no process carries out any more, `refused` one that broke a rule.
+    `interrupted`: a push without a broker whose process has ended. `refused`: a push whose request broke a rule.
     """
 
     push_id: str
@@ -465,18 +465,18 @@ _REQUESTED: Final = frozenset(
 
 
 def push_id_of(request: Any, task_id: str) -> str:
-    """Return the id of the push that a request, valid or not, is for: its own word, else the id of its task."""
+    """Return the push id of a request, valid or not: its `push_id` if that is a text, else the id of its task."""
     given = request.get("push_id") if isinstance(request, dict) else None
     return given if given and isinstance(given, str) else task_id
 
 
 def is_same_request(one: Any, other: Any) -> bool:
-    """Tell whether two requests ask for the same; the id of the push may stand in one of them alone."""
+    """Tell whether two requests are equal apart from their `push_id`."""
     if isinstance(one, dict) and isinstance(other, dict):
         return {**one, "push_id": None} == {**other, "push_id": None}
     return bool(one == other)
 
 
 def is_push_id(text: str) -> bool:
-    """Tell whether a text may be the id of a push, and so a part of a key."""
+    """Tell whether a text is a valid push id, which is safe as a part of a key."""
     return re.fullmatch(_PUSH_ID, text) is not None

@@ -1,4 +1,4 @@
-"""What the tasks that only ask, or undo, do with the runtime of their process; without Celery."""
+"""The work of the tasks preview, verify and undo, without Celery."""
 
 from collections.abc import Iterable
 from functools import partial

@@ -52,9 +52,9 @@ class Returns:
 
 
 def _goes_on(earlier: contract.Waiting, error: ImagePusherError, now: float) -> bool:
-    """Tell whether a wait for the reason `error` goes on from the earlier one.
+    """Tell whether a wait for the reason `error` continues the earlier wait.
 
-    A release that is put back does nothing else: also if each try takes long, these waits are one, and end.
+    A release that is being put back does nothing else: its waits count as one, even if each try takes long.
     """
     if error.code == earlier.reason.code == ReleaseUnsettled.code:
         return True

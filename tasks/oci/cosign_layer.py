@@ -29,7 +29,7 @@ class _Entry(msgspec.Struct, rename="camel"):
 
 
 class _Logged(msgspec.Struct, rename="pascal"):
-    """The promise is the log's signature of the entry."""
+    """The bundle annotation of cosign; `SignedEntryTimestamp` is the log's signature of the entry."""
 
     signed_entry_timestamp: str
     payload: _Entry

@@ -358,7 +358,7 @@ class Repository:
     def foresee(self, foresight: Foresight, wish: Wish, *, tag: str | None) -> None:
         """Raise TagImmutable or QuotaExceeded if the API of the registry says that a manifest will not be stored.
 
-        `tag` is the one that would move, None if it is not there yet. An API that is not known, or fails, says nothing.
+        `tag` is the tag that would move, None if it does not exist yet. An unknown or failing API raises nothing.
         """
         foresight.check(self._transport, self.name, tag=tag, wish=wish)
 

@@ -48,7 +48,7 @@ class Visit:
 
     @contextmanager
     def read(self) -> Iterator[Callable[[int], None]]:
-        """Yield what gets the number of the bytes that were read; the block is a wait for the source."""
+        """Yield a function to call with the number of bytes read; the block counts as a wait for the source."""
         with self._guard:
             self._reading += 1
             if self._reading == 1:

@@ -1,4 +1,4 @@
-"""What results are drawn on: styled words, lines and tables; here without a terminal, as plain text."""
+"""The canvas on which results are drawn: styled words, lines and tables. `Plain` draws plain text."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What a client of pushes does, with a broker or without."""
+"""The interface of a client of pushes, with or without a broker."""
 
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class Client(Protocol):
         ...
 
     def verify(self, push_id: str) -> contract.Verification:
-        """Compare B with the report of a push; raises PushUnknown."""
+        """Compare the destinations with the report of a push; raises PushUnknown."""
         ...
 
     def undo(self, push_id: str, *, leave_moved: bool = False) -> contract.Undo:

@@ -5,7 +5,7 @@ from tasks.transfer.ports import Ledger
 
 
 class LedgerReader:
-    """What the ledger tells of pushes, with a broker or without."""
+    """The queries about pushes that every client answers from the ledger, with or without a broker."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -18,7 +18,7 @@ class TagDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_tag(ledger: PageLedger, reference: str) -> TagDetails:
-    """Return the details of a tag; one that no push has moved has none, and what is no tag cannot be held."""
+    """Return the details of a tag; a tag that no push moved has no moves; an invalid name cannot be held."""
     name = tag_name(reference)
     hold = None if name is None else ledger.hold_of(name)
     return TagDetails(

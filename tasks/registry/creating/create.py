@@ -13,8 +13,8 @@ Visibility = Literal["private", "public"]
 def create(transport: Transport, name: str, visibility: Visibility) -> None:
     """Make a repository; an existing one is no error, and stays as it is.
 
-    A registry with an API token is Quay, one with Amazon's form of name is ECR. Raises RepositoryMissing for any
-    other, RegistryError, and SettingsInvalid if a library is not installed.
+    A registry with an API token is Quay; a registry with Amazon's form of name is ECR. Raises RepositoryMissing for any
+    other registry, RegistryError, and SettingsInvalid if a library is not installed.
     """
     if transport.settings.api_token:
         quay.create(transport, name, visibility)

@@ -1,4 +1,4 @@
-"""What Amazon ECR says of tags (DescribeRepositories, by boto3); it has no quota of bytes."""
+"""Read from Amazon ECR whether tags may move (DescribeRepositories, by boto3); it has no quota of bytes."""
 
 import re
 from collections.abc import Sequence

@@ -60,7 +60,7 @@ class Foresight:
     def check(self, transport: Transport, name: str, *, tag: str | None, wish: Wish) -> None:
         """Raise TagImmutable or QuotaExceeded if the registry will not store a wish in a repository.
 
-        `tag` is the one that would move, None if it is not there yet.
+        `tag` is the tag that would move, None if it does not exist yet.
         """
         tells = _TELLS.get(api_of(transport.settings) or "none")
         if tells is None:

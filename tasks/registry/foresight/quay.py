@@ -1,4 +1,4 @@
-"""What Quay's own API says of tags and quotas (GET /api/v1/…, with an OAuth token).
+"""Read tags and quotas from Quay's own API (GET /api/v1/…, with an OAuth token).
 
 repository/NAMESPACE/NAME/tag/?specificTag=TAG   {"tags": [{"name": TAG, "immutable": true, …}], …}
 organization/NAMESPACE, and user/                {"quotas": [{"limit_bytes": N, "limits": [{"type": "Reject",

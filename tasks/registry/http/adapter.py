@@ -33,8 +33,8 @@ class _Target:
 class Adapter(HTTPAdapter):
     """An adapter with literal targets, a lazy TLS context for each host, and a check of each peer address.
 
-    Sending a body and waiting for an answer may idle for `idle_timeout` seconds. `visiting` tells for whose sake a
-    thread reads.
+    Sending a body and waiting for an answer may idle for `idle_timeout` seconds. `visiting` returns the copy
+    for which a thread reads.
     """
 
     def __init__(

@@ -177,7 +177,7 @@ class SourceCopy:
 def _probes(destinations: dict[str, Repository]) -> tuple[list[str], list[str]]:
     """Return the first and the last destination of each registry, and the others.
 
-    A manifest that neither of the two has is taken to be in none of the others; if one does have it, mounts find out.
+    If neither of the two has a manifest, the others are assumed not to have it; mounts find those that do.
     """
     ends = _first_of_each_registry(destinations.items()) | _first_of_each_registry(reversed(destinations.items()))
     return _parted(destinations, ends)

@@ -9,7 +9,7 @@ from tasks import telemetry
 
 
 class Turns:
-    """Work at once: one push alone has `most` turns, of several each has its equal part, whatever the others hold."""
+    """Turns to work: one push alone has `most` turns; several pushes each have an equal share of them."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -15,7 +15,7 @@ MayRetry = Callable[..., bool]
 def bounded(may_retry: MayRetry, tries: int | None) -> MayRetry:
     """Return `may_retry` with the tries of a push, which count for failures of registries alone.
 
-    What was begun is settled whatever the number: a lock that was lost, tags that are to be put back.
+    Work that has begun is finished whatever the number: after a lost lock, or while tags are put back.
     """
     if tries is None:
         return may_retry

@@ -132,7 +132,7 @@ class Delivery:
     def put_back(self, error: ImagePusherError) -> dict[str, contract.TagReport]:
         """Put back the releases that have begun and do not stand, and return the reports of the tags that are done.
 
-        `error` is the reason for which nobody goes on with them.
+        `error` is the reason why the push does not continue with them.
         """
         for name, numbers in self._releases():
             if has_begun(LedgerJournal(self._parts.ledger, self._plan.push_id, name).read()):

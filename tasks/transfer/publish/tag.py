@@ -289,7 +289,7 @@ class TagMove:
         return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
-        """Return how a tag of a release that stands was moved; writes it never, whatever it holds by now.
+        """Return how a tag of a release that stands was moved; never writes the tag, whatever it holds now.
 
         Raises PushUndone, LockLost, StateUnavailable.
         """

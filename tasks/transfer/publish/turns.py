@@ -1,4 +1,4 @@
-"""One thread at a time for each thing that several need: the next one finds it done."""
+"""Locks by key: threads that need the same work do it one at a time, and the later ones find it done."""
 
 import threading
 from collections.abc import Hashable, Iterator

@@ -1,4 +1,4 @@
-"""Tags of a release that could not be put back: whether that is tried again, and what is told of them (10.1)."""
+"""Tags of a release that could not be put back: whether to try again, and their errors (10.1)."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -35,7 +35,7 @@ class Rule:
         return self.producers is None or producer in self.producers
 
     def objection(self, action: Action, source: str | None, destination: str) -> str | None:
-        """Return the part of the rule that does not permit this, None if all do; a source of None fits any rule."""
+        """Return the part of the rule that forbids the action, None if no part does; a source of None fits any rule."""
         if action not in self.actions:
             return "actions"
         if source is not None and not _fits(source, self.sources):
