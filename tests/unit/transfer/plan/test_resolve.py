@@ -34,6 +34,9 @@ class Clients:
     def resolve(self, reference: str) -> None:
         del reference
 
+    def foresee(self, *_: Any, **__: Any) -> None:
+        """Know of no API of a product."""
+
     def require_push(self) -> None:
         """Let everybody push."""
 
