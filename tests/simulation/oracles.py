@@ -333,6 +333,7 @@ class Judge:
             for tag in others:
                 own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
                 foreign = tag["error"] is not None and tag["error"]["code"] == "tag_conflict"
+                foreign = foreign or self._wrote_blindly(own)
                 if own and own[-1].new != own[0].old and not foreign:
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
@@ -406,7 +407,7 @@ class Judge:
             return
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
-        back = moved and writes[-1].new == own[0].old
+        back = moved and (writes[-1].new == own[0].old or self._wrote_blindly(own))
         if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if any(each in error["message"] for each in _OPEN):
@@ -425,7 +426,9 @@ class Judge:
         lost = self._lost(f"push:{push.push_id}")
         reasons = {
             "registry_unavailable": bool(self.outages),
-            "rate_limited": sum(action.retry_after == 40.0 for action in self.taken.values()) >= 2,
+            # Deliveries that met before have used up tries.
+            "rate_limited": sum(action.retry_after == 40.0 for action in self.taken.values())
+            >= (1 if stops or self.deaths else 2),
             # A release holds all of its tags once, and does not begin anew where someone else writes one.
             "tag_conflict": count("foreign write") >= (3 if alone else 1)
             or (not alone and bool(stops or self.outages))
@@ -514,6 +517,16 @@ class Judge:
             each.author == write.author and looked < each.when < write.when for each in self._writes(f"{place}")
         )
         return looked < foreign.when and not again
+
+    def _wrote_blindly(self, own: list[Write]) -> bool:
+        """Tell whether a push wrote over a foreign write between its look and its PUT."""
+        foreign = [
+            each
+            for write in own
+            for each in self._writes(f"{write.repository}:{write.tag}")
+            if each.author == "foreign"
+        ]
+        return any(self._was_blind(write, each) for write in own for each in foreign)
 
     def _judge_protective(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge that each merged index has one protective tag, which is named (4.8, 7.3)."""
