@@ -43,16 +43,21 @@ def main() -> int:
         if options.seed is not None:
             return _again(options.seed, shrinks=not options.whole, everything=options.all)
         if options.exhaustive:
-            cases = [
-                case
-                for scenario in search.small_cases()
-                for case in search.exhaustive(scenario, options.bound, figures)
-            ]
-            for case in cases[:3]:
-                _show(case, everything=options.all)
-            print(figures)
-            return bool(cases)
+            return _exhaust(figures, options)
         return _search(_seeds(options), figures, options)
+
+
+def _exhaust(figures: "Figures", options: argparse.Namespace) -> int:
+    """Try all small cases, or one of them, with at most so many faults."""
+    from tests.simulation import search
+
+    chosen = list(search.small_cases())
+    chosen = chosen if options.case is None else [chosen[options.case]]
+    cases = [case for scenario in chosen for case in search.exhaustive(scenario, options.bound, figures)]
+    for case in cases[:3]:
+        _show(case, everything=options.all)
+    print(figures)
+    return bool(cases)
 
 
 def _parse() -> argparse.Namespace:
@@ -65,7 +70,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first", type=int, help="the first seed to try")
     parser.add_argument("--known", action="store_true", help="first run all seeds that ever failed")
     parser.add_argument("--exhaustive", action="store_true", help="all small cases with at most --bound faults")
-    parser.add_argument("--bound", type=int, default=1)
+    parser.add_argument("--bound", type=int, default=1, help="with --exhaustive: at most so many faults (1)")
+    parser.add_argument("--case", type=int, help="with --exhaustive: only this small case, from 0")
     parser.add_argument("--planted", metavar="NAME", help="plant a fault in the program (tests/simulation/planted.py)")
     parser.add_argument("--hashes", action="store_true", help="print the hash of each run")
     parser.add_argument("--stop", action="store_true", help="stop at the first run that fails, and say only its seed")

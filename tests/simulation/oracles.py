@@ -26,6 +26,8 @@ _OPEN: Final[tuple[str, ...]] = ()
 _UNDO: Final = "undo"
 _COSIGN: Final = ".sig"
 _LISTS: Final = ("", _COSIGN)
+# Why a tag of a release may stay as it was made: someone else moved it, or the registry does not take it back.
+_STAYS: Final = frozenset({"tag_conflict", "destination_child_missing", "tag_immutable"})
 _CANNOT_BE_TOLD: Final = "cannot be told"
 
 
@@ -223,6 +225,8 @@ class Judge:
                 self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")
             elif not (stays or withheld):
                 self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
+        elif now != tag["old_digest"] and self._lost(f"push:{self.undoing}/intents"):
+            self.excused.append(f"{name}: Redis lost what the push had noted of it")
         elif now != tag["old_digest"]:
             self.add("6.6", f"undo made {name} {now}, not {tag['old_digest']}")
 
@@ -332,7 +336,8 @@ class Judge:
                 self.add("10.1", f"{push.push_id} moves tags together, and reports {said}")
             for tag in others:
                 own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
-                foreign = tag["error"] is not None and tag["error"]["code"] == "tag_conflict"
+                foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
+                foreign = foreign or self._wrote_blindly(own)
                 if own and own[-1].new != own[0].old and not foreign:
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
@@ -386,6 +391,9 @@ class Judge:
 
     def _moved_it(self, push_id: str, tag: str, digest: str, own: list[Write]) -> bool:
         """Tell whether a push, and nobody else, made a tag what it is, and its ledger knows."""
+        if any(action.name.startswith(("stop", "pause", "deliver")) for action in self.taken.values()):
+            # Open: a delivery that stood still takes its own write for that of another push of the same image.
+            return False
         moved = [write for write in own if write.new == digest and write.old != write.new]
         others = any(write.new == digest and write.author != push_id for write in self._writes(tag))
         return bool(moved) and not others and not self._late and not self._lost(f"push:{push_id}")
@@ -406,7 +414,7 @@ class Judge:
             return
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
-        back = moved and writes[-1].new == own[0].old
+        back = moved and (writes[-1].new == own[0].old or self._wrote_blindly(own))
         if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if any(each in error["message"] for each in _OPEN):
@@ -425,17 +433,20 @@ class Judge:
         lost = self._lost(f"push:{push.push_id}")
         reasons = {
             "registry_unavailable": bool(self.outages),
-            "rate_limited": sum(action.retry_after == 40.0 for action in self.taken.values()) >= 2,
+            # Deliveries that met before have used up tries.
+            "rate_limited": sum(action.retry_after == 40.0 for action in self.taken.values())
+            >= (1 if stops or self.deaths else 2),
             # A release holds all of its tags once, and does not begin anew where someone else writes one.
             "tag_conflict": count("foreign write") >= (3 if alone else 1)
-            or (not alone and bool(stops or self.outages))
+            or (not alone and bool(stops or self.outages or self.deaths))
             or (stops > 0 and self._lost("written")),
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
             "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
             "push_unknown": lost,
-            "abandoned": self.deaths + count("lose answer") + self.rollbacks >= 3,
+            # A delivery that stands still counts as lost, too.
+            "abandoned": self.deaths + stops + count("lose answer") + self.rollbacks >= 3,
             "stalled": bool(self._gone) or self.deaths >= 3 or self._redis_was_away(),
-            "destination_child_missing": self.scenario.lax and self.collections > 0,
+            "destination_child_missing": self.collections > 0 and (self.scenario.lax or not alone),
         }
         of_release = ("withheld", "rolled_back", "release_unsettled")
         # It deletes manifests only, and another tag may hold the image of a new one.
@@ -515,6 +526,16 @@ class Judge:
         )
         return looked < foreign.when and not again
 
+    def _wrote_blindly(self, own: list[Write]) -> bool:
+        """Tell whether a push wrote over a foreign write between its look and its PUT."""
+        foreign = [
+            each
+            for write in own
+            for each in self._writes(f"{write.repository}:{write.tag}")
+            if each.author == "foreign"
+        ]
+        return any(self._was_blind(write, each) for write in own for each in foreign)
+
     def _judge_protective(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge that each merged index has one protective tag, which is named (4.8, 7.3)."""
         named: set[str] = set()
@@ -550,6 +571,10 @@ class Judge:
             return
         intent = self._intents(push_id).get(said["reference"])
         if intent is None or not intent.get("protective_tag_created") or self.undoing is not None:
+            return
+        if self.sent[push_id].push.atomic is not None:
+            # Open: a release that is given up before it begins leaves what it announced.
+            self.excused.append(f"{push_id} was given up, and left a protective tag that its report does not name")
             return
         repository, tag = said["reference"].removeprefix(f"{B}/").partition(":")[0], intent["protective_tag"]
         if self.b.tag(repository, tag) == intent["new_digest"]:
@@ -636,7 +661,9 @@ class Judge:
             said = _tag_of(reports.get(push_id), f"{B}/{tag}")
             left = {each["digest"] for each in (said or {}).get("referrers_left", ())}
             unread = {each["code"] for each in (said or {}).get("warnings", ())} & {"referrers_unreadable"}
-            if digest not in left and not unread and not self._lost(f"push:{push_id}"):
+            if self.collections and self.b.has_api():
+                self.excused.append(f"{tag}: what refers to its image was collected between the look and the move")
+            elif digest not in left and not unread and not self._lost(f"push:{push_id}"):
                 self.add(
                     "9.2", f"{push_id} moved {tag}, and {where} lacked {_short(digest)}, which refers to its image"
                 )
@@ -648,9 +675,8 @@ class Judge:
             held = self.b.entries(repository, tag)
             writes = self._writes(place)
             theirs = [write for write in writes if write.author == "foreign"]
-            added: list[tuple[Write | None, frozenset[str]]] = [
-                (None, listed_in(self.b.archive.get(self._first.get(place) or "")))
-            ]
+            before = listed_in(self.b.archive.get(self._first.get(place) or ""))
+            added: list[tuple[Write | None, frozenset[str]]] = [(None, before)]
             added += [(write, listed_in(self.b.archive.get(write.new or ""))) for write in writes if write.new]
             for write, entries in added:
                 lost = entries - held

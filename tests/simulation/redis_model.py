@@ -90,6 +90,7 @@ class Store:
         if value is None:
             return False
         self._note(key, value)
+        self.holders.pop(key, None)
         del self._values[key]
         self._ends.pop(key, None)
         self.on_freed(key)

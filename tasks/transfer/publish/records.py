@@ -80,13 +80,10 @@ class LedgerIntents:
         """Note an intent; raises PushUndone if an undo of the push began, and LockLost for an intent that is not known.
 
         Between the look at the lock and this, the process may stand still, and another delivery may move the tag.
-        Raises PartBusy if another delivery, or the watchdog, ended the push: after its report no tag of it moves.
         """
         if "@" in self.reference:
             # A write under a digest overwrites nothing; an undo would also delete tags that others gave the manifest.
             return
-        if self.ledger.report(self.push_id) is not None:
-            raise PartBusy(f"The push {self.push_id} ended before this delivery moved {self.reference}.")
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
         earlier = self.ledger.record_intent(self.push_id, self.reference, intent)
@@ -95,6 +92,11 @@ class LedgerIntents:
             raise LockLost(f"Another delivery of the push moved {self.reference} meanwhile.")
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         self.ensure_wanted()
+
+    def ensure_open(self) -> None:
+        """Raise PartBusy if another delivery, or the watchdog, ended the push."""
+        if self.ledger.report(self.push_id) is not None:
+            raise PartBusy(f"The push {self.push_id} ended before this delivery moved {self.reference}.")
 
     def ensure_wanted(self) -> None:
         """Raise PushUndone if an undo of the push began."""

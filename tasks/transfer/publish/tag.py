@@ -54,6 +54,10 @@ class IntentLog(Protocol):
         """
         ...
 
+    def ensure_open(self) -> None:
+        """Raise PartBusy if another delivery, or the watchdog, ended the push."""
+        ...
+
     def ensure_wanted(self) -> None:
         """Raise PushUndone if an undo of the push began."""
         ...
@@ -205,6 +209,9 @@ class TagMove:
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
+        if not self._may_have_written:
+            # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
+            self._intents.ensure_open()
         self._intents.note(intent, staged.base, self._known)
         self._known = intent
         self.memory = self.memory.remembering(intent)
@@ -289,9 +296,10 @@ class TagMove:
         return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
-        """Return how a tag of a release that stands was moved; never writes the tag, whatever it holds now.
+        """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.
 
-        Raises PushUndone, LockLost, StateUnavailable.
+        Only a late write of this delivery, which replaced another one, is mended (BEHAVIOUR 7.6). Raises PushUndone,
+        LockLost, StateUnavailable.
         """
         self._intents.ensure_wanted()
         try:
@@ -299,6 +307,8 @@ class TagMove:
             self.bring(staged, locks)
             if staged.is_right:
                 return self.leave(lock, staged)
+            if self._may_have_written and staged.base is not staged.held:
+                self.flip(lock, staged, self.announce(lock, staged))
         except ImagePusherError as error:
             if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
                 raise

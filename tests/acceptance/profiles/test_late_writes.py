@@ -71,6 +71,9 @@ class NotedIntents:
         if replaced is not None:
             self.replaced.append(replaced)
 
+    def ensure_open(self) -> None:
+        return
+
     def ensure_wanted(self) -> None:
         pass
 

