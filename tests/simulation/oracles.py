@@ -337,7 +337,10 @@ class Judge:
             for tag in others:
                 own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
                 foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
-                foreign = foreign or self._wrote_blindly(own)
+                # Someone else may write between the look of a roll-back and its deletion.
+                last = self._writes(tag["reference"].removeprefix(f"{B}/"))[-1:]
+                foreign = foreign or any(write.author == "foreign" for write in last)
+                foreign = foreign or (bool(own) and self._wrote_blindly(own))
                 if own and own[-1].new != own[0].old and not foreign:
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
@@ -527,7 +530,10 @@ class Judge:
         return looked < foreign.when and not again
 
     def _wrote_blindly(self, own: list[Write]) -> bool:
-        """Tell whether a push wrote over a foreign write between its look and its PUT."""
+        """Tell whether a push wrote over a foreign write between its look and its PUT, or after its worker died."""
+        if self._late:
+            self.excused.append(f"{own[0].repository}:{own[0].tag}: a write of a dead worker arrived late")
+            return True
         foreign = [
             each
             for write in own
@@ -574,7 +580,7 @@ class Judge:
             return
         if self.sent[push_id].push.atomic is not None:
             # Open: a release that is given up before it begins leaves what it announced.
-            self.excused.append(f"{push_id} was given up, and left a protective tag that its report does not name")
+            self.excused.append(f"{push_id}: a release left a protective tag that its report does not name")
             return
         repository, tag = said["reference"].removeprefix(f"{B}/").partition(":")[0], intent["protective_tag"]
         if self.b.tag(repository, tag) == intent["new_digest"]:
@@ -683,18 +689,23 @@ class Judge:
                 if not lost or (write is not None and write.author == _UNDO):
                     continue
                 foreign = write is None or write.author == "foreign"
+                if write is not None and not foreign and not self._stood(str(write.author)):
+                    continue
                 if self.undoing is not None and not foreign and not held:
                     continue
                 if write is not None and foreign and any(self._was_blind(each, write) for each in writes):
                     self.excused.append(f"{place}: a push wrote over a foreign write between its look and its PUT")
                 elif self._late or self._lost("written:") or self._lost("tag:"):
-                    self.excused.append(
-                        f"{place} lacks an entry: a write of a dead worker arrived late, or Redis lost the record"
-                    )
+                    self.excused.append(f"{place}: a write of a dead worker arrived late, or Redis lost the record")
                 elif not held and not self._is_needed(repository, subject) and not theirs:
                     continue
                 else:
                     self.add("9.3", f"{place} lost {', '.join(map(_short, sorted(lost)))}")
+
+    def _stood(self, push_id: str) -> bool:
+        """Tell whether a push moved all it was asked for: one that is put back takes its own lists back."""
+        report = self._report(push_id)
+        return report is not None and report["state"] == "succeeded"
 
     def _is_needed(self, repository: str, subject: Image) -> bool:
         return self.b.serves(repository, subject.digest)
