@@ -443,6 +443,8 @@ class Judge:
             "tag_conflict": count("foreign write") >= (3 if alone else 1)
             or (not alone and bool(stops or self.outages or self.deaths))
             or (stops > 0 and self._lost("written")),
+            # A release whose worker is gone, or stands still, keeps its tags until the watchdog drives it on.
+            "lock_unavailable": not alone and bool(stops or self.deaths or self.rollbacks or self._redis_was_away()),
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
             "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
             "push_unknown": lost,
