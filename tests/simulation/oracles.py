@@ -563,6 +563,9 @@ class Judge:
                 named.add(place)
                 # That of a tag that failed is named since it could not be removed, or nobody heard that it was.
                 if self.undoing is None and said["action"] in _DONE and tags.get(place) != said["new_digest"]:
+                    if any(f"{write.repository}:{write.tag}" == place and write.new is None for write in self._late):
+                        self.excused.append(f"{place}: a delete of a dead worker arrived late")
+                        continue
                     self.add("4.8", f"the protective tag {place} of {push_id} is {_short(tags.get(place))}")
         for tag in tags:
             if (
@@ -598,6 +601,9 @@ class Judge:
         for event in self.events:
             said = _tag_of(reports.get(event.push_id), event.reference)
             if said is not None and said["action"] not in _DONE and not _is_unknown(said):
+                if self._lost(f"push:{event.push_id}"):
+                    self.excused.append(f"{event.push_id}: Redis lost what was known of it while its tags moved")
+                    continue
                 self.add("7.7", f"it was told that {event.push_id} moved {event.reference}: {said['action']}")
             tag = event.reference.removeprefix(f"{B}/")
             wrote = [
