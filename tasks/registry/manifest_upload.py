@@ -23,6 +23,10 @@ from tasks.registry.http.refusal import refusal
 # A child or layer is missing: distribution-spec names one code, registries use all of these.
 _UNKNOWN_PARTS = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 
+# Quay says this of a manifest of which a part is missing, too.
+_INVALID = "MANIFEST_INVALID"
+_REFUSED = frozenset({400, 404})
+
 _SHOWN = 3
 
 
@@ -51,6 +55,7 @@ class ManifestUpload:
         self._resolve = resolve
         self._missing = missing
         self._tried = False
+        self._refused_whole = False
 
     def attempt(self) -> None:
         """Try once; raises Transient if another call is worthwhile.
@@ -61,7 +66,14 @@ class ManifestUpload:
         if self._tried and self._is_stored():
             return
         self._tried = True
-        self._judge(self._put())
+        response = self._put()
+        if response.status in _REFUSED:
+            error = self._refused(response)
+            if not self._refused_whole:
+                raise error
+            # Someone else may have brought the missing part after this refusal, and before the look for it.
+            response = self._put()
+        self._judge(response)
 
     def _is_stored(self) -> bool:
         described = self._resolve()
@@ -75,7 +87,7 @@ class ManifestUpload:
         return False
 
     def _judge(self, response: Response) -> None:
-        if response.status in {400, 404}:
+        if response.status in _REFUSED:
             raise self._refused(response)
         stored = find_digest(response.headers.get("Docker-Content-Digest"))
         if stored is not None and not self._is_ours(stored):
@@ -95,6 +107,7 @@ class ManifestUpload:
         except RegistryError:
             return error
         if not missing:
+            self._refused_whole = response.codes == {_INVALID}
             return error
         named = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
         return CopyIncomplete(f"{error.message} {self._name} lacks {named}.")

@@ -258,15 +258,20 @@ class Judge:
         of_merge = any(tag.startswith(f"{each}{_MERGED}") for each in self.scenario.tags)
         if not own and not of_merge:
             self.add("6.5", f"{tag} was written, which no push names")
-        undone = write.author == _UNDO
-        if own and not undone and write.new is not None and write.new not in self._known | set(self._first.values()):
-            protective = [
-                each
-                for each, digest in self.b.spaces[write.repository].tags.items()
-                if each.startswith(f"{write.tag}{_MERGED}") and digest == write.new
-            ]
-            if not protective:
-                self.add("4.8", f"{tag} became the merged {_short(write.new)}, which no protective tag holds")
+        if own and write.author != _UNDO and write.new is not None:
+            self._judge_held(write, tag)
+
+    def _judge_held(self, write: Write, tag: str) -> None:
+        """Judge that a protective tag holds each merged index that a tag gets (4.8)."""
+        if write.new in self._known | set(self._first.values()):
+            return
+        names = self.b.spaces[write.repository].tags.items()
+        if any(each.startswith(f"{write.tag}{_MERGED}") and digest == write.new for each, digest in names):
+            return
+        if write in self._late or self._report(write.author or "") is not None:
+            self.excused.append(f"{tag}: a write of a worker that was dead or stood still came after its push had ended")
+        else:
+            self.add("4.8", f"{tag} became the merged {_short(write.new)}, which no protective tag holds")
 
     def _judge_push(self, sent: Sent) -> dict[str, Any] | None:
         """Judge what became of one push, and return its report."""
@@ -563,10 +568,7 @@ class Judge:
                 named.add(place)
                 # That of a tag that failed is named since it could not be removed, or nobody heard that it was.
                 if self.undoing is None and said["action"] in _DONE and tags.get(place) != said["new_digest"]:
-                    if any(f"{write.repository}:{write.tag}" == place and write.new is None for write in self._late):
-                        self.excused.append(f"{place}: a delete of a dead worker arrived late")
-                        continue
-                    self.add("4.8", f"the protective tag {place} of {push_id} is {_short(tags.get(place))}")
+                    self._judge_absent(push_id, place, tags.get(place))
         for tag in tags:
             if (
                 _MERGED in tag
@@ -575,6 +577,25 @@ class Judge:
                 and not self._gone
             ):
                 self.add("7.3", f"the protective tag {tag} is named by no push")
+
+    def _judge_absent(self, push_id: str, place: str, found: str | None) -> None:
+        """Judge a protective tag of a tag that moved which is not as its push left it (4.8)."""
+        if any(f"{write.repository}:{write.tag}" == place and write.new is None for write in self._late):
+            self.excused.append(f"{place}: a delete of a dead worker arrived late")
+        elif self._is_shared(push_id, place.partition(":")[2]):
+            # Open: the intent of a release that was killed may name a tag on which another one counts.
+            self.excused.append(f"{place}: a release that went back made it, and {push_id} found it there")
+        else:
+            self.add("4.8", f"the protective tag {place} of {push_id} is {_short(found)}")
+
+    def _is_shared(self, push_id: str, protective: str) -> bool:
+        """Tell whether a release of another push made this protective tag as well."""
+        others = [each for each, sent in self.sent.items() if each != push_id and sent.push.atomic is not None]
+        return any(
+            protective == intent.get("protective_tag") or protective in intent.get("overtaken", {})
+            for each in others
+            for intent in self._intents(each).values()
+        )
 
     def _judge_left_protection(self, push_id: str, said: Mapping[str, Any]) -> None:
         """Judge that a protective tag of a push that failed was removed, or is named (4.8)."""
