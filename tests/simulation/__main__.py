@@ -68,6 +68,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="search for so long, with seeds that nobody has tried")
     parser.add_argument("--runs", type=int, help="search for so many runs")
     parser.add_argument("--first", type=int, help="the first seed to try")
+    parser.add_argument("--storms", action="store_true", help="search in storms of releases, too")
     parser.add_argument("--known", action="store_true", help="first run all seeds that ever failed")
     parser.add_argument("--exhaustive", action="store_true", help="all small cases with at most --bound faults")
     parser.add_argument("--bound", type=int, default=1, help="with --exhaustive: at most so many faults (1)")
@@ -80,6 +81,8 @@ def _parse() -> argparse.Namespace:
 
 
 def _seeds(options: argparse.Namespace) -> Iterator[int]:
+    from tests.simulation.scenario import is_storm
+
     if options.known:
         yield from known_seeds()
     first = options.first if options.first is not None else time.time_ns() // 1_000_000 % 10**12
@@ -88,7 +91,9 @@ def _seeds(options: argparse.Namespace) -> Iterator[int]:
     for number in itertools.count():
         if (runs is not None and number >= runs) or (ends is not None and time.monotonic() >= ends):
             return
-        yield first + number
+        # A planted fault may show in storms alone.
+        if options.storms or options.planted is not None or not is_storm(first + number):
+            yield first + number
 
 
 def known_seeds() -> list[int]:

@@ -152,7 +152,7 @@ def at_random(seed: int | str) -> Scenario:
     """
     chance = random.Random(f"scenario {seed}")
     if isinstance(seed, int) and seed % 4 == _LATER:
-        return chance.choice([_signed, _signed, _storm, _forgotten])(chance)
+        return chance.choice(_FAMILIES)(chance)
     if chance.random() < _DUELS:
         return _duel(chance)
     tags = chance.sample(["app:latest", "app:1.0", "other:latest"], chance.choice([1, 1, 2, 3]))
@@ -306,6 +306,14 @@ def _forgotten(chance: random.Random) -> Scenario:
             spreads=True,
         ),
     )
+
+
+_FAMILIES: Final = (_signed, _signed, _storm, _forgotten)
+
+
+def is_storm(seed: int) -> bool:
+    """Tell whether a seed is of a storm of releases, of which not all that they show is mended yet."""
+    return seed % 4 == _LATER and random.Random(f"scenario {seed}").choice(_FAMILIES) is _storm
 
 
 def _push(chance: random.Random, number: int, tags: list[str]) -> Push:
