@@ -269,9 +269,7 @@ class Judge:
         if any(each.startswith(f"{write.tag}{_MERGED}") and digest == write.new for each, digest in names):
             return
         if write in self._late or self._report(write.author or "") is not None:
-            self.excused.append(
-                f"{tag}: a write of a worker that was dead or stood still came after its push had ended"
-            )
+            self.excused.append(f"{tag}: a worker that was dead or stood still wrote after its push had ended")
         else:
             self.add("4.8", f"{tag} became the merged {_short(write.new)}, which no protective tag holds")
 
@@ -450,8 +448,6 @@ class Judge:
             "tag_conflict": count("foreign write") >= (3 if alone else 1)
             or (not alone and bool(stops or self.outages or self.deaths))
             or (stops > 0 and self._lost("written")),
-            # A release whose worker is gone, or stands still, keeps its tags until the watchdog drives it on.
-            "lock_unavailable": not alone and bool(stops or self.deaths or self.rollbacks or self._redis_was_away()),
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
             "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
             "push_unknown": lost,

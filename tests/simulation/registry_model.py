@@ -289,7 +289,9 @@ class Registry:
         if lacking:
             return _fault(400, "MANIFEST_INVALID" if self.flavour is Flavour.QUAY else "MANIFEST_BLOB_UNKNOWN")
         self.put(name, body, media_type, None if by_digest else reference, author)
-        listed = {} if manifest.subject is None or not self.has_api() else {"OCI-Subject": manifest.subject}
+        # Quay lists referrers, and does not say so when it stores one.
+        says_so = self.has_api() and self.flavour is not Flavour.QUAY
+        listed = {"OCI-Subject": manifest.subject} if says_so and manifest.subject is not None else {}
         location = {"Docker-Content-Digest": digest, "Location": f"/v2/{name}/manifests/{digest}"}
         return Answer(201, location | listed)
 

@@ -22,8 +22,9 @@ class Journal(Protocol):
     def claim(self, references: Sequence[str]) -> None:
         """Note that the release moves these tags, whose locks it holds.
 
-        Raises LockUnavailable if another release has begun to move one of them and has not ended: its worker is gone,
-        and the tag may be put back. To build on it would bring it back for good.
+        Raises LockUnavailable, which is waited for, if another release has begun to move one of them and has not ended:
+        its worker is gone, or its registry does not serve, and the tag may be put back. To build on it would bring it
+        back for good.
         """
         ...
 

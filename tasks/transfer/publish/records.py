@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
-from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone
+from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
 from tasks.transfer.publish.journal import Direction, has_begun
+
+_PAUSE: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,7 @@ class LedgerJournal:
         for reference in references:
             other = self.ledger.release_at(reference)
             if other is not None and other[0] != self.push_id and self._is_under_way(*other):
-                raise LockUnavailable(
-                    f"The tag {reference} is being moved by the release of the push {other[0]}, which has not ended."
-                )
+                raise _waiting(reference, other[0])
         for reference in references:
             self.ledger.note_release_at(reference, self.push_id, self.name)
 
@@ -49,6 +50,15 @@ class LedgerJournal:
     @property
     def _why(self) -> str:
         return f"why {self.name} goes back"
+
+
+def _waiting(reference: str, push_id: str) -> LockUnavailable:
+    """Return the error for a tag of another release, which may go on only when its registry serves again."""
+    error = LockUnavailable(
+        f"The tag {reference} is being moved by the release of the push {push_id}, which has not ended.", _PAUSE
+    )
+    error.retry = Retry.WAIT
+    return error
 
 
 @dataclass(frozen=True)
