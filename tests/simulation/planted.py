@@ -81,7 +81,7 @@ FAULTS: Final = (
         _MEMORY,
         "return intent if mine is None or base is None else _with_old(intent, mine, base.digest)",
         "return intent",
-        first=290,
+        first=2020,
     ),
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"

