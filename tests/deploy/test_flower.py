@@ -66,7 +66,9 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) -> Iterator[Scene]:
+def scene(
+    registry_a: DistributionRegistry, registry_b: DistributionRegistry, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     """Let one push succeed and one fail, both sent by Flower's API, a third be under way, and others wait."""
     a, b, name = registry_a, registry_b, "flower-scene"
     upload(a.host, f"{name}/app", index([image("linux/amd64"), image("linux/arm64")]), "1")
@@ -77,8 +79,12 @@ def scene(registry_a: DistributionRegistry, registry_b: DistributionRegistry) ->
         server = running.enter_context(RedisServer())
         with redis.Redis(port=server.port) as client:
             client.config_set("requirepass", REDIS_PASSWORD)
+        # The push that is under way stays so, however long the tests of this file take.
+        patient = tmp_path_factory.mktemp("flower") / "imagepusher.toml"
+        patient.write_text("[http]\nidle_timeout = 3600\n")
         # All slots may wait for one source.
         settings = {
+            "IMAGEPUSHER_CONFIG": str(patient),
             "IMAGEPUSHER_BROKER_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{server.port}/0",
             "IMAGEPUSHER_REGISTRY_SHARE": "1.0",
         }

@@ -32,7 +32,8 @@ class SlowRegistry(LoopbackServer):
                 session.trust_env = False
                 answer = session.request(self.command, f"http://{owner.behind}{self.path}", headers=headers, timeout=30)
             self.send_response(answer.status_code)
-            for name in ("Content-Type", "Content-Length", "Docker-Content-Digest"):
+            # A client that waited for longer than it may asks for the rest.
+            for name in ("Content-Type", "Content-Length", "Content-Range", "Docker-Content-Digest"):
                 if name in answer.headers:
                     self.send_header(name, answer.headers[name])
             self.end_headers()
