@@ -1,7 +1,6 @@
 """The lasting records of a tag: its holds, who set them, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
 
 import math
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -9,6 +8,7 @@ import msgspec
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
+from tasks.oci.digest import digest_of
 from tasks.transfer.ports import Intervention
 
 PREFIX: Final = "imagepusher:"
@@ -55,10 +55,12 @@ class TagLedger:
 
     def note_move(self, reference: str, move: contract.Move) -> None:
         known = self._moves(reference)
-        if any(_is_same(each, move) for each in known.values()):
+        same = [each for each in known.values() if _said(each) == _said(move)]
+        if any(each.undone is None for each in same):
             # A repeated delivery.
             return
-        name = uuid.uuid4().hex
+        # Two deliveries that note it at once give it one name; after an undo it is another move.
+        name = digest_of(msgspec.json.encode((*_said(move), len(same))))
         self._write(reference, name, move)
         self._drop_oldest(_key(reference), {each: known[each].at for each in known} | {name: move.at})
 
@@ -92,11 +94,8 @@ def _key(reference: str, kind: str = "history") -> str:
     return f"{PREFIX}{kind}:{reference}"
 
 
-def _is_same(known: contract.Move, move: contract.Move) -> bool:
-    """Tell whether a move is the known one, not taken back since."""
-    if known.undone is not None:
-        return False
-    return (known.push_id, known.old_digest, known.new_digest) == (move.push_id, move.old_digest, move.new_digest)
+def _said(move: contract.Move) -> tuple[str, str | None, str]:
+    return move.push_id, move.old_digest, move.new_digest
 
 
 def _newest_first(moves: Iterable[contract.Move]) -> list[contract.Move]:

@@ -73,6 +73,19 @@ def test_interventions_in_a_tag_are_kept_beside_its_moves(ledger: HashLedger, mo
     assert ledger.tag_interventions(TAG) == done[1:]
 
 
+def test_a_move_that_two_deliveries_note_at_once_is_one(hashes: Hashes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 10.6: one of them stood still between its look at the history and its note."""
+    late, other = HashLedger(hashes), HashLedger(hashes)
+    other.note_move(TAG, move(1))
+    with monkeypatch.context() as before:
+        before.setattr(late, "_moves", lambda _: {})
+        late.note_move(TAG, move(1))
+    assert len(other.history(TAG).moves) == 1
+    other.note_undone(TAG, "p")
+    other.note_move(TAG, move(1))
+    assert [each.undone is None for each in other.history(TAG).moves] in ([True, False], [False, True])
+
+
 def test_a_hold_on_redis_does_not_expire_and_a_history_lives_for_its_own_time(redis_server: RedisServer) -> None:
     redis_server.flush()
     with redis.Redis.from_url(redis_server.url) as client:
