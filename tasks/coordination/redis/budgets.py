@@ -74,7 +74,8 @@ class RedisBudgets:
             time.sleep(SYNC_SECONDS)
             try:
                 self.synchronise()
-            except RedisError as error:
+            # redis-py raises ValueError where another thread closes the client meanwhile.
+            except (RedisError, ValueError) as error:
                 LOG.debug("Budgets are not in step: %s from Redis", type(error).__name__)
         self._thread = None
 
