@@ -156,9 +156,18 @@ def go_field(members: Any, name: str) -> Any:
     return found
 
 
+class GoRefuses(Exception):
+    """A value is of another type than the field of the struct: Go reads nothing of the document."""
+
+
 def go_descriptor(members: Any) -> Said:
-    platform = go_field(members, "platform")
-    annotations = dict(go_field(members, "annotations") or ())
+    platform, annotations = go_field(members, "platform"), go_field(members, "annotations")
+    texts = [go_field(platform, key) for key in ("os", "architecture", "variant", "os.version")]
+    if not all(isinstance(each, Members | None) for each in (platform, annotations)):
+        raise GoRefuses
+    annotations = dict(annotations or ())
+    if not all(isinstance(each, str | None) for each in (*texts, *annotations.values())):
+        raise GoRefuses
     return (
         go_field(members, "digest") or "",
         go_field(members, "mediaType") or "",
@@ -255,7 +264,11 @@ def test_what_is_read_is_what_other_clients_read(content: bytes) -> None:
         ours = our_reading(content)
     except (ManifestInvalid, IndexEmpty, SchemaUnsupported):
         return
-    assert ours == _named_only(go_reading(content))
+    try:
+        theirs = go_reading(content)
+    except GoRefuses:
+        return
+    assert ours == _named_only(theirs)
 
 
 def test_the_reader_of_this_test_does_read_in_another_way() -> None:
