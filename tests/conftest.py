@@ -166,3 +166,15 @@ def make_registry() -> Iterator[MakeRegistry]:
             return running.enter_context(registry)
 
         yield make
+
+
+@pytest.fixture
+def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let moto answer for Amazon, to a user with credentials."""
+    # It takes longer to import than most tests take.
+    from moto import mock_aws
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    with mock_aws():
+        yield

@@ -21,8 +21,6 @@ _PREFIX: Final = "imagepusher:"
 _MERGED: Final = ".merged-"
 _WRITTEN: Final = frozenset({"copied", "merged"})
 _DONE: Final = _WRITTEN | {"unchanged"}
-# Words of failures that are known, and not mended yet.
-_OPEN: Final[tuple[str, ...]] = ()
 _UNDO: Final = "undo"
 _COSIGN: Final = ".sig"
 _LISTS: Final = ("", _COSIGN)
@@ -425,11 +423,7 @@ class Judge:
         back = moved and (writes[-1].new == own[0].old or self._wrote_blindly(own))
         if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
-        if any(each in error["message"] for each in _OPEN):
-            self.excused.append(
-                f"{push_id}: {error['code']} for a part that is missing, which Quay calls by another name"
-            )
-        elif not self._justified(error["code"], sent.push):
+        if not self._justified(error["code"], sent.push):
             self.add("6.2", f"{push_id} failed for {tag} ({error['code']}) without a reason: {error['message']}")
 
     def _justified(self, code: str, push: Push) -> bool:

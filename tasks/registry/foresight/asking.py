@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,8 +17,6 @@ Answer = TypeVar("Answer")
 
 # One try of so many seconds: the push does not depend on the answer.
 SECONDS: Final = 10.0
-_OK: Final = 200
-_MISSING: Final = 404
 # Every status is an answer here: none is tried again, and a 429 of the API does not slow the registry down.
 _ALL: Final = frozenset(range(200, 600))
 
@@ -67,9 +66,9 @@ class Asking:
 
     def _document(self, request: Request, kind: type[Answer]) -> Answer | None:
         response = self.transport.send(request, retry=False)
-        if response.status == _MISSING:
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             raise ResponseInvalid(f"{explain(request.method, response)}.")
         try:
             return msgspec.json.decode(response.content, type=kind)

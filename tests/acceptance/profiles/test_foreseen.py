@@ -2,12 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from tasks.contract import TagReport
 from tasks.registry.settings import Api, Credentials, RegistrySettings
@@ -222,14 +220,6 @@ def test_an_api_that_fails_stops_no_push(
     assert not any(secret in line for line in said for secret in (TOKEN, PASSWORD))
     ends_well = isinstance(reply, Answer) and (reply.status == 404 or reply.body == b"[]")
     assert ends_well or len(said) == 2
-
-
-@pytest.fixture
-def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    with mock_aws():
-        yield
 
 
 @over([replace(profiles.ECR, uploads=replace(profiles.ECR.uploads, relative_location=True))])

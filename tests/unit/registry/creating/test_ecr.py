@@ -1,12 +1,10 @@
 """A repository that is missing is made at Amazon ECR by boto3, against moto's ECR."""
 
 import sys
-from collections.abc import Iterator
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, RequestRefused, SettingsInvalid
 from tasks.registry.auth.logins.ecr import Place, place_of
@@ -14,14 +12,6 @@ from tasks.registry.creating.ecr import create
 
 ACCOUNT = "123456789012"
 HOME = Place(ACCOUNT, "eu-west-1")
-
-
-@pytest.fixture
-def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    with mock_aws():
-        yield
 
 
 @pytest.mark.parametrize(

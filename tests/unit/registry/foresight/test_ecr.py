@@ -1,11 +1,8 @@
 """The mutability of tags at Amazon ECR, and what is asked of it, against moto's ECR."""
 
-from collections.abc import Iterator
-
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
 
 from tasks.errors import TagImmutable
 from tasks.oci.digest import digest_of
@@ -18,14 +15,6 @@ from tasks.registry.settings import Credentials, RegistryConfiguration, Registry
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 LOGIN = RegistrySettings(credentials=Credentials(login="ecr"))
 WISH = Wish(digest_of(b""), lambda: 0)
-
-
-@pytest.fixture
-def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    with mock_aws():
-        yield
 
 
 def repository(name: str = "team/app", settings: RegistrySettings = LOGIN) -> Repository:

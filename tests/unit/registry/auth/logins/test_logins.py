@@ -16,7 +16,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from moto import mock_aws
 
 from tasks.errors import (
     AddressForbidden,
@@ -71,14 +70,6 @@ def vendor() -> Iterator[Vendor]:
         found = Vendor(server)
         server.answer = found.answer
         yield found
-
-
-@pytest.fixture
-def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    with mock_aws():
-        yield
 
 
 @pytest.fixture
