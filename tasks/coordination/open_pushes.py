@@ -51,9 +51,9 @@ class OpenLedger(PushRecords):
             {key_of(push.push_id): {"drives": drives, "driven_at": b"%d" % push.done, "updated": self._now()}}
         )
 
-    def close(self, push_id: str) -> None:
-        self._hashes.drop(OPEN, push_id)
-        self._hashes.delete(key_of(push_id, "waiting"))
+    def close(self, push: OpenPush) -> None:
+        listed = OPEN, push.push_id
+        self._hashes.drop_up_to_last(listed, key_of(push.push_id, "waiting"), *push.accepted, *push.noted)
 
     def _readable(self, push_ids: Iterable[str]) -> list[OpenPush]:
         """Return these pushes without those of unreadable records, which must not stop the others."""

@@ -48,9 +48,14 @@ def sent(site: Site, request: dict[str, Any], *arguments: str) -> Iterator["subp
         yield program
 
 
-def await_end(program: "subprocess.Popen[bytes]") -> None:
+def await_end(site: Site, program: "subprocess.Popen[bytes]") -> None:
     """Wait until a push has ended, and check that it tells how."""
-    answer, errors = program.communicate(timeout=300)
+    try:
+        answer, errors = program.communicate(timeout=300)
+    except subprocess.TimeoutExpired as error:
+        pushes = [key.decode().rpartition(":")[2] for key in site.results.scan_iter(f"{PREFIX}push:*[^/]")]
+        stories = "\n\n".join(site.story(push_id) for push_id in pushes if "/" not in push_id)
+        raise AssertionError(f"{error.stderr!r}\nleft: {site.left()}\n{stories}") from None
     if program.returncode == 0:
         assert json.loads(answer)["state"] == "succeeded"
     else:
@@ -174,7 +179,7 @@ def test_redis_evicts_what_a_push_needs(make_site: MakeSite, running: ExitStack,
         wait_until(found, f"there is no {evicted}")
         site.results.delete(*keys)
         site.figures.add(keys_evicted=len(keys))
-        await_end(program)
+        await_end(site, program)
 
 
 def test_redis_evicts_keys_and_every_push_ends(make_site: MakeSite, running: ExitStack, name: str) -> None:
@@ -199,4 +204,4 @@ def test_redis_evicts_keys_and_every_push_ends(make_site: MakeSite, running: Exi
     assert evicted
     site.figures.add(keys_evicted=evicted)
     for program in programs:
-        await_end(program)
+        await_end(site, program)

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock as RedisLock
 
+from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
 from tasks.coordination.redis.leases import RENEWAL
 from tests.simulation.decisions import Kind
 from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
@@ -280,6 +281,13 @@ class Commands:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
 
+    def _drop_up_to_last(self, keys: list[str], args: list[Any]) -> None:
+        listed, *fields = args
+        if fields:
+            self.hdel(keys[0], *fields)
+        if not self.exists(keys[0]):
+            self.hdel(keys[1], listed)
+
 
 def _sha(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
@@ -291,6 +299,7 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RedisLock.LUA_REACQUIRE_SCRIPT): Commands._reacquire,
     _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
     _sha(RENEWAL): Commands._renew,
+    _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,
 }
 
 

@@ -13,6 +13,7 @@ import requests
 from celery.backends import redis as celery_redis
 from redis.lock import Lock
 
+from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
 from tasks.coordination.redis.leases import RENEWAL
 from tests.conftest import MakeRegistry
 from tests.simulation import images
@@ -99,6 +100,19 @@ def test_the_scripts_of_the_lock_mean_what_the_model_says(real: redis.Redis) -> 
             expected = real.register_script(script)(keys=[key], args=list(args))
             assert model.script(_sha(script), [key], list(args)) == expected
             assert _sign(model.pttl(key)) == _sign(real.pttl(key))
+
+
+def test_the_script_that_closes_a_push_means_what_the_model_says(real: redis.Redis) -> None:
+    model = Commands(Store(lambda: 0.0))
+    script = real.register_script(DROP_UP_TO_LAST)
+    for server in (real, model):
+        server.hset("waiting", mapping={"first": b"1", "again": b"1"})  # type: ignore[attr-defined]
+        server.hset("open", mapping={"p": b"1", "q": b"1"})  # type: ignore[attr-defined]
+    for fields, left in ((("first",), 2), ((), 2), (("again", "other"), 1), ((), 1)):
+        script(keys=["waiting", "open"], args=["p", *fields])
+        model.script(_sha(DROP_UP_TO_LAST), ["waiting", "open"], ["p", *fields])
+        assert (model.hlen("open"), model.hlen("waiting")) == (real.hlen("open"), real.hlen("waiting"))
+        assert real.hlen("open") == left
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -179,7 +179,7 @@ class Watchdog:
             for task_id in lost:
                 send_again(self._app, request, task_id)
             return
-        ledger.close(push.push_id)
+        ledger.close(push)
 
     def _store_report(self, report: PushReport, task_ids: Sequence[str]) -> None:
         document = msgspec.to_builtins(report)
@@ -195,7 +195,7 @@ class Watchdog:
         for task_id in (*push.waiting, *push.noted):
             if not self._has_ended(task_id):
                 self._store_failure(task_id, error)
-        self._runtime.ledger.close(push.push_id)
+        self._runtime.ledger.close(push)
 
     def _is_revoked(self, task_id: str) -> bool:
         state: str = self._app.AsyncResult(task_id).state

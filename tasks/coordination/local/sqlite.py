@@ -50,7 +50,7 @@ class FileHashes:
 
     def size(self, key: str) -> int:
         with self._lock:
-            return int(self._rows("SELECT count(*) FROM hashes WHERE key = ? AND expires >= ?", key)[0][0])
+            return self._size(key)
 
     def increment(self, key: str, field: str) -> int:
         with self._writing():
@@ -60,9 +60,13 @@ class FileHashes:
 
     def drop(self, key: str, *fields: str) -> None:
         with self._writing():
-            self._database.executemany(
-                "DELETE FROM hashes WHERE key = ? AND field = ?", [(key, field) for field in fields]
-            )
+            self._remove((key, field) for field in fields)
+
+    def drop_up_to_last(self, place: Place, key: str, *fields: str) -> None:
+        with self._writing():
+            self._remove((key, field) for field in fields)
+            if not self._size(key):
+                self._remove([place])
 
     def delete(self, *keys: str) -> None:
         with self._writing():
@@ -108,6 +112,12 @@ class FileHashes:
             " ON CONFLICT (key, field) DO UPDATE SET value = excluded.value, expires = excluded.expires",
             [(*row, expires) for row in rows],
         )
+
+    def _remove(self, places: Iterable[Place]) -> None:
+        self._database.executemany("DELETE FROM hashes WHERE key = ? AND field = ?", places)
+
+    def _size(self, key: str) -> int:
+        return int(self._rows("SELECT count(*) FROM hashes WHERE key = ? AND expires >= ?", key)[0][0])
 
     def _value(self, key: str, field: str) -> bytes | None:
         found = self._rows("SELECT value FROM hashes WHERE key = ? AND field = ? AND expires >= ?", key, field)

@@ -13,6 +13,11 @@ from tasks.coordination.hashes import Place
 from tasks.errors import StateUnavailable
 
 LOG: Final = logging.getLogger(__name__)
+# Drops the fields ARGV[2] to the last from KEYS[1]; if none is left there, drops the field ARGV[1] of KEYS[2].
+DROP_UP_TO_LAST: Final = """
+    for place = 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[place]) end
+    if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HDEL', KEYS[2], ARGV[1]) end
+"""
 
 
 class RedisHashes:
@@ -21,6 +26,7 @@ class RedisHashes:
     def __init__(self, client: redis.Redis, seconds: int) -> None:
         self._client = client
         self._seconds = seconds
+        self._drop_up_to_last = client.register_script(DROP_UP_TO_LAST)
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
@@ -57,6 +63,11 @@ class RedisHashes:
     def drop(self, key: str, *fields: str) -> None:
         with self._named_failures():
             self._client.hdel(key, *fields)
+
+    def drop_up_to_last(self, place: Place, key: str, *fields: str) -> None:
+        listed, field = place
+        with self._named_failures():
+            self._drop_up_to_last(keys=[key, listed], args=[field, *fields])
 
     def delete(self, *keys: str) -> None:
         with self._named_failures():

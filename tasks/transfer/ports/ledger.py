@@ -378,8 +378,8 @@ class OpenPushes(Listing, Protocol):
         """Count one drive of a push by the watchdog."""
         ...
 
-    def close(self, push_id: str) -> None:
-        """Note that the result of a push has been stored."""
+    def close(self, push: OpenPush) -> None:
+        """Note that the result of a push has been stored for its tasks; it stays open if another task came since."""
         ...
 
 

@@ -256,8 +256,22 @@ def test_a_push_is_open_until_its_result_was_stored(ledger: HashLedger) -> None:
     ledger.accept("p", {}, "task")
     ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
     assert [(push.push_id, push.task_id, push.ended) for push in ledger.open_pushes()] == [("p", "task", True)]
-    ledger.close("p")
+    (push,) = ledger.open_pushes()
+    ledger.close(push)
     assert (ledger.open_pushes(), ledger.open_ages()) == ([], [])
+
+
+def test_a_push_stays_open_for_a_task_that_came_while_it_was_being_closed(ledger: HashLedger) -> None:
+    """Rule 7.4."""
+    ledger.accept("p", {}, "first")
+    ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
+    (push,) = ledger.open_pushes()
+    ledger.note_waiting("p", "again")
+    ledger.close(push)
+    (push,) = ledger.open_pushes()
+    assert (push.accepted, push.noted) == ((), ("again",))
+    ledger.close(push)
+    assert ledger.open_pushes() == []
 
 
 def test_a_push_that_is_missing_from_the_open_ones_is_found(ledger: HashLedger, hashes: Hashes) -> None:

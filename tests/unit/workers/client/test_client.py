@@ -56,6 +56,11 @@ class FakeResult:
         return self.app.looks.pop(0)()
 
 
+def close(ledger: HashLedger) -> None:
+    (push,) = ledger.open_pushes()
+    ledger.close(push)
+
+
 def not_yet() -> Any:
     raise NotYet
 
@@ -152,7 +157,7 @@ def test_a_result_that_redis_evicted_is_taken_from_the_ledger(
     ledger.finish(PushReport(push_id="p", state=state, items=[], totals=Totals()))
 
     def closed() -> Any:
-        ledger.close("p")
+        close(ledger)
         raise NotYet
 
     app.looks = [not_yet, closed]
@@ -178,7 +183,7 @@ def test_an_earlier_report_is_not_the_result_of_a_push_that_is_run_again(
     request = REQUEST | {"push_id": "p"}
     ledger.accept("p", request, "p")
     ledger.finish(PushReport(push_id="p", state="failed", items=[], totals=Totals()))
-    ledger.close("p")
+    close(ledger)
     client.send(request, "p")
     app.looks = [not_yet, lambda: REPORT]
     assert client.wait("p").state == "succeeded"
@@ -192,7 +197,7 @@ def test_the_report_of_another_request_is_not_the_result_of_one_under_its_id(
 
     def ended() -> Any:
         ledger.finish(PushReport(push_id="p", state="succeeded", items=[], totals=Totals()))
-        ledger.close("p")
+        close(ledger)
         raise NotYet
 
     app.looks = [ended, fails(RequestInvalid("The push id belongs to another request."))]

@@ -45,6 +45,9 @@ class CountedHashes:
     def drop(self, key: str, *fields: str) -> None:
         self._behind.drop(key, *fields)
 
+    def drop_up_to_last(self, place: tuple[str, str], key: str, *fields: str) -> None:
+        self._behind.drop_up_to_last(place, key, *fields)
+
     def delete(self, *keys: str) -> None:
         self._behind.delete(*keys)
 
