@@ -56,9 +56,9 @@ class SharedBudget:
             return
         push = telemetry.bound().get("push_id", "")
         self._wait(patience, push)
-        self._on_use()
         self._mine.asking = True
         try:
+            self._on_use()
             yield
         finally:
             self._mine.asking = False

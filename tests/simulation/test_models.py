@@ -106,8 +106,8 @@ def test_the_script_that_closes_a_push_means_what_the_model_says(real: redis.Red
     model = Commands(Store(lambda: 0.0))
     script = real.register_script(DROP_UP_TO_LAST)
     for server in (real, model):
-        server.hset("waiting", mapping={"first": b"1", "again": b"1"})  # type: ignore[attr-defined]
-        server.hset("open", mapping={"p": b"1", "q": b"1"})  # type: ignore[attr-defined]
+        server.hset("waiting", mapping={"first": b"1", "again": b"1"})
+        server.hset("open", mapping={"p": b"1", "q": b"1"})
     for fields, left in ((("first",), 2), ((), 2), (("again", "other"), 1), ((), 1)):
         script(keys=["waiting", "open"], args=["p", *fields])
         model.script(_sha(DROP_UP_TO_LAST), ["waiting", "open"], ["p", *fields])

@@ -31,3 +31,24 @@ def test_one_push_never_has_all_requests_of_a_registry(room: int, held: int) -> 
         finally:
             released.set()
     assert all(future.exception() is None for future in hanging)
+
+
+def test_a_request_that_cannot_begin_leaves_its_room_to_the_next() -> None:
+    """A machine may refuse the thread that keeps the budget in step."""
+    refused = iter((True, False))
+
+    def begin() -> None:
+        if next(refused):
+            raise RuntimeError("can't start new thread")
+
+    budget = SharedBudget("registry.example", 1, None, lambda: 1.0, begin)
+    with pytest.raises(RuntimeError), budget.request(5):
+        pass
+    held = threading.Event()
+
+    def ask() -> None:
+        with budget.request(5):
+            held.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert held.wait(10)
