@@ -8,10 +8,12 @@ worker. Here, the messages of such a channel stay where they are, and the watchd
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any, Final
 
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 from redis.exceptions import ResponseError
 
 from workers.broker.messages import is_envelope
@@ -22,7 +24,11 @@ _PAUSE_SECONDS: Final = 1.0
 
 
 class _QoS(redis.QoS):
-    """The delivered, unacknowledged messages; a closed connection has none."""
+    """The delivered, unacknowledged messages; a closed connection has none.
+
+    A message that cannot be answered stays in Redis, and the watchdog returns it to its queue. Its room for the next
+    message is free at once: kombu would keep it taken, and a worker without room takes nothing any more.
+    """
 
     @property
     def _is_apart(self) -> bool:
@@ -34,11 +40,21 @@ class _QoS(redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         if not self._is_apart:
-            super().ack(delivery_tag)
+            with self._room_after_failure(delivery_tag):
+                super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         if not self._is_apart:
-            super().reject(delivery_tag, requeue=requeue)
+            with self._room_after_failure(delivery_tag):
+                super().reject(delivery_tag, requeue=requeue)
+
+    @contextmanager
+    def _room_after_failure(self, delivery_tag: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
 
 
 class _Channel(redis.Channel):
