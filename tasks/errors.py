@@ -642,7 +642,7 @@ class AddressForbidden(RegistryError):
 
 def may_pass(code: str) -> bool:
     """Tell whether another try may succeed after an error of this code."""
-    return _BY_CODE.get(code, ImagePusherError).retry in {Retry.LATER, Retry.WAIT}
+    return _kind_of(code).retry in {Retry.LATER, Retry.WAIT}
 
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
@@ -659,7 +659,7 @@ def to_record(error: ImagePusherError) -> dict[str, Any]:
 
 def from_record(record: dict[str, Any]) -> ImagePusherError:
     """Return the error of a record; an unknown code is kept as it is."""
-    kind = _BY_CODE.get(record["code"], ImagePusherError)
+    kind = _kind_of(record["code"], record.get("side"))
     error = kind(record["message"]) if kind in _OTHERWISE_MADE else kind(*_arguments(record))
     error.code = record["code"]
     return error
@@ -669,9 +669,15 @@ def _arguments(record: dict[str, Any]) -> tuple[Any, ...]:
     return record["message"], record.get("retry_after"), record.get("side")
 
 
+def _kind_of(code: str, side: str | None = None) -> type[ImagePusherError]:
+    """Return the class of a code; of two with one code, the one of that side."""
+    kinds = [kind for kind in _KINDS if kind.code == code] or [ImagePusherError]
+    return next((kind for kind in kinds if kind.side == side), kinds[0])
+
+
 def _tree(kind: type[ImagePusherError]) -> list[type[ImagePusherError]]:
     return [kind, *(below for each in kind.__subclasses__() for below in _tree(each))]
 
 
 _OTHERWISE_MADE: Final = (RequestInvalid, PushFailed)
-_BY_CODE: Final = {kind.code: kind for kind in _tree(ImagePusherError)}
+_KINDS: Final = _tree(ImagePusherError)

@@ -1,0 +1,40 @@
+"""Errors as records: what is read again is the error that was kept."""
+
+import pytest
+
+from tasks.errors import (
+    DestinationAmbiguous,
+    ImagePusherError,
+    LockLost,
+    ManifestAmbiguous,
+    PushFailed,
+    RateLimited,
+    RequestInvalid,
+    Side,
+    from_record,
+    to_record,
+)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ManifestAmbiguous("m").on(Side.SOURCE),
+        DestinationAmbiguous("m"),
+        RateLimited("m", 300.0).on(Side.DESTINATION),
+        LockLost("m"),
+        RequestInvalid("m"),
+        PushFailed("m"),
+        ImagePusherError("m"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_record_becomes_the_same_error_again(error: ImagePusherError) -> None:
+    again = from_record(to_record(error))
+    assert type(again) is type(error)
+    assert (str(again), again.side, again.retry_after) == (str(error), error.side, error.retry_after)
+
+
+def test_an_error_of_a_later_version_keeps_its_code() -> None:
+    again = from_record({"code": "of_a_later_version", "message": "m", "side": "source"})
+    assert (type(again), again.code, again.side) == (ImagePusherError, "of_a_later_version", Side.SOURCE)
