@@ -1,7 +1,8 @@
-"""Errors as records: what is read again is the error that was kept."""
+"""Errors as records and in results: what is read again is the error that was kept."""
 
 import pytest
 
+from tasks import errors
 from tasks.errors import (
     DestinationAmbiguous,
     ImagePusherError,
@@ -38,3 +39,17 @@ def test_a_record_becomes_the_same_error_again(error: ImagePusherError) -> None:
 def test_an_error_of_a_later_version_keeps_its_code() -> None:
     again = from_record({"code": "of_a_later_version", "message": "m", "side": "source"})
     assert (type(again), again.code, again.side) == (ImagePusherError, "of_a_later_version", Side.SOURCE)
+
+
+def test_a_result_names_each_error_by_the_public_package() -> None:
+    """A client of another version imports the module that a result names."""
+    assert {getattr(errors, name).__module__ for name in errors.__all__} == {"tasks.errors"}
+
+
+def test_the_public_package_has_every_error() -> None:
+    here = {kind.__name__ for kind in tree(ImagePusherError) if kind.__module__.startswith(errors.__name__)}
+    assert here <= set(errors.__all__)
+
+
+def tree(kind: type[ImagePusherError]) -> list[type[ImagePusherError]]:
+    return [kind, *(below for each in kind.__subclasses__() for below in tree(each))]
