@@ -133,7 +133,7 @@ FAULTS: Final = (
     ),
     Fault(
         "release that was put back is a success",
-        "tasks.contract",
+        "tasks.contract.report",
         "DONE: Final[frozenset[Action]] = frozenset({",
         'DONE: Final[frozenset[Action]] = frozenset({"rolled_back", ',
         first=100,
