@@ -20,9 +20,9 @@ from tasks.transfer.ports.ledger import (
     PublishLedger,
     PushLedger,
     RememberedLedger,
-    Starts,
     WatchdogLedger,
 )
+from tasks.transfer.ports.parts import Starts
 from tasks.transfer.ports.records import (
     CopyOutcome,
     EarlierTag,
