@@ -38,7 +38,7 @@ class Fault:
 
 _TAG: Final = "tasks.transfer.publish.tag"
 _STAGE: Final = "tasks.transfer.publish.stage"
-_DELIVERY: Final = "tasks.transfer.publish.delivery"
+_TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
 _MEMORY: Final = "tasks.transfer.publish.memory"
 _STEP: Final = "tasks.transfer.steps.publish"
@@ -62,7 +62,7 @@ FAULTS: Final = (
     Fault("sightings are not forgotten", _TAG, "self._seen.forget(self._repository)", "pass"),
     Fault("intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._known)", "self.memory"),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
-    Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
+    Fault("nobody is told", _TAG_REPORTS, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
     Fault(
         "replaced bytes are not kept",
         _RECORDS,
@@ -71,7 +71,7 @@ FAULTS: Final = (
     ),
     Fault(
         "told though nothing moved",
-        _DELIVERY,
+        _TAG_REPORTS,
         'moved_a_tag = report.action in {"copied", "merged"} and',
         "moved_a_tag =",
     ),
@@ -153,8 +153,8 @@ FAULTS: Final = (
     ),
     Fault(
         "history lacks the moves",
-        _DELIVERY,
-        "self._parts.ledger.note_move(report.reference, self._moved(number, report))",
+        _TAG_REPORTS,
+        "self._parts.ledger.note_move(report.reference, self._move(number, report))",
         "pass",
     ),
 )

@@ -16,7 +16,7 @@ from tasks.registry.visits import Visits
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
-from tasks.transfer.publish.delivery import Publishing
+from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.steps.copy import CopyStep
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep

@@ -19,8 +19,8 @@ from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent
-from tasks.transfer.publish.delivery import Publishing
 from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.steps.publish import PublishStep
 from tests.support import images
 from tests.support.plans import planned_tag, resolved_item
