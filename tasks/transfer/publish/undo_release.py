@@ -17,7 +17,10 @@ from tasks.errors import ImagePusherError, LockLost, NotFound, Side, Withheld
 from tasks.oci.document import media_type_of
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
-from tasks.transfer.after.undo import HoldOf, nobody_holds, preview_undo, state_of, undo
+from tasks.transfer.after.mark import HoldOf, nobody_holds
+from tasks.transfer.after.preview_undo import preview_undo
+from tasks.transfer.after.undo import undo
+from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent, TagLocks
 from tasks.transfer.publish.journal import Journal
