@@ -37,6 +37,7 @@ class Fault:
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
+_WRITES: Final = "tasks.transfer.publish.writes"
 _STAGE: Final = "tasks.transfer.publish.stage"
 _TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
@@ -51,15 +52,15 @@ FAULTS: Final = (
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
     Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
-    Fault("no protective tag", _TAG, "self._store(intent.protective_tag, decision)", "pass"),
+    Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
     Fault(
         "late write is not seen", _STAGE, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"
     ),
-    Fault("collected part is not copied again", _TAG, "if self._healed:", "if True:"),
+    Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
     Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
-    Fault("sightings are not forgotten", _TAG, "self._seen.forget(self._repository)", "pass"),
+    Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass"),
     Fault("intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._known)", "self.memory"),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
     Fault("nobody is told", _TAG_REPORTS, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),

@@ -11,11 +11,11 @@ from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, P
 from tasks.transfer.plan.along import Along
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import MayRetry
+from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.releases import Releases
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
-from tasks.transfer.publish.tag import Moved
 from tasks.transfer.publish.tag_reports import TagReports
 
 LOG: Final = logging.getLogger(__name__)

@@ -21,9 +21,9 @@ from tasks.transfer.after.holders import Holders
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.member import Member, Stopped, stopping
+from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.tag import Moved
 from tasks.transfer.publish.together import Flip, groups, write
 from tasks.transfer.publish.unsettled import unsettled, untold, waiting
 

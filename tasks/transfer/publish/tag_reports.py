@@ -7,11 +7,11 @@ from tasks import contract, telemetry
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import MayRetry
 from tasks.transfer.publish.event import moved_tag
+from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.receipts import ReceiptWriter
 from tasks.transfer.publish.report import tag_key
-from tasks.transfer.publish.tag import Moved
 
 LOG: Final = logging.getLogger(__name__)
 
