@@ -57,6 +57,11 @@ class ImagePusherError(Exception):
         """Whether another try may succeed."""
         return self.retry in {Retry.LATER, Retry.WAIT}
 
+    @property
+    def ends_locked_work(self) -> bool:
+        """Whether work under the lock of a tag ends with this error: the task is given back, or the lock is lost."""
+        return self.retry is Retry.GIVE_BACK
+
     def on(self, side: Side | str) -> Self:
         """Set the side of the error, unless it is known, and return the error."""
         if self.side is None:

@@ -41,3 +41,7 @@ class LockLost(DestinationError):
     side = Side.STATE
     retry = Retry.LATER
     advice = "The tag was not written; push again."
+
+    @property
+    def ends_locked_work(self) -> bool:
+        return True

@@ -182,8 +182,8 @@ UNTRIED: Final = (
     Fault(
         "release is put back without its locks",
         "tasks.transfer.publish.release",
-        "or isinstance(error, LockLost):",
-        "or False:",
+        "if error.ends_locked_work:",
+        "if error.ends_locked_work and not isinstance(error, LockLost):",
     ),
     Fault(
         "direction of a release is not read", "tasks.transfer.publish.release", 'if direction == "back":', "if False:"

@@ -41,6 +41,11 @@ def test_an_error_of_a_later_version_keeps_its_code() -> None:
     assert (type(again), again.code, again.side) == (ImagePusherError, "of_a_later_version", Side.SOURCE)
 
 
+def test_work_under_a_lock_ends_where_the_task_is_given_back_or_the_lock_is_lost() -> None:
+    ends = {kind.__name__ for kind in tree(ImagePusherError) if kind("m").ends_locked_work}
+    assert ends == {"LockLost", "PartBusy", "PushCancelled", "SourceSlow", "StateUnavailable"}
+
+
 def test_a_result_names_each_error_by_the_public_package() -> None:
     """A client of another version imports the module that a result names."""
     assert {getattr(errors, name).__module__ for name in errors.__all__} == {"tasks.errors"}

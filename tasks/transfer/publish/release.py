@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict, Withheld
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
@@ -135,7 +135,7 @@ class Release:
                 return Ended(moved=self._forward(held))
             except Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
-            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
+            if error.ends_locked_work:
                 raise error
             if not has_begun(self._journal.read()) and may_retry(error):
                 raise error

@@ -15,7 +15,6 @@ from tasks.errors import (
     Irreversible,
     LockLost,
     PushUndone,
-    Retry,
     Side,
     TagConflict,
 )
@@ -236,7 +235,7 @@ class TagMove:
             if self._may_have_written and staged.base is not staged.held:
                 self.flip(lock, staged, self.announce(lock, staged))
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
+            if error.ends_locked_work:
                 raise
             LOG.warning("%s cannot be looked at again: %s", self._reference, error)
         intent = self.memory.latest or TagIntent(
