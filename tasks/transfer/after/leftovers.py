@@ -47,7 +47,7 @@ class Leftovers:
                     self.repository.delete_manifest(each.digest)
 
 
-def _state_of_list(repository: Repository, made: Sequence[MadeList]) -> str:
+def _state_of_list(repository: Repository, made: Sequence[MadeList]) -> Digest:
     """Return the digest of a list: the present one if nobody but the push has added to the list, else the last."""
     described = repository.resolve(made[-1].tag)
     ours = {each.digest for each in made}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tasks import contract
+from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.conditions import held
 from tasks.transfer.ports import TagIntent
@@ -29,14 +30,14 @@ class Mark:
     reference: Reference
     intent: TagIntent
 
-    def beside(self, tag: str, digest: str) -> "Mark":
+    def beside(self, tag: str, digest: Digest) -> "Mark":
         """Return the mark of another tag that the push made in the same repository."""
         reference = Reference(self.reference.registry, self.reference.repository, tag)
         return Mark(reference, TagIntent(action="copied", old_digest=None, new_digest=digest))
 
     @property
     def ours(self) -> set[str | None]:
-        """The digests that the tag may hold if nobody else moved it; a new digest "" stands for no tag."""
+        """The digests that the tag may hold if nobody else moved it, None for an absent tag."""
         return {
             self.intent.old_digest,
             self.intent.new_digest or None,

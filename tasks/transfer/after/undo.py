@@ -14,7 +14,7 @@ from tasks.errors import (
     RequestRefused,
     Retry,
 )
-from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after import undo_result
@@ -135,7 +135,7 @@ class _Undoing:
 
     def _write(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
-            self._delete(mark, repository, over or parse_digest(mark.intent.new_digest))
+            self._delete(mark, repository, over or mark.intent.new_digest)
             return
         old = self._old(mark.intent, repository)
         lock.note_writing(old.digest, lock.record().last)
@@ -193,7 +193,7 @@ class _Undoing:
     def _count(self, mark: Mark) -> int:
         """Return the number of manifests that a tag needs: an index needs more than each manifest that it names."""
         try:
-            return len(self._needs_of(self._repository(mark)).all_of(parse_digest(mark.intent.new_digest)))
+            return len(self._needs_of(self._repository(mark)).all_of(mark.intent.new_digest))
         except ImagePusherError:
             return 0
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from tasks.errors import RegistryError, TagConflict
-from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.decide import Current, protective_tags
@@ -30,8 +30,7 @@ class ProtectiveTags:
         """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
         if intent.action != "merged":
             return intent
-        digest = parse_digest(intent.new_digest)
-        name, is_there = self._free_name(digest, "merged")
+        name, is_there = self._free_name(intent.new_digest, "merged")
         mine = not is_there or memory.made_protection(intent.new_digest)
         return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
 

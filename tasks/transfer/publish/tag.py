@@ -19,14 +19,14 @@ from tasks.errors import (
     TagConflict,
 )
 from tasks.oci import media_types
-from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.after.reversible import deletable, keeps_old
 from tasks.transfer.plan.along import NOTHING
 from tasks.transfer.plan.decide import Decision
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.memory import Memory
 from tasks.transfer.publish.moved import Moved, skipped
@@ -131,7 +131,7 @@ class TagMove:
         before = staged.base.digest if staged.base is not None else None
         mine = self.memory.own(before)
         if mine is not None:
-            before = None if mine.old_digest is None else parse_digest(mine.old_digest)
+            before = mine.old_digest
         return self._stage.admitted(staged, before)
 
     def bring(self, staged: Staged, locks: TagLocks) -> None:
@@ -239,7 +239,7 @@ class TagMove:
                 raise
             LOG.warning("%s cannot be looked at again: %s", self._reference, error)
         intent = self.memory.latest or TagIntent(
-            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or ""
+            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or NO_TAG
         )
         return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
