@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Side(enum.StrEnum):
-    """The side on which the cause of an error is."""
+    """The side that caused an error."""
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -18,23 +18,22 @@ class Side(enum.StrEnum):
 
 
 class Retry(enum.Enum):
-    """The rule for another try of the task that met an error."""
+    """Whether the task that met an error is tried again."""
 
     NEVER = "never"
     """The next try would end in the same way."""
     LATER = "later"
-    """The other side may serve later: the task's tries are counted."""
+    """The other side may serve later. The tries of the task are counted."""
     WAIT = "wait"
-    """The other side will serve again, and nothing else is to be done: it is waited for, up to
-    `limits.maintenance_seconds`."""
+    """The other side will serve again. The task waits for it, up to `limits.maintenance_seconds`."""
     GIVE_BACK = "give back"
-    """Nothing of the task is at fault: it goes back to its queue, however often."""
+    """The task is not at fault. It goes back to its queue, and this try does not count."""
 
 
 class ImagePusherError(Exception):
     """The base of all errors: a message, its side, and advice for the user.
 
-    `side` is None while it is unknown, `retry_after` if no time was asked for.
+    `side` is None while the side is unknown. `retry_after` are the seconds that the other side asked for, if it did.
     """
 
     code: str = "internal_error"
@@ -90,6 +89,6 @@ class ImagePusherError(Exception):
 
 
 def longest_wait(errors: Iterable[ImagePusherError]) -> ImagePusherError | None:
-    """Return the error with the longest wait among those worth another try; None if there is none."""
+    """Return the error with the longest wait among those that are worth another try, None without such an error."""
     later = [error for error in errors if error.passes]
     return max(later, key=lambda error: error.retry_after or 0.0, default=None)

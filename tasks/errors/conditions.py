@@ -1,4 +1,4 @@
-"""Errors of conditions: what the tag holds, or would hold, is not what the item or an operator permits."""
+"""Errors of conditions: the item, the target or an operator does not let the tag move so."""
 
 from tasks.errors.destination import DestinationError
 
@@ -7,7 +7,7 @@ class ExpectationFailed(DestinationError):
     """The tag does not hold the digest that the item expects (BEHAVIOUR 10.2)."""
 
     code = "expectation_failed"
-    advice = "The tag was not moved. Look what it holds now, and who moved it: `imagepusher history` tells of pushes."
+    advice = "The tag was not moved. Check what it holds now. `imagepusher history` lists the pushes that moved it."
 
 
 class TagHeld(DestinationError):
@@ -25,10 +25,10 @@ class PlatformRemovalRefused(DestinationError):
 
 
 class OlderThanDestination(DestinationError):
-    """The tag holds a newer image and may only go forward: it is skipped (BEHAVIOUR 10.4)."""
+    """The tag holds a newer image and may only go forward, so it is skipped (BEHAVIOUR 10.4)."""
 
     code = "older_than_destination"
-    advice = "The tag stays as it is: it goes forward only."
+    advice = "The tag stays as it is, since it may only go forward."
 
 
 class VersionUnknown(DestinationError):

@@ -1,4 +1,4 @@
-"""Errors of destinations: the tag or its parts are not what the push needs."""
+"""Errors of destinations: a tag cannot be brought to what the push wants."""
 
 from tasks.errors.base import ImagePusherError, Side
 
@@ -28,11 +28,11 @@ class TagConflict(DestinationError):
     """Someone else keeps writing the tag."""
 
     code = "tag_conflict"
-    advice = "Someone else writes this tag; push again when they are done."
+    advice = "Someone else writes this tag. Push again when they are done."
 
 
 class CopyIncomplete(DestinationError):
     """A part that the tag needs did not arrive."""
 
     code = "copy_incomplete"
-    advice = "The tag was not moved; push again to complete it."
+    advice = "The tag was not moved. Push again to complete it."

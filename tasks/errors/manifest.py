@@ -16,18 +16,18 @@ class ManifestAmbiguous(ManifestInvalid):
     """Other clients may read the manifest in another way."""
 
     code = "manifest_ambiguous"
-    advice = "Nothing of it is pushed. Find out who wrote it, and push the image to its registry again."
+    advice = "Nothing of it is pushed. Find out who wrote the manifest. Push the image to its registry again."
 
 
 class SchemaUnsupported(SourceError):
-    """A docker schema 1 image."""
+    """The image has a manifest of docker schema 1."""
 
     code = "schema_unsupported"
-    advice = "Docker schema 1 images cannot be copied; rebuild the image with a current tool."
+    advice = "Docker schema 1 images cannot be copied. Rebuild the image with a current tool."
 
 
 class IndexEmpty(SourceError):
-    """An index without entries."""
+    """The index has no entries."""
 
     code = "index_empty"
     advice = "An index without entries holds nothing to push."

@@ -1,4 +1,4 @@
-"""Errors of a push as a whole: how it ended, and why it stopped."""
+"""Errors of a push as a whole: how it ended, or why it stopped."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tasks.errors.base import ImagePusherError, Retry, Side
 
 
 class PushFailed(ImagePusherError, RuntimeError):
-    """Some part of the push failed; carries the report."""
+    """A part of the push failed; `report` is the report of the push."""
 
     code = "push_failed"
 
@@ -34,15 +34,15 @@ class PushStalled(ImagePusherError):
 
     code = "stalled"
     side = Side.STATE
-    advice = "Look whether workers serve all three queues, then push again: what is done is not done again."
+    advice = "Check that workers serve all three queues. Then push again: what is done stays done."
 
 
 class PushAbandoned(ImagePusherError):
-    """A task of the push ended its worker at each delivery."""
+    """A task of the push ended its worker each time that it was delivered."""
 
     code = "abandoned"
     side = Side.WORKER
-    advice = "Look at the log, and at the memory limit, of the workers that ended; then push again."
+    advice = "Check the log and the memory limit of the workers that ended. Then push again."
 
 
 class PushUndone(ImagePusherError):
@@ -60,7 +60,7 @@ class PushCancelledByUser(ImagePusherError):
 
 
 class PushCancelled(ImagePusherError):
-    """The worker is shutting down; the task goes back to the queue."""
+    """The worker is shutting down, and the task goes back to the queue."""
 
     code = "cancelled"
     advice = "The task goes back to the queue."

@@ -8,11 +8,11 @@ class SignatureMissing(SourceError):
     """The image lacks a required signature."""
 
     code = "signature_missing"
-    advice = "Nothing of it was copied. Sign that digest, or push the one that is signed."
+    advice = "Nothing of it was copied. Sign that digest, or push a digest that is signed."
 
 
 class SignatureInvalid(SourceError):
-    """No signature of the image is by a required key."""
+    """No signature of the image was made with a required key."""
 
     code = "signature_invalid"
     advice = "Nothing of it was copied. Check the keys of `verify`, and who signed the image."
@@ -23,7 +23,7 @@ class ReferrersUnreadable(SourceError):
 
     code = "referrers_unreadable"
     advice = (
-        "Signatures and SBOMs may be missing at the destination: push again when the source serves them, or set"
+        "Signatures and SBOMs may be missing at the destination. Push again when the source serves them, or set"
         " `referrers` of the item to none."
     )
 
@@ -32,9 +32,7 @@ class ReferrersRefused(DestinationError):
     """The registry refuses the referrers of the image."""
 
     code = "referrers_refused"
-    advice = (
-        "Signatures and SBOMs are missing there: use a registry that takes them, or set the item's `referrers` to none."
-    )
+    advice = "Signatures and SBOMs are missing there. Use a registry that takes them, or set `referrers` to none."
 
 
 class ReceiptMissing(DestinationError):
@@ -42,12 +40,12 @@ class ReceiptMissing(DestinationError):
 
     code = "receipt_missing"
     advice = (
-        "The tag is right all the same. `imagepusher receipt` prints the receipt if one was made; none is made later."
+        "The tag is right all the same. If a receipt was made, `imagepusher receipt` prints it. None is made later."
     )
 
 
 class ReceiptInvalid(DestinationError):
-    """A receipt does not say what the push did, or is not signed by a given key."""
+    """A receipt does not say what the push did, or no given key signed it."""
 
     code = "receipt_invalid"
-    advice = "Was it signed with another key? Else somebody has changed what the ledger keeps."
+    advice = "It was signed with another key, or somebody has changed what the ledger keeps."

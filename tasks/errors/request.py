@@ -1,4 +1,4 @@
-"""Errors of requests: a broken rule, a producer without permission."""
+"""Errors of requests: a request breaks a rule, or its producer has no permission."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tasks.errors.base import ImagePusherError, Side
 
 # A builtin base beside our own is the exception that pubtools-quay raised: its callers catch it.
 class RequestInvalid(ImagePusherError, ValueError, KeyError):
-    """The request breaks a rule; carries all faults."""
+    """The request breaks rules; `faults` has all of them."""
 
     code = "request_invalid"
     side = Side.SETTINGS
@@ -24,4 +24,4 @@ class NotPermitted(ImagePusherError):
 
     code = "not_permitted"
     side = Side.SETTINGS
-    advice = "Nothing was read or written. Whoever runs the workers sets `producers` and `policy`."
+    advice = "Nothing was read or written. The operator of the workers sets `producers` and `policy`."

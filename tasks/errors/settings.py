@@ -1,10 +1,10 @@
-"""The error of a broken configuration."""
+"""The error of settings that cannot be used."""
 
 from tasks.errors.base import ImagePusherError, Side
 
 
 class SettingsInvalid(ImagePusherError):
-    """The configuration breaks a rule."""
+    """The settings break a rule."""
 
     code = "settings_invalid"
     side = Side.SETTINGS

@@ -11,10 +11,10 @@ class SourceError(ImagePusherError):
 
 
 class SourceMissing(SourceError):
-    """The reference does not exist."""
+    """The source reference does not exist."""
 
     code = "source_missing"
-    advice = "Check the reference; some registries answer the same for an image that you may not read."
+    advice = "Check the reference. Some registries give the same answer for an image that you may not read."
 
 
 class SourceChildMissing(SourceError):
@@ -25,11 +25,11 @@ class SourceChildMissing(SourceError):
 
 
 class SingleArchRefused(SourceError):
-    """A single-arch image where only multi-arch ones are allowed."""
+    """The image is a single-arch image, and the item refuses those."""
 
     code = "single_arch_refused"
     advice = (
-        "Set `single_arch` of the item to `copy` or `merge` to allow it; with `push_items` of pubtools-quay, set"
+        "To allow it, set `single_arch` of the item to `copy` or `merge`. With `push_items` of pubtools-quay, set"
         " `allow_v1_containers` in `target_settings` to true."
     )
 
@@ -52,9 +52,9 @@ class PlatformUnknown(SourceError):
 
 
 class SourceSlow(ImagePusherError):
-    """The source sends next to nothing, and holds as many places of the worker as one source may."""
+    """The source sends next to nothing and occupies its share of the worker."""
 
     code = "source_slow"
-    advice = "The copy is tried again later; other pushes are not held up by this source."
+    advice = "The copy is tried again later. Other pushes go on meanwhile."
     side = Side.SOURCE
     retry = Retry.GIVE_BACK

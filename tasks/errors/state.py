@@ -5,14 +5,14 @@ from tasks.errors.destination import DestinationError
 
 
 class StateUnavailable(ImagePusherError):
-    """The Redis that holds ledger and locks does not serve."""
+    """The Redis of ledger and locks does not serve."""
 
     code = "state_unavailable"
     side = Side.STATE
     retry = Retry.GIVE_BACK
     advice = (
-        "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
-        " is it reached, out of memory, or read-only? `imagepusher doctor` tells more."
+        "Check the Redis of `broker.state_url`, or of `broker.url` if that is not set: its address, user and password,"
+        " its memory, and whether it is read-only. `imagepusher doctor` tells more."
     )
 
 
@@ -22,7 +22,7 @@ class PartBusy(ImagePusherError):
     code = "part_busy"
     side = Side.STATE
     retry = Retry.GIVE_BACK
-    advice = "Nothing is to be done: the part goes on when the other delivery has ended."
+    advice = "You need not do anything: the part goes on when the other delivery has ended."
 
 
 class LockUnavailable(DestinationError):
@@ -31,16 +31,16 @@ class LockUnavailable(DestinationError):
     code = "lock_unavailable"
     side = Side.STATE
     retry = Retry.LATER
-    advice = "Another push holds this tag; push again when it is done."
+    advice = "Another push holds this tag. Push again when that push has ended."
 
 
 class LockLost(DestinationError):
-    """This push lost the tag while it worked on it."""
+    """This push lost the lock of the tag while it worked on the tag."""
 
     code = "lock_lost"
     side = Side.STATE
     retry = Retry.LATER
-    advice = "The tag was not written; push again."
+    advice = "The tag was not written. Push again."
 
     @property
     def ends_locked_work(self) -> bool:

@@ -193,7 +193,7 @@ def _withheld(stuck: Sequence[contract.TagUndo]) -> Withheld:
         error.advice = "`undo --leave-moved` takes back the rest."
     else:
         error = Withheld(f"The release stays as it is: {names} cannot be put back.")
-        error.advice = "Mend that and undo again."
+        error.advice = "Fix that and undo again."
     return error
 
 
