@@ -11,7 +11,8 @@ import pytest
 
 from tests.docs.readme import Block, everything, guides, using
 from workers.settings import load_settings
-from workers.settings.document import _OTHERS, PREFIX, VARIABLES, CredentialsTable, Document
+from workers.settings.document import PREFIX, VARIABLES, CredentialsTable, Document
+from workers.settings.document.variables import _OTHERS
 
 SECTION: Final = "Configuration"
 NONE: Final = "\N{EN DASH}"

@@ -51,7 +51,7 @@ def lacking(name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "paths"),
     [
-        ("tasks/errors.py", ["tasks/errors.py"]),
+        ("tasks/telemetry.py", ["tasks/telemetry.py"]),
         ("python -m pytest tests/unit/oci -k windows", ["tests/unit/oci"]),
         ("tests/unit/oci/test_*.py, deploy/.", ["tests/unit/oci/test_*.py", "deploy/"]),
         ("gone.md and gone.py", ["gone.md", "gone.py"]),

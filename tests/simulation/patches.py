@@ -18,7 +18,7 @@ from typing import Any, Final
 import redis.lock
 
 import tasks.celery_glue.canvas
-import tasks.registry.repository
+import tasks.registry.repository.registries
 import workers.process.assembly
 import workers.process.watchdog
 import workers.process.worker
@@ -75,8 +75,8 @@ def _budgets(client: Any, prefix: str) -> Any:
 
 # By module and name: what leads to Celery, the broker and the network.
 _NAMES: Final[tuple[tuple[Any, str, Any], ...]] = (
-    (tasks.registry.repository, "Transport", transport.Transport),
-    (tasks.registry.repository, "CredentialStore", lambda _configuration: None),
+    (tasks.registry.repository.registries, "Transport", transport.Transport),
+    (tasks.registry.repository.registries, "CredentialStore", lambda _configuration: None),
     (tasks.celery_glue.canvas, "chord", celery_model.Chord),
     (workers.process.assembly, "ContextThreads", primitives.pool),
     (workers.process.worker, "RedisBudgets", _budgets),

@@ -37,8 +37,9 @@ class Fault:
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
+_WRITES: Final = "tasks.transfer.publish.writes"
 _STAGE: Final = "tasks.transfer.publish.stage"
-_DELIVERY: Final = "tasks.transfer.publish.delivery"
+_TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
 _MEMORY: Final = "tasks.transfer.publish.memory"
 _STEP: Final = "tasks.transfer.steps.publish"
@@ -51,18 +52,18 @@ FAULTS: Final = (
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
     Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
-    Fault("no protective tag", _TAG, "self._store(intent.protective_tag, decision)", "pass"),
+    Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
     Fault(
         "late write is not seen", _STAGE, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"
     ),
-    Fault("collected part is not copied again", _TAG, "if self._healed:", "if True:"),
+    Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
     Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
-    Fault("sightings are not forgotten", _TAG, "self._seen.forget(self._repository)", "pass"),
+    Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass"),
     Fault("intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._known)", "self.memory"),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
-    Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
+    Fault("nobody is told", _TAG_REPORTS, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
     Fault(
         "replaced bytes are not kept",
         _RECORDS,
@@ -71,7 +72,7 @@ FAULTS: Final = (
     ),
     Fault(
         "told though nothing moved",
-        _DELIVERY,
+        _TAG_REPORTS,
         'moved_a_tag = report.action in {"copied", "merged"} and',
         "moved_a_tag =",
     ),
@@ -133,7 +134,7 @@ FAULTS: Final = (
     ),
     Fault(
         "release that was put back is a success",
-        "tasks.contract",
+        "tasks.contract.report",
         "DONE: Final[frozenset[Action]] = frozenset({",
         'DONE: Final[frozenset[Action]] = frozenset({"rolled_back", ',
         first=100,
@@ -153,8 +154,8 @@ FAULTS: Final = (
     ),
     Fault(
         "history lacks the moves",
-        _DELIVERY,
-        "self._parts.ledger.note_move(report.reference, self._moved(number, report))",
+        _TAG_REPORTS,
+        "self._parts.ledger.note_move(report.reference, self._move(number, report))",
         "pass",
     ),
 )
@@ -181,8 +182,8 @@ UNTRIED: Final = (
     Fault(
         "release is put back without its locks",
         "tasks.transfer.publish.release",
-        "or isinstance(error, LockLost):",
-        "or False:",
+        "if error.ends_locked_work:",
+        "if error.ends_locked_work and not isinstance(error, LockLost):",
     ),
     Fault(
         "direction of a release is not read", "tasks.transfer.publish.release", 'if direction == "back":', "if False:"

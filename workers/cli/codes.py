@@ -25,12 +25,18 @@ REFUSED: Final = 4
 INTERRUPTED: Final = 130
 
 _OF_STATE: Final = {"succeeded": SUCCEEDED, "partial": PARTIAL, "failed": FAILED}
+# The errors that have a code of their own, where nothing succeeded; all others have FAILED.
+_OF_ERROR: Final = {kind.code: REFUSED for kind in (AuthenticationRefused, RightMissing)} | {
+    SettingsInvalid.code: INVALID
+}
+# The errors of a command that found nothing to do. In a report they are failures like any other.
+_NOTHING_DONE: Final = (RequestInvalid, PushUnknown, PushUnfinished)
 
 
 def code_of_report(report: "contract.PushReport") -> int:
     """Return the code of an ended push; authentication and settings, as its only faults, have their own codes."""
     code = _OF_STATE[report.state]
-    return _code_of_faults(_faults(report.items)) if code == FAILED else code
+    return _code_of_failure(fault.code for fault in _faults(report.items)) if code == FAILED else code
 
 
 def code_of_preview(preview: "contract.Preview") -> int:
@@ -48,7 +54,7 @@ def code_of_preview(preview: "contract.Preview") -> int:
         return SUCCEEDED
     if not faults or not all(failed):
         return PARTIAL
-    return _code_of_faults([*faults, *copies])
+    return _code_of_failure(fault.code for fault in (*faults, *copies))
 
 
 def code_of_verification(verification: "contract.Verification") -> int:
@@ -73,13 +79,11 @@ def code_of_error(error: ImagePusherError, *, pushing: bool = False) -> int:
     """
     if pushing and isinstance(error, PushUnknown):
         return FAILED
-    if isinstance(error, (RequestInvalid, SettingsInvalid, PushUnknown, PushUnfinished)):
+    if isinstance(error, _NOTHING_DONE):
         return INVALID
-    if isinstance(error, AuthenticationRefused):
-        return REFUSED
     if isinstance(error, PushFailed) and error.report.get("state") == "partial":
         return PARTIAL
-    return FAILED
+    return _code_of_failure([error.code])
 
 
 def _faults(items: "Iterable[contract.ItemReport]") -> "list[contract.Fault]":
@@ -89,9 +93,7 @@ def _faults(items: "Iterable[contract.ItemReport]") -> "list[contract.Fault]":
     return [fault for fault in faults if not is_harmless(fault)]
 
 
-def _code_of_faults(faults: "Iterable[contract.Fault]") -> int:
-    """Return the code of a push in which nothing succeeded."""
-    codes = {fault.code for fault in faults}
-    if codes <= {AuthenticationRefused.code, RightMissing.code}:
-        return REFUSED
-    return INVALID if codes == {SettingsInvalid.code} else FAILED
+def _code_of_failure(errors: Iterable[str]) -> int:
+    """Return the code where nothing succeeded: that of the errors, given by their codes, if all of them share it."""
+    codes = {_OF_ERROR.get(error, FAILED) for error in errors}
+    return codes.pop() if len(codes) == 1 else FAILED

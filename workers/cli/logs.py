@@ -9,7 +9,9 @@ from workers.observability.masking import mask
 
 _EXCHANGES: Final = "tasks.registry.http.connections"
 # The outcome of each copy and tag is in the report, which the command shows.
-_REPORTED: Final = frozenset({"tasks.transfer.publish.delivery", "tasks.transfer.steps.copy"})
+_REPORTED: Final = frozenset(
+    {"tasks.transfer.publish.delivery", "tasks.transfer.publish.tag_reports", "tasks.transfer.steps.copy"}
+)
 
 
 class MaskingFormatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""Assembly of a runtime; the parts that differ between a broker's workers and the embedded worker are arguments."""
+"""Assembly of a runtime; what differs between a broker's workers and the embedded worker is an argument."""
 
 import threading
 import time
@@ -6,17 +6,15 @@ from contextlib import ExitStack
 from typing import Final
 
 from tasks.celery_glue.runtime import Runtime
-from tasks.coordination.hashes import Hashes
+from tasks.coordination.coordination import Coordination
 from tasks.coordination.ledger import HashLedger
-from tasks.registry.budget import Budgets
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.upload_forms import UploadForms
 from tasks.registry.visits import Visits
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
-from tasks.transfer.ports import Announcer, BlobLocations, Runs, SingleFlight, TagLocks
-from tasks.transfer.publish.delivery import Publishing
+from tasks.transfer.ports import Announcer
+from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.steps.copy import CopyStep
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep
@@ -30,14 +28,8 @@ _THREADS_A_JOB: Final = 4
 def make_runtime(
     settings: Settings,
     registries: RegistryConfiguration,
-    hashes: Hashes,
+    shared: Coordination,
     *,
-    budgets: Budgets,
-    forms: UploadForms,
-    locations: BlobLocations,
-    flights: SingleFlight,
-    runs: Runs,
-    locks: TagLocks,
     announcer: Announcer,
     task_tries: int,
     cancelled: threading.Event,
@@ -49,25 +41,25 @@ def make_runtime(
 
     At most `most_slow` copies from one slow registry run at once (None: any number).
     """
-    shared = Registries(registries, budgets, forms)
-    closing.callback(shared.close)
+    clients = Registries(registries, shared.budgets, shared.forms)
+    closing.callback(clients.close)
     copier = Copier(
-        shared,
-        locations,
-        flights,
+        clients,
+        shared.locations,
+        shared.flights,
         _threads(settings, "blob", closing),
         settings.jobs,
         cancelled,
         settings.copy_seconds,
         Visits(most_slow),
     )
-    ledger = HashLedger(hashes, history_seconds=settings.history_seconds)
-    attempts = Attempts(ledger, runs, task_tries)
+    ledger = HashLedger(shared.hashes, history_seconds=settings.history_seconds)
+    attempts = Attempts(ledger, shared.runs, task_tries)
     executor = _threads(settings, "tag", closing)
     publishing = Publishing(
-        registries=shared,
+        registries=clients,
         ledger=ledger,
-        locks=locks,
+        locks=shared.locks,
         copier=copier,
         announcer=announcer,
         executor=executor,
@@ -77,9 +69,9 @@ def make_runtime(
     )
     return Runtime(
         push=PushStep(
-            registries=shared,
+            registries=clients,
             ledger=ledger,
-            runs=runs,
+            runs=shared.runs,
             targets=settings.targets,
             policy=settings.trust.policy,
             trust=settings.trust_root,
@@ -87,12 +79,12 @@ def make_runtime(
             attempts=attempts,
             clock=time.time,
         ),
-        copy=CopyStep(ledger=ledger, copier=copier, runs=runs, attempts=attempts),
-        publish=PublishStep(parts=publishing, runs=runs, clock=time.time),
-        registries=shared,
+        copy=CopyStep(ledger=ledger, copier=copier, runs=shared.runs, attempts=attempts),
+        publish=PublishStep(parts=publishing, runs=shared.runs, clock=time.time),
+        registries=clients,
         ledger=ledger,
-        runs=runs,
-        locks=locks,
+        runs=shared.runs,
+        locks=shared.locks,
         executor=executor,
         task_tries=task_tries,
         most_tries=settings.task_tries,

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from tasks.celery_glue.runtime import Runtime
+from tasks.coordination.coordination import Coordination
 from tasks.coordination.local.in_process import (
     KeyLocks,
     LocalBlobLocations,
@@ -38,16 +39,19 @@ def embedded_runtime(
         hashes = open_hashes(settings) if remembers else open_hashes_to_look(settings)
         closing.callback(hashes.close)
         locks = KeyLocks()
+        shared = Coordination(
+            hashes=hashes,
+            runs=LocalRuns(locks, settings.lock_wait_seconds),
+            locks=FileTagLocks(settings.state_dir / "tags", locks, settings.lock_wait_seconds),
+            flights=LocalSingleFlight(locks, settings.copy_seconds),
+            locations=LocalBlobLocations(),
+            budgets=LocalBudgets(),
+            forms=LocalUploadForms(),
+        )
         yield make_runtime(
             settings,
             registries,
-            hashes,
-            budgets=LocalBudgets(),
-            forms=LocalUploadForms(),
-            locations=LocalBlobLocations(),
-            flights=LocalSingleFlight(locks, settings.copy_seconds),
-            runs=LocalRuns(locks, settings.lock_wait_seconds),
-            locks=FileTagLocks(settings.state_dir / "tags", locks, settings.lock_wait_seconds),
+            shared,
             announcer=PluginAnnouncer(load_plugins()),
             task_tries=_TASK_TRIES,
             cancelled=cancelled,

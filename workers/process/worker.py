@@ -21,6 +21,7 @@ from tasks import contract
 from tasks.celery_glue.admission import Admission
 from tasks.celery_glue.message import guard, refuse
 from tasks.celery_glue.runtime import Runtime, provide
+from tasks.coordination.coordination import Coordination
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.budgets import RedisBudgets
 from tasks.coordination.redis.hashes import RedisHashes
@@ -62,16 +63,19 @@ def make_shared_runtime(
 ) -> Runtime:
     """Return the runtime of a worker; all workers share the Redis of `client`."""
     hashes = RedisHashes(client, settings.ledger_seconds)
+    shared = Coordination(
+        hashes=hashes,
+        runs=LeasedRuns(leases, KEY_PREFIX, settings.lock_wait_seconds, HashLedger(hashes).touch),
+        locks=LeasedTagLocks(leases, KEY_PREFIX, settings.lock_wait_seconds),
+        flights=LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
+        locations=RedisBlobLocations(client, KEY_PREFIX),
+        budgets=RedisBudgets(client, KEY_PREFIX),
+        forms=RedisUploadForms(client, KEY_PREFIX),
+    )
     return make_runtime(
         settings,
         settings.registries,
-        hashes,
-        budgets=RedisBudgets(client, KEY_PREFIX),
-        forms=RedisUploadForms(client, KEY_PREFIX),
-        locations=RedisBlobLocations(client, KEY_PREFIX),
-        flights=LeasedSingleFlight(leases, KEY_PREFIX, settings.copy_seconds),
-        runs=LeasedRuns(leases, KEY_PREFIX, settings.lock_wait_seconds, HashLedger(hashes).touch),
-        locks=LeasedTagLocks(leases, KEY_PREFIX, settings.lock_wait_seconds),
+        shared,
         announcer=announcer,
         task_tries=settings.task_tries,
         cancelled=cancelled,

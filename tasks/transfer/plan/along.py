@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from tasks import contract
+from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import ResolvedItem, arrived
 from tasks.transfer.plan.referrers import PlannedReferrer
 
@@ -16,8 +17,8 @@ class MadeList(msgspec.Struct, frozen=True):
     """A tag that a push made for a list of referrers: its digest, and the image manifest to which the list leads."""
 
     tag: str
-    digest: str
-    root: str
+    digest: Digest
+    root: Digest
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from tasks.transfer.ports.ledger import (
     PublishLedger,
     PushLedger,
     RememberedLedger,
-    Starts,
     WatchdogLedger,
 )
+from tasks.transfer.ports.parts import Starts
 from tasks.transfer.ports.records import (
+    NO_TAG,
     CopyOutcome,
     EarlierTag,
     Intervention,
@@ -39,6 +40,7 @@ from tasks.transfer.ports.records import (
 
 __all__ = [
     "INSPECTION",
+    "NO_TAG",
     "Announcer",
     "BlobLocations",
     "Claims",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -57,6 +57,10 @@ class KeptReceipt(msgspec.Struct, frozen=True, kw_only=True):
         return PlannedReferrer(referrer=described, subject=self.subject, root=self.subject)
 
 
+# The new digest of a tag that is to be absent.
+NO_TAG: Final = Digest("")
+
+
 class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     """The change that a push is about to make at a tag, noted before the write so that a repeat knows its own work.
 
@@ -67,24 +71,24 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     action: contract.Action
-    old_digest: str | None
-    new_digest: str
+    old_digest: Digest | None
+    new_digest: Digest
     old_media_type: str = ""
     kept_platforms: list[str] = []
     warnings: list[contract.Notice] = []
     protective_tag: str | None = None
     protective_tag_created: bool = False
-    written_before: str | None = None
-    overtaken: dict[str, str] = {}
+    written_before: Digest | None = None
+    overtaken: dict[str, Digest] = {}
     lists: list[MadeList] = []
     receipts: list[MadeReceipt] = []
 
     @property
     def changes(self) -> bool:
-        """Whether the push is to write the tag; False for a tag that was put back (a new digest "" stands for none)."""
+        """Whether the push is to write the tag; False for a tag that was put back."""
         return self.action != "unchanged"
 
-    def beside(self) -> dict[str, str]:
+    def beside(self) -> dict[str, Digest]:
         """Return the tags that this push made beside the tag, with their digests."""
         made = self.protective_tag is not None and self.protective_tag_created
         return {**self.overtaken, **({str(self.protective_tag): self.new_digest} if made else {})}

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current, Decision
-from tasks.transfer.ports import TagIntent
+from tasks.transfer.ports import NO_TAG, TagIntent
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Memory:
     def forgotten(self) -> TagIntent | None:
         """Return the latest intent as one that changes nothing, for a tag that was put back; None if there is none.
 
-        The tags that were made along with it may not all be gone. A new digest "" stands for no tag.
+        The tags that were made along with it may not all be gone.
         """
         latest = self.latest
         if latest is None:
@@ -88,7 +89,7 @@ class Memory:
             action="unchanged",
             old_digest=latest.old_digest,
             old_media_type=latest.old_media_type,
-            new_digest=latest.old_digest or "",
+            new_digest=latest.old_digest or NO_TAG,
             overtaken=latest.beside(),
             lists=latest.lists,
         )
@@ -108,7 +109,7 @@ class Memory:
         own = [latest.protective_tag] if latest.protective_tag is not None and latest.protective_tag_created else []
         return [*own, *latest.overtaken]
 
-    def _overtaken(self, digest: str) -> dict[str, str]:
+    def _overtaken(self, digest: Digest) -> dict[str, Digest]:
         latest = self.latest
         if latest is None:
             return {}

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
-from tasks.oci.digest import parse_digest
+from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
 from tasks.transfer.publish.journal import Direction, has_begun
@@ -71,8 +71,8 @@ class LedgerContents:
     def read(self, digest: str) -> bytes | None:
         return self.ledger.content(self.push_id, digest)
 
-    def keep(self, digest: str, content: bytes) -> None:
-        self.ledger.keep_content(self.push_id, parse_digest(digest), content)
+    def keep(self, digest: Digest, content: bytes) -> None:
+        self.ledger.keep_content(self.push_id, digest, content)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, ReferrersRefused, Retry, Side
+from tasks.errors import ImagePusherError, ReferrersRefused, Side
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.oci.referrers import Referrer, describe, fallback_tag
@@ -101,8 +101,7 @@ class ReferrerPublisher:
             act()
         except ImagePusherError as error:
             error.on(Side.DESTINATION)
-            given_back = error.retry is Retry.GIVE_BACK or isinstance(error, LockLost)
-            if given_back or (error.passes and self._may_retry(error)):
+            if error.ends_locked_work or (error.passes and self._may_retry(error)):
                 raise
             return error
         return None

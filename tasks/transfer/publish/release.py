@@ -16,14 +16,14 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict, Withheld
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.member import Member, Stopped, stopping
+from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.tag import Moved
 from tasks.transfer.publish.together import Flip, groups, write
 from tasks.transfer.publish.unsettled import unsettled, untold, waiting
 
@@ -135,7 +135,7 @@ class Release:
                 return Ended(moved=self._forward(held))
             except Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
-            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
+            if error.ends_locked_work:
                 raise error
             if not has_begun(self._journal.read()) and may_retry(error):
                 raise error

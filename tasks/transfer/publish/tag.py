@@ -6,96 +6,37 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final
 
 import msgspec
 
-from tasks import contract
 from tasks.errors import (
-    CopyIncomplete,
     ImagePusherError,
     Irreversible,
     LockLost,
     PushUndone,
-    RegistryError,
-    Retry,
     Side,
     TagConflict,
 )
 from tasks.oci import media_types
-from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.after.reversible import deletable, keeps_old
-from tasks.transfer.plan.along import NOTHING, Along
-from tasks.transfer.plan.decide import Current, Decision, protective_tags
+from tasks.transfer.plan.along import NOTHING
+from tasks.transfer.plan.decide import Decision
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.memory import Memory
+from tasks.transfer.publish.moved import Moved, skipped
+from tasks.transfer.publish.protective import ProtectiveTags
 from tasks.transfer.publish.stage import Stage, Staged, Wish
+from tasks.transfer.publish.writes import Writes
 
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
 _LOCKS: Final = 4
-
-
-class IntentLog(Protocol):
-    """The intents of one push at one tag, as the ledger keeps them."""
-
-    def read(self) -> TagIntent | None:
-        """Return the last intent that was noted."""
-        ...
-
-    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None) -> None:
-        """Note an intent, and the bytes of the replaced manifest; may forbid the write by raising.
-
-        `known` is the last intent that the caller knows of. Raises LockLost if another one was noted since: it stays.
-        """
-        ...
-
-    def ensure_open(self) -> None:
-        """Raise PartBusy if another delivery, or the watchdog, ended the push."""
-        ...
-
-    def ensure_wanted(self) -> None:
-        """Raise PushUndone if an undo of the push began."""
-        ...
-
-
-@dataclass(frozen=True)
-class Moved:
-    """The result of a move: the intent, the manifest that the tag holds, and the number of manifests written.
-
-    `brought` are the referrers that came along.
-    """
-
-    intent: TagIntent
-    held: Current
-    manifests: int = 0
-    brought: Along = NOTHING
-    skip: ImagePusherError | None = None
-
-    def report(self, reference: str) -> contract.TagReport:
-        """Return the report of the tag."""
-        report = contract.TagReport(
-            reference=reference,
-            action=self.intent.action,
-            old_digest=self.intent.old_digest,
-            new_digest=self.intent.new_digest,
-            kept_platforms=self.intent.kept_platforms,
-            warnings=self.intent.warnings,
-            protective_tag=self.intent.protective_tag,
-            error=None if self.skip is None else contract.Fault.of(self.skip),
-        )
-        return self.brought.told(report)
-
-
-def _skipped(staged: Staged, skip: ImagePusherError) -> Moved:
-    """Return the result of a tag that stays because it holds a newer image (BEHAVIOUR 10.4)."""
-    held = staged.held or staged.decision.held
-    intent = TagIntent(action="skipped", old_digest=held.digest, new_digest=held.digest)
-    return Moved(intent, held, skip=skip)
 
 
 class TagMove:
@@ -104,8 +45,8 @@ class TagMove:
     def __init__(self, wish: Wish, repository: Repository, tag: PlannedTag, intents: IntentLog) -> None:
         self.memory = Memory()
         self._stage = Stage(wish, repository, tag.reference)
-        self._seen = wish.seen
-        self._keeps_replaced = wish.keep_replaced
+        self._writes = Writes(repository, self._stage, wish.seen)
+        self._protective = ProtectiveTags(repository, tag.reference, wish.keep_replaced)
         self._repository = repository
         self._planned = tag
         self._reference = tag.reference
@@ -113,7 +54,6 @@ class TagMove:
         self._intents = intents
         self._known: TagIntent | None = None
         self._may_have_written = False
-        self._healed = False
         self._bring = wish.bring
         self._brought = NOTHING
 
@@ -191,7 +131,7 @@ class TagMove:
         before = staged.base.digest if staged.base is not None else None
         mine = self.memory.own(before)
         if mine is not None:
-            before = None if mine.old_digest is None else parse_digest(mine.old_digest)
+            before = mine.old_digest
         return self._stage.admitted(staged, before)
 
     def bring(self, staged: Staged, locks: TagLocks) -> None:
@@ -202,8 +142,8 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent and write the protective tag, before the write of the tag."""
         decision = staged.decision
-        intent = self._with_lists(self._protected(self.memory.intent(decision, staged.base)))
-        kept = self._name_for_replaced(staged.base)
+        intent = self._with_lists(self._protective.planned(self.memory.intent(decision, staged.base), self.memory))
+        kept = self._protective.name_for_replaced(staged.base, self.memory)
         if kept is not None and staged.base is not None:
             # An undo deletes it with the other tags that this push made: once the tag is restored, nobody needs it.
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
@@ -217,7 +157,7 @@ class TagMove:
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
         if intent.protective_tag is not None and intent.protective_tag_created:
-            self._store(intent.protective_tag, decision)
+            self._writes.store(intent.protective_tag, decision)
         if kept is not None and staged.base is not None:
             self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
         return intent
@@ -231,7 +171,7 @@ class TagMove:
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
-        if not self.begin(lock, staged) or not self._write(staged.decision, staged.over):
+        if not self.begin(lock, staged) or not self._writes.write(self._tag, staged.decision, staged.over):
             return None
         return self.end(lock, staged, intent)
 
@@ -256,7 +196,7 @@ class TagMove:
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
-        self._store(staged.decision.digest, staged.decision)
+        self._writes.store(staged.decision.digest, staged.decision)
 
     def ensure_reversible(self, staged: Staged, holders: Holders) -> None:
         """Raise Irreversible unless the present state of the tag can be restored (BEHAVIOUR 10.1)."""
@@ -270,27 +210,12 @@ class TagMove:
 
     def clean(self) -> list[str]:
         """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""
-        return [tag for tag in self.memory.protective_tags() if not self._is_deleted(tag)]
-
-    def _name_for_replaced(self, base: Current | None) -> str | None:
-        """Return the name of a tag for the replaced manifest, if the target wants such a tag."""
-        if not self._keeps_replaced or base is None or not base.content or self.memory.own(base.digest) is not None:
-            return None
-        if self._reference.digest is not None:
-            return None
-        return self._free_name(base.digest, "replaced")[0]
-
-    def _is_deleted(self, tag: str) -> bool:
-        try:
-            return self._repository.delete_tag(tag)
-        except RegistryError as error:
-            LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)
-            return False
+        return self._protective.delete(self.memory.protective_tags())
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
         if staged.skip is not None:
-            return _skipped(staged, staged.skip)
+            return skipped(staged, staged.skip)
         if self.memory.own(staged.decision.digest) is not None:
             self._settle(lock, staged.decision)
         return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
@@ -310,11 +235,11 @@ class TagMove:
             if self._may_have_written and staged.base is not staged.held:
                 self.flip(lock, staged, self.announce(lock, staged))
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK or isinstance(error, LockLost):
+            if error.ends_locked_work:
                 raise
             LOG.warning("%s cannot be looked at again: %s", self._reference, error)
         intent = self.memory.latest or TagIntent(
-            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or ""
+            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or NO_TAG
         )
         return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
@@ -322,53 +247,9 @@ class TagMove:
         lock.ensure()
         lock.note_written(Written(decision.digest, decision.media_type, decision.content))
 
-    def _store(self, reference: str, decision: Decision) -> None:
-        """Store the manifest under a reference at which nobody else writes."""
-        try:
-            self._repository.push_manifest(reference, decision.content, decision.media_type)
-        except CopyIncomplete as error:
-            self._heal(error)
-            self._repository.push_manifest(reference, decision.content, decision.media_type)
-
-    def _write(self, decision: Decision, over: Digest | None) -> bool:
-        """Write the tag; return False if another round is due."""
-        try:
-            self._repository.push_manifest(self._tag, decision.content, decision.media_type, over=over)
-        except TagConflict:
-            return False
-        except CopyIncomplete as error:
-            self._heal(error)
-            return False
-        return True
-
-    def _heal(self, error: CopyIncomplete) -> None:
-        """Copy again, once, a part that was collected after the last look (BEHAVIOUR 5.5)."""
-        if self._healed:
-            raise error
-        self._healed = True
-        self._seen.forget(self._repository)
-        self._stage.ensure_needs()
-
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
 
     def _digest(self) -> Digest | None:
         described = self._repository.resolve(self._tag)
         return described.digest if described else None
-
-    def _protected(self, intent: TagIntent) -> TagIntent:
-        """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
-        if intent.action != "merged":
-            return intent
-        digest = parse_digest(intent.new_digest)
-        name, is_there = self._free_name(digest, "merged")
-        mine = not is_there or self.memory.made_protection(intent.new_digest)
-        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
-
-    def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
-        """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
-        for name in protective_tags(self._tag, digest, mark):
-            described = self._repository.resolve(name)
-            if described is None or described.digest == digest:
-                return name, described is not None
-        raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")

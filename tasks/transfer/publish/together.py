@@ -14,8 +14,8 @@ from typing import Final
 from tasks.errors import RegistryError
 from tasks.transfer.ports import TagIntent, TagLock
 from tasks.transfer.publish.member import Member, stopping
+from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.tag import Moved
 
 LOG: Final = logging.getLogger(__name__)
 # More tags would make a long URL, which servers before a registry may refuse.

@@ -14,12 +14,16 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, LockLost, NotFound, Side, Withheld
+from tasks.oci.digest import Digest
 from tasks.oci.document import media_type_of
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
-from tasks.transfer.after.undo import HoldOf, nobody_holds, preview_undo, state_of, undo
+from tasks.transfer.after.mark import HoldOf, nobody_holds
+from tasks.transfer.after.preview_undo import preview_undo
+from tasks.transfer.after.undo import undo
+from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.ports import TagIntent, TagLocks
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLocks
 from tasks.transfer.publish.journal import Journal
 from tasks.transfer.publish.release import HeldLocks
 
@@ -36,7 +40,7 @@ class Contents(Protocol):
         """Return the bytes of a manifest, None if they are not kept."""
         ...
 
-    def keep(self, digest: str, content: bytes) -> None:
+    def keep(self, digest: Digest, content: bytes) -> None:
         """Keep the bytes of a manifest."""
         ...
 
@@ -162,11 +166,11 @@ class ReleaseUndo:
                 inverted[str(beside)] = self._again(digest, instead_of=None)
         return inverted
 
-    def _again(self, digest: str, *, instead_of: str | None) -> TagIntent:
+    def _again(self, digest: Digest, *, instead_of: Digest | None) -> TagIntent:
         """Return the intent whose undo makes a tag hold a digest."""
         content = self.contents.read(digest)
         media_type = "" if content is None else media_type_of(content, None)
-        return TagIntent(action="copied", old_digest=digest, old_media_type=media_type, new_digest=instead_of or "")
+        return TagIntent(action="copied", old_digest=digest, old_media_type=media_type, new_digest=instead_of or NO_TAG)
 
     def _kept(self, intents: Intents, looked: contract.Undo, stuck: Sequence[contract.TagUndo]) -> contract.Undo:
         """Return the result of an undo in which some tags make all tags keep the manifests of the release."""
@@ -189,7 +193,7 @@ def _withheld(stuck: Sequence[contract.TagUndo]) -> Withheld:
         error.advice = "`undo --leave-moved` takes back the rest."
     else:
         error = Withheld(f"The release stays as it is: {names} cannot be put back.")
-        error.advice = "Mend that and undo again."
+        error.advice = "Fix that and undo again."
     return error
 
 

@@ -9,7 +9,8 @@ from tasks.errors import ImagePusherError, PushUnknown
 from tasks.registry.http.warning import listening
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import MayRetry, PublishLedger, Runs, bounded
-from tasks.transfer.publish.delivery import Delivery, Publishing
+from tasks.transfer.publish.delivery import Delivery
+from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.report import build_report, tag_key, unmoved
 
 PART: Final = "publish"

@@ -6,7 +6,9 @@ from functools import partial
 
 from tasks import contract
 from tasks.registry.repository import Registries
-from tasks.transfer.after.undo import preview_undo, state_of, undo
+from tasks.transfer.after.preview_undo import preview_undo
+from tasks.transfer.after.undo import undo
+from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.ports import PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.records import LedgerContents, LedgerJournal
 from tasks.transfer.publish.undo_release import ReleaseUndo, releases_of

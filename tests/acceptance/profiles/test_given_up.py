@@ -13,14 +13,14 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import PushStalled, ReleaseUnsettled, Retry
-from tasks.oci.digest import parse_digest
+from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent
-from tasks.transfer.publish.delivery import Publishing
 from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.steps.publish import PublishStep
 from tests.support import images
 from tests.support.plans import planned_tag, resolved_item
@@ -125,7 +125,10 @@ def begun(ledger: HashLedger, host: str, direction: Direction | None) -> Plan:
     if direction is not None:
         for tag in tags:
             intent = TagIntent(
-                action="copied", old_digest=OLD.digest, old_media_type=OLD.media_type, new_digest=NEW.digest
+                action="copied",
+                old_digest=Digest(OLD.digest),
+                old_media_type=OLD.media_type,
+                new_digest=Digest(NEW.digest),
             )
             ledger.record_intent("p", str(tag.reference), intent)
         ledger.note_release("p", "push", direction)

@@ -19,7 +19,8 @@ from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
-from tasks.transfer.publish.tag import Moved, TagMove
+from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index

@@ -21,6 +21,7 @@ from tasks.errors import (
     Retry,
     StateUnavailable,
 )
+from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -439,7 +440,9 @@ def test_a_release_that_loses_its_locks_again_and_again_ends(
     begin(registry)
     records, locks = Records(direction), MemoryTagLocks()
     registry.put("ns/app", NEW, "1")
-    intent = TagIntent(action="copied", old_digest=OLD.digest, old_media_type=OLD.media_type, new_digest=NEW.digest)
+    intent = TagIntent(
+        action="copied", old_digest=Digest(OLD.digest), old_media_type=OLD.media_type, new_digest=Digest(NEW.digest)
+    )
     records.intents = {f"{registry.host}/ns/app:1": intent} if direction else {}
     locks.lost_at = range(1_000)
     worker = Worker(registry, records, Fuse(), locks)

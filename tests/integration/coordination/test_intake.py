@@ -13,6 +13,7 @@ from tasks.celery_glue.admission import Admission, NotTaken
 from tasks.celery_glue.signature import Keys
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.hashes import RedisHashes
+from tasks.oci.digest import Digest
 from tasks.transfer.ports import TagIntent
 from tests.support.processes import wait_until
 from workers.broker.app import NOTED_QUEUE
@@ -287,7 +288,7 @@ def test_malformed_delivery_information_ends_no_worker(
 def test_no_id_of_a_push_is_the_key_of_a_part_of_another_one(
     app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake, push_id: str
 ) -> None:
-    intent = TagIntent(action="merged", old_digest="sha256:o", new_digest="sha256:n", kept_platforms=[])
+    intent = TagIntent(action="merged", old_digest=Digest("sha256:o"), new_digest=Digest("sha256:n"), kept_platforms=[])
     ledger.accept("victim", REQUEST, "victim")
     ledger.record_intent("victim", "b/x:1", intent)
     before = {key: client.dump(key) for key in cast("list[bytes]", client.keys("*victim*"))}

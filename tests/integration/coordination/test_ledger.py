@@ -12,7 +12,7 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.coordination.redis.hashes import RedisHashes
 from tasks.errors import PushUnknown, RateLimited, Side
-from tasks.oci.digest import digest_of
+from tasks.oci.digest import Digest, digest_of
 from tasks.oci.platform import Platform
 from tasks.transfer.plan.plan import Plan, PlannedItem
 from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, TagIntent, TakenCopy
@@ -57,7 +57,7 @@ def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     ledger.keep_content("p", digest_of(content), content)
     outcome = CopyOutcome(digest="sha256:a", errors={"b/x": BUSY}, totals=Totals(bytes_copied=3))
     ledger.record_copy("p", outcome, CopyProgress(digest="sha256:a", ended=True))
-    intent = TagIntent(action="merged", old_digest=None, new_digest="sha256:n", kept_platforms=["linux/arm"])
+    intent = TagIntent(action="merged", old_digest=None, new_digest=Digest("sha256:n"), kept_platforms=["linux/arm"])
     assert ledger.record_intent("p", "b/x:1", intent) is None
     assert ledger.record_intent("p", "b/x:1", intent) == intent
     ledger.record_tag("p", "0 b/x:1", TagReport(reference="b/x:1", action="merged"))
@@ -104,7 +104,9 @@ def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -
     ledger.accept("p", {"items": []}, "task")
     ledger.save_plan(plan_of("p", "sha256:a"))
     ledger.record_copy("p", CopyOutcome(digest="sha256:a"), CopyProgress(digest="sha256:a", ended=True))
-    ledger.record_intent("p", "b/x:1", TagIntent(action="copied", old_digest="sha256:o", new_digest="sha256:n"))
+    ledger.record_intent(
+        "p", "b/x:1", TagIntent(action="copied", old_digest=Digest("sha256:o"), new_digest=Digest("sha256:n"))
+    )
     ledger.record_tag("p", "0 b/x:1", TagReport(reference="b/x:1", action="copied"))
     ledger.finish(PushReport(push_id="p", state="partial", items=[], totals=Totals()))
     ledger.reopen("p")

@@ -10,6 +10,7 @@ import pytest
 from tasks import contract
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.after.undo import undo
@@ -41,7 +42,9 @@ class Repository:
     def push(self, tag: str, node: Node, old: str | None = None, **more: Any) -> None:
         """Write a tag as the push does that is undone later."""
         self.put(tag, node)
-        self.intents[self.reference(tag)] = TagIntent(action="copied", old_digest=old, new_digest=node.digest, **more)
+        self.intents[self.reference(tag)] = TagIntent(
+            action="copied", old_digest=Digest(old) if old else None, new_digest=Digest(node.digest), **more
+        )
 
     def undo(self) -> dict[str, str]:
         """Undo and return for each tag the action, or the message of the error."""
@@ -247,7 +250,7 @@ def test_a_tag_that_stays_is_judged_by_its_content(child: Image, *, whole: bool,
         Exchange("HEAD", "/v2/app/manifests/odd", called_manifest(content)),
         Exchange("GET", f"/v2/app/manifests/{digest}", called_manifest(content)),
     ) as odd:
-        intent = TagIntent(action="copied", old_digest=None, new_digest=child.digest)
+        intent = TagIntent(action="copied", old_digest=None, new_digest=Digest(child.digest))
         said = undone({f"{odd.host}/app:mine": intent}, locks)["mine"]
     assert said.startswith("request_refused: ")
     assert message in said

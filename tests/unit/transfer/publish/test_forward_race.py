@@ -24,10 +24,11 @@ from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.member import Member
+from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.sightings import Sightings
 from tasks.transfer.publish.stage import Wish
-from tasks.transfer.publish.tag import Moved, TagMove
+from tasks.transfer.publish.tag import TagMove
 from tasks.transfer.request.conditions import Conditions
 from tests.support.tag_locks import MemoryTag, MemoryTagLocks
 from tests.unit.oci.listing import image, index

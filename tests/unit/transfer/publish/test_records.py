@@ -8,11 +8,14 @@ from tasks.contract import PushReport, Totals
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import LockLost, LockUnavailable, PartBusy, Retry
+from tasks.oci.digest import Digest
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
 
-FIRST, SECOND = (TagIntent(action="copied", old_digest=None, new_digest=digest) for digest in ("sha256:1", "sha256:2"))
+FIRST, SECOND = (
+    TagIntent(action="copied", old_digest=None, new_digest=Digest(digest)) for digest in ("sha256:1", "sha256:2")
+)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
+from tasks.oci.digest import Digest
 from tasks.transfer.ports import TagIntent
 from workers.page.actions import Actions
 from workers.page.app import make_app
@@ -92,10 +93,12 @@ def remember(ledger: HashLedger, push_id: str, *, source: str = "a.example/app:1
     if state is not None:
         ledger.finish(report_of(push_id, state, source))
         ledger.record_intent(
-            push_id, "b.example/app:1", TagIntent(action="copied", old_digest="sha256:old", new_digest="sha256:n")
+            push_id,
+            "b.example/app:1",
+            TagIntent(action="copied", old_digest=Digest("sha256:old"), new_digest=Digest("sha256:n")),
         )
         ledger.record_intent(
-            push_id, "b.example/app:new", TagIntent(action="copied", old_digest=None, new_digest="sha256:n")
+            push_id, "b.example/app:new", TagIntent(action="copied", old_digest=None, new_digest=Digest("sha256:n"))
         )
 
 

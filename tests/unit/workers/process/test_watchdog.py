@@ -20,7 +20,7 @@ from tasks.errors import PushFailed, PushUnknown, RequestInvalid
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import CopyOutcome
-from tasks.transfer.publish.delivery import Publishing
+from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.unsettled import waiting
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep

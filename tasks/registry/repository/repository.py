@@ -1,0 +1,66 @@
+"""One repository of a registry (distribution-spec 1.1, "Endpoints")."""
+
+from functools import partial
+from http import HTTPStatus
+
+from tasks.errors import AuthenticationRefused
+from tasks.oci.digest import Digest
+from tasks.oci.referrers import Referrer
+from tasks.registry.creating.create import Visibility, create
+from tasks.registry.foresight.asking import Wish
+from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.referrers import list_referrers
+from tasks.registry.repository.blobs import Blobs
+from tasks.registry.repository.tags import Tags
+
+
+class Repository(Tags, Blobs):
+    """One repository in one role: its manifests, tags, blobs and referrers. All methods raise RegistryError."""
+
+    def exists(self) -> bool:
+        """Tell whether the repository exists and is readable, with `pull` scope only ("Listing Tags")."""
+        limit = self._transport.limits.manifest_bytes
+        try:
+            response = self._read("GET", "tags/list?n=1", expect={200, 404}, limit=limit)
+        except AuthenticationRefused as error:
+            if not error.may_be_absent:
+                raise
+            return False
+        return response.status == HTTPStatus.OK
+
+    def create(self, visibility: Visibility) -> None:
+        """Make the repository by the API of its registry; an existing one is no error.
+
+        Raises RepositoryMissing if no API is known, RegistryError, SettingsInvalid.
+        """
+        create(self._transport, self.name, visibility)
+
+    def referrers(self, digest: Digest, artifact_type: str | None = None) -> list[Referrer] | None:
+        """Return the referrers of a digest, of one type or all, None if the repository has no API for them.
+
+        The absence of the API is remembered for some minutes ("Listing Referrers").
+        """
+        known = self._transport.referrers
+        if known.of(self.name) is False:
+            return None
+        limit, note = self._transport.limits.manifest_bytes, partial(known.note, self.name)
+        return list_referrers(self._read, str(self), digest, limit, artifact_type, note)
+
+    @property
+    def may_list_referrers(self) -> bool | None:
+        """Whether the repository has an API that lists referrers, None before the first request."""
+        return self._transport.referrers.of(self.name)
+
+    def require_push(self) -> None:
+        """Raise RightMissing or NamespaceMissing if it is known without a write that a push would be refused.
+
+        Fetches a token that the push needs anyway; at some registries that creates the repository (BEHAVIOUR 3.4).
+        """
+        self._transport.require_push(self.name, self._writing)
+
+    def foresee(self, foresight: Foresight, wish: Wish, *, tag: str | None) -> None:
+        """Raise TagImmutable or QuotaExceeded if the API of the registry says that a manifest will not be stored.
+
+        `tag` is the tag that would move, None if it does not exist yet. An unknown or failing API raises nothing.
+        """
+        foresight.check(self._transport, self.name, tag=tag, wish=wish)

@@ -1,0 +1,29 @@
+"""Pushes that are to move no further tag: undone or cancelled ones."""
+
+from typing import Protocol
+
+from tasks.transfer.ports.records import UndoState
+
+
+class Undos(Protocol):
+    """Pushes that are being undone."""
+
+    def mark_undone(self, push_id: str, state: UndoState) -> None:
+        """Note that the undo of a push began, or how it ended: no further tag of the push moves."""
+        ...
+
+    def undo_state(self, push_id: str) -> UndoState | None:
+        """Return the state of the undo of a push, None if no undo began."""
+        ...
+
+    def is_undone(self, push_id: str) -> bool:
+        """Tell whether an undo of the push began, however it ended."""
+        ...
+
+
+class Cancellation(Protocol):
+    """Cancelled pushes."""
+
+    def is_cancelled(self, push_id: str) -> bool:
+        """Tell whether the push is to stop: its copies end, and no further tag of it moves."""
+        ...

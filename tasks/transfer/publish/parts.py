@@ -1,0 +1,32 @@
+"""The parts of a process that move tags."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from tasks.oci.signing import SigningKey
+from tasks.registry.repository import Registries
+from tasks.transfer.attempts import Attempts
+from tasks.transfer.copy.copier import Copier
+from tasks.transfer.ports import Announcer, PublishLedger, TagLocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publishing:
+    """The parts of a process that move tags; `executor` is for work on many tags.
+
+    With a `receipt_key`, each tag that moves gets a receipt.
+    """
+
+    registries: Registries
+    ledger: PublishLedger
+    locks: TagLocks
+    copier: Copier
+    announcer: Announcer
+    executor: Executor
+    cancelled: threading.Event
+    attempts: Attempts
+    receipt_key: SigningKey | None = None
+    clock: Callable[[], float] = time.time

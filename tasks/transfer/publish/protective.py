@@ -1,0 +1,62 @@
+"""The tags that keep manifests beside a tag: merged indexes, and replaced manifests (BEHAVIOUR 4.8, 6.6)."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from tasks.errors import RegistryError, TagConflict
+from tasks.oci.digest import Digest
+from tasks.oci.reference import Reference
+from tasks.registry.repository import Repository
+from tasks.transfer.plan.decide import Current, protective_tags
+from tasks.transfer.ports import TagIntent
+from tasks.transfer.publish.memory import Memory
+
+LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProtectiveTags:
+    """The protective tags beside one tag; with `keep_replaced`, each replaced manifest gets one, too."""
+
+    repository: Repository
+    reference: Reference
+    keep_replaced: bool
+
+    def planned(self, intent: TagIntent, memory: Memory) -> TagIntent:
+        """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
+        if intent.action != "merged":
+            return intent
+        name, is_there = self._free_name(intent.new_digest, "merged")
+        mine = not is_there or memory.made_protection(intent.new_digest)
+        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
+
+    def name_for_replaced(self, base: Current | None, memory: Memory) -> str | None:
+        """Return the name of a tag for the replaced manifest, if the target wants such a tag."""
+        if not self.keep_replaced or base is None or not base.content or memory.own(base.digest) is not None:
+            return None
+        if self.reference.digest is not None:
+            return None
+        return self._free_name(base.digest, "replaced")[0]
+
+    def delete(self, tags: Iterable[str]) -> list[str]:
+        """Delete tags; return the names of those that stay."""
+        return [tag for tag in tags if not self._is_deleted(tag)]
+
+    def _is_deleted(self, tag: str) -> bool:
+        try:
+            return self.repository.delete_tag(tag)
+        except RegistryError as error:
+            LOG.warning("%s: %s was not deleted: %s", self.reference, tag, error)
+            return False
+
+    def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
+        """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
+        for name in protective_tags(self.reference.identifier, digest, mark):
+            described = self.repository.resolve(name)
+            if described is None or described.digest == digest:
+                return name, described is not None
+        raise TagConflict(f"Every name of a protective tag for {self.reference} is taken by something else.")
