@@ -25,8 +25,9 @@ from tasks.oci.graph import successors
 from tasks.oci.referrers import Referrer
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.blob.reader import BlobReader
+from tasks.registry.blob.requests import UploadRequests
 from tasks.registry.blob.session import UploadSession, session_of
-from tasks.registry.blob.upload import BlobUpload, cancel
+from tasks.registry.blob.upload import BlobUpload
 from tasks.registry.blob.verified import Reader
 from tasks.registry.budget import Budgets, UnboundedBudgets
 from tasks.registry.creating.create import Visibility, create
@@ -346,7 +347,7 @@ class Repository:
 
     def cancel_upload(self, session: UploadSession) -> None:
         """Cancel the session of a failed mount; the registry's answer is ignored."""
-        cancel(self._transport, self.name, self._writing, session)
+        UploadRequests(self._transport, self.name, self._writing).cancel(session)
 
     def require_push(self) -> None:
         """Raise RightMissing or NamespaceMissing if it is known without a write that a push would be refused.

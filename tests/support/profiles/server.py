@@ -190,7 +190,7 @@ class ProfileRegistry(LoopbackServer):
         reply = self._handled(request)
         return self._noted(request, self.gates.pass_through(request.method, request.path, "after") or reply)
 
-    def _handled(self, request: Request) -> Answer:
+    def _handled(self, request: Request) -> Answer | NoAnswer:
         try:
             if self.profile.access.broken == "login_page":
                 return _LOGIN_PAGE
