@@ -14,6 +14,7 @@ from tasks.errors import (
     DestinationError,
     ImagePusherError,
     NotFound,
+    RegistryReadOnly,
     ResponseInvalid,
     SourceError,
 )
@@ -34,6 +35,7 @@ from tasks.registry.creating.create import Visibility, create
 from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.http.exchange import Request, Response
+from tasks.registry.http.refusal import refusal
 from tasks.registry.listing import list_tags
 from tasks.registry.manifest_answer import FetchedManifest, check_entries, described, fetched
 from tasks.registry.manifest_upload import ManifestUpload
@@ -199,7 +201,7 @@ class Repository:
 
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag, not its manifest ("Deleting tags"); return False if the registry cannot."""
-        response = self._write("DELETE", f"manifests/{tag}", expect=_DONE | {400, 404, 405})
+        response = self._delete(tag, self._writing, _DONE | {400, 404, 405})
         if response.status == HTTPStatus.NOT_FOUND:
             # A 404 may mean that the tag is gone (after a lost answer), or that the registry has no such API.
             return self.resolve(tag) is None
@@ -219,13 +221,21 @@ class Repository:
         scopes, refused = (self._writing, frozenset[int]()) if self._push else (self._reading, _REFUSED)
         expect = _DONE | {400, 404, 405} | refused
         for what, reference in ways:
-            request = self._request("DELETE", f"manifests/{reference}", scopes, expect=expect)
-            status = self._transport.send(request).status
+            status = self._delete(reference, scopes, expect).status
             if status in refused:
                 return "unknown"
             if status in _DONE | {404}:
                 return what
         return None
+
+    def _delete(self, reference: str, scopes: frozenset[str], expect: Iterable[int]) -> Response:
+        """Delete a tag or manifest; raises RegistryReadOnly for a registry that deletes nothing for now."""
+        response = self._transport.send(self._request("DELETE", f"manifests/{reference}", scopes, expect=expect))
+        error = refusal("DELETE", response)
+        if isinstance(error, RegistryReadOnly):
+            self._transport.policy.blame(error)
+            raise error
+        return response
 
     def exists(self) -> bool:
         """Tell whether the repository exists and is readable, with `pull` scope only ("Listing Tags")."""

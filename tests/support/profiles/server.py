@@ -41,7 +41,8 @@ class ProfileRegistry(LoopbackServer):
 
     `users` are names and passwords. `policy` says which actions a user gets; without one users get all, and nobody
     gets `pull` where the profile lets anonymous clients pull. `namespaces` are those that exist, None for all.
-    Everything public may be changed by a test at any time: `read_only`, `quota_bytes` (of one namespace), `immutable`
+    Everything public may be changed by a test at any time: `read_only`, `down` (the answer to all requests),
+    `quota_bytes` (of one namespace), `immutable`
     (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` and `api_user` (of Quay's API).
     Time stands still but for `clock.advance`.
     """
@@ -66,6 +67,7 @@ class ProfileRegistry(LoopbackServer):
         self.api_user = "somebody"
         self.immutable: tuple[str, ...] = ()
         self.read_only = False
+        self.down: Answer | None = None
         self.quota_bytes: int | None = None
         self.rate_limit = profile.rate_limit
         self.violations: list[str] = []
@@ -184,6 +186,8 @@ class ProfileRegistry(LoopbackServer):
 
     def answer(self, request: Request) -> Answer | NoAnswer:
         """Answer one request and note it."""
+        if self.down is not None:
+            return self._noted(request, self.down)
         replaced = self.gates.pass_through(request.method, request.path, "before")
         if replaced is not None:
             return self._noted(request, replaced)
