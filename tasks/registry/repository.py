@@ -373,6 +373,10 @@ class Repository:
         """
         foresight.check(self._transport, self.name, tag=tag, wish=wish)
 
+    def why_fixed(self, foresight: Foresight, tag: str) -> str | None:
+        """Return the reason why a new tag could not be deleted again, if the API of the registry tells one."""
+        return foresight.why_fixed(self._transport, self.name, tag)
+
     def _resolve(self, reference: str, *, retry: bool) -> Descriptor | None:
         expect = {200, 404, *_UNANSWERED}
         response = self._read("HEAD", f"manifests/{reference}", headers=_ACCEPT, expect=expect, retry=retry)

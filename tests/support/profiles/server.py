@@ -43,7 +43,8 @@ class ProfileRegistry(LoopbackServer):
     gets `pull` where the profile lets anonymous clients pull. `namespaces` are those that exist, None for all.
     Everything public may be changed by a test at any time: `read_only`, `down` (the answer to all requests),
     `quota_bytes` (of one namespace), `immutable`
-    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` and `api_user` (of Quay's API).
+    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` and `api_user` (of Quay's API), `api_admin`
+    (whether those who ask the API may see rules for tags).
     Time stands still but for `clock.advance`.
     """
 
@@ -65,6 +66,7 @@ class ProfileRegistry(LoopbackServer):
         self.disabled_namespaces: set[str] = set()
         self.api_tokens: set[str] = set()
         self.api_user = "somebody"
+        self.api_admin = True
         self.immutable: tuple[str, ...] = ()
         self.read_only = False
         self.down: Answer | None = None
