@@ -228,6 +228,23 @@ def test_a_patch_of_which_only_a_part_was_kept_goes_on_there() -> None:
         SMALL.push(registry)
 
 
+@pytest.mark.parametrize("refused", [400, 404, 416])
+@pytest.mark.parametrize("stored", [0, 70_000, None])
+def test_a_patch_that_is_refused_once_goes_on_where_the_registry_stands(refused: int, stored: int | None) -> None:
+    """5.3: or in a new session, in the same form."""
+    opened, again = [status(stored), *([POST] if stored is None else [])], stored or 0
+    script = patching(
+        SMALL,
+        SMALL.patch(Answer(refused)),
+        *opened,
+        SMALL.patch(taken(SMALL), again),
+        SMALL.put(start=SMALL.size),
+        *([SMALL.present()] if again else []),
+    )
+    with ScriptedRegistry(*script, ordered=True) as registry:
+        SMALL.push(registry)
+
+
 def test_a_patch_whose_answer_was_lost_needs_no_second_one() -> None:
     """5.3."""
     script = patching(SMALL, SMALL.patch(NoAnswer.DROP), status(SMALL.size), SMALL.put(start=SMALL.size))
