@@ -1,6 +1,7 @@
 """Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -38,6 +39,8 @@ from tasks.registry.visits import current_visit
 
 # Answers of a blob store to a URL whose signature has expired, or was made for another method.
 _NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
+# The headers of an answer that tell of its reason.
+_OF_REASON: Final = ("Content-Type", "Retry-After")
 
 
 class Transport:
@@ -166,8 +169,20 @@ class Transport:
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
             self._budget(request.repository).limited(believed)
-        kind = type(refusal(request.method, response))
-        return Transient(explain(request.method, response), response.status, asked, kind)
+        if request.method == "HEAD" and response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            response = self._with_reason(response)
+        error = refusal(request.method, response)
+        asked = error.retry_after if asked is None else asked
+        return Transient(explain(request.method, response), response.status, asked, type(error))
+
+    def _with_reason(self, response: Response) -> Response:
+        """Return a 503 to a HEAD, which has no body, with the reason that the base of the API gives for its own."""
+        incoming = self._connections.exchange("GET", f"{self._endpoint.base()}/v2/", {})
+        content = incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
+        if incoming.status != response.status:
+            return response
+        headers = {name: said for name in _OF_REASON if (said := _said(name, response.headers, incoming.headers))}
+        return replace(response, headers=headers, content=content[: self.limits.error_bytes])
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
         """Return the error that an answer means, with the reason if only this side knows it."""
@@ -249,6 +264,10 @@ class Transport:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
+
+
+def _said(name: str, *answers: Mapping[str, str]) -> str | None:
+    return next((headers[name] for headers in answers if headers.get(name)), None)
 
 
 def _is_signature_refused(response: Response) -> bool:

@@ -15,6 +15,7 @@
     PATCH   400, 404, 416              the session stands elsewhere: its status, or a new one; said twice: the next form
     PATCH   405, 411, 415, 501         this form is not taken
     both    413                        not so many bytes: the next form, or parts of half the size
+    both    no answer, 502, 504        said twice of one offset: not so many bytes
     GET     200, 204 with Range        `0-LAST`; Quay says `bytes=0-COUNT`, and `bytes=0--1` of a session that it opens
     GET     anything else              the session is gone
     HEAD    200                        a commit whose answer was lost took effect
@@ -124,6 +125,13 @@ class Way:
         if status in _GONE and not self.doubted and not (status == HTTPStatus.BAD_REQUEST and self.form == "put"):
             return replace(self, doubted=True)
         return self._next(0, self.part_bytes) if status in _GONE | _NOT_TAKEN else None
+
+    def after_drops(self, sent: int) -> "Way | None":
+        """Return the way after bodies of `sent` bytes got no answer, None if no form is left to try.
+
+        A limit of the size may be the cause, so the registry still gets a smaller PUT.
+        """
+        return self._next(sent, self.part_bytes) if self.form == "put" else self._halve(sent)
 
     def went_well(self) -> "Way":
         """Return the way after a body was taken."""

@@ -37,7 +37,7 @@ def check_served(
     Raises AuthenticationRefused, RateLimited, RegistryUnavailable, RealmGone, ResponseInvalid, AddressWrong.
     """
     realm = urlsplit(url).netloc
-    said = f" (status {status}{_words(body, headers.get('Content-Type'), authorizations)})"
+    said = f" (status {status}{words(body, headers.get('Content-Type'), authorizations)})"
     if status in _REFUSED or (by_token and status == HTTPStatus.BAD_REQUEST):
         raise AuthenticationRefused(f"{realm} refused {wanted}{said}.")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -52,8 +52,8 @@ def check_served(
         raise AddressWrong(f"{realm} answered the request for a token with a web page.")
 
 
-def _words(body: bytes, content_type: str | None, authorizations: Iterable[str]) -> str:
-    """Return the realm's reason for its refusal, without the secrets of the request."""
+def words(body: bytes, content_type: str | None, authorizations: Iterable[str]) -> str:
+    """Return the realm's reason for its answer, without the secrets of the request."""
     said = "; ".join(map(str, parse_reasons(body, content_type)[:_SHOWN]))
     for authorization in authorizations:
         said = conceal(said, authorization)

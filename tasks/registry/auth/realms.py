@@ -1,12 +1,15 @@
 """Requests to token servers (Distribution's token authentication specification)."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qs
 
 from tasks.errors import ResponseInvalid
+from tasks.registry.auth.realm_answer import words
 from tasks.registry.http.connections import Connections
 from tasks.registry.http.exchange import Response
 from tasks.registry.http.hops import MOST_REDIRECTS, is_same_origin, next_hop
+from tasks.registry.http.refusal import refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, Transient, parse_retry_after
 from tasks.registry.settings import HttpLimits
 
@@ -40,7 +43,17 @@ class Realms:
         content = incoming.read(self._limits.error_bytes, self._limits.answer_timeout)
         if incoming.status in RETRIED_STATUSES:
             asked = parse_retry_after(incoming.headers.get("Retry-After"), time.time())
-            raise Transient(f"{incoming.what} answered {incoming.status}", incoming.status, asked)
+            error = refusal(method, Response(incoming.status, incoming.headers, url, own=False, content=content))
+            why = words(content, incoming.headers.get("Content-Type"), _secrets(headers, body))
+            said = f"{incoming.what} answered {incoming.status}{why}"
+            raise Transient(said, incoming.status, asked or error.retry_after, type(error))
         if len(content) > self._limits.error_bytes:
             raise ResponseInvalid(f"{incoming.what} answered with more than {self._limits.error_bytes} bytes.")
         return Response(incoming.status, incoming.headers, url, own=False, content=content)
+
+
+def _secrets(headers: Mapping[str, str], body: bytes | None) -> Iterator[str]:
+    """Yield the credentials of a request in the form of an Authorization header."""
+    if authorization := headers.get("Authorization"):
+        yield authorization
+    yield from (f"Bearer {token}" for token in parse_qs((body or b"").decode()).get("refresh_token", ()))

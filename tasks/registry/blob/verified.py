@@ -50,13 +50,15 @@ class Passage:
     The last piece is handed over only when digest and size of the whole are right: a registry that gets one byte less
     than promised commits nothing. To resume anywhere, the state of the digest is kept every 16 MiB, and at the end of
     the last body: from there bytes are read and hashed again, and sent only from the requested offset.
-    `position` is the offset that the last body reached, `reached` the highest offset ever handed over.
+    `position` is the offset that the last body reached, `reached` the highest offset ever handed over, `begun` the
+    number of bodies that were begun.
     """
 
     def __init__(self, descriptor: Descriptor, reader: Reader, progress: Callable[[int], None]) -> None:
         self.size = descriptor.size
         self.reached = 0
         self.position = 0
+        self.begun = 0
         self._digest = descriptor.digest
         self._reader = reader
         self._progress = progress
@@ -79,6 +81,7 @@ class Passage:
         """Yield the content from `offset` to `end`; raises ContentMismatch before the last piece of other content."""
         position, state = self._state_before(offset)
         self.position = offset
+        self.begun += 1
         if position == self.size:
             self._verify(state)
         for start, piece in self._read(position, end):

@@ -32,6 +32,12 @@ def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
     return f"its repository is {found.setting} at Amazon ECR" if found.keeps(tag) else None
 
 
+def why_fixed(asking: Asking, name: str, tag: str) -> str | None:
+    """Return None: Amazon ECR lets its immutable tags be deleted."""
+    del asking, name, tag
+    return None
+
+
 def why_full(asking: Asking, name: str, wish: Wish) -> None:
     """Return None: Amazon ECR does not tell of a quota."""
     del asking, name, wish

@@ -1,10 +1,12 @@
 """Foresee, by the API of a registry's product, that a tag will not be written (BEHAVIOUR 10.2).
 
-| API    | asked with                                | tells of a tag            | of a quota                    |
-|--------|-------------------------------------------|---------------------------|-------------------------------|
-| quay   | `api_token_file`                          | that it is immutable      | the namespace's               |
-| ecr    | boto3, as `login = "ecr"` does            | the rules of its repository | nothing                     |
-| harbor | user and password, and `api = "harbor"`   | that it is immutable      | the project's, to its members |
+| API    | asked with                              | tells of a tag    | of a quota                    |
+|--------|-----------------------------------------|-------------------|-------------------------------|
+| quay   | `api_token_file`                        | it is immutable   | the namespace's               |
+| ecr    | boto3, as `login = "ecr"` does          | its repository is | nothing                       |
+| harbor | user and password, and `api = "harbor"` | it is immutable   | the project's, to its members |
+
+To administrators Quay and Harbor tell their rules for new tags too.
 """
 
 import logging
@@ -26,13 +28,14 @@ class _Tells(NamedTuple):
     """The questions that an API answers, of a repository and a tag or wish, with the reason for a refusal."""
 
     why_immutable: Callable[[Asking, str, str], str | None]
+    why_fixed: Callable[[Asking, str, str], str | None]
     why_full: Callable[[Asking, str, Wish], str | None]
 
 
 _TELLS: Final[dict[Api, _Tells]] = {
-    "quay": _Tells(quay.why_immutable, quay.why_full),
-    "ecr": _Tells(ecr.why_immutable, ecr.why_full),
-    "harbor": _Tells(harbor.why_immutable, harbor.why_full),
+    "quay": _Tells(quay.why_immutable, quay.why_fixed, quay.why_full),
+    "ecr": _Tells(ecr.why_immutable, ecr.why_fixed, ecr.why_full),
+    "harbor": _Tells(harbor.why_immutable, harbor.why_fixed, harbor.why_full),
 }
 
 
@@ -75,6 +78,14 @@ class Foresight:
         why = self._why(asking, "its quota", lambda: tells.why_full(asking, name, wish))
         if why:
             raise QuotaExceeded(f"{place} takes no image: {why}. Nothing was copied for it.", side=Side.DESTINATION)
+
+    def why_fixed(self, transport: Transport, name: str, tag: str) -> str | None:
+        """Return the reason why a new tag could not be deleted again, None if it may, or if nothing tells."""
+        tells = _TELLS.get(api_of(transport.settings) or "none")
+        if tells is None:
+            return None
+        asking = self._asking_of(transport)
+        return self._why(asking, "the rules for new tags", lambda: tells.why_fixed(asking, name, tag))
 
     def _asking_of(self, transport: Transport) -> Asking:
         with self._guard:

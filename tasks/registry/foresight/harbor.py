@@ -1,6 +1,9 @@
 """What Harbor's own API says of tags and quotas (GET /api/v2.0/projects/…, with user and password of the destination).
 
 PROJECT/repositories/NAME/artifacts/TAG/tags    [{"name": TAG, "immutable": true, …}]
+PROJECT/immutabletagrules                       [{"disabled": false, "tag_selectors": [{"decoration": "matches",
+                                                "pattern": P}], "scope_selectors": {"repository": [{"decoration":
+                                                "repoMatches", "pattern": P}]}}], to administrators and maintainers
 PROJECT/summary                                 {"quota": {"hard": {"storage": N}, "used": {"storage": USED}}, …}
 PROJECT/artifacts?q=digest=DIGEST,base=*        [{"digest": DIGEST, …}], without `base` no part of an index
 """
@@ -11,6 +14,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from tasks.registry.foresight.asking import Asking, Wish
+from tasks.registry.foresight.doublestar import matches
 
 Kind = TypeVar("Kind")
 
@@ -21,6 +25,29 @@ _BY_NAME: Final = {"X-Is-Resource-Name": "true"}
 class _Tag(msgspec.Struct, frozen=True):
     name: str
     immutable: bool = False
+
+
+class _Selector(msgspec.Struct, frozen=True):
+    decoration: str
+    pattern: str
+
+    def selects(self, name: str) -> bool:
+        return matches(self.pattern, name) != self.decoration.lower().endswith("excludes")
+
+
+class TagRule(msgspec.Struct, frozen=True):
+    """A rule that makes tags of some repositories immutable; of several selectors Harbor takes the first."""
+
+    disabled: bool = False
+    tag_selectors: list[_Selector] = []
+    scope_selectors: dict[str, list[_Selector]] = {}
+
+    def fixes(self, repository: str, tag: str) -> bool:
+        """Tell whether a tag is immutable as soon as it is there; the repository is named without its project."""
+        repositories, tags = self.scope_selectors.get("repository", []), self.tag_selectors
+        if self.disabled or not repositories or not tags:
+            return False
+        return repositories[0].selects(repository) and tags[0].selects(tag)
 
 
 class _Artifact(msgspec.Struct, frozen=True):
@@ -49,6 +76,15 @@ def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
     found = _ask(asking, name, f"{path}?{query}", list[_Tag]) or []
     if any(each.name == tag and each.immutable for each in found):
         return "a rule of its Harbor project makes the tag immutable"
+    return None
+
+
+def why_fixed(asking: Asking, name: str, tag: str) -> str | None:
+    """Return the reason why a new tag could not be deleted again, None if it may; raises RegistryError, Transient."""
+    project, _, repository = name.partition("/")
+    rules = _ask(asking, name, f"{project}/immutabletagrules?page_size=100", list[TagRule]) or []
+    if any(rule.fixes(repository, tag) for rule in rules):
+        return f"a rule of the Harbor project {project} makes it immutable at once"
     return None
 
 

@@ -1,11 +1,14 @@
-"""Read tags and quotas from Quay's own API (GET /api/v1/…, with an OAuth token).
+"""Read tags, rules of tags and quotas from Quay's own API (GET /api/v1/…, with an OAuth token).
 
 repository/NAMESPACE/NAME/tag/?specificTag=TAG   {"tags": [{"name": TAG, "immutable": true, …}], …}
+repository/NAMESPACE/NAME/immutabilitypolicy/,   {"policies": [{"tagPattern": REGEX, "tagPatternMatches": true, …}]},
+and organization/NAMESPACE/immutabilitypolicy/   to administrators; false: what does not match is immutable
 organization/NAMESPACE, and user/                {"quotas": [{"limit_bytes": N, "limits": [{"type": "Reject",
 of the user whose token it is                    "limit_percent": P}]}], "quota_report": {"quota_bytes": USED,
                                                  "configured_quota": N or null, "backfill_status": S}, …}
 """
 
+import re
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -25,6 +28,24 @@ class _Tag(msgspec.Struct, frozen=True):
 
 class _Tags(msgspec.Struct, frozen=True):
     tags: list[_Tag]
+
+
+class TagPolicy(msgspec.Struct, frozen=True, rename="camel"):
+    """A rule that makes tags immutable: those that a pattern matches from their start, or all others."""
+
+    tag_pattern: str
+    tag_pattern_matches: bool = True
+
+    def fixes(self, tag: str) -> bool:
+        """Tell whether a tag is immutable as soon as it is there."""
+        try:
+            return (re.match(self.tag_pattern, tag) is not None) == self.tag_pattern_matches
+        except re.error:
+            return False
+
+
+class _Policies(msgspec.Struct, frozen=True):
+    policies: list[TagPolicy]
 
 
 class _Limit(msgspec.Struct, frozen=True):
@@ -57,6 +78,19 @@ def why_immutable(asking: Asking, name: str, tag: str) -> str | None:
     found = _ask(asking, name, f"/api/v1/repository/{quote(name)}/tag/?{query}", _Tags)
     if found is not None and any(each.name == tag and each.immutable for each in found.tags):
         return "Quay marks the tag as immutable"
+    return None
+
+
+def why_fixed(asking: Asking, name: str, tag: str) -> str | None:
+    """Return the reason why a new tag could not be deleted again, None if it may; raises RegistryError, Transient."""
+    namespace = name.partition("/")[0]
+    for place, path in (
+        (f"the repository {name}", f"repository/{quote(name)}"),
+        (f"the namespace {namespace}", f"organization/{quote(namespace)}"),
+    ):
+        found = _ask(asking, name, f"/api/v1/{path}/immutabilitypolicy/", _Policies)
+        if found is not None and any(each.fixes(tag) for each in found.policies):
+            return f"a rule of {place} at Quay makes it immutable at once"
     return None
 
 

@@ -30,7 +30,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _LONGEST_MESSAGE: Final = 300
 _SHOWN_ERRORS: Final = 3
 READS: Final = frozenset({"GET", "HEAD"})
-_WRITES: Final = frozenset({"POST", "PUT", "PATCH"})
 # A client sends no write to where these lead (RFC 9110, 15.4): to https, or to a login.
 _ELSEWHERE: Final = frozenset({301, 302, 303})
 # Not implemented, version not supported (RFC 9110, 15.6): the next answer would be the same.
@@ -49,7 +48,7 @@ def _rule(kind: type[RegistryError], words: str, *statuses: int) -> _Rule:
     return _Rule(kind, frozenset(statuses), re.compile(words, re.IGNORECASE))
 
 
-# Of writes only. Quay, Harbor, Amazon ECR and Docker Hub say these, each in its own way.
+# Of writes; of reads maintenance alone. Quay, Harbor, Amazon ECR and Docker Hub say these, each in its own way.
 _RULES: Final = (
     _rule(TagImmutable, r"immutab|ImageTagAlreadyExists", 400, 403, 405, 409, 412),
     _rule(
@@ -112,8 +111,12 @@ def refusal(method: str, response: Response) -> RegistryError:
 
 
 def _kind(method: str, response: Response) -> type[RegistryError]:
-    if method in _WRITES and (named := named_kind(response.status, _reasons(response))):
+    named = named_kind(response.status, _reasons(response))
+    if named is not None and (method not in READS or _is_maintenance(named, response)):
         return named
+    if response.status == HTTPStatus.SERVICE_UNAVAILABLE and response.headers.get("Retry-After"):
+        # Maintenance, or an overload that ends by itself (RFC 9110, 15.6.4).
+        return RegistryReadOnly
     if response.status in {401, 403} and response.own:
         return AuthenticationRefused
     if response.status < HTTPStatus.BAD_REQUEST and is_web_page(response.content, response.headers.get("Content-Type")):
@@ -123,8 +126,13 @@ def _kind(method: str, response: Response) -> type[RegistryError]:
     return _kind_of_status(response.status)
 
 
+def _is_maintenance(named: type[RegistryError], response: Response) -> bool:
+    """Tell whether a registry serves nothing for now, not even reads."""
+    return named is RegistryReadOnly and response.status == HTTPStatus.SERVICE_UNAVAILABLE
+
+
 def named_kind(status: int, reasons: list[Reason]) -> type[RegistryError] | None:
-    """Return the error that the words of a refused write name, None if they name no known one."""
+    """Return the error that the words of a refusal name, None if they name no known one."""
     said = "; ".join(map(str, reasons))
     return next((rule.kind for rule in _RULES if status in rule.statuses and rule.words.search(said)), None)
 

@@ -15,6 +15,7 @@ from tasks.errors import (
     ImagePusherError,
     RateLimited,
     RegistryError,
+    RegistryReadOnly,
     RegistryUnavailable,
     Retry,
     Side,
@@ -212,6 +213,10 @@ def _failure(state: "RetryCallState") -> Transient:
 
 
 def _final(failure: Transient, tries: int, later: float | None, limit: float) -> RegistryError:
+    if issubclass(failure.kind, RegistryReadOnly):
+        # However long it lasts, another bound counts (BEHAVIOUR 8.6).
+        believed = later if later is not None and later <= limit else None
+        return failure.kind(f"{failure.what} (tries: {tries}).", believed)
     if later is not None and later > limit:
         error = RateLimited(
             f"{failure.what} and asks for no requests for {_duration(later)}, longer than `http.retry_after_limit`"

@@ -9,8 +9,9 @@ from tasks.errors import ContentMismatch, ResponseInvalid
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Verifier
 from tasks.registry.blob.reader import BlobReader
+from tasks.registry.blob.requests import UploadRequests
 from tasks.registry.blob.session import UploadSession, session_of
-from tasks.registry.blob.upload import BlobUpload, cancel
+from tasks.registry.blob.upload import BlobUpload
 from tasks.registry.blob.verified import Reader
 from tasks.registry.http.exchange import Request
 from tasks.registry.repository.access import UNANSWERED, Access, scopes
@@ -101,4 +102,4 @@ class Blobs(Access):
 
     def cancel_upload(self, session: UploadSession) -> None:
         """Cancel the session of a failed mount; the registry's answer is ignored."""
-        cancel(self._transport, self.name, self._writing, session)
+        UploadRequests(self._transport, self.name, self._writing).cancel(session)

@@ -64,3 +64,7 @@ class Repository(Tags, Blobs):
         `tag` is the tag that would move, None if it does not exist yet. An unknown or failing API raises nothing.
         """
         foresight.check(self._transport, self.name, tag=tag, wish=wish)
+
+    def why_fixed(self, foresight: Foresight, tag: str) -> str | None:
+        """Return the reason why a new tag could not be deleted again, if the API of the registry tells one."""
+        return foresight.why_fixed(self._transport, self.name, tag)

@@ -1,12 +1,15 @@
 """The tags of one repository."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, Literal
 from urllib.parse import urlencode
 
+from tasks.errors import RegistryReadOnly
 from tasks.oci.digest import Digest, digest_of, encoded_of
+from tasks.registry.http.exchange import Response
+from tasks.registry.http.refusal import refusal
 from tasks.registry.listing import list_tags
 from tasks.registry.repository.access import DONE
 from tasks.registry.repository.manifests import Manifests
@@ -42,7 +45,7 @@ class Tags(Manifests):
 
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag, not its manifest ("Deleting tags"); return False if the registry cannot."""
-        response = self._write("DELETE", f"manifests/{tag}", expect=DONE | {400, 404, 405})
+        response = self._delete(tag, self._writing, DONE | {400, 404, 405})
         if response.status == HTTPStatus.NOT_FOUND:
             # A 404 may mean that the tag is gone (after a lost answer), or that the registry has no such API.
             return self.resolve(tag) is None
@@ -62,10 +65,18 @@ class Tags(Manifests):
         scopes, refused = (self._writing, frozenset[int]()) if self._push else (self._reading, _REFUSED)
         expect = DONE | {400, 404, 405} | refused
         for what, reference in ways:
-            request = self._request("DELETE", f"manifests/{reference}", scopes, expect=expect)
-            status = self._transport.send(request).status
+            status = self._delete(reference, scopes, expect).status
             if status in refused:
                 return "unknown"
             if status in DONE | {404}:
                 return what
         return None
+
+    def _delete(self, reference: str, scopes: frozenset[str], expect: Iterable[int]) -> Response:
+        """Delete a tag or manifest; raises RegistryReadOnly for a registry that deletes nothing for now."""
+        response = self._transport.send(self._request("DELETE", f"manifests/{reference}", scopes, expect=expect))
+        error = refusal("DELETE", response)
+        if isinstance(error, RegistryReadOnly):
+            self._transport.policy.blame(error)
+            raise error
+        return response

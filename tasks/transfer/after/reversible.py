@@ -10,6 +10,7 @@ from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after.holders import Holders
+from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 
 
@@ -93,9 +94,7 @@ class _Foresight:
 
 def _accepted(found: ImagePusherError | contract.Notice | None) -> contract.Notice | None:
     """Return the notice of a tag that moves although it could not be put back."""
-    if not isinstance(found, Irreversible):
-        return None
-    return contract.Notice("irreversible", f"{found.message} The item accepts that.")
+    return accepted(found) if isinstance(found, Irreversible) else None
 
 
 def _content(repository: Repository, digest: Digest) -> bytes:

@@ -11,6 +11,7 @@ from tasks import contract
 from tasks.errors import (
     ExpectationFailed,
     ImagePusherError,
+    Irreversible,
     OlderThanDestination,
     PlatformMissing,
     PlatformRemovalRefused,
@@ -141,6 +142,11 @@ def goes_back(change: Change, conditions: Conditions, new: Age, old: Age) -> Ima
     if mine_key >= theirs_key:
         return None
     return OlderThanDestination(f"{change.reference} holds {theirs}, which is newer than {mine}.")
+
+
+def accepted(error: Irreversible) -> contract.Notice:
+    """Return the notice of a tag that moves although it could not be put back."""
+    return contract.Notice(error.code, f"{error.message} The item accepts that.")
 
 
 def platforms_of(held: Current) -> list[Platform]:

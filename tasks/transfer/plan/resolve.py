@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tasks import contract
-from tasks.errors import AuthenticationRefused, ContentMismatch, ImagePusherError, OlderThanDestination, Retry, Side
+from tasks.errors import (
+    AuthenticationRefused,
+    ContentMismatch,
+    ImagePusherError,
+    Irreversible,
+    OlderThanDestination,
+    Retry,
+    Side,
+)
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference, RepositoryName
@@ -15,6 +23,7 @@ from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
+from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.gate import Gate
@@ -53,7 +62,9 @@ def prepare(
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
     sizes = Sizes(registries)
-    looking = _Looking(registries, rules, push, facts or NoFacts(), ready, Foresight(), sizes)
+    looking = _Looking(
+        registries, rules, push, facts or NoFacts(), ready, Foresight(), sizes, is_release=request.atomic is not None
+    )
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -115,6 +126,7 @@ class _Looking:
     ready: Mapping[RepositoryName, Found]
     foresight: Foresight
     sizes: Sizes
+    is_release: bool
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
@@ -159,6 +171,8 @@ class _Looking:
             if decision.action != "unchanged":
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
                 self._foresee(repository, reference, wish, exists=current is not None)
+                if current is None:
+                    unseen = (*unseen, *self._ensure_deletable(repository, reference, item))
         except OlderThanDestination as skip:
             held = current.digest if current else None
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
@@ -186,6 +200,20 @@ class _Looking:
         repository.foresee(self.foresight, wish, tag=reference.tag if exists else None)
         if self.push:
             repository.require_push()
+
+    def _ensure_deletable(
+        self, repository: Repository, reference: Reference, item: ValidItem
+    ) -> tuple[contract.Notice, ...]:
+        """Raise Irreversible for a new tag of a release that is immutable at once, or return the item's acceptance."""
+        why = None
+        if self.is_release and reference.tag is not None:
+            why = repository.why_fixed(self.foresight, reference.tag)
+        if why is None:
+            return ()
+        error = Irreversible(f"{reference} is new, and could not be deleted again: {why}.")
+        if item.irreversible != "accept":
+            raise error
+        return (accepted(error),)
 
     def _current(
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem

@@ -6,9 +6,11 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ReleaseUnsettled, Retry, may_pass
+from tasks.errors import QuotaExceeded, ReleaseUnsettled, Retry, may_pass
 
 _PAUSE: Final = 30.0
+# Somebody raises a quota, or makes room: until then a full namespace does not even take a tag back.
+_ENDED_BY_PEOPLE: Final = frozenset({QuotaExceeded.code})
 
 
 def unsettled(stuck: Sequence[contract.TagUndo], asked: float | None) -> ReleaseUnsettled:
@@ -17,9 +19,15 @@ def unsettled(stuck: Sequence[contract.TagUndo], asked: float | None) -> Release
     The release may have used up its tries before. A reason that may pass is waited for, so that half of the release
     does not stay for want of tries.
     """
-    passing = next((tag for tag in stuck if tag.error is not None and may_pass(tag.error.code)), None)
-    message = f"{(passing or stuck[0]).reference} could not be put back yet."
+    passing = next((tag for tag in stuck if tag.error is not None and _may_end(tag.error.code)), None)
+    first = passing or stuck[0]
+    why = f": {first.error.message}" if first.error is not None else "."
+    message = f"{first.reference} could not be put back yet{why}"
     return ReleaseUnsettled(message) if passing is None else waiting(message, asked)
+
+
+def _may_end(code: str) -> bool:
+    return may_pass(code) or code in _ENDED_BY_PEOPLE
 
 
 def waiting(message: str, asked: float | None = None) -> ReleaseUnsettled:

@@ -12,11 +12,21 @@ _VARIANTS = frozenset({"quay-3.11", "distribution-3.1", "harbor-no-mounts", "ecr
 # One of each product, for tests on which its variants behave alike.
 PRODUCTS = tuple(profile for profile in EVERY if profile.name not in _VARIANTS)
 # One of each form of upload.
-UPLOADING = tuple(
-    profile
-    for profile in EVERY
-    if profile.name in {"strict", "quay", "zot", "ecr", "ghcr", "docker-hub", "azure", "artifactory", "limiting-proxy"}
+_FORMS = frozenset(
+    {
+        "strict",
+        "quay",
+        "zot",
+        "ecr",
+        "ghcr",
+        "docker-hub",
+        "azure",
+        "artifactory",
+        "limiting-proxy",
+        "dropping-proxy",
+    }
 )
+UPLOADING = tuple(profile for profile in EVERY if profile.name in _FORMS)
 
 
 def over(chosen: Iterable[Profile] = EVERY) -> pytest.MarkDecorator:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.contract import TagReport
-from tests.acceptance.profiles.conftest import Scene
+from tasks.registry.settings import Credentials, RegistrySettings
+from tests.acceptance.profiles.conftest import PASSWORD, USER, Scene
 from tests.support import images
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile, TagRules
@@ -93,3 +94,64 @@ def test_a_dry_run_asks_for_no_right_but_to_pull(scene: Scene) -> None:
     assert {tag.action for tag in planned.tags} == {"copied"}
     assert all("irreversible_unknown" in {notice.code for notice in tag.warnings} for tag in planned.tags)
     assert sorted(scene.registry.store.repositories) == [f"{scene.name}/there"]
+
+
+HARBOR = profiles.HARBOR
+
+
+@pytest.fixture
+def telling(scene: Scene) -> Scene:
+    """Return a scene whose client has access to the API of the registry's product."""
+    scene.registry.api_tokens = {"of-the-api"}
+    harbor = scene.profile.name == "harbor"
+    settings = RegistrySettings(
+        credentials=Credentials(USER, PASSWORD),
+        api="harbor" if harbor else None,
+        api_token=None if harbor else "of-the-api",
+    )
+    scene.settings.registries.registries[scene.registry.host] = settings
+    scene.registry.immutable = ("new*",)
+    return scene
+
+
+@over(QUAY, HARBOR)
+def test_a_new_tag_that_is_immutable_at_once_is_told_before_a_byte_moves(telling: Scene) -> None:
+    """Rule 10.1: it could not be deleted if another tag of the release fails."""
+    scene = telling
+    request = release(scene)
+    before = scene.registry.tags(scene.repository)
+    (planned,), (done,) = scene.client.preview(request).items, scene.push(request).items
+    expected = {"old": ("skipped", "withheld"), "new": ("failed", "irreversible")}
+    assert (told(planned.tags), told(done.tags)) == (expected, expected)
+    error = done.tags[1].error
+    assert error is not None
+    assert f"{scene.registry.host}/{scene.repository}:new is new" in error.message
+    assert "makes it immutable at once" in error.message
+    assert scene.registry.tags(scene.repository) == before
+    assert not any("/blobs/" in write or write.startswith("PUT") for write in scene.writes())
+
+
+@over(QUAY, HARBOR)
+def test_an_item_that_accepts_a_tag_that_is_immutable_at_once(telling: Scene) -> None:
+    scene = telling
+    request = release(scene, irreversible="accept")
+    (planned,) = scene.client.preview(request).items
+    assert "irreversible" in {notice.code for notice in planned.tags[1].warnings}
+    report = scene.push(request)
+    assert report.state == "succeeded"
+    assert [notice.code for notice in report.items[0].tags[1].warnings] == ["irreversible"]
+
+
+@over(QUAY, HARBOR)
+def test_a_push_that_is_no_release_may_make_such_a_tag(telling: Scene) -> None:
+    scene = telling
+    request = release(scene)
+    del request["atomic"]
+    assert scene.push(request).state == "succeeded"
+
+
+@over(QUAY, HARBOR)
+def test_a_user_who_may_not_see_the_rules_is_not_held_up(telling: Scene) -> None:
+    """Rule 10.2: an API that tells nothing stops no push."""
+    telling.registry.api_admin = False
+    assert telling.push(release(telling)).state == "succeeded"

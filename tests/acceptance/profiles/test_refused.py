@@ -58,6 +58,14 @@ def test_no_protective_tag_is_left_of_a_push_that_failed(scene: Scene) -> None:
     assert set(scene.registry.tags(scene.repository)) == {"v1"}
 
 
+@over([each for each in PRODUCTS if each.tags.delete != "both"])
+def test_a_protective_tag_that_cannot_be_deleted_is_named(scene: Scene) -> None:
+    """Rule 4.8: whoever reads the report can delete it."""
+    tag = _push_over_an_immutable_tag(scene)
+    (left,) = set(scene.registry.tags(scene.repository)) - {"v1"}
+    assert tag.protective_tag == left
+
+
 @over([profiles.small(profiles.ECR), profiles.HARBOR, profiles.QUAY])
 def test_a_repository_that_has_to_be_made_first(scene: Scene) -> None:
     """Rule 6.8: told from a login that is refused, and nothing is made by the way."""

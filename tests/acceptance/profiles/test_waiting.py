@@ -5,12 +5,47 @@ import uuid
 
 import pytest
 
+from tasks.celery_glue import returns
 from tasks.contract import Progress, PushReport
 from tasks.registry.http import refusal
 from tests.acceptance.profiles.cases import over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support.processes import wait_until
 from tests.support.profiles import profiles
+from tests.support.profiles.answers import page
+from tests.support.scripted import Answer
+
+PAGE = page(503, "Down for maintenance")
+SOON = Answer(503, {"Retry-After": "1"})
+
+
+@over([profiles.STRICT, profiles.QUAY])
+@pytest.mark.parametrize("side", ["source", "destination"])
+@pytest.mark.parametrize("said", [PAGE, SOON], ids=["page", "Retry-After"])
+def test_a_push_waits_for_a_registry_that_is_not_even_read(
+    scene: Scene, side: str, said: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 8.6: as it does for one that takes no writes."""
+    monkeypatch.setattr(returns, "_MAINTENANCE_PAUSE", 0.1)
+    source = scene.index("linux/amd64")
+    push_id, request = str(uuid.uuid4()), scene.request(scene.offer(source), "1")
+    away = scene.source if side == "source" else scene.registry
+    away.down = said
+    waits: list[Progress] = []
+
+    def is_waiting() -> bool:
+        waits[:] = [each for each in scene.client.pushes() if each.push_id == push_id and each.waiting is not None]
+        return bool(waits)
+
+    scene.client.send(request, push_id)
+    wait_until(is_waiting, "the push does not wait")
+    waiting = waits[0].waiting
+    assert waiting is not None
+    assert (waits[0].state, waiting.reason.code, waiting.reason.side) == ("waiting", "registry_read_only", side)
+    assert f"{away.host}/" in waiting.reason.message
+    away.down = None
+    assert scene.client.wait(push_id).state == "succeeded"
+    scene.assert_whole("1", source.digest)
 
 
 @over([profiles.QUAY, profiles.HARBOR])

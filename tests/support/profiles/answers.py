@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.scripted import Answer
+from tests.support.scripted import Answer, NoAnswer
 
 JSON = "application/json"
 HTML = "text/html"
 
 
 class Refused(Exception):
-    """End the handling of a request with this answer."""
+    """End the handling of a request with this answer, or without one."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
+    def __init__(self, answer: Answer | NoAnswer) -> None:
+        super().__init__(answer)
         self.answer = answer
 
 

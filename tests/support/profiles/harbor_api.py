@@ -1,6 +1,7 @@
 """The part of Harbor's own API that tells of tags and quotas, with user and password.
 
 GET /api/v2.0/projects/PROJECT/summary
+GET /api/v2.0/projects/PROJECT/immutabletagrules
 GET /api/v2.0/projects/PROJECT/artifacts?q=digest=DIGEST,base=*
 GET /api/v2.0/projects/PROJECT/repositories/NAME/artifacts/REFERENCE/tags?with_immutable_status=true&q=name=TAG
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.profiles.server import ProfileRegistry
 
 _BASE = "/api/v2.0/"
-_PROJECT = re.compile(f"{_BASE}projects/(?P<project>[^/]+)/(?P<rest>summary|artifacts)")
+_PROJECT = re.compile(f"{_BASE}projects/(?P<project>[^/]+)/(?P<rest>summary|artifacts|immutabletagrules)")
 _TAGS = re.compile(
     f"{_BASE}projects/(?P<project>[^/]+)/repositories/(?P<name>[^/]+)/artifacts/(?P<reference>[^/]+)/tags"
 )
@@ -54,6 +55,10 @@ class HarborApi:
                 return error(404, "NOT_FOUND", "path or project not found")
             if match["rest"] == "summary":
                 return document(200, self._summary(match["project"]))
+            if match["rest"] == "immutabletagrules":
+                if not self._registry.api_admin:
+                    return error(403, "FORBIDDEN", "forbidden")
+                return document(200, list(self._rules()))
             return document(200, list(self._artifacts(match["project"], request.first("q") or "")))
 
     def _tags(self, name: str, reference: str, request: Request) -> Answer:
@@ -77,6 +82,18 @@ class HarborApi:
             "repo_count": sum(each.namespace == project for each in self._registry.store.repositories.values()),
             "quota": {"hard": hard, "used": {"storage": self._registry.store.size(project)}},
         }
+
+    def _rules(self) -> Iterator[dict[str, Any]]:
+        for pattern in self._registry.immutable:
+            yield {
+                "disabled": False,
+                "action": "immutable",
+                "template": "immutable_template",
+                "tag_selectors": [{"kind": "doublestar", "decoration": "matches", "pattern": pattern}],
+                "scope_selectors": {
+                    "repository": [{"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}]
+                },
+            }
 
     def _artifacts(self, project: str, query: str) -> Iterator[dict[str, Any]]:
         wanted = dict(each.partition("=")[::2] for each in query.split(","))

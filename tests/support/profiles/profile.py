@@ -25,8 +25,9 @@ READ_ONLY = Refusal(503, "UNAVAILABLE", "the registry is read-only")
 class UploadRules:
     """Which forms of upload are taken, and how sessions are talked about.
 
-    `put_limit`, `patch_limit` and `part_limit` (of a PATCH with Content-Range) are bytes of one body, `chunk_min` and
-    `chunk_max` are announced too. `several_patches` says what becomes of a blob in several PATCHes: it is stored
+    `put_limit`, `patch_limit` and `part_limit` (of a PATCH with Content-Range) are bytes of one body; where
+    `limit_body` is "none" the connection ends without an answer to a larger one. `chunk_min` and `chunk_max` are
+    announced too. `several_patches` says what becomes of a blob in several PATCHes: it is stored
     (`taken`), committed with other bytes without a word (`corrupt`), cut down to its last part (`keep_last`), or the
     second PATCH is refused. With `ranges` of "quay" an open session says how many bytes it holds, not the last
     position. `content_range` "ignored" takes any part as the next one. A mount is carried out (where the repository
@@ -37,7 +38,7 @@ class UploadRules:
     put_refusal: int = 413
     patch_limit: int | None = None
     part_limit: int | None = None
-    limit_body: Literal["json", "page"] = "json"
+    limit_body: Literal["json", "page", "none"] = "json"
     several_patches: Literal["taken", "corrupt", "keep_last", "refused"] = "taken"
     chunk_min: int | None = None
     chunk_max: int | None = None

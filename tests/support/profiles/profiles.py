@@ -214,6 +214,10 @@ LIMITING_PROXY = Profile(
     name="limiting-proxy", uploads=UploadRules(put_limit=100 * MIB, patch_limit=100 * MIB, limit_body="page")
 )
 
+DROPPING_PROXY = Profile(
+    name="dropping-proxy", uploads=UploadRules(put_limit=100 * MIB, patch_limit=100 * MIB, limit_body="none")
+)
+
 ANNOUNCING_PROXY = Profile(
     name="announcing-proxy",
     uploads=UploadRules(
@@ -243,6 +247,7 @@ ALL = (
     ARTIFACTORY,
     GITLAB,
     LIMITING_PROXY,
+    DROPPING_PROXY,
     ANNOUNCING_PROXY,
     REDIRECTING_STORE,
     CHATTY,

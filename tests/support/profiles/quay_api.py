@@ -3,9 +3,12 @@
 POST /api/v1/repository
 GET  /api/v1/repository/NAMESPACE/NAME/tag/?specificTag=TAG&onlyActiveTags=true
 GET  /api/v1/organization/NAMESPACE
+GET  /api/v1/organization/NAMESPACE/immutabilitypolicy/
+GET  /api/v1/repository/NAMESPACE/NAME/immutabilitypolicy/
 GET  /api/v1/user/
 """
 
+import fnmatch
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,7 @@ _BASE = "/api/v1/"
 _REPOSITORY = f"{_BASE}repository"
 _TAGS = re.compile(f"{_REPOSITORY}/(?P<name>.+)/tag/")
 _ORGANIZATION = re.compile(f"{_BASE}organization/(?P<namespace>[^/]+)")
+_POLICIES = re.compile(f"{_BASE}(?P<kind>organization|repository)/(?P<name>.+)/immutabilitypolicy/")
 _VISIBILITIES = {"public": False, "private": True}
 
 
@@ -54,6 +58,8 @@ class QuayApi:
 
     def _told(self, request: Request) -> Answer:
         user = self._registry.api_user
+        if match := _POLICIES.fullmatch(request.path):
+            return self._policies(match["kind"], match["name"])
         if match := _TAGS.fullmatch(request.path):
             found = self._registry.store.repositories.get(match["name"])
             return _error(404, "not_found", "Not Found") if found is None else self._tag(found, request)
@@ -86,6 +92,18 @@ class QuayApi:
             "last_modified": "Tue, 14 Nov 2023 22:13:20 -0000",
         }
         return document(200, {"tags": [told] if digest else [], "page": 1, "has_additional": False})
+
+    def _policies(self, kind: str, name: str) -> Answer:
+        if not self._registry.api_admin:
+            return _error(403, "insufficient_scope", "Unauthorized")
+        if kind == "repository" and name not in self._registry.store.repositories:
+            return _error(404, "not_found", "Not Found")
+        patterns = self._registry.immutable if kind == "organization" else ()
+        policies = [
+            {"uuid": f"policy-{number}", "tagPattern": fnmatch.translate(pattern), "tagPatternMatches": True}
+            for number, pattern in enumerate(patterns)
+        ]
+        return document(200, {"policies": policies})
 
     def _quota(self, namespace: str) -> dict[str, Any]:
         limit = self._registry.quota_bytes

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from tests.support.profiles.answers import Refused
-from tests.support.scripted import Answer
+from tests.support.scripted import Answer, NoAnswer
 
 # distribution-spec 1.1, "Pulling manifests".
 NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)
@@ -77,7 +77,7 @@ class Request:
         """Return the first value of a query parameter."""
         return self.query.get(parameter, [None])[0]
 
-    def read(self, limit: int | None, refusal: Answer) -> bytes:
+    def read(self, limit: int | None, refusal: Answer | NoAnswer) -> bytes:
         """Return the body; raises Refused with `refusal` as soon as it is known to be above the limit in bytes."""
         if limit is not None and (self.length or 0) > limit:
             raise Refused(refusal)

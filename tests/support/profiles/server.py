@@ -41,8 +41,10 @@ class ProfileRegistry(LoopbackServer):
 
     `users` are names and passwords. `policy` says which actions a user gets; without one users get all, and nobody
     gets `pull` where the profile lets anonymous clients pull. `namespaces` are those that exist, None for all.
-    Everything public may be changed by a test at any time: `read_only`, `quota_bytes` (of one namespace), `immutable`
-    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` and `api_user` (of Quay's API).
+    Everything public may be changed by a test at any time: `read_only`, `down` (the answer to all requests),
+    `quota_bytes` (of one namespace), `immutable`
+    (patterns of tags), `disabled_namespaces`, `rate_limit`, `api_tokens` and `api_user` (of Quay's API), `api_admin`
+    (whether those who ask the API may see rules for tags).
     Time stands still but for `clock.advance`.
     """
 
@@ -64,8 +66,10 @@ class ProfileRegistry(LoopbackServer):
         self.disabled_namespaces: set[str] = set()
         self.api_tokens: set[str] = set()
         self.api_user = "somebody"
+        self.api_admin = True
         self.immutable: tuple[str, ...] = ()
         self.read_only = False
+        self.down: Answer | None = None
         self.quota_bytes: int | None = None
         self.rate_limit = profile.rate_limit
         self.violations: list[str] = []
@@ -184,13 +188,15 @@ class ProfileRegistry(LoopbackServer):
 
     def answer(self, request: Request) -> Answer | NoAnswer:
         """Answer one request and note it."""
+        if self.down is not None:
+            return self._noted(request, self.down)
         replaced = self.gates.pass_through(request.method, request.path, "before")
         if replaced is not None:
             return self._noted(request, replaced)
         reply = self._handled(request)
         return self._noted(request, self.gates.pass_through(request.method, request.path, "after") or reply)
 
-    def _handled(self, request: Request) -> Answer:
+    def _handled(self, request: Request) -> Answer | NoAnswer:
         try:
             if self.profile.access.broken == "login_page":
                 return _LOGIN_PAGE

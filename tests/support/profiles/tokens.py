@@ -93,7 +93,8 @@ class Tokens:
             user = self._registry.access.login(request.headers.get("Authorization"))
             self._refuse_disabled(scopes)
         except Refused as refused:
-            self.asked.append(Asked(None, "basic", scopes, refused.answer.status))
+            status = refused.answer.status if isinstance(refused.answer, Answer) else 0
+            self.asked.append(Asked(None, "basic", scopes, status))
             raise
         self.asked.append(Asked(user, "anonymous" if grant == "anonymous" else "basic", scopes, 200))
         return self._granted(user, scopes, self._rules.token_keys)

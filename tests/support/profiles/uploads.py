@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.support.profiles.answers import Refused, error, page
 from tests.support.profiles.request import DIGEST, Request
 from tests.support.profiles.store import Repository, digest_like
-from tests.support.scripted import Answer
+from tests.support.scripted import Answer, NoAnswer
 
 if TYPE_CHECKING:
     from tests.support.profiles.server import ProfileRegistry
@@ -161,7 +161,9 @@ class Uploads:
     def _location(self, path: str) -> str:
         return path if self._rules.relative_location else f"{self._registry.url}{path}"
 
-    def _too_large(self, method: str) -> Answer:
+    def _too_large(self, method: str) -> Answer | NoAnswer:
+        if self._rules.limit_body == "none":
+            return NoAnswer.DROP
         status = self._rules.put_refusal if method == "PUT" else 413
         if self._rules.limit_body == "page":
             return page(status, f"{status} Request Entity Too Large")

@@ -511,6 +511,27 @@ def test_a_realm_may_lead_elsewhere_on_its_own_host_only(status: int) -> None:
                 client(registry.host, settings=RegistrySettings(credentials=USER)).fetch_manifest("latest")
 
 
+def test_a_refusal_that_does_not_say_how_to_log_in_is_no_refusal_of_credentials() -> None:
+    """6.8: none were sent."""
+    refused = [Exchange("GET", path, Answer(401)) for path in ("/v2/", LATEST)]
+    with ScriptedRegistry(*refused) as registry, pytest.raises(AuthenticationRefused) as caught:
+        fetch(registry, credentials=USER)
+    assert f"GET {registry.host}{LATEST} answered 401" in caught.value.message
+    assert "no WWW-Authenticate" in caught.value.message
+    assert "no credentials were sent" in caught.value.message
+    assert [each.headers.get("Authorization") for each in registry.received] == [None, None]
+
+
+@pytest.mark.parametrize("path", ["/v2/", LATEST])
+def test_a_realm_where_no_registry_is_is_never_asked(path: str) -> None:
+    """8.2: nor is the request tried again."""
+    refused = challenge('Bearer realm="http://169.254.169.254/token"')
+    script = [Exchange("GET", "/v2/", refused if path == "/v2/" else Answer(200))]
+    script += [Exchange("GET", LATEST, refused)] if path == LATEST else []
+    with ScriptedRegistry(*script) as registry, pytest.raises(AddressForbidden, match=r"169\.254\.169\.254"):
+        fetch(registry, credentials=USER)
+
+
 PAGE = b"<!doctype html><html><head><title>Sign in</title></head></html>"
 
 

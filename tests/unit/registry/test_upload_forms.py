@@ -47,6 +47,26 @@ def test_a_refused_form_is_followed_by_the_next(statuses: list[int], forms: list
     assert walk(40 * MIB, *statuses) == forms
 
 
+def test_a_dropped_form_is_followed_by_the_next_and_by_smaller_parts() -> None:
+    way: Way | None = first_way(MIB, "auto", None, Refused())
+    forms = []
+    while way is not None:
+        forms.append((way.form, way.part(0)))
+        way = way.after_drops(way.part(0))
+    assert forms == [("put", MIB), ("patch", MIB), *(("parts", MIB >> step) for step in range(1, 5))]
+
+
+def test_a_dropped_put_says_nothing_of_smaller_ones() -> None:
+    way = first_way(MIB, "auto", None, Refused()).after_drops(MIB)
+    assert way is not None
+    assert [way.refused.form(size) for size in (MIB - 1, MIB, 40 * MIB)] == ["put", "patch", "patch"]
+
+
+@pytest.mark.parametrize("choice", ["put", "patch"])
+def test_no_form_follows_one_that_the_settings_want(choice: UploadChoice) -> None:
+    assert first_way(MIB, choice, None, Refused()).after_drops(MIB) is None
+
+
 @pytest.mark.parametrize("choice", ["put", "patch"])
 def test_a_form_that_the_settings_want_is_the_only_one(choice: UploadChoice) -> None:
     assert walk(MIB, 413, choice=choice) == [choice]

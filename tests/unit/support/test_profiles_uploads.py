@@ -2,6 +2,7 @@ import socket
 from dataclasses import replace
 
 import pytest
+import requests
 
 from tests.support.images import digest_of
 from tests.support.profiles import profiles
@@ -64,6 +65,13 @@ def test_a_limit_holds_for_a_body_without_a_length() -> None:
     with serving(uploading(patch_limit=1000, limit_body="page")) as client:
         answer = client.send("PATCH", client.start().headers["Location"], data=iter([CONTENT]), headers=BYTES)
         assert (answer.status_code, answer.headers["Content-Type"]) == (413, "text/html")
+
+
+def test_a_body_over_a_limit_may_get_no_answer() -> None:
+    with serving(uploading(put_limit=1000, limit_body="none")) as client:
+        with pytest.raises(requests.ConnectionError):
+            client.put_blob()
+        assert client.registry.open_sessions() == [NAME]
 
 
 def test_several_parts_may_be_stored_as_other_bytes_without_a_word() -> None:

@@ -3,9 +3,7 @@
 The forms of an upload, request by request: what the script does not name fails the test.
 """
 
-import json
-import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from email.utils import formatdate
 from itertools import pairwise
 from typing import Literal
@@ -23,13 +21,23 @@ from tasks.errors import (
     RequestRefused,
     ResponseInvalid,
 )
-from tasks.oci.descriptor import Descriptor
-from tasks.oci.digest import digest_of
-from tasks.registry.blob.verified import Reader
-from tasks.registry.settings import HttpLimits, RegistrySettings
+from tasks.registry.settings import RegistrySettings
 from tests.support.readers import MemoryReader
-from tests.support.scripted import Answer, Exchange, NoAnswer, Received, Reply, ScriptedRegistry
+from tests.support.scripted import Answer, Exchange, NoAnswer, Reply, ScriptedRegistry
 from tests.support.token_server import TokenServer
+from tests.unit.registry.blob.uploads import (
+    AGAIN,
+    BIG,
+    CANCEL,
+    POST,
+    POST_AGAIN,
+    SMALL,
+    Upload,
+    errors,
+    patching,
+    status,
+    taken,
+)
 from tests.unit.registry.clients import (
     IMPATIENT,
     PING,
@@ -37,84 +45,8 @@ from tests.unit.registry.clients import (
     SESSION,
     UPLOADS,
     USER,
-    blob_of,
-    blob_path,
     client,
 )
-
-OPENED = Answer(202, {"Location": SESSION, "Range": "0-0"})
-POST = Exchange("POST", UPLOADS, OPENED, request_body=b"")
-AGAIN = f"{UPLOADS}2"
-POST_AGAIN = Exchange("POST", UPLOADS, Answer(202, {"Location": AGAIN}), request_body=b"")
-STORED = Answer(201)
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One content, and the requests that bring it to a registry."""
-
-    content: bytes = field(repr=False)
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    @property
-    def blob(self) -> Descriptor:
-        return blob_of(self.content)
-
-    @property
-    def path(self) -> str:
-        return blob_path(self.content)
-
-    def commit(self, session: str = SESSION) -> str:
-        return f"{session}{'&' if '?' in session else '?'}digest={self.blob.digest}"
-
-    def put(self, reply: Reply = STORED, start: int = 0, session: str = SESSION, read: int | None = None) -> Exchange:
-        """Return a PUT of the content from `start` on, taken whole unless `read` says otherwise."""
-        span = f"{start}-{self.size - 1}" if 0 < start < self.size else None
-        headers = {"Content-Length": str(self.size - start), "Content-Range": span}
-
-        def check(received: Received) -> None:
-            assert received.body_digest == digest_of(self.content[start:])
-
-        checked = check if read is None else None
-        return Exchange("PUT", self.commit(session), reply, request_headers=headers, check=checked, read=read)
-
-    def patch(self, reply: Reply, start: int = 0, session: str = SESSION, read: int | None = None) -> Exchange:
-        return replace(self.put(reply, start, session, read), method="PATCH", path=session)
-
-    def lost(self) -> Exchange:
-        """Return a PUT whose connection is lost in its middle: far more is on its way than sockets hold."""
-        return self.put(NoAnswer.DROP, read=600_000)
-
-    def absent(self) -> Exchange:
-        return Exchange("HEAD", self.path, Answer(404))
-
-    def push(
-        self,
-        registry: ScriptedRegistry,
-        limits: HttpLimits = QUICK,
-        source: Reader | None = None,
-        settings: RegistrySettings | None = None,
-    ) -> list[int]:
-        """Bring the content there, and return what the progress was told."""
-        done: list[int] = []
-        destination = client(registry.host, role="destination", push=True, limits=limits, settings=settings)
-        destination.push_blob(self.blob, source or MemoryReader(self.content), done.append)
-        return done
-
-
-CANCEL = Exchange("DELETE", SESSION, Answer(204))
-SMALL = Upload(random.Random("small").randbytes(200_000))
-BIG = Upload(random.Random("big").randbytes(16_000_000))
-
-
-def status(stored: int | None, location: str = SESSION) -> Exchange:
-    """Return what a session says when it is asked where it stands; None where it is gone."""
-    if stored is None:
-        return Exchange("GET", SESSION, Answer(404))
-    return Exchange("GET", SESSION, Answer(204, {"Location": location, "Range": f"0-{max(0, stored - 1)}"}))
 
 
 def test_a_blob_takes_one_post_and_one_put() -> None:
@@ -206,8 +138,9 @@ def test_a_registry_that_has_all_of_an_upload_is_only_told_to_commit() -> None:
     ],
 )
 def test_a_session_that_is_gone_or_says_nothing_is_replaced(said: Answer) -> None:
-    """5.3: the upload starts again."""
-    script = (PING, POST, BIG.lost(), Exchange("GET", SESSION, said), POST_AGAIN, BIG.put(session=AGAIN))
+    """5.3: the upload starts again, and leaves no session behind."""
+    cancelled = [] if said.status == 404 else [CANCEL]
+    script = (PING, POST, BIG.lost(), Exchange("GET", SESSION, said), *cancelled, POST_AGAIN, BIG.put(session=AGAIN))
     with ScriptedRegistry(*script, ordered=True) as registry:
         BIG.push(registry)
 
@@ -227,8 +160,7 @@ LOST_COMMITS: list[Reply] = [NoAnswer.DROP, NoAnswer.STALL, *(Answer(status) for
 @pytest.mark.parametrize("reply", LOST_COMMITS)
 def test_a_commit_whose_answer_was_lost_is_looked_for_before_it_is_repeated(reply: Reply) -> None:
     """A commit that times out, and was stored."""
-    found = Exchange("HEAD", SMALL.path, Answer(200, {"Content-Length": str(SMALL.size)}))
-    with ScriptedRegistry(PING, POST, SMALL.put(reply), found, ordered=True) as registry:
+    with ScriptedRegistry(PING, POST, SMALL.put(reply), SMALL.present(), ordered=True) as registry:
         SMALL.push(registry, IMPATIENT)
 
 
@@ -268,16 +200,6 @@ def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
             destination.push_blob(SMALL.blob, MemoryReader(SMALL.content), lambda _: None)
 
 
-def patching(upload: Upload, *script: Exchange) -> list[Exchange]:
-    """Return the script of a registry that takes no single PUT, up to the PATCH."""
-    return [PING, POST, upload.put(Answer(405), read=0), CANCEL, POST, *script]
-
-
-def taken(upload: Upload, stored: int | None = None) -> Answer:
-    last = (upload.size if stored is None else stored) - 1
-    return Answer(202, {"Location": SESSION, "Range": f"0-{last}"})
-
-
 def test_a_patch_that_is_cut_goes_on_where_the_registry_stands() -> None:
     """5.3."""
     script = patching(
@@ -286,6 +208,7 @@ def test_a_patch_that_is_cut_goes_on_where_the_registry_stands() -> None:
         status(300_000),
         BIG.patch(taken(BIG), 300_000),
         BIG.put(start=BIG.size),
+        BIG.present(),
     )
     with ScriptedRegistry(*script, ordered=True) as registry:
         BIG.push(registry)
@@ -299,6 +222,24 @@ def test_a_patch_of_which_only_a_part_was_kept_goes_on_there() -> None:
         status(70_000),
         SMALL.patch(taken(SMALL), 70_000),
         SMALL.put(start=SMALL.size),
+        SMALL.present(),
+    )
+    with ScriptedRegistry(*script, ordered=True) as registry:
+        SMALL.push(registry)
+
+
+@pytest.mark.parametrize("refused", [400, 404, 416])
+@pytest.mark.parametrize("stored", [0, 70_000, None])
+def test_a_patch_that_is_refused_once_goes_on_where_the_registry_stands(refused: int, stored: int | None) -> None:
+    """5.3: or in a new session, in the same form."""
+    opened, again = [status(stored), *([POST] if stored is None else [])], stored or 0
+    script = patching(
+        SMALL,
+        SMALL.patch(Answer(refused)),
+        *opened,
+        SMALL.patch(taken(SMALL), again),
+        SMALL.put(start=SMALL.size),
+        *([SMALL.present()] if again else []),
     )
     with ScriptedRegistry(*script, ordered=True) as registry:
         SMALL.push(registry)
@@ -309,10 +250,6 @@ def test_a_patch_whose_answer_was_lost_needs_no_second_one() -> None:
     script = patching(SMALL, SMALL.patch(NoAnswer.DROP), status(SMALL.size), SMALL.put(start=SMALL.size))
     with ScriptedRegistry(*script, ordered=True) as registry:
         SMALL.push(registry)
-
-
-def errors(status: int, code: str) -> Answer:
-    return Answer(status, body=json.dumps({"errors": [{"code": code}]}).encode())
 
 
 @pytest.mark.parametrize(
@@ -378,7 +315,7 @@ def test_tries_are_bounded() -> None:
 
 def test_a_registry_that_takes_nothing_runs_into_the_timeout() -> None:
     """8.4: its socket is full."""
-    script = (PING, POST, BIG.put(NoAnswer.STALL, read=0), status(0), BIG.put(NoAnswer.STALL, read=0))
+    script = (PING, POST, BIG.put(NoAnswer.STALL, read=0), status(0), BIG.put(NoAnswer.STALL, read=0), CANCEL)
     with (
         ScriptedRegistry(*script, ordered=True) as registry,
         pytest.raises(RegistryUnavailable, match="within the time allowed"),

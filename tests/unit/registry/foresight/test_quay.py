@@ -1,11 +1,11 @@
-"""The limits of a namespace count as Quay itself counts them."""
+"""Limits of a namespace, and rules for tags, count as Quay itself counts them."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
-from tasks.registry.foresight.quay import Namespace, highest_limit, limit_at
+from tasks.registry.foresight.quay import Namespace, TagPolicy, highest_limit, limit_at
 
 
 def told(used: int, *limits: tuple[str, int], default: int | None = None, status: str = "complete") -> Namespace:
@@ -54,3 +54,20 @@ def test_the_highest_limit_that_is_reached_counts(namespace: Namespace, limit: i
 )
 def test_a_namespace_never_holds_what_its_highest_limit_refuses(namespace: Namespace, limit: int | None) -> None:
     assert highest_limit(namespace) == limit
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "fixed", "free"),
+    [
+        ("v[0-9]", True, "v1 v1.2", "latest av1"),
+        ("^v[0-9]$", True, "v1", "v1.2"),
+        ("dev-", False, "v1 latest", "dev-1"),
+        ("(", True, "", "v1"),
+        ("(", False, "", "v1"),
+    ],
+)
+def test_a_rule_makes_tags_immutable_that_it_matches_or_all_others(
+    pattern: str, matches: bool, fixed: str, free: str
+) -> None:
+    policy = msgspec.convert({"uuid": "x", "tagPattern": pattern, "tagPatternMatches": matches}, TagPolicy)
+    assert [tag for tag in f"{fixed} {free}".split() if policy.fixes(tag)] == fixed.split()

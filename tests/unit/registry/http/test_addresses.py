@@ -78,6 +78,17 @@ def test_an_inward_registry_may_lead_inward(origin: str) -> None:
     forbid_inward(origin, "http://127.0.0.1:5001/token")
 
 
+@pytest.mark.parametrize("origin", ["127.0.0.1:5000", "10.0.0.1", "registry:5000", "quay.io"])
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "2852039166", "0xa9.254.0xa9fe", "[fe80::1]", "100.100.100.200", "metadata.google.internal"],
+)
+def test_no_registry_leads_to_where_no_registry_is(origin: str, host: str) -> None:
+    """Not even one within."""
+    with pytest.raises(AddressForbidden, match=r"where no registry is|only this side can reach"):
+        forbid_inward(origin, f"http://{host}/latest/token")
+
+
 @pytest.mark.parametrize("origin", ["quay.io", "quay.io:443", "127.0.0.1:5000"])
 def test_any_registry_may_lead_outside(origin: str) -> None:
     forbid_inward(origin, "https://auth.example.com/token?x=1")

@@ -178,6 +178,15 @@ def test_a_name_that_changes_sides_opens_nothing() -> None:
             subject._connected(host, PRIVATE)
 
 
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "100.100.100.200"])
+def test_a_registry_within_never_leads_to_where_no_registry_is(address: str) -> None:
+    """8.2: whatever name stands for the address."""
+    subject = connections()
+    subject._connected("registry.example", PRIVATE)
+    with pytest.raises(AddressForbidden, match=r"auth\.example is at .*, where no registry is"):
+        subject._connected("auth.example", address)
+
+
 @pytest.mark.parametrize("host", ["[::1]:5000", "[::1]", "LOCALHOST:5000"])
 def test_a_registry_is_recognised_by_its_host(host: str) -> None:
     """1.3: an IPv6 host is one too."""

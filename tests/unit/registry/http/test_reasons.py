@@ -98,6 +98,13 @@ def test_a_web_page_is_told_from_an_answer(content: bytes, content_type: str | N
         ("PUT", 400, errors("ImageTagAlreadyExistsException", "it exists"), TagImmutable),
         ("POST", 405, errors("DENIED", "System is currently read-only. Pulls will succeed."), RegistryReadOnly),
         ("PUT", 503, b"<html><title>Under maintenance</title>", RegistryReadOnly),
+        ("GET", 503, b"<html><title>Under maintenance</title>", RegistryReadOnly),
+        ("GET", 503, errors("UNAVAILABLE", "The service is in read-only mode"), RegistryReadOnly),
+        ("DELETE", 405, errors("DENIED", "System is currently read-only."), RegistryReadOnly),
+        ("DELETE", 409, errors("TAG_IMMUTABLE", "tag is immutable"), TagImmutable),
+        ("GET", 405, errors("DENIED", "System is currently read-only."), RequestRefused),
+        ("GET", 503, b"<html><title>503 Service Unavailable</title>", RegistryUnavailable),
+        ("GET", 503, b"<?xml?><Error><Code>SlowDown</Code></Error>", RegistryUnavailable),
         ("POST", 404, errors("NAME_UNKNOWN", "repository name not known"), NamespaceMissing),
         ("POST", 404, errors("NOT_FOUND", "project team not found"), NamespaceMissing),
         ("POST", 403, errors("DENIED", "requested access is denied"), AuthenticationRefused),
@@ -118,6 +125,15 @@ def test_the_words_of_a_refusal_name_the_error(
     error = refusal(method, response)
     assert type(error) is kind
     assert f"{method} registry.example/v2/x answered {status}" in error.message
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_registry_that_says_when_it_serves_again_is_under_maintenance(method: str) -> None:
+    """8.6: RFC 9110, 15.6.4."""
+    headers = {"Retry-After": "120"}
+    error = refusal(method, Response(503, headers, "https://registry.example/v2/x", own=True))
+    assert type(error) is RegistryReadOnly
+    assert type(refusal(method, Response(502, headers, "https://registry.example/v2/x", own=True))) is not type(error)
 
 
 def test_a_registry_under_maintenance_is_asked_again_in_a_minute() -> None:

@@ -183,6 +183,20 @@ def test_an_undo_says_what_became_of_each_tag() -> None:
         """)
 
 
+def test_a_warning_of_a_registry_is_shown_once() -> None:
+    """Rule 6.8."""
+    warned = "h.example warns: this registry moves next week"
+    tags = [contract.TagReport(reference=f"b.example/a:{each}", action="copied", new_digest=NEW) for each in "12"]
+    report = contract.PushReport(
+        push_id="p",
+        state="succeeded",
+        items=[contract.ItemReport(source="h.example/a:1", kind="multi-arch", digest=NEW, tags=tags)],
+        totals=contract.Totals(),
+        warnings=[warned],
+    )
+    assert drawn(render.render_report, report).count(f"Warning {warned}") == 1
+
+
 def test_words_from_elsewhere_are_shown_and_not_obeyed() -> None:
     fault = contract.Fault("x\x1b[31m", "red\x07 [bold]no markup[/bold]")
     tag = contract.TagReport(reference="h.example/\x1b]0;x\x07:1", action="failed", error=fault)
