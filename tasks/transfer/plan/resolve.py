@@ -16,6 +16,7 @@ from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
+from tasks.transfer.plan.entry_sizes import ensure_sizes, read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
@@ -53,7 +54,8 @@ def prepare(
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
     sizes = Sizes(registries)
-    looking = _Looking(registries, rules, push, facts or NoFacts(), ready, Foresight(), sizes)
+    disputed = read_disputed_sizes(sources, registries)
+    looking = _Looking(registries, rules, push, facts or NoFacts(), ready, Foresight(), sizes, disputed)
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
         for reference in item.destinations:
@@ -115,6 +117,7 @@ class _Looking:
     ready: Mapping[RepositoryName, Found]
     foresight: Foresight
     sizes: Sizes
+    disputed: Mapping[Digest, int]
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
@@ -157,6 +160,7 @@ class _Looking:
                 gate = gate.without_age()
             gate.check(repository, reference, decision, current=current, before=before)
             if decision.action != "unchanged":
+                ensure_sizes(source, self.disputed)
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
                 self._foresee(repository, reference, wish, exists=current is not None)
         except OlderThanDestination as skip:
