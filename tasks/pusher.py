@@ -11,7 +11,8 @@ import msgspec
 from tasks import contract
 from tasks.errors import RequestInvalid, SettingsInvalid
 from tasks.installed import open_client
-from tasks.pubtools_events import failure, logged_step, tell_tagged
+from tasks.pubtools_errors import failure
+from tasks.pubtools_events import logged_step, tell_tagged
 from tasks.quay_client import QuayClient
 from tasks.registry.settings import Credentials
 from tasks.transfer.publish.report import summary
@@ -34,8 +35,8 @@ class ContainerImagePusher:
 
     def __init__(self, push_items: Sequence[Any], target_settings: Mapping[str, Any]) -> None:
         self.push_items = push_items
-        self.target_settings = dict(target_settings)
-        self.quay_host = str(self.target_settings.get("quay_host", "quay.io")).rstrip("/")
+        self.target_settings = target_settings
+        self.quay_host = str(target_settings.get("quay_host") or "quay.io").rstrip("/")
 
     @cached_property
     def src_quay_client(self) -> QuayClient:
@@ -63,7 +64,7 @@ class ContainerImagePusher:
     def copy_v1_push_item(self, push_item: Any) -> contract.PushReport:
         """Push one item unchanged over its tags, even a single image."""
         as_it_is = {"allow_v1_containers": True, "merge": False}
-        return _push([_push_item(push_item, is_source=False)], self.target_settings | as_it_is)
+        return _push([_push_item(push_item, is_source=False)], {**self.target_settings, **as_it_is})
 
     def copy_multiarch_push_item(self, push_item: Any, source_ml: Any = None) -> contract.PushReport:
         """Push one multi-arch item; `source_ml` is ignored: the source is read when the push is planned."""

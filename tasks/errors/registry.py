@@ -4,9 +4,10 @@ from tasks.errors.base import ImagePusherError, Retry
 
 
 class RegistryError(ImagePusherError):
-    """A registry failed or refused a request."""
+    """A registry failed or refused a request; `status` is that of its answer, while this process still knows it."""
 
     code = "registry_error"
+    status: int | None = None
 
 
 class AuthenticationRefused(RegistryError):

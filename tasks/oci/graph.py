@@ -4,16 +4,23 @@ from dataclasses import dataclass
 
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
+from tasks.oci.digest import Digest
 from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Successors:
-    """The manifests and the blobs that a repository must hold before the node itself."""
+    """The manifests and the blobs that a repository must hold before the node itself; `config` is one of the blobs."""
 
     manifests: tuple[Descriptor, ...] = ()
     blobs: tuple[Descriptor, ...] = ()
+    config: Digest | None = None
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        """The blobs other than the configuration."""
+        return tuple(blob for blob in self.blobs if blob.digest != self.config)
 
 
 def successors(node: Manifest | Index) -> Successors:
@@ -25,7 +32,9 @@ def successors(node: Manifest | Index) -> Successors:
     if isinstance(node, Index):
         return Successors(manifests=_distinct(node.entries))
     layers = (layer for layer in node.layers if not (layer.urls and media_types.is_foreign_layer(layer.media_type)))
-    return Successors(blobs=_distinct((node.config, *layers)))
+    if node.config is None:
+        return Successors(blobs=_distinct(tuple(layers)))
+    return Successors(blobs=_distinct((node.config, *layers)), config=node.config.digest)
 
 
 def _distinct(descriptors: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:

@@ -186,6 +186,11 @@ class Transport:
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
         """Return the error that an answer means, with the reason if only this side knows it."""
+        error = self._explained(request, response)
+        error.status = response.status
+        return error
+
+    def _explained(self, request: Request, response: Response) -> RegistryError:
         error = refusal(request.method, response)
         if type(error) is not AuthenticationRefused:
             return error

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.errors import ManifestInvalid
+from tasks.errors import ContentMismatch, ManifestInvalid, Side
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.document import parse_document
@@ -26,6 +26,16 @@ class Node:
 def parse_node(descriptor: Descriptor, manifest: FetchedManifest) -> Node:
     """Return the node of a manifest; raises SourceError for anything else."""
     return Node(descriptor, manifest, successors(parse_document(manifest.content, manifest.media_type)))
+
+
+def ensure_size(repository: str, descriptor: Descriptor, size: int) -> None:
+    """Raise ContentMismatch unless a manifest of `size` bytes is as large as the source's index declares (2.4)."""
+    if not descriptor.fits(size):
+        raise ContentMismatch(
+            f"{repository}@{descriptor.digest} has {size} bytes instead of the {descriptor.size} that the index"
+            " declares.",
+            side=Side.SOURCE,
+        )
 
 
 def walk(root: Descriptor, read: Callable[[Descriptor], Node | None]) -> Iterator[Node]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from tasks.errors import ManifestInvalid
 from tasks.manifest_list_merger import ManifestListMerger
+from tasks.pubtools_errors import ManifestNotFoundError, ManifestTypeError
 from tasks.pusher import ContainerImagePusher
 from tasks.quay_client import QuayClient
 from tests.support.images import Index, image, index, layer
@@ -101,15 +101,45 @@ def test_clients_read_manifests_and_raise_as_requests_does(
     reference = f"{registry_b.host}/{name}/app:1"
     assert client.get_manifest(reference, media_type=QuayClient.MANIFEST_LIST_TYPE) == made.document
     assert client.get_manifest(reference, raw=True) == made.manifest.decode()
-    text, headers = client.get_manifest(reference, raw=True, return_headers=True)
-    assert (text, headers["Docker-Content-Digest"]) == (made.manifest.decode(), made.digest)
+    list_type = QuayClient.MANIFEST_LIST_TYPE
+    text, headers = client.get_manifest(reference, raw=True, media_type=list_type, return_headers=True)
+    assert (text, headers["Content-Type"]) == (made.manifest.decode(), list_type)
+    assert headers["docker-content-digest"] == headers["Docker-Content-Digest"] == made.digest
+    assert client.get_manifest(reference, raw=True, return_headers=True) == made.manifest.decode()
     with pytest.raises(ValueError, match="neither a tag nor a digest"):
         client.get_manifest(f"{registry_b.host}/{name}/app")
     assert client.get_manifest_digest(reference) == made.digest
     assert json.loads(client.get_repository_tags(f"{name}/app", raw=True))["tags"] == ["1"]
     assert client.get_repository_tags(f"{name}/app") == {"name": f"{name}/app", "tags": ["1"]}
-    with pytest.raises(ManifestInvalid, match="is of the type"):
-        client.get_manifest(reference, media_type=QuayClient.MANIFEST_V2S2_TYPE)
     with pytest.raises(requests.HTTPError) as absent:
         client.get_manifest(f"{registry_b.host}/{name}/gone:1")
     assert absent.value.response.status_code == 404
+    with pytest.raises(ManifestNotFoundError) as unknown:
+        client.get_manifest_digest(f"{registry_b.host}/{name}/gone:1")
+    assert unknown.value.response.status_code == 404
+    with pytest.raises(requests.HTTPError) as no_repository:
+        client.get_repository_tags(f"{name}/gone")
+    assert no_repository.value.response.status_code == 404
+
+
+def test_a_client_asks_for_the_type_that_its_caller_wants(
+    registry_b: DistributionRegistry, clients: tuple[QuayClient, QuayClient], name: str
+) -> None:
+    """What the registry makes of it is its own: this one serves linux/amd64 in place of a list."""
+    made = built(name, "arm64", "amd64")
+    upload(registry_b.host, f"{name}/app", made, "list")
+    upload(registry_b.host, f"{name}/app", made.members[0], "image")
+    _, client = clients
+    reference, image_type = f"{registry_b.host}/{name}/app", QuayClient.MANIFEST_V2S2_TYPE
+    assert client.get_manifest_digest(f"{reference}:list", image_type) == made.members[1].digest
+    assert client.get_manifest_digest(f"{reference}:image", image_type) == made.members[0].digest
+    with pytest.raises(ManifestTypeError, match="is of the type"):
+        client.get_manifest(f"{reference}:image", media_type=QuayClient.MANIFEST_LIST_TYPE)
+
+
+def test_a_list_that_the_registry_refuses_is_an_http_error(
+    registry_b: DistributionRegistry, clients: tuple[QuayClient, QuayClient], name: str
+) -> None:
+    with pytest.raises(requests.HTTPError) as refused:
+        clients[1].upload_manifest(built(name, "amd64").document, f"{registry_b.host}/{name}/app:1")
+    assert refused.value.response.status_code == 400

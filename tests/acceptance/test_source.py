@@ -121,6 +121,41 @@ def test_a_nested_entry_that_declares_a_wrong_size_is_not_copied(world: World) -
     assert world.stored.tags(world.destination) == []
 
 
+@pytest.mark.parametrize("wrong_first", [True, False])
+@pytest.mark.parametrize("right", ["declared", "unknown", "single"])
+def test_an_index_that_declares_a_wrong_size_does_not_fail_others_of_the_push(
+    world: World, wrong_first: bool, right: str
+) -> None:
+    """Rules 2.4 and 6.2: they share a manifest, which is copied once."""
+    child = image("linux/amd64", [layer(f"{world.name} one", 100)])
+    wrong = index([images.entry(child, size=len(child.manifest) + 1)])
+    good: Node = child if right == "single" else index([images.entry(child, size=-1) if right == "unknown" else child])
+    pair = [("wrong", wrong), ("good", good)] if wrong_first else [("good", good), ("wrong", wrong)]
+    report = world.push(*(world.item(world.put_a(node, tag), tag) for tag, node in pair))
+    by_tag = {tag.reference.rpartition(":")[2]: tag for item in report.items for tag in item.tags}
+    assert (by_tag["good"].action, by_tag["good"].new_digest) == ("copied", good.digest)
+    error = by_tag["wrong"].error
+    assert (by_tag["wrong"].action, error and error.code, error and error.side) == (
+        "failed",
+        "content_mismatch",
+        "source",
+    )
+    assert world.stored.tags(world.destination) == ["good"]
+    world.stored.holds(world.destination, "good")
+
+
+def test_an_unchanged_tag_of_an_index_with_a_wrong_size_stays_unchanged_beside_others(world: World) -> None:
+    """Rules 2.4 and 6.2: nothing is copied for it, and its size does not count for the others."""
+    child = image("linux/amd64", [layer(f"{world.name} one", 100)])
+    wrong, good = index([images.entry(child, size=7)]), index([child])
+    world.put_b(wrong, "wrong")
+    items = [world.item(world.put_a(wrong, "wrong"), "wrong"), world.item(world.put_a(good, "good"), "good")]
+    other = f"{world.b.host}/{world.name}/other"
+    items[1]["destinations"] = {other: ["good"]}
+    assert actions(world.push(*items)) == ["unchanged", "copied"]
+    world.stored.holds(f"{world.name}/other", "good")
+
+
 def test_a_missing_source_is_asked_for_once(world: World) -> None:
     """Rule 2.3: a named error at once, no retries."""
     report = world.push(world.item(f"{world.a.host}/{world.source}:gone", "1", "2"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,13 +15,16 @@ import pytest
 import redis
 from celery import Celery
 
+from tests.support import commands
 from tests.support.chaos import Arms
+from tests.support.faults import Chosen, Fault, Kind
+from tests.support.faulty_proxy import FaultyProxy
 from tests.support.images import Image, Index, attestation, image, index, layer
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
-from tests.support.stored import upload
-from tests.support.workers import running_worker
+from tests.support.stored import Stored, upload
+from tests.support.workers import command, environment, running_worker
 
 QUEUE: Final = "signing"
 _DEADLINE: Final = 300.0
@@ -267,6 +271,41 @@ def test_a_tag_is_told_again_after_its_worker_was_killed_between_writing_and_not
                 assert (event["action"], event["old_digest"]) == ("merged", held.digest)
                 assert event["new_digest"] == merged["new_digest"]
         arms.clear()
+
+
+@pytest.mark.parametrize("tag", ["new", "merged"])
+def test_a_push_without_a_broker_that_was_killed_after_its_tag_moved_says_so_when_it_is_run_again(
+    registry_a: DistributionRegistry, registry_b: DistributionRegistry, tmp_path: Path, name: str, tag: str
+) -> None:
+    """Rule 7.7: the registry stored the tag, and the command was killed before it heard of that."""
+    held = index([of(name, "s390x")])
+    upload(registry_b.host, f"{name}/dst", held, "merged")
+    upload(registry_a.host, f"{name}/src", index([of(name, "amd64")]), "1")
+    stored = Stored(registry_b.host)
+    before = stored.digest(f"{name}/dst", tag)
+    settings = {"IMAGEPUSHER_STATE_DIR": str(tmp_path / "state"), **install_plugins(tmp_path)}
+    stalled = Chosen(Fault(Kind.STALL_ANSWER, "PUT", f"/manifests/{tag}$", at=0.0))
+    with FaultyProxy(registry_b.host, stalled) as b:
+        places = f"{registry_a.host}/{name}/src:1", f"{b.host}/{name}/dst:{tag}"
+        asked = ("copy", *places, "--push-id", f"{name}-killed", "-o", "json", "-q")
+        process = subprocess.Popen(command(*asked), env=environment(settings), stdout=subprocess.DEVNULL)
+        wait_until(lambda: stored.digest(f"{name}/dst", tag) != before, "the tag was not written")
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        written = stored.digest(f"{name}/dst", tag)
+        again = commands.run(*asked, settings=settings)
+    assert again.code == 0, again.stderr
+    (report,) = again.document["items"][0]["tags"]
+    merged = tag == "merged"
+    assert (report["action"], report["new_digest"]) == ("merged" if merged else "copied", written)
+    assert report["old_digest"] == (held.digest if merged else None)
+    assert report["kept_platforms"] == (["linux/s390x"] if merged else [])
+    protective = report["protective_tag"]
+    assert (stored.digest(f"{name}/dst", protective) == written) if merged else protective is None
+    told = [json.loads(line) for line in (tmp_path / "plugged").read_text().splitlines()]
+    assert [(event["tag"], event["action"], event["old_digest"], event["new_digest"]) for event in told] == [
+        (tag, report["action"], report["old_digest"], written)
+    ]
 
 
 def test_plug_ins_get_the_same_and_those_that_raise_or_cannot_be_loaded_stop_nothing(scene: Scene, name: str) -> None:

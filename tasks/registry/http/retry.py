@@ -228,8 +228,11 @@ def _final(failure: Transient, tries: int, later: float | None, limit: float) ->
     asked = f" and asks for {later:g} seconds" if later else ""
     message = f"{failure.what}{asked} (tries: {tries})."
     if failure.status == HTTPStatus.UNAUTHORIZED:
-        return AuthenticationRefused(message)
-    return (RateLimited if failure.status == HTTPStatus.TOO_MANY_REQUESTS else failure.kind)(message, later)
+        last: RegistryError = AuthenticationRefused(message)
+    else:
+        last = (RateLimited if failure.status == HTTPStatus.TOO_MANY_REQUESTS else failure.kind)(message, later)
+    last.status = failure.status
+    return last
 
 
 def _duration(seconds: float) -> str:

@@ -24,13 +24,14 @@ class Manifests(Access):
         """
         return self._resolve(reference, retry=True)
 
-    def fetch_manifest(self, reference: str) -> FetchedManifest:
+    def fetch_manifest(self, reference: str, accept: str | None = None) -> FetchedManifest:
         """Return the manifest of a tag or digest, for a tag with its sha256 ("Pulling manifests").
 
+        `accept` is the only media type that the registry may answer with; some make another manifest fit.
         Raises NotFound, ContentMismatch, ResponseInvalid for a manifest that is too large, ManifestInvalid.
         """
         try:
-            return self._fetch_manifest(reference, retry=True)
+            return self._fetch_manifest(reference, retry=True, accept=accept)
         except ImagePusherError as error:
             self._transport.policy.blame(error)
             raise
@@ -109,9 +110,10 @@ class Manifests(Access):
             return None
         return Descriptor(whole.media_type, whole.digest, len(whole.content))
 
-    def _fetch_manifest(self, reference: str, *, retry: bool) -> FetchedManifest:
+    def _fetch_manifest(self, reference: str, *, retry: bool, accept: str | None = None) -> FetchedManifest:
         limit = self._transport.limits.manifest_bytes
-        response = self._read("GET", f"manifests/{reference}", headers=ACCEPT, limit=limit, retry=retry)
+        headers = ACCEPT if accept is None else {"Accept": accept}
+        response = self._read("GET", f"manifests/{reference}", headers=headers, limit=limit, retry=retry)
         found = fetched(str(self), reference, response)
         check_entries(f"{self}:{reference}", found, self._transport.limits.index_entries)
         return found

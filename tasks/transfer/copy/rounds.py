@@ -10,7 +10,6 @@ from typing import Final, NamedTuple, TypeVar
 
 from tasks import telemetry
 from tasks.errors import (
-    ContentMismatch,
     CopyIncomplete,
     ImagePusherError,
     NotFound,
@@ -25,7 +24,7 @@ from tasks.transfer.copy.blobs import BlobPlacer
 from tasks.transfer.copy.meter import Meter
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.graph import Node, ensure_size, parse_node, walk
 
 Value = TypeVar("Value")
 
@@ -151,11 +150,7 @@ class SourceCopy:
             fetched = known or self._source.fetch_manifest(descriptor.digest)
         except NotFound:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
-        if not descriptor.fits(len(fetched.content)):
-            raise ContentMismatch(
-                f"{self._source}@{descriptor.digest} has {len(fetched.content)} bytes instead of the {descriptor.size}"
-                " that the index declares."
-            )
+        ensure_size(str(self._source), descriptor, len(fetched.content))
         node = parse_node(descriptor, fetched)
         return replace(node, needs=replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs))))
 

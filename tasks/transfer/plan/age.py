@@ -33,7 +33,7 @@ def read_age(repository: Repository, content: bytes, media_type: str, by: contra
 
 def _of_config(repository: Repository, manifest: Manifest) -> Age:
     config = manifest.config
-    if config.media_type not in media_types.CONFIGURATIONS or not 0 <= config.size <= _CONFIG_BYTES:
+    if config is None or config.media_type not in media_types.CONFIGURATIONS or not 0 <= config.size <= _CONFIG_BYTES:
         return Age()
     try:
         return said_age(repository.read_blob(config, _CONFIG_BYTES))

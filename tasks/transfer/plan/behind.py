@@ -101,7 +101,7 @@ def _details_at_tag(repository: Repository, digest: Digest) -> Details | None:
 def _said_platform(repository: Repository, manifest: Manifest) -> Platform | None:
     """Return the platform as a configuration states it, None if it is unreadable or belongs to no image."""
     config = manifest.config
-    if config.media_type not in media_types.CONFIGURATIONS:
+    if config is None or config.media_type not in media_types.CONFIGURATIONS:
         return None
     if config.size == UNKNOWN_SIZE:
         config = replace(config, size=repository.blob_size(config.digest) or 0)
@@ -127,8 +127,9 @@ def _details(repository: Repository, fetched: FetchedManifest) -> Details:
     said = _said_platform(repository, manifest)
     if said is not None and said.known:
         return Details(said)
-    is_image = manifest.config.media_type in media_types.CONFIGURATIONS and not (said and said.of_no_image)
-    return Details(platform_unknown=is_image)
+    config = manifest.config
+    is_image = config is not None and config.media_type in media_types.CONFIGURATIONS
+    return Details(platform_unknown=is_image and not (said and said.of_no_image))
 
 
 def _find(repository: Repository, digest: Digest) -> FetchedManifest | None:

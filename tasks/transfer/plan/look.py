@@ -110,6 +110,8 @@ def judged_media_type(fetched: FetchedManifest) -> str:
 
 
 def _platform(repository: Repository, reference: Reference, manifest: Manifest) -> Platform | None:
+    if manifest.config is None:
+        return None
     try:
         return read_platform(repository, manifest)
     except NotFound:

@@ -227,8 +227,11 @@ class _Wishes:
         self._wanted: dict[Digest, dict[RepositoryName, None]] = {}
 
     def add(self, descriptor: Descriptor, source: RepositoryName, destinations: Iterable[RepositoryName]) -> None:
-        """Note that `destinations` want a digest of `source`."""
-        self._found.setdefault(descriptor.digest, descriptor)
+        """Note that `destinations` want a digest of `source`, which may be a spare source if they are none."""
+        destinations = list(destinations)
+        if destinations:
+            # An item that wants nothing may declare a wrong size: that must not count for those that want the digest.
+            self._found.setdefault(descriptor.digest, descriptor)
         self._sources.setdefault(descriptor.digest, {})[source] = None
         self._wanted.setdefault(descriptor.digest, {}).update(dict.fromkeys(destinations))
 
@@ -246,5 +249,4 @@ class _Wishes:
                 spare_sources=list(self._sources[digest])[1:],
             )
             for digest, descriptor in self._found.items()
-            if self._wanted[digest]
         ]

@@ -25,6 +25,7 @@ from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
+from tasks.transfer.plan.entry_sizes import ensure_sizes, read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
@@ -63,7 +64,15 @@ def prepare(
     ready = make_ready(places, registries, executor, request.target, push=push)
     sizes = Sizes(registries)
     looking = _Looking(
-        registries, rules, push, facts or NoFacts(), ready, Foresight(), sizes, is_release=request.atomic is not None
+        registries,
+        rules,
+        push,
+        facts or NoFacts(),
+        ready,
+        Foresight(),
+        sizes,
+        is_release=request.atomic is not None,
+        disputed=read_disputed_sizes(sources, registries),
     )
     by_tag: dict[Reference, list[int]] = {}
     for number, item in enumerate(request.items):
@@ -127,6 +136,7 @@ class _Looking:
     foresight: Foresight
     sizes: Sizes
     is_release: bool
+    disputed: Mapping[Digest, int]
 
     def tags(
         self, reference: Reference, items: Mapping[int, tuple[ValidItem, SourceImage | ImagePusherError]]
@@ -169,6 +179,7 @@ class _Looking:
                 gate = gate.without_age()
             gate.check(repository, reference, decision, current=current, before=before)
             if decision.action != "unchanged":
+                ensure_sizes(source, self.disputed)
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
                 self._foresee(repository, reference, wish, exists=current is not None)
                 if current is None:

@@ -48,8 +48,7 @@ class Sizes:
             return parse_node(each, FetchedManifest(content, each.media_type, each.digest))
 
         try:
-            # The first blob of a manifest is its configuration.
-            layers = {blob.digest: blob.size for node in walk(image.descriptor, read) for blob in node.needs.blobs[1:]}
+            layers = {layer.digest: layer.size for node in walk(image.descriptor, read) for layer in node.needs.layers}
         except ImagePusherError as error:
             if error.retry is Retry.GIVE_BACK:
                 raise

@@ -189,6 +189,9 @@ class ListTag:
 
 def _config_of(content: bytes) -> Descriptor:
     try:
-        return parse_manifest(content, media_types.OCI_MANIFEST).config
+        config = parse_manifest(content, media_types.OCI_MANIFEST).config
     except ValueError as error:
         raise ManifestInvalid(f"A manifest under a tag of cosign is not valid: {error}.") from None
+    if config is None:
+        raise ManifestInvalid("A manifest under a tag of cosign names no configuration.")
+    return config

@@ -3,18 +3,21 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from tests.acceptance.cli.conftest import Shell, actions, faults
 from tests.conftest import MakeRegistry
 from tests.support.images import Image, Index, image, index, layer
+from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry, TokenAuth
 from tests.support.stored import Stored, upload
 from tests.support.token_server import TokenServer
-from tests.support.workers import command, environment
+from tests.support.workers import command, environment, running_worker
 
 
 @pytest.fixture
@@ -50,6 +53,33 @@ def test_a_plan_names_actions_platforms_and_blobs(shell: Shell, multi_arch: Inde
     assert shell.digests() == before
     assert shell.stored.tags(f"{shell.name}/other") == []
     assert "No push is remembered" in shell("status").stdout
+
+
+@pytest.mark.parametrize("broker", [False, True], ids=["alone", "with a broker"])
+def test_a_warning_is_a_part_of_the_plan_and_of_the_result(
+    shell: Shell, multi_arch: Index, name: str, broker: bool, redis_server: RedisServer
+) -> None:
+    """Rule 3.2: on the screen and for programs."""
+    old = image("linux/arm64", [layer(f"{name}old", 800)])
+    shell.put_b(old)
+    said = f"Warning {shell.destination()}: A single manifest, {old.digest}, is overwritten."
+    places = shell.put_a(multi_arch), shell.destination()
+    settings = {"IMAGEPUSHER_BROKER_URL": redis_server.url} if broker else {}
+    with running_worker(settings) if broker else nullcontext():
+        for before in (["--dry-run"], []):
+            shell.put_b(old)
+            shown = shell("copy", *before, *places, settings=settings)
+            assert said in shown.stdout
+            shell.put_b(old)
+            told = shell("copy", *before, *places, "-o", "json", settings=settings).document
+            (tag,) = told["items"][0]["tags"]
+            assert [(warning["code"], warning["message"]) for warning in tag["warnings"]] == [
+                ("manifest_overwritten", f"A single manifest, {old.digest}, is overwritten.")
+            ]
+        if broker:
+            with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+                results = [client.get(key) or "" for key in client.scan_iter("*celery-task-meta-*")]
+            assert any(told["push_id"] in result and "manifest_overwritten" in result for result in results)
 
 
 def test_what_was_planned_is_what_is_done(shell: Shell, multi_arch: Index, single_arch: Image) -> None:

@@ -184,13 +184,14 @@ def go_reading(content: bytes) -> list[Said]:
     listed = go_field(document, "manifests")
     if listed is None:
         listed = [go_field(document, "config"), *(go_field(document, "layers") or ())]
-    return [go_descriptor(each) for each in listed]
+    # A configuration without digest is nothing to copy.
+    return [said for each in listed if (said := go_descriptor(each))[0]]
 
 
 def our_reading(content: bytes) -> list[Said]:
     document = parse_document(content, media_type_of(content, None))
     parts = document.entries if isinstance(document, Index) else (document.config, *document.layers)
-    return [_said(each) for each in parts]
+    return [_said(each) for each in parts if each is not None]
 
 
 def _said(part: Descriptor) -> Said:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.errors import IndexEmpty, ManifestAmbiguous, ManifestInvalid, SchemaUnsupported
 from tasks.oci import media_types
 from tasks.oci.document import media_type_of, parse_document
+from tasks.oci.graph import successors
 from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest
 from tests.support import fixtures
@@ -106,8 +107,8 @@ def test_a_media_type_of_neither_is_a_named_error(media_type: str) -> None:
         (INDEX | {"manifests": [{"digest": "../../x", "size": 1}]}, media_types.OCI_INDEX),
         (MANIFEST | {"layers": {}}, media_types.OCI_MANIFEST),
         (MANIFEST | {"layers": [None]}, media_types.OCI_MANIFEST),
-        (MANIFEST | {"config": None}, media_types.OCI_MANIFEST),
-        (MANIFEST | {"config": {}}, media_types.DOCKER_MANIFEST),
+        (MANIFEST | {"config": []}, media_types.OCI_MANIFEST),
+        (MANIFEST | {"config": {"digest": "none"}}, media_types.DOCKER_MANIFEST),
     ],
 )
 def test_what_the_specification_does_not_describe_is_a_named_error(document: dict[str, Any], media_type: str) -> None:
@@ -179,9 +180,21 @@ def test_in_a_manifest_only_the_digests_of_its_parts_are_needed(fields: dict[str
     for document in (said, {key: value for key, value in said.items() if value is not None}):
         manifest = parse_document(encode(document), media_types.OCI_MANIFEST)
         assert isinstance(manifest, Manifest)
+        assert manifest.config is not None
         assert manifest.config.digest == named("config")
         assert [layer.digest for layer in manifest.layers] == ([named("layer")] if document.get("layers") else [])
         assert manifest.subject is None
+
+
+@pytest.mark.parametrize("media_type", sorted(media_types.IMAGES))
+@pytest.mark.parametrize("config", [None, {}, {"digest": None, "size": 6}, {"digest": ""}, "absent"])
+def test_a_configuration_without_digest_is_nothing_to_copy(config: Any, media_type: str) -> None:
+    """Rule 2.4."""
+    document = {key: value for key, value in (MANIFEST | {"config": config}).items() if value != "absent"}
+    manifest = parse_document(encode(document), media_type)
+    assert isinstance(manifest, Manifest)
+    assert manifest.config is None
+    assert [blob.digest for blob in successors(manifest).blobs] == [named("layer")]
 
 
 def test_an_index_whose_entries_are_null_has_none() -> None:

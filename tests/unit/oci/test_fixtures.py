@@ -64,6 +64,7 @@ def test_an_image_or_artifact_is_read_with_all_that_it_needs(prefix: str) -> Non
     said = json.loads(content)
     manifest = parse_document(content, media_type_of(content, None))
     assert isinstance(manifest, Manifest)
+    assert manifest.config is not None
     assert manifest.config.digest == said["config"]["digest"]
     assert [layer.digest for layer in manifest.layers] == [layer["digest"] for layer in said["layers"]]
     assert (manifest.subject.digest if manifest.subject else None) == said.get("subject", {}).get("digest")
