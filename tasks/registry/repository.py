@@ -25,6 +25,7 @@ from tasks.oci.graph import successors
 from tasks.oci.referrers import Referrer
 from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.blob.reader import BlobReader
+from tasks.registry.blob.sample import read_sample
 from tasks.registry.blob.session import UploadSession, session_of
 from tasks.registry.blob.upload import BlobUpload, cancel
 from tasks.registry.blob.verified import Reader
@@ -95,6 +96,10 @@ class Repository:
 
     def __str__(self) -> str:
         return f"{self.registry}/{self.name}"
+
+    def beside(self, name: str) -> "Repository":
+        """Return the client of another repository of this registry, in the same role."""
+        return Repository(self._transport, self.registry, name, push=self._push)
 
     def resolve(self, reference: str) -> Descriptor | None:
         """Return the descriptor of a tag or digest, None if absent ("Checking if content exists in the registry").
@@ -296,6 +301,13 @@ class Repository:
             with attempt:
                 reader.connect()
         return reader
+
+    def sample_blob(self, descriptor: Descriptor, offset: int, length: int) -> bytes | None:
+        """Return a part of a blob, not verified; None if the blob is absent, or the registry gives no part of it."""
+        expect = {200, 206, 404, 416, *_UNANSWERED}
+        fetch = partial(self._read, "GET", f"blobs/{descriptor.digest}", expect=expect, stream=True, retry=False)
+        seconds = self._transport.limits.answer_timeout
+        return self._transport.policy.run(lambda: read_sample(fetch, descriptor.size, offset, length, seconds))
 
     def read_blob(self, descriptor: Descriptor, limit: int) -> bytes:
         """Return a small blob, verified; raises ResponseInvalid above `limit` bytes, ContentMismatch."""
