@@ -129,9 +129,10 @@ class Intake:
             return
         known = self._ledger.request(push_id)
         if known is None:
-            self._ledger.enqueue(push_id, request, message.task_id)
+            # In this order: a push that is known and has no producer would be that of workers, and stay so.
             if message.producer is not None:
                 self._ledger.note_producer(push_id, message.producer)
+            self._ledger.enqueue(push_id, request, message.task_id)
         elif contract.is_same_request(known, request) and self._ledger.task_id(push_id) != message.task_id:
             self._ledger.note_waiting(push_id, message.task_id)
 

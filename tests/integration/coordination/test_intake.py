@@ -10,13 +10,15 @@ from celery import Celery
 
 from tasks import contract
 from tasks.celery_glue.admission import Admission, NotTaken
-from tasks.celery_glue.signature import Keys
+from tasks.celery_glue.signature import Keys, Signer
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.hashes import RedisHashes
+from tasks.errors import StateUnavailable
 from tasks.transfer.ports import TagIntent
 from tests.support.processes import wait_until
 from workers.broker.app import NOTED_QUEUE
 from workers.broker.intake import Intake
+from workers.broker.signed import sign_with
 
 QUEUE = f"imagepusher:{contract.PUSH_QUEUE}"
 NOTED = f"imagepusher:{NOTED_QUEUE}"
@@ -319,6 +321,23 @@ def test_nothing_is_taken_under_the_id_of_somebody_elses_push(
     assert noted(client) == []
     assert [refused.answers for refused in told] == [False]
     assert ledger.request("other") is None
+
+
+def test_a_push_whose_producer_could_not_be_noted_is_taken_when_it_can_be(
+    app: Celery, client: redis.Redis, ledger: HashLedger, refused: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 7.5: half noted, it would be nobody's, and refused to the producer whose it is."""
+    key = b"k" * 32
+    admission = Admission(Keys(workers=b"w" * 32, producers={"ci": key}))
+    intake = Intake(client, ledger, lambda: True, lambda task_id, _: refused.append(task_id), admission)
+    sign_with(app, Signer("ci", key))
+    app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one")
+    with monkeypatch.context() as away:
+        away.setattr(ledger, "note_producer", lambda *_: (_ for _ in ()).throw(StateUnavailable("Redis is away.")))
+        with pytest.raises(StateUnavailable):
+            intake.take()
+    intake.take()
+    assert (noted(client), refused, ledger.producer("one")) == (["one"], [], "ci")
 
 
 def test_the_wrong_type_of_key_under_the_name_of_a_queue_is_told_and_survived(
