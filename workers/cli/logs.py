@@ -18,7 +18,7 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, followed by the traceback if there is one."""
-        return printable(mask(super().format(record)))
+        return "\n".join(map(printable, mask(super().format(record)).split("\n")))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the line of the message: text from outside begins no line of its own."""
