@@ -25,6 +25,7 @@ def preview(here: Runtime, request: object, sender: str | None = None) -> contra
 
 def verify(here: Runtime, push_id: str) -> contract.Verification:
     """Compare each tag of a push with its report; raises PushUnknown."""
+    _check_id(push_id)
     report = here.ledger.report(push_id)
     if report is None:
         raise PushUnknown(f"No report of a push {push_id!r} is known here.")
@@ -39,12 +40,18 @@ def undo(
 ) -> contract.Undo:
     """Restore or delete each tag that a push moved, or preview that; raises PushUnknown, NotPermitted."""
     step = UndoStep(registries=here.registries, ledger=here.ledger, locks=here.locks)
+    _check_id(push_id)
     here.ledger.progress(push_id)
-    intents = here.ledger.intents(push_id)
-    here.push.policy.check(sender, "undo", None, intents)
-    _check_hosts(here, intents)
+    here.push.check_undo(push_id, sender)
+    _check_hosts(here, here.ledger.intents(push_id))
     act = step.preview if dry_run else step.run
     return act(push_id, leave_moved=leave_moved)
+
+
+def _check_id(push_id: object) -> None:
+    """Raise PushUnknown for what is no push id: it could be the key of another push's records."""
+    if not isinstance(push_id, str) or not contract.is_push_id(push_id):
+        raise PushUnknown("The id of a push is a string of at most 128 letters, digits, '.', '_', ':' and '-'.")
 
 
 def _check_hosts(here: Runtime, references: Iterable[str]) -> None:

@@ -152,6 +152,30 @@ def test_an_undo_needs_a_right_of_its_own(site: Site, request_of: Any) -> None:
     assert undone["state"] == "succeeded"
 
 
+def test_an_undo_of_anothers_push_that_has_not_moved_a_tag_is_refused(site: Site, request_of: Any) -> None:
+    """It would stop the push."""
+    push_id = str(uuid.uuid4())
+    request = request_of("prod", push_id=push_id)
+    request["items"][0]["source"] += ".missing"
+    assert code_of(site.ended(contract.PUSH_TASK, request, "release", task_id=push_id)) == "PushFailed"
+    refused = site.ended(contract.UNDO_TASK, push_id, "ci", queue=contract.PUBLISH_QUEUE)
+    assert code_of(refused) == "NotPermitted"
+
+
+@pytest.mark.parametrize("task", [contract.UNDO_TASK, contract.VERIFY_TASK])
+@pytest.mark.parametrize("argument", ["VICTIM/waiting", "VICTIM/intents", "", "x" * 129, ["VICTIM"], 7, None])
+def test_what_is_no_id_of_a_push_is_no_key_of_another_ones_records(
+    site: Site, request_of: Any, task: str, argument: Any
+) -> None:
+    """A task may have any id: `created` stands among those that wait for a push, as in the record of a push."""
+    push_id = str(uuid.uuid4())
+    for task_id in (push_id, "created"):
+        site.ended(contract.PUSH_TASK, request_of("build", push_id=push_id), "release", task_id=task_id)
+    argument = argument.replace("VICTIM", push_id) if isinstance(argument, str) else argument
+    queue = contract.PUBLISH_QUEUE if task == contract.UNDO_TASK else contract.PUSH_QUEUE
+    assert code_of(site.ended(task, argument, "release", queue=queue)) == "PushUnknown"
+
+
 @pytest.mark.parametrize("signed_by", [None, "ci"])
 @pytest.mark.parametrize(
     ("task", "queue"),

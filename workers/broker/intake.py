@@ -87,7 +87,7 @@ class Intake:
         """Record a push; if its message is refused, tell the sender and return the reason."""
         task_id: object = None
         try:
-            self._admission.check_size(len(taken) // _RAW_FACTOR)
+            self._admission.check_size(taken, _RAW_FACTOR)
             message = _parse(taken)
             task_id = (message.get("headers") or {}).get("id")
             _check_envelope(message)
@@ -129,9 +129,10 @@ class Intake:
             return
         known = self._ledger.request(push_id)
         if known is None:
-            self._ledger.enqueue(push_id, request, message.task_id)
+            # In this order: a push that is known and has no producer would be that of workers, and stay so.
             if message.producer is not None:
                 self._ledger.note_producer(push_id, message.producer)
+            self._ledger.enqueue(push_id, request, message.task_id)
         elif contract.is_same_request(known, request) and self._ledger.task_id(push_id) != message.task_id:
             self._ledger.note_waiting(push_id, message.task_id)
 

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from typing import Final
+from textwrap import indent
+from typing import Any, Final
 
 from workers.cli.output import printable
 from workers.observability.masking import mask
@@ -19,7 +20,15 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, followed by the traceback if there is one."""
-        return printable(mask(super().format(record)))
+        return "\n".join(map(printable, mask(super().format(record)).split("\n")))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line of the message: text from outside begins no line of its own."""
+        return super().formatMessage(record).replace("\n", r"\n")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the traceback, indented: its lines cannot be taken for messages."""
+        return indent(super().formatException(ei), "  ", lambda _: True)
 
 
 def mask_logs(*, verbose: bool = False) -> None:

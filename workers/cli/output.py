@@ -149,5 +149,5 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def printable(text: str) -> str:
-    """Return text with control characters, except newlines, in visible form."""
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+    """Return text as one line, with control characters in visible form: text from outside begins no line of its own."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

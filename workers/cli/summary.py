@@ -82,4 +82,4 @@ def _digest(digest: str | None) -> str:
 
 def _text(text: str) -> str:
     """Return text escaped for Markdown, on one line."""
-    return " ".join(printable(text).translate(_MARKS).split())
+    return printable(" ".join(text.split())).translate(_MARKS)

@@ -1,11 +1,13 @@
 """Logs to stderr, one line for each event: JSON for programs, columns for people."""
 
+import io
 import logging
+import re
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 
@@ -20,6 +22,8 @@ _LOG: Final = logging.getLogger(__name__)
 # Celery logs the whole report of a failed push in one line.
 _LONGEST_EVENT: Final = 4000
 _TRACEBACKS: Final = frozenset({"exception", "stack"})
+# What JSON may hold as it is, and terminals obey: C1 controls, line ends, directions of writing.
+_OBEYED: Final = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 _CHATTY: Final = ("urllib3", "kombu", "amqp", "celery.bootsteps", "opentelemetry")
 
 
@@ -44,9 +48,7 @@ def _formatter(worker: str | None, *, console: bool) -> logging.Formatter:
     # The default renderers of tracebacks show local variables, which may hold credentials.
     tracebacks: list[Processor] = [_escape] if console else [structlog.processors.format_exc_info]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
-        )
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_traceback, pad_event_to=0)
         if console
         else structlog.processors.JSONRenderer(serializer=_encode, sort_keys=False)
     )
@@ -88,10 +90,27 @@ def _escape(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     """Escape control characters as JSON does: a registry's text can neither start a line nor move the cursor."""
     for key, value in event.items():
         if isinstance(value, str) and key not in _TRACEBACKS and not value.isprintable():
-            event[key] = "".join(
-                each if each.isprintable() else each.encode("unicode_escape").decode() for each in value
-            )
+            event[key] = _escaped(value)
+        elif key in _TRACEBACKS and isinstance(value, str):
+            event[key] = _indented(value)
     return event
+
+
+def _write_traceback(stream: TextIO, exception: Any) -> None:
+    """Write a traceback whose lines cannot be taken for those of the log: an error may quote a registry."""
+    import structlog  # noqa: PLC0415 - as above
+
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exception)
+    stream.write(_indented(plain.getvalue()))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {_escaped(line)}" for line in text.split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _shortened(text: str) -> str:
@@ -103,7 +122,8 @@ def _mask(_: Any, __: str, line: Any) -> Any:
 
 
 def _encode(event: Any, **_: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+    text = msgspec.json.encode(event, enc_hook=repr).decode()
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _log_uncaught(caught: threading.ExceptHookArgs) -> None:

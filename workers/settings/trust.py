@@ -29,7 +29,7 @@ class Trust:
 
     def check_cancel(self, request: object, targets: Mapping[str, Target]) -> None:
         """Raise NotPermitted unless this process may cancel the push of a request; RequestInvalid for no request."""
-        if self.policy.rules and self._name != WORKERS:
+        if self.policy.binds(self._name):
             self.policy.check_push(self._name, "cancel", validate(request, targets))
 
     @property

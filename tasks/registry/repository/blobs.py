@@ -10,6 +10,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Verifier
 from tasks.registry.blob.reader import BlobReader
 from tasks.registry.blob.requests import UploadRequests
+from tasks.registry.blob.sample import read_sample
 from tasks.registry.blob.session import UploadSession, session_of
 from tasks.registry.blob.upload import BlobUpload
 from tasks.registry.blob.verified import Reader
@@ -52,6 +53,13 @@ class Blobs(Access):
             with attempt:
                 reader.connect()
         return reader
+
+    def sample_blob(self, descriptor: Descriptor, offset: int, length: int) -> bytes | None:
+        """Return a part of a blob, not verified; None if the blob is absent, or the registry gives no part of it."""
+        expect = {200, 206, 404, 416, *UNANSWERED}
+        fetch = partial(self._read, "GET", f"blobs/{descriptor.digest}", expect=expect, stream=True, retry=False)
+        seconds = self._transport.limits.answer_timeout
+        return self._transport.policy.run(lambda: read_sample(fetch, descriptor.size, offset, length, seconds))
 
     def read_blob(self, descriptor: Descriptor, limit: int) -> bytes:
         """Return a small blob, verified; raises ResponseInvalid above `limit` bytes, ContentMismatch."""

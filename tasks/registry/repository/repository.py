@@ -17,6 +17,10 @@ from tasks.registry.repository.tags import Tags
 class Repository(Tags, Blobs):
     """One repository in one role: its manifests, tags, blobs and referrers. All methods raise RegistryError."""
 
+    def beside(self, name: str) -> "Repository":
+        """Return the client of another repository of this registry, in the same role."""
+        return Repository(self._transport, self.registry, name, push=self._push)
+
     def exists(self) -> bool:
         """Tell whether the repository exists and is readable, with `pull` scope only ("Listing Tags")."""
         limit = self._transport.limits.manifest_bytes

@@ -12,6 +12,7 @@ from tasks.registry.blob.session import UploadSession
 from tasks.registry.repository import Repository
 from tasks.registry.visits import current_visit
 from tasks.transfer.copy.placements import Placements
+from tasks.transfer.copy.possession import shows
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.copy.turns import Turns
 from tasks.transfer.ports import BlobLocations, SingleFlight
@@ -143,7 +144,10 @@ class BlobPlacer:
     def _mount(self, blob: Descriptor, destination: Repository, known: Sequence[str]) -> Placed | Wanted:
         """Mount the blob from the first repository in `known` that may serve."""
         origin = next((name for name in known if not self._placements.is_denied(destination, name)), None)
-        if origin is None or not (origin == self._source.name or self._is_at_source(blob)):
+        if origin is None:
+            return Wanted(tried=known)
+        is_own = str(destination.beside(origin)) == str(self._source)
+        if not is_own and not self._is_at_source(blob, destination.beside(origin)):
             return Wanted(tried=known)
         try:
             session = destination.mount_blob(blob.digest, origin)
@@ -161,20 +165,20 @@ class BlobPlacer:
             self._counter.add(blobs_mounted=1)
             return "mounted"
         # The blob is gone, or the registry does not mount: the source's own repository does hold the blob.
-        if origin == self._source.name:
+        if is_own:
             self._placements.deny(destination, origin)
         self._locations.forget(destination.registry, blob.digest, origin)
         return Wanted(session, known)
 
-    def _is_at_source(self, blob: Descriptor) -> bool:
-        """Tell whether the source itself was seen to hold the blob that its manifest names.
+    def _is_at_source(self, blob: Descriptor, origin: Repository) -> bool:
+        """Tell whether the source itself was seen to hold the blob that its manifest names, and `origin` holds.
 
         Otherwise a manifest could name a blob of a private repository, and have it mounted where others can read it.
         """
         if self._placements.has(blob, self._source):
             return True
         try:
-            found = self._source.has_blob(blob)
+            found = shows(self._source, blob, origin, self._placements)
         except (RateLimited, RegistryUnavailable):
             raise
         except RegistryError:
@@ -196,7 +200,7 @@ class BlobPlacer:
 
     def _arrive(self, blob: Descriptor, destination: Repository) -> Placed:
         """Note a blob that was uploaded."""
-        self._placements.add(blob, self._source)
+        self._placements.add_read(blob, self._source)
         self._note(blob, destination)
         if self._placements.is_new(destination.registry) and self._mounts_itself(blob, destination):
             self._placements.trust(destination.registry)

@@ -21,6 +21,7 @@ class Placements:
         self._clock = clock
         self._guard = threading.Lock()
         self._placed: dict[tuple[str, str], float] = {}
+        self._read: dict[tuple[str, str], float] = {}
         self._denied: dict[tuple[str, str], float] = {}
         self._finding: dict[str, bool] = {}
 
@@ -35,6 +36,19 @@ class Placements:
         """Tell whether `destination` held `blob` moments ago."""
         with self._guard:
             return self._is_fresh(self._placed.get((str(destination), blob.digest)))
+
+    def add_read(self, blob: Descriptor, source: Repository) -> None:
+        """Note that `source` delivered all bytes of `blob`."""
+        self.add(blob, source)
+        with self._guard:
+            if len(self._read) >= _MOST_FRESH:
+                self._read.clear()
+            self._read[source.registry, blob.digest] = self._clock()
+
+    def was_read(self, blob: Descriptor, source: Repository) -> bool:
+        """Tell whether any repository of the registry of `source` delivered `blob` moments ago."""
+        with self._guard:
+            return self._is_fresh(self._read.get((source.registry, blob.digest)))
 
     def forget(self, destination: Repository) -> None:
         """Forget the blobs of a repository that turned out to lack some of them, and let it mount nothing.

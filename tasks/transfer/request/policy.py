@@ -49,6 +49,10 @@ class Policy:
 
     rules: tuple[Rule, ...] = ()
 
+    def binds(self, producer: str | None) -> bool:
+        """Tell whether any rule is needed for what the producer does."""
+        return bool(self.rules) and producer != WORKERS
+
     def check_push(self, producer: str | None, action: Action, request: ValidRequest) -> None:
         """Raise NotPermitted unless the producer may push each image of a request to each of its destinations."""
         for item in request.items:
@@ -58,7 +62,7 @@ class Policy:
         self, producer: str | None, action: Action, source: Reference | None, destinations: Iterable[Reference | str]
     ) -> None:
         """Raise NotPermitted unless the producer may do the action at each destination."""
-        if not self.rules or producer == WORKERS:
+        if not self.binds(producer):
             return
         for destination in destinations:
             self._check_one(producer, action, None if source is None else str(source), str(destination))

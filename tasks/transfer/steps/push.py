@@ -129,6 +129,15 @@ class PushStep:
         """End a push that has no plan: all of its tags fail with `error`."""
         self._fail(push_id, validate(self.ledger.request(push_id), self.targets), error)
 
+    def check_undo(self, push_id: str, producer: str | None) -> None:
+        """Raise NotPermitted unless the producer may undo at each destination of a push, whether it moved or not.
+
+        Otherwise a push that has not moved a tag yet could be stopped by an undo of anybody's.
+        """
+        if self.policy.binds(producer):
+            valid = validate(self.ledger.request(push_id), self.targets)
+            self.policy.check(producer, "undo", None, (each for item in valid.items for each in item.destinations))
+
     def preview(self, request: Any, producer: str | None = None) -> Plan:
         """Return the plan of a dry run; asks for pull scope only. Raises NotPermitted."""
         valid = self._checked(request, producer)

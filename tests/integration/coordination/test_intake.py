@@ -10,14 +10,16 @@ from celery import Celery
 
 from tasks import contract
 from tasks.celery_glue.admission import Admission, NotTaken
-from tasks.celery_glue.signature import Keys
+from tasks.celery_glue.signature import Keys, Signer
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.hashes import RedisHashes
+from tasks.errors import StateUnavailable
 from tasks.oci.digest import Digest
 from tasks.transfer.ports import TagIntent
 from tests.support.processes import wait_until
 from workers.broker.app import NOTED_QUEUE
 from workers.broker.intake import Intake
+from workers.broker.signed import sign_with
 
 QUEUE = f"imagepusher:{contract.PUSH_QUEUE}"
 NOTED = f"imagepusher:{NOTED_QUEUE}"
@@ -265,6 +267,25 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_decoded(
     assert "limits.message_bytes" in told[0]
 
 
+@pytest.mark.parametrize("place", ["beside the body", "in the body", "in a body that is not encoded"])
+@pytest.mark.parametrize("junk", [[], {}, 1, ""])
+def test_a_message_that_would_be_large_when_it_is_decoded_is_not_decoded(
+    client: redis.Redis, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch, place: str, junk: object
+) -> None:
+    """16 MiB of `[],` are 400 MiB of lists: a worker that is killed for it would come back to the same message."""
+    told: list[str] = []
+    small = Intake(client, ledger, lambda: True, lambda _, why: told.append(str(why)), Admission(message_bytes=32_000))
+    many = [[{"items": [junk] * 3000}], {}, {}]
+    message = plain_message(**({"x": many} if place == "beside the body" else {"body": encoded(many)}))
+    if place == "in a body that is not encoded":
+        message = plain_message(body=json.dumps(many), properties={"delivery_tag": "one"})
+    monkeypatch.setattr("workers.broker.intake.decode", lambda *_: pytest.fail("it was decoded"))
+    client.lpush(QUEUE, json.dumps(message))
+    small.take()
+    assert noted(client) == []
+    assert "more than 2000 values" in told[0]
+
+
 @pytest.mark.parametrize(
     "properties",
     [
@@ -320,6 +341,23 @@ def test_nothing_is_taken_under_the_id_of_somebody_elses_push(
     assert noted(client) == []
     assert [refused.answers for refused in told] == [False]
     assert ledger.request("other") is None
+
+
+def test_a_push_whose_producer_could_not_be_noted_is_taken_when_it_can_be(
+    app: Celery, client: redis.Redis, ledger: HashLedger, refused: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 7.5: half noted, it would be nobody's, and refused to the producer whose it is."""
+    key = b"k" * 32
+    admission = Admission(Keys(workers=b"w" * 32, producers={"ci": key}))
+    intake = Intake(client, ledger, lambda: True, lambda task_id, _: refused.append(task_id), admission)
+    sign_with(app, Signer("ci", key))
+    app.send_task(contract.PUSH_TASK, args=[REQUEST], task_id="one")
+    with monkeypatch.context() as away:
+        away.setattr(ledger, "note_producer", lambda *_: (_ for _ in ()).throw(StateUnavailable("Redis is away.")))
+        with pytest.raises(StateUnavailable):
+            intake.take()
+    intake.take()
+    assert (noted(client), refused, ledger.producer("one")) == (["one"], [], "ci")
 
 
 def test_the_wrong_type_of_key_under_the_name_of_a_queue_is_told_and_survived(

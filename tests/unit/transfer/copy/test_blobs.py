@@ -160,8 +160,7 @@ def test_what_the_source_does_not_have_is_mounted_from_nowhere_else() -> None:
     """Its manifest could name what a private repository of B holds, to have it where everybody may read it."""
     missing = Answer(404, body=b"{}")
     path = blob_path(ONE)
-    script = (PING, Exchange("HEAD", path, missing), Exchange("GET", path, missing))
-    with ScriptedRegistry(*script) as a, ScriptedRegistry() as b:
+    with ScriptedRegistry(PING, Exchange("GET", path, missing, times=2)) as a, ScriptedRegistry() as b:
         locations, counter = LocalBlobLocations(), Counter()
         locations.add(b.host, blob_of(ONE).digest, OTHER)
         flights = LocalSingleFlight(KeyLocks(), 10)

@@ -8,11 +8,12 @@ import pytest
 from tasks import contract
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import LocalRuns
-from tasks.errors import RateLimited, RequestInvalid, Side
+from tasks.errors import NotPermitted, RateLimited, RequestInvalid, Side
 from tasks.registry.repository import Registries
 from tasks.registry.settings import Credentials, RegistryConfiguration, RegistryOverride
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.plan.plan import FailedItem, Plan
+from tasks.transfer.request.policy import WORKERS, Policy, Rule
 from tasks.transfer.steps.push import PushStep
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.unit.registry.clients import PING, QUICK
@@ -79,3 +80,26 @@ def test_credentials_of_a_command_are_sent_to_no_second_registry(
         ]
         with pytest.raises(RequestInvalid, match="several registries"):
             step.preview({"items": items})
+
+
+def test_a_push_that_moved_no_tag_yet_is_not_undone_by_who_may_not(
+    ledger: HashLedger, runs: LocalRuns, executor: ThreadPoolExecutor
+) -> None:
+    """It would stop the push: its destinations count, and not the tags that moved."""
+    step = PushStep(
+        registries=Registries(RegistryConfiguration(limits=QUICK)),
+        ledger=ledger,
+        runs=runs,
+        targets={},
+        policy=Policy((Rule("tests", frozenset({"ci"}), destinations=("*/test/*",), actions=frozenset({"undo"})),)),
+        executor=executor,
+        attempts=Attempts(ledger, runs, 3),
+        clock=lambda: 1.0,
+    )
+    for push_id, place in (("mine", "test"), ("release", "prod")):
+        destinations = {f"127.0.0.1:1/{place}/x": ["1"]}
+        ledger.enqueue(push_id, {"items": [{"source": "127.0.0.1:1/x:1", "destinations": destinations}]}, push_id)
+    step.check_undo("mine", "ci")
+    step.check_undo("release", WORKERS)
+    with pytest.raises(NotPermitted, match="by its destinations"):
+        step.check_undo("release", "ci")

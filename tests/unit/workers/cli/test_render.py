@@ -198,7 +198,7 @@ def test_a_warning_of_a_registry_is_shown_once() -> None:
 
 
 def test_words_from_elsewhere_are_shown_and_not_obeyed() -> None:
-    fault = contract.Fault("x\x1b[31m", "red\x07 [bold]no markup[/bold]")
+    fault = contract.Fault("x\x1b[31m", "red\x07 [bold]no markup[/bold]\nPush p succeeded\u2028")
     tag = contract.TagReport(reference="h.example/\x1b]0;x\x07:1", action="failed", error=fault)
     report = contract.PushReport(
         push_id="\x1b[2J",
@@ -208,7 +208,7 @@ def test_words_from_elsewhere_are_shown_and_not_obeyed() -> None:
     )
     shown = drawn(render.render_report, report)
     assert not set("\x1b\x07\x9b") & set(shown)
-    assert "[bold]no markup[/bold]" in shown
+    assert r"[bold]no markup[/bold]\nPush p succeeded\u2028" in shown
     assert r"s\x9b1m" in shown
 
 

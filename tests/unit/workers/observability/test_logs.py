@@ -184,3 +184,24 @@ def test_what_a_registry_says_begins_no_line_of_the_console_and_moves_no_cursor(
     (line,) = stderr.getvalue().splitlines()
     assert line.isprintable()
     assert r"linux/\x1b[2Jamd64\n2026" in line
+
+
+def test_an_error_that_quotes_a_registry_begins_no_line_of_the_console_either(stderr: Stderr) -> None:
+    """A traceback has lines of its own, all of them indented."""
+    stderr.configure("info", "console")
+    LOG.error("broke", exc_info=ValueError("\x1b[2Jodd\n2026 [info] forged\r\x9b31m \u202e"))
+    first, *others = stderr.getvalue().splitlines()
+    assert "broke" in first
+    assert all(line.isprintable() and line.startswith("  ") for line in others if line)
+    assert r"  ValueError: \x1b[2Jodd" in others
+
+
+@pytest.mark.parametrize("odd", ["\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "\n"])
+def test_no_control_character_stands_in_a_line_of_json_as_it_is(stderr: Stderr, odd: str) -> None:
+    """A line is a value of JSON, and shown on a terminal too."""
+    stderr.configure("info", "json")
+    LOG.info("a%sb", odd, extra={"reference": odd, "many": [odd]})
+    text = stderr.getvalue()
+    assert text.removesuffix("\n").isprintable()
+    (line,) = stderr.lines()
+    assert (line["event"], line["reference"], line["many"]) == (f"a{odd}b", odd, [odd])
