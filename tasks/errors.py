@@ -232,7 +232,7 @@ class PushCancelledByUser(ImagePusherError):
     """Somebody cancelled the push."""
 
     code = "cancelled_by_user"
-    advice = "The tag was not moved. Push again to complete it."
+    advice = "The tag was not moved."
 
 
 class Withheld(ImagePusherError):
@@ -381,14 +381,14 @@ class ExpectationFailed(DestinationError):
     """The tag does not hold the digest that the item expects (BEHAVIOUR 10.2)."""
 
     code = "expectation_failed"
-    advice = "The tag was not moved. Look what it holds now, and who moved it: `imagepusher history` tells of pushes."
+    advice = "The tag was not moved."
 
 
 class TagHeld(DestinationError):
     """An operator froze the tag (BEHAVIOUR 10.5)."""
 
     code = "tag_held"
-    advice = "The tag was not moved. `imagepusher release-hold` lets it move again."
+    advice = "The tag was not moved."
 
 
 class PlatformRemovalRefused(DestinationError):
@@ -484,9 +484,7 @@ class ReceiptMissing(DestinationError):
     """A tag that moved has no receipt."""
 
     code = "receipt_missing"
-    advice = (
-        "The tag is right all the same. `imagepusher receipt` prints the receipt if one was made; none is made later."
-    )
+    advice = "The tag is right all the same, and no receipt is made later."
 
 
 class ReceiptInvalid(DestinationError):

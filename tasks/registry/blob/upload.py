@@ -104,7 +104,7 @@ class BlobUpload:
             self._transport.forms.note(self._transport.registry, self._way.refused)
 
     def _patch(self, offset: int) -> int | None:
-        """Send the part at `offset` and return its end; None if its form was refused and another one is due."""
+        """Send the part at `offset` and return its end; None if its form was refused and another one is to be tried."""
         end = self._way.part(offset)
         request = self._request("PATCH", self._location, self._passage.body(offset, end))
         response = self._transport.send(request, retry=False)
@@ -114,7 +114,7 @@ class BlobUpload:
         return None
 
     def _commit(self, offset: int) -> bool:
-        """Send what is missing and commit; return False if the form was refused and another one is due."""
+        """Send what is missing and commit; return False if the form was refused and another form is to be tried."""
         body = self._passage.body(offset) if offset < self._size else b""
         request = self._request("PUT", with_digest(self._location, self._digest), body)
         try:
