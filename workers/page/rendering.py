@@ -16,11 +16,12 @@ from workers.settings.page import PageSettings
 FOLDER: Final = Path(__file__).parent
 # The style of each state and action: done, under way, attention, or bad.
 _LOOKS: Final = {
-    "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "restore": "good", "stay": "calm",
-    "stay as it is": "calm", "stay moved": "calm", "stay on hold": "calm", "be on hold": "warn", "be released": "good",
+    "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "be restored": "good",
+    "be left alone": "calm", "stay as it is": "calm", "stay moved": "calm", "stay on hold": "calm",
+    "be on hold": "warn", "be released": "good",
     "partial": "warn", "waiting": "warn", "interrupted": "warn", "cancelled": "warn", "being cancelled": "warn",
     "skipped": "warn", "rolled_back": "warn", "undone": "warn", "being undone": "warn", "partly undone": "warn",
-    "failed": "bad", "refused": "bad", "undo failed": "bad", "delete": "bad", "fail": "bad",
+    "failed": "bad", "refused": "bad", "undo failed": "bad", "be deleted": "bad", "not be put back": "bad",
 }  # fmt: skip
 
 
