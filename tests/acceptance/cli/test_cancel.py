@@ -15,6 +15,9 @@ from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.workers import command, environment
+from workers.ledger import open_ledger
+from workers.people import this_person
+from workers.settings import load_settings
 
 LAYERS = 100
 
@@ -53,7 +56,16 @@ def test_a_push_that_is_cancelled_stops_and_moves_no_tag(shell: Shell) -> None:
     assert report["totals"]["blobs_copied"] < LAYERS
     assert (cancelled.code, report_of(cancelled)) == (0, report)
     assert (retried.code, actions(report_of(retried))) == (0, ["copied"])
+    assert "`imagepusher retry mine` completes it" in report["items"][0]["error"]["message"]
     assert shell("status").stdout.splitlines()[1].split()[:2] == ["mine", "succeeded"]
+    assert shell("undo", "mine", "--yes").code == 0
+    with open_ledger(load_settings(shell.settings)) as ledger:
+        acts = [(each.action, each.user, each.outcome) for each in ledger.interventions("mine")]
+    assert acts == [
+        ("cancel", this_person(), "told to stop"),
+        ("retry", this_person(), "sent again"),
+        ("undo", this_person(), "1 deleted"),
+    ]
 
 
 def test_a_cancelled_push_is_told_from_one_that_failed(shell: Shell) -> None:

@@ -95,7 +95,7 @@ def test_faults_are_those_of_the_arguments(shell: Shell) -> None:
         "destination b.example/x@sha256:1",
     ]
     assert "oci: is not supported: images are copied between registries" in lines[0]
-    assert "has no tag: write " in lines[1]
+    assert "has no tag: write b.example/x:TAG" in lines[1]
     assert "https:// is not supported" in lines[2]
     assert "carries no registry host" in lines[3]
 
