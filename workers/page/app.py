@@ -35,7 +35,7 @@ from workers.settings.page import PageSettings
 
 STATES: Final = (
     OPEN, "enqueued", "accepted", "copying", "publishing", "waiting", "interrupted", "succeeded", "partial", "failed",
-    "refused",
+    "cancelled", "undone", "refused",
 )  # fmt: skip
 _MOST_COLUMNS: Final = 12
 _LONGEST_FORM: Final = 4096

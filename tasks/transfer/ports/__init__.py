@@ -24,6 +24,7 @@ from tasks.transfer.ports.ledger import (
     WatchdogLedger,
 )
 from tasks.transfer.ports.records import (
+    CalledOff,
     CopyOutcome,
     EarlierTag,
     Intervention,
@@ -41,6 +42,7 @@ __all__ = [
     "INSPECTION",
     "Announcer",
     "BlobLocations",
+    "CalledOff",
     "Claims",
     "ClientLedger",
     "CopyLedger",

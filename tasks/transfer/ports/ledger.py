@@ -11,6 +11,7 @@ from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.plan.tag_facts import TagFacts
 from tasks.transfer.ports.records import (
+    CalledOff,
     CopyOutcome,
     EarlierTag,
     Intervention,
@@ -317,6 +318,10 @@ class Pages(Protocol):
 
     def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
         """Return the final state of each push, None for a push that has not ended or is unknown."""
+        ...
+
+    def called_off(self, push_ids: Sequence[str]) -> list[CalledOff | None]:
+        """Return whether somebody cancelled or undid each push, None for any other push."""
         ...
 
     def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
