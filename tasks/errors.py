@@ -13,6 +13,7 @@
     ├── PushCancelledByUser          somebody cancelled the push
     ├── Withheld                     another part of the tag's item, release or push failed
     ├── StateUnavailable             the Redis that holds ledger and locks does not serve
+    ├── StateFolderUnusable          the ledger in the state folder cannot be read or written
     ├── SourceError                  the source image cannot be pushed
     │   ├── SourceMissing            the reference does not exist
     │   ├── SourceChildMissing       a manifest or blob of the image is gone
@@ -251,6 +252,17 @@ class StateUnavailable(ImagePusherError):
     advice = (
         "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
         " is it reached, out of memory, or read-only? `imagepusher doctor` tells more."
+    )
+
+
+class StateFolderUnusable(ImagePusherError):
+    """The ledger in the state folder cannot be read or written."""
+
+    code = "state_folder_unusable"
+    side = Side.STATE
+    advice = (
+        "Make room there, or let state_dir (IMAGEPUSHER_STATE_DIR) name a folder that you may write to. Then push"
+        " again: what is done is not done again."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tasks.errors import ImagePusherError, StateUnavailable
+from tasks.errors import ImagePusherError, StateFolderUnusable, StateUnavailable
 from tasks.transfer.ports import Intervention
 from workers.people import this_person
 
@@ -33,7 +33,7 @@ def recorded_undo(ledger: "Ledger", push_id: str) -> Iterator[Callable[[str], No
 
     def end(outcome: str) -> None:
         # What was done is done, also where it cannot be recorded.
-        with suppress(StateUnavailable):
+        with suppress(StateUnavailable, StateFolderUnusable):
             ledger.note_intervention(push_id, msgspec.structs.replace(begun, outcome=outcome))
 
     try:

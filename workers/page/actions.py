@@ -10,7 +10,14 @@ from typing import Final, Literal
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, PushFailed, PushUnknown, RequestInvalid, StateUnavailable
+from tasks.errors import (
+    ImagePusherError,
+    PushFailed,
+    PushUnknown,
+    RequestInvalid,
+    StateFolderUnusable,
+    StateUnavailable,
+)
 from tasks.transfer.ports import Intervention, PageLedger
 from workers.client.interface import Client
 from workers.page.holds import HOLD_ACTIONS, HoldAction
@@ -81,7 +88,7 @@ class Actions:
             LOG.exception("Push %s: %s by %s failed.", push_id, begun.action, begun.user)
             outcome = f"failed: {type(error).__name__}"
         LOG.info("Push %s: %s by %s: %s", push_id, begun.action, begun.user, outcome)
-        with suppress(StateUnavailable):
+        with suppress(StateUnavailable, StateFolderUnusable):
             self._ledger.note_intervention(push_id, msgspec.structs.replace(begun, outcome=outcome))
 
     def _cancel(self, push_id: str) -> str:
