@@ -4,8 +4,8 @@ import logging
 import sys
 from typing import Final
 
-from workers.cli.output import printable
 from workers.observability.masking import mask
+from workers.printable import printable
 
 _EXCHANGES: Final = "tasks.registry.http.connections"
 # The outcome of each copy and tag is in the report, which the command shows.
