@@ -250,8 +250,8 @@ class StateUnavailable(ImagePusherError):
     side = Side.STATE
     retry = Retry.GIVE_BACK
     advice = (
-        "Look at the Redis of `broker.state_url` (of `broker.url`, where that is not set): are user and password right,"
-        " is it reached, out of memory, or read-only? `imagepusher doctor` tells more."
+        "Does it run, can it be reached from here, and is it neither out of memory nor read-only? Are address, user and"
+        " password right (`broker.url`, `broker.result_url`, `broker.state_url`)? `imagepusher doctor` tells more."
     )
 
 

@@ -196,7 +196,10 @@ def test_a_broker_that_is_not_there_is_told_without_its_password(shell: Shell) -
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["copy", "a.example/a:1", "b.example/b:1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["copy", "a.example/a:1", "b.example/b:1"], ["copy", "--dry-run", "a.example/a:1", "b.example/b:1"]],
+)
 def test_a_broker_that_is_down_is_named_with_address_and_reason(shell: Shell, arguments: list[str]) -> None:
     """Rule 6.8."""
     port = free_port()
