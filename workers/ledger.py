@@ -64,11 +64,17 @@ def open_hashes_to_look(settings: Settings) -> FileHashes:
 
 def open_hashes(settings: Settings) -> FileHashes:
     """Open the file in the state folder; raises SettingsInvalid if the folder is unusable."""
+    path = settings.state_dir / _FILE
     try:
-        return FileHashes(settings.state_dir / _FILE, settings.ledger_seconds)
-    except (OSError, sqlite3.Error) as error:
+        return FileHashes(path, settings.ledger_seconds)
+    except (OSError, sqlite3.OperationalError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsInvalid(
             f"The state folder {settings.state_dir} cannot be used: {reason}. Let state_dir"
             " (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
+        ) from None
+    except sqlite3.DatabaseError as error:
+        raise SettingsInvalid(
+            f"The ledger {path} is damaged ({error}): move it away, and it begins anew. It held the pushes that are"
+            " remembered here, not the images."
         ) from None

@@ -7,7 +7,10 @@ Place = tuple[str, str]
 
 
 class Hashes(Protocol):
-    """Hashes that expire some time after their last write; all methods raise StateUnavailable."""
+    """Hashes that expire some time after their last write.
+
+    All methods raise StateUnavailable, or StateFolderUnusable where they are in a file.
+    """
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
         """Write fields of several hashes at once; `seconds` is their lifetime (None: the usual one, inf: no end)."""

@@ -9,6 +9,7 @@ from tasks import contract
 from tasks.coordination.push_records import PUSHES, PushRecords, decode, key_of
 from tasks.errors import PushUnknown
 from tasks.transfer.plan.plan import Plan, ResolvedItem
+from tasks.transfer.ports import CalledOff
 
 
 class Outline(msgspec.Struct, frozen=True):
@@ -101,6 +102,11 @@ class ProgressLedger(PushRecords):
         found = self._hashes.fetch(*((key_of(push_id), "state") for push_id in push_ids))
         return [None if state is None else _ended(state) for state in found]
 
+    def called_off(self, push_ids: Sequence[str]) -> list[CalledOff | None]:
+        places = [(key_of(push_id), name) for push_id in push_ids for name in ("cancelled", "undone")]
+        found = self._hashes.fetch(*places)
+        return [_called_off(*pair) for pair in zip(found[::2], found[1::2], strict=True)]
+
     def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:
         found = self._hashes.fetch(*((key_of(push_id), "request") for push_id in push_ids))
         return [decode(request, dict[str, Any]) for request in found]
@@ -109,6 +115,12 @@ class ProgressLedger(PushRecords):
 def _ended(state: bytes) -> contract.ProgressState:
     known: contract.ProgressState = msgspec.convert(state.decode(), contract.ProgressState)
     return known
+
+
+def _called_off(cancelled: bytes | None, undone: bytes | None) -> CalledOff | None:
+    if undone not in {None, b"failed"}:
+        return "undone"
+    return None if cancelled is None else "cancelled"
 
 
 def _state(

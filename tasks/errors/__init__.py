@@ -13,6 +13,7 @@
     ├── PushCancelledByUser          push.py
     ├── Withheld                     release.py
     ├── StateUnavailable             state.py
+    ├── StateFolderUnusable          state.py
     ├── SourceError                  source.py
     │   ├── SourceMissing            source.py
     │   ├── SourceChildMissing       source.py
@@ -161,6 +162,7 @@ from tasks.errors.state import (
     LockLost,
     LockUnavailable,
     PartBusy,
+    StateFolderUnusable,
     StateUnavailable,
 )
 
@@ -224,6 +226,7 @@ __all__ = [
     "SourceError",
     "SourceMissing",
     "SourceSlow",
+    "StateFolderUnusable",
     "StateUnavailable",
     "TagConflict",
     "TagHeld",

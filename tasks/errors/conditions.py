@@ -7,14 +7,14 @@ class ExpectationFailed(DestinationError):
     """The tag does not hold the digest that the item expects (BEHAVIOUR 10.2)."""
 
     code = "expectation_failed"
-    advice = "The tag was not moved. Check what it holds now. `imagepusher history` lists the pushes that moved it."
+    advice = "The tag was not moved."
 
 
 class TagHeld(DestinationError):
     """An operator froze the tag (BEHAVIOUR 10.5)."""
 
     code = "tag_held"
-    advice = "The tag was not moved. `imagepusher release-hold` lets it move again."
+    advice = "The tag was not moved."
 
 
 class PlatformRemovalRefused(DestinationError):

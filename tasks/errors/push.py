@@ -56,7 +56,7 @@ class PushCancelledByUser(ImagePusherError):
     """Somebody cancelled the push."""
 
     code = "cancelled_by_user"
-    advice = "The tag was not moved. Push again to complete it."
+    advice = "The tag was not moved."
 
 
 class PushCancelled(ImagePusherError):

@@ -39,9 +39,7 @@ class ReceiptMissing(DestinationError):
     """A tag that moved has no receipt."""
 
     code = "receipt_missing"
-    advice = (
-        "The tag is right all the same. If a receipt was made, `imagepusher receipt` prints it. None is made later."
-    )
+    advice = "The tag is right all the same, and no receipt is made later."
 
 
 class ReceiptInvalid(DestinationError):

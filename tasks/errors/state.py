@@ -11,8 +11,20 @@ class StateUnavailable(ImagePusherError):
     side = Side.STATE
     retry = Retry.GIVE_BACK
     advice = (
-        "Check the Redis of `broker.state_url`, or of `broker.url` if that is not set: its address, user and password,"
-        " its memory, and whether it is read-only. `imagepusher doctor` tells more."
+        "Check that it runs, that it can be reached from here, and that it is neither out of memory nor read-only. Check"
+        " address, user and password (`broker.url`, `broker.result_url`, `broker.state_url`). `imagepusher doctor` tells"
+        " more."
+    )
+
+
+class StateFolderUnusable(ImagePusherError):
+    """The ledger in the state folder cannot be read or written."""
+
+    code = "state_folder_unusable"
+    side = Side.STATE
+    advice = (
+        "Make room there, or let state_dir (IMAGEPUSHER_STATE_DIR) name a folder that you may write to. Then push"
+        " again: what is done is not done again."
     )
 
 

@@ -73,7 +73,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
         process = subprocess.Popen(
             ["bash", "tour.sh"],
             cwd=folder,
-            env=environment({"IMAGEPUSHER_STATE_DIR": str(folder / "state"), "PATH": path}),
+            env=environment({"PATH": path}),
             stdout=subprocess.PIPE,
             stderr=log,
             # A group of its own: what the tour started ends with it, whatever becomes of the shell.
@@ -89,7 +89,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     for port, other in moved.items():
         output = output.replace(other, port)
     outputs = [part.partition("\n")[2] for part in output.split(">>> ")[1:]]
-    return Tour(outputs, {entry.name for entry in folder.iterdir()} - {"deploy", "err", "state", "tour.sh"})
+    return Tour(outputs, {entry.name for entry in folder.iterdir()} - {"deploy", "err", "tour.sh"})
 
 
 def shape(text: str) -> list[str]:

@@ -160,7 +160,7 @@ def test_a_push_is_retried_when_its_cause_is_mended(scene: Scene) -> None:
     upload(scene.a.host, f"{scene.name}/absent", index([image("linux/amd64")]), "1")
     scene.open("/pushes/to-retry")
     click(scene, "Retry…")
-    assert "push again" in scene.browser.text("table")
+    assert "be pushed again" in scene.browser.text("table")
     click(scene, "Retry this push")
     wait_until(lambda: scene.browser.text(".badge") == "succeeded", "the page never shows the success")
     assert scene.page.get("/pushes/to-retry").json()["interventions"][0]["user"] == USER
@@ -175,7 +175,7 @@ def test_a_push_is_undone_after_a_question_that_lists_all_of_it(scene: Scene) ->
     wait_until(lambda: scene.state("to-undo") == "succeeded", "the push did not succeed")
     scene.open("/pushes/to-undo")
     click(scene, "Undo…")
-    assert scene.browser.texts("tbody td[data-label='It will']") == ["delete", "restore"]
+    assert scene.browser.texts("tbody td[data-label='The tag will']") == ["be deleted", "be restored"]
     click(scene, "Undo this push")
     wait_until(
         lambda: "1 restored, 1 deleted" in scene.browser.text("section[aria-labelledby=interventions]"),
@@ -195,7 +195,7 @@ def test_the_tags_of_a_push_are_put_on_hold_and_released(scene: Scene) -> None:
     wait_until(lambda: scene.state("to-hold") == "succeeded", "the push did not succeed")
     scene.open("/pushes/to-hold")
     click(scene, "Hold…")
-    assert scene.browser.texts("tbody td[data-label='It will']") == ["be on hold", "be on hold"]
+    assert scene.browser.texts("tbody td[data-label='The tag will']") == ["be on hold", "be on hold"]
     press(scene, "Hold these tags")
     assert scene.browser.run("return document.querySelector('[name=why]:invalid') !== null"), "no reason was due"
     scene.browser.run("document.querySelector('[name=why]').value = 'audit 7'")

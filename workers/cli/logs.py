@@ -5,8 +5,8 @@ import sys
 from textwrap import indent
 from typing import Any, Final
 
-from workers.cli.output import printable
 from workers.observability.masking import mask
+from workers.printable import printable
 
 _EXCHANGES: Final = "tasks.registry.http.connections"
 # The outcome of each copy and tag is in the report, which the command shows.

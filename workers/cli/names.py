@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from workers.amounts import short
-from workers.cli.output import printable
+from workers.printable import printable
 
 if TYPE_CHECKING:
     from tasks import contract

@@ -10,6 +10,8 @@ from typing import Any, Final, TextIO, TypeVar
 
 import click
 
+from workers.printable import printable
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 _claimed: TextIO | None = None
 _CHOSEN: Final = "imagepusher.output"
@@ -146,8 +148,3 @@ def _silence(stream: TextIO) -> None:
 def is_terminal(stream: TextIO | None) -> bool:
     """Tell whether a standard stream (None if it is closed) is a terminal."""
     return stream is not None and stream.isatty()
-
-
-def printable(text: str) -> str:
-    """Return text as one line, with control characters in visible form: text from outside begins no line of its own."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tasks import contract
+from tasks.transfer.ports import Intervention
 from workers.amounts import age, count, progress_of, size
 from workers.cli.canvas import Canvas, Words
 from workers.cli.outcome import how_it_stands
-from workers.cli.output import printable
 from workers.cli.render import STYLES, show
+from workers.printable import printable
 from workers.remembered import Remembered
 
 # The minimum width of an image's name on the line of its push; a narrower terminal shows it on a second line.
@@ -31,11 +32,15 @@ def show_pushes(pushes: Sequence[Remembered], *, left_out: int, remembered: int)
     show(pushes, draw)
 
 
-def show_push(push: Remembered) -> None:
-    """Write the state of one push to stdout."""
+def show_push(push: Remembered, acts: Sequence[Intervention]) -> None:
+    """Write the state of one push to stdout, and what people did to it."""
 
     def draw(canvas: Canvas, push: Remembered) -> None:
-        draw_pushes(canvas, [push], time.time())
+        now = time.time()
+        draw_pushes(canvas, [push], now)
+        for act in acts:
+            told = f"{act.action} by {act.user}, {age(now - act.at)} ago: {act.outcome or 'under way'}"
+            canvas.print(printable(told))
         progress = push.progress
         if progress.state in contract.ENDED:
             return

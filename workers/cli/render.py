@@ -8,7 +8,8 @@ from typing import Final, TextIO, TypeVar
 from tasks import contract
 from workers.amounts import count, short, size
 from workers.cli.canvas import Canvas, Plain, Words
-from workers.cli.output import emit, is_terminal, printable, result_stream
+from workers.cli.output import emit, is_terminal, result_stream
+from workers.printable import printable
 
 Result = TypeVar("Result")
 STYLES: Final = {

@@ -37,7 +37,7 @@ def read_request(name: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RequestInvalid(f"{shown} is not UTF-8 at byte {error.start}.") from error
     if not text.strip():
-        raise RequestInvalid(f"{shown} is empty: a request is due, JSON or YAML.")
+        raise RequestInvalid(f"{shown} is empty: it must hold a request, as JSON or YAML.")
     suffix = Path(name).suffix.lower()
     is_json = suffix == ".json" or (suffix not in {".yaml", ".yml"} and text.lstrip()[:1] in {"{", "["})
     try:
@@ -257,7 +257,7 @@ def _split_full(text: str) -> tuple[str, str]:
     if reference.digest:
         raise ValueError("has a digest: a destination is a tag")
     if not reference.tag:
-        raise ValueError("has no tag: write host/repository:tag")
+        raise ValueError(f"has no tag: write {text}:TAG")
     return reference.name, reference.tag
 
 
@@ -267,5 +267,5 @@ def _split_named(text: str) -> tuple[str, str]:
     if "@" in text:
         raise ValueError("has a digest: a destination is a tag")
     if not colon or "/" in tag or not tag:
-        raise ValueError("has no tag: write repository:tag")
+        raise ValueError(f"has no tag: write {text.removesuffix(':')}:TAG")
     return repository, tag

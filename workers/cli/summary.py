@@ -8,7 +8,7 @@ import click
 
 from tasks import contract
 from workers.amounts import count, short, size
-from workers.cli.output import printable
+from workers.printable import printable
 
 _MARKS: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~&"})
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from tasks import contract
 from workers.amounts import short
 from workers.cli.canvas import Canvas
-from workers.cli.output import printable
 from workers.cli.render import STYLES, cell, table
+from workers.printable import printable
 
 
 def render_holds(canvas: Canvas, holds: Sequence[contract.Hold]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tasks import contract
-from workers.cli.output import printable
+from workers.printable import printable
 
 _LONG_SECONDS: Final = 3.0
 WAITS: Final = f"waits for a worker of {contract.PUSH_QUEUE} (imagepusher doctor tells more)"

@@ -87,7 +87,7 @@ def _is_misread(node: yaml.Node) -> bool:
 def _quote(node: yaml.Node, due: str) -> str:
     place = f"in line {node.start_mark.line + 1}"
     if not node.value:
-        return f"there is nothing {place} where a {due} is due"
+        return f"a {due} is missing {place}"
     return f'the {due} {node.value} {place} is {_MISREAD[node.tag]} for YAML: quote it, "{node.value}"'
 
 

@@ -118,10 +118,13 @@ class CeleryClient(LedgerReader):
                 self._ledger.enqueue(push_id, sent.request, sent.task_id)
             self._app.send_task(contract.PUSH_TASK, args=[sent.request], task_id=sent.task_id)
         except OperationalError as error:
-            reason = str(error).rstrip(".") or type(error).__name__
-            place = place_of(str(self._app.conf.broker_url or ""))
-            raise StateUnavailable(f"The broker at {place} does not take the push: {reason}.") from None
+            raise self._broker_away(error) from None
         self._sent[push_id] = sent
+
+    def _broker_away(self, error: OperationalError) -> StateUnavailable:
+        reason = str(error).rstrip(".") or type(error).__name__
+        place = place_of(str(self._app.conf.broker_url or ""))
+        return StateUnavailable(f"The broker at {place} takes no message: {reason}.")
 
     def _resend_push(self, push_id: str, sent: Sent) -> Away | None:
         """Announce and send again a push that Redis has lost: this client still has the request."""
@@ -139,7 +142,10 @@ class CeleryClient(LedgerReader):
         return state.poll(result, sight, time.monotonic())
 
     def _ask(self, task: str, kind: type[Answer], *arguments: Any) -> Answer:
-        task_id = self._app.send_task(task, args=arguments).id
+        try:
+            task_id = self._app.send_task(task, args=arguments).id
+        except OperationalError as error:
+            raise self._broker_away(error) from None
         state = QuestionWait(self._patience, time.monotonic())
         away: Away | None = None
         while True:

@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
 
 from tasks.coordination.local.sqlite import FileHashes
+from tasks.errors import StateFolderUnusable
 from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.registry.settings import HttpLimits
 from workers.doctor.equipment import judge_equipment
@@ -25,6 +27,7 @@ NONE_EXAMINED: Final = "registries"
 
 _AT_ONCE: Final = 8
 _STATE_KEY: Final = "broker.state_url"
+_PROBE: Final = "imagepusher:doctor"
 
 
 def examine(settings: Settings, places: Sequence[str] = (), *, read_only: bool = False) -> Diagnosis:
@@ -65,12 +68,14 @@ def _broker(settings: Settings, registries: Sequence[str]) -> Iterator[Finding]:
 
 
 def _state_dir(settings: Settings) -> Iterator[Finding]:
-    """Open the state folder as a push without a broker would."""
+    """Write to the state folder as a push without a broker would."""
     check, where = "state_dir.writable", str(settings.state_dir)
     try:
-        FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds).close()
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        with closing(FileHashes(settings.state_dir / "ledger.sqlite3", settings.ledger_seconds)) as hashes:
+            hashes.put({_PROBE: {"examined": b"1"}})
+            hashes.delete(_PROBE)
+    except (OSError, sqlite3.Error, StateFolderUnusable) as error:
+        reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         advice = "Let state_dir (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
         yield fault(check, where, f"the state folder cannot be used: {reason}", advice)
         return

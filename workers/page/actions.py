@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final, Literal
@@ -11,10 +10,18 @@ from typing import Final, Literal
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, PushFailed, PushUnknown, RequestInvalid, StateUnavailable
+from tasks.errors import (
+    ImagePusherError,
+    PushFailed,
+    PushUnknown,
+    RequestInvalid,
+    StateFolderUnusable,
+    StateUnavailable,
+)
 from tasks.transfer.ports import Intervention, PageLedger
 from workers.client.interface import Client
 from workers.page.holds import HOLD_ACTIONS, HoldAction
+from workers.people import outcome_of
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -81,7 +88,7 @@ class Actions:
             LOG.exception("Push %s: %s by %s failed.", push_id, begun.action, begun.user)
             outcome = f"failed: {type(error).__name__}"
         LOG.info("Push %s: %s by %s: %s", push_id, begun.action, begun.user, outcome)
-        with suppress(StateUnavailable):
+        with suppress(StateUnavailable, StateFolderUnusable):
             self._ledger.note_intervention(push_id, msgspec.structs.replace(begun, outcome=outcome))
 
     def _cancel(self, push_id: str) -> str:
@@ -105,11 +112,7 @@ class Actions:
     def _undo(self, push_id: str) -> str:
         with self._open_client(lambda: None) as client:
             undone = client.undo(push_id)
-        counted = Counter(tag.action for tag in undone.tags)
-        words = {"moved": "left alone", "skipped": "left as it is"}
-        told = ", ".join(f"{number} {words.get(how, how)}" for how, number in counted.items())
-        faults = [f"{tag.reference}: {tag.error.message}" for tag in undone.tags if tag.error is not None]
-        return "; ".join([told or "no tag was moved", *faults[:5]])
+        return outcome_of(undone)
 
 
 def _raise_no_worker() -> None:

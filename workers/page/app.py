@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tasks.errors import ImagePusherError, NotPermitted, PushUnknown, StateUnavailable
+from tasks.errors import ImagePusherError, NotPermitted, PushUnknown, StateFolderUnusable, StateUnavailable
 from tasks.transfer.ports import PageLedger
 from workers.page.actions import ACTIONS, Action, Actions
 from workers.page.comparison import compare_with_last
@@ -35,7 +35,7 @@ from workers.settings.page import PageSettings
 
 STATES: Final = (
     OPEN, "enqueued", "accepted", "copying", "publishing", "waiting", "interrupted", "succeeded", "partial", "failed",
-    "refused",
+    "cancelled", "undone", "refused",
 )  # fmt: skip
 _MOST_COLUMNS: Final = 12
 _LONGEST_FORM: Final = 4096
@@ -144,7 +144,7 @@ class _Page:
             status = HTTPStatus.NOT_FOUND
         elif isinstance(error, NotPermitted):
             status = HTTPStatus.FORBIDDEN
-        elif isinstance(error, StateUnavailable):
+        elif isinstance(error, StateUnavailable | StateFolderUnusable):
             status = HTTPStatus.SERVICE_UNAVAILABLE
         return self._tell(request, status, error.code, str(error))
 

@@ -25,9 +25,9 @@ class Holds:
         self._clock = clock
 
     def change(self, action: HoldAction, tags: Sequence[str], user: str, why: str, push_id: str | None = None) -> None:
-        """Freeze or release those of the tags that are not so yet; raises NotPermitted for any of them before that.
+        """Freeze or release tags; raises NotPermitted before any of them changes.
 
-        A tag on hold keeps the reason that it has.
+        A tag that is on hold already keeps its reason.
         """
         held = {hold.reference: hold for hold in self._ledger.holds()}
         chosen = choose(tags, held, action)
@@ -51,19 +51,19 @@ class Holds:
 
 
 def choose(tags: Iterable[str], held: Iterable[str], action: HoldAction) -> list[str]:
-    """Return the tags that an action changes: those not on hold for `hold`, those on hold for its release. Pure."""
+    """Return the tags that an action changes: `hold` those that are free, `release-hold` those on hold. Pure."""
     known = frozenset(held)
     return [tag for tag in tags if (tag in known) == (action == "release-hold")]
 
 
 def possible_holds(tags: Iterable[str], held: Iterable[str]) -> list[HoldAction]:
-    """Return the actions that change any of the tags. Pure."""
+    """Return the actions that would change at least one of the tags. Pure."""
     known, tags = frozenset(held), list(tags)
     return [action for action in HOLD_ACTIONS if choose(tags, known, action)]
 
 
 def tag_names(items: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the tags of a push's items, each once; without digests, and what is no name in a refused request."""
+    """Return the full name of each tag of the items, once; digests, and names that are not valid, are left out."""
     names = (tag_name(tag["reference"]) for item in items for tag in item["tags"])
     return list(dict.fromkeys(name for name in names if name is not None))
 

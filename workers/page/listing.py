@@ -9,7 +9,7 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import PushUnknown
-from tasks.transfer.ports import PageLedger
+from tasks.transfer.ports import CalledOff, PageLedger
 from tasks.transfer.request.outline import outlined
 from workers.amounts import progress_of
 from workers.remembered import remember
@@ -75,8 +75,8 @@ def _chosen(ledger: PageLedger, known: Sequence[str], choice: Choice) -> Iterato
     for start in range(0, len(known), _AT_ONCE):
         ids = known[start : start + _AT_ONCE]
         if choice.state:
-            states = ledger.ended_states(ids)
-            ids = [each for each, state in zip(ids, states, strict=True) if _is_in(ledger, each, state, choice)]
+            known_states = zip(ids, ledger.ended_states(ids), ledger.called_off(ids), strict=True)
+            ids = [each for each, ended, called in known_states if _is_in(ledger, each, ended, called, choice.state)]
         if text:
             requests = ledger.requests(ids)
             pairs = zip(ids, requests, strict=True)
@@ -84,12 +84,13 @@ def _chosen(ledger: PageLedger, known: Sequence[str], choice: Choice) -> Iterato
         yield from ids
 
 
-def _is_in(ledger: PageLedger, push_id: str, ended: str | None, choice: Choice) -> bool:
+def _is_in(ledger: PageLedger, push_id: str, ended: str | None, called_off: CalledOff | None, chosen: str) -> bool:
+    """Tell whether a push is in the chosen state, as its row shows it."""
     if ended is not None:
-        return ended == choice.state
+        return chosen == (called_off or ended)
     try:
         # Only a few pushes are running: read each of them.
-        return choice.state in {OPEN, ledger.progress(push_id).state}
+        return chosen in {OPEN, called_off or ledger.progress(push_id).state}
     except PushUnknown:
         return False
 

@@ -13,7 +13,8 @@ from workers.page.holds import HoldAction, choose, tag_names
 
 # Tags of a release are skipped if another one of it cannot be put back.
 _UNDO_WORDS: Final = {
-    "restored": "restore", "deleted": "delete", "moved": "leave alone", "failed": "fail", "skipped": "stay moved",
+    "restored": "be restored", "deleted": "be deleted", "moved": "be left alone", "failed": "not be put back",
+    "skipped": "stay moved",
 }  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def held(tags: Sequence[str], holds: Mapping[str, contract.Hold], action: HoldAc
 
 def _retried(tag: dict[str, Any]) -> Consequence:
     done = tag["action"] in {"copied", "merged", "unchanged"} and not tag.get("planned")
-    return Consequence(reference=tag["reference"], will="stay" if done else "push again", digest=tag["new_digest"])
+    will = "stay as it is" if done else "be pushed again"
+    return Consequence(reference=tag["reference"], will=will, digest=tag["new_digest"])
 
 
 def _cancelled(tag: dict[str, Any]) -> Consequence:
@@ -99,5 +101,5 @@ def _undone(ledger: PageLedger, actions: Actions, push_id: str) -> tuple[list[Co
 
 def _put_back(reference: str, intent: TagIntent) -> Consequence:
     if intent.old_digest is None:
-        return Consequence(reference=reference, will="delete")
-    return Consequence(reference=reference, will="restore", digest=intent.old_digest)
+        return Consequence(reference=reference, will="be deleted")
+    return Consequence(reference=reference, will="be restored", digest=intent.old_digest)

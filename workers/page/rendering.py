@@ -7,20 +7,23 @@ from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from workers import amounts
+from workers.printable import printable
 from workers.settings.page import PageSettings
 
 FOLDER: Final = Path(__file__).parent
 # The style of each state and action: done, under way, attention, or bad.
 _LOOKS: Final = {
-    "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "restore": "good", "stay": "calm",
-    "stay as it is": "calm", "stay moved": "calm", "stay on hold": "calm", "be on hold": "warn", "be released": "good",
+    "succeeded": "good", "copied": "good", "merged": "good", "unchanged": "calm", "be restored": "good",
+    "be left alone": "calm", "stay as it is": "calm", "stay moved": "calm", "stay on hold": "calm",
+    "be on hold": "warn", "be released": "good",
     "partial": "warn", "waiting": "warn", "interrupted": "warn", "cancelled": "warn", "being cancelled": "warn",
     "skipped": "warn", "rolled_back": "warn", "undone": "warn", "being undone": "warn", "partly undone": "warn",
-    "failed": "bad", "refused": "bad", "undo failed": "bad", "delete": "bad", "fail": "bad",
+    "failed": "bad", "refused": "bad", "undo failed": "bad", "be deleted": "bad", "not be put back": "bad",
 }  # fmt: skip
 
 
@@ -31,6 +34,8 @@ class Pages:
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
+            # No name from elsewhere turns the reading direction of what stands beside it.
+            finalize=_finalized,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -55,6 +60,11 @@ class Pages:
         user = getattr(request.state, "user", None)
         html = self._environment.get_template(template).render(data=data, user=user, **more)
         return HTMLResponse(html, status)
+
+
+def _finalized(value: Any) -> Any:
+    """Return what a template writes, with text that is no markup in visible form."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def wants_json(request: Request) -> bool:

@@ -114,7 +114,8 @@ class Watchdog:
             return
         if verdict is not Verdict.DECLARE_LOST and self._is_revoked(push.task_id):
             # Also if the task expired, as its sender wanted, before a worker took it.
-            self._give_up(push, PushCancelledByUser(f"The task of the push {push.push_id} was revoked, or expired."))
+            told = f"The task of the push {push.push_id} was revoked, or expired."
+            self._give_up(push, PushCancelledByUser(f"{told} `imagepusher retry {push.push_id}` completes it."))
             return
         LOG.warning("The push %s was not heard of for %d s: %s", push.push_id, now - push.quiet_since, verdict.value)
         telemetry.count(telemetry.WATCHDOG, action=verdict.name.lower())

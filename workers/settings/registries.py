@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -159,7 +160,8 @@ def warn_if_readable(path: Path) -> None:
     except (OSError, ValueError):
         return
     if readable:
-        _logger.warning("Every user of this machine may read %s, which holds a secret: chmod o-r is due.", path)
+        shown = shlex.quote(str(path))
+        _logger.warning("Every user of this machine may read %s, which holds a secret: run chmod o-r %s", path, shown)
 
 
 def _given(table: CredentialsTable, name: str) -> list[str]:

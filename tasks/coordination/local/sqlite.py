@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.coordination.hashes import Place
+from tasks.errors import StateFolderUnusable
 
 _PATIENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.01
 
 
 class FileHashes:
-    """Hashes in a SQLite file that only its owner can read and processes share; without a path, in memory."""
+    """Hashes in a SQLite file that only its owner can read and processes share; without a path, in memory.
+
+    All methods but the constructor raise StateFolderUnusable, on a full disk, say.
+    """
 
     def __init__(self, path: Path | None, seconds: int) -> None:
+        self._path = path
         self._seconds = seconds
         self._lock = threading.Lock()
         if path is not None:
@@ -41,15 +46,15 @@ class FileHashes:
         return before
 
     def fetch(self, *places: Place) -> list[bytes | None]:
-        with self._lock:
+        with self._reading():
             return [self._value(key, field) for key, field in places]
 
     def all(self, key: str) -> dict[str, bytes]:
-        with self._lock:
+        with self._reading():
             return dict(self._rows("SELECT field, value FROM hashes WHERE key = ? AND expires >= ?", key))
 
     def size(self, key: str) -> int:
-        with self._lock:
+        with self._reading():
             return self._size(key)
 
     def increment(self, key: str, field: str) -> int:
@@ -100,10 +105,25 @@ class FileHashes:
                 return
 
     @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, self._named_failures("read"):
+            yield
+
+    @contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._lock, self._database:
+        with self._lock, self._named_failures("written"), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             yield
+
+    @contextmanager
+    def _named_failures(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            # A closed database, say: a defect of this program.
+            raise
+        except sqlite3.DatabaseError as error:
+            raise StateFolderUnusable(f"The ledger {self._path} cannot be {done}: {error}.") from error
 
     def _write(self, rows: Iterable[tuple[str, str, bytes]], seconds: float | None = None) -> None:
         expires = time.time() + (self._seconds if seconds is None else seconds)

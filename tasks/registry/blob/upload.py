@@ -103,7 +103,7 @@ class BlobUpload:
             self._transport.forms.note(self._transport.registry, self._way.refused)
 
     def _patch(self, offset: int) -> int | None:
-        """Send the part at `offset` and return its end; None if its form was refused and another one is due."""
+        """Send the part at `offset` and return its end; None if its form was refused and another one is to be tried."""
         end = self._way.part(offset)
         response = self._send(self._requests.patch, self._passage.body(offset, end))
         if response.status in TAKEN:
@@ -112,7 +112,7 @@ class BlobUpload:
         return None
 
     def _commit(self, offset: int) -> bool:
-        """Send what is missing and commit; return False if another form or session is due."""
+        """Send what is missing and commit; return False if another form or session is to be tried."""
         try:
             response = self._send(self._requests.commit, self._passage.body(offset))
         except Transient as failure:

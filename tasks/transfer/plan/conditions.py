@@ -68,7 +68,11 @@ def is_held(change: Change, hold: contract.Hold | None) -> ImagePusherError | No
 
 def held(hold: contract.Hold) -> TagHeld:
     """Return the error of a tag that an operator froze."""
-    return TagHeld(f"{hold.reference} is on hold: {hold.why.rstrip('.')}.")
+    by = "" if hold.by is None else f" by {hold.by}"
+    return TagHeld(
+        f"{hold.reference} is on hold{by}: {hold.why.rstrip('.')}."
+        f" `imagepusher release-hold {hold.reference}` lets it move again."
+    )
 
 
 def is_immutable(change: Change, patterns: Iterable[str]) -> ImagePusherError | None:
@@ -89,7 +93,7 @@ def breaks_expectation(change: Change, expectations: Iterable[Expectation]) -> I
     for expected in expectations:
         if expected.reference == change.reference and expected.digest != change.before:
             wanted = expected.digest or "no such tag"
-            return ExpectationFailed(f"{change.reference} {_held(change)}; expected was {wanted}.")
+            return ExpectationFailed(f"{change.reference} {_held(change)}; expected was {wanted}. {_who_moved(change)}")
     return None
 
 
@@ -99,7 +103,9 @@ def overwrites(change: Change, overwrite: contract.Overwrite) -> ImagePusherErro
         return None
     if overwrite == "same" and _images(change.current) <= _images(change.decision.held):
         return None
-    return ExpectationFailed(f"{change.reference} {_held(change)}, which `overwrite: {overwrite}` keeps.")
+    return ExpectationFailed(
+        f"{change.reference} {_held(change)}, which `overwrite: {overwrite}` keeps. {_who_moved(change)}"
+    )
 
 
 def lacks_platforms(change: Change, required: Iterable[Platform]) -> ImagePusherError | None:
@@ -160,6 +166,10 @@ def _images(held: Current) -> set[Digest]:
     if held.media_type in media_types.INDEXES and held.content:
         return {entry.digest for entry in read_index(held).entries}
     return {held.digest}
+
+
+def _who_moved(change: Change) -> str:
+    return f"`imagepusher history {change.reference}` lists the pushes that moved it."
 
 
 def _held(change: Change) -> str:

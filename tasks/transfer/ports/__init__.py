@@ -25,6 +25,7 @@ from tasks.transfer.ports.ledger import (
 from tasks.transfer.ports.parts import Starts
 from tasks.transfer.ports.records import (
     NO_TAG,
+    CalledOff,
     CopyOutcome,
     EarlierTag,
     Intervention,
@@ -43,6 +44,7 @@ __all__ = [
     "NO_TAG",
     "Announcer",
     "BlobLocations",
+    "CalledOff",
     "Claims",
     "ClientLedger",
     "CopyLedger",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tasks import contract
-from tasks.transfer.ports.records import Intervention
+from tasks.transfer.ports.records import CalledOff, Intervention
 from tasks.transfer.ports.stops import Cancellation
 
 
@@ -37,6 +37,10 @@ class Pages(Protocol):
 
     def ended_states(self, push_ids: Sequence[str]) -> list[contract.ProgressState | None]:
         """Return the final state of each push, None for a push that has not ended or is unknown."""
+        ...
+
+    def called_off(self, push_ids: Sequence[str]) -> list[CalledOff | None]:
+        """Return whether somebody cancelled or undid each push, None for any other push."""
         ...
 
     def requests(self, push_ids: Sequence[str]) -> list[dict[str, Any] | None]:

@@ -18,6 +18,8 @@ from tasks.transfer.plan.referrers import PlannedReferrer
 
 # "begun", or how it ended.
 UndoState = Literal["begun", "succeeded", "partial", "failed"]
+# What somebody did to a whole push; an undo that failed is none.
+CalledOff = Literal["cancelled", "undone"]
 
 
 class CopyOutcome(msgspec.Struct, frozen=True, kw_only=True):

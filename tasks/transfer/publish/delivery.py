@@ -100,7 +100,9 @@ class Delivery:
         if self._parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
         if tag.action != "unchanged" and self._parts.ledger.is_cancelled(self._plan.push_id):
-            return unmoved(tag, PushCancelledByUser(f"The push was cancelled before {tag.reference} was moved."))
+            told = f"The push was cancelled before {tag.reference} was moved."
+            told += f" `imagepusher retry {self._plan.push_id}` completes it."
+            return unmoved(tag, PushCancelledByUser(told))
         item = self._plan.items[number]
         error = obstacle(item, tag, self._copies)
         if error is not None or not isinstance(item, ResolvedItem):

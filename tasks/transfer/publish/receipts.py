@@ -76,7 +76,10 @@ class ReceiptWriter:
             reason = f"Making it broke ({type(error).__name__}): see the worker's log."
         else:
             return report
-        message = f"{report.reference} has moved, but its receipt is not at the destination: {reason}"
+        message = (
+            f"{report.reference} has moved, but its receipt is not at the destination: {reason}"
+            f" `imagepusher receipt {self.push_id} -o json` prints the receipt, if it was made."
+        )
         LOG.warning("%s", message)
         notice = contract.Notice(ReceiptMissing.code, message)
         return msgspec.structs.replace(report, warnings=[*report.warnings, notice])

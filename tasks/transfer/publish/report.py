@@ -42,7 +42,10 @@ def withheld_items(plan: Plan, copies: Mapping[str, CopyOutcome]) -> list[ImageP
 
 
 def preview_obstacles(plan: Plan, preview: contract.Preview, copies: Mapping[str, CopyOutcome]) -> contract.Preview:
-    """Return a preview with the reason of each tag that would stay, withheld tags included (BEHAVIOUR 6.4)."""
+    """Return a preview that has the reason for each tag that would not move (BEHAVIOUR 6.4).
+
+    Among them are the tags that are withheld because another one of their item or push would fail.
+    """
     items = [
         msgspec.structs.replace(
             told,
@@ -68,9 +71,9 @@ def _would_stay(
 
 
 def right_already(tag: PlannedTag, earlier: EarlierTag | None) -> contract.TagReport:
-    """Return the report of a tag that held the right digest when the push was planned: nothing is written.
+    """Return the report of a tag that needs no write: it held the right digest when the push was planned.
 
-    If an unfinished run of this push moved the tag, that run's report of the tag is returned (BEHAVIOUR 7.7).
+    If an earlier run of this push moved the tag, and did not end, return that run's report (BEHAVIOUR 7.7).
     """
     if earlier is not None and not earlier.reported and earlier.tag.new_digest == tag.new_digest:
         return earlier.tag
@@ -90,9 +93,9 @@ def unmoved(
     action: contract.Action | None = None,
     protective_tag: str | None = None,
 ) -> contract.TagReport:
-    """Return the report of a tag that did not move, with the name of a leftover protective tag.
+    """Return the report of a tag that did not move; `protective_tag` is the name of one that is left over.
 
-    A tag that would have gone back to an older image was skipped; others failed unless `action` says otherwise.
+    Without `action`, a tag that holds a newer image is `skipped`, and any other tag is `failed`.
     """
     action = action or ("skipped" if isinstance(error, OlderThanDestination) else "failed")
     return contract.TagReport(

@@ -114,7 +114,8 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
     if not broken and not faults.has(form.source):
         source = faults.read(form.source, Reference.parse, without_transport(item.source))
         if source is not None and not source.identifier:
-            faults.add(form.source, f"{item.source!r} has neither a tag nor a digest")
+            whole = f"{without_transport(item.source)}:TAG"
+            faults.add(form.source, f"{item.source!r} has neither a tag nor a digest: write {whole}, or …@sha256:…")
     platforms = [faults.read("platforms", Platform.parse, name) for name in item.platforms]
     if platforms and item.kind == "source":
         faults.add("platforms", "cannot be chosen for a source image: it is copied as it is")

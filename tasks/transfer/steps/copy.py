@@ -69,7 +69,7 @@ class CopyStep:
 
     def _ensure_wanted(self, push_id: str) -> None:
         if self.ledger.is_cancelled(push_id):
-            raise PushCancelledByUser(f"The push {push_id} was cancelled.")
+            raise PushCancelledByUser(f"The push {push_id} was cancelled. `imagepusher retry {push_id}` completes it.")
 
     def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
         self.ledger.record_copy(push_id, copied.outcome, copied.progress)

@@ -83,7 +83,8 @@ class PushStep:
             if report is None and plan is not None:
                 return plan
             if self.ledger.is_cancelled(push_id):
-                return self._fail(push_id, valid, PushCancelledByUser(f"The push {push_id} was cancelled."))
+                told = f"The push {push_id} was cancelled. `imagepusher retry {push_id}` completes it."
+                return self._fail(push_id, valid, PushCancelledByUser(told))
             (lost,) = self.ledger.lost(push_id, [PART])
             try:
                 with self.attempts.attempt(push_id, PART, lost, f"Planning the push {push_id}"):

@@ -1,6 +1,7 @@
 """`cancel`: a push under way stops, tags that have not moved stay, and the same push completes later."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.workers import command, environment
+from workers.people import this_person
 
 LAYERS = 100
 
@@ -53,7 +55,17 @@ def test_a_push_that_is_cancelled_stops_and_moves_no_tag(shell: Shell) -> None:
     assert report["totals"]["blobs_copied"] < LAYERS
     assert (cancelled.code, report_of(cancelled)) == (0, report)
     assert (retried.code, actions(report_of(retried))) == (0, ["copied"])
+    assert "`imagepusher retry mine` completes it" in report["items"][0]["error"]["message"]
     assert shell("status").stdout.splitlines()[1].split()[:2] == ["mine", "succeeded"]
+    assert shell("undo", "mine", "--yes").code == 0
+    acts = shell("status", "mine", "-o", "json").document["interventions"]
+    assert [(each["action"], each["user"], each["outcome"]) for each in acts] == [
+        ("cancel", this_person(), "told to stop"),
+        ("retry", this_person(), "sent again"),
+        ("undo", this_person(), "1 deleted"),
+    ]
+    shown = shell("status", "mine").stdout
+    assert re.search(rf"^undo by {re.escape(this_person())}, .* ago: 1 deleted$", shown, re.MULTILINE)
 
 
 def test_a_cancelled_push_is_told_from_one_that_failed(shell: Shell) -> None:
@@ -61,7 +73,10 @@ def test_a_cancelled_push_is_told_from_one_that_failed(shell: Shell) -> None:
         assert shell("cancel", "mine", "--quiet").code == 0
         running.communicate(timeout=300)
     assert shell.digests() == {}
-    assert shell("status").stdout.splitlines()[1].split()[:2] == ["mine", "cancelled"]
+    for options in ([], ["--state", "cancelled"]):
+        assert shell("status", *options).stdout.splitlines()[1].split()[:2] == ["mine", "cancelled"]
+    assert shell("status", "--state", "failed").stdout == "No push is like that.\n"
+    assert [push["called_off"] for push in shell("status", "-o", "json").document] == ["cancelled"]
 
 
 def test_a_push_that_ended_cannot_be_cancelled(shell: Shell) -> None:

@@ -1,12 +1,16 @@
 """`status`, `verify` and `undo`: what is known of a push, whether it still holds, and how it is taken back."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import closing
 from functools import partial
+from pathlib import Path
+from typing import Final
 
 import pytest
 import requests
@@ -378,3 +382,27 @@ def test_push_ids_are_completed(shell: Shell, pushed: str) -> None:
         check=False,
     )
     assert done.stdout.decode().split() == ["plain,mine"]
+
+
+# How each shell is started without the settings of whoever runs the suite, and what it is told.
+_SHELLS: Final = {
+    "bash": (["--noprofile", "--norc", "-i"], 'eval "$(imagepusher completion bash)"; echo told=$?'),
+    "zsh": (["-f", "-i"], 'autoload -U compinit; compinit -u -D; eval "$(imagepusher completion zsh)"; echo told=$?'),
+    "fish": (["--no-config", "--interactive"], "imagepusher completion fish | source; echo told=$status"),
+}
+
+
+@pytest.mark.parametrize("name", [each for each in _SHELLS if shutil.which(each) is not None])
+def test_a_shell_completes_a_command_an_option_and_a_push_id(shell: Shell, pushed: str, name: str) -> None:
+    options, told = _SHELLS[name]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with Terminal([name, *options], {**environment(shell.settings), "PATH": path}) as terminal:
+        terminal.type(f"{told}\n")
+        terminal.wait_for("told=0")
+        for typed, completed in (
+            ("imagepusher und", "undo"),
+            ("--dry", "--dry-run"),
+            (pushed[:2], pushed),
+        ):
+            terminal.type(f"{typed}\t")
+            terminal.wait_for(completed)

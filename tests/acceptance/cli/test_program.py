@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.cli.conftest import Shell, actions, error_of, report_of
 from tests.conftest import MakeRegistry
+from tests.support.commands import Ended
 from tests.support.images import Index
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
@@ -117,13 +118,40 @@ def test_settings_that_cannot_be_read_are_named(shell: Shell) -> None:
 
 def test_a_state_folder_that_cannot_be_used_is_named_with_the_way_out(shell: Shell) -> None:
     file = shell.write("file", "")
-    (shell.folder / "broken").mkdir()
-    (shell.folder / "broken" / "ledger.sqlite3").write_text("no database, but long enough to be taken for one" * 100)
-    for folder in (file, f"{file}/below", "/proc/none", str(shell.folder / "broken")):
+    for folder in (file, f"{file}/below", "/proc/none"):
         ended = shell("status", "-o", "json", settings={"IMAGEPUSHER_STATE_DIR": folder})
         assert (ended.code, error_of(ended)["code"]) == (2, "settings_invalid")
         assert f"The state folder {folder} cannot be used: " in ended.stderr
         assert "IMAGEPUSHER_STATE_DIR" in ended.stderr
+
+
+def test_a_damaged_ledger_is_named_with_the_way_out(shell: Shell) -> None:
+    ledger = shell.folder / "state" / "ledger.sqlite3"
+    ledger.parent.mkdir()
+    ledger.write_text("no database, but long enough to be taken for one" * 100)
+    ended = shell("status", "-o", "json")
+    assert (ended.code, error_of(ended)["code"]) == (2, "settings_invalid")
+    assert f"The ledger {ledger} is damaged (file is not a database): move it away" in ended.stderr
+
+
+def test_a_state_folder_on_a_full_disk_is_told_and_the_same_push_completes_it(shell: Shell, multi_arch: Index) -> None:
+    """Rule 6.5. A bound on the size of files stands for the disk: both refuse to let a file grow."""
+    source, destination = shell.put_a(multi_arch), shell.destination()
+    shell("status")
+    arguments = command("copy", source, destination, "--push-id", "mine", "-o", "json")
+    full = subprocess.run(
+        ["bash", "-c", 'ulimit -f 36; exec "$@"', "bash", *arguments],
+        env=environment(shell.settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    ended = Ended(full.returncode, full.stdout, full.stderr)
+    assert (ended.code, error_of(ended)["code"]) == (3, "state_folder_unusable")
+    assert "IMAGEPUSHER_STATE_DIR" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert shell("copy", source, destination, "--push-id", "mine").code == 0
 
 
 def test_without_a_home_the_state_is_kept_where_the_user_database_says(shell: Shell, multi_arch: Index) -> None:
@@ -168,7 +196,10 @@ def test_a_broker_that_is_not_there_is_told_without_its_password(shell: Shell) -
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["copy", "a.example/a:1", "b.example/b:1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["copy", "a.example/a:1", "b.example/b:1"], ["copy", "--dry-run", "a.example/a:1", "b.example/b:1"]],
+)
 def test_a_broker_that_is_down_is_named_with_address_and_reason(shell: Shell, arguments: list[str]) -> None:
     """Rule 6.8."""
     port = free_port()

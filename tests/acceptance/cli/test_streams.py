@@ -313,7 +313,7 @@ def test_a_request_from_a_closed_stdin_is_empty(shell: Shell) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert b"stdin is empty: a request is due" in done.stderr
+    assert b"stdin is empty: it must hold a request" in done.stderr
 
 
 def test_a_terminal_without_unicode_gets_what_it_can_show(shell: Shell, multi_arch: Index) -> None:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from tests.acceptance.cli.conftest import Shell, actions, error_of, faults, report_of
 from tests.support.images import Index, image, index, layer
+from workers.ledger import open_ledger
+from workers.people import this_person
+from workers.settings import load_settings
 
 
 def versioned(version: str) -> Index:
@@ -72,15 +75,22 @@ def test_a_hold_is_listed_told_and_released(shell: Shell, multi_arch: Index) -> 
     source, name = shell.put_a(multi_arch), shell.destination()
     assert shell("hold", f"docker://{name}", "--why", "audit 7").code == 0
     (hold,) = json.loads(shell("holds", "-o", "json").stdout)
-    assert (hold["reference"], hold["why"]) == (name, "audit 7")
-    assert "audit 7" in shell("holds").stdout
+    assert (hold["reference"], hold["why"], hold["by"]) == (name, "audit 7", this_person())
+    assert f"audit 7 ({this_person()})" in shell("holds").stdout
     preview = shell("copy", "--dry-run", source, name)
     assert (preview.code, "tag_held" in preview.stdout, "audit 7" in preview.stdout) == (3, True, True)
     refused = shell("copy", source, name, "-o", "json")
     assert (refused.code, faults(report_of(refused))) == (3, ["tag_held"])
+    assert f"`imagepusher release-hold {name}`" in refused.stdout
     assert shell.digests() == {}
     assert shell("release-hold", name).code == 0
     assert shell("release-hold", name).code == 2
+    with open_ledger(load_settings(shell.settings)) as ledger:
+        acts = [(each.action, each.user, each.outcome) for each in ledger.tag_interventions(name)]
+    assert acts == [
+        ("hold", this_person(), "on hold: audit 7"),
+        ("release-hold", this_person(), "released, was on hold: audit 7"),
+    ]
     assert shell("copy", source, name).code == 0
 
 

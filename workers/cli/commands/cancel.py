@@ -26,6 +26,7 @@ def cancel(context: click.Context, /, push_id: str, *, no_wait: bool, **_: Any) 
     before.
     """
     from tasks.contract import ENDED
+    from workers.cli.acts import note_act
     from workers.ledger import open_ledger
 
     settings = settings_of(context)
@@ -37,6 +38,7 @@ def cancel(context: click.Context, /, push_id: str, *, no_wait: bool, **_: Any) 
             context.exit(INVALID)
         settings.trust.check_cancel(ledger.request(push_id), settings.targets)
         ledger.mark_cancelled(push_id)
+        note_act(ledger, push_id, "cancel", "told to stop")
         if no_wait or progress.state == "interrupted":
             note(f"The push {push_id} is cancelled.")
             emit_as_json(context, ledger.progress(push_id))

@@ -20,15 +20,18 @@ def hold(context: click.Context, /, reference: str, *, why: str, **_: Any) -> No
 
     A hold does not expire. On a tag that is on hold already it gives another reason.
     """
+    from workers.cli.acts import note_tag_act
     from workers.cli.tag_names import tag_name
     from workers.ledger import open_ledger
+    from workers.people import this_person
 
     if not why.strip():
-        raise click.BadParameter("A reason is due.", param_hint="--why")
+        raise click.BadParameter("Give a reason.", param_hint="--why")
     name = tag_name(reference)
     settings = settings_of(context)
     settings.trust.check_hold(name)
     with open_ledger(settings) as ledger:
-        held = ledger.hold(name, why.strip())
+        held = ledger.hold(name, why.strip(), this_person())
+        note_tag_act(ledger, name, "hold", f"on hold: {held.why}")
     if not emit_as_json(context, held):
         note(f"{name} is on hold. imagepusher release-hold {name} lets it move again.")

@@ -17,6 +17,7 @@ from workers.cli.session import settings_of
 @click.pass_context
 def release_hold(context: click.Context, /, reference: str, **_: Any) -> None:
     """Let the tag REF move again; ends with 2 where it is not on hold."""
+    from workers.cli.acts import note_tag_act
     from workers.cli.tag_names import tag_name
     from workers.ledger import open_ledger
 
@@ -25,6 +26,8 @@ def release_hold(context: click.Context, /, reference: str, **_: Any) -> None:
     settings.trust.check_hold(name)
     with open_ledger(settings) as ledger:
         hold = ledger.release_hold(name)
+        if hold is not None:
+            note_tag_act(ledger, name, "release-hold", f"released, was on hold: {hold.why}")
     if not emit_as_json(context, hold):
         note(f"{name} is not on hold." if hold is None else f"{name} may move again; it was on hold: {hold.why}")
     context.exit(INVALID if hold is None else 0)

@@ -17,12 +17,14 @@ from workers.cli.session import open_session, settings_of
 def retry(context: click.Context, /, push_id: str, **_: Any) -> None:
     """Send a push again as it was: what is missing is completed, and nothing else changes."""
     from tasks.errors import PushUnknown
+    from workers.cli.acts import note_act
     from workers.ledger import open_ledger
 
     with open_ledger(settings_of(context)) as ledger:
         request = ledger.request(push_id)
-    if request is None:
-        raise PushUnknown(f"No request of a push {push_id!r} is known here.")
-    with open_session(context, jobs=context.params["jobs"], waits=not context.params["no_wait"]) as client:
-        code = send_push(context, client, request, push_id)
+        if request is None:
+            raise PushUnknown(f"No request of a push {push_id!r} is known here.")
+        with open_session(context, jobs=context.params["jobs"], waits=not context.params["no_wait"]) as client:
+            note_act(ledger, push_id, "retry", "sent again")
+            code = send_push(context, client, request, push_id)
     context.exit(code)

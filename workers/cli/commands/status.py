@@ -1,6 +1,7 @@
 """`imagepusher status`."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from tasks.transfer.ports import Ledger
 
 _SHOWN: Final = 20
-# The states of the contract, which is imported only when there is something to show.
+# The states of the contract, which is imported only when there is something to show, and those that people bring about.
 STATES: Final = (
     "enqueued", "accepted", "copying", "publishing", "waiting",
-    "succeeded", "partial", "failed", "interrupted", "refused",
+    "succeeded", "partial", "failed", "interrupted", "cancelled", "undone", "refused",
 )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     everything = chosen["everything"] or wants_json(context)
     if everything or chosen["states"] or oldest:
         pushes = ledger.pushes()
-        found = [each for each in pushes if each.created >= oldest and each.state in (chosen["states"] or STATES)]
+        found = _in_states(ledger, [each for each in pushes if each.created >= oldest], chosen["states"])
         remembered, matching = len(pushes), len(found)
         found = found[: chosen["limit"] or (matching if everything else _SHOWN)]
     else:
@@ -70,11 +71,25 @@ def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
         matching = remembered
     listed = [remember(ledger, push) for push in found]
     if wants_json(context):
-        emit_json([msgspec.to_builtins(push.progress) | push.outline | {"producer": push.producer} for push in listed])
+        called_off = ledger.called_off([push.progress.push_id for push in listed])
+        emit_json(
+            [
+                msgspec.to_builtins(push.progress) | push.outline | {"producer": push.producer, "called_off": called}
+                for push, called in zip(listed, called_off, strict=True)
+            ]
+        )
         return
     from workers.cli import pushes_table
 
     pushes_table.show_pushes(listed, left_out=matching - len(listed), remembered=remembered)
+
+
+def _in_states(ledger: "Ledger", pushes: list["Progress"], states: Sequence[str]) -> list["Progress"]:
+    """Return the pushes in one of the states, as the table shows them; all of them if no state is given."""
+    if not states:
+        return pushes
+    called_off = ledger.called_off([push.push_id for push in pushes])
+    return [push for push, called in zip(pushes, called_off, strict=True) if (called or push.state) in states]
 
 
 def _latest(ledger: "Ledger", limit: int) -> tuple[list["Progress"], int]:
@@ -107,15 +122,15 @@ def _show(context: click.Context, ledger: "Ledger", push_id: str) -> None:
     import msgspec
 
     progress, report = ledger.progress(push_id), ledger.report(push_id)
-    refusal = ledger.refusal(push_id)
+    refusal, acts = ledger.refusal(push_id), ledger.interventions(push_id)
     if wants_json(context):
         told = {} if refusal is None else {"error": refusal}
-        emit_json(msgspec.to_builtins({"progress": progress, "report": report, **told}))
+        emit_json(msgspec.to_builtins({"progress": progress, "report": report, "interventions": acts, **told}))
         return
     from workers.cli import pushes_table, render
     from workers.remembered import remember
 
-    pushes_table.show_push(remember(ledger, progress))
+    pushes_table.show_push(remember(ledger, progress), acts)
     if refusal is not None:
         render.show(refusal, render.render_fault)
     if report is not None:

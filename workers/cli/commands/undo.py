@@ -10,7 +10,7 @@ from workers.cli.codes import INVALID, SUCCEEDED, code_of_undo
 from workers.cli.common import common_options
 from workers.cli.output import emit_as_json, is_terminal, note, note_drawn, output_option
 from workers.cli.push_ids import complete_push_ids
-from workers.cli.session import open_session
+from workers.cli.session import open_session, settings_of
 
 if TYPE_CHECKING:
     from tasks import contract
@@ -36,6 +36,10 @@ def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, l
     Tags that PUSH_ID made are deleted. A tag that someone else has moved since is left alone; one of a release keeps
     all others of it where they are, unless --leave-moved is given.
     """
+    from workers.cli.acts import recorded_undo
+    from workers.ledger import open_ledger
+    from workers.people import outcome_of
+
     with open_session(context) as client:
         client.progress(push_id)
         if not (dry_run or yes or is_terminal(sys.stdin)):
@@ -45,7 +49,9 @@ def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, l
         if not (yes or _confirm(client, push_id, leave_moved=leave_moved)):
             note("Nothing was changed.")
             context.exit(INVALID)
-        undone = client.undo(push_id, leave_moved=leave_moved)
+        with open_ledger(settings_of(context)) as ledger, recorded_undo(ledger, push_id) as end:
+            undone = client.undo(push_id, leave_moved=leave_moved)
+            end(outcome_of(undone))
     if not emit_as_json(context, undone):
         from workers.cli import render
 

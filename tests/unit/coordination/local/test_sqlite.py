@@ -1,6 +1,7 @@
 """The ledger's file, when several processes make it at once."""
 
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tasks.coordination.local.sqlite import FileHashes
+from tasks.errors import StateFolderUnusable
 
 
 def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +44,19 @@ def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path, mon
     hashes.close()
     finishing.join()
     other.close()
+
+
+def test_a_full_disk_is_told_with_the_file_and_what_was_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    hashes = FileHashes(path, 60)
+    hashes.put({"key": {"field": b"value"}})
+    # SQLite says so itself where the file may not grow, in the words for a full disk.
+    pages = hashes._database.execute("PRAGMA page_count").fetchone()[0]
+    hashes._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StateFolderUnusable, match=re.escape(f"{path} cannot be written: database or disk is full.")):
+        hashes.put({"key": {"large": b"x" * 100_000}})
+    assert hashes.all("key") == {"field": b"value"}
+    hashes.close()
 
 
 def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:

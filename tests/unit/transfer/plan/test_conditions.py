@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks import contract
 from tasks.errors import ImagePusherError
@@ -98,7 +99,19 @@ def test_a_hold_refuses_each_change_with_its_reason(changed: Change, expected: s
     """Rule 10.5."""
     error = refusal(changed, Conditions(), HOLD)
     assert code(error) == expected
-    assert error is None or "audit" in str(error)
+    assert error is None or f"{TAG} is on hold: audit. `imagepusher release-hold {TAG}`" in str(error)
+
+
+def test_a_hold_of_a_known_user_names_whom_to_ask() -> None:
+    """Rule 10.5."""
+    error = refusal(ABSENT, Conditions(), structs.replace(HOLD, by="alice"))
+    assert f"{TAG} is on hold by alice: audit." in str(error)
+
+
+def test_a_refused_overwrite_says_how_to_find_who_moved_the_tag() -> None:
+    """Rule 10.2."""
+    for conditions in (expects(None), Conditions(overwrite="never"), Conditions(overwrite="same")):
+        assert f"`imagepusher history {TAG}`" in str(refusal(REPLACED, conditions, None))
 
 
 Versions = Callable[[str], Age]

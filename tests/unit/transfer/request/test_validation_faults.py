@@ -71,7 +71,7 @@ def test_a_fault_of_the_request_names_its_field(request_: Any, where: str) -> No
         ({"source": 1}, "source", "must be a string, not a number"),
         ({"source": ["a/b:1"]}, "source", "must be a string, not a list"),
         ({"source": ""}, "source", "the repository name is empty"),
-        ({"source": "a.example/app"}, "source", "has neither a tag nor a digest"),
+        ({"source": "a.example/app"}, "source", "has neither a tag nor a digest: write a.example/app:TAG"),
         ({"source": "a.example/App:1"}, "source", "is not a repository name"),
         ({"source": "a.example/app:"}, "source", "is not a tag"),
         ({"source": f"a.example/app:{'1' * 129}"}, "source", "at most 128"),

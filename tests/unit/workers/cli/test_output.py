@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.amounts import count, short, size
-from workers.cli.output import expect_output, printable, wants_json
+from workers.cli.output import expect_output, wants_json
+from workers.printable import printable
 
 
 @pytest.mark.parametrize(

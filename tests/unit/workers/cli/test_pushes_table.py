@@ -1,12 +1,13 @@
 """The table of pushes at every width: a line each, and the image where there is room for it."""
 
 from io import StringIO
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 from tasks import contract
+from tasks.transfer.ports import CalledOff
 from workers.amounts import age, count
 from workers.cli.commands.status import STATES
 from workers.cli.pushes_table import draw_pushes
@@ -90,7 +91,7 @@ def test_control_characters_of_a_producer_are_shown_and_not_obeyed() -> None:
 
 
 def test_the_states_to_choose_from_are_those_of_the_contract() -> None:
-    assert set(STATES) == set(contract.ProgressState.__args__)  # type: ignore[attr-defined]
+    assert set(STATES) == {*get_args(contract.ProgressState), *get_args(CalledOff)}
 
 
 @pytest.mark.parametrize(

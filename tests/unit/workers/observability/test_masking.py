@@ -52,7 +52,7 @@ def test_a_credential_is_masked_and_what_stands_around_it_is_not(text: str, mask
         "mail someone@example.com",
         "target_settings.dest_quay_password: is a secret; put it into the settings of the workers",
         "items[0].password: is not a known key",
-        "Every user may read robot.secret, which holds a secret: chmod o-r is due.",
+        "Every user may read robot.secret, which holds a secret: run chmod o-r robot.secret",
         "it holds a password: run chmod o-r robot.secret",
         *dict.fromkeys(
             kind.advice for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "advice")

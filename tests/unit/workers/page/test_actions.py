@@ -67,8 +67,8 @@ def test_an_undo_that_no_worker_looks_at_lists_what_the_ledger_knows(
     asked = client.get("/pushes/p/undo", headers=JSON).json()
     assert "No worker is free" in asked["note"]
     assert [(tag["reference"], tag["will"], tag["digest"]) for tag in asked["tags"]] == [
-        ("b.example/app:1", "restore", "sha256:old"),
-        ("b.example/app:new", "delete", None),
+        ("b.example/app:1", "be restored", "sha256:old"),
+        ("b.example/app:new", "be deleted", None),
     ]
 
 
@@ -84,7 +84,7 @@ def test_an_undo_of_a_release_that_cannot_be_put_back_lists_what_stays(
     monkeypatch.setattr(workers, "preview_undo", lambda _: undo)
     monkeypatch.setattr(workers, "undo", lambda _: undo)
     asked = client.get("/pushes/p/undo", headers=JSON).json()
-    assert [(tag["will"], tag["why"]) for tag in asked["tags"]] == [("leave alone", ""), ("stay moved", "Look.")]
+    assert [(tag["will"], tag["why"]) for tag in asked["tags"]] == [("be left alone", ""), ("stay moved", "Look.")]
     assert act(client, "/pushes/p/undo") == 303
     assert wait_for_outcome(ledger, "p") == [
         ("undo", "alice", "1 left alone, 1 left as it is; b.example/app:new: Look.")

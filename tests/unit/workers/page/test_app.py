@@ -103,6 +103,19 @@ def test_a_push_shows_who_sent_it_and_what_came_along(ask: Ask, ledger: HashLedg
     assert "by ci-of-the-team" in ask().get("/pushes").text
 
 
+@pytest.mark.parametrize("path", ["/pushes", "/pushes/p", "/pushes/p/cancel"])
+def test_a_hostile_name_is_shown_and_neither_run_nor_obeyed(ask: Ask, ledger: HashLedger, path: str) -> None:
+    remember(ledger, "p", source="a.example/<script>alert(1)</script>\u202e\x1b'\"&:1")
+    ledger.note_producer("p", "<b>\u2066ci</b>")
+    html = ask(anonymous_actions=True).get(path).text
+    assert not set(html) & set("\u202e\u2066\x1b")
+    assert "<script>alert" not in html
+    assert "<b>" not in html
+    if path != "/pushes/p/cancel":
+        assert r"a.example/&lt;script&gt;alert(1)&lt;/script&gt;\u202e\x1b&#39;&#34;&amp;:1" in html
+        assert r"&lt;b&gt;\u2066ci&lt;/b&gt;" in html
+
+
 def test_a_push_that_waits_says_why(ask: Ask, ledger: HashLedger) -> None:
     remember(ledger, "p")
     reason = Fault("registry_maintenance", "b.example is under maintenance.", "destination")

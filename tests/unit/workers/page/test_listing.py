@@ -87,6 +87,27 @@ def test_a_page_of_thousands_costs_little_more_than_its_rows(
     assert hashes.asked < 12 * ROWS
 
 
+def test_a_push_that_was_called_off_is_found_by_the_state_that_its_row_shows() -> None:
+    with closing(FileHashes(None, 600)) as behind:
+        ledger = HashLedger(behind)
+        for push_id in ("stays", "undone", "not-undone"):
+            remember(ledger, push_id, state="succeeded")
+        remember(ledger, "cancelled", state="failed")
+        remember(ledger, "stopping")
+        for push_id in ("cancelled", "stopping"):
+            ledger.mark_cancelled(push_id)
+        ledger.mark_undone("undone", "partial")
+        ledger.mark_undone("not-undone", "failed")
+        for state, found in (
+            ("succeeded", {"stays", "not-undone"}),
+            ("failed", set()),
+            ("cancelled", {"cancelled", "stopping"}),
+            ("undone", {"undone"}),
+            (OPEN, {"stopping"}),
+        ):
+            assert {push.push_id for push in list_pushes(ledger, Choice(state=state)).pushes} == found, state
+
+
 def test_a_push_whose_record_has_expired_is_left_out() -> None:
     with closing(FileHashes(None, 600)) as behind:
         ledger = HashLedger(behind)
