@@ -11,9 +11,9 @@ class StateUnavailable(ImagePusherError):
     side = Side.STATE
     retry = Retry.GIVE_BACK
     advice = (
-        "Check that it runs, that it can be reached from here, and that it is neither out of memory nor read-only. Check"
-        " address, user and password (`broker.url`, `broker.result_url`, `broker.state_url`). `imagepusher doctor` tells"
-        " more."
+        "Check that it runs, that it can be reached from here, and that it is neither out of memory nor read-only."
+        " Check address, user and password (`broker.url`, `broker.result_url`, `broker.state_url`)."
+        " `imagepusher doctor` tells more."
     )
 
 
