@@ -64,7 +64,9 @@ class Pages:
 
 def _finalized(value: Any) -> Any:
     """Return what a template writes, with text that is no markup in visible form."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def wants_json(request: Request) -> bool:
