@@ -1,10 +1,11 @@
 """The session of a command: its settings, its client of the workers, and its end on an interrupt."""
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -55,6 +56,17 @@ def open_session(
     A KeyboardInterrupt, which SIGTERM and SIGHUP raise too, ends the process at once and prints its message.
     """
     _interrupt_on_signals()
+    with ExitStack() as opened:
+        with _imports_at_once():
+            client = _open(context, opened, jobs=jobs, waits=waits, remembers=remembers)
+        try:
+            yield client
+        except KeyboardInterrupt as interrupt:
+            _leave(context, str(interrupt) or "Interrupted.")
+
+
+def _open(context: click.Context, opened: ExitStack, *, jobs: int | None, waits: bool, remembers: bool) -> "Client":
+    """Return a client; `opened` closes it."""
     settings = settings_of(context)
     refuse_flags_with_broker(context, settings)
     if settings.broker_url is not None and jobs is not None:
@@ -71,9 +83,9 @@ def open_session(
     mask_logs(verbose=is_verbose(context))
     if settings.broker_url is not None and is_verbose(context):
         note("The workers talk to the registries: their logs show each request, with --log-level debug.")
-    with (
-        claimed_stdout(),
-        telling_of_trouble(quiet=context.params.get("quiet", False)),
+    opened.enter_context(claimed_stdout())
+    opened.enter_context(telling_of_trouble(quiet=context.params.get("quiet", False)))
+    return opened.enter_context(
         open_client(
             settings,
             source=overrides["source"],
@@ -82,12 +94,18 @@ def open_session(
             jobs=jobs,
             remembers=remembers,
             unanswered=lambda: note(f"The command {WAITS}."),
-        ) as client,
-    ):
-        try:
-            yield client
-        except KeyboardInterrupt as interrupt:
-            _leave(context, str(interrupt) or "Interrupted.")
+        )
+    )
+
+
+@contextmanager
+def _imports_at_once() -> Iterator[None]:
+    """Collect no garbage during the block: imports leave none, and looking for it takes a twentieth of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

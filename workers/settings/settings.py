@@ -1,22 +1,18 @@
 """Settings of this process, from a TOML file and the environment, which takes precedence."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from tasks.errors import SettingsInvalid
-from tasks.oci.platform import Platform
-from tasks.oci.reference import Reference, carries_registry, parse_registry, parse_repository
-from tasks.oci.signatures import SignaturePolicy, SignerIdentity, parse_key
 from tasks.oci.signing import SigningKey
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
 from tasks.transfer.plan.keyless import TrustRoot
-from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
+from tasks.transfer.request.target import Target
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
     PREFIX,
@@ -26,7 +22,6 @@ from workers.settings.document import (
     LimitsTable,
     ReceiptsTable,
     SignaturesTable,
-    TargetTable,
     check_variables,
     expand,
     overlay,
@@ -34,9 +29,11 @@ from workers.settings.document import (
     under,
     working_folder,
 )
+from workers.settings.hosts import read_host
 from workers.settings.observability import Observability, read_observability
 from workers.settings.page import PageSettings, read_page
 from workers.settings.registries import RegistryReader, warn_if_readable
+from workers.settings.targets import read_target
 from workers.settings.trust import Trust, TrustReader
 
 
@@ -132,7 +129,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
     registries = {}
     for name, table in tables.registries.items():
         place = under("registries", name)
-        registry = _registry(place, name, faults)
+        registry = read_host(place, name, faults)
         if registry in registries:
             faults.append(f"{place} is {registry}, which has settings already")
         registries[registry] = reader.registry(place, registry, table)
@@ -140,9 +137,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
         broker_url=urls.broker,
         result_url=urls.result,
         state_url=urls.state,
-        targets={
-            name: _target(under("targets", name), table, faults, reader) for name, table in tables.targets.items()
-        },
+        targets={name: read_target(under("targets", name), table, reader) for name, table in tables.targets.items()},
         registries=RegistryConfiguration(
             registries=registries,
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
@@ -196,62 +191,6 @@ def _check_limits(limits: LimitsTable, faults: list[str]) -> None:
         )
 
 
-def _target(place: str, table: TargetTable, faults: list[str], reader: RegistryReader) -> Target:
-    host = _registry(f"{place}.host", table.host.rstrip("/"), faults) if table.host else ""
-    if table.namespace:
-        try:
-            parse_repository(table.namespace)
-        except ValueError as error:
-            faults.append(f"{place}.namespace: {error}")
-    if not host and (table.namespace or table.naming):
-        faults.append(f"{place}.host is missing: without it, namespace and naming mean nothing")
-    platforms = []
-    for text in table.platforms:
-        try:
-            platforms.append(Platform.parse(text))
-        except ValueError as error:
-            faults.append(f"{place}.platforms: {error}")
-    return Target(
-        host=host,
-        namespace=table.namespace,
-        naming=table.naming or _naming_of(host),
-        platforms=tuple(platforms),
-        missing_children=table.missing_children,
-        exact_os_version=table.exact_os_version,
-        jobs=table.jobs,
-        tries=table.tries,
-        merge=table.merge,
-        referrers=_referrers(place, table, faults),
-        referrers_required=table.referrers_required,
-        verify=_policy(place, table, reader),
-        immutable=tuple(table.immutable),
-        platform_removal=table.platform_removal,
-        forward_only=table.forward_only,
-        version_pattern=_version_pattern(place, table.version_pattern, faults),
-        keep_replaced=table.keep_replaced,
-        create=table.create,
-        visibility=table.visibility,
-    )
-
-
-def _policy(place: str, table: TargetTable, reader: RegistryReader) -> SignaturePolicy | None:
-    """Return the signature policy of a target; each key is a file with a public key in PEM."""
-    keys = []
-    for name in table.verify_keys:
-        path = Path(reader.existing(f"{place}.verify_keys", name))
-        try:
-            keys.append(parse_key(path.read_text()))
-        except OSError as error:
-            if path.exists():
-                reader.faults.append(f"{place}.verify_keys: {path} cannot be read: {error.strerror}")
-        except ValueError as error:
-            reader.faults.append(f"{place}.verify_keys: {path} {error}")
-    if not table.verify_keys and not table.verify_identities:
-        return None
-    identities = tuple(SignerIdentity(each.identity, each.issuer) for each in table.verify_identities)
-    return SignaturePolicy(keys=tuple(keys), identities=identities, index=table.verify_index)
-
-
 def _trust_root(table: SignaturesTable, reader: RegistryReader) -> TrustRoot | None:
     if table.trusted_root is None:
         return None
@@ -269,52 +208,6 @@ def _receipt_key(table: ReceiptsTable, reader: RegistryReader) -> SigningKey | N
     except ValueError as error:
         reader.faults.append(f"receipts.key_file: {path} {error}")
         return None
-
-
-def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers | Literal["default"]:
-    if table.referrers is None:
-        return Target.referrers
-    try:
-        return read_referrers(table.referrers)
-    except ValueError as error:
-        faults.append(f"{place}.referrers {error}")
-        return Target.referrers
-
-
-def _version_pattern(place: str, pattern: str | None, faults: list[str]) -> str | None:
-    """Return the version pattern of a target; it must have groups, by which versions are compared."""
-    if pattern is None:
-        return None
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        faults.append(f"{place}.version_pattern is no regular expression: {error}")
-        return None
-    if not groups:
-        faults.append(f"{place}.version_pattern has no group: versions are compared by its groups, in their order")
-    return pattern
-
-
-def _naming_of(host: str) -> Naming:
-    return "quay" if f".{host.partition(':')[0]}".endswith(".quay.io") else "verbatim"
-
-
-def _registry(place: str, text: str, faults: list[str]) -> str:
-    try:
-        return _parse_host(text)
-    except ValueError as error:
-        faults.append(f"{place}: {error}")
-        return text
-
-
-def _parse_host(text: str) -> str:
-    """Return the host of a registry as in references; raises ValueError, whose message shows no password."""
-    if "@" in text:
-        raise ValueError("a host carries no credentials; they have keys of their own")
-    parse_registry(text)
-    if not carries_registry(f"{text}/"):
-        raise ValueError(f"references read {text!r} as a part of a name, not as a host; add the port")
-    return Reference.parse(f"{text}/any").registry
 
 
 def _default_state_dir(environment: Mapping[str, str], faults: list[str]) -> Path:

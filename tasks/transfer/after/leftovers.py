@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 
 from tasks.oci.digest import Digest
 from tasks.oci.referrers import fallback_tag
@@ -13,38 +12,38 @@ from tasks.transfer.plan.along import MadeList
 from tasks.transfer.ports import MadeReceipt
 
 
-@dataclass(frozen=True)
 class Leftovers:
     """What a push made in one repository beside tags that are undone.
 
     All other referrers stay: they may be another signer's.
     """
 
-    repository: Repository
-    undone: Sequence[Mark]
-    needs: Needs
+    def __init__(self, repository: Repository, undone: Sequence[Mark], needs: Needs) -> None:
+        self._repository = repository
+        self._undone = undone
+        self._needs = needs
 
     def delete(self, delete_tag: Callable[[Mark], None]) -> None:
         """Delete the lists to which nobody added, and the receipts, if no tag holds their image."""
         lists: defaultdict[str, list[MadeList]] = defaultdict(list)
-        for each in (each for mark in self.undone for each in mark.intent.lists):
+        for each in (each for mark in self._undone for each in mark.intent.lists):
             lists[each.tag].append(each)
-        held = self.needs.of_tags(but=lists.keys())
+        held = self._needs.of_tags(but=lists.keys())
         for tag, made in lists.items():
             if made[-1].root not in held:
-                delete_tag(self.undone[0].beside(tag, _state_of_list(self.repository, made)))
+                delete_tag(self._undone[0].beside(tag, _state_of_list(self._repository, made)))
         self._delete_receipts(held)
 
     def _delete_receipts(self, held: Container[str]) -> None:
         """Delete receipts of images that no tag holds, unless something that is not of this push refers to them too."""
         by_subject: defaultdict[Digest, list[MadeReceipt]] = defaultdict(list)
-        for each in (each for mark in self.undone for each in mark.intent.receipts):
+        for each in (each for mark in self._undone for each in mark.intent.receipts):
             by_subject[each.subject].append(each)
         for subject, ours in by_subject.items():
             own = {digest for each in ours for digest in (each.digest, *each.beside)}
-            if subject not in held and _refer_alone(self.repository, subject, own):
+            if subject not in held and _refer_alone(self._repository, subject, own):
                 for each in ours:
-                    self.repository.delete_manifest(each.digest)
+                    self._repository.delete_manifest(each.digest)
 
 
 def _state_of_list(repository: Repository, made: Sequence[MadeList]) -> Digest:

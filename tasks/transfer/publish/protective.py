@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
@@ -18,13 +17,13 @@ from tasks.transfer.publish.memory import Memory
 LOG: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class ProtectiveTags:
     """The protective tags beside one tag; with `keep_replaced`, each replaced manifest gets one, too."""
 
-    repository: Repository
-    reference: Reference
-    keep_replaced: bool
+    def __init__(self, repository: Repository, reference: Reference, *, keep_replaced: bool) -> None:
+        self._repository = repository
+        self._reference = reference
+        self._keep_replaced = keep_replaced
 
     def planned(self, intent: TagIntent, memory: Memory) -> TagIntent:
         """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
@@ -36,9 +35,9 @@ class ProtectiveTags:
 
     def name_for_replaced(self, base: Current | None, memory: Memory) -> str | None:
         """Return the name of a tag for the replaced manifest, if the target wants such a tag."""
-        if not self.keep_replaced or base is None or not base.content or memory.own(base.digest) is not None:
+        if not self._keep_replaced or base is None or not base.content or memory.own(base.digest) is not None:
             return None
-        if self.reference.digest is not None:
+        if self._reference.digest is not None:
             return None
         return self._free_name(base.digest, "replaced")[0]
 
@@ -48,15 +47,15 @@ class ProtectiveTags:
 
     def _is_deleted(self, tag: str) -> bool:
         try:
-            return self.repository.delete_tag(tag)
+            return self._repository.delete_tag(tag)
         except RegistryError as error:
-            LOG.warning("%s: %s was not deleted: %s", self.reference, tag, error)
+            LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)
             return False
 
     def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
         """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
-        for name in protective_tags(self.reference.identifier, digest, mark):
-            described = self.repository.resolve(name)
+        for name in protective_tags(self._reference.identifier, digest, mark):
+            described = self._repository.resolve(name)
             if described is None or described.digest == digest:
                 return name, described is not None
-        raise TagConflict(f"Every name of a protective tag for {self.reference} is taken by something else.")
+        raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")

@@ -9,23 +9,23 @@ A journal holds the direction of the release before each step: a later delivery 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict, Withheld
+from tasks.errors import ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
 from tasks.transfer.publish.member import Member, Stopped, stopping
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.report import unmoved
+from tasks.transfer.publish.rolled_back import failed_tags, report_of
 from tasks.transfer.publish.stage import Staged
 from tasks.transfer.publish.together import Flip, groups, write
-from tasks.transfer.publish.unsettled import unsettled, untold, waiting
+from tasks.transfer.publish.unsettled import unsettled, waiting
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
@@ -42,20 +42,6 @@ class Ended:
     def stands(self) -> bool:
         """Whether all tags moved."""
         return not self.reports
-
-
-class HeldLocks:
-    """The locks that a release holds, for work on its tags; locks of other tags are waited for."""
-
-    def __init__(self, held: Mapping[str, TagLock], others: TagLocks) -> None:
-        self._held = held
-        self._others = others
-
-    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
-        """Return the lock of a tag of the release, or hold another tag."""
-        if reference in self._held:
-            return nullcontext(self._held[reference])
-        return self._others.hold(reference)
 
 
 PutBack = Callable[[Mapping[str, TagIntent], TagLocks], contract.Undo]
@@ -128,7 +114,7 @@ class Release:
             if direction == "back":
                 return self._back(held, earlier, (), may_retry)
             if direction == "return":
-                if _failed(self._put_all_back(held, earlier, direction, may_retry)):
+                if failed_tags(self._put_all_back(held, earlier, direction, may_retry)):
                     return self._back(held, earlier, (), may_retry)
                 self._let_begin_again(held)
             try:
@@ -228,13 +214,19 @@ class Release:
         begun = has_begun(self._journal.read())
         passes = error.passes and may_retry(error)
         undone = self._put_all_back(held, error, "return" if passes else "back", may_retry)
-        if passes and not _failed(undone):
+        if passes and not failed_tags(undone):
             self._let_begin_again(held)
             raise error
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
         told = {tag.reference: tag for tag in undone.tags} if begun else {}
         reports = {
-            member.key: self._report(member, told.get(member.reference), error, is_culprit=member in culprits)
+            member.key: report_of(
+                member,
+                told.get(member.reference),
+                error,
+                is_culprit=member in culprits,
+                was_flipped=member.key in self._flipped,
+            )
             for member in self._members
         }
         return Ended(reports=reports)
@@ -252,7 +244,7 @@ class Release:
         if has_begun(self._journal.read()):
             self._journal.note(direction, error.message)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
-        stuck = _failed(undone)
+        stuck = failed_tags(undone)
         if stuck:
             for lock in held.values():
                 lock.ensure()
@@ -269,30 +261,6 @@ class Release:
             member.move.forget()
         self._flipped.clear()
         self._journal.note("again")
-
-    def _report(
-        self, member: Member, undone: contract.TagUndo | None, error: ImagePusherError, *, is_culprit: bool
-    ) -> contract.TagReport:
-        """Return the report of a tag of a release that does not stand."""
-        failed = unmoved(member.tag, error)
-        if undone is not None and undone.action in {"failed", "moved"}:
-            return msgspec.structs.replace(failed, new_digest=undone.digest, error=untold(undone))
-        if is_culprit:
-            return failed
-        intent = member.intent
-        if intent is None or member.key not in self._flipped:
-            return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped")
-        return msgspec.structs.replace(
-            failed,
-            action="rolled_back",
-            old_digest=intent.old_digest,
-            new_digest=intent.old_digest,
-            error=contract.Fault.of(RolledBack(f"The release does not stand: {error.message}")),
-        )
-
-
-def _failed(undone: contract.Undo) -> list[contract.TagUndo]:
-    return [tag for tag in undone.tags if tag.action == "failed"]
 
 
 def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:

@@ -46,7 +46,7 @@ class TagMove:
         self.memory = Memory()
         self._stage = Stage(wish, repository, tag.reference)
         self._writes = Writes(repository, self._stage, wish.seen)
-        self._protective = ProtectiveTags(repository, tag.reference, wish.keep_replaced)
+        self._protective = ProtectiveTags(repository, tag.reference, keep_replaced=wish.keep_replaced)
         self._repository = repository
         self._planned = tag
         self._reference = tag.reference

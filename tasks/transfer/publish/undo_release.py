@@ -24,8 +24,8 @@ from tasks.transfer.after.undo import undo
 from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLocks
+from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Journal
-from tasks.transfer.publish.release import HeldLocks
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4

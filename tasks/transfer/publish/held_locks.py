@@ -1,0 +1,20 @@
+"""The locks of a release, held all at once."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from tasks.transfer.ports import TagLock, TagLocks
+
+
+class HeldLocks:
+    """The locks that a release holds, for work on its tags; locks of other tags are waited for."""
+
+    def __init__(self, held: Mapping[str, TagLock], others: TagLocks) -> None:
+        self._held = held
+        self._others = others
+
+    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
+        """Return the lock of a tag of the release, or hold another tag."""
+        if reference in self._held:
+            return nullcontext(self._held[reference])
+        return self._others.hold(reference)
