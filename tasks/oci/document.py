@@ -10,28 +10,32 @@ from tasks.oci.ambiguity import refuse_ambiguous_manifest
 from tasks.oci.index import Index, parse_index
 from tasks.oci.manifest import Manifest, parse_manifest
 
+_NULL: Final = msgspec.Raw(b"null")
+
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def media_type_of(content: bytes, content_type: str | None) -> str:
     """Return the media type of a manifest: its `mediaType` first, then the registry's header, then its shape.
 
-    A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh). Raises ManifestInvalid,
-    ManifestAmbiguous for a text that clients may read in more than one way; `parse_document` checks that further.
+    A document that is both an index and a manifest is refused (image-spec GHSA-77vh-xpmg-72qh); null is as good as
+    absent. Raises ManifestInvalid, ManifestAmbiguous for a text that clients may read in more than one way;
+    `parse_document` checks that further.
     """
     members, said = _read(content)
-    if "manifests" in members and members.keys() & {"config", "layers", "fsLayers"}:
+    given = {key for key, text in members.items() if text != _NULL}
+    if "manifests" in given and given & {"config", "layers", "fsLayers"}:
         raise ManifestInvalid("A manifest says that it is both an index and an image.")
     media_type = said or media_types.essence(content_type)
     if media_type in media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1:
         return media_type
-    if "manifests" in members:
+    if "manifests" in given:
         return media_types.OCI_INDEX
-    if "fsLayers" in members:
+    if "fsLayers" in given:
         return media_types.DOCKER_SCHEMA1
-    if "config" in members and "layers" in members:
+    if members.keys() >= {"config", "layers"}:
         return media_types.OCI_MANIFEST
-    return media_type
+    return media_types.OCI_INDEX if "manifests" in members else media_type
 
 
 def own_media_type(content: bytes) -> str | None:

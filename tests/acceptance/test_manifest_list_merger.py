@@ -13,6 +13,7 @@ from tasks.pusher import ContainerImagePusher
 from tasks.quay_client import QuayClient
 from tests.support.images import Index, image, index, layer
 from tests.support.registries import DistributionRegistry
+from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.stored import Stored, upload
 
 PASSWORD = "geheim"
@@ -125,7 +126,7 @@ def test_clients_read_manifests_and_raise_as_requests_does(
 def test_a_client_asks_for_the_type_that_its_caller_wants(
     registry_b: DistributionRegistry, clients: tuple[QuayClient, QuayClient], name: str
 ) -> None:
-    """What the registry makes of it is its own: this one serves linux/amd64 in place of a list."""
+    """What the registry makes of it is its own: one serves linux/amd64 in place of a list, others what they have."""
     made = built(name, "arm64", "amd64")
     upload(registry_b.host, f"{name}/app", made, "list")
     upload(registry_b.host, f"{name}/app", made.members[0], "image")
@@ -133,8 +134,12 @@ def test_a_client_asks_for_the_type_that_its_caller_wants(
     reference, image_type = f"{registry_b.host}/{name}/app", QuayClient.MANIFEST_V2S2_TYPE
     assert client.get_manifest_digest(f"{reference}:list", image_type) == made.members[1].digest
     assert client.get_manifest_digest(f"{reference}:image", image_type) == made.members[0].digest
-    with pytest.raises(ManifestTypeError, match="is of the type"):
-        client.get_manifest(f"{reference}:image", media_type=QuayClient.MANIFEST_LIST_TYPE)
+    served = Answer(headers={"Content-Type": image_type}, body=made.members[0].manifest)
+    with ScriptedRegistry(Exchange("GET", "/v2/"), Exchange("GET", "/v2/a/app/manifests/1", served)) as registry:
+        with pytest.raises(ManifestTypeError, match="is of the type"):
+            client.get_manifest(f"{registry.host}/a/app:1", media_type=QuayClient.MANIFEST_LIST_TYPE)
+        (_, asked) = registry.received
+    assert asked.headers["Accept"] == QuayClient.MANIFEST_LIST_TYPE
 
 
 def test_a_list_that_the_registry_refuses_is_an_http_error(

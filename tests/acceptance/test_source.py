@@ -129,7 +129,9 @@ def test_an_index_that_declares_a_wrong_size_does_not_fail_others_of_the_push(
     """Rules 2.4 and 6.2: they share a manifest, which is copied once."""
     child = image("linux/amd64", [layer(f"{world.name} one", 100)])
     wrong = index([images.entry(child, size=len(child.manifest) + 1)])
-    good: Node = child if right == "single" else index([images.entry(child, size=-1) if right == "unknown" else child])
+    good: Node = (
+        child if right == "single" else index([images.entry(child, size=None) if right == "unknown" else child])
+    )
     pair = [("wrong", wrong), ("good", good)] if wrong_first else [("good", good), ("wrong", wrong)]
     report = world.push(*(world.item(world.put_a(node, tag), tag) for tag, node in pair))
     by_tag = {tag.reference.rpartition(":")[2]: tag for item in report.items for tag in item.tags}

@@ -73,6 +73,24 @@ def test_what_is_no_json_object_is_a_named_error(content: bytes) -> None:
         media_type_of(content, media_types.OCI_INDEX)
 
 
+@pytest.mark.parametrize(
+    ("document", "media_type"),
+    [
+        (MANIFEST | {"manifests": None}, media_types.OCI_MANIFEST),
+        (MANIFEST | {"manifests": None, "fsLayers": None, "layers": None}, media_types.OCI_MANIFEST),
+        (INDEX | {"config": None, "layers": None, "fsLayers": None}, media_types.OCI_INDEX),
+    ],
+)
+@pytest.mark.parametrize("said", [True, False])
+def test_null_in_the_place_of_another_kind_is_as_good_as_absent(
+    document: dict[str, Any], media_type: str, said: bool
+) -> None:
+    """Rule 2.4."""
+    content = encode(document | ({"mediaType": media_type} if said else {}))
+    assert media_type_of(content, None) == media_type
+    assert parse_document(content, media_type).media_type == media_type
+
+
 def test_an_index_without_entries_is_a_named_error() -> None:
     """Rule 2.3."""
     for media_type in media_types.INDEXES:
