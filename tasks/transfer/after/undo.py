@@ -167,7 +167,7 @@ class _Undoing:
         needing = self._needing(repository, mark.reference, digest)
         if needing:
             raise RequestRefused(
-                f"{mark.reference.name} cannot delete a tag by name, and what it would delete instead, {digest},"
+                f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete instead,"
                 f" is needed by {', '.join(needing)}. Delete {mark.reference.tag} by the registry's own means."
             )
         repository.delete_manifest(digest)
@@ -183,7 +183,7 @@ class _Undoing:
                 needed = described.digest == digest or digest in self._needs_of(repository).all_of(described.digest)
             except ManifestInvalid as error:
                 raise RequestRefused(
-                    f"{reference.name} cannot delete a tag by name, and whether {tag} needs {digest} cannot be told:"
+                    f"{reference.name} deletes no tags by name. Whether {tag} needs {digest} cannot be told:"
                     f" {error.message} Delete {reference.tag} by the registry's own means."
                 ) from None
             if needed:

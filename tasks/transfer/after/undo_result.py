@@ -16,7 +16,8 @@ def put_back(mark: Mark) -> contract.TagUndo:
 
 def moved(reference: str, found: str | None) -> contract.TagUndo:
     """Return the result of a tag that someone else moved to `found`, None for a tag that is gone."""
-    conflict = TagConflict(f"{reference} is {found or 'gone'}, no longer what the push made it, and is left alone.")
+    state = f"holds {found}" if found else "is gone"
+    conflict = TagConflict(f"{reference} {state}. Someone else moved it after the push, so it is left alone.")
     return contract.TagUndo(reference=reference, action="moved", digest=found, error=contract.Fault.of(conflict))
 
 
