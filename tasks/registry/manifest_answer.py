@@ -11,6 +11,7 @@ from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of
 from tasks.oci.document import media_type_of, own_media_type
+from tasks.registry.http.coding import is_coded
 from tasks.registry.http.exchange import Response, describe, find_digest
 from tasks.registry.http.reasons import is_web_page
 
@@ -34,7 +35,9 @@ def described(reference: str, response: Response) -> Descriptor | None:
         digest = announced if announced and algorithm_of(announced) == "sha256" else None
     media_type = media_types.essence(response.headers.get("Content-Type"))
     size = response.headers.get("Content-Length", "")
-    known = response.status == HTTPStatus.OK and media_type in _MANIFESTS and size.isascii() and size.isdigit()
+    # The length of a compressed answer is not that of the manifest.
+    sized = size.isascii() and size.isdigit() and not is_coded(response.headers.get("Content-Encoding"))
+    known = response.status == HTTPStatus.OK and media_type in _MANIFESTS and sized
     return Descriptor(media_type, digest, int(size)) if known and digest is not None else None
 
 

@@ -1,7 +1,6 @@
 """Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -11,6 +10,8 @@ from tasks.errors import (
     AuthenticationRefused,
     NamespaceMissing,
     RegistryError,
+    RegistryReadOnly,
+    RegistryUnavailable,
     ResponseInvalid,
     RightMissing,
     Side,
@@ -24,12 +25,13 @@ from tasks.registry.auth.realms import Realms
 from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.budget import Budget, Budgets
 from tasks.registry.http.answer import Incoming
+from tasks.registry.http.coding import decoded
 from tasks.registry.http.connections import Connections
 from tasks.registry.http.endpoint import Endpoint, Pong, host_for
 from tasks.registry.http.exchange import Request, Response, describe
-from tasks.registry.http.hops import MOST_REDIRECTS, check_hop, is_same_origin, next_hop
+from tasks.registry.http.hops import MOST_REDIRECTS, check_hop, is_same_origin, next_hop, secured
 from tasks.registry.http.reasons import is_web_page
-from tasks.registry.http.refusal import READS, explain, refusal
+from tasks.registry.http.refusal import READS, explain, is_throttled, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.http.warning import take_warning
 from tasks.registry.referrers import ReferrersKnown
@@ -39,8 +41,6 @@ from tasks.registry.visits import current_visit
 
 # Answers of a blob store to a URL whose signature has expired, or was made for another method.
 _NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
-# The headers of an answer that tell of its reason.
-_OF_REASON: Final = ("Content-Type", "Retry-After")
 
 
 class Transport:
@@ -86,14 +86,19 @@ class Transport:
         Without `retry` there is one try, which raises Transient if another is worthwhile: for callers that resume
         instead of repeating. Raises RegistryError.
         """
-        for attempt in self.policy.attempts() if retry else self.policy.once():
-            with attempt:
-                base = self._endpoint.base()
-                url = self._url(request, base)
-                response, sent = self._follow(request, base, url)
-                if self._learns(request, response, base, sent):
-                    response, _ = self._follow(request, base, url)
-                return self._expected(request, response)
+        says_nothing = False
+        try:
+            for attempt in self.policy.attempts() if retry else self.policy.once():
+                with attempt:
+                    base = self._endpoint.base()
+                    url = self._url(request, base)
+                    response, sent = self._follow(request, base, url)
+                    if self._learns(request, response, base, sent):
+                        response, _ = self._follow(request, base, url)
+                    says_nothing = request.method == "HEAD" and response.status == HTTPStatus.SERVICE_UNAVAILABLE
+                    return self._expected(request, response)
+        except RegistryUnavailable as error:
+            raise (self._explained(error) if says_nothing else error) from None
         raise TypeError("the last try has a response or an error")
 
     def basic(self, repository: str) -> str | None:
@@ -139,9 +144,10 @@ class Transport:
         """Return the URL of a request; raises AddressForbidden for one to which the registry must not lead."""
         if request.target.startswith("/"):
             return f"{base}{request.target}"
-        if not request.target.startswith(f"{base}/"):
-            check_hop(self._host, base, request.target)
-        return request.target
+        target = secured(base, request.target)
+        if not target.startswith(f"{base}/"):
+            check_hop(self._host, base, target)
+        return target
 
     def _learns(self, request: Request, response: Response, base: str, sent: str | None) -> bool:
         """Tell whether a refusal taught how to authenticate, so that the request may be sent again."""
@@ -157,40 +163,44 @@ class Transport:
 
     def _expected(self, request: Request, response: Response) -> Response:
         """Return a response of an expected status; raises the error that any other status means."""
-        if response.status in request.expect and not _is_page_for_write(request, response):
+        throttled = is_throttled(response)
+        if response.status in request.expect and not throttled and not _is_page_for_write(request, response):
             return response
-        if response.status in RETRIED_STATUSES:
+        if response.status in RETRIED_STATUSES or throttled:
             raise self._transient(request, response)
         raise self._refusal(request, response)
 
     def _transient(self, request: Request, response: Response) -> Transient:
         """Return the error that causes another try, after the pause that the registry asks for."""
         asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
-        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if is_throttled(response):
             believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
             self._budget(request.repository).limited(believed)
-        if request.method == "HEAD" and response.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            response = self._with_reason(response)
         error = refusal(request.method, response)
         asked = error.retry_after if asked is None else asked
         return Transient(explain(request.method, response), response.status, asked, type(error))
 
-    def _with_reason(self, response: Response) -> Response:
-        """Return a 503 to a HEAD, which has no body, with the reason that the base of the API gives for its own."""
-        incoming = self._connections.exchange("GET", f"{self._endpoint.base()}/v2/", {})
-        content = incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
-        if incoming.status != response.status:
-            return response
-        headers = {name: said for name in _OF_REASON if (said := _said(name, response.headers, incoming.headers))}
-        return replace(response, headers=headers, content=content[: self.limits.error_bytes])
+    def _explained(self, error: RegistryUnavailable) -> RegistryUnavailable:
+        """Return the error of a HEAD, which has no body, with the reason that the base of the API gives for its own."""
+        url = f"{self._endpoint.base()}/v2/"
+        try:
+            incoming = self._connections.exchange("GET", url, {})
+            content = incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
+        except Transient:
+            return error
+        response = Response(incoming.status, incoming.headers, url, own=True, content=content)
+        found = refusal("GET", response)
+        if not isinstance(found, RegistryReadOnly):
+            return error
+        return RegistryReadOnly(f"{error.message} {explain('GET', response)}.", found.retry_after, error.side)
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
         """Return the error that an answer means, with the reason if only this side knows it."""
-        error = self._explained(request, response)
+        error = self._refused(request, response)
         error.status = response.status
         return error
 
-    def _explained(self, request: Request, response: Response) -> RegistryError:
+    def _refused(self, request: Request, response: Response) -> RegistryError:
         error = refusal(request.method, response)
         if type(error) is not AuthenticationRefused:
             return error
@@ -222,12 +232,13 @@ class Transport:
             budget = self._budget(request.repository)
             with budget.request(self.limits.longest_wait):
                 incoming = self._connections.exchange(request.method, at, headers, request.body, request.wait)
-            if incoming.status != HTTPStatus.TOO_MANY_REQUESTS:
-                budget.served()
             response = self._read(request, incoming, at, own=own, shown=shown)
+            if not is_throttled(response):
+                budget.served()
             take_warning(self._host, response.headers.get("Warning"), shown, at)
             location = next_hop(request.method, response)
             if location is not None:
+                location = secured(base, location)
                 check_hop(self._host, at, location)
                 at, hops = location, hops + 1
             elif hops and may_ask_again and _is_signature_refused(response):
@@ -253,6 +264,8 @@ class Transport:
             return Response(incoming.status, incoming.headers, url, own, incoming=incoming, authorization=shown)
         limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
         content = incoming.read(limit, self.limits.answer_timeout)
+        if len(content) <= limit:
+            content = decoded(content, incoming.headers.get("Content-Encoding"), limit + 1)
         if expected and len(content) > limit:
             setting = " (http.manifest_bytes)" if limit == self.limits.manifest_bytes else ""
             raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes{setting}.")
@@ -269,10 +282,6 @@ class Transport:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
-
-
-def _said(name: str, *answers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for headers in answers if headers.get(name)), None)
 
 
 def _is_signature_refused(response: Response) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.errors import RegistryError, Side
+from tasks.errors import RegistryError, RegistryUnavailable, Side
 from tasks.registry.budget import Budget, Budgets
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.http.refusal import refusal
@@ -103,6 +103,9 @@ class Transport(HttpTransport):
         streamed = request.stream and answer.status in request.expect
         incoming: Any = Incoming(answer.body) if streamed else None
         return Response(answer.status, answer.headers, url, True, b"" if streamed else answer.body, incoming), None
+
+    def _explained(self, error: RegistryUnavailable) -> RegistryUnavailable:
+        return error
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
         return refusal(request.method, response)

@@ -22,6 +22,16 @@ def next_hop(method: str, response: Response) -> str | None:
     return response.location if response.status in followed else None
 
 
+def secured(base: str, url: str) -> str:
+    """Return a URL by https if it leads by http to the registry itself, which is reached by https at `base`.
+
+    A registry that does not know of the proxy before it names itself so.
+    """
+    secure, _, host = base.partition("://")
+    insecure = f"http://{host}/"
+    return f"{base}/{url[len(insecure) :]}" if secure == "https" and url.startswith(insecure) else url
+
+
 def check_hop(registry: str, origin: str, url: str) -> None:
     """Raise AddressForbidden for a URL to which `registry` must not lead from `origin`."""
     forbid_inward(registry, url)

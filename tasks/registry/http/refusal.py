@@ -38,6 +38,11 @@ _NEVER: Final = frozenset({501, 505})
 _MAINTENANCE_SECONDS: Final = 60.0
 
 
+# Amazon's API, and servers behind it, say so with these.
+_OF_A_LIMIT: Final = frozenset({400, 403})
+_THROTTLED: Final = re.compile(r"TOO_?MANY_?REQUESTS|Throttl|RequestLimitExceeded", re.IGNORECASE)
+
+
 class _Rule(NamedTuple):
     kind: type[RegistryError]
     statuses: frozenset[int]
@@ -110,7 +115,16 @@ def refusal(method: str, response: Response) -> RegistryError:
     return error
 
 
+def is_throttled(response: Response) -> bool:
+    """Tell whether a registry limits its requests: by 429, or by a code that says so with another status."""
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    return response.status in _OF_A_LIMIT and any(_THROTTLED.search(reason.code) for reason in _reasons(response))
+
+
 def _kind(method: str, response: Response) -> type[RegistryError]:
+    if is_throttled(response):
+        return RateLimited
     named = named_kind(response.status, _reasons(response))
     if named is not None and (method not in READS or _is_maintenance(named, response)):
         return named

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError
+from tasks.errors import ImagePusherError, OlderThanDestination
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.details import Details
 from tasks.oci.digest import Digest
@@ -137,6 +137,7 @@ def plan_push(
         _planned_item(wanted, found, tuple(planned), request.target.platforms, referring)
         for wanted, found, planned, referring in zip(request.items, sources, tags, along, strict=True)
     ]
+    items = _without_doomed(items, request.atomic)
     images = [found for found in sources if isinstance(found, SourceImage)]
     resolved = [item for item in items if isinstance(item, ResolvedItem)]
     return Plan(
@@ -192,6 +193,23 @@ def _planned_item(
     )
 
 
+def _without_doomed(items: Sequence[PlannedItem], atomic: contract.Atomic | None) -> list[PlannedItem]:
+    """Return the items; those of a release that cannot stand need nothing, so that no byte of theirs is copied."""
+    doomed = [atomic is not None and _is_doomed(item) for item in items]
+    if atomic == "push":
+        doomed = [any(doomed)] * len(items)
+    return [
+        msgspec.structs.replace(item, needs=(), referrers=()) if lost and isinstance(item, ResolvedItem) else item
+        for item, lost in zip(items, doomed, strict=True)
+    ]
+
+
+def _is_doomed(item: PlannedItem) -> bool:
+    if isinstance(item, FailedItem):
+        return True
+    return any(not isinstance(tag.error, OlderThanDestination | None) for tag in item.tags)
+
+
 def arrived(item: ResolvedItem, digest: str | None) -> frozenset[str]:
     """Return the source manifests present at a tag that holds `digest`; referrers of others are left behind (9.4)."""
     return frozenset({*item.needs, digest or ""})
@@ -207,7 +225,7 @@ def _copies(pairs: Iterable[tuple[SourceImage, ResolvedItem]], tries: int | None
     for image, item in pairs:
         tags = [tag for tag in item.tags if tag.error is None]
         changing = [tag.reference.place for tag in tags if tag.action != "unchanged"]
-        for descriptor in needed(image):
+        for descriptor in needed(image) if item.needs else ():
             wishes.add(descriptor, image.reference.place, changing)
     for image, item in pairs:
         tags = [tag for tag in item.tags if tag.error is None]

@@ -5,15 +5,19 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 """
 
 import logging
+import time
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from tasks.errors import (
+    ContentMismatch,
     ImagePusherError,
     Irreversible,
     LockLost,
+    ManifestInvalid,
+    NotFound,
     PushUndone,
     Side,
     TagConflict,
@@ -37,6 +41,8 @@ from tasks.transfer.publish.writes import Writes
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
 _LOCKS: Final = 4
+# The pauses, in seconds, between looks at a tag that still holds what was overwritten.
+_LAGS: Final = (0.2, 0.8, 2.0)
 
 
 class TagMove:
@@ -179,7 +185,7 @@ class TagMove:
         """Look at the tag right before it is written; return False if someone else wrote it meanwhile."""
         over = staged.over
         # A digest has only one content, which the copy may have stored already.
-        if self._reference.digest is None and self._digest() != over:
+        if self._reference.digest is None and self._digest(over) != over:
             return False
         lock.ensure()
         self._may_have_written = True
@@ -189,7 +195,7 @@ class TagMove:
     def end(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Look at the tag after it was written; return None if it does not hold the manifest."""
         decision = staged.decision
-        if self._digest() != decision.digest:
+        if self._seen_after(decision.digest, staged.over) != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
@@ -250,6 +256,28 @@ class TagMove:
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
 
-    def _digest(self) -> Digest | None:
+    def _digest(self, expected: Digest | None) -> Digest | None:
+        """Return the digest that the tag holds.
+
+        Some registries announce another digest than that of the manifest that they serve: the manifest counts.
+        """
         described = self._repository.resolve(self._tag)
-        return described.digest if described else None
+        found = described.digest if described else None
+        if found is None or found == expected:
+            return found
+        try:
+            return self._repository.fetch_manifest(self._tag).digest
+        except NotFound:
+            return None
+        except (ContentMismatch, ManifestInvalid):
+            return found
+
+    def _seen_after(self, written: Digest, over: Digest | None) -> Digest | None:
+        """Return the digest that the tag holds after a write; some registries show a write only after a moment."""
+        found = self._digest(written)
+        for pause in _LAGS:
+            if found != over or found == written:
+                break
+            time.sleep(pause)
+            found = self._digest(written)
+        return found

@@ -137,9 +137,7 @@ def test_an_item_that_accepts_a_tag_that_is_immutable_at_once(telling: Scene) ->
     request = release(scene, irreversible="accept")
     (planned,) = scene.client.preview(request).items
     assert "irreversible" in {notice.code for notice in planned.tags[1].warnings}
-    report = scene.push(request)
-    assert report.state == "succeeded"
-    assert [notice.code for notice in report.items[0].tags[1].warnings] == ["irreversible"]
+    assert scene.push(request).state == "succeeded"
 
 
 @over(QUAY, HARBOR)

@@ -26,6 +26,7 @@ def test_a_push_waits_for_a_registry_that_is_not_even_read(
     scene: Scene, side: str, said: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 8.6: as it does for one that takes no writes."""
+    monkeypatch.setattr(refusal, "_MAINTENANCE_SECONDS", 0.1)
     monkeypatch.setattr(returns, "_MAINTENANCE_PAUSE", 0.1)
     source = scene.index("linux/amd64")
     push_id, request = str(uuid.uuid4()), scene.request(scene.offer(source), "1")

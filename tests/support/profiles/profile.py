@@ -31,7 +31,7 @@ class UploadRules:
     (`taken`), committed with other bytes without a word (`corrupt`), cut down to its last part (`keep_last`), or the
     second PATCH is refused. With `ranges` of "quay" an open session says how many bytes it holds, not the last
     position. `content_range` "ignored" takes any part as the next one. A mount is carried out (where the repository
-    that it names may be read), answered with a session, or denied.
+    that it names may be read), answered with a session, denied, or answered as if it were carried out (`phantom`).
     """
 
     put_limit: int | None = None
@@ -48,7 +48,7 @@ class UploadRules:
     relative_location: bool = False
     post_with_digest: bool = False
     wrong_digest: Refusal = DIGEST_INVALID
-    mount: Literal["mounted", "session", "denied"] = "mounted"
+    mount: Literal["mounted", "session", "denied", "phantom"] = "mounted"
     uploaded_blob_seconds: float = 3600
 
 
@@ -59,7 +59,8 @@ class ManifestRules:
     `untagged`: they `stay`; are 404 unless a tag, a temporary tag or an ancestor that has one holds them (`hidden`;
     their bytes stay until `time_machine_seconds` have passed); or go as soon as their tag moves (`dropped`).
     `accept`: a manifest is sent as it is, or an index that Accept does not name is converted to schema 1 (Quay), or
-    replaced by its linux/amd64 image (docker list) and 404 (OCI index), as Distribution does.
+    replaced by its linux/amd64 image (docker list) and 404 (OCI index), as Distribution does. `head_digest` says which
+    digest a HEAD of a tag announces.
     """
 
     untagged: Literal["stay", "hidden", "dropped"] = "stay"
@@ -75,15 +76,18 @@ class ManifestRules:
     several_tags: bool = False
     subject_refusal: Refusal | None = None
     digest_as_tag: bool = False
+    head_digest: Literal["own", "another"] = "own"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TagRules:
     """How tags are listed, deleted and kept from moving.
 
-    `delete` says what may be named: a tag or a digest, a digest only, or nothing. By digest all tags of it go.
+    `delete` says what may be named: a tag or a digest, a digest only, or nothing. By digest all tags of it go. So many
+    looks at a tag that was written (`lag`) still find what it held before.
     """
 
+    lag: int = 0
     page_limit: int | None = None
     ignores_n: bool = False
     delete: Literal["both", "digest", "none"] = "both"

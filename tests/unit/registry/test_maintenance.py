@@ -10,7 +10,7 @@ from tasks.errors import RegistryReadOnly, RegistryUnavailable, Retry, Side
 from tasks.registry.repository import Repository
 from tasks.registry.settings import Credentials, RegistrySettings
 from tests.support import images
-from tests.support.scripted import Answer, Exchange, ImprovisingRegistry, Received, ScriptedRegistry
+from tests.support.scripted import Answer, Exchange, ImprovisingRegistry, NoAnswer, Received, Reply, ScriptedRegistry
 from tests.unit.registry.clients import NAME, PING, USER, client, manifest_path
 
 LATEST = manifest_path("latest")
@@ -49,14 +49,15 @@ def test_how_long_it_asks_for_is_believed_up_to_a_bound(asked: str, pause: float
 
 def test_the_reason_of_an_answer_without_a_body_is_asked_for() -> None:
     """A HEAD is answered without one."""
-    script = (PING, Exchange("HEAD", LATEST, PAGE), Exchange("GET", "/v2/", PAGE))
+    script = (PING, Exchange("HEAD", LATEST, PAGE, times=3), Exchange("GET", "/v2/", PAGE))
     with ScriptedRegistry(*script, ordered=True) as registry, pytest.raises(RegistryReadOnly, match="maintenance"):
         look(client(registry.host, role="destination"))
 
 
-def test_a_registry_whose_base_serves_is_not_under_maintenance() -> None:
-    heads = [each for _ in range(3) for each in (Exchange("HEAD", LATEST, Answer(503)), PING)]
-    with ScriptedRegistry(PING, *heads, ordered=True) as registry, pytest.raises(RegistryUnavailable) as caught:
+@pytest.mark.parametrize("said", [Answer(503), NoAnswer.DROP, Answer(404)])
+def test_a_registry_whose_base_says_nothing_of_maintenance_is_unavailable(said: Reply) -> None:
+    script = (PING, Exchange("HEAD", LATEST, Answer(503), times=3), Exchange("GET", "/v2/", said))
+    with ScriptedRegistry(*script, ordered=True) as registry, pytest.raises(RegistryUnavailable) as caught:
         look(client(registry.host, role="destination"))
     assert caught.value.retry is Retry.LATER
 

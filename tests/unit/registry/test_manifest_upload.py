@@ -72,8 +72,8 @@ def test_the_first_write_is_not_preceded_by_a_read() -> None:
 
 def test_a_read_that_fails_is_a_try_and_no_permission() -> None:
     """7.2, 8.3: without knowing what the tag holds nothing is written."""
-    unknown = (Exchange("HEAD", LATEST, Answer(503)), PING)
-    script = (PING, put(Answer(500)), *unknown, *unknown)
+    unknown = Exchange("HEAD", LATEST, Answer(503), times=2)
+    script = (PING, put(Answer(500)), unknown)
     with ScriptedRegistry(*script, ordered=True) as registry, pytest.raises(RegistryUnavailable, match=r"tries: 3"):
         push(registry)
 
