@@ -15,6 +15,7 @@ from tasks.registry.blob.session import UploadSession, session_of
 from tasks.registry.blob.upload import BlobUpload
 from tasks.registry.blob.verified import Reader
 from tasks.registry.http.exchange import Request
+from tasks.registry.http.length import declared_length
 from tasks.registry.repository.access import UNANSWERED, Access, scopes
 
 
@@ -29,8 +30,7 @@ class Blobs(Access):
             return self._glance(path)
         if response.status == HTTPStatus.NOT_FOUND:
             return None
-        size = response.headers.get("Content-Length", "")
-        return int(size) if size.isascii() and size.isdigit() else 0
+        return declared_length(response.headers) or 0
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Tell whether a blob exists, and has the descriptor's size if the registry names a size."""
