@@ -610,7 +610,10 @@ class RegistryUnavailable(RegistryError):
     """5xx, connection loss or timeout until retries ran out."""
 
     code = "registry_unavailable"
-    advice = "Push again when the registry answers; what is there already is not copied again."
+    advice = (
+        "Check host and port, and a proxy before it; push again when the registry answers: what is there already is not"
+        " copied again."
+    )
     retry = Retry.LATER
 
 
