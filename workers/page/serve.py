@@ -67,8 +67,11 @@ def _listen(address: Address) -> socket.socket:
     try:
         return socket.create_server((address.host, address.port), family=family)
     except OSError as error:
+        # A failed look-up has a negative number, and Python adds the address to the words of a failed bind.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise SettingsInvalid(
-            f"The page cannot listen on {address}: {error.strerror}. Let page.address (--address) name another address."
+            f"The page cannot listen on {address}: {reason}. Let page.address (--address) name another address."
         ) from None
 
 
