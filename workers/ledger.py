@@ -70,8 +70,8 @@ def open_hashes(settings: Settings) -> FileHashes:
     except (OSError, sqlite3.OperationalError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsInvalid(
-            f"The state folder {settings.state_dir} cannot be used: {reason}. Let state_dir"
-            " (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
+            f"The state folder {settings.state_dir} cannot be used: {reason}. Make room there,"
+            " or let state_dir (IMAGEPUSHER_STATE_DIR) name a folder that you may write to."
         ) from None
     except sqlite3.DatabaseError as error:
         raise SettingsInvalid(

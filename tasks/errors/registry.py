@@ -85,7 +85,10 @@ class RegistryUnavailable(RegistryError):
     """The registry answered 5xx or not at all until the tries were used up."""
 
     code = "registry_unavailable"
-    advice = "Push again when the registry answers. What is there already is not copied again."
+    advice = (
+        "Check host and port, and a proxy before it. Push again when the registry answers: what is there already is not"
+        " copied again."
+    )
     retry = Retry.LATER
 
 

@@ -35,17 +35,10 @@ def described(reference: str, response: Response) -> Descriptor | None:
         announced = find_digest(response.headers.get("Docker-Content-Digest"))
         digest = announced if announced and algorithm_of(announced) == "sha256" else None
     media_type = media_types.essence(response.headers.get("Content-Type"))
-<<<<<<< HEAD
-    size = response.headers.get("Content-Length", "")
     # The length of a compressed answer is not that of the manifest.
-    sized = size.isascii() and size.isdigit() and not is_coded(response.headers.get("Content-Encoding"))
-    known = response.status == HTTPStatus.OK and media_type in _MANIFESTS and sized
-    return Descriptor(media_type, digest, int(size)) if known and digest is not None else None
-=======
-    size = declared_length(response.headers)
+    size = None if is_coded(response.headers.get("Content-Encoding")) else declared_length(response.headers)
     known = response.status == HTTPStatus.OK and media_type in _MANIFESTS
     return Descriptor(media_type, digest, size) if known and digest is not None and size is not None else None
->>>>>>> h-12
 
 
 def fetched(repository: str, reference: str, response: Response) -> FetchedManifest:

@@ -84,7 +84,9 @@ def _unexpected(error: Exception) -> ImagePusherError:
 
     if isinstance(error, UnicodeEncodeError) and error.reason == _LONE_SURROGATE:
         # From an escape in JSON or a non-UTF-8 argument; nothing can store it, so nothing was sent.
-        return RequestInvalid("The request or an argument holds a lone surrogate, which is no text.")
+        return RequestInvalid(
+            "The request, or an argument, is no valid text (it has a lone surrogate). Is it UTF-8, and LC_ALL too?"
+        )
     told = mask(_USER_INFO.sub("://", str(error)))
     return ImagePusherError(f"{type(error).__name__}: {told}" if told else type(error).__name__)
 

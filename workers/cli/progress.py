@@ -100,5 +100,7 @@ def _line_of(progress: contract.Progress) -> str:
     if not progress.tags:
         return "looking at sources and destinations"
     done, total, ended = progress_of(progress)
-    copies = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}, " if progress.copies else ""
+    # The sizes are known when the manifests are read.
+    moved = f"{size(done)} of {size(total)}, " if total else ""
+    copies = f"{ended} of {len(progress.copies)} copies, {moved}" if progress.copies else ""
     return f"{copies}{progress.tags_done} of {count(progress.tags, 'tag')}"

@@ -46,7 +46,8 @@ def show_push(push: Remembered, acts: Sequence[Intervention]) -> None:
             return
         done, total, ended = progress_of(progress)
         if progress.copies:
-            told = f"{ended} of {len(progress.copies)} copies, {size(done)} of {size(total)}, "
+            moved = f"{size(done)} of {size(total)}, " if total else ""
+            told = f"{ended} of {len(progress.copies)} copies, {moved}"
             canvas.print(f"{told}{progress.tags_done} of {count(progress.tags, 'tag')}")
         canvas.print(printable(how_it_stands(progress)))
 

@@ -63,6 +63,10 @@ def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None
 
 def send_push(context: click.Context, client: "Client", request: dict[str, Any], push_id: str) -> int:
     """Send a push, follow it unless the command is not to wait, and return the exit code."""
+    if path := context.params.get("summary"):
+        from workers.cli.summary import ensure_writable
+
+        ensure_writable(path)
     note_sent(context)
     if context.params["no_wait"]:
         client.send(request, push_id)
@@ -104,14 +108,14 @@ def _push(context: click.Context, client: "Client", request: dict[str, Any], pus
 
 def show_report(context: click.Context, report: "contract.PushReport") -> int:
     """Write the report, and the summary if one is requested; return the exit code."""
-    if path := context.params.get("summary"):
-        from workers.cli.summary import append_summary
-
-        append_summary(path, report)
     if not emit_as_json(context, report):
         from workers.cli import render
 
         render.show(report, render.render_report)
+    if path := context.params.get("summary"):
+        from workers.cli.summary import append_summary
+
+        append_summary(path, report)
     return code_of_report(report)
 
 

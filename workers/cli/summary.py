@@ -13,6 +13,15 @@ from workers.printable import printable
 _MARKS: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~&"})
 
 
+def ensure_writable(path: str) -> None:
+    """Raise click's UsageError if a summary could not be written after the push."""
+    try:
+        with Path(path).open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise click.UsageError(f"The summary cannot be written to {path}: {error.strerror}.") from None
+
+
 def append_summary(path: str, report: contract.PushReport) -> None:
     """Append the summary of a push to a file, which is created if missing; raises click's ClickException."""
     try:

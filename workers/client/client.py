@@ -146,6 +146,12 @@ class CeleryClient(LedgerReader):
             task_id = self._app.send_task(task, args=arguments).id
         except OperationalError as error:
             raise self._broker_away(error) from None
+        except RuntimeError as error:
+            # Celery's error for a result store that is lost; it says neither which one nor why.
+            if not isinstance(error.__cause__, self._away):
+                raise
+            place = place_of(str(self._app.conf.result_backend or ""))
+            raise StateUnavailable(f"The result store at {place} does not answer: {error.__cause__}") from None
         state = QuestionWait(self._patience, time.monotonic())
         away: Away | None = None
         while True:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -47,6 +47,7 @@ class Pages:
             moment=lambda moment: datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             look=lambda state: _LOOKS.get(state, "busy"),
             counted=amounts.count,
+            code=_code,
             words=lambda action: action.replace("-", " ").capitalize(),
             tag=tag_of,
             repository=_repository_of,
@@ -60,6 +61,15 @@ class Pages:
         user = getattr(request.state, "user", None)
         html = self._environment.get_template(template).render(data=data, user=user, **more)
         return HTMLResponse(html, status)
+
+
+def _code(text: str) -> Markup:
+    """Return a message as markup, with what stands between backticks as code."""
+    parts = [printable(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:
+        return escape(printable(text))
+    marked = (Markup("<code>{}</code>").format(part) if odd % 2 else escape(part) for odd, part in enumerate(parts))
+    return Markup().join(marked)
 
 
 def _finalized(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -18,6 +19,7 @@ from workers.page.actions import Actions
 from workers.page.app import make_app
 from workers.page.holds import Holds
 from workers.settings import Settings
+from workers.settings.observability import Address
 
 
 def serve(settings: Settings, told: Callable[[str], None]) -> None:
@@ -42,8 +44,6 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         # The page's own settings, not uvicorn's, name the proxies that are trusted with a client's address.
         config = uvicorn.Config(
             make_app(page, ledger, actions, Holds(ledger, settings.trust.check_hold), _version()),
-            host=page.address.host or "0.0.0.0",
-            port=page.address.port,
             proxy_headers=False,
             server_header=False,
             access_log=False,
@@ -54,10 +54,25 @@ def serve(settings: Settings, told: Callable[[str], None]) -> None:
         )
         # uvicorn shuts down cleanly, then raises the signal that stopped it: this is not a failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        _Server(config, told).run()
+        with _listen(page.address) as listening:
+            _Server(config, told).run([listening])
         if actions.running:
             # An embedded push that runs here becomes `interrupted` (BEHAVIOUR 7.8).
             os._exit(0)
+
+
+def _listen(address: Address) -> socket.socket:
+    """Return a listening socket; raises SettingsInvalid."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family)
+    except OSError as error:
+        # A failed look-up has a negative number, and Python adds the address to the words of a failed bind.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise SettingsInvalid(
+            f"The page cannot listen on {address}: {reason}. Let page.address (--address) name another address."
+        ) from None
 
 
 class _Server(uvicorn.Server):

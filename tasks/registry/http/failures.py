@@ -20,7 +20,9 @@ FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, HTTP
 _BY_PROXY: Final = re.compile(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
 _CERTIFICATE: Final = "the certificate cannot be verified"
 # OpenSSL's names for a peer that refuses, or does not speak TLS: another try would fail too.
-_TLS_REFUSALS: Final = ("ALERT", "WRONG_VERSION", "UNSUPPORTED", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
+_SPEAKS_NO_TLS: Final = ("WRONG_VERSION", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
+_TLS_REFUSALS: Final = ("ALERT", "UNSUPPORTED", *_SPEAKS_NO_TLS)
+_NO_TLS: Final = " If it speaks plain HTTP, set `plain_http` of this registry to true."
 
 
 def is_certificate_fault(error: BaseException) -> bool:
@@ -38,10 +40,15 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
                 " or --dest-cert-dir on the command line), or set `tls_verify` to false for this registry."
             )
         if isinstance(cause, ssl.SSLError) and any(word in (cause.reason or "") for word in _TLS_REFUSALS):
-            return ResponseInvalid(f"{what}: TLS failed ({(cause.reason or '').replace('_', ' ').lower()}).")
+            told = f"{what}: TLS failed ({(cause.reason or '').replace('_', ' ').lower()})."
+            return ResponseInvalid(told + (_NO_TLS if _speaks_no_tls(cause) else ""))
         if isinstance(cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError):
             return ResponseInvalid(f"{what}: this is not an address that one can connect to.")
     return Transient(f"{what}: {_reason(causes)}")
+
+
+def _speaks_no_tls(error: ssl.SSLError) -> bool:
+    return any(word in (error.reason or "") for word in _SPEAKS_NO_TLS)
 
 
 def _reason(causes: list[BaseException]) -> str:

@@ -8,6 +8,7 @@ whose `message` is the true reason (Quay), or anything else
 <Error><Code>C</Code><Message>M</Message></Error>      stores of blobs behind a redirect
 <html><head><title>M</title>…                          a web page: a login, a proxy, an error of a web server
 a text of the media type text/plain                    gateways, and servers of tokens that are small programs
+"Client sent an HTTP request to an HTTPS server."      servers in Go, without a media type
 anything else                                          says nothing
 """
 
@@ -19,6 +20,7 @@ import msgspec
 _MOST: Final = 20
 _CODES: Final = ("code", "error")
 _MESSAGES: Final = ("message", "error_description", "details", "detail", "reason")
+_PLAIN_HTTP: Final = "Client sent an HTTP request to an HTTPS server."
 _PAGE: Final = re.compile(rb"\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL)
 _TITLE: Final = re.compile(r"<title[^<>]{0,200}>([^<>]{1,500})</title", re.IGNORECASE)
 _XML: Final = re.compile(r"<(Code|Message)>([^<>]{1,500})</(?:Code|Message)>")
@@ -71,7 +73,7 @@ def _texts(error: dict[str, Any], keys: tuple[str, ...]) -> Any:
 
 def _of_text(content: bytes, content_type: str | None) -> list[Reason]:
     text = content.decode("utf-8", errors="replace").strip()
-    is_text = (content_type or "").partition(";")[0].strip().lower() == "text/plain"
+    is_text = (content_type or "").partition(";")[0].strip().lower() == "text/plain" or text == _PLAIN_HTTP
     return [Reason("", text)] if is_text and text and not text.startswith("<") else []
 
 

@@ -39,7 +39,11 @@ def _secrets(authorization: str) -> Iterator[str]:
         return
     yield secret.rstrip("=")
     pair = base64.b64decode(secret)
-    password = pair.partition(b":")[2]
+    user, _, password = pair.partition(b":")
+    # Some registries take a token for the user, without a password.
+    password = password or user
+    if not password:
+        return
     yield base64.b64encode(password).decode()
     for each in (pair, password):
         yield each.decode(errors="replace")

@@ -355,6 +355,14 @@ def test_a_summary_is_appended_to_a_file(shell: Shell, multi_arch: Index) -> Non
     assert f"| {shell.destination()} | copied | none | `{multi_arch.digest[7:19]}` |" in text
 
 
+def test_a_summary_that_cannot_be_written_is_told_before_anything_is_pushed(shell: Shell, multi_arch: Index) -> None:
+    missing = str(shell.folder / "none" / "summary.md")
+    ended = shell("copy", shell.put_a(multi_arch), shell.destination(), "--summary", missing)
+    assert ended.code == 2
+    assert f"{missing}: No such file or directory" in ended.stderr
+    assert shell.digests() == {}
+
+
 @pytest.mark.parametrize("form", [["--config", "{}", "status"], ["status", "--config", "{}"]])
 def test_the_settings_file_may_be_named_before_and_after_the_command(shell: Shell, form: list[str]) -> None:
     path = shell.write("other.toml", f'state_dir = "{shell.folder}/other"')

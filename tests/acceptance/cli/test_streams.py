@@ -239,6 +239,30 @@ def test_ctrl_c_leaves_a_push_that_workers_do_alone(shell: Shell, redis_server: 
     assert push_id in shell("status", settings=settings).stdout
 
 
+def test_ctrl_c_leaves_an_undo_that_workers_do_alone(shell: Shell, redis_server: RedisServer) -> None:
+    """Nobody serves this database of the broker: the undo waits, and is recorded."""
+    settings = {"IMAGEPUSHER_BROKER_URL": f"{redis_server.url.removesuffix('/0')}/9"}
+    push_id = f"u{shell.name}"
+    sent = shell("copy", "a.example/a:1", "b.example/b:1", "--push-id", push_id, "--no-wait", settings=settings)
+    assert sent.code == 0
+
+    def acts() -> list[tuple[str, str]]:
+        recorded = shell("status", push_id, "-o", "json", settings=settings).document["interventions"]
+        return [(act["action"], act["outcome"]) for act in recorded]
+
+    with subprocess.Popen(
+        command("undo", push_id, "--yes"), env=environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        try:
+            wait_until(lambda: acts() == [("undo", "")], "the undo was never recorded")
+            running.send_signal(signal.SIGINT)
+            stdout, stderr = running.communicate(timeout=300)
+        finally:
+            running.kill()
+    assert (running.returncode, stdout) == (130, b"")
+    assert f"The workers carry it out all the same. imagepusher status {push_id} shows" in stderr.decode()
+
+
 def test_ctrl_c_on_a_terminal_takes_the_bars_away(shell: Shell, big: Index) -> None:
     shell.put_a(big)
     with FaultyProxy(shell.a.host, stalling(100)) as proxy:

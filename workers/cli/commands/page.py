@@ -28,7 +28,7 @@ def page(context: click.Context, /, address: str | None, **_: Any) -> None:
         faults: list[str] = []
         chosen = read_address("--address", address, faults)
         if chosen is None:
-            raise click.BadParameter(faults[0] if faults else "it is empty", param_hint="--address")
+            raise click.UsageError(f"{faults[0] if faults else '--address is empty'}.")
         settings = replace(settings, page=replace(settings.page, address=chosen))
     configure_logging("info", settings.observability.log_format)
     try:

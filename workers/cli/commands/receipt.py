@@ -39,8 +39,8 @@ def receipt(context: click.Context, /, push_id: str, *, keys: tuple[str, ...], *
     from workers.ledger import open_ledger
 
     settings = settings_of(context)
-    chosen = _keys(settings, keys)
     ensure_ended(context, push_id)
+    chosen = _keys(settings, keys)
     with open_ledger(settings) as ledger:
         report = ledger.report(push_id)
         if report is None:

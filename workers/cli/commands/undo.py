@@ -50,13 +50,23 @@ def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, l
             note("Nothing was changed.")
             context.exit(INVALID)
         with open_ledger(settings_of(context)) as ledger, recorded_undo(ledger, push_id) as end:
-            undone = client.undo(push_id, leave_moved=leave_moved)
+            undone = _undo(client, push_id, leave_moved=leave_moved)
             end(outcome_of(undone))
     if not emit_as_json(context, undone):
         from workers.cli import render
 
         render.show(undone, render.render_undo)
     context.exit(code_of_undo(undone))
+
+
+def _undo(client: "Client", push_id: str, *, leave_moved: bool) -> "contract.Undo":
+    try:
+        return client.undo(push_id, leave_moved=leave_moved)
+    except KeyboardInterrupt:
+        told = "The workers carry it out all the same."
+        if client.embedded:
+            told = "The same command takes back what is left."
+        raise KeyboardInterrupt(f"Interrupted. {told} imagepusher status {push_id} shows how far it is.") from None
 
 
 def _preview(context: click.Context, planned: "contract.Undo") -> int:

@@ -62,6 +62,12 @@ def test_reasons_are_read_in_every_form(body: bytes, reasons: list[tuple[str, st
         (b"<p>", "text/plain", []),
         (b"Auth failed.", "application/octet-stream", []),
         (b"Auth failed.", None, []),
+        # net/http of Go, with plain HTTP at a port for TLS.
+        (
+            b"Client sent an HTTP request to an HTTPS server.\n",
+            None,
+            ["Client sent an HTTP request to an HTTPS server."],
+        ),
     ],
 )
 def test_a_text_is_a_reason_where_it_says_that_it_is_one(

@@ -108,3 +108,6 @@ def test_a_token_is_concealed_and_all_else_is_left_as_it_is() -> None:
     assert conceal("bad Bearer abc.def in the request", "Bearer abc.def") == "bad Bearer *** in the request"
     assert conceal("nothing was shown", None) == "nothing was shown"
     assert conceal("no password", basic_authorization(Credentials("user", ""))) == "no password"
+    # With neither a user nor a password there is no secret, and no colon is one.
+    assert conceal("UNAUTHORIZED: no", basic_authorization(Credentials("", ""))) == "UNAUTHORIZED: no"
+    assert conceal("who is t0ken?", basic_authorization(Credentials("t0ken", ""))) == "who is ***?"

@@ -116,6 +116,20 @@ def test_a_hostile_name_is_shown_and_neither_run_nor_obeyed(ask: Ask, ledger: Ha
         assert r"&lt;b&gt;\u2066ci&lt;/b&gt;" in html
 
 
+def test_a_command_in_a_message_is_shown_as_code(ask: Ask, ledger: HashLedger) -> None:
+    remember(ledger, "p")
+    for message, shown in (
+        (
+            "Held: `imagepusher holds <x>\u202e` lists it.",
+            r"Held: <code>imagepusher holds &lt;x&gt;\u202e</code> lists it.",
+        ),
+        ("A lone ` and <b>", "A lone ` and &lt;b&gt;"),
+    ):
+        waiting = Waiting(reason=Fault("tag_held", message, "destination"), since=1.0, until=4e9)
+        ledger.wait("p", "part", waiting)
+        assert shown in ask().get("/pushes/p").text
+
+
 def test_a_push_that_waits_says_why(ask: Ask, ledger: HashLedger) -> None:
     remember(ledger, "p")
     reason = Fault("registry_maintenance", "b.example is under maintenance.", "destination")
