@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tasks.errors import AddressForbidden, RegistryUnavailable
-from tasks.registry.http.adapter import target_of
 from tasks.registry.http.connections import Connections
+from tasks.registry.http.route import target_of
 from tasks.registry.settings import RegistrySettings
 from tests.support.images import image
 from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
