@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+import msgspec
+
 from tasks.errors import RequestInvalid
 
 # The user beside an identity token in authentication files and answers of helpers.
@@ -63,8 +65,7 @@ class RegistrySettings:
     api: Api | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryOverride:
+class RegistryOverride(msgspec.Struct, frozen=True):
     """The command line's settings for every registry in one role; None keeps the configuration's value."""
 
     credentials: Credentials | None = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from tasks.errors import SettingsInvalid
 from tasks.registry.extras import need
 from tasks.registry.http.endpoint import is_loopback
@@ -44,8 +46,7 @@ class Proxy:
         return {"Proxy-Authorization": f"Basic {b64encode(pair).decode()}"}
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(msgspec.Struct, frozen=True):
     """The way to a URL: a proxy, or none; `told` follows the name of a failed request in messages."""
 
     proxy: Proxy | None = None

@@ -1,10 +1,11 @@
 """The parts of a URL that a connection and its request need (RFC 9112, 3.2)."""
 
 import re
-from dataclasses import dataclass
 from http.client import InvalidURL
 from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from tasks.registry.http.proxy import Proxy
 
@@ -12,8 +13,7 @@ _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """The way to one origin, by a proxy or directly; `authority` names the origin in requests."""
 
     origin: str

@@ -3,8 +3,10 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import (
@@ -134,8 +136,7 @@ def state_of(tags: Iterable[contract.TagUndo]) -> contract.State:
     return "failed" if all(failed) else "partial"
 
 
-@dataclass(frozen=True)
-class _Mark:
+class _Mark(msgspec.Struct, frozen=True):
     """A tag, and the change that the push made to it."""
 
     reference: Reference

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+import msgspec
+
 from tasks import contract
 from tasks.errors import (
     DestinationAmbiguous,
@@ -42,8 +44,7 @@ class Current:
     details: Mapping[Digest, Details] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class MergePolicy:
+class MergePolicy(msgspec.Struct, frozen=True):
     """The settings of an item for merging."""
 
     merge: bool = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -106,8 +106,7 @@ def read_item(
         return error.on(Side.SOURCE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Looking:
+class _Looking(msgspec.Struct, frozen=True):
     registries: Registries
     rules: MergeRules
     push: bool

@@ -6,7 +6,6 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -63,8 +62,7 @@ class IntentLog(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """The result of a move: the intent, the manifest that the tag holds, and the number of manifests written.
 
     `brought` are the referrers that came along.

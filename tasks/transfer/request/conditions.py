@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from tasks import contract
 from tasks.oci.digest import Digest
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True):
     """The digest that a tag is expected to hold before the push, None for an absent tag."""
 
     reference: Reference
