@@ -41,7 +41,9 @@ def with_details(document: Manifest | Index, details: Mapping[Digest, Details]) 
     if not details or not isinstance(document, Index):
         return document
     listed = {entry.digest for entry in document.entries}
-    return replace(document, entries=tuple(_detailed(entry, details, listed) for entry in document.entries))
+    return msgspec.structs.replace(
+        document, entries=tuple(_detailed(entry, details, listed) for entry in document.entries)
+    )
 
 
 def _detailed(entry: Descriptor, details: Mapping[Digest, Details], listed: Collection[Digest]) -> Descriptor:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
+
 from tasks import telemetry
 from tasks.errors import (
     ContentMismatch,
@@ -157,7 +159,8 @@ class SourceCopy:
                 " that the index declares."
             )
         node = parse_node(descriptor, fetched)
-        return replace(node, needs=replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs))))
+        needs = msgspec.structs.replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs)))
+        return msgspec.structs.replace(node, needs=needs)
 
     def _measured(self, blob: Descriptor) -> Descriptor:
         """Return the descriptor of a blob with its size, which a manifest may lack (BEHAVIOUR 2.4)."""

@@ -1,6 +1,5 @@
 """The conditions that an item and its target put on each of their tags (BEHAVIOUR 10.2 to 10.4)."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -18,8 +17,7 @@ class Expectation(msgspec.Struct, frozen=True):
     digest: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True):
     """The conditions of an item's tags.
 
     `immutable` are patterns of tags that never change once they exist. With `keeps_platforms` no tag loses a platform.

@@ -215,7 +215,7 @@ def _destinations(
         for tag in tags:
             tagged = faults.read(here, _parse_tag, tag)
             if reference is not None and tagged is not None:
-                full = replace(reference, tag=tagged.tag, digest=tagged.digest)
+                full = msgspec.structs.replace(reference, tag=tagged.tag, digest=tagged.digest)
                 destinations.append(_Destination(here, repository, full))
     return tuple(destinations)
 
