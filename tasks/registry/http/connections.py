@@ -1,4 +1,4 @@
-"""Connections to a registry and to the hosts it leads to: each thread has its own.
+"""Connections to a registry and to the hosts it leads to, each for one request at a time.
 
 They use nothing of the environment except its proxies, if the settings want them: a .netrc would replace tokens.
 """
@@ -7,7 +7,6 @@ import logging
 import ssl
 import threading
 import time
-import weakref
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Final
@@ -50,9 +49,7 @@ class Connections:
         self._guard = threading.Lock()
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._inward: bool | None = None
-        self._local = threading.local()
-        # Weak references: the pool of a thread goes when the thread ends.
-        self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+        self._pool = Pool()
         # Looking through the environment takes as long as a small request.
         self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
         self._route_to = lru_cache(_MOST_ORIGINS)(route_to)
@@ -77,9 +74,8 @@ class Connections:
         begun = time.monotonic()
         try:
             route = self._route_to(origin_of(url), via.proxy)
-            pool = self._pool()
-            generation = pool.generation
-            connection = pool.take(route.origin) or self._open(route)
+            generation = self._pool.generation
+            connection = self._pool.take(route.origin) or self._open(route)
             try:
                 connection.ask(method, url, {**_HEADERS, **headers}, body)
                 answer = connection.answer(wait or self._limits.idle_timeout)
@@ -96,32 +92,21 @@ class Connections:
 
         def release(complete: bool) -> None:  # noqa: FBT001 - the only argument
             if complete:
-                pool.put(route.origin, connection, generation)
+                self._pool.put(route.origin, connection, generation)
             else:
                 connection.close()
 
         return Incoming(answer, what, release)
 
     def close(self) -> None:
-        """Close the idle connections of all threads; a busy one is closed when its answer has been read."""
-        with self._guard:
-            pools = list(self._pools)
-        for pool in pools:
-            pool.close()
+        """Close the idle connections; a busy one is closed when its answer has been read."""
+        self._pool.close()
 
     def _count(self, method: str, status: str) -> None:
         """Count a request; a request to another host by redirect counts for the registry."""
         telemetry.count(telemetry.HTTP_REQUESTS, registry=self._host, method=method, status=status)
         if status == _TOO_MANY:
             telemetry.count(telemetry.RATE_LIMITED, registry=self._host)
-
-    def _pool(self) -> Pool:
-        pool: Pool | None = getattr(self._local, "pool", None)
-        if pool is None:
-            pool = self._local.pool = Pool()
-            with self._guard:
-                self._pools.add(pool)
-        return pool
 
     def _open(self, route: Route) -> Connection:
         limits, proxy = self._limits, route.proxy

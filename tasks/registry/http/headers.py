@@ -1,11 +1,13 @@
 """The header fields of an answer (RFC 9110, 5; RFC 9112, 5)."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPException, LineTooLong
 from typing import Any, BinaryIO, Final
 
 _LONGEST_LINE: Final = 65_536
 _MOST_LINES: Final = 100
+_FIELD: Final = re.compile(rb"([!-9;-~]+):[ \t]*(.*?)[ \t]*\r?\n", re.DOTALL)
 _LINE_ENDS: Final = frozenset({b"\r\n", b"\n"})
 
 
@@ -45,21 +47,22 @@ def read_headers(file: BinaryIO) -> Headers:
     fields: list[tuple[str, str]] = []
     for _ in range(_MOST_LINES + 1):
         line = file.readline(_LONGEST_LINE + 1)
-        if len(line) > _LONGEST_LINE:
-            raise LineTooLong("header line")
         if line in _LINE_ENDS:
             return Headers(fields)
+        if len(line) > _LONGEST_LINE:
+            raise LineTooLong("header line")
         if not line.endswith(b"\n"):
             raise HTTPException("the head of the answer has no end")
-        # RFC 9112, 2.2: a bare CR is a space.
-        text = line.decode("latin-1").rstrip("\r\n").replace("\r", " ").replace("\0", " ")
-        if text[:1] in {" ", "\t"}:
+        if match := _FIELD.fullmatch(line):
+            fields.append((match[1].decode(), _text(match[2])))
+        elif fields and line[:1] in {b" ", b"\t"}:
             # RFC 9112, 5.2: a line that continues the one before.
-            if fields:
-                name, value = fields[-1]
-                fields[-1] = (name, f"{value} {text.strip()}")
-            continue
-        name, colon, value = text.partition(":")
-        if colon and name and name.isascii() and name.isprintable() and " " not in name:
-            fields.append((name, value.strip(" \t")))
+            name, value = fields[-1]
+            fields[-1] = (name, f"{value} {_text(line.strip())}")
     raise HTTPException(f"more than {_MOST_LINES} header lines")
+
+
+def _text(value: bytes) -> str:
+    """Return a value; RFC 9112, 2.2 and RFC 9110, 5.5: CR and NUL in it are spaces."""
+    text = value.decode("latin-1")
+    return text if text.isprintable() else text.replace("\r", " ").replace("\0", " ")

@@ -1,16 +1,16 @@
-"""The idle connections of one thread."""
+"""Idle connections, which serve whichever thread asks next."""
 
 import threading
 from typing import Final
 
 from tasks.registry.http.connection import Connection
 
-# A thread asks few hosts again and again: a registry, its realm, the store of its blobs.
+# Few hosts are asked again and again: a registry, its realm, the store of its blobs.
 _MOST_ORIGINS: Final = 10
 
 
 class Pool:
-    """Idle connections by origin. Thread-safe: any thread may close it, or end an answer."""
+    """Idle connections by origin; the one that was used last serves next. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -1,4 +1,4 @@
-"""The idle connections of a thread."""
+"""Idle connections."""
 
 import socket
 from collections.abc import Iterator
