@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-import msgspec
-
 from tasks.errors import RequestInvalid
 
 # The user beside an identity token in authentication files and answers of helpers.
@@ -65,7 +63,8 @@ class RegistrySettings:
     api: Api | None = None
 
 
-class RegistryOverride(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RegistryOverride:
     """The command line's settings for every registry in one role; None keeps the configuration's value."""
 
     credentials: Credentials | None = None

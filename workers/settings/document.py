@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
@@ -422,6 +421,9 @@ def under(place: str, key: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the end of an error message on `word`: the nearest known word, or all known words."""
+    # Only a fault needs it.
+    from difflib import get_close_matches  # noqa: PLC0415
+
     choices = sorted(known)
     near = get_close_matches(word, choices, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(choices)}"

@@ -53,10 +53,10 @@ def test_a_look_at_the_ledger_starts_no_worker(shell: Shell) -> None:
 
 # What an embedded push has no use for: brokers and their client, clouds, tables for terminals, YAML, retries, proxies.
 NEEDLESS = (
-    "amqp", "asyncio", "azure", "boto3", "celery", "certifi", "charset_normalizer", "cryptography", "google",
+    "amqp", "asyncio", "azure", "boto3", "celery", "certifi", "charset_normalizer", "cryptography", "difflib", "google",
     "http.cookiejar", "http.server", "idna", "importlib.metadata", "importlib.resources", "jinja2", "kombu",
     "logging.config", "opentelemetry", "prometheus_client", "redis", "requests", "rich", "sigstore", "starlette",
-    "structlog", "tenacity", "tornado", "urllib.request", "urllib3", "xml", "yaml",
+    "structlog", "subprocess", "tenacity", "tornado", "urllib.request", "urllib3", "xml", "yaml",
 )  # fmt: skip
 
 
