@@ -1,8 +1,8 @@
 """One connection to a host: by a proxy or directly, with TLS or without, kept for one request after the other.
 
-It stands on http.client, below requests and urllib3. Nothing of what these add is wanted here: pools for all threads,
-redirects, retries, cookies, encodings. They took most of the processor time of a small request, and a third of the
-start of a command.
+It stands on http.client, below requests and urllib3. Nothing of what these add is wanted here: redirects, retries,
+cookies, encodings, a session for each thread. They took most of the processor time of a small request, and a third of
+the start of a command.
 """
 
 import select
