@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from tasks import contract
 from tasks.celery_glue.signature import Keys, SignatureWrong, sender_of
 from tasks.transfer.request.policy import WORKERS
@@ -69,8 +71,7 @@ class NotTaken(ValueError):
         self.unsigned = unsigned
 
 
-@dataclass(frozen=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """An admitted message: its task and id, the task's arguments, and its sender (None if it is unsigned).
 
     `headers` are those that Celery may read.

@@ -1,8 +1,9 @@
 """One walk over the manifests of an image (image-spec image-index.md: an index may name indexes)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks.errors import ContentMismatch, ManifestInvalid, Side
 from tasks.oci.descriptor import Descriptor
@@ -14,8 +15,7 @@ from tasks.registry.manifest_answer import FetchedManifest
 MOST_DEPTH: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """One manifest of an image, and the manifests and blobs that it needs."""
 
     descriptor: Descriptor

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
+
 from tasks import telemetry
 from tasks.errors import (
     CopyIncomplete,
@@ -152,7 +154,8 @@ class SourceCopy:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
         ensure_size(str(self._source), descriptor, len(fetched.content))
         node = parse_node(descriptor, fetched)
-        return replace(node, needs=replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs))))
+        needs = msgspec.structs.replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs)))
+        return msgspec.structs.replace(node, needs=needs)
 
     def _measured(self, blob: Descriptor) -> Descriptor:
         """Return the descriptor of a blob with its size, which a manifest may lack (BEHAVIOUR 2.4)."""

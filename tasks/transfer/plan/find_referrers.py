@@ -7,8 +7,9 @@ only listed tags are requested: GitLab would answer for `sha256-HEX` with the im
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks.errors import (
     ImagePusherError,
@@ -70,8 +71,7 @@ def find_referrers(
     return found
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     """One manifest that was found for a digest, and its cosign tag."""
 
     referrer: Referrer

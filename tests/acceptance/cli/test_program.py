@@ -52,10 +52,12 @@ def test_a_look_at_the_ledger_starts_no_worker(shell: Shell) -> None:
     assert imported("status", "--output", "json", settings=shell.settings) == {"msgspec"}
 
 
-# What an embedded push has no use for: brokers and their client, clouds, tables for terminals, YAML, retries.
+# What an embedded push has no use for: brokers and their client, clouds, tables for terminals, YAML, retries, proxies.
 NEEDLESS = (
-    "amqp", "asyncio", "azure", "boto3", "celery", "google", "kombu", "opentelemetry", "prometheus_client", "redis",
-    "rich", "structlog", "tenacity", "tornado", "yaml",
+    "amqp", "asyncio", "azure", "boto3", "celery", "certifi", "charset_normalizer", "cryptography", "difflib", "google",
+    "http.cookiejar", "http.server", "idna", "importlib.metadata", "importlib.resources", "jinja2", "kombu",
+    "logging.config", "opentelemetry", "prometheus_client", "redis", "requests", "rich", "sigstore", "starlette",
+    "structlog", "subprocess", "tenacity", "tornado", "urllib.request", "urllib3", "xml", "yaml",
 )  # fmt: skip
 
 
