@@ -10,6 +10,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead, UnknownProt
 from typing import Any, Final
 
 from tasks.registry.http.headers import Headers, read_headers
+from tasks.registry.http.length import length_of
 from tasks.registry.visits import Visit
 
 _INTERIM: Final = range(100, 200)
@@ -159,4 +160,4 @@ def _length_of(fields: Headers) -> int | None:
     if len(said) > 1:
         raise HTTPException("several lengths of one answer")
     (length,) = said
-    return int(length) if length.isascii() and length.isdigit() else None
+    return length_of(length)
