@@ -19,7 +19,6 @@ from tasks.errors import (
 )
 from tasks.pubtools_errors import failure
 
-
 REPORT = PushReport(
     push_id="p",
     state="failed",
