@@ -40,15 +40,23 @@ class Incoming:
         """Return the content, or its first `limit` + 1 bytes, and close; raises Transient, also after `seconds`."""
         content = bytearray()
         deadline = time.monotonic() + seconds
+        self._answer.end_by(deadline)
         try:
             # Only a read after the last byte tells complete content from truncated content.
             while len(content) <= limit and (piece := self.receive(limit + 1 - len(content))):
                 content += piece
                 if time.monotonic() > deadline:
-                    raise Transient(f"{self.what}: the answer took longer than {seconds:g} seconds")
+                    raise self._too_long(seconds)
+        except Transient:
+            if time.monotonic() < deadline:
+                raise
+            raise self._too_long(seconds) from None
         finally:
             self.close()
         return bytes(content)
+
+    def _too_long(self, seconds: float) -> Transient:
+        return Transient(f"{self.what}: the answer took longer than {seconds:g} seconds")
 
     def close(self) -> None:
         """End the request; its connection is used again only if all content was read."""

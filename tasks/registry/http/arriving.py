@@ -34,6 +34,7 @@ class _Bytes(io.RawIOBase):
     def __init__(self, sock: socket.socket, visiting: Visiting) -> None:
         self.deadline: float | None = None
         self.has_read = False
+        self.patience = sock.gettimeout()
         self.socket = sock
         self._visiting = visiting
         self._file = sock.makefile("rb", buffering=0)
@@ -45,10 +46,10 @@ class _Bytes(io.RawIOBase):
         if self.deadline is not None:
             left = self.deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("the head of the answer took too long")
+                raise TimeoutError("the answer took too long")
             # The first read has all of the time; most heads need no other, and setting it is a system call.
             if self.has_read:
-                self.socket.settimeout(left)
+                self.socket.settimeout(left if self.patience is None else min(left, self.patience))
             self.has_read = True
         visit = self._visiting()
         return self._file.readinto(buffer) if visit is None else self._read(visit, buffer)
@@ -129,6 +130,14 @@ class Arriving(HTTPResponse):
         # An idle connection knows its last answer.
         self._buffer = memoryview(b"")
         self._close_conn()  # type: ignore[attr-defined]
+
+    def end_by(self, deadline: float) -> None:
+        """Set the time, on the monotonic clock, by which all content must have arrived.
+
+        Between the pieces of the content others may drip: the sizes of chunks, and fields behind the last one.
+        """
+        if not self.isclosed():
+            self._bytes.deadline = deadline
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MOST_INTERIM):
