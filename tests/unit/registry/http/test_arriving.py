@@ -150,6 +150,20 @@ def test_a_connection_lasts_as_long_as_its_answers_say(head: bytes, connections:
     assert len(opened) == connections
 
 
+def test_a_refusal_counts_also_if_it_comes_before_the_whole_request_is_sent() -> None:
+    """Whoever refuses a layer for its size does not wait for its end."""
+
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+
+    with serving(answer) as subject:
+        refused = subject.exchange("PUT", f"http://{subject._host}/", {}, b"x" * 20_000_000)
+        assert (refused.status, refused.read(100, 5)) == (413, b"no")
+        # Its connection serves no other request.
+        assert subject.exchange("GET", f"http://{subject._host}/", {}).status == 413
+
+
 def test_a_registry_may_chat() -> None:
     """Through the whole client."""
     with ProfileRegistry(replace(profiles.CHATTY, interim=(102, 103, 100))) as registry:

@@ -119,6 +119,19 @@ def test_threads_that_ask_at_once_have_connections_of_their_own() -> None:
             thread.join()
 
 
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [("POST", None, "0"), ("PUT", b"", "0"), ("PUT", b"abc", "3"), ("GET", None, None), ("DELETE", None, None)],
+)
+def test_a_request_says_how_long_its_content_is(method: str, body: bytes | None, length: str | None) -> None:
+    """RFC 9110, 8.6: also that a write has none."""
+    wanted = {"Content-Length": length, "Transfer-Encoding": None, "Accept-Encoding": "identity"}
+    with ScriptedRegistry(Exchange(method, "/x", Answer(204), request_headers=wanted)) as registry:
+        answer = connections(registry.host).exchange(method, f"{registry.url}/x", {}, body)
+        assert (answer.status, answer.read(10, 10)) == (204, b"")
+    assert registry.received[0].body == (body or b"")
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_body_may_be_taken_slowly(*, kept: bool) -> None:
     """8.4: a registry may idle for the idle timeout, over a connection that is open already or a new one."""
