@@ -29,6 +29,7 @@ class Incoming:
 
         The bytes are valid until the next call. If a connection stalls or is cut, the bytes before that are kept.
         """
+        self._answer.next_piece()
         try:
             piece: Piece = self._answer.read1(most)
         except FAILURES as error:

@@ -88,6 +88,7 @@ class Arriving(HTTPResponse):
 
     fields: Headers
     _buffer = memoryview(b"")
+    _ends = math.inf
 
     def __init__(self, sock: socket.socket, method: str, visiting: Visiting = lambda: None) -> None:
         super().__init__(sock, method=method)
@@ -136,8 +137,12 @@ class Arriving(HTTPResponse):
 
         Between the pieces of the content others may drip: the sizes of chunks, and fields behind the last one.
         """
-        if not self.isclosed():
-            self._bytes.deadline = deadline
+        self._ends = self._bytes.deadline = deadline
+
+    def next_piece(self) -> None:
+        """Give the next piece of the content as long as the socket waits for one byte."""
+        if self.chunked and self._bytes.patience is not None:
+            self._bytes.deadline = min(self._ends, time.monotonic() + self._bytes.patience)
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MOST_INTERIM):
