@@ -1,4 +1,4 @@
-"""The requests of one upload, each tried once (distribution-spec 1.1, "Pushing blobs")."""
+"""The requests of one upload (distribution-spec 1.1, "Pushing blobs"). Pure, but for the cancellation."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,6 +9,7 @@ from tasks.errors import RegistryError
 from tasks.registry.blob.session import UploadSession, with_digest
 from tasks.registry.blob.verified import Part
 from tasks.registry.http.exchange import Request, Response
+from tasks.registry.http.length import declared_length
 from tasks.registry.http.retry import Transient
 from tasks.registry.transport import Transport
 from tasks.registry.upload_forms import TOO_LARGE
@@ -22,51 +23,42 @@ _OF_A_FORM: Final = GONE | UNANSWERED | {TOO_LARGE}
 
 
 class UploadRequests:
-    """The requests about one blob of `size` bytes in the repository `name`; all raise Transient and RegistryError.
-
-    The retry is that of the whole upload, from its present offset.
-    """
+    """The requests about one blob of `size` bytes in the repository `name`."""
 
     def __init__(
-        self, transport: Transport, name: str, scopes: frozenset[str], digest: str = "", size: int = 0
+        self, name: str, scopes: frozenset[str], commit_timeout: float, digest: str = "", size: int = 0
     ) -> None:
-        self._transport = transport
         self._name = name
         self._scopes = scopes
+        self._commit_timeout = commit_timeout
         self._digest = digest
         self._size = size
 
-    def start(self) -> Response:
-        """Open a session."""
-        return self._send("POST", f"/v2/{self._name}/blobs/uploads/", b"", expect={202})
+    def start(self) -> Request:
+        """Return the request that opens a session."""
+        return self._request("POST", f"/v2/{self._name}/blobs/uploads/", b"", expect={202})
 
-    def status(self, session: UploadSession) -> Response:
-        """Ask for the status of a session."""
-        return self._send("GET", session.location, expect=TAKEN)
+    def status(self, session: UploadSession) -> Request:
+        """Return the request for the status of a session."""
+        return self._request("GET", session.location, expect=TAKEN)
 
-    def patch(self, session: UploadSession, part: Part) -> Response:
-        """Send a part."""
-        return self._send("PATCH", session.location, part, headers=self._headers(part))
+    def patch(self, session: UploadSession, part: Part) -> Request:
+        """Return the request that sends a part."""
+        return self._request("PATCH", session.location, part, headers=self._headers(part))
 
-    def commit(self, session: UploadSession, part: Part) -> Response:
-        """Send the last part, which may be empty, and commit."""
-        target, wait = with_digest(session.location, self._digest), self._transport.limits.commit_timeout
-        if not part:
-            return self._send("PUT", target, b"", wait=wait)
-        return self._send("PUT", target, part, headers=self._headers(part), wait=wait)
+    def commit(self, session: UploadSession, part: Part) -> Request:
+        """Return the request that sends the last part, which may be empty, and commits."""
+        target = with_digest(session.location, self._digest)
+        headers = self._headers(part) if part else {}
+        return self._request("PUT", target, part or b"", headers=headers, wait=self._commit_timeout)
 
-    def stored_size(self) -> int | None:
-        """Return the size of the stored blob, 0 if the registry does not say, None if the blob is not stored."""
-        response = self._send("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, 404, *UNANSWERED})
-        if response.status != HTTPStatus.OK:
-            return None
-        said = response.headers.get("Content-Length", "")
-        return int(said) if said.isascii() and said.isdigit() else 0
+    def stored(self) -> Request:
+        """Return the request that tells whether the blob is stored."""
+        return self._request("HEAD", f"/v2/{self._name}/blobs/{self._digest}", expect={200, 404, *UNANSWERED})
 
-    def cancel(self, session: UploadSession) -> None:
-        """Cancel an unused session ("Cancel a blob upload"); nothing depends on the answer, and no error is raised."""
-        with suppress(RegistryError, Transient):
-            self._send("DELETE", session.location, wait=self._transport.limits.connect_timeout)
+    def cancel(self, session: UploadSession, wait: float) -> Request:
+        """Return the request that cancels a session ("Cancel a blob upload"), for an answer within `wait` seconds."""
+        return self._request("DELETE", session.location, wait=wait)
 
     def _headers(self, part: Part) -> dict[str, str]:
         headers = {"Content-Type": "application/octet-stream"}
@@ -74,7 +66,7 @@ class UploadRequests:
             headers["Content-Range"] = f"{part.offset}-{part.end - 1}"
         return headers
 
-    def _send(
+    def _request(
         self,
         method: str,
         target: str,
@@ -82,8 +74,8 @@ class UploadRequests:
         *,
         expect: Iterable[int] = TAKEN | _OF_A_FORM,
         **more: Any,
-    ) -> Response:
-        request = Request(
+    ) -> Request:
+        return Request(
             method=method,
             target=target,
             repository=self._name,
@@ -92,4 +84,14 @@ class UploadRequests:
             expect=frozenset(expect),
             **more,
         )
-        return self._transport.send(request, retry=False)
+
+
+def stored_size(answer: Response) -> int | None:
+    """Return the size of a stored blob, 0 if the registry does not say, None if the blob is not stored."""
+    return declared_length(answer.headers) or 0 if answer.status == HTTPStatus.OK else None
+
+
+def cancel_upload(transport: Transport, requests: UploadRequests, session: UploadSession) -> None:
+    """Cancel an unused session; nothing depends on the answer, and no error is raised."""
+    with suppress(RegistryError, Transient):
+        transport.send(requests.cancel(session, transport.limits.connect_timeout), retry=False)

@@ -9,7 +9,8 @@ PATCH only the Location of its answer is valid. So after any failure the upload 
 resumes at the offset that the registry names, and starts a new session if the old one is gone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -27,7 +28,15 @@ from tasks.errors import (
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.drops import Drops
 from tasks.registry.blob.no_form import not_joined, too_large, unanswered
-from tasks.registry.blob.requests import GONE, STORED, TAKEN, UNANSWERED, UploadRequests
+from tasks.registry.blob.requests import (
+    GONE,
+    STORED,
+    TAKEN,
+    UNANSWERED,
+    UploadRequests,
+    cancel_upload,
+    stored_size,
+)
 from tasks.registry.blob.session import UploadSession, session_of, stored_bytes
 from tasks.registry.blob.verified import Part, Passage, Reader
 from tasks.registry.http.exchange import Response, describe
@@ -58,7 +67,8 @@ class BlobUpload:
         session: UploadSession | None,
     ) -> None:
         self._transport = transport
-        self._requests = UploadRequests(transport, name, scopes, descriptor.digest, descriptor.size)
+        commit_timeout = transport.limits.commit_timeout
+        self._requests = UploadRequests(name, scopes, commit_timeout, descriptor.digest, descriptor.size)
         self._size = descriptor.size
         self._passage = Passage(descriptor, reader, progress)
         self._session = session
@@ -84,7 +94,7 @@ class BlobUpload:
                     self._drops.is_last = False
                     # After a failure only the registry knows how far the upload came.
                     offset: int | None = None
-                    stored = self._outcome_unknown and self._requests.stored_size() in {self._size, 0}
+                    stored = self._outcome_unknown and self._stored_size() in {self._size, 0}
                     self._outcome_unknown = False
                     while not stored:
                         if offset is None:
@@ -105,7 +115,9 @@ class BlobUpload:
     def _patch(self, offset: int) -> int | None:
         """Send the part at `offset` and return its end; None if its form was refused and another one is to be tried."""
         end = self._way.part(offset)
-        response = self._send(self._requests.patch, self._passage.body(offset, end))
+        part = self._passage.body(offset, end)
+        with self._noting_drops(part):
+            response = self._transport.send(self._requests.patch(self._opened, part), retry=False)
         if response.status in TAKEN:
             return self._taken(response, end)
         self._change("PATCH", response, end - offset)
@@ -113,8 +125,10 @@ class BlobUpload:
 
     def _commit(self, offset: int) -> bool:
         """Send what is missing and commit; return False if another form or session is to be tried."""
+        part = self._passage.body(offset)
         try:
-            response = self._send(self._requests.commit, self._passage.body(offset))
+            with self._noting_drops(part):
+                response = self._transport.send(self._requests.commit(self._opened, part), retry=False)
         except Transient as failure:
             self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
             raise
@@ -126,13 +140,21 @@ class BlobUpload:
         self._session = None
         return self._bodies <= 1 or self._is_joined(response)
 
-    def _send(self, send: Callable[[UploadSession, Part], Response], part: Part) -> Response:
-        """Send a body; note a body that got no answer."""
+    @property
+    def _opened(self) -> UploadSession:
         if self._session is None:
             raise TypeError("an upload has a session before it sends anything")
+        return self._session
+
+    def _stored_size(self) -> int | None:
+        return stored_size(self._transport.send(self._requests.stored(), retry=False))
+
+    @contextmanager
+    def _noting_drops(self, part: Part) -> Iterator[None]:
+        """Note a body that gets no answer."""
         begun = self._passage.begun
         try:
-            return send(self._session, part)
+            yield
         except Transient as failure:
             # A body that was not begun found no connection.
             if self._passage.begun != begun or not part:
@@ -144,7 +166,7 @@ class BlobUpload:
 
         Some registries commit the last body alone, without a word. Raises the error of parts that are not joined.
         """
-        size = self._requests.stored_size()
+        size = self._stored_size()
         if size in {self._size, 0, None}:
             return True
         if self._way.form == "parts" or self._committed_again:
@@ -164,7 +186,7 @@ class BlobUpload:
             if stored is not None:
                 return self._begin(self._session, stored)
         self._bodies = 0
-        return self._begin(session_of(self._requests.start()), 0)
+        return self._begin(session_of(self._transport.send(self._requests.start(), retry=False)), 0)
 
     def _begin(self, session: UploadSession, stored: int) -> int:
         self._session = session
@@ -178,7 +200,7 @@ class BlobUpload:
     def _ask(self, session: UploadSession) -> int | None:
         """Return the offset of an interrupted session, None if it cannot go on; then it is cancelled."""
         try:
-            response = self._requests.status(session)
+            response = self._transport.send(self._requests.status(session), retry=False)
         except NotFound:
             self._session = None
             return None
@@ -243,4 +265,4 @@ class BlobUpload:
         """Drop the session and cancel it: a registry that refused only the form of a body keeps it open."""
         session, self._session = self._session, None
         if session is not None:
-            self._requests.cancel(session)
+            cancel_upload(self._transport, self._requests, session)

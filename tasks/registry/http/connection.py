@@ -8,12 +8,13 @@ the start of a command.
 import select
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection
 from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 from tasks.registry.http.arriving import Arriving, Visiting
 from tasks.registry.http.failures import NoConnectionError
@@ -74,30 +75,21 @@ class Connection(HTTPConnection):
             self.close()
             raise
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> None:
-        """Send a request for a URL of the route, to the letter. `body` is bytes, or pieces of a known length."""
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Send a request in the block, each step of it within the idle timeout."""
         self._wait_at_most(self._idle_timeout)
-        self.putrequest(method, self._route.target(url), skip_host=True, skip_accept_encoding=True)
-        self.putheader("Host", self._route.authority)
-        for name, value in headers.items():
-            self.putheader(name, value)
-        if self._route.is_forwarded and self._route.proxy is not None:
-            for name, value in self._route.proxy.headers.items():
-                self.putheader(name, value)
-        if body is not None:
-            self.putheader("Content-Length", str(len(body)))
-        elif method in _WITH_CONTENT:
-            self.putheader("Content-Length", "0")
         try:
-            if isinstance(body, bytes):
-                self.endheaders(body)
-            else:
-                self.endheaders()
-                for piece in body or ():
-                    self.send(piece)
+            yield
         except (BrokenPipeError, ConnectionResetError):
             # Whoever refuses a request may answer, and close the connection before all of it has arrived.
             self._is_spoiled = True
+
+    def fields(self, method: str, headers: Mapping[str, str], body: Sized | None) -> dict[str, str]:
+        """Return all header fields of a request with such a body; its length is always declared."""
+        proxy = self._route.proxy if self._route.is_forwarded else None
+        own = {} if body is None and method not in _WITH_CONTENT else {"Content-Length": str(len(body or b""))}
+        return {"Host": self._route.authority, **headers, **(proxy.headers if proxy else {}), **own}
 
     def answer(self, patience: float) -> Arriving:
         """Return the answer to the request, of which each byte and the whole head arrive within `patience` seconds."""

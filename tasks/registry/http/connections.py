@@ -77,7 +77,9 @@ class Connections:
             generation = self._pool.generation
             connection = self._pool.take(route.origin) or self._open(route)
             try:
-                connection.ask(method, url, {**_HEADERS, **headers}, body)
+                with connection.sending():
+                    fields = connection.fields(method, {**_HEADERS, **headers}, body)
+                    connection.request(method, route.target(url), body, fields)
                 answer = connection.answer(wait or self._limits.idle_timeout)
             except BaseException:
                 connection.close()

@@ -9,7 +9,7 @@ from tasks.errors import ContentMismatch, ResponseInvalid
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Verifier
 from tasks.registry.blob.reader import BlobReader
-from tasks.registry.blob.requests import UploadRequests
+from tasks.registry.blob.requests import UploadRequests, cancel_upload
 from tasks.registry.blob.sample import read_sample
 from tasks.registry.blob.session import UploadSession, session_of
 from tasks.registry.blob.upload import BlobUpload
@@ -94,20 +94,20 @@ class Blobs(Access):
         )
         return session_of(response) if response.status == HTTPStatus.ACCEPTED else None
 
-    def push_blob(
+    def blob_upload(
         self,
         descriptor: Descriptor,
         reader: Reader,
         progress: Callable[[int], None],
         session: UploadSession | None = None,
-    ) -> None:
-        """Store the bytes of `reader` as a blob, in the session of a failed mount or a new one ("Pushing blobs").
+    ) -> BlobUpload:
+        """Return the upload of the bytes of `reader` as a blob, in the session of a failed mount or a new one.
 
-        `progress` gets the number of bytes done, and may raise to end the upload. Raises ContentMismatch before a
-        commit of other content than the descriptor's.
+        `progress` gets the number of bytes done, and may raise to end the upload ("Pushing blobs").
         """
-        BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session).run()
+        return BlobUpload(self._transport, self.name, self._writing, descriptor, reader, progress, session)
 
     def cancel_upload(self, session: UploadSession) -> None:
         """Cancel the session of a failed mount; the registry's answer is ignored."""
-        UploadRequests(self._transport, self.name, self._writing).cancel(session)
+        requests = UploadRequests(self.name, self._writing, self._transport.limits.commit_timeout)
+        cancel_upload(self._transport, requests, session)

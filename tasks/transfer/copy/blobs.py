@@ -67,7 +67,7 @@ class BlobPlacer:
                     if isinstance(found, Wanted):
                         try:
                             with self._turn(blob), self._source.open_blob(blob) as reader:
-                                destination.push_blob(blob, reader, progress, found.session)
+                                destination.blob_upload(blob, reader, progress, found.session).run()
                         except RegistryError as error:
                             self._explain(error, blob, destination)
                             raise

@@ -24,4 +24,4 @@ class _BytesReader:
 def store_blob(repository: Repository, content: bytes, described: Descriptor) -> None:
     """Store a blob unless it is there; raises RegistryError."""
     if not repository.has_blob(described):
-        repository.push_blob(described, _BytesReader(content), lambda _: None)
+        repository.blob_upload(described, _BytesReader(content), lambda _: None).run()

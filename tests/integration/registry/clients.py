@@ -36,7 +36,7 @@ def bring(source: Repository, destination: Repository, image: Image, tag: str = 
     done: list[int] = []
     for blob in blobs_of(image):
         with source.open_blob(blob) as reader:
-            destination.push_blob(blob, reader, done.append)
+            destination.blob_upload(blob, reader, done.append).run()
     destination.push_manifest(tag, fetched.content, fetched.media_type)
     described = destination.resolve(tag)
     assert described is not None

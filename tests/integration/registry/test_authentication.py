@@ -130,12 +130,12 @@ def test_tokens_that_end_between_the_requests_of_one_upload_are_renewed(
         config, first, second = blobs_of(made)
         session = repository.mount_blob(first.digest, f"{name}/none")
         assert session is not None
-        repository.push_blob(config, MemoryReader(made.blobs[config.digest]), lambda _: None)
+        repository.blob_upload(config, MemoryReader(made.blobs[config.digest]), lambda _: None).run()
         time.sleep(LIFE + 0.1)
-        repository.push_blob(first, MemoryReader(made.blobs[first.digest]), lambda _: None, session)
+        repository.blob_upload(first, MemoryReader(made.blobs[first.digest]), lambda _: None, session).run()
         repository._transport.forms.note(registry.host, Refused(put=0))
         slow = MemoryReader(made.blobs[second.digest], waits=LIFE + 0.1)
-        repository.push_blob(second, slow, lambda _: None)
+        repository.blob_upload(second, slow, lambda _: None).run()
         held = Stored(registry.host, auth=tokens.bearer("reader", name, "pull"))
         assert {blob.digest: held.blob(name, blob.digest)[1] for blob in (config, first, second)} == made.blobs
         refused = [each.method for each in registry.requests() if each.status == 401]

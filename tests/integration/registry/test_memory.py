@@ -27,7 +27,7 @@ source, destination, digest, size = sys.argv[1:]
 registries = Registries(RegistryConfiguration())
 blob = Descriptor("application/octet-stream", digest, int(size))
 with registries.repository(source, "app", "source").open_blob(blob) as reader:
-    registries.repository(destination, "app", "destination", push=True).push_blob(blob, reader, lambda _: None)
+    registries.repository(destination, "app", "destination", push=True).blob_upload(blob, reader, lambda _: None).run()
 """
 COMMAND = """
 import sys

@@ -150,6 +150,6 @@ def test_a_mount_needs_one_token_for_both_repositories(make_registry: MakeRegist
         assert set(tokens.asked[-1].scopes) == {f"repository:{name}/to:pull,push", f"repository:{name}/shared:pull"}
         with pytest.raises(AuthenticationRefused):
             destination.mount_blob(data.digest, f"{name}/private")
-        destination.push_blob(data, MemoryReader(made.blobs[data.digest]), lambda _: None)
+        destination.blob_upload(data, MemoryReader(made.blobs[data.digest]), lambda _: None).run()
         destination.push_manifest("latest", made.manifest, made.media_type)
         Stored(registry.host, auth=tokens.bearer("owner", f"{name}/to")).holds(f"{name}/to", "latest")

@@ -114,14 +114,14 @@ def by_a_second_redirect(registry: ScriptedRegistry, url: str) -> None:
 
 def by_location_of_an_upload(registry: ScriptedRegistry, url: str) -> None:
     registry.expect(Exchange("POST", UPLOADS, Answer(202, {"Location": url})))
-    repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
+    repository().blob_upload(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None).run()
 
 
 def by_location_of_a_mount(registry: ScriptedRegistry, url: str) -> None:
     registry.expect(Exchange("POST", UPLOADS, Answer(202, {"Location": url})))
     destination = repository()
     session = destination.mount_blob(blob_of(CONTENT).digest, "other")
-    destination.push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None, session)
+    destination.blob_upload(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None, session).run()
 
 
 def by_location_of_a_status(registry: ScriptedRegistry, url: str) -> None:
@@ -130,7 +130,7 @@ def by_location_of_a_status(registry: ScriptedRegistry, url: str) -> None:
         Exchange("PUT", SESSION, Answer(429)),
         Exchange("GET", SESSION, Answer(204, {"Location": url, "Range": "0-0"})),
     )
-    repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
+    repository().blob_upload(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None).run()
 
 
 def by_location_of_a_patch(registry: ScriptedRegistry, url: str) -> None:
@@ -140,7 +140,7 @@ def by_location_of_a_patch(registry: ScriptedRegistry, url: str) -> None:
         Exchange("PATCH", SESSION, Answer(202, {"Location": url, "Range": f"0-{len(CONTENT) - 1}"})),
         Exchange("DELETE", SESSION, Answer(204)),
     )
-    repository().push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
+    repository().blob_upload(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None).run()
 
 
 def by_link(registry: ScriptedRegistry, url: str) -> None:

@@ -156,7 +156,7 @@ def test_an_upload_ends_and_succeeds_only_where_the_registry_said_so(
     elsewhere.received.clear()
     done: list[int] = []
     try:
-        subject.push_blob(blob_of(CONTENT), MemoryReader(CONTENT, 5), done.append)
+        subject.blob_upload(blob_of(CONTENT), MemoryReader(CONTENT, 5), done.append).run()
     except ImagePusherError:
         pass
     else:

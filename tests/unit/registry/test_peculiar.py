@@ -124,7 +124,7 @@ def test_a_limit_with_another_status_is_waited_for(status: int, code: str) -> No
     )
     with ScriptedRegistry(*script, ordered=True) as registry:
         destination = client(registry.host, role="destination", push=True)
-        destination.push_blob(SMALL.blob, MemoryReader(SMALL.content), lambda _: None)
+        destination.blob_upload(SMALL.blob, MemoryReader(SMALL.content), lambda _: None).run()
         destination.push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
         assert destination.fetch_manifest("latest").content == IMAGE.manifest
 

@@ -55,7 +55,7 @@ def test_a_put_that_is_dropped_twice_is_followed_by_a_patch(reply: Reply) -> Non
     with ScriptedRegistry(*script, ordered=True) as registry:
         destination = client(registry.host, role="destination")
         for _ in range(2):
-            destination.push_blob(SMALL.blob, MemoryReader(SMALL.content), lambda _: None)
+            destination.blob_upload(SMALL.blob, MemoryReader(SMALL.content), lambda _: None).run()
 
 
 def test_a_patch_that_is_dropped_twice_is_followed_by_parts() -> None:

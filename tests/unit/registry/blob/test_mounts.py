@@ -42,7 +42,7 @@ def test_a_mount_that_the_registry_did_not_make_leaves_a_session_that_takes_the_
         repository = destination(registry)
         session = repository.mount_blob(BLOB.digest, FROM)
         assert session is not None
-        repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None, session)
+        repository.blob_upload(BLOB, MemoryReader(CONTENT), lambda _: None, session).run()
 
 
 def test_a_session_that_a_mount_left_and_that_is_gone_is_replaced() -> None:
@@ -52,7 +52,7 @@ def test_a_session_that_a_mount_left_and_that_is_gone_is_replaced() -> None:
     with ScriptedRegistry(PING, OFFERED, gone, cancelled, POST, commit(f"{SESSION}?"), ordered=True) as registry:
         repository = destination(registry)
         session = repository.mount_blob(BLOB.digest, FROM)
-        repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None, session)
+        repository.blob_upload(BLOB, MemoryReader(CONTENT), lambda _: None, session).run()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_mount_that_is_denied_is_an_error_at_once(status: int, kind: type[Exce
         repository = destination(registry)
         with pytest.raises(kind):
             repository.mount_blob(BLOB.digest, FROM)
-        repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None)
+        repository.blob_upload(BLOB, MemoryReader(CONTENT), lambda _: None).run()
 
 
 def test_a_mount_is_tried_again_like_any_request() -> None:
@@ -106,7 +106,7 @@ def test_a_token_that_does_not_reach_the_other_repository_is_a_denial(said: str)
             repository = destination(registry)
             with pytest.raises(AuthenticationRefused):
                 repository.mount_blob(BLOB.digest, FROM)
-            repository.push_blob(BLOB, MemoryReader(CONTENT), lambda _: None)
+            repository.blob_upload(BLOB, MemoryReader(CONTENT), lambda _: None).run()
         assert [set(each.scopes) for each in tokens.asked] == [{PULL_PUSH, PULL_FROM}] * 2 + [{PULL_PUSH}]
 
 

@@ -34,7 +34,7 @@ def destination(registry: ProfileRegistry, uploads: UploadChoice = "auto", part_
 
 def push(repository: Repository, *contents: bytes) -> None:
     for content in contents:
-        repository.push_blob(blob_of(content), MemoryReader(content, 7_000), lambda _: None)
+        repository.blob_upload(blob_of(content), MemoryReader(content, 7_000), lambda _: None).run()
 
 
 def sessions(registry: ProfileRegistry) -> int:

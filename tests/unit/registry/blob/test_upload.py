@@ -197,7 +197,7 @@ def test_a_registry_that_takes_no_single_put_gets_a_patch(refused: int) -> None:
     with ScriptedRegistry(PING, POST, SMALL.put(Answer(refused)), CANCEL, *ladder, *ladder, ordered=True) as registry:
         destination = client(registry.host, role="destination")
         for _ in range(2):
-            destination.push_blob(SMALL.blob, MemoryReader(SMALL.content), lambda _: None)
+            destination.blob_upload(SMALL.blob, MemoryReader(SMALL.content), lambda _: None).run()
 
 
 def test_a_patch_that_is_cut_goes_on_where_the_registry_stands() -> None:
@@ -424,6 +424,6 @@ def test_an_upload_stops_where_its_progress_says_so() -> None:
 
     script = (PING, POST, Exchange("PUT", SMALL.commit(), NoAnswer.DROP), CANCEL)
     with ScriptedRegistry(*script) as registry, pytest.raises(PushCancelled):
-        client(registry.host, role="destination").push_blob(SMALL.blob, MemoryReader(SMALL.content), stop)
+        client(registry.host, role="destination").blob_upload(SMALL.blob, MemoryReader(SMALL.content), stop).run()
     # The session is cancelled on another connection: which of the two requests is noted first is the server's affair.
     assert [each.body_size for each in registry.received if each.method == "PUT"] == [100_000]

@@ -76,7 +76,7 @@ class Upload:
         """Bring the content there, and return what the progress was told."""
         done: list[int] = []
         destination = client(registry.host, role="destination", push=True, limits=limits, settings=settings)
-        destination.push_blob(self.blob, source or MemoryReader(self.content), done.append)
+        destination.blob_upload(self.blob, source or MemoryReader(self.content), done.append).run()
         return done
 
 

@@ -30,7 +30,7 @@ def put_manifest(repository: Repository) -> None:
 
 
 def put_blob(repository: Repository) -> None:
-    repository.push_blob(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None)
+    repository.blob_upload(blob_of(CONTENT), MemoryReader(CONTENT), lambda _: None).run()
 
 
 def quoting(said: str, method: str, status: int, *, ascii_only: bool) -> Callable[[Received], Reply]:
