@@ -88,7 +88,8 @@ class Acceptance(Requests, Protocol):
     def reopen(self, push_id: str) -> None:
         """Forget the report, the plan and the outcomes of a push that is to be planned anew.
 
-        Intents stay, and the tags that moved are remembered as those of an earlier run (BEHAVIOUR 7.7).
+        Intents stay, and so do releases that have begun and not ended. The tags that moved are remembered as those of
+        an earlier run (BEHAVIOUR 7.7).
         """
         ...
 
@@ -210,10 +211,6 @@ class Releases(Protocol):
 
     def note_release_at(self, reference: str, push_id: str, name: str) -> None:
         """Note the release that moves a tag."""
-        ...
-
-    def release_at(self, reference: str) -> tuple[str, str] | None:
-        """Return the push and the name of the release that was noted last at a tag, None if there is none."""
         ...
 
 

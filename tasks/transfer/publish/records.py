@@ -10,7 +10,7 @@ from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import parse_digest
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
-from tasks.transfer.publish.journal import Direction, has_begun
+from tasks.transfer.publish.journal import Direction
 
 _PAUSE: Final = 10.0
 
@@ -34,15 +34,9 @@ class LedgerJournal:
 
     def claim(self, references: Sequence[str]) -> None:
         for reference in references:
-            other = self.ledger.release_at(reference)
-            if other is not None and other[0] != self.push_id and self._is_under_way(*other):
-                raise _waiting(reference, other[0])
+            ensure_settled(self.ledger, self.push_id, reference)
         for reference in references:
             self.ledger.note_release_at(reference, self.push_id, self.name)
-
-    def _is_under_way(self, push_id: str, name: str) -> bool:
-        direction = LedgerJournal(self.ledger, push_id, name).read()
-        return direction != "stands" and has_begun(direction) and self.ledger.report(push_id) is None
 
     def why(self) -> str:
         return self.ledger.release(self.push_id, self._why) or ""
@@ -52,13 +46,20 @@ class LedgerJournal:
         return f"why {self.name} goes back"
 
 
-def _waiting(reference: str, push_id: str) -> LockUnavailable:
-    """Return the error for a tag of another release, which may go on only when its registry serves again."""
+def ensure_settled(ledger: PublishLedger, push_id: str, reference: str) -> None:
+    """Raise LockUnavailable, which is waited for, if a release of another push may put back what a tag holds.
+
+    Its worker is gone, or its registry does not serve: the release holds no lock, and has not ended.
+    """
+    release = ledger.release_at(reference)
+    if release is None or release.push_id == push_id or not release.is_under_way:
+        return
     error = LockUnavailable(
-        f"The tag {reference} is being moved by the release of the push {push_id}, which has not ended.", _PAUSE
+        f"The tag {reference} is being moved by the release of the push {release.push_id}, which has not ended.", _PAUSE
     )
     error.retry = Retry.WAIT
-    return error
+    error.advice = "Nothing is to be done where workers run: they end it. An interrupted command is completed by retry."
+    raise error
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,10 @@ class LedgerIntents:
         """Raise PartBusy if another delivery, or the watchdog, ended the push."""
         if self.ledger.report(self.push_id) is not None:
             raise PartBusy(f"The push {self.push_id} ended before this delivery moved {self.reference}.")
+
+    def ensure_settled(self) -> None:
+        """Raise LockUnavailable, which is waited for, if a release of another push may put the tag back."""
+        ensure_settled(self.ledger, self.push_id, self.reference)
 
     def ensure_wanted(self) -> None:
         """Raise PushUndone if an undo of the push began."""

@@ -58,6 +58,10 @@ class IntentLog(Protocol):
         """Raise PartBusy if another delivery, or the watchdog, ended the push."""
         ...
 
+    def ensure_settled(self) -> None:
+        """Raise LockUnavailable, which is waited for, if a release of another push may put the tag back."""
+        ...
+
     def ensure_wanted(self) -> None:
         """Raise PushUndone if an undo of the push began."""
         ...
@@ -148,6 +152,8 @@ class TagMove:
         raise lost
 
     def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
+        # To build on half of a release would keep that half for good (BEHAVIOUR 10.1).
+        self._intents.ensure_settled()
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):

@@ -1,7 +1,7 @@
 """A push that the watchdog gives up leaves no half of a release behind (BEHAVIOUR 7.4, 10.1)."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
-from tasks.errors import PushStalled, ReleaseUnsettled, Retry
+from tasks.errors import LockUnavailable, PushStalled, ReleaseUnsettled, Retry
 from tasks.oci.digest import parse_digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
@@ -21,6 +21,7 @@ from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.delivery import Publishing
 from tasks.transfer.publish.journal import Direction
+from tasks.transfer.publish.records import LedgerJournal
 from tasks.transfer.steps.publish import PublishStep
 from tests.support import images
 from tests.support.plans import planned_tag, resolved_item
@@ -30,7 +31,10 @@ from tests.support.tag_locks import MemoryTagLocks
 from tests.unit.registry.clients import QUICK
 
 TAGS = ("1", "2", "3")
-OLD, NEW = (images.index([images.image("linux/amd64", [images.layer(word, 100)])]) for word in ("old", "new"))
+OLD, NEW, ARM = (
+    images.index([images.image(platform, [images.layer(word, 100)])])
+    for platform, word in (("linux/amd64", "old"), ("linux/amd64", "new"), ("linux/arm64", "arm"))
+)
 # Nothing is copied.
 NO_COPIER: Any = None
 
@@ -97,6 +101,25 @@ def test_a_release_that_is_given_up_waits_until_it_can_be_put_back(ledger: HashL
         assert registry.tags("ns/app") == dict.fromkeys(TAGS, OLD.digest)
 
 
+def test_a_single_tag_is_not_built_on_half_of_a_release(ledger: HashLedger) -> None:
+    """Rule 10.1: the worker of the release is gone, and what it moved goes back before another push moves the tag."""
+    with ProfileRegistry(profiles.DISTRIBUTION_3_1) as registry, publishing(ledger, Listener()) as step:
+        for tag, held in zip(TAGS, (NEW, OLD, OLD), strict=True):
+            registry.put("ns/app", held, tag)
+        for image in ARM.members:
+            registry.put("ns/app", image)
+        plan = begun(ledger, registry.host, "forward")
+        LedgerJournal(ledger, "p", "push").claim([str(tag.reference) for tag in plan.items[0].tags])
+        begun(ledger, registry.host, None, push_id="q", source=ARM, tags=TAGS[:1])
+        with pytest.raises(LockUnavailable, match="release of the push p,") as waited:
+            step.run("q", may_retry=lambda error, *_: error.retry is Retry.WAIT)
+        assert waited.value.retry is Retry.WAIT
+        step.give_up(plan, PushStalled("No progress."), may_retry=lambda *_: False)
+        (moved,) = step.run("q", may_retry=lambda *_: False).items[0].tags
+        assert (moved.action, moved.old_digest, moved.kept_platforms) == ("merged", OLD.digest, ["linux/amd64"])
+        assert registry.lacks("ns/app", "1") == []
+
+
 @contextmanager
 def publishing(ledger: HashLedger, listener: Listener) -> Iterator[PublishStep]:
     runs = LocalRuns(KeyLocks(), 0.1)
@@ -114,19 +137,26 @@ def publishing(ledger: HashLedger, listener: Listener) -> Iterator[PublishStep]:
         yield PublishStep(parts=parts, runs=runs, clock=lambda: 1.0)
 
 
-def begun(ledger: HashLedger, host: str, direction: Direction | None) -> Plan:
-    """Return a plan whose release has come so far."""
-    tags = [planned_tag(f"{host}/ns/app:{tag}", old_digest=parse_digest(OLD.digest)) for tag in TAGS]
-    item = resolved_item(*tags, digest=parse_digest(NEW.digest), media_type=NEW.media_type)
-    plan = Plan(push_id="p", created=0.0, items=[item], copies=[], atomic="push")
+def begun(
+    ledger: HashLedger,
+    host: str,
+    direction: Direction | None,
+    push_id: str = "p",
+    source: images.Index = NEW,
+    tags: Sequence[str] = TAGS,
+) -> Plan:
+    """Return a plan whose release has come so far; the push `q` moves its tags one by one."""
+    planned = [planned_tag(f"{host}/ns/app:{tag}", old_digest=parse_digest(OLD.digest)) for tag in tags]
+    item = resolved_item(*planned, digest=parse_digest(source.digest), media_type=source.media_type)
+    plan = Plan(push_id=push_id, created=0.0, items=[item], copies=[], atomic="push" if push_id == "p" else None)
     ledger.save_plan(plan)
-    for node in (OLD, NEW):
-        ledger.keep_content("p", parse_digest(node.digest), node.manifest)
+    for node in (OLD, source):
+        ledger.keep_content(push_id, parse_digest(node.digest), node.manifest)
     if direction is not None:
-        for tag in tags:
+        for tag in planned:
             intent = TagIntent(
                 action="copied", old_digest=OLD.digest, old_media_type=OLD.media_type, new_digest=NEW.digest
             )
-            ledger.record_intent("p", str(tag.reference), intent)
-        ledger.note_release("p", "push", direction)
+            ledger.record_intent(push_id, str(tag.reference), intent)
+        ledger.note_release(push_id, "push", direction)
     return plan

@@ -74,6 +74,9 @@ class NotedIntents:
     def ensure_open(self) -> None:
         return
 
+    def ensure_settled(self) -> None:
+        return
+
     def ensure_wanted(self) -> None:
         pass
 

@@ -237,6 +237,9 @@ class _Intents:
     def ensure_open(self) -> None:
         return
 
+    def ensure_settled(self) -> None:
+        return
+
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:
             raise PushUndone("The push was taken back.")

@@ -107,6 +107,9 @@ class Intents:
     def ensure_open(self) -> None:
         return
 
+    def ensure_settled(self) -> None:
+        return
+
     def ensure_wanted(self) -> None:
         pass
 

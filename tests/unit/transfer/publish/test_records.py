@@ -75,3 +75,23 @@ def test_a_tag_of_a_release_that_moved_none_or_all_is_free(ledger: HashLedger, d
     if direction is not None:
         first.note(direction)
     second.claim(["b.example/app:1"])
+
+
+@pytest.mark.parametrize("direction", ["forward", "back", "return"])
+def test_a_single_tag_waits_for_the_release_that_may_put_it_back(
+    ledger: HashLedger, intents: LedgerIntents, direction: Direction
+) -> None:
+    """Rule 10.1: its lock is free, since the worker of the release is gone."""
+    journal = LedgerJournal(ledger, "release", "push")
+    journal.claim([intents.reference])
+    intents.ensure_settled()
+    journal.note(direction)
+    with pytest.raises(LockUnavailable, match="release of the push release,") as waited:
+        intents.ensure_settled()
+    assert waited.value.retry is Retry.WAIT
+    LedgerIntents(ledger, "release", intents.reference).ensure_settled()
+    ledger.mark_undone("release", "begun")
+    with pytest.raises(LockUnavailable):
+        intents.ensure_settled()
+    ledger.mark_undone("release", "succeeded")
+    intents.ensure_settled()
