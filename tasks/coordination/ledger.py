@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
@@ -101,18 +102,23 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
 
     def reopen(self, push_id: str) -> None:
         ended = self._field(push_id, "report") is not None
-        self._hashes.drop(key_of(push_id), *_OF_A_RUN)
         earlier = [
             EarlierTag(tag, reported=ended) for tag in self.tags(push_id).values() if tag.action in {"copied", "merged"}
         ]
         if earlier:
             self._hashes.put({key_of(push_id, "earlier"): {each.tag.reference: encode(each) for each in earlier}})
-        self._hashes.delete(*(key_of(push_id, part) for part in _PLANNED_PARTS))
+        intents = self.intents(push_id)
+        if ended and intents:
+            settled = {name: encode(replace(each, settled=True)) for name, each in intents.items()}
+            self._hashes.put({key_of(push_id, "intents"): settled})
         releases = key_of(push_id, _RELEASES)
         # Half of a release stays one where its command was interrupted: other pushes still wait for its end.
         over = [name for name, direction in self._hashes.all(releases).items() if ended or direction == b"stands"]
         if over:
             self._hashes.drop(releases, *over)
+        self._hashes.delete(*(key_of(push_id, part) for part in _PLANNED_PARTS))
+        # Last: whoever is killed before finds the report, and begins again.
+        self._hashes.drop(key_of(push_id), *_OF_A_RUN)
 
     def save_plan(self, plan: Plan) -> None:
         outline = Outline.of(plan)

@@ -25,6 +25,7 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.oci.referrers import fallback_tag
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.after.sharing import ALONE, Sharing
 from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.conditions import held
@@ -48,22 +49,23 @@ def undo(
     locks: TagLocks,
     content_of: Callable[[str], bytes | None] = lambda _: None,
     hold_of: HoldOf = nobody_holds,
+    sharing: Sharing = ALONE,
 ) -> contract.Undo:
     """Restore or delete each tag that the push wrote, and return the results; a repeat returns the same results.
 
     Tags are restored before others are deleted: a registry that can only delete by digest would delete both. If a tag
-    is not restored, its protective tags stay: a later undo may need them. `content_of` returns the kept bytes of a
-    replaced manifest: some registries no longer serve it (Quay, zot). A tag that an operator froze stays as it is.
-    Raises StateUnavailable.
+    is not restored, its protective tags stay: a later undo may need them. Those that another push needs (`sharing`)
+    stay, too. `content_of` returns the kept bytes of a replaced manifest: some registries no longer serve it (Quay,
+    zot). A tag that an operator froze stays as it is. Raises StateUnavailable.
     """
     marks = [_Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    undoing = _Undoing(registries, locks, content_of, hold_of)
+    undoing = _Undoing(registries, locks, content_of, hold_of, sharing)
     for mark in old:
         undoing.put_back(mark)
     protective = undoing.protective(old)
-    undoing.delete([*new, *protective], later=[tag for mark in new for tag in mark.protective()])
+    undoing.delete([*new, *protective], later=[tag for mark in new for tag in undoing.own(mark)])
     protective += undoing.protective(new)
     undoing.delete(protective)
     undoing.delete_lists([*new, *old])
@@ -140,6 +142,13 @@ class _Mark:
 
     reference: Reference
     intent: TagIntent
+    protects: Reference | None = None
+    """The tag for which a protective tag was made."""
+
+    @property
+    def locked(self) -> str:
+        """The full name of the tag whose lock is held while this one is changed."""
+        return str(self.protects or self.reference)
 
     def beside(self, tag: str, digest: str) -> "_Mark":
         """Return the mark of another tag that the push made in the same repository."""
@@ -161,6 +170,7 @@ class _Mark:
             _Mark(
                 Reference(self.reference.registry, self.reference.repository, tag),
                 TagIntent(action="merged", old_digest=None, new_digest=digest),
+                protects=self.reference,
             )
             for tag, digest in self.intent.beside().items()
         ]
@@ -170,9 +180,15 @@ class _Undoing:
     """The state of one undo: `doomed` are the tags still to be deleted, by the digest that the push gave them."""
 
     def __init__(
-        self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None], hold_of: HoldOf
+        self,
+        registries: Registries,
+        locks: TagLocks,
+        content_of: Callable[[str], bytes | None],
+        hold_of: HoldOf,
+        sharing: Sharing,
     ) -> None:
         self._hold_of = hold_of
+        self._sharing = sharing
         self.done: dict[str, contract.TagUndo] = {}
         self._registries = registries
         self._locks = locks
@@ -185,13 +201,18 @@ class _Undoing:
         done = (mark for mark in marks if self.done[str(mark.reference)].error is None)
         return [tag for mark in done for tag in mark.protective()]
 
+    def own(self, mark: "_Mark") -> list["_Mark"]:
+        """Return the protective tags of a tag that no other push needs."""
+        return [tag for tag in mark.protective() if not self._sharing.is_shared(str(tag.reference))]
+
     def delete(self, marks: Iterable["_Mark"], later: Iterable["_Mark"] = ()) -> None:
         """Delete tags, an index before the manifests that it names: an index that stays still needs them.
 
         Tags that will be deleted `later` do not protect the manifests that they need.
         """
         marks = [mark for mark in marks if str(mark.reference) not in self.done]
-        self._doomed |= {str(mark.reference): mark.intent.new_digest for mark in (*marks, *later)}
+        own = (mark for mark in marks if mark.protects is None or not self._sharing.is_shared(str(mark.reference)))
+        self._doomed |= {str(mark.reference): mark.intent.new_digest for mark in (*own, *later)}
         for mark in sorted(marks, key=self._count, reverse=True):
             if self.put_back(mark).error is not None:
                 for tag in (mark, *mark.protective()):
@@ -251,8 +272,12 @@ class _Undoing:
     def _put_back(self, mark: "_Mark") -> contract.TagUndo:
         text = str(mark.reference)
         repository = self._repository(mark)
+        if not mark.intent.changes:
+            return _put_back(mark)
         try:
-            with self._locks.hold(text) as lock:
+            with self._locks.hold(mark.locked) as lock:
+                if mark.protects is not None and self._sharing.give_up(text):
+                    return _put_back(mark)
                 described = repository.resolve(mark.reference.identifier)
                 found = described.digest if described else None
                 if found not in mark.ours:
@@ -324,6 +349,8 @@ class _Undoing:
 
     def _count(self, mark: "_Mark") -> int:
         """Return the number of manifests that a tag needs: an index needs more than each manifest that it names."""
+        if not mark.intent.new_digest:
+            return 0
         try:
             return len(self._needs_of(self._repository(mark)).all_of(parse_digest(mark.intent.new_digest)))
         except ImagePusherError:

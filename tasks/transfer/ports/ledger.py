@@ -214,6 +214,22 @@ class Releases(Protocol):
         ...
 
 
+class Protections(Protocol):
+    """The pushes that need each protective tag: two pushes that merge the same images share one (BEHAVIOUR 4.8)."""
+
+    def note_need(self, reference: str, push_id: str) -> None:
+        """Note that a push needs a protective tag."""
+        ...
+
+    def drop_need(self, reference: str, push_id: str) -> None:
+        """Note that a push needs a protective tag no longer."""
+        ...
+
+    def needs(self, reference: str) -> set[str]:
+        """Return the pushes that need a protective tag."""
+        ...
+
+
 class Tags(Protocol):
     """The reports of the tags that are done."""
 
@@ -432,6 +448,7 @@ class PublishLedger(
     Outcomes,
     Intents,
     Releases,
+    Protections,
     Tags,
     Receipts,
     Reports,

@@ -25,6 +25,7 @@ from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
 from tasks.oci.signing import SigningKey
 from tasks.registry.repository import Registries, Repository
+from tasks.transfer.after.sharing import Sharing
 from tasks.transfer.after.undo import undo
 from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
@@ -135,9 +136,17 @@ class Delivery:
         `error` is the reason why the push does not continue with them.
         """
         for name, numbers in self._releases():
-            if has_begun(LedgerJournal(self._parts.ledger, self._plan.push_id, name).read()):
+            if self._may_have_begun(name, numbers):
                 self._release(name, numbers, error)
         return self._done
+
+    def _may_have_begun(self, name: str, numbers: Sequence[int]) -> bool:
+        """Tell whether a release has begun to move its tags, or may have made protective tags for that."""
+        if has_begun(LedgerJournal(self._parts.ledger, self._plan.push_id, name).read()):
+            return True
+        references = (str(tag.reference) for number in numbers for tag in self._plan.items[number].tags)
+        noted = (self._noted.get(reference) for reference in references)
+        return any(intent is not None and not intent.settled and intent.beside() for intent in noted)
 
     def _release(self, name: str, numbers: Sequence[int], given_up: ImagePusherError | None = None) -> None:
         """Move the tags of some items together, or none of them, and record their reports (BEHAVIOUR 10.1)."""
@@ -145,21 +154,24 @@ class Delivery:
         # A tag that holds a newer image takes no part.
         pairs = [(number, tag) for number in numbers for tag in self._plan.items[number].tags if tag.error is None]
         open_pairs = [(number, tag) for number, tag in pairs if tag_key(number, tag) not in self._done]
-        if not open_pairs:
+        journal = LedgerJournal(parts.ledger, push_id, name)
+        if not open_pairs and not self._is_unforgotten(journal, pairs):
             return
         if parts.cancelled.is_set():
             raise PushCancelled("The worker is shutting down.")
-        journal = LedgerJournal(parts.ledger, push_id, name)
-        if not has_begun(journal.read()) and parts.ledger.is_cancelled(push_id):
-            # All of its tags stay as they are.
-            return
+        if given_up is None and not has_begun(journal.read()) and parts.ledger.is_cancelled(push_id):
+            if not self._may_have_begun(name, numbers):
+                # All of its tags stay as they are.
+                return
+            given_up = PushCancelledByUser(f"The push was cancelled before the tags of the {name} were moved.")
         # Tags whose reports were recorded take part too: their state is read from the tags themselves.
-        members = [self._member(number, tag) for number, tag in pairs]
+        follows = self._moved_before(name, {str(tag.reference) for _, tag in pairs})
+        members = [self._member(number, tag, follows=str(tag.reference) in follows) for number, tag in pairs]
         try:
             ended = self._ended(Release(members, parts.locks, journal, self._put_back, parts.executor), name, given_up)
         except PushAbandoned as error:
             error.message += " Whether its tags were moved cannot be told."
-            ended = Ended(reports={tag_key(number, tag): unmoved(tag, error) for number, tag in open_pairs})
+            ended = Ended(reports={tag_key(number, tag): self.left(tag, error) for number, tag in open_pairs})
         reports = {
             tag_key(number, tag): self._receipted(self._resolved(number), tag, moved)
             for number, tag in open_pairs
@@ -172,6 +184,18 @@ class Delivery:
             if moved is not None:
                 report = self._told(self._resolved(number), tag, moved, reports[key])
             self._record(number, tag, report or unmoved(tag, PushUnknown(f"{tag.reference} took no part.")))
+        ended.forget()
+
+    def _is_unforgotten(self, journal: LedgerJournal, pairs: Sequence[tuple[int, PlannedTag]]) -> bool:
+        """Tell whether a delivery that put the release back, and recorded that, was killed before it forgot it."""
+        intents = (self._noted.get(str(tag.reference)) for _, tag in pairs)
+        return journal.read() == "back" and any(intent is not None and intent.changes for intent in intents)
+
+    def left(self, tag: PlannedTag, error: ImagePusherError) -> contract.TagReport:
+        """Return the report of a tag that is left as it is, with a protective tag that may have been made for it."""
+        intent = self._parts.ledger.intent(self._plan.push_id, str(tag.reference))
+        made = [] if intent is None or intent.settled else list(reversed(intent.beside()))
+        return unmoved(tag, error, protective_tag=next(iter(made), None))
 
     def _ended(self, release: Release, name: str, given_up: ImagePusherError | None) -> Ended:
         """Carry a release out; if that ended its workers too often, put back what they moved."""
@@ -193,14 +217,25 @@ class Delivery:
             raise TypeError("an item that failed is withheld")
         return item
 
-    def _member(self, number: int, tag: PlannedTag) -> Member:
+    def _moved_before(self, name: str, references: set[str]) -> set[str]:
+        """Return those of a release's tags that another release of the push has begun to move (BEHAVIOUR 1.5)."""
+        moved: set[str] = set()
+        for other, numbers in self._releases():
+            theirs = {str(tag.reference) for number in numbers for tag in self._plan.items[number].tags} & references
+            journal = LedgerJournal(self._parts.ledger, self._plan.push_id, other)
+            if other != name and theirs and has_begun(journal.read()):
+                moved |= theirs
+        return moved
+
+    def _member(self, number: int, tag: PlannedTag, *, follows: bool) -> Member:
         move = TagMove(self._wishes[number], self._repository(tag), tag, self._intents(tag))
         accepts = self._plan.items[number].wanted.irreversible == "accept"
-        return Member(tag_key(number, tag), tag, move, irreversible=accepts)
+        return Member(tag_key(number, tag), tag, move, irreversible=accepts, follows=follows)
 
     def _put_back(self, intents: Mapping[str, TagIntent], locks: TagLocks) -> contract.Undo:
         kept = partial(self._parts.ledger.content, self._plan.push_id)
-        return undo(self._plan.push_id, intents, self._parts.registries, locks, kept)
+        ledger, push_id = self._parts.ledger, self._plan.push_id
+        return undo(push_id, intents, self._parts.registries, locks, kept, sharing=Sharing(ledger, push_id))
 
     def _repository(self, tag: PlannedTag) -> Repository:
         return self._parts.registries.repository(*tag.reference.place, "destination", push=True)
@@ -279,7 +314,7 @@ class Delivery:
         tag: PlannedTag,
         lost: int,
         act: Callable[[], contract.TagReport],
-        clean: Callable[[], list[str]] = list,
+        clean: Callable[[], str | None] = lambda: None,
     ) -> contract.TagReport:
         """Return the report of a tag, even of a failed one; raises an error that is worth another try."""
         push_id, reference = self._plan.push_id, str(tag.reference)
@@ -289,8 +324,7 @@ class Delivery:
         except ImagePusherError as error:
             if self._may_retry(error):
                 raise
-            left = clean()
-            return unmoved(tag, error, protective_tag=left[0] if left else None)
+            return unmoved(tag, error, protective_tag=clean())
         except Exception as error:
             LOG.exception("Push %s: moving %s broke", push_id, reference)
             broken = f"Moving {reference} broke ({type(error).__name__}): see the worker's log."
@@ -310,7 +344,7 @@ class Delivery:
             moved.append(move.run(self._parts.locks))
             return self._receipted(item, tag, moved[0])
 
-        report = self._attempted(tag, lost, run, move.clean)
+        report = self._attempted(tag, lost, run, partial(move.clean, self._parts.locks))
         return self._told(item, tag, moved[0], report) if moved else report
 
     def _receipted(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:

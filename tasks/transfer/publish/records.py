@@ -8,6 +8,7 @@ import msgspec
 
 from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import parse_digest
+from tasks.transfer.after.sharing import Sharing
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
 from tasks.transfer.publish.journal import Direction
@@ -103,6 +104,22 @@ class LedgerIntents:
             raise LockLost(f"Another delivery of the push moved {self.reference} meanwhile.")
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         self.ensure_wanted()
+
+    def need(self, tag: str) -> bool:
+        """Note that the push needs a protective tag beside the tag, and tell whether another push needs it too."""
+        return self._sharing.need(self._beside(tag))
+
+    def give_up(self, tag: str) -> bool:
+        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
+        return self._sharing.give_up(self._beside(tag))
+
+    @property
+    def _sharing(self) -> Sharing:
+        return Sharing(self.ledger, self.push_id)
+
+    def _beside(self, tag: str) -> str:
+        """Return the full name of another tag of the repository."""
+        return f"{self.reference.rpartition(':')[0]}:{tag}"
 
     def ensure_open(self) -> None:
         """Raise PartBusy if another delivery, or the watchdog, ended the push."""

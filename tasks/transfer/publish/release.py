@@ -9,7 +9,7 @@ A journal holds the direction of the release before each step: a later delivery 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,10 +33,20 @@ _LOCKS: Final = 4
 
 @dataclass
 class Ended:
-    """The end of a release: the move of each tag if it `stands`, else the report of each tag."""
+    """The end of a release: the move of each tag if it `stands`, else the report of each tag, and those put back."""
 
     moved: dict[str, Moved] = field(default_factory=dict)
     reports: dict[str, contract.TagReport] = field(default_factory=dict)
+    restored: list[Member] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.
+
+        It comes after the reports of the tags: a repeat makes them from the intents.
+        """
+        for member in self.restored:
+            with suppress(LockLost):
+                member.move.forget()
 
     @property
     def stands(self) -> bool:
@@ -117,7 +127,8 @@ class Release:
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
             direction = self._journal.read()
             for member in self._members:
-                member.move.recall()
+                # Before the release begins, it has written no tag: one that holds its image got it from another push.
+                member.move.recall(has_written=has_begun(direction) or member.follows)
             if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
@@ -213,9 +224,11 @@ class Release:
         return list(self._executor.map(stage, self._members))
 
     def _announce(self, member: Member, held: Mapping[str, TagLock], staged: Staged) -> TagIntent | None:
-        if staged.is_right:
-            return None
         with stopping(member):
+            if staged.is_right:
+                # Once the release begins, what an earlier delivery noted would count as written.
+                member.move.disown()
+                return None
             return member.move.announce(held[member.reference], staged)
 
     def _back(
@@ -232,24 +245,38 @@ class Release:
             self._let_begin_again(held)
             raise error
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
-        told = {tag.reference: tag for tag in undone.tags} if begun else {}
+        found = {tag.reference: tag for tag in undone.tags}
+        told = found if begun else {}
         reports = {
             member.key: self._report(member, told.get(member.reference), error, is_culprit=member in culprits)
             for member in self._members
         }
-        return Ended(reports=reports)
+        restored = [
+            member
+            for member in self._members
+            if (tag := found.get(member.reference)) is not None and tag.action in {"restored", "deleted"}
+        ]
+        return Ended(reports=reports, restored=restored)
 
     def _put_all_back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, direction: Direction, may_retry: MayRetry
     ) -> contract.Undo:
-        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again."""
+        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again.
+
+        Before the release begins, only what was made beside the tags is deleted.
+        """
         for lock in held.values():
             lock.ensure()
         for member in self._members:
             member.move.recall()
-        noted = {member.reference: member.intent for member in self._members}
+        begun = has_begun(self._journal.read())
+        noted = {
+            member.reference: member.intent if begun else member.move.memory.forgotten()
+            for member in self._members
+            if begun or not member.follows
+        }
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
-        if has_begun(self._journal.read()):
+        if begun:
             self._journal.note(direction, error.message)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = _failed(undone)
@@ -274,14 +301,15 @@ class Release:
         self, member: Member, undone: contract.TagUndo | None, error: ImagePusherError, *, is_culprit: bool
     ) -> contract.TagReport:
         """Return the report of a tag of a release that does not stand."""
-        failed = unmoved(member.tag, error)
+        left = member.move.protection_left()
+        failed = unmoved(member.tag, error, protective_tag=left)
         if undone is not None and undone.action in {"failed", "moved"}:
             return msgspec.structs.replace(failed, new_digest=undone.digest, error=untold(undone))
         if is_culprit:
             return failed
         intent = member.intent
         if intent is None or member.key not in self._flipped:
-            return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped")
+            return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped", left)
         return msgspec.structs.replace(
             failed,
             action="rolled_back",

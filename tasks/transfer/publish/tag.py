@@ -17,6 +17,7 @@ from tasks.errors import (
     ImagePusherError,
     Irreversible,
     LockLost,
+    LockUnavailable,
     PushUndone,
     RegistryError,
     Retry,
@@ -52,6 +53,14 @@ class IntentLog(Protocol):
 
         `known` is the last intent that the caller knows of. Raises LockLost if another one was noted since: it stays.
         """
+        ...
+
+    def need(self, tag: str) -> bool:
+        """Note that the push needs a protective tag beside the tag, and tell whether another push needs it too."""
+        ...
+
+    def give_up(self, tag: str) -> bool:
+        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
         ...
 
     def ensure_open(self) -> None:
@@ -167,10 +176,10 @@ class TagMove:
                 return moved
         raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
-    def recall(self) -> None:
-        """Read the last noted intent into the memory."""
+    def recall(self, *, has_written: bool | None = None) -> None:
+        """Read the last noted intent into the memory; `has_written` tells, if known, whether the push came to write."""
         self._known = self._intents.read()
-        self.memory = self.memory.recalling(self._known)
+        self.memory = self.memory.recalling(self._known, has_written=has_written)
 
     def forget(self) -> None:
         """Note that the tag was put back: if it holds the image later, someone else has written it since."""
@@ -183,6 +192,12 @@ class TagMove:
             self._intents.note(forgotten, None, self._known)
         self._known = forgotten
         self.memory = Memory().recalling(forgotten)
+
+    def disown(self) -> None:
+        """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
+        pending = self.memory.pending
+        if pending is not None and pending.written_before is None:
+            self.forget()
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
@@ -274,9 +289,34 @@ class TagMove:
         if isinstance(reason, Irreversible):
             raise reason
 
-    def clean(self) -> list[str]:
-        """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""
-        return [tag for tag in self.memory.protective_tags() if not self._is_deleted(tag)]
+    def clean(self, locks: TagLocks) -> str | None:
+        """Delete the protective tags of a tag that this push did not move, and return the name of one that stays.
+
+        Those that another push needs are not deleted: under the lock of the tag no push begins to need one. If the push
+        certainly did not begin to write the tag, an undo leaves alone what others write there.
+        """
+        tags = self.memory.protective_tags()
+        if self.memory.latest is None:
+            return None
+        try:
+            with locks.hold(str(self._reference)):
+                left = [tag for tag in tags if not self._intents.give_up(tag) and not self._is_deleted(tag)]
+                self.disown()
+        except (LockUnavailable, LockLost) as error:
+            LOG.warning("%s: protective tags may stay: %s", self._reference, error)
+            left = tags
+        return next(iter(left), None)
+
+    def protection_left(self) -> str | None:
+        """Return the name of a protective tag of a tag that was put back, if one is still there."""
+        for tag, digest in self.memory.beside().items():
+            try:
+                described = self._repository.resolve(tag)
+            except RegistryError:
+                return tag
+            if described is not None and described.digest == digest:
+                return tag
+        return None
 
     def _name_for_replaced(self, base: Current | None) -> str | None:
         """Return the name of a tag for the replaced manifest, if the target wants such a tag."""
@@ -284,7 +324,9 @@ class TagMove:
             return None
         if self._reference.digest is not None:
             return None
-        return self._free_name(base.digest, "replaced")[0]
+        name, _ = self._free_name(base.digest, "replaced")
+        self._intents.need(name)
+        return name
 
     def _is_deleted(self, tag: str) -> bool:
         try:
@@ -368,7 +410,9 @@ class TagMove:
             return intent
         digest = parse_digest(intent.new_digest)
         name, is_there = self._free_name(digest, "merged")
-        mine = not is_there or self.memory.made_protection(intent.new_digest)
+        is_shared = self._intents.need(name)
+        # One that is there, and that no push needs, was made by someone else.
+        mine = not is_there or is_shared or self.memory.made_protection(intent.new_digest)
         return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
 
     def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from tasks.errors import ImagePusherError, LockLost, NotFound, Side, Withheld
 from tasks.oci.document import media_type_of
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
+from tasks.transfer.after.sharing import ALONE, Sharing
 from tasks.transfer.after.undo import HoldOf, nobody_holds, preview_undo, state_of, undo
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent, TagLocks
@@ -70,6 +71,7 @@ class ReleaseUndo:
     intents: Callable[[], Intents]
     hold_of: HoldOf = nobody_holds
     leave_moved: bool = False
+    sharing: Sharing = ALONE
 
     def preview(self) -> contract.Undo:
         """Return the result that `run` would have; writes nothing."""
@@ -104,7 +106,8 @@ class ReleaseUndo:
                 if stuck:
                     return self._kept(intents, looked, stuck)
             self.journal.note("back")
-            undone = undo(self.push_id, intents, self.registries, locks, self.contents.read, self.hold_of)
+            kept, sharing = self.contents.read, self.sharing
+            undone = undo(self.push_id, intents, self.registries, locks, kept, self.hold_of, sharing)
             failed = [tag for tag in undone.tags if tag.action == "failed"]
             for lock in held.values():
                 lock.ensure()
@@ -159,6 +162,7 @@ class ReleaseUndo:
             reference = Reference.parse(name)
             for tag, digest in intent.beside().items():
                 beside = Reference(reference.registry, reference.repository, tag)
+                self.sharing.need(str(beside))
                 inverted[str(beside)] = self._again(digest, instead_of=None)
         return inverted
 

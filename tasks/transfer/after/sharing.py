@@ -1,0 +1,45 @@
+"""Protective tags that several pushes need: pushes that merge the same images into a tag write one (BEHAVIOUR 4.8)."""
+
+from dataclasses import dataclass
+
+from tasks.transfer.ports import Protections
+
+
+class _NoRecord:
+    """The needs of pushes that nobody notes."""
+
+    def note_need(self, reference: str, push_id: str) -> None: ...
+
+    def drop_need(self, reference: str, push_id: str) -> None: ...
+
+    def needs(self, reference: str) -> set[str]:
+        del reference
+        return set()
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """The protective tags that one push needs, by their full names.
+
+    Whoever notes or drops a need holds the lock of the tag for which the protective tag was made.
+    """
+
+    needs: Protections
+    push_id: str
+
+    def need(self, reference: str) -> bool:
+        """Note that the push needs a protective tag, and tell whether another push needs it too."""
+        self.needs.note_need(reference, self.push_id)
+        return self.is_shared(reference)
+
+    def give_up(self, reference: str) -> bool:
+        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
+        self.needs.drop_need(reference, self.push_id)
+        return self.is_shared(reference)
+
+    def is_shared(self, reference: str) -> bool:
+        """Tell whether another push needs a protective tag."""
+        return bool(self.needs.needs(reference) - {self.push_id})
+
+
+ALONE = Sharing(_NoRecord(), "")
