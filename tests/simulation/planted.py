@@ -41,6 +41,7 @@ _STAGE: Final = "tasks.transfer.publish.stage"
 _DELIVERY: Final = "tasks.transfer.publish.delivery"
 _RECORDS: Final = "tasks.transfer.publish.records"
 _MEMORY: Final = "tasks.transfer.publish.memory"
+_RELEASE: Final = "tasks.transfer.publish.release"
 _STEP: Final = "tasks.transfer.steps.publish"
 _LEASES: Final = "tasks.coordination.redis.leases"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
@@ -140,10 +141,46 @@ FAULTS: Final = (
     ),
     Fault(
         "release does not put back",
-        "tasks.transfer.publish.release",
+        _RELEASE,
         "undone = self._put_back(intents, HeldLocks(held, self._locks))",
         "undone = self._put_back({}, HeldLocks(held, self._locks))",
         first=100,
+    ),
+    Fault(
+        "push builds on half of a release",
+        _TAG,
+        "self._intents.ensure_settled()",
+        "pass",
+    ),
+    Fault(
+        "half of a release is right for a plan",
+        "tasks.transfer.plan.resolve",
+        "return found != release or (found is not None and not found.is_still)",
+        "return False",
+    ),
+    Fault(
+        "release takes what it announced for its work",
+        _RELEASE,
+        "has_written=has_begun(direction) or member.follows",
+        "has_written=True",
+    ),
+    Fault(
+        "release that was put back is undone again",
+        _DELIVERY,
+        "ended.forget()",
+        "pass",
+    ),
+    Fault(
+        "release that never began leaves its protective tags",
+        _DELIVERY,
+        "intent is not None and not intent.settled and intent.beside()",
+        "False",
+    ),
+    Fault(
+        "protective tag goes though others need it",
+        "tasks.transfer.after.sharing",
+        "return bool(self.needs.needs(reference) - {self.push_id})",
+        "return False",
     ),
     Fault(
         "referrers do not come along",
@@ -180,13 +217,11 @@ UNTRIED: Final = (
     ),
     Fault(
         "release is put back without its locks",
-        "tasks.transfer.publish.release",
+        _RELEASE,
         "or isinstance(error, LockLost):",
         "or False:",
     ),
-    Fault(
-        "direction of a release is not read", "tasks.transfer.publish.release", 'if direction == "back":', "if False:"
-    ),
+    Fault("direction of a release is not read", _RELEASE, 'if direction == "back":', "if False:"),
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tasks.coordination.ledger import HashLedger
@@ -211,6 +212,31 @@ def test_a_retry_that_fails_puts_nothing_of_the_first_run_back(ledger: HashLedge
         undoing = UndoStep(registries=step.parts.registries, ledger=ledger, locks=step.parts.locks)
         assert [tag.action for tag in undoing.run("r").tags] == ["restored", "restored"]
         assert registry.tags("ns/app") == {"1": OLD.digest, "2": OLD.digest, "3": ARM.digest}
+
+
+@pytest.mark.parametrize("refused", [None, "3"])
+def test_what_a_release_replaces_keeps_a_tag_of_its_own_until_it_is_put_back(
+    ledger: HashLedger, refused: str | None
+) -> None:
+    """Rules 6.6, 10.1: where the target says that its registry collects at once (`keep_replaced`)."""
+    with ProfileRegistry(profiles.STRICT) as registry, publishing(ledger, Listener()) as step:
+        for tag in TAGS:
+            registry.put("ns/app", OLD, tag)
+        for image in NEW.members:
+            registry.put("ns/app", image)
+        plan = begun(ledger, registry.host, None, "r", NEW)
+        ledger.save_plan(msgspec.structs.replace(plan, keep_replaced=True))
+        registry.immutable = () if refused is None else (refused,)
+        report = step.run("r", may_retry=lambda *_: False)
+        if refused is None:
+            kept = {next(protective_tags(tag, Digest(OLD.digest), "replaced")): OLD.digest for tag in TAGS}
+            assert registry.tags("ns/app") == dict.fromkeys(TAGS, NEW.digest) | kept
+            undoing = UndoStep(registries=step.parts.registries, ledger=ledger, locks=step.parts.locks)
+            assert undoing.run("r").state == "succeeded"
+        assert (report.state, registry.tags("ns/app")) == (
+            "failed" if refused else "succeeded",
+            dict.fromkeys(TAGS, OLD.digest),
+        )
 
 
 @contextmanager
