@@ -203,8 +203,11 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
     def warnings(self, push_id: str) -> list[str]:
         return sorted(self._hashes.all(key_of(push_id, "warnings")))
 
-    def note_release(self, push_id: str, name: str, direction: str) -> None:
-        self._put(push_id, _RELEASES, name, direction.encode())
+    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
+        key = key_of(push_id, _RELEASES)
+        records = {key: {name: direction.encode()}, key_of(push_id): {"updated": self._now()}}
+        before = self._hashes.exchange((key, name), records)
+        return None if before is None else before.decode()
 
     def release(self, push_id: str, name: str) -> str | None:
         found = self._hashes.fetch((key_of(push_id, _RELEASES), name))[0]

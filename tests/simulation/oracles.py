@@ -184,8 +184,8 @@ class Judge:
             return
         report = self._report(push_id)
         said = {tag["reference"].removeprefix(f"{B}/"): tag for tag in value["tags"]}
-        # A release of which someone moved a tag since stays whole: its other tags stay as they are (10.7).
-        whole = any(tag["action"] == "moved" for tag in value["tags"])
+        # A release of which one tag cannot be put back stays whole: its other tags stay as they are (10.7).
+        whole = any(tag["action"] in {"moved", "failed"} for tag in value["tags"])
         for tag in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
             name = tag["reference"].removeprefix(f"{B}/")
             if tag["action"] in _WRITTEN:
@@ -224,6 +224,7 @@ class Judge:
             self.add("6.6", f"undo says nothing of {name}")
         elif said["error"] is not None:
             stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
+            stays = stays or (said["error"]["code"] == "tag_immutable" and name in self.b.immutable)
             withheld = whole and said["error"]["code"] == "withheld" and now == before
             if said["error"]["code"] == "destination_child_missing" and self._lacks_parts(name, tag["old_digest"]):
                 self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")

@@ -1,7 +1,11 @@
 """Protective tags that several pushes need: pushes that merge the same images into a tag write one (BEHAVIOUR 4.8)."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tasks.errors import NotFound
+from tasks.registry.repository import Repository
 from tasks.transfer.ports import Protections
 
 
@@ -43,3 +47,18 @@ class Sharing:
 
 
 ALONE = Sharing(_NoRecord(), "")
+
+
+@contextmanager
+def deleting(repository: Repository, tag: str, is_shared: Callable[[], bool]) -> Iterator[None]:
+    """Write a protective tag again if another push began to need it while it was being deleted.
+
+    The process may stand still in between, for longer than the lease of its lock.
+    """
+    try:
+        kept = repository.fetch_manifest(tag)
+    except NotFound:
+        kept = None
+    yield
+    if kept is not None and is_shared():
+        repository.push_manifest(tag, kept.content, kept.media_type)

@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -25,7 +26,7 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.oci.referrers import fallback_tag
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.after.sharing import ALONE, Sharing
+from tasks.transfer.after.sharing import ALONE, Sharing, deleting
 from tasks.transfer.graph import Node, parse_node, walk
 from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.conditions import held
@@ -285,10 +286,17 @@ class _Undoing:
                 if found != mark.intent.old_digest:
                     _ensure_free(text, self._hold_of)
                     lock.ensure()
-                    self._write(mark, repository, lock, over=described.digest if described else None)
+                    with self._protecting(mark, repository):
+                        self._write(mark, repository, lock, over=described.digest if described else None)
         except ImagePusherError as error:
             return _stuck(text, error)
         return _put_back(mark)
+
+    def _protecting(self, mark: "_Mark", repository: Repository) -> AbstractContextManager[None]:
+        """Keep a protective tag that another push begins to need meanwhile."""
+        if mark.protects is None:
+            return nullcontext()
+        return deleting(repository, mark.reference.identifier, lambda: self._sharing.is_shared(str(mark.reference)))
 
     def _write(self, mark: "_Mark", repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:

@@ -201,8 +201,8 @@ class Intents(Protocol):
 class Releases(Protocol):
     """The direction of each release of a push: of all its tags, or of those of an item; and why one goes back."""
 
-    def note_release(self, push_id: str, name: str, direction: str) -> None:
-        """Note the direction before the next step, or, under a name of its own, the reason."""
+    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
+        """Note the direction before the next step, or, under a name of its own, the reason; return what was noted."""
         ...
 
     def release(self, push_id: str, name: str) -> str | None:

@@ -16,7 +16,10 @@ class Journal(Protocol):
         ...
 
     def note(self, direction: Direction, why: str = "") -> None:
-        """Note the direction, before the next step, and why a release goes back."""
+        """Note the direction, before the next step, and why a release goes back.
+
+        Raises LockLost if another delivery of the push has noted one since the last look.
+        """
         ...
 
     def claim(self, references: Sequence[str]) -> None:

@@ -16,22 +16,31 @@ from tasks.transfer.publish.journal import Direction
 _PAUSE: Final = 10.0
 
 
-@dataclass(frozen=True)
 class LedgerJournal:
-    """The direction of one release, in the ledger."""
+    """The direction of one release, in the ledger, as one delivery knows it."""
 
-    ledger: PublishLedger
-    push_id: str
-    name: str
+    def __init__(self, ledger: PublishLedger, push_id: str, name: str) -> None:
+        self.ledger = ledger
+        self.push_id = push_id
+        self.name = name
+        self._known: str | None = None
 
     def read(self) -> Direction | None:
-        found = self.ledger.release(self.push_id, self.name)
-        return None if found is None else msgspec.convert(found, Direction)
+        self._known = self.ledger.release(self.push_id, self.name)
+        return None if self._known is None else msgspec.convert(self._known, Direction)
 
     def note(self, direction: Direction, why: str = "") -> None:
+        """Note the direction; raises LockLost if another delivery noted one since: it stays.
+
+        Between the look at the locks and this, the process may stand still, and another delivery may end the release.
+        """
+        before = self.ledger.note_release(self.push_id, self.name, direction)
+        if before is not None and before not in (self._known, direction):
+            self.ledger.note_release(self.push_id, self.name, before)
+            raise LockLost(f"Another delivery of the push {self.push_id} went on with its release meanwhile.")
+        self._known = direction
         if why:
             self.ledger.note_release(self.push_id, self._why, why)
-        self.ledger.note_release(self.push_id, self.name, direction)
 
     def claim(self, references: Sequence[str]) -> None:
         for reference in references:
@@ -112,6 +121,10 @@ class LedgerIntents:
     def give_up(self, tag: str) -> bool:
         """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
         return self._sharing.give_up(self._beside(tag))
+
+    def is_shared(self, tag: str) -> bool:
+        """Tell whether another push needs a protective tag."""
+        return self._sharing.is_shared(self._beside(tag))
 
     @property
     def _sharing(self) -> Sharing:

@@ -271,7 +271,7 @@ class Release:
             member.move.recall()
         begun = has_begun(self._journal.read())
         noted = {
-            member.reference: member.intent if begun else member.move.memory.forgotten()
+            member.reference: (member.intent if begun else None) or member.move.memory.forgotten()
             for member in self._members
             if begun or not member.follows
         }

@@ -29,6 +29,7 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.after.reversible import deletable, keeps_old
+from tasks.transfer.after.sharing import deleting
 from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current, Decision, protective_tags
 from tasks.transfer.plan.plan import PlannedTag
@@ -61,6 +62,10 @@ class IntentLog(Protocol):
 
     def give_up(self, tag: str) -> bool:
         """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
+        ...
+
+    def is_shared(self, tag: str) -> bool:
+        """Tell whether another push needs a protective tag."""
         ...
 
     def ensure_open(self) -> None:
@@ -197,6 +202,8 @@ class TagMove:
         """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
         pending = self.memory.pending
         if pending is not None and pending.written_before is None:
+            for tag in self.memory.beside():
+                self._intents.give_up(tag)
             self.forget()
 
     def prepare(self) -> None:
@@ -330,7 +337,8 @@ class TagMove:
 
     def _is_deleted(self, tag: str) -> bool:
         try:
-            return self._repository.delete_tag(tag)
+            with deleting(self._repository, tag, lambda: self._intents.is_shared(tag)):
+                return self._repository.delete_tag(tag)
         except RegistryError as error:
             LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)
             return False
@@ -339,9 +347,12 @@ class TagMove:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
         if staged.skip is not None:
             return _skipped(staged, staged.skip)
-        if self.memory.own(staged.decision.digest) is not None:
+        left = self.memory.left(staged.decision)
+        if left.changes:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
+        else:
+            self.disown()
+        return Moved(left, staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
         """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.

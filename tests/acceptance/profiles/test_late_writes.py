@@ -81,7 +81,7 @@ class NotedIntents:
         del tag
         return False
 
-    give_up = need
+    give_up = is_shared = need
 
     def ensure_wanted(self) -> None:
         pass

@@ -244,7 +244,7 @@ class _Intents:
         del tag
         return False
 
-    give_up = need
+    give_up = is_shared = need
 
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:

@@ -114,7 +114,7 @@ class Intents:
         del tag
         return False
 
-    give_up = need
+    give_up = is_shared = need
 
     def ensure_wanted(self) -> None:
         pass
