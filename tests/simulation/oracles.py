@@ -4,7 +4,7 @@ What cannot be true in some runs is excused by name: `Judge.excused` says what, 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -351,7 +351,7 @@ class Judge:
                 last = self._writes(tag["reference"].removeprefix(f"{B}/"))[-1:]
                 foreign = foreign or any(write.author == "foreign" for write in last)
                 foreign = foreign or (bool(own) and self._wrote_blindly(own))
-                if own and own[-1].new != own[0].old and not foreign:
+                if own and own[-1].new != _put_back_to(own) and not foreign:
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
                     )
@@ -427,7 +427,7 @@ class Judge:
             return
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
-        back = moved and (writes[-1].new == own[0].old or self._wrote_blindly(own))
+        back = moved and (writes[-1].new == _put_back_to(own) or self._wrote_blindly(own))
         if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if not self._justified(error["code"], sent.push):
@@ -833,6 +833,13 @@ def _is_unknown(said: Mapping[str, Any]) -> bool:
     """Tell whether a report says that nobody knows what became of a tag."""
     error = said["error"] or {"code": "", "message": ""}
     return _CANNOT_BE_TOLD in error["message"] or error["code"] in {"stalled", "abandoned"}
+
+
+def _put_back_to(own: Sequence[Write]) -> str | None:
+    """Return what a tag holds that is put back: what was there before the last write over the work of others."""
+    made = [write.new for write in own]
+    over_others = (write.old for number, write in reversed([*enumerate(own)]) if write.old not in made[:number])
+    return next(over_others, own[0].old)
 
 
 def _made_beside(intent: Mapping[str, Any]) -> dict[str, str]:

@@ -18,12 +18,12 @@ class TagRelease:
     @property
     def is_under_way(self) -> bool:
         """Whether the release may put back what the tag holds."""
-        return not self.has_ended and self.direction not in {None, "again", "stands"}
+        return not self.has_ended and self.direction not in {None, "again", "never", "stands"}
 
     @property
     def is_still(self) -> bool:
         """Whether what the tag holds stays for as long as this record does."""
-        return self.has_ended or self.direction in {None, "stands"}
+        return self.has_ended or self.direction in {None, "never", "stands"}
 
 
 class TagFacts(Protocol):

@@ -84,15 +84,25 @@ class Memory:
             kept_platforms=decision.kept_platforms,
         )
 
-    def forgotten(self) -> TagIntent | None:
+    @property
+    def is_idle(self) -> bool:
+        """Whether the latest intent is one by which this push certainly wrote nothing that the tag may hold."""
+        latest = self.latest
+        if latest is None or not latest.changes:
+            return latest is not None
+        return self.pending is not None and latest.written_before is None
+
+    def forgotten(self, decision: Decision | None = None) -> TagIntent | None:
         """Return the latest intent as one that changes nothing, for a tag that was put back.
 
-        None if this run of the push has noted none. The tags that were made along with it may not all be gone. A new
-        digest "" stands for no tag.
+        With a `decision`, the tag has been found as wanted. None if this run of the push has noted none. The tags that
+        were made along with it may not all be gone. A new digest "" stands for no tag.
         """
         latest = self.latest
         if latest is None or latest.settled:
             return None
+        if decision is not None:
+            return msgspec.structs.replace(self.left(decision), overtaken=latest.beside(), lists=latest.lists)
         return TagIntent(
             action="unchanged",
             old_digest=latest.old_digest,

@@ -114,12 +114,20 @@ class Release:
         """
         if may_retry(error):
             raise error
-        if has_begun(self._journal.read()):
+        if has_begun(self._journal.read()) or not self._is_never(error):
             later = waiting(f"The release cannot be ended yet: {error.message}")
             if may_retry(later):
                 raise later
             error.message += " Whether the tags of the release were moved cannot be told."
         return Ended(reports={member.key: unmoved(member.tag, error) for member in self._members})
+
+    def _is_never(self, error: ImagePusherError) -> bool:
+        """Note that the release ends before it began; return False if another delivery has begun with it since."""
+        try:
+            self._journal.note("never", error.message)
+        except LockLost:
+            return False
+        return True
 
     def _run(self, may_retry: MayRetry, abandoned: ImagePusherError | None) -> Ended:
         with ExitStack() as stack:
@@ -136,7 +144,7 @@ class Release:
                 return self._back(held, abandoned, self._members, may_retry)
             # The report names the tag that was refused, also if the worker that met the refusal is gone.
             earlier = RolledBack(self._journal.why() or "An earlier delivery of the push began to roll it back.")
-            if direction == "back":
+            if direction in {"back", "never"}:
                 return self._back(held, earlier, (), may_retry)
             if direction == "return":
                 if _failed(self._put_all_back(held, earlier, direction, may_retry)):
@@ -227,7 +235,7 @@ class Release:
         with stopping(member):
             if staged.is_right:
                 # Once the release begins, what an earlier delivery noted would count as written.
-                member.move.disown()
+                member.move.found(staged.decision)
                 return None
             return member.move.announce(held[member.reference], staged)
 
@@ -245,6 +253,9 @@ class Release:
             self._let_begin_again(held)
             raise error
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
+        if not begun:
+            # A delivery that stands still must not begin with a release that has been reported.
+            self._journal.note("never", error.message)
         found = {tag.reference: tag for tag in undone.tags}
         told = found if begun else {}
         reports = {
@@ -271,7 +282,7 @@ class Release:
             member.move.recall()
         begun = has_begun(self._journal.read())
         noted = {
-            member.reference: (member.intent if begun else None) or member.move.memory.forgotten()
+            member.reference: (self._change(member, held) if begun else None) or member.move.memory.forgotten()
             for member in self._members
             if begun or not member.follows
         }
@@ -287,6 +298,10 @@ class Release:
             if may_retry(later):
                 raise later
         return undone
+
+    def _change(self, member: Member, held: Mapping[str, TagLock]) -> TagIntent | None:
+        """Return the change to take back: the last one, or that of a late write after the tag had been put back."""
+        return member.intent or member.move.written_late(held[member.reference])
 
     def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
         """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""
@@ -306,7 +321,8 @@ class Release:
         if undone is not None and undone.action in {"failed", "moved"}:
             return msgspec.structs.replace(failed, new_digest=undone.digest, error=untold(undone))
         if is_culprit:
-            return failed
+            now = undone.digest if undone is not None else failed.old_digest
+            return msgspec.structs.replace(failed, old_digest=now, new_digest=now)
         intent = member.intent
         if intent is None or member.key not in self._flipped:
             return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped", left)

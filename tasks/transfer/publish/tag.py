@@ -131,6 +131,7 @@ class TagMove:
         self._intents = intents
         self._known: TagIntent | None = None
         self._may_have_written = False
+        self._wrote: Digest | None = None
         self._healed = False
         self._bring = wish.bring
         self._brought = NOTHING
@@ -186,10 +187,10 @@ class TagMove:
         self._known = self._intents.read()
         self.memory = self.memory.recalling(self._known, has_written=has_written)
 
-    def forget(self) -> None:
-        """Note that the tag was put back: if it holds the image later, someone else has written it since."""
+    def forget(self, found: Decision | None = None) -> None:
+        """Note that the tag was put back, or `found` as wanted: what it holds later, someone else has written."""
         self.recall()
-        forgotten = self.memory.forgotten()
+        forgotten = self.memory.forgotten(found)
         if forgotten is None:
             return
         # An undo that began meanwhile is noticed before the next write.
@@ -198,13 +199,22 @@ class TagMove:
         self._known = forgotten
         self.memory = Memory().recalling(forgotten)
 
-    def disown(self) -> None:
+    def disown(self, found: Decision | None = None) -> None:
         """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
-        pending = self.memory.pending
-        if pending is not None and pending.written_before is None:
-            for tag in self.memory.beside():
-                self._intents.give_up(tag)
-            self.forget()
+        if not self.memory.is_idle or (found is not None and self.memory.own(found.digest) is not None):
+            return
+        for tag in self.memory.beside():
+            self._intents.give_up(tag)
+        self.forget(found)
+
+    def found(self, decision: Decision) -> None:
+        """Note that a tag of a release is as wanted by the work of others, for the report of a later delivery."""
+        self.disown(decision)
+        if self.memory.latest is None and self._planned.old_digest != decision.digest:
+            intent = self.memory.left(decision)
+            self._intents.note(intent, None, self._known)
+            self._known = intent
+            self.memory = self.memory.recalling(intent)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
@@ -271,6 +281,7 @@ class TagMove:
             return False
         lock.ensure()
         self._may_have_written = True
+        self._wrote = staged.decision.digest
         self.memory = self.memory.writing()
         return True
 
@@ -281,6 +292,22 @@ class TagMove:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
+
+    def written_late(self, lock: TagLock) -> TagIntent | None:
+        """Return the change by which this delivery wrote a tag that another one had put back, None if it did not.
+
+        It leads back to what the late write replaced (BEHAVIOUR 7.6).
+        """
+        latest, held, record = self.memory.latest, self._wrote, lock.record()
+        if latest is None or latest.changes or held is None or self._digest() != held or record.last == held:
+            return None
+        lost = self._stage.overwritten(held, record, lock)
+        found = self.memory.intents.get(held)
+        if found is None or lost is None:
+            return found
+        return msgspec.structs.replace(
+            found, old_digest=lost.digest, old_media_type=lost.media_type, written_before=None
+        )
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -351,7 +378,7 @@ class TagMove:
         if left.changes:
             self._settle(lock, staged.decision)
         else:
-            self.disown()
+            self.disown(staged.decision)
         return Moved(left, staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
