@@ -70,6 +70,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     the digest that an earlier item of this push had written there at that time. `overtaken` are further tags that this
     push made, with their digests: for its superseded merges, and for the replaced manifest. `lists` are the tags that
     it made for lists of the image's referrers, with each digest that they had when nobody else had added to them.
+    `settled` marks the intent of an earlier run of the push, which ended with a report.
     """
 
     action: contract.Action
@@ -84,6 +85,7 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     overtaken: dict[str, Digest] = {}
     lists: list[MadeList] = []
     receipts: list[MadeReceipt] = []
+    settled: bool = False
 
     @property
     def changes(self) -> bool:

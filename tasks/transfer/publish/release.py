@@ -9,7 +9,7 @@ A journal holds the direction of the release before each step: a later delivery 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,10 +33,20 @@ _LOCKS: Final = 4
 
 @dataclass
 class Ended:
-    """The end of a release: the move of each tag if it `stands`, else the report of each tag."""
+    """The end of a release: the move of each tag if it `stands`, else the report of each tag, and those put back."""
 
     moved: dict[str, Moved] = field(default_factory=dict)
     reports: dict[str, contract.TagReport] = field(default_factory=dict)
+    restored: list[Member] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.
+
+        It comes after the reports of the tags: a repeat makes them from the intents.
+        """
+        for member in self.restored:
+            with suppress(LockLost):
+                member.move.forget()
 
     @property
     def stands(self) -> bool:
@@ -90,12 +100,20 @@ class Release:
         """
         if may_retry(error):
             raise error
-        if has_begun(self._journal.read()):
+        if has_begun(self._journal.read()) or not self._is_never(error):
             later = waiting(f"The release cannot be ended yet: {error.message}")
             if may_retry(later):
                 raise later
             error.message += " Whether the tags of the release were moved cannot be told."
         return Ended(reports={member.key: unmoved(member.tag, error) for member in self._members})
+
+    def _is_never(self, error: ImagePusherError) -> bool:
+        """Note that the release ends before it began; return False if another delivery has begun with it since."""
+        try:
+            self._journal.note("never", error.message)
+        except LockLost:
+            return False
+        return True
 
     def _run(self, may_retry: MayRetry, abandoned: ImagePusherError | None) -> Ended:
         with ExitStack() as stack:
@@ -103,7 +121,8 @@ class Release:
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
             direction = self._journal.read()
             for member in self._members:
-                member.move.recall()
+                # Before the release begins, it has written no tag: one that holds its image got it from another push.
+                member.move.recall(has_written=has_begun(direction) or member.follows)
             if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
@@ -111,7 +130,7 @@ class Release:
                 return self._back(held, abandoned, self._members, may_retry)
             # The report names the tag that was refused, also if the worker that met the refusal is gone.
             earlier = RolledBack(self._journal.why() or "An earlier delivery of the push began to roll it back.")
-            if direction == "back":
+            if direction in {"back", "never"}:
                 return self._back(held, earlier, (), may_retry)
             if direction == "return":
                 if failed_tags(self._put_all_back(held, earlier, direction, may_retry)):
@@ -199,9 +218,11 @@ class Release:
         return list(self._executor.map(stage, self._members))
 
     def _announce(self, member: Member, held: Mapping[str, TagLock], staged: Staged) -> TagIntent | None:
-        if staged.is_right:
-            return None
         with stopping(member):
+            if staged.is_right:
+                # Once the release begins, what an earlier delivery noted would count as written.
+                member.move.found(staged.decision)
+                return None
             return member.move.announce(held[member.reference], staged)
 
     def _back(
@@ -218,7 +239,11 @@ class Release:
             self._let_begin_again(held)
             raise error
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
-        told = {tag.reference: tag for tag in undone.tags} if begun else {}
+        if not begun:
+            # A delivery that stands still must not begin with a release that has been reported.
+            self._journal.note("never", error.message)
+        found = {tag.reference: tag for tag in undone.tags}
+        told = found if begun else {}
         reports = {
             member.key: report_of(
                 member,
@@ -226,22 +251,36 @@ class Release:
                 error,
                 is_culprit=member in culprits,
                 was_flipped=member.key in self._flipped,
+                protective_tag=member.move.protection_left(),
             )
             for member in self._members
         }
-        return Ended(reports=reports)
+        restored = [
+            member
+            for member in self._members
+            if (tag := found.get(member.reference)) is not None and tag.action in {"restored", "deleted"}
+        ]
+        return Ended(reports=reports, restored=restored)
 
     def _put_all_back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, direction: Direction, may_retry: MayRetry
     ) -> contract.Undo:
-        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again."""
+        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again.
+
+        Before the release begins, only what was made beside the tags is deleted.
+        """
         for lock in held.values():
             lock.ensure()
         for member in self._members:
             member.move.recall()
-        noted = {member.reference: member.intent for member in self._members}
+        begun = has_begun(self._journal.read())
+        noted = {
+            member.reference: (self._change(member, held) if begun else None) or member.move.memory.forgotten()
+            for member in self._members
+            if begun or not member.follows
+        }
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
-        if has_begun(self._journal.read()):
+        if begun:
             self._journal.note(direction, error.message)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = failed_tags(undone)
@@ -252,6 +291,10 @@ class Release:
             if may_retry(later):
                 raise later
         return undone
+
+    def _change(self, member: Member, held: Mapping[str, TagLock]) -> TagIntent | None:
+        """Return the change to take back: the last one, or that of a late write after the tag had been put back."""
+        return member.intent or member.move.written_late(held[member.reference])
 
     def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
         """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""

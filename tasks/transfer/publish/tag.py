@@ -16,6 +16,7 @@ from tasks.errors import (
     ImagePusherError,
     Irreversible,
     LockLost,
+    LockUnavailable,
     ManifestInvalid,
     NotFound,
     PushUndone,
@@ -52,7 +53,7 @@ class TagMove:
         self.memory = Memory()
         self._stage = Stage(wish, repository, tag.reference)
         self._writes = Writes(repository, self._stage, wish.seen)
-        self._protective = ProtectiveTags(repository, tag.reference, keep_replaced=wish.keep_replaced)
+        self._protective = ProtectiveTags(repository, tag.reference, intents, keep_replaced=wish.keep_replaced)
         self._repository = repository
         self._planned = tag
         self._reference = tag.reference
@@ -60,6 +61,7 @@ class TagMove:
         self._intents = intents
         self._known: TagIntent | None = None
         self._may_have_written = False
+        self._wrote: Digest | None = None
         self._bring = wish.bring
         self._brought = NOTHING
 
@@ -94,6 +96,8 @@ class TagMove:
         raise lost
 
     def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
+        # To build on half of a release would keep that half for good (BEHAVIOUR 10.1).
+        self._intents.ensure_settled()
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):
@@ -107,15 +111,15 @@ class TagMove:
                 return moved
         raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
-    def recall(self) -> None:
-        """Read the last noted intent into the memory."""
+    def recall(self, *, has_written: bool | None = None) -> None:
+        """Read the last noted intent into the memory; `has_written` tells, if known, whether the push came to write."""
         self._known = self._intents.read()
-        self.memory = self.memory.recalling(self._known)
+        self.memory = self.memory.recalling(self._known, has_written=has_written)
 
-    def forget(self) -> None:
-        """Note that the tag was put back: if it holds the image later, someone else has written it since."""
+    def forget(self, found: Decision | None = None) -> None:
+        """Note that the tag was put back, or `found` as wanted: what it holds later, someone else has written."""
         self.recall()
-        forgotten = self.memory.forgotten()
+        forgotten = self.memory.forgotten(found)
         if forgotten is None:
             return
         # An undo that began meanwhile is noticed before the next write.
@@ -123,6 +127,22 @@ class TagMove:
             self._intents.note(forgotten, None, self._known)
         self._known = forgotten
         self.memory = Memory().recalling(forgotten)
+
+    def disown(self, found: Decision | None = None) -> None:
+        """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
+        if not self.memory.is_idle or (found is not None and self.memory.own(found.digest) is not None):
+            return
+        self._protective.give_up(self.memory.beside())
+        self.forget(found)
+
+    def found(self, decision: Decision) -> None:
+        """Note that a tag of a release is as wanted by the work of others, for the report of a later delivery."""
+        self.disown(decision)
+        if self.memory.latest is None and self._planned.old_digest != decision.digest:
+            intent = self.memory.left(decision)
+            self._intents.note(intent, None, self._known)
+            self._known = intent
+            self.memory = self.memory.recalling(intent)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
@@ -189,6 +209,7 @@ class TagMove:
             return False
         lock.ensure()
         self._may_have_written = True
+        self._wrote = staged.decision.digest
         self.memory = self.memory.writing()
         return True
 
@@ -199,6 +220,22 @@ class TagMove:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
+
+    def written_late(self, lock: TagLock) -> TagIntent | None:
+        """Return the change by which this delivery wrote a tag that another one had put back, None if it did not.
+
+        It leads back to what the late write replaced (BEHAVIOUR 7.6).
+        """
+        latest, held, record = self.memory.latest, self._wrote, lock.record()
+        if latest is None or latest.changes or held is None or self._digest(held) != held or record.last == held:
+            return None
+        lost = self._stage.overwritten(held, record, lock)
+        found = self.memory.intents.get(held)
+        if found is None or lost is None:
+            return found
+        return msgspec.structs.replace(
+            found, old_digest=lost.digest, old_media_type=lost.media_type, written_before=None
+        )
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -214,17 +251,38 @@ class TagMove:
         if isinstance(reason, Irreversible):
             raise reason
 
-    def clean(self) -> list[str]:
-        """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""
-        return self._protective.delete(self.memory.protective_tags())
+    def clean(self, locks: TagLocks) -> str | None:
+        """Delete the protective tags of a tag that this push did not move, and return the name of one that stays.
+
+        Those that another push needs are not deleted: under the lock of the tag no push begins to need one. If the push
+        certainly did not begin to write the tag, an undo leaves alone what others write there.
+        """
+        tags = self.memory.protective_tags()
+        if self.memory.latest is None:
+            return None
+        try:
+            with locks.hold(str(self._reference)):
+                left = self._protective.delete(tags)
+                self.disown()
+        except (LockUnavailable, LockLost) as error:
+            LOG.warning("%s: protective tags may stay: %s", self._reference, error)
+            left = tags
+        return next(iter(left), None)
+
+    def protection_left(self) -> str | None:
+        """Return the name of a protective tag of a tag that was put back, if one is still there."""
+        return self._protective.first_left(self.memory.beside())
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
         if staged.skip is not None:
             return skipped(staged, staged.skip)
-        if self.memory.own(staged.decision.digest) is not None:
+        left = self.memory.left(staged.decision)
+        if left.changes:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
+        else:
+            self.disown(staged.decision)
+        return Moved(left, staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
         """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.

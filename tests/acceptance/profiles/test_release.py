@@ -238,6 +238,15 @@ class _Intents:
     def ensure_open(self) -> None:
         return
 
+    def ensure_settled(self) -> None:
+        return
+
+    def need(self, tag: str) -> bool:
+        del tag
+        return False
+
+    give_up = is_shared = need
+
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:
             raise PushUndone("The push was taken back.")
@@ -557,6 +566,65 @@ def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_wor
     assert held(registry) == WHOLLY_NEW
     assert actions(ended) == {"1": "unchanged", "2": "copied", "3": "copied", "new": "copied"}
     assert [intent.changes for intent in records.intents.values()].count(False) == 1
+
+
+def announced(registry: ProfileRegistry) -> Records:
+    """Let a worker be killed when it has noted all intents of a release, and begun no write; return the records."""
+    for at in itertools.count(1):
+        begin(registry)
+        records = Records()
+        with pytest.raises(Killed):
+            Worker(registry, records, Fuse(at), MemoryTagLocks()).run(NEW)
+        if len(records.intents) == len(TAGS):
+            break
+    assert (records.direction, held(registry)) == (None, WHOLLY_OLD)
+    return records
+
+
+@pytest.mark.parametrize("abandoned", [None, PushAbandoned("It ended its workers.")])
+def test_what_another_push_wrote_before_a_release_began_is_not_its_own_work(
+    registry: ProfileRegistry, abandoned: PushAbandoned | None
+) -> None:
+    """Rules 6.1, 6.6, 10.1: the same image, which the release has announced and certainly not written."""
+    records = announced(registry)
+    registry.put("ns/app", NEW, "1")
+    registry.put("ns/app", NEW, "new")
+    registry.immutable = ("3",)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW, abandoned=abandoned)
+    others = {"1": NEW.digest, "new": NEW.digest}
+    assert held(registry) == WHOLLY_OLD | others
+    ended.forget()
+    undone = undo("p", changes(records), Registries(RegistryConfiguration(limits=QUICK)), MemoryTagLocks())
+    assert (undone.tags, held(registry)) == ([], WHOLLY_OLD | others)
+
+    if abandoned is None:
+        records = announced(registry)
+        registry.put("ns/app", NEW, "1")
+        registry.immutable = ()
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+        assert actions(ended) == dict.fromkeys(TAGS, "copied") | {"1": "unchanged"}
+
+
+@pytest.mark.parametrize("refused", TAGS[1:3])
+def test_a_release_that_was_put_back_is_not_taken_back_again(registry: ProfileRegistry, refused: str) -> None:
+    """Rules 6.6, 10.1: another push writes the same image to its tags, which an undo of the release leaves there."""
+    begin(registry)
+    registry.immutable = (refused,)
+    records = Records()
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not ended.stands
+    assert changes(records)
+    ended.forget()
+    registry.immutable = ()
+    for tag in TAGS:
+        registry.put("ns/app", NEW, tag)
+    undone = undo("p", changes(records), Registries(RegistryConfiguration(limits=QUICK)), MemoryTagLocks())
+    assert (undone.tags, held(registry)) == ([], WHOLLY_NEW)
+
+
+def changes(records: Records) -> dict[str, TagIntent]:
+    """Return the intents that an undo goes by."""
+    return {name: intent for name, intent in records.intents.items() if intent.changes}
 
 
 def closed(registry: ProfileRegistry) -> Records:
