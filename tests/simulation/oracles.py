@@ -4,8 +4,9 @@ What cannot be true in some runs is excused by name: `Judge.excused` says what, 
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tasks.errors import ImagePusherError, PushFailed
@@ -452,6 +453,8 @@ class Judge:
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
             "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
             "push_unknown": lost,
+            # Workers that stand still hold a tag in turn.
+            "lock_unavailable": bool(self._gone) or (stops >= 3 and len(self.sent) > 1),
             # A delivery that stands still counts as lost, too.
             "abandoned": self.deaths + stops + count("lose answer") + self.rollbacks >= 3,
             "stalled": bool(self._gone) or self.deaths >= 3 or self._redis_was_away(),
@@ -472,6 +475,9 @@ class Judge:
         if self.undoing is not None:
             return
         if explains(first, operations, last):
+            return
+        if self.deaths and explains(first, [*operations, *_again(operations)], last):
+            self.excused.append(f"{tag}: a push whose worker was killed brought back what a foreign write removed")
             return
         lost = [
             key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or "/intents" in key
@@ -833,6 +839,17 @@ def _is_unknown(said: Mapping[str, Any]) -> bool:
     """Tell whether a report says that nobody knows what became of a tag."""
     error = said["error"] or {"code": "", "message": ""}
     return _CANNOT_BE_TOLD in error["message"] or error["code"] in {"stalled", "abandoned"}
+
+
+def _again(operations: Sequence[Operation]) -> list[Operation]:
+    """Return pushes that a later push may have taken for what its own late write replaced, after a foreign write."""
+    foreign = [each for each in operations if each.name == "foreign"]
+    return [
+        replace(each, started=other.ended, ended=math.inf, merges=True, may_be_absent=True)
+        for each in operations
+        for other in foreign
+        if each.ended < other.started
+    ]
 
 
 def _put_back_to(own: Sequence[Write]) -> str | None:

@@ -13,6 +13,7 @@ from tasks.errors import (
     DestinationChildMissing,
     ImagePusherError,
     IndexEmpty,
+    LockLost,
     ManifestInvalid,
     NotFound,
     RequestRefused,
@@ -314,7 +315,31 @@ class _Undoing:
                 f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
                 f" {error.message}"
             ) from None
+        try:
+            # The process may have stood still before the write, for longer than the lease of its lock.
+            lock.ensure()
+        except LockLost:
+            self._mend(mark, repository, old)
+            raise
         lock.note_written(old)
+
+    def _mend(self, mark: "_Mark", repository: Repository, late: Written) -> None:
+        """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable."""
+        with self._locks.hold(mark.locked) as lock:
+            # A release holds the lock that was lost, and looks at its tags again when it has taken all locks again.
+            lock.ensure()
+            described = repository.resolve(mark.reference.identifier)
+            held = described.digest if described is not None else None
+            lost = lock.record().overwritten_by(held)
+            if held != late.digest or lost is None:
+                return
+            kept = lock.kept(lost)
+            if kept is None:
+                fetched = repository.fetch_manifest(lost)
+                kept = Written(lost, judged_media_type(fetched), fetched.content)
+            LOG.warning("%s: a late write of an undo replaced %s, which is written again", mark.reference, lost)
+            repository.push_manifest(mark.reference.identifier, kept.content, kept.media_type, over=held)
+            lock.note_written(kept)
 
     def _old(self, intent: TagIntent, repository: Repository) -> Written:
         """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""

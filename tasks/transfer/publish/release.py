@@ -16,7 +16,16 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, Retry, RolledBack, TagConflict, Withheld
+from tasks.errors import (
+    DestinationError,
+    ImagePusherError,
+    LockLost,
+    LockUnavailable,
+    Retry,
+    RolledBack,
+    TagConflict,
+    Withheld,
+)
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
@@ -289,6 +298,9 @@ class Release:
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
         if begun:
             self._journal.note(direction, error.message)
+            for member in self._members:
+                if (change := intents.get(member.reference)) is not None:
+                    member.move.put_back_to(change.old_digest)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = _failed(undone)
         if stuck:
@@ -301,7 +313,11 @@ class Release:
 
     def _change(self, member: Member, held: Mapping[str, TagLock]) -> TagIntent | None:
         """Return the change to take back: the last one, or that of a late write after the tag had been put back."""
-        return member.intent or member.move.written_late(held[member.reference])
+        try:
+            return member.move.written_late(held[member.reference]) or member.intent
+        except DestinationError as error:
+            LOG.warning("%s: whether a late write replaced anything cannot be told: %s", member.reference, error)
+            return member.intent
 
     def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
         """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""

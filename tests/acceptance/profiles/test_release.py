@@ -624,6 +624,33 @@ def changes(records: Records) -> dict[str, TagIntent]:
     return {name: intent for name, intent in records.intents.items() if intent.changes}
 
 
+def test_a_release_that_was_reported_before_it_began_never_begins(registry: ProfileRegistry) -> None:
+    """Rules 6.1, 10.1: another delivery gave it up while this one stood still, and reported its tags."""
+    records = announced(registry)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(
+        NEW, abandoned=PushAbandoned("It ended its workers.")
+    )
+    assert {report.action for report in ended.reports.values()} == {"failed"}
+    late = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not late.stands
+    assert (records.direction, held(registry)) == ("never", WHOLLY_OLD)
+
+
+def test_what_a_roll_back_deleted_is_not_brought_back_by_a_late_write(registry: ProfileRegistry) -> None:
+    """Rules 7.6, 10.1: a write that began before a release, and lands after it went back, replaced nothing of it."""
+    begin(registry)
+    locks, reference = MemoryTagLocks(), f"{registry.host}/ns/app:new"
+    with locks.hold(reference) as tag:
+        tag.note_writing(OLD.digest, None)
+    registry.immutable = ("3",)
+    ended = Worker(registry, Records(), Fuse(), locks).run(NEW)
+    assert (ended.stands, held(registry)) == (False, WHOLLY_OLD)
+    with locks.hold(reference) as tag:
+        tag.note_writing(OLD.digest, tag.record().last)
+        registry.put("ns/app", OLD, "new")
+        assert tag.record().overwritten_by(OLD.digest) is None
+
+
 def closed(registry: ProfileRegistry) -> Records:
     """Let a registry limit a release, and then its roll-back, and return its records."""
     begin(registry)
