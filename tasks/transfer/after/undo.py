@@ -289,6 +289,9 @@ class _Undoing:
                     lock.ensure()
                     with self._protecting(mark, repository):
                         self._write(mark, repository, lock, over=described.digest if described else None)
+                if mark.intent.old_digest is None and mark.protects is None:
+                    # A late write of our own must not bring back what was deleted, here or with another tag (7.6).
+                    lock.note_deleted()
         except ImagePusherError as error:
             return _stuck(text, error)
         return _put_back(mark)
@@ -302,9 +305,6 @@ class _Undoing:
     def _write(self, mark: "_Mark", repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
             self._delete(mark, repository, over or parse_digest(mark.intent.new_digest))
-            if mark.protects is None:
-                # A late write of our own would otherwise bring back what was deleted (BEHAVIOUR 7.6).
-                lock.note_deleted()
             return
         old = self._old(mark.intent, repository)
         lock.note_writing(old.digest, lock.record().last)
