@@ -81,6 +81,7 @@ class Judge:
     violations: list[Violation] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
     deaths: int = 0
+    last_death: float = 0.0
     collections: int = 0
     rollbacks: int = 0
     outages: list[tuple[str, float, float]] = field(default_factory=list)
@@ -545,6 +546,10 @@ class Judge:
         """Tell whether a push wrote over a foreign write between its look and its PUT, or after its worker died."""
         if self._late:
             self.excused.append(f"{own[0].repository}:{own[0].tag}: a write of a dead worker arrived late")
+            return True
+        sent = self.sent[str(own[0].author)]
+        if sent.ended is not None and sent.ended < own[-1].when <= self.last_death:
+            self.excused.append(f"{own[0].repository}:{own[0].tag}: a worker wrote late, and died before it looked")
             return True
         foreign = [
             each
