@@ -120,12 +120,20 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
         # Last: whoever is killed before finds the report, and begins again.
         self._hashes.drop(key_of(push_id), *_OF_A_RUN)
 
-    def save_plan(self, plan: Plan) -> None:
-        outline = Outline.of(plan)
+    def save_plan(self, plan: Plan) -> Plan:
         # Copies are stored apart from the rest: a task reads its own copy, not thousands of others.
         copies = {str(copy.digest): encode(copy) for copy in plan.copies}
-        whole = {"outline": msgspec.json.encode(outline), "plan": encode(plan), "updated": self._now()}
-        self._hashes.put(({key_of(plan.push_id, "plan"): copies} if copies else {}) | {key_of(plan.push_id): whole})
+        records = {key_of(plan.push_id, "plan"): copies} if copies else {}
+        first = self._hashes.exchange((key_of(plan.push_id), "plan"), records | self._whole(plan))
+        if first is None:
+            return plan
+        kept = read(first, Plan)
+        self._hashes.put(self._whole(kept))
+        return kept
+
+    def _whole(self, plan: Plan) -> dict[str, dict[str, bytes]]:
+        outline = msgspec.json.encode(Outline.of(plan))
+        return {key_of(plan.push_id): {"outline": outline, "plan": encode(plan), "updated": self._now()}}
 
     def plan(self, push_id: str) -> Plan | None:
         return decode(self._field(push_id, "plan"), Plan)

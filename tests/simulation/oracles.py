@@ -4,8 +4,9 @@ What cannot be true in some runs is excused by name: `Judge.excused` says what, 
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tasks.errors import ImagePusherError, PushFailed
@@ -80,6 +81,7 @@ class Judge:
     violations: list[Violation] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
     deaths: int = 0
+    last_death: float = 0.0
     collections: int = 0
     rollbacks: int = 0
     outages: list[tuple[str, float, float]] = field(default_factory=list)
@@ -452,6 +454,8 @@ class Judge:
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
             "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
             "push_unknown": lost,
+            # Workers that stand still hold a tag in turn.
+            "lock_unavailable": bool(self._gone) or (stops >= 3 and len(self.sent) > 1),
             # A delivery that stands still counts as lost, too.
             "abandoned": self.deaths + stops + count("lose answer") + self.rollbacks >= 3,
             "stalled": bool(self._gone) or self.deaths >= 3 or self._redis_was_away(),
@@ -472,6 +476,9 @@ class Judge:
         if self.undoing is not None:
             return
         if explains(first, operations, last):
+            return
+        if self.deaths and explains(first, [*operations, *_again(operations)], last):
+            self.excused.append(f"{tag}: a push whose worker was killed brought back what a foreign write removed")
             return
         lost = [
             key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or "/intents" in key
@@ -539,6 +546,10 @@ class Judge:
         """Tell whether a push wrote over a foreign write between its look and its PUT, or after its worker died."""
         if self._late:
             self.excused.append(f"{own[0].repository}:{own[0].tag}: a write of a dead worker arrived late")
+            return True
+        sent = self.sent[str(own[0].author)]
+        if sent.ended is not None and sent.ended < own[-1].when <= self.last_death:
+            self.excused.append(f"{own[0].repository}:{own[0].tag}: a worker wrote late, and died before it looked")
             return True
         foreign = [
             each
@@ -833,6 +844,17 @@ def _is_unknown(said: Mapping[str, Any]) -> bool:
     """Tell whether a report says that nobody knows what became of a tag."""
     error = said["error"] or {"code": "", "message": ""}
     return _CANNOT_BE_TOLD in error["message"] or error["code"] in {"stalled", "abandoned"}
+
+
+def _again(operations: Sequence[Operation]) -> list[Operation]:
+    """Return pushes that a later push may have taken for what its own late write replaced, after a foreign write."""
+    foreign = [each for each in operations if each.name == "foreign"]
+    return [
+        replace(each, started=other.ended, ended=math.inf, merges=True, may_be_absent=True)
+        for each in operations
+        for other in foreign
+        if each.ended < other.started
+    ]
 
 
 def _put_back_to(own: Sequence[Write]) -> str | None:

@@ -10,6 +10,7 @@ from tasks.errors import (
     CopyIncomplete,
     DestinationChildMissing,
     ImagePusherError,
+    LockLost,
     ManifestInvalid,
     NotFound,
     RequestRefused,
@@ -148,6 +149,9 @@ class _Undoing:
                     lock.ensure()
                     with self._protecting(mark, repository):
                         self._write(mark, repository, lock, over=described.digest if described else None)
+                if mark.intent.old_digest is None and mark.protects is None:
+                    # A late write of our own must not bring back what was deleted, here or with another tag (7.6).
+                    lock.note_deleted()
         except ImagePusherError as error:
             return undo_result.stuck(text, error)
         return undo_result.put_back(mark)
@@ -161,9 +165,6 @@ class _Undoing:
     def _write(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
             self._delete(mark, repository, over or mark.intent.new_digest)
-            if mark.protects is None:
-                # A late write of our own would otherwise bring back what was deleted (BEHAVIOUR 7.6).
-                lock.note_deleted()
             return
         old = self._old(mark.intent, repository)
         lock.note_writing(old.digest, lock.record().last)
@@ -174,7 +175,31 @@ class _Undoing:
                 f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
                 f" {error.message}"
             ) from None
+        try:
+            # The process may have stood still before the write, for longer than the lease of its lock.
+            lock.ensure()
+        except LockLost:
+            self._mend(mark, repository, old)
+            raise
         lock.note_written(old)
+
+    def _mend(self, mark: Mark, repository: Repository, late: Written) -> None:
+        """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable."""
+        with self._locks.hold(mark.locked) as lock:
+            # A release holds the lock that was lost, and looks at its tags again when it has taken all locks again.
+            lock.ensure()
+            described = repository.resolve(mark.reference.identifier)
+            held = described.digest if described is not None else None
+            lost = lock.record().overwritten_by(held)
+            if held != late.digest or lost is None:
+                return
+            kept = lock.kept(lost)
+            if kept is None:
+                fetched = repository.fetch_manifest(lost)
+                kept = Written(lost, judged_media_type(fetched), fetched.content)
+            LOG.warning("%s: a late write of an undo replaced %s, which is written again", mark.reference, lost)
+            repository.push_manifest(mark.reference.identifier, kept.content, kept.media_type, over=held)
+            lock.note_written(kept)
 
     def _old(self, intent: TagIntent, repository: Repository) -> Written:
         """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict
+from tasks.errors import DestinationError, ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.held_locks import HeldLocks
@@ -282,6 +282,9 @@ class Release:
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
         if begun:
             self._journal.note(direction, error.message)
+            for member in self._members:
+                if (change := intents.get(member.reference)) is not None:
+                    member.move.put_back_to(change.old_digest)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = failed_tags(undone)
         if stuck:
@@ -294,7 +297,11 @@ class Release:
 
     def _change(self, member: Member, held: Mapping[str, TagLock]) -> TagIntent | None:
         """Return the change to take back: the last one, or that of a late write after the tag had been put back."""
-        return member.intent or member.move.written_late(held[member.reference])
+        try:
+            return member.move.written_late(held[member.reference]) or member.intent
+        except DestinationError as error:
+            LOG.warning("%s: whether a late write replaced anything cannot be told: %s", member.reference, error)
+            return member.intent
 
     def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
         """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""

@@ -61,7 +61,7 @@ class TagMove:
         self._intents = intents
         self._known: TagIntent | None = None
         self._may_have_written = False
-        self._wrote: Digest | None = None
+        self._wrote: set[Digest] = set()
         self._bring = wish.bring
         self._brought = NOTHING
 
@@ -209,7 +209,7 @@ class TagMove:
             return False
         lock.ensure()
         self._may_have_written = True
-        self._wrote = staged.decision.digest
+        self._wrote.add(staged.decision.digest)
         self.memory = self.memory.writing()
         return True
 
@@ -221,21 +221,28 @@ class TagMove:
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
 
-    def written_late(self, lock: TagLock) -> TagIntent | None:
-        """Return the change by which this delivery wrote a tag that another one had put back, None if it did not.
+    def put_back_to(self, digest: Digest | None) -> None:
+        """Remember that the tag is about to be put back: that may be a late write, too."""
+        self._may_have_written = True
+        if digest is not None:
+            self._wrote.add(digest)
 
-        It leads back to what the late write replaced (BEHAVIOUR 7.6).
+    def written_late(self, lock: TagLock) -> TagIntent | None:
+        """Return the change by which this delivery wrote over the work of others after it had stood still, if it did.
+
+        It leads back to what the late write replaced, or to what the tag held before the push if another delivery had
+        put it back (BEHAVIOUR 7.6).
         """
-        latest, held, record = self.memory.latest, self._wrote, lock.record()
-        if latest is None or latest.changes or held is None or self._digest(held) != held or record.last == held:
+        held = self._digest(*self._wrote) if self._wrote else None
+        record = lock.record()
+        if held is None or held not in self._wrote or record.last == held:
             return None
         lost = self._stage.overwritten(held, record, lock)
-        found = self.memory.intents.get(held)
-        if found is None or lost is None:
-            return found
-        return msgspec.structs.replace(
-            found, old_digest=lost.digest, old_media_type=lost.media_type, written_before=None
-        )
+        if lost is not None:
+            return TagIntent(action="copied", old_digest=lost.digest, old_media_type=lost.media_type, new_digest=held)
+        latest, found = self.memory.latest, self.memory.intents.get(held)
+        is_forgotten = latest is not None and not latest.changes
+        return found if is_forgotten and found is not None and found.changes else None
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -314,14 +321,14 @@ class TagMove:
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
 
-    def _digest(self, expected: Digest | None) -> Digest | None:
+    def _digest(self, *expected: Digest | None) -> Digest | None:
         """Return the digest that the tag holds.
 
         Some registries announce another digest than that of the manifest that they serve: the manifest counts.
         """
         described = self._repository.resolve(self._tag)
         found = described.digest if described else None
-        if found is None or found == expected:
+        if found is None or found in expected:
             return found
         try:
             return self._repository.fetch_manifest(self._tag).digest

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tasks.coordination.ledger import HashLedger
@@ -224,8 +223,7 @@ def test_what_a_release_replaces_keeps_a_tag_of_its_own_until_it_is_put_back(
             registry.put("ns/app", OLD, tag)
         for image in NEW.members:
             registry.put("ns/app", image)
-        plan = begun(ledger, registry.host, None, "r", NEW)
-        ledger.save_plan(msgspec.structs.replace(plan, keep_replaced=True))
+        begun(ledger, registry.host, None, "r", NEW, keep_replaced=True)
         registry.immutable = () if refused is None else (refused,)
         report = step.run("r", may_retry=lambda *_: False)
         if refused is None:
@@ -263,11 +261,20 @@ def begun(
     push_id: str = "p",
     source: images.Index = NEW,
     tags: Sequence[str] = TAGS,
+    *,
+    keep_replaced: bool = False,
 ) -> Plan:
     """Return a plan whose release has come so far; the push `q` moves its tags one by one."""
     planned = [planned_tag(f"{host}/ns/app:{tag}", old_digest=parse_digest(OLD.digest)) for tag in tags]
     item = resolved_item(*planned, digest=parse_digest(source.digest), media_type=source.media_type)
-    plan = Plan(push_id=push_id, created=0.0, items=[item], copies=[], atomic=None if push_id == "q" else "push")
+    plan = Plan(
+        push_id=push_id,
+        created=0.0,
+        items=[item],
+        copies=[],
+        atomic=None if push_id == "q" else "push",
+        keep_replaced=keep_replaced,
+    )
     ledger.save_plan(plan)
     for node in (OLD, source):
         ledger.keep_content(push_id, parse_digest(node.digest), node.manifest)

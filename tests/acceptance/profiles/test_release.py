@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import MayRetry, TagIntent, TagLocks
+from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Written
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.member import Member
 from tasks.transfer.publish.release import Ended, Release
@@ -39,7 +39,7 @@ from tests.support.images import Index
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import AccessRules, Profile, TagRules
 from tests.support.profiles.server import ProfileRegistry
-from tests.support.tag_locks import MemoryTagLocks
+from tests.support.tag_locks import MemoryTag, MemoryTagLocks
 from tests.unit.registry.clients import QUICK
 
 TOGETHER = replace(profiles.ZOT, access=AccessRules())
@@ -625,6 +625,78 @@ def test_a_release_that_was_put_back_is_not_taken_back_again(registry: ProfileRe
 def changes(records: Records) -> dict[str, TagIntent]:
     """Return the intents that an undo goes by."""
     return {name: intent for name, intent in records.intents.items() if intent.changes}
+
+
+def test_a_release_that_was_reported_before_it_began_never_begins(registry: ProfileRegistry) -> None:
+    """Rules 6.1, 10.1: another delivery gave it up while this one stood still, and reported its tags."""
+    records = announced(registry)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(
+        NEW, abandoned=PushAbandoned("It ended its workers.")
+    )
+    assert {report.action for report in ended.reports.values()} == {"failed"}
+    late = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not late.stands
+    assert (records.direction, held(registry)) == ("never", WHOLLY_OLD)
+
+
+def test_what_was_deleted_is_not_brought_back_by_a_late_write(registry: ProfileRegistry) -> None:
+    """Rules 7.6, 10.1: a write that began before a release, and lands after it went back, replaced nothing of it."""
+    begin(registry)
+    locks, records, reference = MemoryTagLocks(), Records(), f"{registry.host}/ns/app:new"
+    with locks.hold(reference) as tag:
+        tag.note_writing(OLD.digest, None)
+    assert Worker(registry, records, Fuse(), locks).run(NEW).stands
+    registries, kept = Registries(RegistryConfiguration(limits=QUICK)), records.contents.get
+    assert undo("p", records.intents, registries, locks, kept).state == "succeeded"
+    assert held(registry) == WHOLLY_OLD
+    with locks.hold(reference) as tag:
+        assert tag.record().overwritten_by(OLD.digest) is None
+
+
+class LosingLocks(MemoryTagLocks):
+    """Locks that are lost when an old manifest is about to be put back, while another push moves the tag."""
+
+    def __init__(self, move: Callable[[], Written]) -> None:
+        super().__init__()
+        self.move = move
+        self.moved = False
+
+    @contextmanager
+    def hold(self, reference: str) -> Iterator[MemoryTag]:
+        with super().hold(reference) as tag:
+            note_writing = tag.note_writing
+
+            def noting(digest: str, last: str | None) -> None:
+                note_writing(digest, last)
+                if not self.moved:
+                    self.moved = True
+                    written = self.move()
+                    with super(LosingLocks, self).hold(reference) as other:
+                        other.note_writing(written.digest, other.record().last)
+                        other.note_written(written)
+
+            tag.note_writing = noting  # type: ignore[method-assign]
+            yield tag
+
+
+def test_an_undo_that_stood_still_before_its_write_brings_back_what_that_replaced(registry: ProfileRegistry) -> None:
+    """Rule 7.6: it put an old manifest over what another push had written meanwhile, and says that it failed."""
+    begin(registry)
+    theirs = images.index([images.image("linux/s390x", [images.layer("theirs", 100)])])
+
+    def move() -> Written:
+        registry.put("ns/app", theirs, "1")
+        # Other clients look at nothing: the undo writes over it.
+        return Written(theirs.digest, theirs.media_type, theirs.manifest)
+
+    registry.put("ns/app", NEW, "1")
+    reference = f"{registry.host}/ns/app:1"
+    intent = TagIntent(
+        action="copied", old_digest=Digest(OLD.digest), old_media_type=OLD.media_type, new_digest=Digest(NEW.digest)
+    )
+    undone = undo("p", {reference: intent}, Registries(RegistryConfiguration(limits=QUICK)), LosingLocks(move))
+    assert [tag.error and tag.error.code for tag in undone.tags] == ["lock_lost"]
+    assert registry.tags("ns/app")["1"] == theirs.digest
 
 
 def closed(registry: ProfileRegistry) -> Records:

@@ -117,6 +117,17 @@ def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -
     assert ledger.intents("p")["b/x:1"].old_digest == "sha256:o"
 
 
+def test_the_first_plan_of_a_push_stays(ledger: HashLedger) -> None:
+    """Rule 7.3: a delivery that stood still plans after another one, whose copies are under way."""
+    ledger.accept("p", {"items": []}, "task")
+    first, late = plan_of("p", "sha256:a"), plan_of("p", "sha256:a", "sha256:b")
+    assert ledger.save_plan(first) == first
+    assert ledger.save_plan(late) == first
+    assert ledger.plan("p") == first
+    ledger.reopen("p")
+    assert ledger.save_plan(late) == late
+
+
 @pytest.mark.parametrize("ended", [False, True])
 def test_half_a_release_is_still_to_be_ended_by_the_next_run(ledger: HashLedger, ended: bool) -> None:
     """Rules 7.8 and 10.1: its command was interrupted; the release of a push that ended is over."""
