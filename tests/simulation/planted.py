@@ -151,36 +151,28 @@ FAULTS: Final = (
         _TAG,
         "self._intents.ensure_settled()",
         "pass",
-    ),
-    Fault(
-        "half of a release is right for a plan",
-        "tasks.transfer.plan.resolve",
-        "return found != release or (found is not None and not found.is_still)",
-        "return False",
+        first=640,
     ),
     Fault(
         "release takes what it announced for its work",
         _RELEASE,
         "has_written=has_begun(direction) or member.follows",
         "has_written=True",
+        first=1580,
     ),
     Fault(
         "release that was put back is undone again",
         _DELIVERY,
         "ended.forget()",
         "pass",
-    ),
-    Fault(
-        "release that never began leaves its protective tags",
-        _DELIVERY,
-        "intent is not None and not intent.settled and intent.beside()",
-        "False",
+        first=3965,
     ),
     Fault(
         "protective tag goes though others need it",
         "tasks.transfer.after.sharing",
         "return bool(self.needs.needs(reference) - {self.push_id})",
         "return False",
+        first=1580,
     ),
     Fault(
         "referrers do not come along",
@@ -222,6 +214,18 @@ UNTRIED: Final = (
         "or False:",
     ),
     Fault("direction of a release is not read", _RELEASE, 'if direction == "back":', "if False:"),
+    Fault(
+        "half of a release is right for a plan",
+        "tasks.transfer.plan.resolve",
+        "return found != release or (found is not None and not found.is_still)",
+        "return False",
+    ),
+    Fault(
+        "release that never began leaves its protective tags",
+        _DELIVERY,
+        "intent is not None and not intent.settled and intent.beside()",
+        "False",
+    ),
 )
 
 
