@@ -156,36 +156,28 @@ FAULTS: Final = (
         _TAG,
         "self._intents.ensure_settled()",
         "pass",
-    ),
-    Fault(
-        "half of a release is right for a plan",
-        "tasks.transfer.plan.resolve",
-        "return found != release or (found is not None and not found.is_still)",
-        "return False",
+        first=640,
     ),
     Fault(
         "release takes what it announced for its work",
         _RELEASE,
         "has_written=has_begun(direction) or member.follows",
         "has_written=True",
+        first=1580,
     ),
     Fault(
         "release that was put back is undone again",
         _RELEASES,
         "ended.forget()",
         "pass",
-    ),
-    Fault(
-        "release that never began leaves its protective tags",
-        _RELEASES,
-        "intent is not None and not intent.settled and intent.beside()",
-        "False",
+        first=3965,
     ),
     Fault(
         "protective tag goes though others need it",
         "tasks.transfer.after.sharing",
         "return bool(self.needs.needs(reference) - {self.push_id})",
         "return False",
+        first=1580,
     ),
     Fault(
         "referrers do not come along",
@@ -227,6 +219,18 @@ UNTRIED: Final = (
         "if error.ends_locked_work and not isinstance(error, LockLost):",
     ),
     Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:"),
+    Fault(
+        "half of a release is right for a plan",
+        "tasks.transfer.plan.resolve",
+        "return found != release or (found is not None and not found.is_still)",
+        "return False",
+    ),
+    Fault(
+        "release that never began leaves its protective tags",
+        _RELEASES,
+        "intent is not None and not intent.settled and intent.beside()",
+        "False",
+    ),
 )
 
 
