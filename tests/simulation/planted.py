@@ -49,7 +49,7 @@ _LEASES: Final = "tasks.coordination.redis.leases"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
 
 FAULTS: Final = (
-    Fault("no look before the write", _TAG, "self._digest(over) != over", "False"),
+    Fault("no look before the write", _TAG, "self._held.now(over) != over", "False"),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),

@@ -7,12 +7,8 @@ from typing import Final
 
 from tasks import contract
 from tasks.errors import (
-    CopyIncomplete,
-    DestinationChildMissing,
     ImagePusherError,
-    LockLost,
     ManifestInvalid,
-    NotFound,
     RequestRefused,
     Retry,
 )
@@ -23,9 +19,9 @@ from tasks.transfer.after import undo_result
 from tasks.transfer.after.leftovers import Leftovers
 from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
 from tasks.transfer.after.needs import Needs
+from tasks.transfer.after.restoring import Restoring
 from tasks.transfer.after.sharing import ALONE, Sharing, deleting
-from tasks.transfer.plan.look import judged_media_type
-from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -81,7 +77,7 @@ class _Undoing:
         self.done: dict[str, contract.TagUndo] = {}
         self._registries = registries
         self._locks = locks
-        self._content_of = content_of
+        self._restoring = Restoring(locks, content_of)
         self._doomed: dict[str, str] = {}
         self._needs: dict[str, Needs] = {}
 
@@ -165,53 +161,8 @@ class _Undoing:
     def _write(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
             self._delete(mark, repository, over or mark.intent.new_digest)
-            return
-        old = self._old(mark.intent, repository)
-        lock.note_writing(old.digest, lock.record().last)
-        try:
-            repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
-        except CopyIncomplete as error:
-            raise DestinationChildMissing(
-                f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
-                f" {error.message}"
-            ) from None
-        try:
-            # The process may have stood still before the write, for longer than the lease of its lock.
-            lock.ensure()
-        except LockLost:
-            self._mend(mark, repository, old)
-            raise
-        lock.note_written(old)
-
-    def _mend(self, mark: Mark, repository: Repository, late: Written) -> None:
-        """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable."""
-        with self._locks.hold(mark.locked) as lock:
-            # A release holds the lock that was lost, and looks at its tags again when it has taken all locks again.
-            lock.ensure()
-            described = repository.resolve(mark.reference.identifier)
-            held = described.digest if described is not None else None
-            lost = lock.record().overwritten_by(held)
-            if held != late.digest or lost is None:
-                return
-            kept = lock.kept(lost)
-            if kept is None:
-                fetched = repository.fetch_manifest(lost)
-                kept = Written(lost, judged_media_type(fetched), fetched.content)
-            LOG.warning("%s: a late write of an undo replaced %s, which is written again", mark.reference, lost)
-            repository.push_manifest(mark.reference.identifier, kept.content, kept.media_type, over=held)
-            lock.note_written(kept)
-
-    def _old(self, intent: TagIntent, repository: Repository) -> Written:
-        """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""
-        digest = str(intent.old_digest)
-        try:
-            fetched = repository.fetch_manifest(digest)
-        except NotFound:
-            content = self._content_of(digest)
-            if content is None:
-                raise
-            return Written(digest, intent.old_media_type, content)
-        return Written(digest, judged_media_type(fetched), fetched.content)
+        else:
+            self._restoring.restore(mark, repository, lock, over)
 
     def _delete(self, mark: Mark, repository: Repository, digest: Digest) -> None:
         """Delete a tag; if the registry can only delete digests, delete the digest, unless another tag needs it."""

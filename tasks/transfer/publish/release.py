@@ -9,49 +9,23 @@ A journal holds the direction of the release before each step: a later delivery 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from typing import Final
 
 from tasks import contract
-from tasks.errors import DestinationError, ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict
-from tasks.transfer.after.holders import Holders
+from tasks.errors import DestinationError, ImagePusherError, LockLost, LockUnavailable, RolledBack
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.ended import Ended
+from tasks.transfer.publish.forward import Forward
 from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
-from tasks.transfer.publish.member import Member, Stopped, stopping
-from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.member import Member, Stopped
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.rolled_back import failed_tags, report_of
-from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.together import Flip, groups, write
 from tasks.transfer.publish.unsettled import unsettled, waiting
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
-
-
-@dataclass
-class Ended:
-    """The end of a release: the move of each tag if it `stands`, else the report of each tag, and those put back."""
-
-    moved: dict[str, Moved] = field(default_factory=dict)
-    reports: dict[str, contract.TagReport] = field(default_factory=dict)
-    restored: list[Member] = field(default_factory=list)
-
-    def forget(self) -> None:
-        """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.
-
-        It comes after the reports of the tags: a repeat makes them from the intents.
-        """
-        for member in self.restored:
-            with suppress(LockLost):
-                member.move.forget()
-
-    @property
-    def stands(self) -> bool:
-        """Whether all tags moved."""
-        return not self.reports
 
 
 PutBack = Callable[[Mapping[str, TagIntent], TagLocks], contract.Undo]
@@ -137,7 +111,7 @@ class Release:
                     return self._back(held, earlier, (), may_retry)
                 self._let_begin_again(held)
             try:
-                return Ended(moved=self._forward(held))
+                return Ended(moved=self._forward(held).run())
             except Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
             if error.ends_locked_work:
@@ -147,83 +121,8 @@ class Release:
             LOG.warning("The release does not stand: %s", error)
             return self._back(held, error, (culprit,), may_retry)
 
-    def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
-        """Stage all tags, then flip them."""
-        if self._journal.read() == "stands":
-            return {member.key: self._stood(member, held) for member in self._members}
-        if not has_begun(self._journal.read()):
-            self._journal.claim(list(held))
-        staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
-        # A tag to which several items go has one intent at a time: those of the others follow before they write it.
-        firsts: dict[str, Member] = {}
-        for member in self._members:
-            firsts.setdefault(member.reference, member)
-        intents = {member.key: self._announce(member, held, staged[member.key]) for member in firsts.values()}
-        self._journal.note("forward")
-        moved = self._together(held, staged, intents)
-        written = {member.reference for member in self._members if member.key in moved}
-        for member in self._members:
-            if member.key in moved:
-                continue
-            with stopping(member):
-                lock = held[member.reference]
-                if member.reference in written:
-                    # Another item of the release has just written this tag (BEHAVIOUR 1.5).
-                    member.move.recall()
-                    staged[member.key] = member.move.stage(lock)
-                    member.move.bring(staged[member.key], HeldLocks(held, self._locks))
-                    intents[member.key] = self._announce(member, held, staged[member.key])
-                self._flipped.add(member.key)
-                moved[member.key] = _flip(member, lock, staged[member.key], intents[member.key])
-                written.add(member.reference)
-        self._journal.note("stands")
-        return moved
-
-    def _together(
-        self, held: Mapping[str, TagLock], staged: Mapping[str, Staged], intents: Mapping[str, TagIntent | None]
-    ) -> dict[str, Moved]:
-        """Flip the tags that the registry can write several of at once; return the moves of those that it wrote."""
-        flips = [
-            Flip(member, held[member.reference], staged[member.key], intent)
-            for member in self._members
-            if (intent := intents.get(member.key)) is not None
-        ]
-        moved: dict[str, Moved] = {}
-        for group in groups(flips):
-            keys = {flip.member.key for flip in group}
-            self._flipped |= keys
-            moved |= write(group, self._executor)
-            self._flipped -= keys - moved.keys()
-        return moved
-
-    def _stood(self, member: Member, held: Mapping[str, TagLock]) -> Moved:
-        """Return how a tag moved: consumers may have heard of it, and whoever moved it since did so later."""
-        with stopping(member):
-            return member.move.stood(held[member.reference], HeldLocks(held, self._locks))
-
-    def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
-        holders = Holders({member.reference for member in self._members if member.intent is not None})
-
-        def stage(member: Member) -> Staged:
-            with stopping(member):
-                member.move.prepare()
-                staged = member.move.stage(held[member.reference])
-                if not staged.is_right:
-                    if not member.irreversible:
-                        member.move.ensure_reversible(staged, holders)
-                    member.move.store(staged)
-                member.move.bring(staged, HeldLocks(held, self._locks))
-                return staged
-
-        return list(self._executor.map(stage, self._members))
-
-    def _announce(self, member: Member, held: Mapping[str, TagLock], staged: Staged) -> TagIntent | None:
-        with stopping(member):
-            if staged.is_right:
-                # Once the release begins, what an earlier delivery noted would count as written.
-                member.move.found(staged.decision)
-                return None
-            return member.move.announce(held[member.reference], staged)
+    def _forward(self, held: Mapping[str, TagLock]) -> Forward:
+        return Forward(self._members, held, self._locks, self._journal, self._executor, self._flipped)
 
     def _back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, culprits: Sequence[Member], may_retry: MayRetry
@@ -311,13 +210,3 @@ class Release:
             member.move.forget()
         self._flipped.clear()
         self._journal.note("again")
-
-
-def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
-    if intent is None:
-        return member.move.leave(lock, staged)
-    # The first flip may have had a collected part copied again; the second flip reads the tag anew.
-    moved = member.move.flip(lock, staged, intent) or member.move.flip(lock, staged, intent)
-    if moved is None:
-        raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")
-    return moved

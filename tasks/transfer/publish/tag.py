@@ -5,20 +5,16 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 """
 
 import logging
-import time
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from tasks.errors import (
-    ContentMismatch,
     ImagePusherError,
     Irreversible,
     LockLost,
     LockUnavailable,
-    ManifestInvalid,
-    NotFound,
     PushUndone,
     Side,
     TagConflict,
@@ -32,6 +28,7 @@ from tasks.transfer.plan.along import NOTHING
 from tasks.transfer.plan.decide import Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.memory import Memory
 from tasks.transfer.publish.moved import Moved, skipped
@@ -42,8 +39,6 @@ from tasks.transfer.publish.writes import Writes
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
 _LOCKS: Final = 4
-# The pauses, in seconds, between looks at a tag that still holds what was overwritten.
-_LAGS: Final = (0.2, 0.8, 2.0)
 
 
 class TagMove:
@@ -58,6 +53,7 @@ class TagMove:
         self._planned = tag
         self._reference = tag.reference
         self._tag = tag.reference.identifier
+        self._held = HeldDigest(repository, tag.reference.identifier)
         self._intents = intents
         self._known: TagIntent | None = None
         self._may_have_written = False
@@ -205,7 +201,7 @@ class TagMove:
         """Look at the tag right before it is written; return False if someone else wrote it meanwhile."""
         over = staged.over
         # A digest has only one content, which the copy may have stored already.
-        if self._reference.digest is None and self._digest(over) != over:
+        if self._reference.digest is None and self._held.now(over) != over:
             return False
         lock.ensure()
         self._may_have_written = True
@@ -216,7 +212,7 @@ class TagMove:
     def end(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Look at the tag after it was written; return None if it does not hold the manifest."""
         decision = staged.decision
-        if self._seen_after(decision.digest, staged.over) != decision.digest:
+        if self._held.after(decision.digest, staged.over) != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
@@ -233,7 +229,7 @@ class TagMove:
         It leads back to what the late write replaced, or to what the tag held before the push if another delivery had
         put it back (BEHAVIOUR 7.6).
         """
-        held = self._digest(*self._wrote) if self._wrote else None
+        held = self._held.now(*self._wrote) if self._wrote else None
         record = lock.record()
         if held is None or held not in self._wrote or record.last == held:
             return None
@@ -320,29 +316,3 @@ class TagMove:
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
-
-    def _digest(self, *expected: Digest | None) -> Digest | None:
-        """Return the digest that the tag holds.
-
-        Some registries announce another digest than that of the manifest that they serve: the manifest counts.
-        """
-        described = self._repository.resolve(self._tag)
-        found = described.digest if described else None
-        if found is None or found in expected:
-            return found
-        try:
-            return self._repository.fetch_manifest(self._tag).digest
-        except NotFound:
-            return None
-        except (ContentMismatch, ManifestInvalid):
-            return found
-
-    def _seen_after(self, written: Digest, over: Digest | None) -> Digest | None:
-        """Return the digest that the tag holds after a write; some registries show a write only after a moment."""
-        found = self._digest(written)
-        for pause in _LAGS:
-            if found != over or found == written:
-                break
-            time.sleep(pause)
-            found = self._digest(written)
-        return found

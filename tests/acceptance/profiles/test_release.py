@@ -29,9 +29,10 @@ from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Written
+from tasks.transfer.publish.ended import Ended
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.member import Member
-from tasks.transfer.publish.release import Ended, Release
+from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
