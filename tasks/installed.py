@@ -38,7 +38,11 @@ def open_registries(source: Credentials | None, destination: Credentials | None)
 def _open(name: str, source: Credentials | None, destination: Credentials | None) -> Any:
     found = entry_points(group="imagepusher.client", name=name)
     if not found:
-        raise SettingsInvalid("imagepusher is not installed in this environment: pip install it.")
+        # No name to install it by: whoever owned that name on an index would be trusted with the rest.
+        raise SettingsInvalid(
+            "imagepusher is not installed in this environment, though its code is found: install it by `pip install .`"
+            " in the project's folder, or by the path of its wheel."
+        )
     return next(iter(found)).load()(
         source=RegistryOverride(credentials=source), destination=RegistryOverride(credentials=destination)
     )

@@ -26,7 +26,6 @@ from tasks.errors import (
 _STATUS: Final[dict[type[ImagePusherError], HTTPStatus]] = {
     AuthenticationRefused: HTTPStatus.UNAUTHORIZED,
     NotFound: HTTPStatus.NOT_FOUND,
-    SourceMissing: HTTPStatus.NOT_FOUND,
     RequestRefused: HTTPStatus.BAD_REQUEST,
     CopyIncomplete: HTTPStatus.BAD_REQUEST,
     RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
@@ -77,18 +76,26 @@ class RegistryPushFailed(PushFailed, requests.HTTPError):
         self.response = _response(status)
 
 
-class SingleArchPushFailed(PushFailed, _ManifestTypeError):
-    """A push that failed because the source is no multi-arch image."""
+class SingleArchPushFailed(PushFailed, ManifestTypeError):
+    """A merge that failed because the source is no multi-arch image."""
+
+    # The report says what to do.
+    advice = ""
 
 
-def failure(message: str, report: contract.PushReport, document: dict[str, Any]) -> PushFailed:
-    """Return the error of a failed push: also a requests error if a registry refused a request."""
+def failure(message: str, report: contract.PushReport, document: dict[str, Any], *, merge: bool = False) -> PushFailed:
+    """Return the error of a failed push: also a requests error if a registry refused a request.
+
+    A merge of pubtools-quay reads its source itself: its callers catch what that raises.
+    """
     errors = [error for item in report.items for error in (item.error, *(tag.error for tag in item.tags)) if error]
     codes = [error.code for error in errors]
-    status = next((_CODES[code] for code in codes if code in _CODES), None)
+    statuses = _CODES | ({SourceMissing.code: HTTPStatus.NOT_FOUND} if merge else {})
+    status = next((statuses[code] for code in codes if code in statuses), None)
     if status is not None:
         return RegistryPushFailed(message, document, status)
-    return SingleArchPushFailed(message, document) if SingleArchRefused.code in codes else PushFailed(message, document)
+    is_single = merge and SingleArchRefused.code in codes
+    return SingleArchPushFailed(message, document) if is_single else PushFailed(message, document)
 
 
 def http_error(error: ImagePusherError) -> requests.HTTPError:

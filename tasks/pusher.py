@@ -73,7 +73,7 @@ class ContainerImagePusher:
 
     def run_merge_workflow(self, source_ref: str, dest_refs: Sequence[str]) -> contract.PushReport:
         """Push one multi-arch image to full references, merged if they hold more platforms."""
-        return _push_references(source_ref, dest_refs, self.target_settings, {"single_arch": "refuse"})
+        return _push_references(source_ref, dest_refs, self.target_settings, {"single_arch": "refuse"}, merge=True)
 
     @classmethod
     def run_tag_images(
@@ -108,7 +108,12 @@ def _push(items: list[dict[str, Any]], target_settings: Mapping[str, Any]) -> co
 
 
 def _push_references(
-    source_ref: str, dest_refs: Sequence[str], target_settings: Mapping[str, Any], options: Mapping[str, Any]
+    source_ref: str,
+    dest_refs: Sequence[str],
+    target_settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    merge: bool = False,
 ) -> contract.PushReport:
     if isinstance(dest_refs, str):
         raise RequestInvalid("dest_refs is a string: give a list of references.")
@@ -123,10 +128,10 @@ def _push_references(
     item = {"source": source_ref, "destinations": destinations, **options}
     if pubtools.flag(target_settings.get("merge", True)) is False:
         item["merge"] = False
-    return _run({"items": [item]} | ({"tries": tries} if tries else {}), target_settings)
+    return _run({"items": [item]} | ({"tries": tries} if tries else {}), target_settings, merge=merge)
 
 
-def _run(request: dict[str, Any], target_settings: Mapping[str, Any]) -> contract.PushReport:
+def _run(request: dict[str, Any], target_settings: Mapping[str, Any], *, merge: bool = False) -> contract.PushReport:
     source = _credentials(target_settings, pubtools.SOURCE_PAIR)
     destination = _credentials(target_settings, *pubtools.DESTINATION_PAIRS)
     push_id = str(uuid.uuid4())
@@ -137,7 +142,7 @@ def _run(request: dict[str, Any], target_settings: Mapping[str, Any]) -> contrac
         report = client.wait(push_id)
     tell_tagged(report)
     if report.state != "succeeded":
-        raise failure(summary(report), report, msgspec.to_builtins(report))
+        raise failure(summary(report), report, msgspec.to_builtins(report), merge=merge)
     return report
 
 

@@ -41,8 +41,9 @@ def _kind_of(code: str, side: str | None = None) -> type[ImagePusherError]:
 
 @cache
 def _kinds() -> list[type[ImagePusherError]]:
-    # Asked for when the package has loaded all of its files.
-    return _tree(ImagePusherError)
+    # Asked for when the package has loaded all of its files. A class without a code of its own is another form of the
+    # error that it inherits from, for some callers.
+    return [kind for kind in _tree(ImagePusherError) if "code" in vars(kind)]
 
 
 def _tree(kind: type[ImagePusherError]) -> list[type[ImagePusherError]]:

@@ -1,7 +1,9 @@
 """Platforms and subjects from the manifests of index entries that do not name them (BEHAVIOUR 4.2 and 4.3)."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import msgspec
 
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
@@ -11,8 +13,7 @@ from tasks.oci.manifest import Manifest
 from tasks.oci.platform import Platform
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
+class Details(msgspec.Struct, frozen=True):
     """The platform of an image's configuration, or the subject of an artifact's manifest; at most one of the two.
 
     `platform_unknown` marks an image whose configuration names no platform, or cannot be read.
@@ -40,7 +41,9 @@ def with_details(document: Manifest | Index, details: Mapping[Digest, Details]) 
     if not details or not isinstance(document, Index):
         return document
     listed = {entry.digest for entry in document.entries}
-    return replace(document, entries=tuple(_detailed(entry, details, listed) for entry in document.entries))
+    return msgspec.structs.replace(
+        document, entries=tuple(_detailed(entry, details, listed) for entry in document.entries)
+    )
 
 
 def _detailed(entry: Descriptor, details: Mapping[Digest, Details], listed: Collection[Digest]) -> Descriptor:

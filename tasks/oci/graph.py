@@ -1,6 +1,6 @@
 """The successors of a node of an image, for every media type (image-spec manifest.md and image-index.md)."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
@@ -9,8 +9,7 @@ from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest
 
 
-@dataclass(frozen=True, slots=True)
-class Successors:
+class Successors(msgspec.Struct, frozen=True):
     """The manifests and the blobs that a repository must hold before the node itself; `config` is one of the blobs."""
 
     manifests: tuple[Descriptor, ...] = ()

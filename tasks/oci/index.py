@@ -1,7 +1,6 @@
 """Indexes and docker manifest lists (image-spec image-index.md; Docker manifest list version 2)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -13,8 +12,7 @@ _decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entries_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(msgspec.Struct, frozen=True):
     """A list of manifests; `fields` holds the original JSON text of each top-level field."""
 
     media_type: str

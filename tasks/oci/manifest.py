@@ -1,6 +1,5 @@
 """Image manifests (image-spec manifest.md; Docker image manifest version 2, schema 2)."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -9,8 +8,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.platform import Platform, PlatformDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """One image or artifact: its configuration if it names one, its layers, and its subject if any."""
 
     media_type: str

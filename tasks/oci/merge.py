@@ -1,8 +1,9 @@
 """The merge of two indexes by platform (BEHAVIOUR section 4). Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
@@ -12,8 +13,7 @@ from tasks.oci.platform import Platform
 from tasks.oci.subjects import anchored, references, subject_of
 
 
-@dataclass(frozen=True, slots=True)
-class MergeRules:
+class MergeRules(msgspec.Struct, frozen=True):
     """The options of a merge: whether all four parts of Windows' os.version count."""
 
     exact_os_version: bool = False
@@ -28,8 +28,7 @@ class MergeRules:
 DEFAULT_RULES: Final = MergeRules()
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(msgspec.Struct, frozen=True):
     """A merged index, and its entries that come from the destination alone, in the index's order."""
 
     index: Index

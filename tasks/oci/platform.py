@@ -5,7 +5,6 @@ an architecture. It is for comparison only: written documents keep the author's 
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, Self
 
 import msgspec
@@ -43,8 +42,7 @@ _TEXT: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True):
     """The platform of an image, in its author's words."""
 
     os: str

@@ -2,8 +2,9 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Self
+
+import msgspec
 
 from tasks.oci.digest import Digest, parse_digest
 
@@ -97,8 +98,7 @@ class RepositoryName(NamedTuple):
         return f"{self.registry}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """The place of an image: a registry, a repository there, and a tag or digest in it."""
 
     registry: str
@@ -144,7 +144,7 @@ class Reference:
 
     def at(self, digest: Digest) -> "Reference":
         """Return the reference to `digest` in the same repository."""
-        return replace(self, tag=None, digest=digest)
+        return msgspec.structs.replace(self, tag=None, digest=digest)
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,8 +23,7 @@ Key = tuple[Any, ...] | None
 Order = Callable[[str], Key]
 
 
-@dataclass(frozen=True, slots=True)
-class Age:
+class Age(msgspec.Struct, frozen=True):
     """The versions and the times of creation that an image, or each image of an index, declares."""
 
     versions: tuple[str, ...] = ()

@@ -24,9 +24,10 @@ A refusal for another reason (quota, rights, maintenance) is no refusal of a for
 """
 
 import threading
-from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, Literal, Protocol
+
+import msgspec
 
 from tasks.registry.settings import UploadChoice
 
@@ -44,8 +45,7 @@ _GONE: Final = frozenset({400, 404, 416})
 _SURELY_TAKEN: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The refusals of a registry: a PUT of `put` bytes or more, a body above `part_bytes`; None for no refusal."""
 
     put: int | None = None
@@ -91,8 +91,7 @@ class LocalUploadForms:
             self._refused[registry] = self.refused(registry).united(refused)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """The state of one upload of `size` bytes: its present form and the refusals so far; each step makes a new one.
 
     `fixed` means that the settings want this form: no other is tried. `doubted` means that one session was lost in this
@@ -116,14 +115,16 @@ class Way:
         floor = max(least or 0, min(self.least_bytes, most or self.least_bytes))
         part_bytes = max(floor, min(self.part_bytes, most or self.part_bytes))
         split = most is not None and self.size > most and self.form == "patch" and not self.fixed
-        return replace(self, form="parts" if split else self.form, part_bytes=part_bytes, least_bytes=floor)
+        return msgspec.structs.replace(
+            self, form="parts" if split else self.form, part_bytes=part_bytes, least_bytes=floor
+        )
 
     def after(self, status: int, sent: int) -> "Way | None":
         """Return the way after a refusal of a body of `sent` bytes, None if no form is left to try."""
         if status == TOO_LARGE:
             return self._next(min(sent, _SURELY_TAKEN), self.part_bytes) if self.form == "put" else self._halve(sent)
         if status in _GONE and not self.doubted and not (status == HTTPStatus.BAD_REQUEST and self.form == "put"):
-            return replace(self, doubted=True)
+            return msgspec.structs.replace(self, doubted=True)
         return self._next(0, self.part_bytes) if status in _GONE | _NOT_TAKEN else None
 
     def after_drops(self, sent: int) -> "Way | None":
@@ -135,7 +136,7 @@ class Way:
 
     def went_well(self) -> "Way":
         """Return the way after a body was taken."""
-        return replace(self, doubted=False)
+        return msgspec.structs.replace(self, doubted=False)
 
     def _halve(self, sent: int) -> "Way | None":
         """Return the way with parts half as large as the refused body."""
@@ -144,7 +145,9 @@ class Way:
             return None
         if self.form == "patch":
             return self._next(None, part_bytes)
-        return replace(self, part_bytes=part_bytes, refused=self.refused.united(Refused(part_bytes=part_bytes)))
+        return msgspec.structs.replace(
+            self, part_bytes=part_bytes, refused=self.refused.united(Refused(part_bytes=part_bytes))
+        )
 
     def _next(self, put: int | None, part_bytes: int) -> "Way | None":
         """Return the way with the next form; `put` is the size from which a PUT was refused, if it was."""
@@ -152,7 +155,7 @@ class Way:
         if form is None:
             return None
         found = self.refused.united(Refused(put) if form == "patch" else Refused(part_bytes=part_bytes))
-        return replace(self, form=form, part_bytes=part_bytes, doubted=False, refused=found)
+        return msgspec.structs.replace(self, form=form, part_bytes=part_bytes, doubted=False, refused=found)
 
 
 def first_way(size: int, choice: UploadChoice, part_bytes: int | None, known: Refused) -> Way:

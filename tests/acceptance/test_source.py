@@ -146,6 +146,25 @@ def test_an_index_that_declares_a_wrong_size_does_not_fail_others_of_the_push(
     world.stored.holds(world.destination, "good")
 
 
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_an_image_that_declares_a_wrong_size_of_a_layer_does_not_fail_others_of_the_push(
+    world: World, wrong_first: bool
+) -> None:
+    """Rules 2.4 and 6.2: they share the layer."""
+    shared = layer(f"{world.name} shared", 100)
+    good = image("linux/amd64", [shared])
+    declared = [shared.descriptor(docker=False) | {"size": len(shared.content) + 1}]
+    wrong = image("linux/arm64", [shared], fields={"layers": declared})
+    alone = world.push(world.item(world.put_a(wrong, "wrong"), "alone"))
+    assert (actions(alone), alone.items[0].error and alone.items[0].error.code) == (["failed"], "content_mismatch")
+    places = {tag: world.item(world.put_a(node, tag), tag) for tag, node in (("wrong", wrong), ("good", good))}
+    order = ("wrong", "good") if wrong_first else ("good", "wrong")
+    report = world.push(*(places[tag] for tag in order))
+    by_tag = {tag.reference.rpartition(":")[2]: tag for item in report.items for tag in item.tags}
+    assert (by_tag["good"].action, by_tag["good"].new_digest) == ("copied", good.digest)
+    world.stored.holds(world.destination, "good")
+
+
 def test_an_unchanged_tag_of_an_index_with_a_wrong_size_stays_unchanged_beside_others(world: World) -> None:
     """Rules 2.4 and 6.2: nothing is copied for it, and its size does not count for the others."""
     child = image("linux/amd64", [layer(f"{world.name} one", 100)])

@@ -1,6 +1,7 @@
 """Rounds of one workload: all peers in turn, each with a registry B of its own that is empty."""
 
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -111,7 +112,8 @@ def _run(workload: Workload, peer: Peer, a: DistributionRegistry, row: Row) -> S
 
 @contextmanager
 def watching(row: Row, registries: Mapping[str, DistributionRegistry]) -> Iterator[None]:
-    """Note in a row what is asked of registries meanwhile, and what CPU time that takes them."""
+    """Note in a row what is asked of registries meanwhile, what CPU time that takes them, and the load before it."""
+    row.more.setdefault("load", []).append(round(os.getloadavg()[0], 2))
     # A log lasts longer than the process that writes it.
     before = {name: len(registry.requests()) for name, registry in registries.items()}
     cpu = {name: cpu_of(registry.process.pid) for name, registry in registries.items()}

@@ -65,6 +65,8 @@ def test_a_peer_does_its_errand(name: str) -> None:
     # The list of blobs at A is the same for all: two configurations and four layers.
     assert sum(count for kind, count in row.requests["A"].items() if kind.startswith("GET blob")) >= 6
     assert row.requests["B"]["PUT manifest by tag 201"] >= 4
+    # The warm-up, and the round.
+    assert len(row.more["load"]) == 2
 
 
 def test_a_push_is_counted_without_the_one_before_it_and_over_a_delay() -> None:

@@ -118,6 +118,19 @@ def test_a_phone_needs_no_scrolling_to_the_side(scene: Scene, path: str) -> None
     assert (width, shown) == (390, 390)
 
 
+def test_a_very_long_name_leaves_the_other_columns_their_room(scene: Scene) -> None:
+    longest = "x" * 128
+    scene.push(longest, scene.item(f"{scene.a.host}/{scene.name}/{'long-name/' * 14}app:1", "1", repository="long"))
+    wait_until(lambda: scene.state(longest) == "failed", "the push of no image did not fail")
+    scene.open("/pushes")
+    widths = scene.browser.run(
+        "return [...document.querySelectorAll('td.reference')].map(cell => cell.getBoundingClientRect().width)"
+    )
+    # A host and its port stand on one line.
+    assert min(widths) > 150, widths
+    assert scene.browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_the_keyboard_is_enough(scene: Scene) -> None:
     scene.open("/pushes")
     scene.browser.press(*TAB)

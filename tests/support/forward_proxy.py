@@ -2,6 +2,7 @@
 
 import select
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.certificates import Pair
 from tests.support.serving import Serving
 
 _REFUSED = 407
@@ -18,12 +20,16 @@ _PIECE = 65536
 class ForwardProxy(Serving["_Server"]):
     """Serve on loopback while the context lasts; every host that it is asked for is 127.0.0.1.
 
-    `ports` are the ports of hosts that are asked for without one. With `pair`, USER:PASSWORD, others are refused.
-    `asked` are the methods and hosts of all requests that it took.
+    `ports` are the ports of hosts that are asked for without one. With `pair`, USER:PASSWORD, others are refused,
+    and with `tls` it is spoken to by TLS. `asked` are the methods and hosts of all requests that it took.
     """
 
-    def __init__(self, pair: str = "", ports: Mapping[str, int] | None = None) -> None:
+    def __init__(self, pair: str = "", ports: Mapping[str, int] | None = None, tls: Pair | None = None) -> None:
         super().__init__(_Server(("127.0.0.1", 0), _Handler))
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls.certificate, tls.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.expected = f"Basic {b64encode(pair.encode()).decode()}" if pair else None
         self._server.ports = dict(ports or {})
 

@@ -3,17 +3,27 @@
 import pytest
 
 from tasks import errors
+from tasks.contract import Fault, ItemReport, PushReport, Totals
 from tasks.errors import (
     DestinationAmbiguous,
     ImagePusherError,
     LockLost,
     ManifestAmbiguous,
+    NotFound,
     PushFailed,
     RateLimited,
     RequestInvalid,
     Side,
     from_record,
     to_record,
+)
+from tasks.pubtools_errors import failure
+
+REPORT = PushReport(
+    push_id="p",
+    state="failed",
+    items=[ItemReport(source="a.example/x:1", error=Fault.of(NotFound("gone")))],
+    totals=Totals(),
 )
 
 
@@ -34,6 +44,11 @@ def test_a_record_becomes_the_same_error_again(error: ImagePusherError) -> None:
     again = from_record(to_record(error))
     assert type(again) is type(error)
     assert (str(again), again.side, again.retry_after) == (str(error), error.side, error.retry_after)
+
+
+def test_another_form_of_an_error_is_kept_as_the_error() -> None:
+    again = from_record(to_record(failure("m", REPORT, {})))
+    assert type(again) is PushFailed
 
 
 def test_an_error_of_a_later_version_keeps_its_code() -> None:

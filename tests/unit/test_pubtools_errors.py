@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tasks import contract, errors
-from tasks.pubtools_errors import failure, http_error
+from tasks.pubtools_errors import ManifestTypeError, failure, http_error
 from tests.support.workers import environment
 
 
@@ -51,7 +51,7 @@ def test_a_registry_that_did_not_answer_is_a_connection_error_too() -> None:
     ("code", "caught", "status"),
     [
         ("not_found", requests.HTTPError, 404),
-        ("source_missing", requests.HTTPError, 404),
+        ("source_missing", RuntimeError, None),
         ("right_missing", requests.HTTPError, 401),
         ("quota_exceeded", requests.HTTPError, 400),
         ("registry_unavailable", requests.HTTPError, 503),
@@ -74,6 +74,28 @@ def test_a_failed_push_has_the_status_of_its_first_error(
         assert error.response.status_code == status
 
 
+def test_a_merge_whose_source_is_missing_is_an_http_error_too() -> None:
+    """S7: pubtools-quay reads the source of a merge itself, that of a copy by skopeo."""
+    fault = contract.Fault("source_missing", "x")
+    item = contract.ItemReport(source="a.example/a:1", error=fault, tags=[])
+    report = contract.PushReport(push_id="p", state="failed", items=[item], totals=contract.Totals())
+    error = failure("x", report, {}, merge=True)
+    assert isinstance(error, requests.HTTPError)
+    assert error.response.status_code == HTTPStatus.NOT_FOUND
+    assert not isinstance(failure("x", report, {}), requests.HTTPError)
+
+
+def test_a_merge_of_a_single_image_is_an_error_of_its_type_too() -> None:
+    """S7."""
+    fault = contract.Fault("single_arch_refused", "x")
+    item = contract.ItemReport(source="a.example/a:1", error=fault, tags=[])
+    report = contract.PushReport(push_id="p", state="failed", items=[item], totals=contract.Totals())
+    error = failure("what failed", report, {"push_id": "p"}, merge=True)
+    assert isinstance(error, ManifestTypeError)
+    assert (str(error), error.report, error.code) == ("what failed", {"push_id": "p"}, "push_failed")
+    assert type(failure("what failed", report, {})) is errors.PushFailed
+
+
 CATCHES = """
 from pubtools._quay import exceptions
 from tasks import contract, pubtools_errors
@@ -83,7 +105,7 @@ item = contract.ItemReport(source="a.example/a:1", error=fault, tags=[])
 report = contract.PushReport(push_id="p", state="failed", items=[item], totals=contract.Totals())
 for error in (
     pubtools_errors.ManifestTypeError("x"),
-    pubtools_errors.failure("x", report, {}),
+    pubtools_errors.failure("x", report, {}, merge=True),
 ):
     assert isinstance(error, exceptions.ManifestTypeError), error
 assert isinstance(pubtools_errors.ManifestNotFoundError("x"), exceptions.ManifestNotFoundError)

@@ -28,6 +28,8 @@ from workers.cli.waiting import Waiting
 _BARS: Final = 8
 # A narrower terminal has room for a name and a percentage only.
 _WIDE: Final = 72
+# A wider one has room for the whole name: its bars take the rest, beside the names.
+_ROOMY: Final = 140
 
 
 class Bars:
@@ -93,12 +95,13 @@ class _Moved(ProgressColumn):
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    name = TextColumn(
-        "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-    )
+    roomy = width >= _ROOMY
+    shape = Column(ratio=None if roomy else 1, no_wrap=True, overflow="ellipsis")
+    name = TextColumn("{task.description}", markup=False, table_column=shape)
     if width < _WIDE:
         return [SpinnerColumn(style="dim"), name, TaskProgressColumn()]
-    return [SpinnerColumn(style="dim"), name, BarColumn(bar_width=12), _Moved(), TimeRemainingColumn(compact=True)]
+    bar = BarColumn(bar_width=None, table_column=Column(ratio=1)) if roomy else BarColumn(bar_width=12)
+    return [SpinnerColumn(style="dim"), name, bar, _Moved(), TimeRemainingColumn(compact=True)]
 
 
 def _head(progress: contract.Progress) -> str:

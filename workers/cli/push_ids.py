@@ -15,4 +15,4 @@ def complete_push_ids(context: click.Context, _: click.Parameter, incomplete: st
             states = ledger.ended_states(ids)
     except Exception:  # noqa: BLE001 - a shell shows no errors during completion
         return []
-    return [CompletionItem(push_id, help=state or "under way") for push_id, state in zip(ids, states, strict=True)]
+    return [CompletionItem(push_id, help=state or "not ended") for push_id, state in zip(ids, states, strict=True)]

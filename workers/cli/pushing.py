@@ -102,7 +102,8 @@ def _push(context: click.Context, client: "Client", request: dict[str, Any], pus
             report = client.wait(push_id, follower)
             follower.end(report)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_after_interrupt(push_id, embedded=client.embedded)) from None
+        again = "" if context.info_name == "retry" else f" with --push-id {push_id}"
+        raise KeyboardInterrupt(_after_interrupt(push_id, again, embedded=client.embedded)) from None
     return show_report(context, report)
 
 
@@ -119,7 +120,7 @@ def show_report(context: click.Context, report: "contract.PushReport") -> int:
     return code_of_report(report)
 
 
-def _after_interrupt(push_id: str, *, embedded: bool) -> str:
+def _after_interrupt(push_id: str, again: str, *, embedded: bool) -> str:
     if embedded:
-        return f"Interrupted. The same command with --push-id {push_id} completes what is missing."
+        return f"Interrupted. The same command{again} completes what is missing."
     return f"Interrupted. The push goes on: imagepusher status {push_id} shows how far it is."

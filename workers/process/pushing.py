@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from tasks import contract, telemetry
 from tasks.celery_glue.returns import Returns
@@ -123,8 +124,7 @@ class LocalPush:
         return due.after(seconds, counted=again.retry_after != 0)
 
 
-@dataclass(frozen=True, order=True)
-class _Due:
+class _Due(msgspec.Struct, frozen=True, order=True):
     """A copy that runs at `when`, on the monotonic clock; those that are due at once keep the order of the plan."""
 
     when: float

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
+
 from workers.settings.broker_address import (
     MASTER,
     RABBITMQ,
@@ -28,11 +30,10 @@ class BrokerUrls:
     state: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
-class BrokerOptions:
+class BrokerOptions(msgspec.Struct, frozen=True):
     """The settings besides the URLs: TLS parameters, and the Sentinels' name for the primary."""
 
-    tls: Mapping[str, str] = field(default_factory=dict)
+    tls: Mapping[str, str] = msgspec.field(default_factory=dict)
     sentinel_master: str | None = None
 
 

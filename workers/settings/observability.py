@@ -1,8 +1,9 @@
 """The settings of logs, metrics and traces."""
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from workers.settings.document import LABEL_VALUES, LogFormat, LogsTable, MetricsTable, TracingTable
 
@@ -20,8 +21,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
-class Observability:
+class Observability(msgspec.Struct, frozen=True):
     """The address of `metrics`, and the URL for spans in `tracing` (OTLP over HTTP); None turns each off.
 
     A label has at most `label_values` values that no setting names.

@@ -16,8 +16,9 @@ quoted string may lack its end, commas may be missing, and text that fits nowher
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 LONGEST_HEADER: Final = 16 * 1024
 
@@ -31,8 +32,7 @@ _SCHEME: Final = re.compile(rf"({_WORD})(?:[ \t]++[0-9A-Za-z\-._~+/]++=*+(?=[ \t
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(msgspec.Struct, frozen=True):
     """One scheme, in lower case, with its parameters, their names in lower case; a token68 is not kept."""
 
     scheme: str

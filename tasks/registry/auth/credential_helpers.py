@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -54,6 +53,9 @@ class CredentialHelpers:
     def _ask(self, helper: str, server: str) -> HelperAnswer:
         if not _NAME.fullmatch(helper):
             return HelperAnswer(fault="its name may hold only letters, digits, '_', '.' and '-'")
+        # Few registries have a helper.
+        import shutil  # noqa: PLC0415
+
         name = f"docker-credential-{helper}"
         program = shutil.which(name, path=self._inherited.get("PATH", os.defpath))
         if program is None:

@@ -13,7 +13,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +29,7 @@ _LONG_WORD: Final = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _HEX: Final = re.compile(r"[0-9a-f]{32,}")
 
 
-@dataclass(frozen=True, slots=True)
-class HelperAnswer:
+class HelperAnswer(msgspec.Struct, frozen=True):
     """Credentials, no credentials, or a fault."""
 
     credentials: Credentials | None = None

@@ -3,11 +3,13 @@
 import os
 import re
 import selectors
-import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import subprocess
 
 LONGEST_OUTPUT: Final = 64 * 1024
 
@@ -32,6 +34,9 @@ def without_secrets(environment: Mapping[str, str], named: Iterable[str] = ()) -
 
 def ask(program: str, server: str, environment: Mapping[str, str], seconds: float) -> Said:
     """Run `program get` with the server as its input; raises TimeoutError and OSError."""
+    # Few registries have a helper.
+    import subprocess  # noqa: PLC0415
+
     deadline = time.monotonic() + seconds
     process = subprocess.Popen(  # noqa: S603 - the name was checked, and the user's configuration named it
         [program, "get"],
@@ -65,7 +70,7 @@ def _tell(stdin: IO[bytes] | None, server: str) -> None:
         return
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+def _read(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bytes]:
     """Read until stdout ends: a child process of the helper may hold stderr open for longer."""
     stdout, stderr = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:

@@ -1,8 +1,9 @@
 """The session of an upload as a registry describes it (distribution-spec 1.1, "Pushing a blob in chunks")."""
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from tasks.errors import ResponseInvalid
 from tasks.registry.http.exchange import Response, describe
@@ -13,8 +14,7 @@ _RANGE: Final = re.compile(r"(?:bytes=)?0-(-1|[0-9]{1,18})", re.ASCII | re.IGNOR
 _OF_A_COUNTER: Final = "bytes=0--1"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadSession:
+class UploadSession(msgspec.Struct, frozen=True):
     """The upload session of a blob: a URL that is used to the letter.
 
     `counts` says that the session's status names the number of its bytes; `least` and `most` bound a part, in bytes.
@@ -27,7 +27,7 @@ class UploadSession:
 
     def moved(self, response: Response) -> "UploadSession":
         """Return the session as a later response updates it."""
-        return replace(self, location=response.location or self.location)
+        return msgspec.structs.replace(self, location=response.location or self.location)
 
 
 def session_of(response: Response) -> UploadSession:

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
 
 from tasks.errors import ContentMismatch, Side
 from tasks.oci.descriptor import Descriptor
@@ -29,8 +30,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """The body of a request: the content from `offset` to `end`."""
 
     passage: "Passage"

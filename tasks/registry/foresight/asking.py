@@ -1,7 +1,6 @@
 """The questions of one push to the API of one registry: each is asked once, with one try."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -21,8 +20,7 @@ SECONDS: Final = 10.0
 _ALL: Final = frozenset(range(200, 600))
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """A manifest that is to be stored, by its digest; `size` counts the bytes of all layers below it."""
 
     digest: str

@@ -1,36 +1,33 @@
-"""Connections to a registry and to the hosts it leads to: one adapter of requests in each thread.
+"""Connections to a registry and to the hosts it leads to, each for one request at a time.
 
-A session of requests is not used: even with redirects off, it reads their bodies without bound and parses their
-Locations. The adapter uses no environment except its proxies, if the settings want them (a .netrc would replace
-tokens), no cookies and no retries.
+They use nothing of the environment except its proxies, if the settings want them: a .netrc would replace tokens.
 """
 
 import logging
 import ssl
 import threading
 import time
-import weakref
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-import requests
-from requests.structures import CaseInsensitiveDict
-
 from tasks import telemetry
 from tasks.errors import AddressForbidden
-from tasks.registry.http.adapter import Adapter, origin_of
 from tasks.registry.http.addresses import host_of, is_inward, is_never_asked
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.arriving import Visiting
+from tasks.registry.http.connection import Connection
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
+from tasks.registry.http.pool import Pool
 from tasks.registry.http.proxy import Via, way_to
+from tasks.registry.http.route import Route, origin_of, route_to
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
 LOG: Final = logging.getLogger(__name__)
 USER_AGENT: Final = "imagepusher"
+_HEADERS: Final = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 _TOO_MANY: Final = "429"
 _MOST_ORIGINS: Final = 256
@@ -52,11 +49,10 @@ class Connections:
         self._guard = threading.Lock()
         self._contexts: dict[bool, ssl.SSLContext] = {}
         self._inward: bool | None = None
-        self._local = threading.local()
-        # Weak references: the adapter of a thread goes when the thread ends.
-        self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
+        self._pool = Pool()
         # Looking through the environment takes as long as a small request.
         self._way_to = lru_cache(_MOST_ORIGINS)(self._find_way)
+        self._route_to = lru_cache(_MOST_ORIGINS)(route_to)
 
     def exchange(
         self,
@@ -73,36 +69,38 @@ class Connections:
         too.
         """
         what = describe(method, url)
-        sized = {"Content-Length": str(len(body))} if body is not None else {}
-        # Not by `prepare`, which re-quotes URLs, and sends a body of unknown length in chunks.
-        request = requests.PreparedRequest()
-        request.method = method
-        request.url = url
-        request.headers = CaseInsensitiveDict(
-            {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers, **sized}
-        )
-        request.body = (body or None) if isinstance(body, bytes) else body  # type: ignore[assignment]
-        timeout = (self._limits.connect_timeout, wait or self._limits.idle_timeout)
         via = self._way_to(origin_of(url))
         status = "error"
         begun = time.monotonic()
         try:
-            answer = self._adapter().send(request, stream=True, timeout=timeout, proxies=via.proxies())
-            status = str(answer.status_code)
+            route = self._route_to(origin_of(url), via.proxy)
+            generation = self._pool.generation
+            connection = self._pool.take(route.origin) or self._open(route)
+            try:
+                connection.ask(method, url, {**_HEADERS, **headers}, body)
+                answer = connection.answer(wait or self._limits.idle_timeout)
+            except BaseException:
+                connection.close()
+                raise
+            status = str(answer.status)
         except FAILURES as error:
             raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
             # Without query and headers: both may hold tokens and signatures.
             LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
-        return Incoming(answer, what)
+
+        def release(complete: bool) -> None:  # noqa: FBT001 - the only argument
+            if complete:
+                self._pool.put(route.origin, connection, generation)
+            else:
+                connection.close()
+
+        return Incoming(answer, what, release)
 
     def close(self) -> None:
-        """Close the idle connections of all threads; a busy one is closed when its answer has been read."""
-        with self._guard:
-            adapters = list(self._adapters)
-        for adapter in adapters:
-            adapter.close()
+        """Close the idle connections; a busy one is closed when its answer has been read."""
+        self._pool.close()
 
     def _find_way(self, origin: str) -> Via:
         """Return the way to a host; raises AddressForbidden for one that is never asked, by a proxy either."""
@@ -117,14 +115,14 @@ class Connections:
         if status == _TOO_MANY:
             telemetry.count(telemetry.RATE_LIMITED, registry=self._host)
 
-    def _adapter(self) -> Adapter:
-        adapter: Adapter | None = getattr(self._local, "adapter", None)
-        if adapter is None:
-            idle = self._limits.idle_timeout
-            adapter = self._local.adapter = Adapter(self._tls, idle, self._connected, self._visiting)
-            with self._guard:
-                self._adapters.add(adapter)
-        return adapter
+    def _open(self, route: Route) -> Connection:
+        limits, proxy = self._limits, route.proxy
+        tls = self._tls(route.host) if route.scheme == "https" else None
+        # The settings of a registry say nothing about a proxy.
+        proxy_tls = tls_context(proxy.host, RegistrySettings()) if proxy and proxy.scheme == "https" else None
+        connection = Connection(route, self._connected, tls, proxy_tls, limits.idle_timeout, self._visiting)
+        connection.open(limits.connect_timeout)
+        return connection
 
     def _tls(self, host: str) -> ssl.SSLContext:
         """Return the TLS context of a host; only the registry itself sees the client certificate."""

@@ -3,9 +3,10 @@
 import ipaddress
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+
+import msgspec
 
 from tasks.errors import ResponseInvalid
 from tasks.registry.http.addresses import host_of
@@ -19,8 +20,7 @@ _HOSTS: Final = {"docker.io": "registry-1.docker.io"}
 _OF_A_BASE: Final = frozenset({200, 401, 403, 429})
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(msgspec.Struct, frozen=True):
     """The answer of the API's base."""
 
     url: str

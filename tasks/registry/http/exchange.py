@@ -98,5 +98,7 @@ def find_digest(text: str | None) -> Digest | None:
 
 def describe(method: str, url: str) -> str:
     """Return a request in the form for messages: without the query, which may hold a signature or a token."""
-    parts = urlsplit(url)
-    return f"{method} {parts.netloc.rpartition('@')[2]}{parts.path}"
+    # By hand: each request has a name, and `urlsplit` keeps the last ones, which are all different.
+    place = url.partition("://")[2].partition("?")[0].partition("#")[0]
+    host, slash, path = place.partition("/")
+    return f"{method} {host.rpartition('@')[2]}{slash}{path}"

@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from tasks.errors import RegistryError
 from tasks.registry.http.retry import Transient
@@ -16,8 +17,7 @@ Value = TypeVar("Value")
 _MANY: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Expiring(Generic[Value]):
+class Expiring(msgspec.Struct, Generic[Value], frozen=True):
     """A value and its lifetime in seconds from the start of its fetch."""
 
     value: Value

@@ -1,28 +1,28 @@
-"""The errors of requests and urllib3 in this project's terms: without URLs, and divided by whether to try again."""
+"""The errors of sockets and http.client in this project's terms: without URLs, and divided by whether to try again."""
 
 import re
 import socket
 import ssl
 from collections.abc import Iterator
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Final
-
-import requests
-import urllib3
 
 from tasks.errors import RegistryError, ResponseInvalid
 from tasks.registry.http.retry import Transient
 
 # Every error of these libraries that the other side can cause.
-FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, UnicodeError)
+FAILURES: Final = (HTTPException, OSError, UnicodeError)
 
-# http.client's words for the answer to a CONNECT.
 _BY_PROXY: Final = re.compile(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
 _CERTIFICATE: Final = "the certificate cannot be verified"
 # OpenSSL's names for a peer that refuses, or does not speak TLS: another try would fail too.
 _SPEAKS_NO_TLS: Final = ("WRONG_VERSION", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
 _TLS_REFUSALS: Final = ("ALERT", "UNSUPPORTED", *_SPEAKS_NO_TLS)
 _NO_TLS: Final = " If it speaks plain HTTP, set `plain_http` of this registry to true."
+
+
+class NoConnectionError(TimeoutError):
+    """No connection within the time allowed."""
 
 
 def is_certificate_fault(error: BaseException) -> bool:
@@ -42,7 +42,7 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
         if isinstance(cause, ssl.SSLError) and any(word in (cause.reason or "") for word in _TLS_REFUSALS):
             told = f"{what}: TLS failed ({(cause.reason or '').replace('_', ' ').lower()})."
             return ResponseInvalid(told + (_NO_TLS if _speaks_no_tls(cause) else ""))
-        if isinstance(cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError | UnicodeError):
+        if isinstance(cause, InvalidURL | UnicodeError):
             return ResponseInvalid(f"{what}: this is not an address that one can connect to.")
     return Transient(f"{what}: {_reason(causes)}")
 
@@ -52,16 +52,15 @@ def _speaks_no_tls(error: ssl.SSLError) -> bool:
 
 
 def _reason(causes: list[BaseException]) -> str:
-    if any(isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror) for cause in causes):
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
         return "the name of the host cannot be resolved"
     if refused := next((match[1] for cause in causes if (match := _BY_PROXY.match(str(cause)))), None):
         return f"the proxy answered {refused}"
     if refused := next((str(cause) for cause in causes if _is_refusal_of_socks(cause)), None):
         return f"the proxy answered: {refused}"
-    # NewConnectionError (a refused connection, say) is a ConnectTimeoutError by inheritance only.
-    if any(type(cause) is urllib3.exceptions.ConnectTimeoutError for cause in causes):
+    if any(isinstance(cause, NoConnectionError) for cause in causes):
         return "no connection within the time allowed"
-    if any(isinstance(cause, TimeoutError | urllib3.exceptions.ReadTimeoutError) for cause in causes):
+    if any(isinstance(cause, TimeoutError) for cause in causes):
         return "the registry sent nothing within the time allowed"
     numbered = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.errno and cause.strerror)
     return next((str(text).lower() for text in numbered), "the connection was lost")

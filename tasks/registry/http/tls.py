@@ -3,8 +3,6 @@
 import ssl
 from pathlib import Path
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
 from tasks.errors import SettingsInvalid
 from tasks.registry.http.certs_d import authorities, client_pairs, folder_of
 from tasks.registry.settings import RegistrySettings
@@ -13,16 +11,20 @@ from tasks.registry.settings import RegistrySettings
 def tls_context(registry: str, settings: RegistrySettings, *, introduce: bool = True) -> ssl.SSLContext:
     """Return the TLS context of `registry`, with its client certificate unless `introduce` is False.
 
-    The context trusts the authorities of the system, of requests, and of the settings. The folder of certificates is
+    The context trusts the authorities of the system, of certifi, and of the settings. The folder of certificates is
     read as docker's certs.d: it holds the files, or a folder of them by the registry's name. If the settings name no
     folder, the usual folders serve. Raises SettingsInvalid for a missing or invalid file.
     """
+    # Only what speaks TLS needs it.
+    import certifi  # noqa: PLC0415
+
     context = ssl.create_default_context()
     # Only names in a subjectAltName count (RFC 6125 6.4.4).
     context.hostname_checks_common_name = False
     # Python 3.13 refuses authorities without a key identifier; many companies have them, and other clients take them.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    context.load_verify_locations(certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
     if not settings.tls_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from tasks import telemetry
 from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailable, Side, SourceChildMissing
@@ -25,8 +26,7 @@ Placed = Literal["skipped", "mounted", "copied"]
 _BIG_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The bytes of a blob are wanted; a mount opened `session`, and mounts from the repositories in `tried` fail."""
 
     session: UploadSession | None = None

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
+
 from tasks import telemetry
 from tasks.errors import (
     CopyIncomplete,
@@ -145,6 +147,7 @@ class SourceCopy:
         return _without(destinations, present | self.failures.keys())
 
     def _read(self, descriptor: Descriptor, known: FetchedManifest | None) -> Node:
+        self._meter.check()
         try:
             known = known if known is not None and known.digest == descriptor.digest else None
             fetched = known or self._source.fetch_manifest(descriptor.digest)
@@ -152,7 +155,8 @@ class SourceCopy:
             raise SourceChildMissing(f"{self._source} has lost the manifest {descriptor.digest}.") from None
         ensure_size(str(self._source), descriptor, len(fetched.content))
         node = parse_node(descriptor, fetched)
-        return replace(node, needs=replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs))))
+        needs = msgspec.structs.replace(node.needs, blobs=tuple(map(self._measured, node.needs.blobs)))
+        return msgspec.structs.replace(node, needs=needs)
 
     def _measured(self, blob: Descriptor) -> Descriptor:
         """Return the descriptor of a blob with its size, which a manifest may lack (BEHAVIOUR 2.4)."""

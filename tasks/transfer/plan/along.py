@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -21,11 +20,10 @@ class MadeList(msgspec.Struct, frozen=True):
     root: Digest
 
 
-@dataclass(frozen=True)
-class Along:
+class Along(msgspec.Struct, frozen=True):
     """The referrers of one tag: `counts` by artifact type, those left behind, and the lists that were made."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     left: tuple[contract.ReferrerLeft, ...] = ()
     warnings: tuple[contract.Notice, ...] = ()
     made: tuple[MadeList, ...] = ()

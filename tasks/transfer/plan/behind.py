@@ -1,8 +1,10 @@
 """Read details of index entries from their manifests and configurations (BEHAVIOUR 4.2 and 4.3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from tasks.errors import ManifestAmbiguous, ManifestInvalid, NotFound, SourceChildMissing, SourceError
 from tasks.oci import media_types
@@ -21,12 +23,11 @@ from tasks.transfer.plan.decide import Current, unmergeable
 _CONFIG_BYTES: Final = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Behind:
+class Behind(msgspec.Struct, frozen=True):
     """The details behind the entries of a source index, and the manifests that a copy need not read again."""
 
-    details: dict[Digest, Details] = field(default_factory=dict)
-    manifests: dict[Digest, bytes] = field(default_factory=dict)
+    details: dict[Digest, Details] = msgspec.field(default_factory=dict)
+    manifests: dict[Digest, bytes] = msgspec.field(default_factory=dict)
 
 
 def read_behind_source(repository: Repository, index: Index) -> Behind:

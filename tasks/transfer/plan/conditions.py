@@ -4,8 +4,9 @@ They are checked when the push is planned, and again under the lock of the tag. 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import (
@@ -30,8 +31,7 @@ from tasks.transfer.plan.decide import Current, Decision, read_index
 from tasks.transfer.request.conditions import Conditions, Expectation
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """The change of a tag from `current` to the result of the decision; `before` is its digest before the push."""
 
     reference: Reference

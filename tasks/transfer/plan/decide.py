@@ -1,8 +1,9 @@
 """Decide on a tag: the source as it is, or a merge with the tag's manifest (BEHAVIOUR sections 2.2, 3 and 4). Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import (
@@ -28,8 +29,7 @@ from tasks.transfer.plan.image import SourceImage
 MANIFEST_OVERWRITTEN: Final = "manifest_overwritten"
 
 
-@dataclass(frozen=True)
-class Current:
+class Current(msgspec.Struct, frozen=True):
     """The manifest that a tag holds; fields other than digest and media type are read only if a merge may need them.
 
     `platform` is from the configuration of a single image, `details` are those behind the entries of an index.
@@ -39,11 +39,10 @@ class Current:
     media_type: str
     content: bytes = b""
     platform: Platform | None = None
-    details: Mapping[Digest, Details] = field(default_factory=dict)
+    details: Mapping[Digest, Details] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class MergePolicy:
+class MergePolicy(msgspec.Struct, frozen=True):
     """The settings of an item for merging."""
 
     merge: bool = True
@@ -51,8 +50,7 @@ class MergePolicy:
     rules: MergeRules = DEFAULT_RULES
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The decision on a tag: `held` is the manifest that it will hold, `kept` the entries that only the tag had."""
 
     action: Literal["copied", "merged", "unchanged"]
@@ -111,7 +109,7 @@ def without(current: Current, missing: frozenset[Digest]) -> Current:
     """Return `current` without the missing entries of its index; its digest stays that of the tag."""
     index = read_index(current)
     remaining = index.containing((entry for entry in index.entries if entry.digest not in missing), index.media_type)
-    return replace(current, content=_encode(remaining, current.digest))
+    return msgspec.structs.replace(current, content=_encode(remaining, current.digest))
 
 
 def read_index(current: Current) -> Index:

@@ -1,7 +1,8 @@
 """Check whether a tag may change, and read the manifests needed for that (BEHAVIOUR 10.2 to 10.4)."""
 
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+import msgspec
 
 from tasks.oci.digest import Digest
 from tasks.oci.merge import DEFAULT_RULES, MergeRules
@@ -16,15 +17,14 @@ from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
 from tasks.transfer.request.valid import ValidItem
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """The conditions of one item's tags; `source` is its source with the requested tag, `age` that of its image."""
 
     source: Reference | None = None
     conditions: Conditions = UNCONDITIONAL
     rules: MergeRules = DEFAULT_RULES
     age: Age = UNKNOWN_AGE
-    facts: TagFacts = field(default_factory=NoFacts)
+    facts: TagFacts = msgspec.field(default_factory=NoFacts)
 
     @classmethod
     def for_item(cls, item: ValidItem, age: Age, rules: MergeRules, facts: TagFacts) -> "Gate":
@@ -33,7 +33,7 @@ class Gate:
 
     def without_age(self) -> "Gate":
         """Return a gate that does not check whether a tag goes forward: the manifest to compare is not there yet."""
-        return replace(self, conditions=replace(self.conditions, forward_only=None))
+        return msgspec.structs.replace(self, conditions=msgspec.structs.replace(self.conditions, forward_only=None))
 
     def check(
         self,
@@ -69,7 +69,7 @@ def _named_by(age: Age, source: Reference | None) -> Age:
     """Return the age of an image, with the tag of its source as version if the image names none."""
     if age.versions or source is None or source.tag is None:
         return age
-    return replace(age, versions=(source.tag,))
+    return msgspec.structs.replace(age, versions=(source.tag,))
 
 
 OPEN: Final = Gate()

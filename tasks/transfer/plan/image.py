@@ -1,7 +1,8 @@
 """A source image, resolved once: all later steps work on its digest (BEHAVIOUR section 2)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import PlatformMissing
@@ -16,8 +17,7 @@ from tasks.oci.reference import Reference
 from tasks.oci.version import UNKNOWN_AGE, Age
 
 
-@dataclass(frozen=True)
-class SourceImage:
+class SourceImage(msgspec.Struct, frozen=True):
     """The image that goes to the destinations: `content` is the manifest of a tag that is not merged.
 
     `original_digest` is that of the source; it differs from `digest` if only some platforms are taken. `platform` is
@@ -35,8 +35,8 @@ class SourceImage:
     original_content: bytes
     document: Manifest | Index
     platform: Platform | None = None
-    details: Mapping[Digest, Details] = field(default_factory=dict)
-    manifests: Mapping[Digest, bytes] = field(default_factory=dict)
+    details: Mapping[Digest, Details] = msgspec.field(default_factory=dict)
+    manifests: Mapping[Digest, bytes] = msgspec.field(default_factory=dict)
     age: Age = UNKNOWN_AGE
 
     @property
@@ -70,4 +70,4 @@ def take_platforms(image: SourceImage, eligible: tuple[Platform, ...], rules: Me
     if index is image.document:
         return image
     content = index.encode()
-    return replace(image, document=index, content=content, digest=digest_of(content))
+    return msgspec.structs.replace(image, document=index, content=content, digest=digest_of(content))

@@ -1,6 +1,6 @@
 """Read the source image, and the manifest of a destination tag."""
 
-from dataclasses import replace
+import msgspec
 
 from tasks import contract
 from tasks.errors import ManifestInvalid, NotFound, SingleArchRefused, SourceChildMissing, SourceMissing
@@ -97,10 +97,10 @@ def current_of(repository: Repository, fetched: FetchedManifest, image: SourceIm
     """
     current = Current(fetched.digest, judged_media_type(fetched), fetched.content)
     if current.media_type in media_types.INDEXES:
-        return replace(current, details=read_behind_tag(repository, read_index(current), image.details))
+        return msgspec.structs.replace(current, details=read_behind_tag(repository, read_index(current), image.details))
     entries = image.document.entries if isinstance(image.document, Index) else []
     known = next((entry.platform for entry in entries if entry.digest == current.digest), None)
-    return replace(current, platform=known or read_platform_of_tag(repository, current))
+    return msgspec.structs.replace(current, platform=known or read_platform_of_tag(repository, current))
 
 
 def judged_media_type(fetched: FetchedManifest) -> str:

@@ -1,7 +1,6 @@
 """The referrers of a source image that go along with it (BEHAVIOUR 9.1, 9.2)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -35,10 +34,9 @@ class PlannedReferrer(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@dataclass(frozen=True)
-class FoundReferrers:
+class FoundReferrers(msgspec.Struct, frozen=True):
     """The referrers of one image; `error` tells that the source may have more, `manifests` are those that were read."""
 
     referrers: tuple[PlannedReferrer, ...] = ()
     error: ImagePusherError | None = None
-    manifests: Mapping[Digest, bytes] = field(default_factory=dict)
+    manifests: Mapping[Digest, bytes] = msgspec.field(default_factory=dict)

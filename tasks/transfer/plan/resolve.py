@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -122,13 +121,12 @@ def read_item(
         by = item.conditions.forward_only
         if by is None:
             return image
-        return replace(image, age=read_age(repository, image.original_content, image.media_type, by))
+        return msgspec.structs.replace(image, age=read_age(repository, image.original_content, image.media_type, by))
     except ImagePusherError as error:
         return error.on(Side.SOURCE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Looking:
+class _Looking(msgspec.Struct, frozen=True):
     registries: Registries
     rules: MergeRules
     push: bool

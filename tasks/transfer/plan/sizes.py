@@ -1,7 +1,8 @@
 """The sizes of source images, for registries that tell of a quota."""
 
 import threading
-from dataclasses import replace
+
+import msgspec
 
 from tasks.errors import ImagePusherError, Retry
 from tasks.oci.descriptor import Descriptor
@@ -34,7 +35,7 @@ class Sizes:
     def with_manifests(self, image: SourceImage) -> SourceImage:
         """Return the image with the manifests that were read for its size."""
         read = self._manifests.get(image.digest)
-        return image if not read else replace(image, manifests={**image.manifests, **read})
+        return image if not read else msgspec.structs.replace(image, manifests={**image.manifests, **read})
 
     def _read(self, image: SourceImage) -> int:
         repository = self._registries.repository(*image.reference.place, "source")

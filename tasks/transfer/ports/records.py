@@ -1,7 +1,6 @@
 """The records that a ledger keeps of a push."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -126,8 +125,7 @@ class TakenCopy(NamedTuple):
     content: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenPush:
+class OpenPush(msgspec.Struct, frozen=True, kw_only=True):
     """A push whose result has not been stored, as the watchdog sees it.
 
     `known` is False if its record is gone. `planned` and `ended` tell its progress. `quiet_since`, in seconds since the
@@ -153,8 +151,7 @@ class OpenPush:
         return tuple(dict.fromkeys((self.task_id, *self.accepted)))
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """A manifest that a push wrote at a tag."""
 
     digest: str
@@ -162,8 +159,7 @@ class Written:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TagRecord:
+class TagRecord(msgspec.Struct, frozen=True):
     """The writes of our pushes at one tag (BEHAVIOUR 7.6).
 
     `last` is the digest of the last verified write. `under_way` maps the digest of each unverified write to the value
@@ -171,7 +167,7 @@ class TagRecord:
     """
 
     last: str | None = None
-    under_way: Mapping[str, frozenset[str | None]] = field(default_factory=dict)
+    under_way: Mapping[str, frozenset[str | None]] = msgspec.field(default_factory=dict)
 
     def overwritten_by(self, held: str | None) -> str | None:
         """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None."""

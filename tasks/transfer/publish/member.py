@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from tasks.errors import ImagePusherError
 from tasks.transfer.plan.plan import PlannedTag
@@ -10,8 +11,7 @@ from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.tag import TagMove
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """One tag of a release; `key` names it among the tags of its push.
 
     `follows` tells whether an earlier release of the push, which moves the tag too, has begun: its intent is the last.

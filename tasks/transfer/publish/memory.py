@@ -1,7 +1,6 @@
 """The intents of one push at one tag, by which the push recognises its own work (BEHAVIOUR 6.6, 7.3, 7.4). Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -10,8 +9,7 @@ from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.ports import NO_TAG, TagIntent
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(msgspec.Struct, frozen=True):
     """The intents that this push noted, by the digest to write, and the `latest` of them.
 
     A process that stood still may find its own work at the tag after a later delivery noted another intent. So the
@@ -19,7 +17,7 @@ class Memory:
     certainly not begun to write its digest: another push of the same image may have written the digest.
     """
 
-    intents: Mapping[str, TagIntent] = field(default_factory=dict)
+    intents: Mapping[str, TagIntent] = msgspec.field(default_factory=dict)
     latest: TagIntent | None = None
     pending: TagIntent | None = None
 
@@ -33,7 +31,7 @@ class Memory:
         if has_written is None:
             return memory
         waits = not has_written and memory.latest is not None and not memory.latest.settled
-        return replace(memory, pending=memory.latest if waits else None)
+        return msgspec.structs.replace(memory, pending=memory.latest if waits else None)
 
     def _with(self, noted: TagIntent | None) -> "Memory":
         if noted is None or noted == self.latest:

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks.errors import (
     CopyIncomplete,
@@ -50,8 +52,7 @@ class Wish:
     keep_replaced: bool = False
 
 
-@dataclass(frozen=True)
-class Staged:
+class Staged(msgspec.Struct, frozen=True):
     """A decision on a tag that holds `held`; it builds on `base`, another manifest if a late write is mended."""
 
     decision: Decision
@@ -89,7 +90,7 @@ class Stage:
         if not (held is not None and decision.digest == held.digest):
             base = self._whole(base)
             if decision.action == "unchanged":
-                decision = replace(decision, action="merged" if decision.kept else "copied")
+                decision = msgspec.structs.replace(decision, action="merged" if decision.kept else "copied")
         return Staged(decision, held, base, record.last)
 
     def wanted(self, digest: str) -> Current:
@@ -109,7 +110,7 @@ class Stage:
                 self._repository, self._reference, staged.decision, current=staged.base, before=before
             )
         except OlderThanDestination as skip:
-            return replace(staged, skip=skip)
+            return msgspec.structs.replace(staged, skip=skip)
         return staged
 
     def ensure_needs(self) -> None:
@@ -164,7 +165,7 @@ class Stage:
         if base is None or base.content:
             return base
         try:
-            return replace(base, content=self._repository.fetch_manifest(base.digest).content)
+            return msgspec.structs.replace(base, content=self._repository.fetch_manifest(base.digest).content)
         except (NotFound, ManifestInvalid):
             # The manifest is gone, as the look before the write will show; or no client can read it.
             return base

@@ -8,8 +8,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks.errors import RegistryError
 from tasks.transfer.ports import TagIntent, TagLock
@@ -22,8 +23,7 @@ LOG: Final = logging.getLogger(__name__)
 _MOST: Final = 10
 
 
-@dataclass(frozen=True)
-class Flip:
+class Flip(msgspec.Struct, frozen=True):
     """One tag that is to be written: its intent is noted, its lock is held."""
 
     member: Member

@@ -1,7 +1,8 @@
 """The conditions that an item and its target put on each of their tags (BEHAVIOUR 10.2 to 10.4)."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks import contract
 from tasks.oci.digest import Digest
@@ -9,16 +10,14 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True):
     """The digest that a tag is expected to hold before the push, None for an absent tag."""
 
     reference: Reference
     digest: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True):
     """The conditions of an item's tags.
 
     `immutable` are patterns of tags that never change once they exist. With `keeps_platforms` no tag loses a platform.

@@ -6,9 +6,10 @@ everything is permitted. Workers and operators, who have the workers' key, are n
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
+
+import msgspec
 
 from tasks.errors import NotPermitted
 from tasks.oci.reference import Reference
@@ -20,8 +21,7 @@ ANYTHING: Final = ("*",)
 WORKERS: Final = "workers"
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One rule: the permitted producers (None: all), actions, sources and destinations."""
 
     name: str
@@ -43,8 +43,7 @@ class Rule:
         return None if _fits(destination, self.destinations) else "destinations"
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """All rules; without any, everything is permitted."""
 
     rules: tuple[Rule, ...] = ()

@@ -1,6 +1,6 @@
 """A checked request in parsed types (BEHAVIOUR section 1)."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tasks import contract
 from tasks.oci.platform import Platform
@@ -10,8 +10,7 @@ from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
 from tasks.transfer.request.target import Referrers, Target
 
 
-@dataclass(frozen=True, slots=True)
-class ValidItem:
+class ValidItem(msgspec.Struct, frozen=True):
     """One valid item: every destination is a full reference with a tag or a digest, and occurs once."""
 
     source: Reference
@@ -32,8 +31,7 @@ class ValidItem:
         return not self.merge or self.kind != "auto" or self.single_arch == "copy"
 
 
-@dataclass(frozen=True, slots=True)
-class ValidRequest:
+class ValidRequest(msgspec.Struct, frozen=True):
     """A valid request."""
 
     items: tuple[ValidItem, ...]

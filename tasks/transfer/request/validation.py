@@ -1,8 +1,10 @@
 """Check a whole request before anything is written (BEHAVIOUR section 1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
 
 from tasks import contract
 from tasks.oci.digest import parse_digest
@@ -47,8 +49,7 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(msgspec.Struct, frozen=True):
     """The field names of a form of items for source and destinations, and its default referrers."""
 
     source: str
@@ -60,8 +61,7 @@ _NATIVE: Final = _Form("source", "destinations", ALL_REFERRERS)
 _PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags", None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Destination:
+class _Destination(msgspec.Struct, frozen=True):
     """A destination, and the field and repository of the request that name it."""
 
     field: str
@@ -69,8 +69,7 @@ class _Destination:
     reference: Reference
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(msgspec.Struct, frozen=True):
     """An item, and the origin of its destinations."""
 
     item: ValidItem
@@ -217,7 +216,7 @@ def _destinations(
         for tag in tags:
             tagged = faults.read(here, _parse_tag, tag)
             if reference is not None and tagged is not None:
-                full = replace(reference, tag=tagged.tag, digest=tagged.digest)
+                full = msgspec.structs.replace(reference, tag=tagged.tag, digest=tagged.digest)
                 destinations.append(_Destination(here, repository, full))
     return tuple(destinations)
 

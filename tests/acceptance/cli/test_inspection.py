@@ -246,7 +246,7 @@ def test_undo_says_what_it_would_do(shell: Shell, pushed: str, single_arch: Imag
     shown = shell("undo", pushed, "--dry-run")
     assert shown.code == 1
     assert shown.stdout.splitlines()[-1] == "Undo of push mine, nothing was changed: 1 to restore, 1 to leave"
-    assert f"{shell.destination('2')} is {moved}" in shown.stdout
+    assert f"{shell.destination('2')} holds {moved}" in shown.stdout
     assert shell.digests() == before
     assert shell("status", pushed, "-o", "json").document["progress"]["state"] == "partial"
     assert "undone" not in shell("status").stdout

@@ -18,6 +18,7 @@ from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.registries import BasicAuth
 from tests.support.workers import command, environment
+from workers.cli.main import imagepusher
 
 HEAVY = ("celery", "kombu", "redis", "requests", "urllib3", "fakeredis", "rich", "yaml", "msgspec", "asyncio")
 
@@ -52,10 +53,12 @@ def test_a_look_at_the_ledger_starts_no_worker(shell: Shell) -> None:
     assert imported("status", "--output", "json", settings=shell.settings) == {"msgspec"}
 
 
-# What an embedded push has no use for: brokers and their client, clouds, tables for terminals, YAML, retries.
+# What an embedded push has no use for: brokers and their client, clouds, tables for terminals, YAML, retries, proxies.
 NEEDLESS = (
-    "amqp", "asyncio", "azure", "boto3", "celery", "google", "kombu", "opentelemetry", "prometheus_client", "redis",
-    "rich", "structlog", "tenacity", "tornado", "yaml",
+    "amqp", "asyncio", "azure", "boto3", "celery", "certifi", "charset_normalizer", "cryptography", "difflib", "google",
+    "http.cookiejar", "http.server", "idna", "importlib.metadata", "importlib.resources", "jinja2", "kombu",
+    "logging.config", "opentelemetry", "prometheus_client", "redis", "requests", "rich", "sigstore", "starlette",
+    "structlog", "subprocess", "tenacity", "tornado", "urllib.request", "urllib3", "xml", "yaml",
 )  # fmt: skip
 
 
@@ -79,6 +82,13 @@ def test_help_names_every_command_and_exit_code(shell: Shell) -> None:
         assert name in words
         assert shell(name, "--help").code == 0
     assert "Exit codes: 0 all done, 1 some failed, 2 usage" in " ".join(words)
+
+
+def test_help_fits_eighty_columns_and_is_cut_nowhere(shell: Shell) -> None:
+    for arguments in ([], *([name] for name in imagepusher.commands)):
+        lines = shell(*arguments, "--help", settings={"COLUMNS": "80"}).stdout.splitlines()
+        assert max(map(len, lines)) <= 80, arguments
+        assert not [line for line in lines[1:] if line.endswith("...")], arguments
 
 
 @pytest.mark.parametrize("arguments", [[], ["pusch"], ["--verbose"]])

@@ -74,6 +74,9 @@ def test_progress_is_a_line_for_each_platform(shell: Shell, silent: str, columns
     assert sorted(line.split()[1] for line in lines[3:]) == ["linux/amd64", "linux/arm64"]
     if columns >= 80:
         assert " of 2.9 MiB" in lines[3]
+    if columns >= 200:
+        # The bar begins right behind the longest name, and takes the room that is left.
+        assert re.search(r"linux/amd64 ━{40,}", "".join(lines).replace("╸", "━").replace("╺", "━"))
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

@@ -82,6 +82,30 @@ def test_an_image_is_copied_by_the_proxy(
     assert ("CONNECT", far) in proxy.asked if scheme == "https" else ("PUT", far) in proxy.asked
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_image_is_copied_by_a_proxy_that_speaks_tls(
+    make_registry: MakeRegistry,
+    proxy: ForwardProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    made: Image,
+    scheme: str,
+) -> None:
+    """The proxy is verified by the authorities of the machine, whatever the settings say of the registry."""
+    authority = Authority(tmp_path / "proxy")
+    with ForwardProxy("user:hunter2", tls=authority.issue("server")) as secure:
+        for variable in ("HTTPS_PROXY", "HTTP_PROXY"):
+            monkeypatch.setenv(variable, f"https://user:hunter2@{secure.host}")
+        settings = replace(ANONYMOUS, tls_verify=False, plain_http=scheme == "http")
+        with pytest.raises(ImagePusherError, match="the certificate cannot be verified"):
+            client("registry.invalid:5000", name, settings).resolve("latest")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+        far = copied_from_behind(make_registry, tmp_path, name, made, by_tls=scheme == "https")
+        assert {host for _, host in secure.asked} == {far}
+    assert proxy.asked == []
+
+
 def test_a_proxy_that_is_not_used_is_told_of_in_the_error_that_follows(proxy: ForwardProxy, name: str) -> None:
     settings = replace(ANONYMOUS, plain_http=True)
     with pytest.raises(RegistryUnavailable, match=r"not used: `http\.proxy` is \"none\"\): the name of the host"):

@@ -48,6 +48,7 @@ LITERAL = [
     "redis",
 ]
 INWARD = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1", "169.254.169.254", "fe80::1%eth0", "fd00::1", "0.0.0.0"]
+CONNECT = socket.create_connection
 
 
 @dataclass
@@ -62,14 +63,14 @@ class Network:
 
     def connect(self, address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
         self.dialled.append(address[0])
-        return socket.create_connection(("127.0.0.1", self.names[address[0]][1]), timeout=10)
+        return CONNECT(("127.0.0.1", self.names[address[0]][1]), timeout=10)
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     made = Network()
     look = Connections._connected
-    monkeypatch.setattr("urllib3.util.connection.create_connection", made.connect)
+    monkeypatch.setattr(socket, "create_connection", made.connect)
     monkeypatch.setattr(Connections, "_connected", lambda self, host, _: look(self, host, made.names[host][0]))
     return made
 

@@ -1,10 +1,11 @@
 """Whatever a registry says: a result, or an error of this project; bounded in memory, time and requests (8.4).
 
-The answers come over real connections, so that what requests, urllib3 and http.client make of them is tried too.
+The answers come over real connections, so that what http.client makes of them is tried too.
 """
 
 import contextlib
 import json
+import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import cycle
@@ -13,7 +14,6 @@ from typing import Any, Final
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from urllib3.util import connection
 
 from tasks.errors import AddressForbidden, ImagePusherError, RegistryError, ResponseInvalid
 from tasks.oci import media_types
@@ -63,12 +63,12 @@ def registry() -> Iterator[ImprovisingRegistry]:
 def elsewhere() -> Iterator[ImprovisingRegistry]:
     """Stand for every host but the registry: no name that an example makes up is looked for, and no port asked."""
     with pytest.MonkeyPatch.context() as patch, ImprovisingRegistry() as only:
-        connect = connection.create_connection
+        connect = socket.create_connection
 
         def within(address: tuple[str, int], *more: Any, **named: Any) -> Any:
             return connect(address if address[1] > 1024 else ("127.0.0.1", port_of(only)), *more, **named)
 
-        patch.setattr(connection, "create_connection", within)
+        patch.setattr(socket, "create_connection", within)
         yield only
 
 

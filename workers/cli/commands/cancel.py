@@ -12,7 +12,7 @@ from workers.cli.push_ids import complete_push_ids
 from workers.cli.session import settings_of
 
 
-@click.command()
+@click.command(short_help="Stop a push; tags that have not moved stay as they are.")
 @click.argument("push_id", shell_complete=complete_push_ids)
 @click.option("--no-wait", is_flag=True, help="Do not wait until the push has stopped.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")

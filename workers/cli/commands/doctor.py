@@ -20,7 +20,7 @@ _STYLES: Final = {"ok": "green", "unknown": "cyan", "warning": "yellow", "error"
 _FOUND_ERRORS: Final = 1
 
 
-@click.command(cls=RegistryCommand)
+@click.command(cls=RegistryCommand, short_help="Examine broker, workers and registries; say what to do.")
 @click.argument("places", metavar="[HOST/NAMESPACE]...", nargs=-1)
 @click.option("--read-only", is_flag=True, help="Do not try to push; ask registries for pull scope only.")
 @output_option

@@ -13,7 +13,7 @@ from workers.cli.output import note
 _DOCUMENTS: Final = {"tasks": ("BEHAVIOUR.md", "README.md"), "workers": ("README.md",)}
 
 
-@click.command()
+@click.command(short_help="Write deploy/ and the documents into a folder.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def files(folder: Path, **_: Any) -> None:
     """Write deploy/ and the documents into FOLDER, where imagepusher was installed as a wheel.

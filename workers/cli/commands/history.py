@@ -11,7 +11,7 @@ from workers.cli.session import settings_of
 _SHOWN: Final = 20
 
 
-@click.command()
+@click.command(short_help="Tell which pushes moved a tag.")
 @click.argument("reference", metavar="REF")
 @click.option("--all", "everything", is_flag=True, help=f"List all moves, not the newest {_SHOWN}.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List so many.")

@@ -9,7 +9,7 @@ from workers.cli.output import emit_as_json, note, output_option
 from workers.cli.session import settings_of
 
 
-@click.command()
+@click.command(short_help="Freeze a tag: no push and no undo moves it.")
 @click.argument("reference", metavar="REF")
 @click.option("--why", required=True, metavar="TEXT", help="The reason, which each refused push is told.")
 @output_option

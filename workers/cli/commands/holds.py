@@ -9,7 +9,7 @@ from workers.cli.output import emit_as_json, output_option
 from workers.cli.session import settings_of
 
 
-@click.command()
+@click.command(short_help="List the tags that are on hold.")
 @output_option
 @common_options
 @click.pass_context

@@ -8,7 +8,7 @@ from workers.cli.output import note
 from workers.cli.session import settings_of
 
 
-@click.command()
+@click.command(short_help="Serve a page of all pushes.")
 @click.option("--address", metavar="HOST:PORT", help="Where to listen, in place of the settings; port 0 is any.")
 @click.option("--config", type=click.Path(), metavar="PATH", help="The TOML file of settings.")
 @click.pass_context

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Print and verify the signed receipts of a push.")
 @click.argument("push_id", shell_complete=complete_push_ids)
 @click.option(
     "--key",

@@ -10,7 +10,7 @@ from workers.cli.output import emit_as_json, note, output_option
 from workers.cli.session import settings_of
 
 
-@click.command("release-hold")
+@click.command("release-hold", short_help="Let a tag that is on hold move again.")
 @click.argument("reference", metavar="REF")
 @output_option
 @common_options

@@ -10,7 +10,7 @@ from workers.cli.pushing import send_push, sending_options
 from workers.cli.session import open_session, settings_of
 
 
-@click.command(cls=RegistryCommand)
+@click.command(cls=RegistryCommand, short_help="Send a push again: what is missing is completed.")
 @click.argument("push_id", shell_complete=complete_push_ids)
 @sending_options
 @click.pass_context

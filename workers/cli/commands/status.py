@@ -28,8 +28,15 @@ STATES: Final = (
 @click.argument("push_id", required=False, shell_complete=complete_push_ids)
 @click.option("-f", "--follow", is_flag=True, help="Follow PUSH_ID to its end, and end with its exit code.")
 @click.option("--all", "everything", is_flag=True, help=f"List all pushes, not the newest {_SHOWN}.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List so many.")
-@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="List those; repeatable.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List so many, not 20.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(STATES),
+    multiple=True,
+    metavar="STATE",
+    help=f"List those in a state; repeatable: {', '.join(STATES)}.",
+)
 @click.option("--since", metavar="TIME", help="List those that are not older: 90m, 2h, 3d, or a date.")
 @output_option
 @common_options

@@ -13,7 +13,7 @@ from workers.cli.push_ids import complete_push_ids
 from workers.cli.session import open_session
 
 
-@click.command(cls=RegistryCommand)
+@click.command(cls=RegistryCommand, short_help="Compare what destinations hold with a push's report.")
 @click.argument("push_id", shell_complete=complete_push_ids)
 @output_option
 @registry_options("destination")

@@ -9,7 +9,7 @@ from workers.cli.session import settings_of
 _PREFIX: Final = "imagepusher."
 
 
-@click.command()
+@click.command(short_help="Serve the queues of the broker until told to stop.")
 @click.option("--queues", metavar="NAMES", help="Which of push, copy and publish to serve, joined by commas.")
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="How many tasks run at once.")
 @click.option("--name", help="The name of this worker; a unique one by default.")

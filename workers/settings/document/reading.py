@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -54,6 +53,9 @@ def under(place: str, key: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the end of an error message on `word`: the nearest known word, or all known words."""
     choices = sorted(known)
+    # Only a fault needs it.
+    from difflib import get_close_matches  # noqa: PLC0415
+
     near = get_close_matches(word, choices, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(choices)}"
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from tasks.errors import AddressForbidden, SettingsInvalid
 from tasks.registry.auth.challenge import Challenge
-from tasks.registry.auth.logins import azure, ecr, google
 from tasks.registry.auth.tokens import Send
 from tasks.registry.http.expiring import Expiring, ExpiringCache
 from tasks.registry.settings import Credentials, Login
@@ -17,11 +16,6 @@ LONGEST_MARGIN: Final = 300.0
 # A login that ended already, by a clock that differs from the cloud's, serves for so many seconds.
 LEAST_SECONDS: Final = 60.0
 
-_SERVES: Final[dict[Login, Callable[[str], bool]]] = {
-    "ecr": ecr.serves,
-    "google": google.serves,
-    "azure": azure.serves,
-}
 _NAMES: Final[dict[Login, str]] = {
     "ecr": "a registry of Amazon ECR (ACCOUNT.dkr.ecr.REGION.amazonaws.com, public.ecr.aws)",
     "google": "a registry of Google (LOCATION-docker.pkg.dev, gcr.io)",
@@ -31,7 +25,11 @@ _NAMES: Final[dict[Login, str]] = {
 
 def check_host(login: Login, registry: str) -> None:
     """Raise SettingsInvalid for a host that is none of the cloud's: the token of a login opens more than a registry."""
-    if not _SERVES[login](registry):
+    # Few registries need the login of a cloud.
+    from tasks.registry.auth.logins import azure, ecr, google  # noqa: PLC0415
+
+    serves: dict[Login, Callable[[str], bool]] = {"ecr": ecr.serves, "google": google.serves, "azure": azure.serves}
+    if not serves[login](registry):
         raise SettingsInvalid(f'login = "{login}" is for {_NAMES[login]}, and {registry} is not one')
 
 
@@ -54,6 +52,9 @@ class CloudLogin:
         self._cache.forget(credentials)
 
     def _log_in(self, login: Login, base: str) -> Expiring[Credentials]:
+        # As above.
+        from tasks.registry.auth.logins import azure, ecr, google  # noqa: PLC0415
+
         if login == "azure":
             found = azure.log_in(base, self._send)
         else:

@@ -97,8 +97,77 @@ def test_an_answer_that_is_long_awaited_may_come_later_than_others() -> None:
             get(subject)
 
 
+@pytest.mark.parametrize(
+    ("head", "content"),
+    [
+        (b"Content-Length: 2\r\nContent-Length: 3", None),
+        (b"Content-Length: 2, 3", None),
+        (b"Content-Length: 3", None),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 7", None),
+        (b"Content-Length: 2\r\nContent-Length: 2", b"ab"),
+        (b"Content-Length: x", b"ab"),
+        (b"Date: x", b"ab"),
+    ],
+)
+def test_content_ends_where_its_head_says_or_is_none(head: bytes, content: bytes | None) -> None:
+    """RFC 9112, 6.3: the server closes the connection after two bytes."""
+
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\nab")
+
+    with serving(answer) as subject:
+        if content is None:
+            with pytest.raises(Transient, match="the connection was lost"):
+                get(subject)
+        else:
+            assert get(subject) == content
+
+
+@pytest.mark.parametrize(
+    ("head", "connections"),
+    [
+        (b"HTTP/1.1 200 OK", 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: close", 2),
+        (b"HTTP/1.0 200 OK", 2),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive", 1),
+        (b"HTTP/1.1 204 No Content", 1),
+    ],
+)
+def test_a_connection_lasts_as_long_as_its_answers_say(head: bytes, connections: int) -> None:
+    """RFC 9112, 9.3."""
+    opened: list[socket.socket] = []
+
+    def answer(connection: socket.socket, _: threading.Event) -> None:
+        opened.append(connection)
+        content = b"" if b" 204 " in head else b"ok"
+        while connection.recv(10_000):
+            connection.sendall(head + b"\r\nContent-Length: 2\r\n\r\n" + content)
+
+    with serving(answer) as subject:
+        assert get(subject) == get(subject) == (b"" if b" 204 " in head else b"ok")
+        subject.close()
+    assert len(opened) == connections
+
+
 def test_a_registry_may_chat() -> None:
     """Through the whole client."""
     with ProfileRegistry(replace(profiles.CHATTY, interim=(102, 103, 100))) as registry:
         registry.store.create(NAME)
         assert client(registry.host).resolve("latest") is None
+
+
+@pytest.mark.parametrize(
+    "start", [b"1;", b"1\r\nx\r\n0\r\nX-Trailer: "], ids=["the size of a chunk", "a field behind the last chunk"]
+)
+def test_what_drips_between_chunks_has_a_deadline(start: bytes) -> None:
+    """Each byte of it comes in time, and none of it is content."""
+
+    def answer(connection: socket.socket, stopped: threading.Event) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+        while not stopped.wait(0.05):
+            connection.sendall(b"x")
+
+    with serving(answer) as subject, pytest.raises(Transient, match="took longer than 1 seconds"):
+        subject.exchange("GET", f"http://{subject._host}/", {}).read(100, 1)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tasks.errors import AddressForbidden, RegistryUnavailable
-from tasks.registry.http.adapter import target_of
 from tasks.registry.http.connections import Connections
+from tasks.registry.http.route import target_of
 from tasks.registry.settings import RegistrySettings
 from tests.support.images import image
 from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
@@ -91,7 +91,19 @@ def test_what_follows_the_declared_end_is_neither_content_nor_the_next_answer() 
         assert [repository.fetch_manifest("latest").content for _ in range(2)] == [IMAGE.manifest] * 2
 
 
-def test_threads_have_connections_of_their_own() -> None:
+def test_threads_that_ask_one_after_the_other_share_a_connection() -> None:
+    """A handshake of TLS takes longer than most requests."""
+    with ScriptedRegistry(PING, Exchange("GET", LATEST, MANIFEST, times=3)) as registry:
+        repository = client(registry.host)
+        for _ in range(3):
+            thread = threading.Thread(target=repository.fetch_manifest, args=("latest",))
+            thread.start()
+            thread.join()
+    assert len(registry.received) == 4
+    assert len({each.connection for each in registry.received}) == 1
+
+
+def test_threads_that_ask_at_once_have_connections_of_their_own() -> None:
     both = threading.Barrier(2)
 
     def together(_: Received) -> Answer:

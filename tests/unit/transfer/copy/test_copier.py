@@ -13,7 +13,7 @@ from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.visits import Visits
 from tasks.transfer.copy.copier import Copied, Copier
 from tests.conftest import MakeRegistry
-from tests.support.images import Image, image, layer
+from tests.support.images import OCI_MANIFEST, Image, image, layer
 from tests.support.plans import planned_copy
 from tests.support.registries import DistributionRegistry
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
@@ -67,6 +67,27 @@ def test_a_source_that_lacks_the_image_is_followed_by_the_next(copier: Copier) -
         outcome = copied(copier, IMAGE, b.host, one.host, two.host).outcome
     (error,) = outcome.errors.values()
     assert (error.code, error.side) == ("source_child_missing", Side.SOURCE)
+
+
+@pytest.mark.parametrize("config", [b"null", b"{}", b'{"digest": null}', b""])
+def test_a_manifest_without_configuration_is_left_to_the_destination(copier: Copier, config: bytes) -> None:
+    """Rule 2.4: there is nothing to copy but the manifest, whether a registry takes it or not."""
+    field = b'"config": ' + config + b", " if config else b""
+    content = b'{"schemaVersion": 2, ' + field + b'"layers": []}'
+    node = Image(content, OCI_MANIFEST, {})
+    path = f"manifests/{node.digest}"
+    served = Answer(headers={"Content-Type": OCI_MANIFEST}, body=content)
+    for status in (201, 400):
+        with (
+            ScriptedRegistry(PING, Exchange("GET", f"/v2/src/app/{path}", served)) as a,
+            ScriptedRegistry(
+                PING,
+                Exchange("HEAD", f"/v2/dst/{path}", Answer(404)),
+                Exchange("PUT", f"/v2/dst/{path}", Answer(status), request_body=content),
+            ) as b,
+        ):
+            outcome = copied(copier, node, b.host, a.host).outcome
+        assert [error.code for error in outcome.errors.values()] == ([] if status == 201 else ["request_refused"])
 
 
 def test_a_source_that_may_serve_later_is_not_forgotten_for_one_that_lacks_the_image(copier: Copier) -> None:

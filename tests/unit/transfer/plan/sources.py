@@ -1,8 +1,9 @@
 """Source images and what tags hold, in a line."""
 
 import json
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from tasks import contract
 from tasks.oci import media_types
@@ -20,7 +21,7 @@ from tests.unit.oci.listing import detailed, named
 def of_index(index: Index, **behind: Details) -> SourceImage:
     """Return a source image that is an index; `behind` is what its entries do not say, by the words that name them."""
     image = _source(index.encode(), index.media_type, detailed(index, **behind), "multi-arch")
-    return replace(image, details={named(word): details for word, details in behind.items()})
+    return msgspec.structs.replace(image, details={named(word): details for word, details in behind.items()})
 
 
 def single(

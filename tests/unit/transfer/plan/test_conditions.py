@@ -1,8 +1,8 @@
 """The conditions of a tag, as a table: which changes each of them allows (BEHAVIOUR 10.2 to 10.4)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -39,7 +39,7 @@ ADDED = change(of_index(index(ARM)), holding(index(AMD)))
 REPLACED = change(of_index(index(NEW_AMD)), holding(index(AMD)))
 OVERWRITTEN = change(of_index(index(ARM)), holding(index(AMD)), OVER)
 BESIDE = change(single("linux/arm64"), holding_image(single("linux/amd64", word="theirs")))
-WITHOUT_ITS_OWN = replace(ADDED, before=None)
+WITHOUT_ITS_OWN = msgspec.structs.replace(ADDED, before=None)
 HELD = Digest(str(holding(index(AMD)).digest))
 
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,7 +98,7 @@ def test_merge_off_and_source_images_overwrite_whatever_is_there() -> None:
     """Rule 2.2: a source image is copied as it is, even if it is a list."""
     held = holding(index(image("s390x", "linux/s390x")))
     assert is_copy(decide(SOURCE, held, MergePolicy(merge=False)))
-    assert is_copy(decide(replace(SOURCE, kind="source"), held, MERGE))
+    assert is_copy(decide(msgspec.structs.replace(SOURCE, kind="source"), held, MERGE))
     image_of_sources = single("linux/amd64", kind="source")
     decision = decide(image_of_sources, held, MERGE)
     assert (decision.action, decision.content, decision.warnings) == ("copied", image_of_sources.content, ())
@@ -198,7 +198,7 @@ def test_what_a_tag_holds_matters_only_where_it_may_be_merged_with() -> None:
     assert may_merge(arm, MERGE)
     assert may_merge(single(None), MERGE)
     assert not may_merge(SOURCE, MergePolicy(merge=False))
-    assert not may_merge(replace(SOURCE, kind="source"), MERGE)
+    assert not may_merge(msgspec.structs.replace(SOURCE, kind="source"), MERGE)
     assert not may_merge(arm, MergePolicy(single_arch="copy"))
 
 
@@ -224,7 +224,7 @@ def test_a_merge_that_is_nested_too_deeply_to_be_written_is_an_error_of_the_dest
     """Rule 3.2: what was shallow enough to be read in one place may be too deep to be written in another."""
     listed = index(image("amd64", "linux/amd64"))
     listed.fields["odd"] = b"[" * 100_000 + b"]" * 100_000
-    source = replace(SOURCE, document=listed)
+    source = msgspec.structs.replace(SOURCE, document=listed)
     with pytest.raises(DestinationError, match=r"cannot be merged with: A field of an index is nested too deeply"):
         decide(source, holding(index(image("arm", "linux/arm"))), MERGE)
 

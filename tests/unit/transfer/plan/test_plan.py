@@ -1,7 +1,5 @@
 """Which digests a plan copies, and from where."""
 
-from dataclasses import replace
-
 import msgspec
 
 from tasks.errors import ImagePusherError, SourceMissing
@@ -14,7 +12,7 @@ from tests.unit.transfer.request.requests import item, read
 
 
 def found_in(repository: str, image: SourceImage) -> SourceImage:
-    return replace(image, reference=Reference("a.example", repository, None, image.digest))
+    return msgspec.structs.replace(image, reference=Reference("a.example", repository, None, image.digest))
 
 
 def plan_of(*found: SourceImage | ImagePusherError) -> Plan:

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from tasks.errors import DestinationError
@@ -124,7 +125,7 @@ class Intents:
 def release(version: str) -> SourceImage:
     """Return an image of amd64 that says its version."""
     source = of_index(index(image(version, "linux/amd64"), annotations={VERSION: version}))
-    return replace(source, age=said_age(source.content))
+    return msgspec.structs.replace(source, age=said_age(source.content))
 
 
 class Journal:

@@ -1,0 +1,178 @@
+"""One connection to a host: by a proxy or directly, with TLS or without, kept for one request after the other.
+
+It stands on http.client, below requests and urllib3. Nothing of what these add is wanted here: redirects, retries,
+cookies, encodings, a session for each thread. They took most of the processor time of a small request, and a third of
+the start of a command.
+"""
+
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection
+from importlib import import_module
+from typing import Any, Final
+
+from tasks.registry.http.arriving import Arriving, Visiting
+from tasks.registry.http.failures import NoConnectionError
+from tasks.registry.http.route import Route
+
+# Gets the host and the address of each new connection, before TLS, and raises to abandon the connection. Of one by a
+# proxy only the proxy knows the address.
+Connected = Callable[[str, str], None]
+
+_WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Connection(HTTPConnection):
+    """A connection on a route, with TLS to the host, to its proxy, or both.
+
+    `idle_timeout` bounds how long the other side takes no byte of a request.
+    """
+
+    sock: socket.socket | None
+
+    def __init__(
+        self,
+        route: Route,
+        connected: Connected,
+        tls: ssl.SSLContext | None,
+        proxy_tls: ssl.SSLContext | None,
+        idle_timeout: float,
+        visiting: Visiting,
+    ) -> None:
+        super().__init__(route.host, route.port)
+        self.response_class = partial(Arriving, visiting=visiting)  # type: ignore[assignment]
+        self.auto_open = 0
+        self._route = route
+        self._connected = connected
+        self._tls = tls
+        self._proxy_tls = proxy_tls
+        self._idle_timeout = idle_timeout
+        self._is_spoiled = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open, at the end of an answer, and the other side has not closed it or sent anything since."""
+        if self.sock is None or self._is_spoiled:
+            return False
+        waiting = select.poll()
+        waiting.register(self.sock, select.POLLIN)
+        return not waiting.poll(0)
+
+    def open(self, timeout: float) -> None:
+        """Connect, each step within `timeout` seconds; raises AddressForbidden, NoConnectionError, OSError."""
+        self.sock = self._reach(timeout)
+        try:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._route.proxy is None:
+                self._connected(self._route.host, self.sock.getpeername()[0])
+            self._secure(self.sock)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> None:
+        """Send a request for a URL of the route, to the letter. `body` is bytes, or pieces of a known length."""
+        self._wait_at_most(self._idle_timeout)
+        self.putrequest(method, self._route.target(url), skip_host=True, skip_accept_encoding=True)
+        self.putheader("Host", self._route.authority)
+        for name, value in headers.items():
+            self.putheader(name, value)
+        if self._route.is_forwarded and self._route.proxy is not None:
+            for name, value in self._route.proxy.headers.items():
+                self.putheader(name, value)
+        if body is not None:
+            self.putheader("Content-Length", str(len(body)))
+        elif method in _WITH_CONTENT:
+            self.putheader("Content-Length", "0")
+        try:
+            if isinstance(body, bytes):
+                self.endheaders(body)
+            else:
+                self.endheaders()
+                for piece in body or ():
+                    self.send(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            # Whoever refuses a request may answer, and close the connection before all of it has arrived.
+            self._is_spoiled = True
+
+    def answer(self, patience: float) -> Arriving:
+        """Return the answer to the request, of which each byte and the whole head arrive within `patience` seconds."""
+        self._wait_at_most(patience)
+        return self.getresponse()  # type: ignore[return-value]
+
+    def _wait_at_most(self, seconds: float) -> None:
+        # Setting it is a system call.
+        if self.sock is not None and self.sock.gettimeout() != seconds:
+            self.sock.settimeout(seconds)
+
+    def _reach(self, timeout: float) -> socket.socket:
+        """Return a new socket to the host, or to its proxy."""
+        route = self._route
+        try:
+            if route.proxy is not None and route.proxy.is_socks:
+                return _by_socks(route, timeout)
+            near = route.proxy or route
+            return socket.create_connection((near.host, near.port), timeout)
+        except OSError as error:
+            if isinstance(error, TimeoutError) or isinstance(getattr(error, "socket_err", None), TimeoutError):
+                raise NoConnectionError("no connection") from error
+            raise
+
+    def _secure(self, opened: socket.socket) -> None:
+        """Add what the route needs above TCP: TLS to the proxy, a tunnel through it, TLS to the host."""
+        route = self._route
+        if route.proxy is not None and not route.proxy.is_socks:
+            if self._proxy_tls is not None:
+                self.sock = opened = _wrap(opened, self._proxy_tls, route.proxy.host)
+            if not route.is_forwarded:
+                _open_tunnel(opened, route.place, route.proxy.headers)
+        if self._tls is not None:
+            self.sock = _wrap(opened, self._tls, route.host)
+
+
+def _by_socks(route: Route, timeout: float) -> socket.socket:
+    # The module is an extra, without types.
+    socks = import_module("socks")
+
+    proxy = route.proxy
+    if proxy is None:
+        raise TypeError("a route without a proxy")
+    opened: socket.socket = socks.create_connection(
+        (route.host, route.port),
+        timeout,
+        proxy_type=socks.SOCKS5,
+        proxy_addr=proxy.host,
+        proxy_port=proxy.port,
+        proxy_username=proxy.user,
+        proxy_password=proxy.password,
+        proxy_rdns=proxy.resolves,
+    )
+    return opened
+
+
+def _open_tunnel(opened: socket.socket, place: str, headers: Mapping[str, str]) -> None:
+    """Ask a proxy to carry all that follows to a host (RFC 9110, 9.3.6); raises OSError with its refusal."""
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", *(f"{name}: {value}" for name, value in headers.items())]
+    opened.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1"))
+    answer = Arriving(opened, method="CONNECT")
+    try:
+        answer.begin()
+        if answer.status != HTTPStatus.OK:
+            raise OSError(f"Tunnel connection failed: {answer.status} {answer.reason}")
+    finally:
+        answer.close()
+
+
+def _wrap(opened: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
+    """Return the socket with TLS; names are verified without the dot at their end, addresses without their zone."""
+    name = host.rstrip(".").partition("%")[0]
+    if isinstance(opened, ssl.SSLSocket):
+        # Only a proxy that itself speaks TLS needs TLS within TLS, which the standard library has not.
+        from urllib3.util.ssltransport import SSLTransport  # noqa: PLC0415
+
+        return SSLTransport(opened, context, server_hostname=name)  # type: ignore[return-value]
+    return context.wrap_socket(opened, server_hostname=name)
