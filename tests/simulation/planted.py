@@ -55,13 +55,16 @@ FAULTS: Final = (
     Fault("no protective tag", _TAG, "self._store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
-    Fault(
-        "late write is not seen", _STAGE, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"
-    ),
+    Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _TAG, "if self._healed:", "if True:"),
     Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
     Fault("sightings are not forgotten", _TAG, "self._seen.forget(self._repository)", "pass"),
-    Fault("intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._known)", "self.memory"),
+    Fault(
+        "intent of an earlier delivery is not read",
+        _TAG,
+        "self.memory.recalling(self._known, has_written=has_written)",
+        "self.memory",
+    ),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
     Fault("nobody is told", _DELIVERY, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
     Fault(
@@ -213,7 +216,7 @@ UNTRIED: Final = (
         "or isinstance(error, LockLost):",
         "or False:",
     ),
-    Fault("direction of a release is not read", _RELEASE, 'if direction == "back":', "if False:"),
+    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:"),
     Fault(
         "half of a release is right for a plan",
         "tasks.transfer.plan.resolve",

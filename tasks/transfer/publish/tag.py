@@ -5,9 +5,10 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 """
 
 import logging
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,7 +20,6 @@ from tasks.errors import (
     LockLost,
     LockUnavailable,
     PushUndone,
-    RegistryError,
     Retry,
     Side,
     TagConflict,
@@ -29,12 +29,12 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.holders import Holders
 from tasks.transfer.after.reversible import deletable, keeps_old
-from tasks.transfer.after.sharing import deleting
 from tasks.transfer.plan.along import NOTHING, Along
-from tasks.transfer.plan.decide import Current, Decision, protective_tags
+from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
 from tasks.transfer.publish.memory import Memory
+from tasks.transfer.publish.protective import Needs, ProtectiveTags
 from tasks.transfer.publish.stage import Stage, Staged, Wish
 
 LOG: Final = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _ROUNDS: Final = 5
 _LOCKS: Final = 4
 
 
-class IntentLog(Protocol):
+class IntentLog(Needs, Protocol):
     """The intents of one push at one tag, as the ledger keeps them."""
 
     def read(self) -> TagIntent | None:
@@ -54,18 +54,6 @@ class IntentLog(Protocol):
 
         `known` is the last intent that the caller knows of. Raises LockLost if another one was noted since: it stays.
         """
-        ...
-
-    def need(self, tag: str) -> bool:
-        """Note that the push needs a protective tag beside the tag, and tell whether another push needs it too."""
-        ...
-
-    def give_up(self, tag: str) -> bool:
-        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
-        ...
-
-    def is_shared(self, tag: str) -> bool:
-        """Tell whether another push needs a protective tag."""
         ...
 
     def ensure_open(self) -> None:
@@ -126,9 +114,12 @@ class TagMove:
         self._keeps_replaced = wish.keep_replaced
         self._repository = repository
         self._planned = tag
+        # Two deliveries may note the same change: each knows whether it was the one that came to write it.
+        self._delivery = uuid.uuid4().hex
         self._reference = tag.reference
         self._tag = tag.reference.identifier
         self._intents = intents
+        self._protective = ProtectiveTags(repository, tag.reference, intents)
         self._known: TagIntent | None = None
         self._may_have_written = False
         self._wrote: set[str] = set()
@@ -203,8 +194,7 @@ class TagMove:
         """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
         if not self.memory.is_idle or (found is not None and self.memory.own(found.digest) is not None):
             return
-        for tag in self.memory.beside():
-            self._intents.give_up(tag)
+        self._protective.give_up(self.memory.beside())
         self.forget(found)
 
     def found(self, decision: Decision) -> None:
@@ -240,13 +230,14 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent and write the protective tag, before the write of the tag."""
         decision = staged.decision
-        intent = self._with_lists(self._protected(self.memory.intent(decision, staged.base)))
+        intent = self._with_lists(self._protective.of_merge(self.memory.intent(decision, staged.base), self.memory))
         kept = self._name_for_replaced(staged.base)
         if kept is not None and staged.base is not None:
             # An undo deletes it with the other tags that this push made: once the tag is restored, nobody needs it.
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
+        intent = msgspec.structs.replace(intent, by=self._delivery)
         if not self._may_have_written:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
             self._intents.ensure_open()
@@ -341,7 +332,7 @@ class TagMove:
             return None
         try:
             with locks.hold(str(self._reference)):
-                left = [tag for tag in tags if not self._intents.give_up(tag) and not self._is_deleted(tag)]
+                left = self._protective.delete(tags)
                 self.disown()
         except (LockUnavailable, LockLost) as error:
             LOG.warning("%s: protective tags may stay: %s", self._reference, error)
@@ -350,32 +341,13 @@ class TagMove:
 
     def protection_left(self) -> str | None:
         """Return the name of a protective tag of a tag that was put back, if one is still there."""
-        for tag, digest in self.memory.beside().items():
-            try:
-                described = self._repository.resolve(tag)
-            except RegistryError:
-                return tag
-            if described is not None and described.digest == digest:
-                return tag
-        return None
+        return self._protective.left(self.memory.beside())
 
     def _name_for_replaced(self, base: Current | None) -> str | None:
         """Return the name of a tag for the replaced manifest, if the target wants such a tag."""
         if not self._keeps_replaced or base is None or not base.content or self.memory.own(base.digest) is not None:
             return None
-        if self._reference.digest is not None:
-            return None
-        name, _ = self._free_name(base.digest, "replaced")
-        self._intents.need(name)
-        return name
-
-    def _is_deleted(self, tag: str) -> bool:
-        try:
-            with deleting(self._repository, tag, lambda: self._intents.is_shared(tag)):
-                return self._repository.delete_tag(tag)
-        except RegistryError as error:
-            LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)
-            return False
+        return None if self._reference.digest is not None else self._protective.of_replaced(base.digest)
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
@@ -448,22 +420,3 @@ class TagMove:
     def _digest(self) -> Digest | None:
         described = self._repository.resolve(self._tag)
         return described.digest if described else None
-
-    def _protected(self, intent: TagIntent) -> TagIntent:
-        """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
-        if intent.action != "merged":
-            return intent
-        digest = parse_digest(intent.new_digest)
-        name, is_there = self._free_name(digest, "merged")
-        is_shared = self._intents.need(name)
-        # One that is there, and that no push needs, was made by someone else.
-        mine = not is_there or is_shared or self.memory.made_protection(intent.new_digest)
-        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
-
-    def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
-        """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
-        for name in protective_tags(self._tag, digest, mark):
-            described = self._repository.resolve(name)
-            if described is None or described.digest == digest:
-                return name, described is not None
-        raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")
