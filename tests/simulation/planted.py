@@ -151,6 +151,7 @@ FAULTS: Final = (
         "undone = self._put_back({}, HeldLocks(held, self._locks))",
         first=100,
     ),
+    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:", first=710),
     Fault(
         "push builds on half of a release",
         _TAG,
@@ -218,7 +219,6 @@ UNTRIED: Final = (
         "if error.ends_locked_work:",
         "if error.ends_locked_work and not isinstance(error, LockLost):",
     ),
-    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:"),
     Fault(
         "half of a release is right for a plan",
         "tasks.transfer.plan.resolve",

@@ -5,6 +5,7 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 """
 
 import logging
+import uuid
 from contextlib import suppress
 from typing import Final
 
@@ -51,6 +52,8 @@ class TagMove:
         self._protective = ProtectiveTags(repository, tag.reference, intents, keep_replaced=wish.keep_replaced)
         self._repository = repository
         self._planned = tag
+        # Two deliveries may note the same change: each knows whether it was the one that came to write it.
+        self._delivery = uuid.uuid4().hex
         self._reference = tag.reference
         self._tag = tag.reference.identifier
         self._held = HeldDigest(repository, tag.reference.identifier)
@@ -171,6 +174,7 @@ class TagMove:
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
+        intent = msgspec.structs.replace(intent, by=self._delivery)
         if not self._may_have_written:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
             self._intents.ensure_open()
