@@ -167,6 +167,9 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent and write the protective tag, before the write of the tag."""
         decision = staged.decision
+        if decision.action == "merged":
+            # A push that has ended must not keep a protective tag from being deleted.
+            lock.ensure()
         intent = self._with_lists(self._protective.planned(self.memory.intent(decision, staged.base), self.memory))
         kept = self._protective.name_for_replaced(staged.base, self.memory)
         if kept is not None and staged.base is not None:
