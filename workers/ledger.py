@@ -23,8 +23,8 @@ _FILE: Final = "ledger.sqlite3"
 class LocalLedger(HashLedger):
     """The ledger of the embedded mode, which distinguishes running pushes from interrupted ones."""
 
-    def __init__(self, hashes: FileHashes, running: RunningPushes) -> None:
-        super().__init__(hashes)
+    def __init__(self, hashes: FileHashes, running: RunningPushes, history_seconds: float | None = None) -> None:
+        super().__init__(hashes, history_seconds=history_seconds)
         self._running = running
 
     def progress(self, push_id: str) -> contract.Progress:
@@ -43,7 +43,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
     """Yield the ledger of the broker's workers or of the embedded mode; raises SettingsInvalid."""
     if settings.broker_url is None:
         with closing(open_hashes(settings)) as hashes:
-            yield LocalLedger(hashes, RunningPushes(settings.state_dir))
+            yield LocalLedger(hashes, RunningPushes(settings.state_dir), settings.history_seconds)
         return
     from tasks.coordination.redis.hashes import RedisHashes  # noqa: PLC0415 - the embedded mode needs no Redis
     from workers.broker.redis_client import connect  # noqa: PLC0415 - as above

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
@@ -14,6 +15,7 @@ from tasks.coordination.push_records import PUSHES, PushRecords, decode, encode,
 from tasks.coordination.tag_ledger import PREFIX, TagLedger
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan
+from tasks.transfer.plan.tag_facts import TagRelease
 from tasks.transfer.ports import (
     CopyOutcome,
     EarlierTag,
@@ -24,10 +26,13 @@ from tasks.transfer.ports import (
     UndoState,
 )
 
+_RELEASES: Final = "releases"
 _RELEASING: Final = f"{PREFIX}releasing:"
-_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "releases", "waits", "warnings")
+_PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "waits", "warnings")
 # The fields of a push that belong to one run of it.
 _OF_A_RUN: Final = ("report", "state", "plan", "outline", "sent", "undone", "cancelled", "drives", "quiet_until")
+# How the undo of a push ended if its release is not half of one.
+_TAKEN_BACK: Final = (b"succeeded", b"partial")
 # The records of a refused push, which are removed when the push is sent again.
 _REFUSED: Final = ("refusal", "state")
 
@@ -97,20 +102,38 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
 
     def reopen(self, push_id: str) -> None:
         ended = self._field(push_id, "report") is not None
-        self._hashes.drop(key_of(push_id), *_OF_A_RUN)
         earlier = [
             EarlierTag(tag, reported=ended) for tag in self.tags(push_id).values() if tag.action in {"copied", "merged"}
         ]
         if earlier:
             self._hashes.put({key_of(push_id, "earlier"): {each.tag.reference: encode(each) for each in earlier}})
+        intents = self.intents(push_id)
+        if ended and intents:
+            settled = {name: encode(replace(each, settled=True)) for name, each in intents.items()}
+            self._hashes.put({key_of(push_id, "intents"): settled})
+        releases = key_of(push_id, _RELEASES)
+        # Half of a release stays one where its command was interrupted: other pushes still wait for its end.
+        over = [name for name, direction in self._hashes.all(releases).items() if ended or direction == b"stands"]
+        if over:
+            self._hashes.drop(releases, *over)
         self._hashes.delete(*(key_of(push_id, part) for part in _PLANNED_PARTS))
+        # Last: whoever is killed before finds the report, and begins again.
+        self._hashes.drop(key_of(push_id), *_OF_A_RUN)
 
-    def save_plan(self, plan: Plan) -> None:
-        outline = Outline.of(plan)
+    def save_plan(self, plan: Plan) -> Plan:
         # Copies are stored apart from the rest: a task reads its own copy, not thousands of others.
         copies = {str(copy.digest): encode(copy) for copy in plan.copies}
-        whole = {"outline": msgspec.json.encode(outline), "plan": encode(plan), "updated": self._now()}
-        self._hashes.put(({key_of(plan.push_id, "plan"): copies} if copies else {}) | {key_of(plan.push_id): whole})
+        records = {key_of(plan.push_id, "plan"): copies} if copies else {}
+        first = self._hashes.exchange((key_of(plan.push_id), "plan"), records | self._whole(plan))
+        if first is None:
+            return plan
+        kept = read(first, Plan)
+        self._hashes.put(self._whole(kept))
+        return kept
+
+    def _whole(self, plan: Plan) -> dict[str, dict[str, bytes]]:
+        outline = msgspec.json.encode(Outline.of(plan))
+        return {key_of(plan.push_id): {"outline": outline, "plan": encode(plan), "updated": self._now()}}
 
     def plan(self, push_id: str) -> Plan | None:
         return decode(self._field(push_id, "plan"), Plan)
@@ -188,19 +211,30 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
     def warnings(self, push_id: str) -> list[str]:
         return sorted(self._hashes.all(key_of(push_id, "warnings")))
 
-    def note_release(self, push_id: str, name: str, direction: str) -> None:
-        self._put(push_id, "releases", name, direction.encode())
+    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
+        key = key_of(push_id, _RELEASES)
+        records = {key: {name: direction.encode()}, key_of(push_id): {"updated": self._now()}}
+        before = self._hashes.exchange((key, name), records)
+        return None if before is None else before.decode()
 
     def release(self, push_id: str, name: str) -> str | None:
-        found = self._hashes.fetch((key_of(push_id, "releases"), name))[0]
+        found = self._hashes.fetch((key_of(push_id, _RELEASES), name))[0]
         return None if found is None else found.decode()
 
     def note_release_at(self, reference: str, push_id: str, name: str) -> None:
         self._hashes.put({f"{_RELEASING}{reference}": {"push": push_id.encode(), "name": name.encode()}})
 
-    def release_at(self, reference: str) -> tuple[str, str] | None:
-        push_id, name = self._hashes.fetch(*((f"{_RELEASING}{reference}", field) for field in ("push", "name")))
-        return None if push_id is None or name is None else (push_id.decode(), name.decode())
+    def release_at(self, reference: str) -> TagRelease | None:
+        found = self._hashes.fetch(*((f"{_RELEASING}{reference}", field) for field in ("push", "name")))
+        push_id, name = (None if each is None else each.decode() for each in found)
+        if push_id is None or name is None:
+            return None
+        key = key_of(push_id)
+        direction, report, undone = self._hashes.fetch(
+            (key_of(push_id, _RELEASES), name), (key, "report"), (key, "undone")
+        )
+        has_ended = report is not None or undone in _TAKEN_BACK
+        return TagRelease(push_id, name, None if direction is None else direction.decode(), has_ended)
 
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> contract.TagReport:
         place = key_of(push_id, "tags"), key

@@ -1,4 +1,4 @@
-"""The lasting records of a tag: its holds, who set them, and the history of its moves (BEHAVIOUR 10.2, 10.5)."""
+"""The records of a tag: its holds, who set them, its moves, and which pushes need it (BEHAVIOUR 4.8, 10.5, 10.6)."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -52,6 +52,15 @@ class TagLedger:
     def tag_interventions(self, reference: str) -> list[Intervention]:
         found = self._tag_hashes.all(_key(reference, "interventions")).values()
         return sorted((msgspec.json.decode(each, type=Intervention) for each in found), key=lambda each: each.at)
+
+    def note_need(self, reference: str, push_id: str) -> None:
+        self._tag_hashes.put({_key(reference, "needs"): {push_id: b"1"}})
+
+    def drop_need(self, reference: str, push_id: str) -> None:
+        self._tag_hashes.drop(_key(reference, "needs"), push_id)
+
+    def needs(self, reference: str) -> set[str]:
+        return set(self._tag_hashes.all(_key(reference, "needs")))
 
     def note_move(self, reference: str, move: contract.Move) -> None:
         known = self._moves(reference)

@@ -68,7 +68,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="search for so long, with seeds that nobody has tried")
     parser.add_argument("--runs", type=int, help="search for so many runs")
     parser.add_argument("--first", type=int, help="the first seed to try")
-    parser.add_argument("--storms", action="store_true", help="search in storms of releases, too")
+    parser.add_argument("--storms", action="store_true", help="search in storms of releases alone")
     parser.add_argument("--known", action="store_true", help="first run all seeds that ever failed")
     parser.add_argument("--exhaustive", action="store_true", help="all small cases with at most --bound faults")
     parser.add_argument("--bound", type=int, default=1, help="with --exhaustive: at most so many faults (1)")
@@ -88,12 +88,13 @@ def _seeds(options: argparse.Namespace) -> Iterator[int]:
     first = options.first if options.first is not None else time.time_ns() // 1_000_000 % 10**12
     ends = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     runs = options.runs if options.runs is not None else 1000 if ends is None else None
-    for number in itertools.count():
-        if (runs is not None and number >= runs) or (ends is not None and time.monotonic() >= ends):
+    tried = 0
+    for seed in itertools.count(first):
+        if (runs is not None and tried >= runs) or (ends is not None and time.monotonic() >= ends):
             return
-        # A planted fault may show in storms alone.
-        if options.storms or options.planted is not None or not is_storm(first + number):
-            yield first + number
+        if not options.storms or is_storm(seed):
+            tried += 1
+            yield seed
 
 
 def known_seeds() -> list[int]:

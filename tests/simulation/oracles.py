@@ -4,8 +4,9 @@ What cannot be true in some runs is excused by name: `Judge.excused` says what, 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tasks.errors import ImagePusherError, PushFailed
@@ -80,6 +81,7 @@ class Judge:
     violations: list[Violation] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
     deaths: int = 0
+    last_death: float = 0.0
     collections: int = 0
     rollbacks: int = 0
     outages: list[tuple[str, float, float]] = field(default_factory=list)
@@ -184,12 +186,14 @@ class Judge:
             return
         report = self._report(push_id)
         said = {tag["reference"].removeprefix(f"{B}/"): tag for tag in value["tags"]}
-        # A release of which someone moved a tag since stays whole: its other tags stay as they are (10.7).
-        whole = any(tag["action"] == "moved" for tag in value["tags"])
+        # A release of which one tag cannot be put back stays whole: its other tags stay as they are (10.7).
+        whole = any(tag["action"] in {"moved", "failed"} for tag in value["tags"])
         for tag in (tag for item in (report or {}).get("items", ()) for tag in item["tags"]):
             name = tag["reference"].removeprefix(f"{B}/")
             if tag["action"] in _WRITTEN:
                 self._judge_undone(name, tag, before.get(name), said.get(name), whole=whole)
+            elif not _is_unknown(tag):
+                self._judge_untouched(name, push_id, before.get(name))
         self._judge_protective_of_undo(push_id)
 
     def _judge_protective_of_undo(self, push_id: str) -> None:
@@ -199,12 +203,16 @@ class Judge:
         for reference, intent in self._intents(push_id).items():
             undone = self.undone.get(reference)
             repository = reference.removeprefix(f"{B}/").partition(":")[0]
-            made = dict(intent.get("overtaken", {}))
-            if intent.get("protective_tag_created"):
-                made[intent["protective_tag"]] = intent["new_digest"]
-            for tag, digest in made.items():
-                if undone and self.b.tag(repository, tag) == digest:
+            for tag, digest in _made_beside(intent).items():
+                if undone and self.b.tag(repository, tag) == digest and not self._is_shared(push_id, tag):
                     self.add("6.6", f"undo left the protective tag {repository}:{tag} of {push_id}")
+
+    def _judge_untouched(self, name: str, push_id: str, before: str | None) -> None:
+        """Judge that an undo leaves a tag alone that others made what it is, and not the push (6.6)."""
+        last = next((write for write in reversed(self._writes(name)) if write.author != _UNDO), None)
+        theirs = last is None or last.author != push_id
+        if theirs and self.tags().get(name) != before and not self._lost(f"push:{self.undoing}"):
+            self.add("6.6", f"undo changed {name}, which {push_id} had not moved")
 
     def _judge_undone(self, name: str, tag: Mapping[str, Any], before: str | None, said: Any, *, whole: bool) -> None:
         now = self.tags().get(name)
@@ -218,6 +226,7 @@ class Judge:
             self.add("6.6", f"undo says nothing of {name}")
         elif said["error"] is not None:
             stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
+            stays = stays or (said["error"]["code"] == "tag_immutable" and name in self.b.immutable)
             withheld = whole and said["error"]["code"] == "withheld" and now == before
             if said["error"]["code"] == "destination_child_missing" and self._lacks_parts(name, tag["old_digest"]):
                 self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")
@@ -344,7 +353,7 @@ class Judge:
                 last = self._writes(tag["reference"].removeprefix(f"{B}/"))[-1:]
                 foreign = foreign or any(write.author == "foreign" for write in last)
                 foreign = foreign or (bool(own) and self._wrote_blindly(own))
-                if own and own[-1].new != own[0].old and not foreign:
+                if own and own[-1].new != _put_back_to(own) and not foreign:
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
                     )
@@ -397,9 +406,6 @@ class Judge:
 
     def _moved_it(self, push_id: str, tag: str, digest: str, own: list[Write]) -> bool:
         """Tell whether a push, and nobody else, made a tag what it is, and its ledger knows."""
-        if any(action.name.startswith(("stop", "pause", "deliver")) for action in self.taken.values()):
-            # Open: a delivery that stood still takes its own write for that of another push of the same image.
-            return False
         moved = [write for write in own if write.new == digest and write.old != write.new]
         others = any(write.new == digest and write.author != push_id for write in self._writes(tag))
         return bool(moved) and not others and not self._late and not self._lost(f"push:{push_id}")
@@ -420,7 +426,7 @@ class Judge:
             return
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
-        back = moved and (writes[-1].new == own[0].old or self._wrote_blindly(own))
+        back = moved and (writes[-1].new == _put_back_to(own) or self._wrote_blindly(own))
         if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if not self._justified(error["code"], sent.push):
@@ -445,6 +451,8 @@ class Judge:
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
             "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
             "push_unknown": lost,
+            # Workers that stand still hold a tag in turn.
+            "lock_unavailable": bool(self._gone) or (stops >= 3 and len(self.sent) > 1),
             # A delivery that stands still counts as lost, too.
             "abandoned": self.deaths + stops + count("lose answer") + self.rollbacks >= 3,
             "stalled": bool(self._gone) or self.deaths >= 3 or self._redis_was_away(),
@@ -465,6 +473,9 @@ class Judge:
         if self.undoing is not None:
             return
         if explains(first, operations, last):
+            return
+        if self.deaths and explains(first, [*operations, *_again(operations)], last):
+            self.excused.append(f"{tag}: a push whose worker was killed brought back what a foreign write removed")
             return
         lost = [
             key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or "/intents" in key
@@ -533,6 +544,10 @@ class Judge:
         if self._late:
             self.excused.append(f"{own[0].repository}:{own[0].tag}: a write of a dead worker arrived late")
             return True
+        sent = self.sent[str(own[0].author)]
+        if sent.ended is not None and sent.ended < own[-1].when <= self.last_death:
+            self.excused.append(f"{own[0].repository}:{own[0].tag}: a worker wrote late, and died before it looked")
+            return True
         foreign = [
             each
             for write in own
@@ -574,18 +589,15 @@ class Judge:
         """Judge a protective tag of a tag that moved which is not as its push left it (4.8)."""
         if any(f"{write.repository}:{write.tag}" == place and write.new is None for write in self._late):
             self.excused.append(f"{place}: a delete of a dead worker arrived late")
-        elif self._is_shared(push_id, place.partition(":")[2]):
-            # Open: the intent of a release that was killed may name a tag on which another one counts.
-            self.excused.append(f"{place}: a release that went back made it, and {push_id} found it there")
         else:
             self.add("4.8", f"the protective tag {place} of {push_id} is {_short(found)}")
 
     def _is_shared(self, push_id: str, protective: str) -> bool:
-        """Tell whether a release of another push made this protective tag as well."""
-        others = [each for each, sent in self.sent.items() if each != push_id and sent.push.atomic is not None]
+        """Tell whether another push needs this protective tag as well, since it merged the same images."""
         return any(
             protective == intent.get("protective_tag") or protective in intent.get("overtaken", {})
-            for each in others
+            for each in self.sent
+            if each != push_id
             for intent in self._intents(each).values()
         )
 
@@ -594,15 +606,12 @@ class Judge:
         if said["action"] in _DONE or self._lost("push:") or _is_unknown(said) or self._late or self.outages:
             return
         intent = self._intents(push_id).get(said["reference"])
-        if intent is None or not intent.get("protective_tag_created") or self.undoing is not None:
+        if intent is None or self.undoing is not None:
             return
-        if self.sent[push_id].push.atomic is not None:
-            # Open: a release that is given up before it begins leaves what it announced.
-            self.excused.append(f"{push_id}: a release left a protective tag that its report does not name")
-            return
-        repository, tag = said["reference"].removeprefix(f"{B}/").partition(":")[0], intent["protective_tag"]
-        if self.b.tag(repository, tag) == intent["new_digest"]:
-            self.add("4.8", f"{push_id} failed for {said['reference']} and does not name {tag}, which it left")
+        repository = said["reference"].removeprefix(f"{B}/").partition(":")[0]
+        for tag, digest in _made_beside(intent).items():
+            if self.b.tag(repository, tag) == digest and not self._is_shared(push_id, tag):
+                self.add("4.8", f"{push_id} failed for {said['reference']} and does not name {tag}, which it left")
 
     def _judge_events(self, reports: Mapping[str, dict[str, Any] | None]) -> None:
         """Judge that each move was told, and none that did not stay."""
@@ -832,6 +841,32 @@ def _is_unknown(said: Mapping[str, Any]) -> bool:
     """Tell whether a report says that nobody knows what became of a tag."""
     error = said["error"] or {"code": "", "message": ""}
     return _CANNOT_BE_TOLD in error["message"] or error["code"] in {"stalled", "abandoned"}
+
+
+def _again(operations: Sequence[Operation]) -> list[Operation]:
+    """Return pushes that a later push may have taken for what its own late write replaced, after a foreign write."""
+    foreign = [each for each in operations if each.name == "foreign"]
+    return [
+        replace(each, started=other.ended, ended=math.inf, merges=True, may_be_absent=True)
+        for each in operations
+        for other in foreign
+        if each.ended < other.started
+    ]
+
+
+def _put_back_to(own: Sequence[Write]) -> str | None:
+    """Return what a tag holds that is put back: what was there before the last write over the work of others."""
+    made = [write.new for write in own]
+    over_others = (write.old for number, write in reversed([*enumerate(own)]) if write.old not in made[:number])
+    return next(over_others, own[0].old)
+
+
+def _made_beside(intent: Mapping[str, Any]) -> dict[str, str]:
+    """Return the protective tags that a push made, by its intent, with their digests."""
+    made = dict(intent.get("overtaken", {}))
+    if intent.get("protective_tag_created"):
+        made[intent["protective_tag"]] = intent["new_digest"]
+    return made
 
 
 def _short(digest: str | None) -> str:

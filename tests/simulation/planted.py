@@ -42,12 +42,14 @@ _STAGE: Final = "tasks.transfer.publish.stage"
 _TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
 _MEMORY: Final = "tasks.transfer.publish.memory"
+_RELEASE: Final = "tasks.transfer.publish.release"
+_RELEASES: Final = "tasks.transfer.publish.releases"
 _STEP: Final = "tasks.transfer.steps.publish"
 _LEASES: Final = "tasks.coordination.redis.leases"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
 
 FAULTS: Final = (
-    Fault("no look before the write", _TAG, "self._digest(over) != over", "False"),
+    Fault("no look before the write", _TAG, "self._held.now(over) != over", "False"),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
@@ -55,13 +57,16 @@ FAULTS: Final = (
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
-    Fault(
-        "late write is not seen", _STAGE, "lost = record.overwritten_by(held.digest if held else None)", "lost = None"
-    ),
+    Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
     Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
     Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass"),
-    Fault("intent of an earlier delivery is not read", _TAG, "self.memory.recalling(self._known)", "self.memory"),
+    Fault(
+        "intent of an earlier delivery is not read",
+        _TAG,
+        "self.memory.recalling(self._known, has_written=has_written)",
+        "self.memory",
+    ),
     Fault("overtaken protective tags are forgotten", _MEMORY, "overtaken=self._overtaken(decision.digest),", ""),
     Fault("nobody is told", _TAG_REPORTS, "if moved_a_tag and self._parts.announcer.listens:", "if False:"),
     Fault(
@@ -141,10 +146,39 @@ FAULTS: Final = (
     ),
     Fault(
         "release does not put back",
-        "tasks.transfer.publish.release",
+        _RELEASE,
         "undone = self._put_back(intents, HeldLocks(held, self._locks))",
         "undone = self._put_back({}, HeldLocks(held, self._locks))",
         first=100,
+    ),
+    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:", first=710),
+    Fault(
+        "push builds on half of a release",
+        _TAG,
+        "self._intents.ensure_settled()",
+        "pass",
+        first=640,
+    ),
+    Fault(
+        "release takes what it announced for its work",
+        _RELEASE,
+        "has_written=has_begun(direction) or member.follows",
+        "has_written=True",
+        first=1580,
+    ),
+    Fault(
+        "release that was put back is undone again",
+        _RELEASES,
+        "ended.forget()",
+        "pass",
+        first=3965,
+    ),
+    Fault(
+        "protective tag goes though others need it",
+        "tasks.transfer.after.sharing",
+        "return bool(self.needs.needs(reference) - {self.push_id})",
+        "return False",
+        first=1580,
     ),
     Fault(
         "referrers do not come along",
@@ -181,12 +215,21 @@ UNTRIED: Final = (
     ),
     Fault(
         "release is put back without its locks",
-        "tasks.transfer.publish.release",
+        _RELEASE,
         "if error.ends_locked_work:",
         "if error.ends_locked_work and not isinstance(error, LockLost):",
     ),
     Fault(
-        "direction of a release is not read", "tasks.transfer.publish.release", 'if direction == "back":', "if False:"
+        "half of a release is right for a plan",
+        "tasks.transfer.plan.resolve",
+        "return found != release or (found is not None and not found.is_still)",
+        "return False",
+    ),
+    Fault(
+        "release that never began leaves its protective tags",
+        _RELEASES,
+        "intent is not None and not intent.settled and intent.beside()",
+        "False",
     ),
 )
 

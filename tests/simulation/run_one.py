@@ -157,6 +157,7 @@ class World:
 
     def _start_again(self, process: Process) -> None:
         self.judge.deaths += 1
+        self.judge.last_death = self.scheduler.now
         delay = 1 + 20 * self.scheduler.decisions.chance(f"{process.name} starts again")
         self.scheduler.at(self.scheduler.now + delay, lambda: self._start(process.name))
 

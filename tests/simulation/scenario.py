@@ -45,8 +45,21 @@ _OF_STORMS: Final = (
     "restart redis",
 )
 SIGNERS: Final = ("alice", "bob", "carol")
-# Seeds of the form 4 n + 2.
+# Seeds of the form 4 n + 2, and 16 n + 5.
 _LATER: Final = 2
+_HALVES: Final = 5
+_OF_HALVES: Final = (
+    "make immutable",
+    "make immutable",
+    "refuse",
+    "stop before",
+    "stop after",
+    "foreign write",
+    "collect",
+    "lose answer",
+    "registry away",
+    "end lease",
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +166,8 @@ def at_random(seed: int | str) -> Scenario:
     chance = random.Random(f"scenario {seed}")
     if isinstance(seed, int) and seed % 4 == _LATER:
         return chance.choice(_FAMILIES)(chance)
+    if isinstance(seed, int) and seed % 16 == _HALVES:
+        return _half(chance)
     if chance.random() < _DUELS:
         return _duel(chance)
     tags = chance.sample(["app:latest", "app:1.0", "other:latest"], chance.choice([1, 1, 2, 3]))
@@ -277,6 +292,40 @@ def _storm(chance: random.Random) -> Scenario:
     )
 
 
+def _half(chance: random.Random) -> Scenario:
+    """Return a release whose worker is killed in its midst, and pushes that come to its tags before it has ended."""
+    tags = ("app:latest", "app:1.0")
+    same = chance.random() < 0.4
+    platforms = [PLATFORMS[0]] * 3 if same else chance.sample(PLATFORMS[:3], 3)
+    pushes = tuple(
+        Push(
+            f"p{number + 1}",
+            (Item((platform,), "v1", tags if number == 0 else tuple(chance.sample(tags, chance.choice([1, 2])))),),
+            at=0.0 if number == 0 else chance.choice([0.1, 0.3, 1.0, 3.0, 10.0]),
+            atomic="push" if number == 0 else chance.choice([None, None, "push"]),
+        )
+        for number, platform in enumerate(platforms[: chance.choice([2, 2, 3])])
+    )
+    return Scenario(
+        flavour=chance.choice((Flavour.QUAY, *_FLAVOURS)),
+        pushes=pushes,
+        held=tuple((tag, (PLATFORMS[3],), "v0") for tag in tags if chance.random() < 0.6),
+        workers=len(pushes),
+        slots=1,
+        undo=chance.choice(pushes).push_id if chance.random() < 0.3 else None,
+        swarm=Swarm(
+            on=frozenset(chance.sample(_OF_HALVES, 2)) | {"kill before", "kill in flight", "kill after"},
+            rate=chance.choice([0.02, 0.05]),
+            most=chance.choice([2, 3, 6]),
+            jitter=chance.choice([0.0, 1.0]),
+            quiet_after=300.0,
+            lease_seconds=LEASE_SECONDS,
+            spreads=True,
+            kinds=_THIN,
+        ),
+    )
+
+
 def _forgotten(chance: random.Random) -> Scenario:
     """Return pushes of which Redis forgets all while their messages are on the way: clients send them again."""
     tags = ["app:latest", "app:1.0"]
@@ -312,7 +361,7 @@ _FAMILIES: Final = (_signed, _signed, _storm, _forgotten)
 
 
 def is_storm(seed: int) -> bool:
-    """Tell whether a seed is of a storm of releases, of which not all that they show is mended yet."""
+    """Tell whether a seed is of a storm of releases: one of sixteen is."""
     return seed % 4 == _LATER and random.Random(f"scenario {seed}").choice(_FAMILIES) is _storm
 
 

@@ -42,6 +42,10 @@ class MemoryTag:
         self._fields[LAST] = written.digest
         self._locks.written[self._reference] = written
 
+    def note_deleted(self) -> None:
+        self._fields.pop(LAST, None)
+        self._locks.written.pop(self._reference, None)
+
 
 class MemoryTagLocks:
     """Locks that whoever comes later takes away; `written` are the last writes with their bytes.

@@ -72,7 +72,8 @@ def read_details(ledger: PageLedger, push_id: str) -> Details:
         items = _items(plan, ledger.tags(push_id).values(), request)
     names = tag_names(items)
     holds = holds_on(ledger, names)
-    possible = possible_actions(remembered, has_request=request is not None, has_moved=bool(ledger.intents(push_id)))
+    has_moved = any(intent.changes for intent in ledger.intents(push_id).values())
+    possible = possible_actions(remembered, has_request=request is not None, has_moved=has_moved)
     return Details(
         push_id=push_id,
         state=remembered.state,

@@ -84,7 +84,8 @@ def _cancelled(tag: dict[str, Any]) -> Consequence:
 def _undone(ledger: PageLedger, actions: Actions, push_id: str) -> tuple[list[Consequence], str]:
     preview = actions.preview_undo(push_id)
     if preview is None:
-        return [_put_back(reference, intent) for reference, intent in sorted(ledger.intents(push_id).items())], (
+        changes = ((name, intent) for name, intent in sorted(ledger.intents(push_id).items()) if intent.changes)
+        return [_put_back(reference, intent) for reference, intent in changes], (
             "No worker is free to look at the registries: this is what the ledger says. A tag that someone else has"
             " moved since is left alone."
         )

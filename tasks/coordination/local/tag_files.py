@@ -56,6 +56,12 @@ class FileTag:
         fields.pop(under_way(written.digest, self._writer), None)
         self._write({**fields, LAST: written.digest}, written)
 
+    def note_deleted(self) -> None:
+        """Record that the tag is gone; raises SettingsInvalid."""
+        fields, _ = self._read()
+        if fields.pop(LAST, None) is not None:
+            self._write(fields, None)
+
     def _read(self) -> tuple[dict[str, str], Written | None]:
         with _named_failures(self._path.parent), suppress(FileNotFoundError):
             if not _is_stale(self._path):

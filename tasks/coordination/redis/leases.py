@@ -203,6 +203,13 @@ class LeasedTag:
                 pipeline.delete(self._bytes_key)
             pipeline.execute()
 
+    def note_deleted(self) -> None:
+        """Record that the tag is gone; raises StateUnavailable."""
+        with _named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hdel(self._record_key, LAST)
+            pipeline.delete(self._bytes_key)
+            pipeline.execute()
+
 
 class LeasedTagLocks:
     """Locks by which one push at a time works on a tag."""

@@ -29,6 +29,13 @@ class Mark:
 
     reference: Reference
     intent: TagIntent
+    protects: Reference | None = None
+    """The tag for which a protective tag was made."""
+
+    @property
+    def locked(self) -> str:
+        """The full name of the tag whose lock is held while this one is changed."""
+        return str(self.protects or self.reference)
 
     def beside(self, tag: str, digest: Digest) -> "Mark":
         """Return the mark of another tag that the push made in the same repository."""
@@ -50,6 +57,7 @@ class Mark:
             Mark(
                 Reference(self.reference.registry, self.reference.repository, tag),
                 TagIntent(action="merged", old_digest=None, new_digest=digest),
+                protects=self.reference,
             )
             for tag, digest in self.intent.beside().items()
         ]

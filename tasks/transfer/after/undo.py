@@ -2,15 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from tasks import contract
 from tasks.errors import (
-    CopyIncomplete,
-    DestinationChildMissing,
     ImagePusherError,
     ManifestInvalid,
-    NotFound,
     RequestRefused,
     Retry,
 )
@@ -21,8 +19,9 @@ from tasks.transfer.after import undo_result
 from tasks.transfer.after.leftovers import Leftovers
 from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
 from tasks.transfer.after.needs import Needs
-from tasks.transfer.plan.look import judged_media_type
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.after.restoring import Restoring
+from tasks.transfer.after.sharing import ALONE, Sharing, deleting
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -34,22 +33,23 @@ def undo(
     locks: TagLocks,
     content_of: Callable[[str], bytes | None] = lambda _: None,
     hold_of: HoldOf = nobody_holds,
+    sharing: Sharing = ALONE,
 ) -> contract.Undo:
     """Restore or delete each tag that the push wrote, and return the results; a repeat returns the same results.
 
     Tags are restored before others are deleted: a registry that can only delete by digest would delete both. If a tag
-    is not restored, its protective tags stay: a later undo may need them. `content_of` returns the kept bytes of a
-    replaced manifest: some registries no longer serve it (Quay, zot). A tag that an operator froze stays as it is.
-    Raises StateUnavailable.
+    is not restored, its protective tags stay: a later undo may need them. Those that another push needs (`sharing`)
+    stay, too. `content_of` returns the kept bytes of a replaced manifest: some registries no longer serve it (Quay,
+    zot). A tag that an operator froze stays as it is. Raises StateUnavailable.
     """
     marks = [Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    undoing = _Undoing(registries, locks, content_of, hold_of)
+    undoing = _Undoing(registries, locks, content_of, hold_of, sharing)
     for mark in old:
         undoing.put_back(mark)
     protective = undoing.protective(old)
-    undoing.delete([*new, *protective], later=[tag for mark in new for tag in mark.protective()])
+    undoing.delete([*new, *protective], later=[tag for mark in new for tag in undoing.own(mark)])
     protective += undoing.protective(new)
     undoing.delete(protective)
     undoing.delete_lists([*new, *old])
@@ -65,13 +65,19 @@ class _Undoing:
     """The state of one undo: `doomed` are the tags still to be deleted, by the digest that the push gave them."""
 
     def __init__(
-        self, registries: Registries, locks: TagLocks, content_of: Callable[[str], bytes | None], hold_of: HoldOf
+        self,
+        registries: Registries,
+        locks: TagLocks,
+        content_of: Callable[[str], bytes | None],
+        hold_of: HoldOf,
+        sharing: Sharing,
     ) -> None:
         self._hold_of = hold_of
+        self._sharing = sharing
         self.done: dict[str, contract.TagUndo] = {}
         self._registries = registries
         self._locks = locks
-        self._content_of = content_of
+        self._restoring = Restoring(locks, content_of)
         self._doomed: dict[str, str] = {}
         self._needs: dict[str, Needs] = {}
 
@@ -80,13 +86,18 @@ class _Undoing:
         done = (mark for mark in marks if self.done[str(mark.reference)].error is None)
         return [tag for mark in done for tag in mark.protective()]
 
+    def own(self, mark: Mark) -> list[Mark]:
+        """Return the protective tags of a tag that no other push needs."""
+        return [tag for tag in mark.protective() if not self._sharing.is_shared(str(tag.reference))]
+
     def delete(self, marks: Iterable[Mark], later: Iterable[Mark] = ()) -> None:
         """Delete tags, an index before the manifests that it names: an index that stays still needs them.
 
         Tags that will be deleted `later` do not protect the manifests that they need.
         """
         marks = [mark for mark in marks if str(mark.reference) not in self.done]
-        self._doomed |= {str(mark.reference): mark.intent.new_digest for mark in (*marks, *later)}
+        own = (mark for mark in marks if mark.protects is None or not self._sharing.is_shared(str(mark.reference)))
+        self._doomed |= {str(mark.reference): mark.intent.new_digest for mark in (*own, *later)}
         for mark in sorted(marks, key=self._count, reverse=True):
             if self.put_back(mark).error is not None:
                 for tag in (mark, *mark.protective()):
@@ -119,8 +130,12 @@ class _Undoing:
     def _put_back(self, mark: Mark) -> contract.TagUndo:
         text = str(mark.reference)
         repository = self._repository(mark)
+        if not mark.intent.changes:
+            return undo_result.put_back(mark)
         try:
-            with self._locks.hold(text) as lock:
+            with self._locks.hold(mark.locked) as lock:
+                if mark.protects is not None and self._sharing.give_up(text):
+                    return undo_result.put_back(mark)
                 described = repository.resolve(mark.reference.identifier)
                 found = described.digest if described else None
                 if found not in mark.ours:
@@ -128,37 +143,26 @@ class _Undoing:
                 if found != mark.intent.old_digest:
                     ensure_free(text, self._hold_of)
                     lock.ensure()
-                    self._write(mark, repository, lock, over=described.digest if described else None)
+                    with self._protecting(mark, repository):
+                        self._write(mark, repository, lock, over=described.digest if described else None)
+                if mark.intent.old_digest is None and mark.protects is None:
+                    # A late write of our own must not bring back what was deleted, here or with another tag (7.6).
+                    lock.note_deleted()
         except ImagePusherError as error:
             return undo_result.stuck(text, error)
         return undo_result.put_back(mark)
 
+    def _protecting(self, mark: Mark, repository: Repository) -> AbstractContextManager[None]:
+        """Keep a protective tag that another push begins to need meanwhile."""
+        if mark.protects is None:
+            return nullcontext()
+        return deleting(repository, mark.reference.identifier, lambda: self._sharing.is_shared(str(mark.reference)))
+
     def _write(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is None:
             self._delete(mark, repository, over or mark.intent.new_digest)
-            return
-        old = self._old(mark.intent, repository)
-        lock.note_writing(old.digest, lock.record().last)
-        try:
-            repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
-        except CopyIncomplete as error:
-            raise DestinationChildMissing(
-                f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
-                f" {error.message}"
-            ) from None
-        lock.note_written(old)
-
-    def _old(self, intent: TagIntent, repository: Repository) -> Written:
-        """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""
-        digest = str(intent.old_digest)
-        try:
-            fetched = repository.fetch_manifest(digest)
-        except NotFound:
-            content = self._content_of(digest)
-            if content is None:
-                raise
-            return Written(digest, intent.old_media_type, content)
-        return Written(digest, judged_media_type(fetched), fetched.content)
+        else:
+            self._restoring.restore(mark, repository, lock, over)
 
     def _delete(self, mark: Mark, repository: Repository, digest: Digest) -> None:
         """Delete a tag; if the registry can only delete digests, delete the digest, unless another tag needs it."""
@@ -192,6 +196,8 @@ class _Undoing:
 
     def _count(self, mark: Mark) -> int:
         """Return the number of manifests that a tag needs: an index needs more than each manifest that it names."""
+        if mark.intent.new_digest == NO_TAG:
+            return 0
         try:
             return len(self._needs_of(self._repository(mark)).all_of(mark.intent.new_digest))
         except ImagePusherError:

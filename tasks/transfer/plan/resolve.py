@@ -1,7 +1,8 @@
 """Read the inputs of a plan: each source, resolved once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import contextmanager
 
 import msgspec
 
@@ -36,7 +37,7 @@ from tasks.transfer.plan.referrers import FoundReferrers
 from tasks.transfer.plan.repositories import Found, make_ready
 from tasks.transfer.plan.signed import require_signature
 from tasks.transfer.plan.sizes import Sizes
-from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
+from tasks.transfer.plan.tag_facts import NoFacts, TagFacts, TagRelease
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]
@@ -166,6 +167,7 @@ class _Looking(msgspec.Struct, frozen=True):
         if isinstance(found, ImagePusherError):
             return msgspec.structs.replace(planned, error=found), left
         repository = self.registries.repository(*reference.place, "destination", push=self.push)
+        release = self.facts.release_at(str(reference)) if self.push and left is None else None
         try:
             _check_digest(reference, source)
             current, unseen = (left, ()) if left else self._current(repository, reference, source, item)
@@ -175,7 +177,8 @@ class _Looking(msgspec.Struct, frozen=True):
                 before = current.digest if current else None
             else:
                 gate = gate.without_age()
-            gate.check(repository, reference, decision, current=current, before=before)
+            with self._not_by_half(reference, release, is_planned=left is not None):
+                gate.check(repository, reference, decision, current=current, before=before)
             if decision.action != "unchanged":
                 ensure_sizes(source, self.disputed)
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
@@ -191,8 +194,9 @@ class _Looking(msgspec.Struct, frozen=True):
                 raise
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
-        if left is not None and self.push and action == "unchanged":
-            # The tag will be right once the item before is done; that is decided again under the tag's lock.
+        if self.push and action == "unchanged" and (left is not None or self._may_go_back(reference, release)):
+            # The tag will be right once the item before is done, or until a release puts it back: that is decided again
+            # under the tag's lock.
             action = "merged" if decision.kept else "copied"
         planned = msgspec.structs.replace(
             planned,
@@ -203,6 +207,20 @@ class _Looking(msgspec.Struct, frozen=True):
             warnings=[*unseen, *decision.warnings],
         )
         return planned, decision.held
+
+    @contextmanager
+    def _not_by_half(self, reference: Reference, release: TagRelease | None, *, is_planned: bool) -> Iterator[None]:
+        """Let no condition fail by what a release may put back: it is checked again under the tag's lock."""
+        try:
+            yield
+        except ImagePusherError as error:
+            if error.retry is Retry.GIVE_BACK or is_planned or not self._may_go_back(reference, release):
+                raise
+
+    def _may_go_back(self, reference: Reference, release: TagRelease | None) -> bool:
+        """Tell whether a release may put back what a tag held at some time since `release` was noted last there."""
+        found = self.facts.release_at(str(reference)) if self.push else None
+        return found != release or (found is not None and not found.is_still)
 
     def _foresee(self, repository: Repository, reference: Reference, wish: Wish, *, exists: bool) -> None:
         """Raise the refusal of a tag that can be known before any byte moves: by the registry's API, by the token."""

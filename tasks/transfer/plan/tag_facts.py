@@ -1,8 +1,29 @@
-"""The facts about tags on which their conditions depend (BEHAVIOUR 10.4)."""
+"""The facts about tags on which their conditions depend (BEHAVIOUR 10.1, 10.4)."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from tasks import contract
+
+
+@dataclass(frozen=True)
+class TagRelease:
+    """The release that was noted last at a tag, with its direction; `has_ended` once its push has, or was undone."""
+
+    push_id: str
+    name: str
+    direction: str | None
+    has_ended: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the release may put back what the tag holds."""
+        return not self.has_ended and self.direction not in {None, "again", "never", "stands"}
+
+    @property
+    def is_still(self) -> bool:
+        """Whether what the tag holds stays for as long as this record does."""
+        return self.has_ended or self.direction in {None, "never", "stands"}
 
 
 class TagFacts(Protocol):
@@ -16,6 +37,10 @@ class TagFacts(Protocol):
         """Return the source of the last push that moved a tag to a digest, None if none is remembered."""
         ...
 
+    def release_at(self, reference: str) -> TagRelease | None:
+        """Return the release that was noted last at a tag, None if none is remembered."""
+        ...
+
 
 class NoFacts:
     """A record without any fact."""
@@ -26,4 +51,8 @@ class NoFacts:
 
     def source_of(self, reference: str, digest: str) -> str | None:
         del reference, digest
+        return None
+
+    def release_at(self, reference: str) -> TagRelease | None:
+        del reference
         return None

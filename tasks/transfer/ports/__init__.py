@@ -23,6 +23,7 @@ from tasks.transfer.ports.ledger import (
     WatchdogLedger,
 )
 from tasks.transfer.ports.parts import Starts
+from tasks.transfer.ports.protections import Protections
 from tasks.transfer.ports.records import (
     NO_TAG,
     CalledOff,
@@ -57,6 +58,7 @@ __all__ = [
     "MayRetry",
     "OpenPush",
     "PageLedger",
+    "Protections",
     "PublishLedger",
     "PushLedger",
     "RememberedLedger",

@@ -52,6 +52,10 @@ class TagLock(Protocol):
         """Note a verified write, with its bytes; raises StateUnavailable."""
         ...
 
+    def note_deleted(self) -> None:
+        """Note that the tag is gone: what was written last is missed by nobody. Raises StateUnavailable."""
+        ...
+
 
 class TagLocks(Protocol):
     """Locks that let one push at a time work on a tag, across all workers."""

@@ -11,6 +11,7 @@ from tasks.transfer.ports.open_pushes import Listing, OpenPushes
 from tasks.transfer.ports.overview import Interventions, Overview, Pages
 from tasks.transfer.ports.parts import Pulse, Starts, Waits
 from tasks.transfer.ports.plans import Plans
+from tasks.transfer.ports.protections import Protections
 from tasks.transfer.ports.reports import Reports, Warned
 from tasks.transfer.ports.requests import Acceptance, Enqueued, Producers, Requests
 from tasks.transfer.ports.stops import Cancellation, Undos
@@ -38,6 +39,7 @@ class PublishLedger(
     Outcomes,
     Intents,
     Releases,
+    Protections,
     Tags,
     Receipts,
     Reports,

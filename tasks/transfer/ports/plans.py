@@ -9,8 +9,8 @@ from tasks.transfer.plan.plan import Plan
 class Plans(Protocol):
     """Plans, and the manifests that planning and publishing read."""
 
-    def save_plan(self, plan: Plan) -> None:
-        """Keep the plan of a push."""
+    def save_plan(self, plan: Plan) -> Plan:
+        """Keep the plan of a push, and return the plan there: the first one stays (BEHAVIOUR 7.3)."""
         ...
 
     def plan(self, push_id: str) -> Plan | None:

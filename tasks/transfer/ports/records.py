@@ -69,6 +69,8 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     the digest that an earlier item of this push had written there at that time. `overtaken` are further tags that this
     push made, with their digests: for its superseded merges, and for the replaced manifest. `lists` are the tags that
     it made for lists of the image's referrers, with each digest that they had when nobody else had added to them.
+    `settled` marks the intent of an earlier run of the push, which ended with a report; `by` names the delivery that
+    noted it.
     """
 
     action: contract.Action
@@ -83,6 +85,8 @@ class TagIntent(msgspec.Struct, frozen=True, kw_only=True):
     overtaken: dict[str, Digest] = {}
     lists: list[MadeList] = []
     receipts: list[MadeReceipt] = []
+    settled: bool = False
+    by: str = ""
 
     @property
     def changes(self) -> bool:

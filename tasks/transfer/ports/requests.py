@@ -47,7 +47,8 @@ class Acceptance(Requests, Protocol):
     def reopen(self, push_id: str) -> None:
         """Forget the report, the plan and the outcomes of a push that is to be planned anew.
 
-        Intents stay, and the tags that moved are remembered as those of an earlier run (BEHAVIOUR 7.7).
+        Intents stay, and so do releases that have begun and not ended. The tags that moved are remembered as those of
+        an earlier run (BEHAVIOUR 7.7).
         """
         ...
 

@@ -25,8 +25,8 @@ class Intents(Protocol):
 class Releases(Protocol):
     """The direction of each release of a push: of all its tags, or of those of an item; and why one goes back."""
 
-    def note_release(self, push_id: str, name: str, direction: str) -> None:
-        """Note the direction before the next step, or, under a name of its own, the reason."""
+    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
+        """Note the direction before the next step, or, under a name of its own, the reason; return what was noted."""
         ...
 
     def release(self, push_id: str, name: str) -> str | None:
@@ -35,10 +35,6 @@ class Releases(Protocol):
 
     def note_release_at(self, reference: str, push_id: str, name: str) -> None:
         """Note the release that moves a tag."""
-        ...
-
-    def release_at(self, reference: str) -> tuple[str, str] | None:
-        """Return the push and the name of the release that was noted last at a tag, None if there is none."""
         ...
 
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
+from functools import partial
 from typing import Final
 
 from tasks import contract, telemetry
@@ -58,6 +59,10 @@ class Delivery:
         """
         self._releases.put_back(error)
         return self._reports.done
+
+    def left(self, tag: PlannedTag, error: ImagePusherError) -> contract.TagReport:
+        """Return the report of a tag that is left as it is because of an error."""
+        return self._reports.left(tag, error)
 
     def _work(self) -> list[list[tuple[int, PlannedTag]]]:
         """Return the tags to deal with, each with the number of its item; tags of one reference stay in order."""
@@ -132,7 +137,7 @@ class Delivery:
         tag: PlannedTag,
         lost: int,
         act: Callable[[], contract.TagReport],
-        clean: Callable[[], list[str]] = list,
+        clean: Callable[[], str | None] = lambda: None,
     ) -> contract.TagReport:
         """Return the report of a tag, even of a failed one; raises an error that is worth another try."""
         push_id, reference = self._plan.push_id, str(tag.reference)
@@ -142,8 +147,7 @@ class Delivery:
         except ImagePusherError as error:
             if self._may_retry(error):
                 raise
-            left = clean()
-            return unmoved(tag, error, protective_tag=left[0] if left else None)
+            return unmoved(tag, error, protective_tag=clean())
         except Exception as error:
             LOG.exception("Push %s: moving %s broke", push_id, reference)
             broken = f"Moving {reference} broke ({type(error).__name__}): see the worker's log."
@@ -163,5 +167,5 @@ class Delivery:
             moved.append(move.run(self._parts.locks))
             return self._reports.receipted(item, tag, moved[0])
 
-        report = self._attempted(tag, lost, run, move.clean)
+        report = self._attempted(tag, lost, run, partial(move.clean, self._parts.locks))
         return self._reports.told(item, tag, moved[0], report) if moved else report

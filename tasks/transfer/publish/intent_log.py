@@ -20,8 +20,24 @@ class IntentLog(Protocol):
         """
         ...
 
+    def need(self, tag: str) -> bool:
+        """Note that the push needs a protective tag beside the tag, and tell whether another push needs it too."""
+        ...
+
+    def give_up(self, tag: str) -> bool:
+        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
+        ...
+
+    def is_shared(self, tag: str) -> bool:
+        """Tell whether another push needs a protective tag."""
+        ...
+
     def ensure_open(self) -> None:
         """Raise PartBusy if another delivery, or the watchdog, ended the push."""
+        ...
+
+    def ensure_settled(self) -> None:
+        """Raise LockUnavailable, which is waited for, if a release of another push may put the tag back."""
         ...
 
     def ensure_wanted(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 # None before the first tag moves. "return": back, for a reason that may pass. "again": all tags were put back since,
-# and the release is to be tried again from its begin.
-Direction = Literal["forward", "back", "stands", "return", "again"]
+# and the release is to be tried again from its begin. "never": it ended before the first tag moved.
+Direction = Literal["forward", "back", "stands", "return", "again", "never"]
 
 
 class Journal(Protocol):
@@ -16,7 +16,10 @@ class Journal(Protocol):
         ...
 
     def note(self, direction: Direction, why: str = "") -> None:
-        """Note the direction, before the next step, and why a release goes back."""
+        """Note the direction, before the next step, and why a release goes back.
+
+        Raises LockLost if another delivery of the push has noted one since the last look.
+        """
         ...
 
     def claim(self, references: Sequence[str]) -> None:
@@ -35,4 +38,4 @@ class Journal(Protocol):
 
 def has_begun(direction: Direction | None) -> bool:
     """Tell whether tags may have moved that were not put back since."""
-    return direction not in {None, "again"}
+    return direction not in {None, "again", "never"}

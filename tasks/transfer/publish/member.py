@@ -12,12 +12,16 @@ from tasks.transfer.publish.tag import TagMove
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One tag of a release; `key` names it among the tags of its push."""
+    """One tag of a release; `key` names it among the tags of its push.
+
+    `follows` tells whether an earlier release of the push, which moves the tag too, has begun: its intent is the last.
+    """
 
     key: str
     tag: PlannedTag
     move: TagMove
     irreversible: bool = False
+    follows: bool = False
 
     @property
     def reference(self) -> str:
@@ -26,9 +30,9 @@ class Member(msgspec.Struct, frozen=True):
 
     @property
     def intent(self) -> TagIntent | None:
-        """The change that the push noted last, None if there is none or the tag was put back since."""
+        """The change that this run of the push noted last, None if there is none or the tag was put back since."""
         latest = self.move.memory.latest
-        return latest if latest is not None and latest.changes else None
+        return latest if latest is not None and latest.changes and not latest.settled else None
 
 
 class Stopped(Exception):

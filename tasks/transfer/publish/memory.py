@@ -21,11 +21,19 @@ class Memory(msgspec.Struct, frozen=True):
     latest: TagIntent | None = None
     pending: TagIntent | None = None
 
-    def recalling(self, noted: TagIntent | None) -> "Memory":
+    def recalling(self, noted: TagIntent | None, *, has_written: bool | None = None) -> "Memory":
         """Return the memory with the ledger's intent, which is the last intent of any delivery.
 
-        If another delivery noted it, the protective tags of this delivery are kept.
+        If another delivery noted it, the protective tags of this delivery are kept. `has_written` tells, if that is
+        known, whether any delivery of this run of the push may have written the tag.
         """
+        memory = self._with(noted)
+        if has_written is None:
+            return memory
+        waits = not has_written and memory.latest is not None and not memory.latest.settled
+        return msgspec.structs.replace(memory, pending=memory.latest if waits else None)
+
+    def _with(self, noted: TagIntent | None) -> "Memory":
         if noted is None or noted == self.latest:
             return self
         if self.made_protection(noted.new_digest):
@@ -75,14 +83,25 @@ class Memory(msgspec.Struct, frozen=True):
             kept_platforms=decision.kept_platforms,
         )
 
-    def forgotten(self) -> TagIntent | None:
-        """Return the latest intent as one that changes nothing, for a tag that was put back; None if there is none.
+    @property
+    def is_idle(self) -> bool:
+        """Whether the latest intent is one by which this push certainly wrote nothing that the tag may hold."""
+        latest = self.latest
+        if latest is None or not latest.changes:
+            return latest is not None
+        return self.pending is not None and latest.written_before is None
 
-        The tags that were made along with it may not all be gone.
+    def forgotten(self, decision: Decision | None = None) -> TagIntent | None:
+        """Return the latest intent as one that changes nothing, for a tag that was put back.
+
+        With a `decision`, the tag has been found as wanted. None if this run of the push has noted none. The tags that
+        were made along with it may not all be gone.
         """
         latest = self.latest
-        if latest is None:
+        if latest is None or latest.settled:
             return None
+        if decision is not None:
+            return msgspec.structs.replace(self.left(decision), overtaken=latest.beside(), lists=latest.lists)
         return TagIntent(
             action="unchanged",
             old_digest=latest.old_digest,
@@ -100,12 +119,12 @@ class Memory(msgspec.Struct, frozen=True):
         return self.latest is not None and digest in self.latest.overtaken.values()
 
     def protective_tags(self) -> list[str]:
-        """Return the protective tags that this push made."""
-        latest = self.latest
-        if latest is None:
-            return []
-        own = [latest.protective_tag] if latest.protective_tag is not None and latest.protective_tag_created else []
-        return [*own, *latest.overtaken]
+        """Return the protective tags that this push made, the latest first."""
+        return list(reversed(self.beside()))
+
+    def beside(self) -> dict[str, Digest]:
+        """Return the tags that this push made beside the tag, with their digests."""
+        return {} if self.latest is None else self.latest.beside()
 
     def _overtaken(self, digest: Digest) -> dict[str, Digest]:
         latest = self.latest

@@ -34,6 +34,7 @@ class Moves:
     def __init__(self, parts: Publishing, plan: Plan, noted: Mapping[str, TagIntent], may_retry: MayRetry) -> None:
         self._parts = parts
         self._plan = plan
+        self.noted = noted
         self._seen = Sightings()
         self.recopied = Counter()
         self.referrers = ReferrerPublisher(

@@ -1,7 +1,7 @@
 """The tags that keep manifests beside a tag: merged indexes, and replaced manifests (BEHAVIOUR 4.8, 6.6)."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -10,19 +10,27 @@ from tasks.errors import RegistryError, TagConflict
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
+from tasks.transfer.after.sharing import deleting
 from tasks.transfer.plan.decide import Current, protective_tags
 from tasks.transfer.ports import TagIntent
+from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.memory import Memory
 
 LOG: Final = logging.getLogger(__name__)
 
 
 class ProtectiveTags:
-    """The protective tags beside one tag; with `keep_replaced`, each replaced manifest gets one, too."""
+    """The protective tags beside one tag; with `keep_replaced`, each replaced manifest gets one, too.
 
-    def __init__(self, repository: Repository, reference: Reference, *, keep_replaced: bool) -> None:
+    Pushes that merge the same images share a tag. It is written and deleted under the lock of the tag beside it.
+    """
+
+    def __init__(
+        self, repository: Repository, reference: Reference, intents: IntentLog, *, keep_replaced: bool
+    ) -> None:
         self._repository = repository
         self._reference = reference
+        self._intents = intents
         self._keep_replaced = keep_replaced
 
     def planned(self, intent: TagIntent, memory: Memory) -> TagIntent:
@@ -30,7 +38,9 @@ class ProtectiveTags:
         if intent.action != "merged":
             return intent
         name, is_there = self._free_name(intent.new_digest, "merged")
-        mine = not is_there or memory.made_protection(intent.new_digest)
+        is_shared = self._intents.need(name)
+        # One that is there, and that no push needs, was made by someone else.
+        mine = not is_there or is_shared or memory.made_protection(intent.new_digest)
         return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
 
     def name_for_replaced(self, base: Current | None, memory: Memory) -> str | None:
@@ -39,15 +49,33 @@ class ProtectiveTags:
             return None
         if self._reference.digest is not None:
             return None
-        return self._free_name(base.digest, "replaced")[0]
+        name, _ = self._free_name(base.digest, "replaced")
+        self._intents.need(name)
+        return name
+
+    def give_up(self, tags: Iterable[str]) -> list[str]:
+        """Need tags no longer; return the names of those that no other push needs."""
+        return [tag for tag in tags if not self._intents.give_up(tag)]
 
     def delete(self, tags: Iterable[str]) -> list[str]:
-        """Delete tags; return the names of those that stay."""
-        return [tag for tag in tags if not self._is_deleted(tag)]
+        """Delete the tags that no other push needs; return the names of those that stay though nobody needs them."""
+        return [tag for tag in self.give_up(tags) if not self._is_deleted(tag)]
+
+    def first_left(self, tags: Mapping[str, Digest]) -> str | None:
+        """Return the name of a tag that still holds its digest, or cannot be looked at; None if all are gone."""
+        for tag, digest in tags.items():
+            try:
+                described = self._repository.resolve(tag)
+            except RegistryError:
+                return tag
+            if described is not None and described.digest == digest:
+                return tag
+        return None
 
     def _is_deleted(self, tag: str) -> bool:
         try:
-            return self._repository.delete_tag(tag)
+            with deleting(self._repository, tag, lambda: self._intents.is_shared(tag)):
+                return self._repository.delete_tag(tag)
         except RegistryError as error:
             LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)
             return False

@@ -8,41 +8,45 @@ import msgspec
 
 from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import Digest
+from tasks.transfer.after.sharing import Sharing
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
-from tasks.transfer.publish.journal import Direction, has_begun
+from tasks.transfer.publish.journal import Direction
 
 _PAUSE: Final = 10.0
 
 
-@dataclass(frozen=True)
 class LedgerJournal:
-    """The direction of one release, in the ledger."""
+    """The direction of one release, in the ledger, as one delivery knows it."""
 
-    ledger: PublishLedger
-    push_id: str
-    name: str
+    def __init__(self, ledger: PublishLedger, push_id: str, name: str) -> None:
+        self.ledger = ledger
+        self.push_id = push_id
+        self.name = name
+        self._known: str | None = None
 
     def read(self) -> Direction | None:
-        found = self.ledger.release(self.push_id, self.name)
-        return None if found is None else msgspec.convert(found, Direction)
+        self._known = self.ledger.release(self.push_id, self.name)
+        return None if self._known is None else msgspec.convert(self._known, Direction)
 
     def note(self, direction: Direction, why: str = "") -> None:
+        """Note the direction; raises LockLost if another delivery noted one since: it stays.
+
+        Between the look at the locks and this, the process may stand still, and another delivery may end the release.
+        """
+        before = self.ledger.note_release(self.push_id, self.name, direction)
+        if before is not None and before not in (self._known, direction):
+            self.ledger.note_release(self.push_id, self.name, before)
+            raise LockLost(f"Another delivery of the push {self.push_id} went on with its release meanwhile.")
+        self._known = direction
         if why:
             self.ledger.note_release(self.push_id, self._why, why)
-        self.ledger.note_release(self.push_id, self.name, direction)
 
     def claim(self, references: Sequence[str]) -> None:
         for reference in references:
-            other = self.ledger.release_at(reference)
-            if other is not None and other[0] != self.push_id and self._is_under_way(*other):
-                raise _waiting(reference, other[0])
+            ensure_settled(self.ledger, self.push_id, reference)
         for reference in references:
             self.ledger.note_release_at(reference, self.push_id, self.name)
-
-    def _is_under_way(self, push_id: str, name: str) -> bool:
-        direction = LedgerJournal(self.ledger, push_id, name).read()
-        return direction != "stands" and has_begun(direction) and self.ledger.report(push_id) is None
 
     def why(self) -> str:
         return self.ledger.release(self.push_id, self._why) or ""
@@ -52,13 +56,22 @@ class LedgerJournal:
         return f"why {self.name} goes back"
 
 
-def _waiting(reference: str, push_id: str) -> LockUnavailable:
-    """Return the error for a tag of another release, which may go on only when its registry serves again."""
+def ensure_settled(ledger: PublishLedger, push_id: str, reference: str) -> None:
+    """Raise LockUnavailable, which is waited for, if a release of another push may put back what a tag holds.
+
+    Its worker is gone, or its registry does not serve: the release holds no lock, and has not ended.
+    """
+    release = ledger.release_at(reference)
+    if release is None or release.push_id == push_id or not release.is_under_way:
+        return
     error = LockUnavailable(
-        f"The tag {reference} is being moved by the release of the push {push_id}, which has not ended.", _PAUSE
+        f"The tag {reference} is being moved by the release of the push {release.push_id}, which has not ended.", _PAUSE
     )
     error.retry = Retry.WAIT
-    return error
+    error.advice = (
+        f"Where workers run, they end it. After an interrupted command `imagepusher retry {release.push_id}` does."
+    )
+    raise error
 
 
 @dataclass(frozen=True)
@@ -103,10 +116,34 @@ class LedgerIntents:
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         self.ensure_wanted()
 
+    def need(self, tag: str) -> bool:
+        """Note that the push needs a protective tag beside the tag, and tell whether another push needs it too."""
+        return self._sharing.need(self._beside(tag))
+
+    def give_up(self, tag: str) -> bool:
+        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
+        return self._sharing.give_up(self._beside(tag))
+
+    def is_shared(self, tag: str) -> bool:
+        """Tell whether another push needs a protective tag."""
+        return self._sharing.is_shared(self._beside(tag))
+
+    @property
+    def _sharing(self) -> Sharing:
+        return Sharing(self.ledger, self.push_id)
+
+    def _beside(self, tag: str) -> str:
+        """Return the full name of another tag of the repository."""
+        return f"{self.reference.rpartition(':')[0]}:{tag}"
+
     def ensure_open(self) -> None:
         """Raise PartBusy if another delivery, or the watchdog, ended the push."""
         if self.ledger.report(self.push_id) is not None:
             raise PartBusy(f"The push {self.push_id} ended before this delivery moved {self.reference}.")
+
+    def ensure_settled(self) -> None:
+        """Raise LockUnavailable, which is waited for, if a release of another push may put the tag back."""
+        ensure_settled(self.ledger, self.push_id, self.reference)
 
     def ensure_wanted(self) -> None:
         """Raise PushUndone if an undo of the push began."""

@@ -10,38 +10,22 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Final
 
 from tasks import contract
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, RolledBack, TagConflict
-from tasks.transfer.after.holders import Holders
+from tasks.errors import DestinationError, ImagePusherError, LockLost, LockUnavailable, RolledBack
 from tasks.transfer.ports import MayRetry, TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.ended import Ended
+from tasks.transfer.publish.forward import Forward
 from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
-from tasks.transfer.publish.member import Member, Stopped, stopping
-from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.member import Member, Stopped
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.rolled_back import failed_tags, report_of
-from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.together import Flip, groups, write
 from tasks.transfer.publish.unsettled import unsettled, waiting
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4
-
-
-@dataclass
-class Ended:
-    """The end of a release: the move of each tag if it `stands`, else the report of each tag."""
-
-    moved: dict[str, Moved] = field(default_factory=dict)
-    reports: dict[str, contract.TagReport] = field(default_factory=dict)
-
-    @property
-    def stands(self) -> bool:
-        """Whether all tags moved."""
-        return not self.reports
 
 
 PutBack = Callable[[Mapping[str, TagIntent], TagLocks], contract.Undo]
@@ -90,12 +74,20 @@ class Release:
         """
         if may_retry(error):
             raise error
-        if has_begun(self._journal.read()):
+        if has_begun(self._journal.read()) or not self._is_never(error):
             later = waiting(f"The release cannot be ended yet: {error.message}")
             if may_retry(later):
                 raise later
             error.message += " Whether the tags of the release were moved cannot be told."
         return Ended(reports={member.key: unmoved(member.tag, error) for member in self._members})
+
+    def _is_never(self, error: ImagePusherError) -> bool:
+        """Note that the release ends before it began; return False if another delivery has begun with it since."""
+        try:
+            self._journal.note("never", error.message)
+        except LockLost:
+            return False
+        return True
 
     def _run(self, may_retry: MayRetry, abandoned: ImagePusherError | None) -> Ended:
         with ExitStack() as stack:
@@ -103,7 +95,8 @@ class Release:
             held = {reference: stack.enter_context(self._locks.hold(reference)) for reference in references}
             direction = self._journal.read()
             for member in self._members:
-                member.move.recall()
+                # Before the release begins, it has written no tag: one that holds its image got it from another push.
+                member.move.recall(has_written=has_begun(direction) or member.follows)
             if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
@@ -111,14 +104,14 @@ class Release:
                 return self._back(held, abandoned, self._members, may_retry)
             # The report names the tag that was refused, also if the worker that met the refusal is gone.
             earlier = RolledBack(self._journal.why() or "An earlier delivery of the push began to roll it back.")
-            if direction == "back":
+            if direction in {"back", "never"}:
                 return self._back(held, earlier, (), may_retry)
             if direction == "return":
                 if failed_tags(self._put_all_back(held, earlier, direction, may_retry)):
                     return self._back(held, earlier, (), may_retry)
                 self._let_begin_again(held)
             try:
-                return Ended(moved=self._forward(held))
+                return Ended(moved=self._forward(held).run())
             except Stopped as stopped:
                 error, culprit = stopped.error, stopped.member
             if error.ends_locked_work:
@@ -128,81 +121,8 @@ class Release:
             LOG.warning("The release does not stand: %s", error)
             return self._back(held, error, (culprit,), may_retry)
 
-    def _forward(self, held: Mapping[str, TagLock]) -> dict[str, Moved]:
-        """Stage all tags, then flip them."""
-        if self._journal.read() == "stands":
-            return {member.key: self._stood(member, held) for member in self._members}
-        if not has_begun(self._journal.read()):
-            self._journal.claim(list(held))
-        staged = dict(zip((member.key for member in self._members), self._stage_all(held), strict=True))
-        # A tag to which several items go has one intent at a time: those of the others follow before they write it.
-        firsts: dict[str, Member] = {}
-        for member in self._members:
-            firsts.setdefault(member.reference, member)
-        intents = {member.key: self._announce(member, held, staged[member.key]) for member in firsts.values()}
-        self._journal.note("forward")
-        moved = self._together(held, staged, intents)
-        written = {member.reference for member in self._members if member.key in moved}
-        for member in self._members:
-            if member.key in moved:
-                continue
-            with stopping(member):
-                lock = held[member.reference]
-                if member.reference in written:
-                    # Another item of the release has just written this tag (BEHAVIOUR 1.5).
-                    member.move.recall()
-                    staged[member.key] = member.move.stage(lock)
-                    member.move.bring(staged[member.key], HeldLocks(held, self._locks))
-                    intents[member.key] = self._announce(member, held, staged[member.key])
-                self._flipped.add(member.key)
-                moved[member.key] = _flip(member, lock, staged[member.key], intents[member.key])
-                written.add(member.reference)
-        self._journal.note("stands")
-        return moved
-
-    def _together(
-        self, held: Mapping[str, TagLock], staged: Mapping[str, Staged], intents: Mapping[str, TagIntent | None]
-    ) -> dict[str, Moved]:
-        """Flip the tags that the registry can write several of at once; return the moves of those that it wrote."""
-        flips = [
-            Flip(member, held[member.reference], staged[member.key], intent)
-            for member in self._members
-            if (intent := intents.get(member.key)) is not None
-        ]
-        moved: dict[str, Moved] = {}
-        for group in groups(flips):
-            keys = {flip.member.key for flip in group}
-            self._flipped |= keys
-            moved |= write(group, self._executor)
-            self._flipped -= keys - moved.keys()
-        return moved
-
-    def _stood(self, member: Member, held: Mapping[str, TagLock]) -> Moved:
-        """Return how a tag moved: consumers may have heard of it, and whoever moved it since did so later."""
-        with stopping(member):
-            return member.move.stood(held[member.reference], HeldLocks(held, self._locks))
-
-    def _stage_all(self, held: Mapping[str, TagLock]) -> list[Staged]:
-        holders = Holders({member.reference for member in self._members if member.intent is not None})
-
-        def stage(member: Member) -> Staged:
-            with stopping(member):
-                member.move.prepare()
-                staged = member.move.stage(held[member.reference])
-                if not staged.is_right:
-                    if not member.irreversible:
-                        member.move.ensure_reversible(staged, holders)
-                    member.move.store(staged)
-                member.move.bring(staged, HeldLocks(held, self._locks))
-                return staged
-
-        return list(self._executor.map(stage, self._members))
-
-    def _announce(self, member: Member, held: Mapping[str, TagLock], staged: Staged) -> TagIntent | None:
-        if staged.is_right:
-            return None
-        with stopping(member):
-            return member.move.announce(held[member.reference], staged)
+    def _forward(self, held: Mapping[str, TagLock]) -> Forward:
+        return Forward(self._members, held, self._locks, self._journal, self._executor, self._flipped)
 
     def _back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, culprits: Sequence[Member], may_retry: MayRetry
@@ -218,7 +138,11 @@ class Release:
             self._let_begin_again(held)
             raise error
         # Before a tag moved, whatever happened to it since an earlier try is none of this release's work.
-        told = {tag.reference: tag for tag in undone.tags} if begun else {}
+        if not begun:
+            # A delivery that stands still must not begin with a release that has been reported.
+            self._journal.note("never", error.message)
+        found = {tag.reference: tag for tag in undone.tags}
+        told = found if begun else {}
         reports = {
             member.key: report_of(
                 member,
@@ -226,23 +150,40 @@ class Release:
                 error,
                 is_culprit=member in culprits,
                 was_flipped=member.key in self._flipped,
+                protective_tag=member.move.protection_left(),
             )
             for member in self._members
         }
-        return Ended(reports=reports)
+        restored = [
+            member
+            for member in self._members
+            if (tag := found.get(member.reference)) is not None and tag.action in {"restored", "deleted"}
+        ]
+        return Ended(reports=reports, restored=restored)
 
     def _put_all_back(
         self, held: Mapping[str, TagLock], error: ImagePusherError, direction: Direction, may_retry: MayRetry
     ) -> contract.Undo:
-        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again."""
+        """Put the moved tags back; raises LockLost, and ReleaseUnsettled if that is tried again.
+
+        Before the release begins, only what was made beside the tags is deleted.
+        """
         for lock in held.values():
             lock.ensure()
         for member in self._members:
             member.move.recall()
-        noted = {member.reference: member.intent for member in self._members}
+        begun = has_begun(self._journal.read())
+        noted = {
+            member.reference: (self._change(member, held) if begun else None) or member.move.memory.forgotten()
+            for member in self._members
+            if begun or not member.follows
+        }
         intents = {reference: intent for reference, intent in noted.items() if intent is not None}
-        if has_begun(self._journal.read()):
+        if begun:
             self._journal.note(direction, error.message)
+            for member in self._members:
+                if (change := intents.get(member.reference)) is not None:
+                    member.move.put_back_to(change.old_digest)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = failed_tags(undone)
         if stuck:
@@ -253,6 +194,14 @@ class Release:
                 raise later
         return undone
 
+    def _change(self, member: Member, held: Mapping[str, TagLock]) -> TagIntent | None:
+        """Return the change to take back: the last one, or that of a late write after the tag had been put back."""
+        try:
+            return member.move.written_late(held[member.reference]) or member.intent
+        except DestinationError as error:
+            LOG.warning("%s: whether a late write replaced anything cannot be told: %s", member.reference, error)
+            return member.intent
+
     def _let_begin_again(self, held: Mapping[str, TagLock]) -> None:
         """Note that nothing of the release is left, so that the next delivery begins with it anew; raises LockLost."""
         for lock in held.values():
@@ -261,13 +210,3 @@ class Release:
             member.move.forget()
         self._flipped.clear()
         self._journal.note("again")
-
-
-def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
-    if intent is None:
-        return member.move.leave(lock, staged)
-    # The first flip may have had a collected part copied again; the second flip reads the tag anew.
-    moved = member.move.flip(lock, staged, intent) or member.move.flip(lock, staged, intent)
-    if moved is None:
-        raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")
-    return moved

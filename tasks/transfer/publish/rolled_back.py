@@ -16,19 +16,23 @@ def report_of(
     *,
     is_culprit: bool,
     was_flipped: bool,
+    protective_tag: str | None,
 ) -> contract.TagReport:
     """Return the report of a tag of a release that `error` ended.
 
-    `undone` is the result of putting the tag back. A culprit is a tag that caused the error.
+    `undone` is the result of putting the tag back. A culprit is a tag that caused the error. `protective_tag` is the
+    name of one that is still there.
     """
-    failed = unmoved(member.tag, error)
+    failed = unmoved(member.tag, error, protective_tag=protective_tag)
     if undone is not None and undone.action in {"failed", "moved"}:
         return msgspec.structs.replace(failed, new_digest=undone.digest, error=untold(undone))
     if is_culprit:
-        return failed
+        now = undone.digest if undone is not None else failed.old_digest
+        return msgspec.structs.replace(failed, old_digest=now, new_digest=now)
     intent = member.intent
     if intent is None or not was_flipped:
-        return unmoved(member.tag, Withheld(f"The release does not stand: {error.message}"), "skipped")
+        withheld = Withheld(f"The release does not stand: {error.message}")
+        return unmoved(member.tag, withheld, "skipped", protective_tag)
     return msgspec.structs.replace(
         failed,
         action="rolled_back",

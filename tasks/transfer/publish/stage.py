@@ -133,9 +133,13 @@ class Stage:
 
         No registry has a fence: a process that stood still between the check of its lock and its write may do that.
         """
-        lost = record.overwritten_by(held.digest if held else None)
+        return self.overwritten(held.digest if held else None, record, lock) or held
+
+    def overwritten(self, held: Digest | None, record: TagRecord, lock: TagLock) -> Current | None:
+        """Return the manifest of ours that a late write of `held` replaced, None if there is none."""
+        lost = record.overwritten_by(held)
         if lost is None:
-            return held
+            return None
         LOG.warning("%s: a late write replaced %s, which is merged again", self._reference, lost)
         try:
             return self._looked_into(self._repository.fetch_manifest(lost))

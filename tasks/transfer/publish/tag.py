@@ -5,19 +5,17 @@ flipped: the intent is noted, the tag is written and read again. If someone else
 """
 
 import logging
-import time
+import uuid
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from tasks.errors import (
-    ContentMismatch,
     ImagePusherError,
     Irreversible,
     LockLost,
-    ManifestInvalid,
-    NotFound,
+    LockUnavailable,
     PushUndone,
     Side,
     TagConflict,
@@ -31,6 +29,7 @@ from tasks.transfer.plan.along import NOTHING
 from tasks.transfer.plan.decide import Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.memory import Memory
 from tasks.transfer.publish.moved import Moved, skipped
@@ -41,8 +40,6 @@ from tasks.transfer.publish.writes import Writes
 LOG: Final = logging.getLogger(__name__)
 _ROUNDS: Final = 5
 _LOCKS: Final = 4
-# The pauses, in seconds, between looks at a tag that still holds what was overwritten.
-_LAGS: Final = (0.2, 0.8, 2.0)
 
 
 class TagMove:
@@ -52,14 +49,18 @@ class TagMove:
         self.memory = Memory()
         self._stage = Stage(wish, repository, tag.reference)
         self._writes = Writes(repository, self._stage, wish.seen)
-        self._protective = ProtectiveTags(repository, tag.reference, keep_replaced=wish.keep_replaced)
+        self._protective = ProtectiveTags(repository, tag.reference, intents, keep_replaced=wish.keep_replaced)
         self._repository = repository
         self._planned = tag
+        # Two deliveries may note the same change: each knows whether it was the one that came to write it.
+        self._delivery = uuid.uuid4().hex
         self._reference = tag.reference
         self._tag = tag.reference.identifier
+        self._held = HeldDigest(repository, tag.reference.identifier)
         self._intents = intents
         self._known: TagIntent | None = None
         self._may_have_written = False
+        self._wrote: set[Digest] = set()
         self._bring = wish.bring
         self._brought = NOTHING
 
@@ -94,6 +95,8 @@ class TagMove:
         raise lost
 
     def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
+        # To build on half of a release would keep that half for good (BEHAVIOUR 10.1).
+        self._intents.ensure_settled()
         self.recall()
         self.prepare()
         for number in range(_ROUNDS):
@@ -107,15 +110,15 @@ class TagMove:
                 return moved
         raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
 
-    def recall(self) -> None:
-        """Read the last noted intent into the memory."""
+    def recall(self, *, has_written: bool | None = None) -> None:
+        """Read the last noted intent into the memory; `has_written` tells, if known, whether the push came to write."""
         self._known = self._intents.read()
-        self.memory = self.memory.recalling(self._known)
+        self.memory = self.memory.recalling(self._known, has_written=has_written)
 
-    def forget(self) -> None:
-        """Note that the tag was put back: if it holds the image later, someone else has written it since."""
+    def forget(self, found: Decision | None = None) -> None:
+        """Note that the tag was put back, or `found` as wanted: what it holds later, someone else has written."""
         self.recall()
-        forgotten = self.memory.forgotten()
+        forgotten = self.memory.forgotten(found)
         if forgotten is None:
             return
         # An undo that began meanwhile is noticed before the next write.
@@ -123,6 +126,22 @@ class TagMove:
             self._intents.note(forgotten, None, self._known)
         self._known = forgotten
         self.memory = Memory().recalling(forgotten)
+
+    def disown(self, found: Decision | None = None) -> None:
+        """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
+        if not self.memory.is_idle or (found is not None and self.memory.own(found.digest) is not None):
+            return
+        self._protective.give_up(self.memory.beside())
+        self.forget(found)
+
+    def found(self, decision: Decision) -> None:
+        """Note that a tag of a release is as wanted by the work of others, for the report of a later delivery."""
+        self.disown(decision)
+        if self.memory.latest is None and self._planned.old_digest != decision.digest:
+            intent = self.memory.left(decision)
+            self._intents.note(intent, None, self._known)
+            self._known = intent
+            self.memory = self.memory.recalling(intent)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
@@ -148,6 +167,9 @@ class TagMove:
     def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
         """Note the intent and write the protective tag, before the write of the tag."""
         decision = staged.decision
+        if decision.action == "merged":
+            # A push that has ended must not keep a protective tag from being deleted.
+            lock.ensure()
         intent = self._with_lists(self._protective.planned(self.memory.intent(decision, staged.base), self.memory))
         kept = self._protective.name_for_replaced(staged.base, self.memory)
         if kept is not None and staged.base is not None:
@@ -155,6 +177,7 @@ class TagMove:
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
+        intent = msgspec.structs.replace(intent, by=self._delivery)
         if not self._may_have_written:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
             self._intents.ensure_open()
@@ -185,20 +208,44 @@ class TagMove:
         """Look at the tag right before it is written; return False if someone else wrote it meanwhile."""
         over = staged.over
         # A digest has only one content, which the copy may have stored already.
-        if self._reference.digest is None and self._digest(over) != over:
+        if self._reference.digest is None and self._held.now(over) != over:
             return False
         lock.ensure()
         self._may_have_written = True
+        self._wrote.add(staged.decision.digest)
         self.memory = self.memory.writing()
         return True
 
     def end(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Look at the tag after it was written; return None if it does not hold the manifest."""
         decision = staged.decision
-        if self._seen_after(decision.digest, staged.over) != decision.digest:
+        if self._held.after(decision.digest, staged.over) != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
+
+    def put_back_to(self, digest: Digest | None) -> None:
+        """Remember that the tag is about to be put back: that may be a late write, too."""
+        self._may_have_written = True
+        if digest is not None:
+            self._wrote.add(digest)
+
+    def written_late(self, lock: TagLock) -> TagIntent | None:
+        """Return the change by which this delivery wrote over the work of others after it had stood still, if it did.
+
+        It leads back to what the late write replaced, or to what the tag held before the push if another delivery had
+        put it back (BEHAVIOUR 7.6).
+        """
+        held = self._held.now(*self._wrote) if self._wrote else None
+        record = lock.record()
+        if held is None or held not in self._wrote or record.last == held:
+            return None
+        lost = self._stage.overwritten(held, record, lock)
+        if lost is not None:
+            return TagIntent(action="copied", old_digest=lost.digest, old_media_type=lost.media_type, new_digest=held)
+        latest, found = self.memory.latest, self.memory.intents.get(held)
+        is_forgotten = latest is not None and not latest.changes
+        return found if is_forgotten and found is not None and found.changes else None
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
@@ -214,17 +261,38 @@ class TagMove:
         if isinstance(reason, Irreversible):
             raise reason
 
-    def clean(self) -> list[str]:
-        """Delete the protective tags of a tag that this push did not move; return the names of those that stay."""
-        return self._protective.delete(self.memory.protective_tags())
+    def clean(self, locks: TagLocks) -> str | None:
+        """Delete the protective tags of a tag that this push did not move, and return the name of one that stays.
+
+        Those that another push needs are not deleted: under the lock of the tag no push begins to need one. If the push
+        certainly did not begin to write the tag, an undo leaves alone what others write there.
+        """
+        tags = self.memory.protective_tags()
+        if self.memory.latest is None:
+            return None
+        try:
+            with locks.hold(str(self._reference)):
+                left = self._protective.delete(tags)
+                self.disown()
+        except (LockUnavailable, LockLost) as error:
+            LOG.warning("%s: protective tags may stay: %s", self._reference, error)
+            left = tags
+        return next(iter(left), None)
+
+    def protection_left(self) -> str | None:
+        """Return the name of a protective tag of a tag that was put back, if one is still there."""
+        return self._protective.first_left(self.memory.beside())
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
         if staged.skip is not None:
             return skipped(staged, staged.skip)
-        if self.memory.own(staged.decision.digest) is not None:
+        left = self.memory.left(staged.decision)
+        if left.changes:
             self._settle(lock, staged.decision)
-        return Moved(self.memory.left(staged.decision), staged.decision.held, brought=self._brought)
+        else:
+            self.disown(staged.decision)
+        return Moved(left, staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
         """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.
@@ -255,29 +323,3 @@ class TagMove:
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
-
-    def _digest(self, expected: Digest | None) -> Digest | None:
-        """Return the digest that the tag holds.
-
-        Some registries announce another digest than that of the manifest that they serve: the manifest counts.
-        """
-        described = self._repository.resolve(self._tag)
-        found = described.digest if described else None
-        if found is None or found == expected:
-            return found
-        try:
-            return self._repository.fetch_manifest(self._tag).digest
-        except NotFound:
-            return None
-        except (ContentMismatch, ManifestInvalid):
-            return found
-
-    def _seen_after(self, written: Digest, over: Digest | None) -> Digest | None:
-        """Return the digest that the tag holds after a write; some registries show a write only after a moment."""
-        found = self._digest(written)
-        for pause in _LAGS:
-            if found != over or found == written:
-                break
-            time.sleep(pause)
-            found = self._digest(written)
-        return found

@@ -4,6 +4,7 @@ import logging
 from typing import Final
 
 from tasks import contract, telemetry
+from tasks.errors import ImagePusherError
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import MayRetry
 from tasks.transfer.publish.event import moved_tag
@@ -11,7 +12,7 @@ from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.receipts import ReceiptWriter
-from tasks.transfer.publish.report import tag_key
+from tasks.transfer.publish.report import tag_key, unmoved
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -59,6 +60,12 @@ class TagReports:
         if moved_a_tag and self._parts.announcer.listens:
             self._parts.announcer.tag_moved(moved_tag(self._plan.push_id, item, tag, report, moved.held))
         return report
+
+    def left(self, tag: PlannedTag, error: ImagePusherError) -> contract.TagReport:
+        """Return the report of a tag that is left as it is, with a protective tag that may have been made for it."""
+        intent = self._parts.ledger.intent(self._plan.push_id, str(tag.reference))
+        made = [] if intent is None or intent.settled else list(reversed(intent.beside()))
+        return unmoved(tag, error, protective_tag=next(iter(made), None))
 
     def record(self, number: int, tag: PlannedTag, report: contract.TagReport) -> None:
         """Record the report of a tag, and its move; the tag is done by that."""

@@ -20,6 +20,7 @@ from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.transfer.after.mark import HoldOf, nobody_holds
 from tasks.transfer.after.preview_undo import preview_undo
+from tasks.transfer.after.sharing import ALONE, Sharing
 from tasks.transfer.after.undo import undo
 from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.plan.plan import Plan
@@ -74,6 +75,7 @@ class ReleaseUndo:
     intents: Callable[[], Intents]
     hold_of: HoldOf = nobody_holds
     leave_moved: bool = False
+    sharing: Sharing = ALONE
 
     def preview(self) -> contract.Undo:
         """Return the result that `run` would have; writes nothing."""
@@ -108,7 +110,8 @@ class ReleaseUndo:
                 if stuck:
                     return self._kept(intents, looked, stuck)
             self.journal.note("back")
-            undone = undo(self.push_id, intents, self.registries, locks, self.contents.read, self.hold_of)
+            kept, sharing = self.contents.read, self.sharing
+            undone = undo(self.push_id, intents, self.registries, locks, kept, self.hold_of, sharing)
             failed = [tag for tag in undone.tags if tag.action == "failed"]
             for lock in held.values():
                 lock.ensure()
@@ -163,6 +166,7 @@ class ReleaseUndo:
             reference = Reference.parse(name)
             for tag, digest in intent.beside().items():
                 beside = Reference(reference.registry, reference.repository, tag)
+                self.sharing.need(str(beside))
                 inverted[str(beside)] = self._again(digest, instead_of=None)
         return inverted
 

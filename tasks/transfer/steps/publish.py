@@ -11,7 +11,7 @@ from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import MayRetry, PublishLedger, Runs, bounded
 from tasks.transfer.publish.delivery import Delivery
 from tasks.transfer.publish.parts import Publishing
-from tasks.transfer.publish.report import build_report, tag_key, unmoved
+from tasks.transfer.publish.report import build_report, tag_key
 
 PART: Final = "publish"
 
@@ -54,12 +54,12 @@ class PublishStep:
         Raises ReleaseUnsettled, if `may_retry` allows it, for a release that cannot be put back yet; StateUnavailable,
         PartBusy.
         """
-        done = self.ledger.tags(plan.push_id)
+        done, delivery = self.ledger.tags(plan.push_id), Delivery(self.parts, plan, may_retry)
         if plan.atomic is not None:
             with self.runs.hold(plan.push_id, PART):
-                done |= Delivery(self.parts, plan, may_retry).put_back(error)
+                done |= delivery.put_back(error)
         keys = [(tag_key(number, tag), tag) for number, item in enumerate(plan.items) for tag in item.tags]
-        return self.finish(plan, {key: done.get(key) or unmoved(tag, error) for key, tag in keys}, [])
+        return self.finish(plan, {key: done.get(key) or delivery.left(tag, error) for key, tag in keys}, [])
 
     def finish(
         self, plan: Plan, tags: dict[str, contract.TagReport], parts: Sequence[contract.Totals]

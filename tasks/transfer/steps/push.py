@@ -171,8 +171,8 @@ class PushStep:
                     self.ledger.keep_content(push_id, digest, content)
         for digest, content in {each: text for found in referrers for each, text in found.manifests.items()}.items():
             self.ledger.keep_content(push_id, digest, content)
-        self.ledger.save_plan(plan)
-        return plan
+        # A delivery that stood still may plan after another one, whose copies are under way.
+        return self.ledger.save_plan(plan)
 
 
 def _failed(push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:

@@ -7,6 +7,7 @@ from functools import partial
 from tasks import contract
 from tasks.registry.repository import Registries
 from tasks.transfer.after.preview_undo import preview_undo
+from tasks.transfer.after.sharing import Sharing
 from tasks.transfer.after.undo import undo
 from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.ports import PublishLedger, TagIntent, TagLocks
@@ -39,7 +40,8 @@ class UndoStep:
         loose = self._loose(push_id, releases)
         if loose or not parts:
             kept = partial(self.ledger.content, push_id)
-            parts.append(undo(push_id, loose, self.registries, self.locks, kept, self.ledger.hold_of))
+            hold_of, sharing = self.ledger.hold_of, Sharing(self.ledger, push_id)
+            parts.append(undo(push_id, loose, self.registries, self.locks, kept, hold_of, sharing))
         undone = _together(push_id, parts)
         self.ledger.mark_undone(push_id, undone.state)
         for tag in undone.tags:
@@ -59,6 +61,7 @@ class UndoStep:
                 intents=partial(self._intents, push_id, frozenset(references)),
                 hold_of=self.ledger.hold_of,
                 leave_moved=leave_moved,
+                sharing=Sharing(self.ledger, push_id),
             )
 
     def _intents(self, push_id: str, references: frozenset[str]) -> dict[str, TagIntent]:

@@ -1,6 +1,9 @@
 """Commands that guard tags and tell of them (BEHAVIOUR 10.2 to 10.7), as a user types them."""
 
 import json
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.acceptance.cli.conftest import Shell, actions, error_of, faults, report_of
@@ -149,6 +152,19 @@ def test_the_history_of_a_tag(shell: Shell, multi_arch: Index) -> None:
     assert "someone else moved it" in shown
     assert source in shown
     assert len(json.loads(shell("history", name, "--limit", "1", "-o", "json").stdout)["moves"]) == 1
+
+
+def test_a_history_is_kept_for_longer_than_its_pushes(shell: Shell, multi_arch: Index) -> None:
+    """Rule 10.6: where the settings say so."""
+    config = shell.write("config.toml", "[limits]\nledger_seconds = 3600\nhistory_seconds = 86400\n")
+    settings = {"IMAGEPUSHER_CONFIG": config}
+    assert shell("copy", shell.put_a(multi_arch), shell.destination(), settings=settings).code == 0
+    assert shell("hold", shell.destination(), "--why", "audit", settings=settings).code == 0
+    with closing(sqlite3.connect(shell.folder / "state" / "ledger.sqlite3")) as database:
+        rows = database.execute("SELECT key, max(expires) - ? FROM hashes GROUP BY key", (time.time(),)).fetchall()
+    lives = {key.split(":")[1]: seconds for key, seconds in rows}
+    assert lives["push"] < 3601
+    assert 3601 < lives["history"] < 86401
 
 
 def test_what_is_no_tag_has_neither_hold_nor_history(shell: Shell) -> None:

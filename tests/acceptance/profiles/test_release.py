@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,10 +28,11 @@ from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import MayRetry, TagIntent, TagLocks
+from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Written
+from tasks.transfer.publish.ended import Ended
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.member import Member
-from tasks.transfer.publish.release import Ended, Release
+from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
@@ -39,7 +40,7 @@ from tests.support.images import Index
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import AccessRules, Profile, TagRules
 from tests.support.profiles.server import ProfileRegistry
-from tests.support.tag_locks import MemoryTagLocks
+from tests.support.tag_locks import MemoryTag, MemoryTagLocks
 from tests.unit.registry.clients import QUICK
 
 TOGETHER = replace(profiles.ZOT, access=AccessRules())
@@ -237,6 +238,15 @@ class _Intents:
 
     def ensure_open(self) -> None:
         return
+
+    def ensure_settled(self) -> None:
+        return
+
+    def need(self, tag: str) -> bool:
+        del tag
+        return False
+
+    give_up = is_shared = need
 
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:
@@ -557,6 +567,137 @@ def test_what_another_push_wrote_after_a_release_was_put_back_is_not_its_own_wor
     assert held(registry) == WHOLLY_NEW
     assert actions(ended) == {"1": "unchanged", "2": "copied", "3": "copied", "new": "copied"}
     assert [intent.changes for intent in records.intents.values()].count(False) == 1
+
+
+def announced(registry: ProfileRegistry) -> Records:
+    """Let a worker be killed when it has noted all intents of a release, and begun no write; return the records."""
+    for at in itertools.count(1):
+        begin(registry)
+        records = Records()
+        with pytest.raises(Killed):
+            Worker(registry, records, Fuse(at), MemoryTagLocks()).run(NEW)
+        if len(records.intents) == len(TAGS):
+            break
+    assert (records.direction, held(registry)) == (None, WHOLLY_OLD)
+    return records
+
+
+@pytest.mark.parametrize("abandoned", [None, PushAbandoned("It ended its workers.")])
+def test_what_another_push_wrote_before_a_release_began_is_not_its_own_work(
+    registry: ProfileRegistry, abandoned: PushAbandoned | None
+) -> None:
+    """Rules 6.1, 6.6, 10.1: the same image, which the release has announced and certainly not written."""
+    records = announced(registry)
+    registry.put("ns/app", NEW, "1")
+    registry.put("ns/app", NEW, "new")
+    registry.immutable = ("3",)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW, abandoned=abandoned)
+    others = {"1": NEW.digest, "new": NEW.digest}
+    assert held(registry) == WHOLLY_OLD | others
+    ended.forget()
+    undone = undo("p", changes(records), Registries(RegistryConfiguration(limits=QUICK)), MemoryTagLocks())
+    assert (undone.tags, held(registry)) == ([], WHOLLY_OLD | others)
+
+    if abandoned is None:
+        records = announced(registry)
+        registry.put("ns/app", NEW, "1")
+        registry.immutable = ()
+        ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+        assert actions(ended) == dict.fromkeys(TAGS, "copied") | {"1": "unchanged"}
+
+
+@pytest.mark.parametrize("refused", TAGS[1:3])
+def test_a_release_that_was_put_back_is_not_taken_back_again(registry: ProfileRegistry, refused: str) -> None:
+    """Rules 6.6, 10.1: another push writes the same image to its tags, which an undo of the release leaves there."""
+    begin(registry)
+    registry.immutable = (refused,)
+    records = Records()
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not ended.stands
+    assert changes(records)
+    ended.forget()
+    registry.immutable = ()
+    for tag in TAGS:
+        registry.put("ns/app", NEW, tag)
+    undone = undo("p", changes(records), Registries(RegistryConfiguration(limits=QUICK)), MemoryTagLocks())
+    assert (undone.tags, held(registry)) == ([], WHOLLY_NEW)
+
+
+def changes(records: Records) -> dict[str, TagIntent]:
+    """Return the intents that an undo goes by."""
+    return {name: intent for name, intent in records.intents.items() if intent.changes}
+
+
+def test_a_release_that_was_reported_before_it_began_never_begins(registry: ProfileRegistry) -> None:
+    """Rules 6.1, 10.1: another delivery gave it up while this one stood still, and reported its tags."""
+    records = announced(registry)
+    ended = Worker(registry, records, Fuse(), MemoryTagLocks()).run(
+        NEW, abandoned=PushAbandoned("It ended its workers.")
+    )
+    assert {report.action for report in ended.reports.values()} == {"failed"}
+    late = Worker(registry, records, Fuse(), MemoryTagLocks()).run(NEW)
+    assert not late.stands
+    assert (records.direction, held(registry)) == ("never", WHOLLY_OLD)
+
+
+def test_what_was_deleted_is_not_brought_back_by_a_late_write(registry: ProfileRegistry) -> None:
+    """Rules 7.6, 10.1: a write that began before a release, and lands after it went back, replaced nothing of it."""
+    begin(registry)
+    locks, records, reference = MemoryTagLocks(), Records(), f"{registry.host}/ns/app:new"
+    with locks.hold(reference) as tag:
+        tag.note_writing(OLD.digest, None)
+    assert Worker(registry, records, Fuse(), locks).run(NEW).stands
+    registries, kept = Registries(RegistryConfiguration(limits=QUICK)), records.contents.get
+    assert undo("p", records.intents, registries, locks, kept).state == "succeeded"
+    assert held(registry) == WHOLLY_OLD
+    with locks.hold(reference) as tag:
+        assert tag.record().overwritten_by(OLD.digest) is None
+
+
+class LosingLocks(MemoryTagLocks):
+    """Locks that are lost when an old manifest is about to be put back, while another push moves the tag."""
+
+    def __init__(self, move: Callable[[], Written]) -> None:
+        super().__init__()
+        self.move = move
+        self.moved = False
+
+    @contextmanager
+    def hold(self, reference: str) -> Iterator[MemoryTag]:
+        with super().hold(reference) as tag:
+            note_writing = tag.note_writing
+
+            def noting(digest: str, last: str | None) -> None:
+                note_writing(digest, last)
+                if not self.moved:
+                    self.moved = True
+                    written = self.move()
+                    with super(LosingLocks, self).hold(reference) as other:
+                        other.note_writing(written.digest, other.record().last)
+                        other.note_written(written)
+
+            tag.note_writing = noting  # type: ignore[method-assign]
+            yield tag
+
+
+def test_an_undo_that_stood_still_before_its_write_brings_back_what_that_replaced(registry: ProfileRegistry) -> None:
+    """Rule 7.6: it put an old manifest over what another push had written meanwhile, and says that it failed."""
+    begin(registry)
+    theirs = images.index([images.image("linux/s390x", [images.layer("theirs", 100)])])
+
+    def move() -> Written:
+        registry.put("ns/app", theirs, "1")
+        # Other clients look at nothing: the undo writes over it.
+        return Written(theirs.digest, theirs.media_type, theirs.manifest)
+
+    registry.put("ns/app", NEW, "1")
+    reference = f"{registry.host}/ns/app:1"
+    intent = TagIntent(
+        action="copied", old_digest=Digest(OLD.digest), old_media_type=OLD.media_type, new_digest=Digest(NEW.digest)
+    )
+    undone = undo("p", {reference: intent}, Registries(RegistryConfiguration(limits=QUICK)), LosingLocks(move))
+    assert [tag.error and tag.error.code for tag in undone.tags] == ["lock_lost"]
+    assert registry.tags("ns/app")["1"] == theirs.digest
 
 
 def closed(registry: ProfileRegistry) -> Records:

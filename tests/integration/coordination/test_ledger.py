@@ -15,6 +15,7 @@ from tasks.errors import PushUnknown, RateLimited, Side
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.platform import Platform
 from tasks.transfer.plan.plan import Plan, PlannedItem
+from tasks.transfer.plan.tag_facts import TagRelease
 from tasks.transfer.ports import CopyOutcome, EarlierTag, Intervention, TagIntent, TakenCopy
 from tests.support.plans import failed_item, planned_copy, planned_tag, resolved_item
 from tests.support.redis_server import RedisServer
@@ -114,6 +115,32 @@ def test_reopened_push_forgets_its_end_but_not_its_intents(ledger: HashLedger) -
     assert ledger.take_copy("p", "sha256:a") == TakenCopy(None, None)
     assert ledger.earlier_tags("p") == {"b/x:1": EarlierTag(TagReport(reference="b/x:1", action="copied"), True)}
     assert ledger.intents("p")["b/x:1"].old_digest == "sha256:o"
+
+
+def test_the_first_plan_of_a_push_stays(ledger: HashLedger) -> None:
+    """Rule 7.3: a delivery that stood still plans after another one, whose copies are under way."""
+    ledger.accept("p", {"items": []}, "task")
+    first, late = plan_of("p", "sha256:a"), plan_of("p", "sha256:a", "sha256:b")
+    assert ledger.save_plan(first) == first
+    assert ledger.save_plan(late) == first
+    assert ledger.plan("p") == first
+    ledger.reopen("p")
+    assert ledger.save_plan(late) == late
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_half_a_release_is_still_to_be_ended_by_the_next_run(ledger: HashLedger, ended: bool) -> None:
+    """Rules 7.8 and 10.1: its command was interrupted; the release of a push that ended is over."""
+    ledger.accept("p", {"items": []}, "task")
+    ledger.note_release("p", "item 0", "forward")
+    ledger.note_release("p", "item 1", "stands")
+    ledger.note_release_at("b/x:1", "p", "item 0")
+    if ended:
+        ledger.finish(PushReport(push_id="p", state="partial", items=[], totals=Totals()))
+    ledger.reopen("p")
+    assert ledger.release("p", "item 0") == (None if ended else "forward")
+    assert ledger.release("p", "item 1") is None
+    assert ledger.release_at("b/x:1") == TagRelease("p", "item 0", ledger.release("p", "item 0"))
 
 
 def test_the_first_report_of_a_push_and_of_a_tag_stays(ledger: HashLedger) -> None:

@@ -1,8 +1,10 @@
 """Holds and histories of tags on real Redis and on a file (BEHAVIOUR 10.5, 10.6): the same words for both."""
 
 import itertools
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from tasks.coordination.redis.hashes import RedisHashes
 from tasks.coordination.tag_ledger import MOST_MOVES
 from tasks.transfer.ports import Intervention
 from tests.support.redis_server import RedisServer
+from workers.ledger import open_ledger
+from workers.settings import load_settings
 
 TAG, OTHER = "b.example/app:1", "b.example/app:2"
 SECONDS = 60
@@ -97,6 +101,29 @@ def test_a_hold_on_redis_does_not_expire_and_a_history_lives_for_its_own_time(re
         lives = client.ttl(f"imagepusher:history:{TAG}")
         assert isinstance(lives, int)
         assert SECONDS < lives <= 100 * SECONDS
+
+
+def test_commands_that_ask_the_ledger_write_for_as_long_as_the_settings_say(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Rule 10.6: an intervention in a tag is kept as long as its moves, on Redis and in a file."""
+    redis_server.flush()
+    done = Intervention(action="hold", user="alice", at=time.time())
+    config = tmp_path / "config.toml"
+    config.write_text(f"[limits]\nledger_seconds = {SECONDS}\nhistory_seconds = {100 * SECONDS}\n")
+    said = {"IMAGEPUSHER_CONFIG": str(config), "IMAGEPUSHER_STATE_DIR": str(tmp_path / "state")}
+    with open_ledger(load_settings(said)) as local:
+        local.note_tag_intervention(TAG, done)
+    with closing(sqlite3.connect(tmp_path / "state" / "ledger.sqlite3")) as database:
+        ((expires,),) = database.execute("SELECT expires FROM hashes").fetchall()
+    assert SECONDS < expires - time.time() <= 100 * SECONDS
+    with open_ledger(load_settings(said | {"IMAGEPUSHER_BROKER_URL": redis_server.url})) as shared:
+        shared.note_tag_intervention(TAG, done)
+    with redis.Redis.from_url(redis_server.url) as client:
+        (key,) = client.scan_iter("*interventions*")
+        lives = client.ttl(key)
+    assert isinstance(lives, int)
+    assert SECONDS < lives <= 100 * SECONDS
 
 
 def test_a_hold_in_a_file_outlives_what_else_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

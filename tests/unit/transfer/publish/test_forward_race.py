@@ -109,6 +109,15 @@ class Intents:
     def ensure_open(self) -> None:
         return
 
+    def ensure_settled(self) -> None:
+        return
+
+    def need(self, tag: str) -> bool:
+        del tag
+        return False
+
+    give_up = is_shared = need
+
     def ensure_wanted(self) -> None:
         pass
 

@@ -148,3 +148,20 @@ def test_protective_tags_of_merges_that_did_not_last_are_known() -> None:
 def test_a_late_write_is_told_from_others(record: TagRecord, held_: Digest | None, lost: Digest | None) -> None:
     """Rule 7.6."""
     assert record.overwritten_by(held_) == lost
+
+
+def test_what_another_delivery_noted_likewise_may_be_the_work_of_this_push() -> None:
+    """Rules 6.1, 7.3: each delivery names itself in its intent; one that did not write knows nothing of the other."""
+    mine, other = (noted(MINE, None, by=name) for name in ("this delivery", "another delivery"))
+    memory = Memory().remembering(mine)
+    assert memory.recalling(mine).own(MINE) is None
+    assert memory.recalling(other).own(MINE) == other
+    assert memory.recalling(other, has_written=False).own(MINE) is None
+    assert memory.recalling(mine, has_written=True).own(MINE) == mine
+
+
+def test_an_intent_of_an_earlier_run_was_written() -> None:
+    """Rule 6.6: that run ended with a report; an undo goes by it, and a release that is put back does not forget it."""
+    settled = noted(MINE, None, settled=True)
+    memory = Memory().recalling(settled, has_written=False)
+    assert (memory.own(MINE), memory.is_idle, memory.forgotten()) == (settled, False, None)

@@ -1,6 +1,7 @@
 """The records of a push in the ledger, when two deliveries of it meet (BEHAVIOUR 7.3)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,9 @@ from tasks.contract import PushReport, Totals
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import LockLost, LockUnavailable, PartBusy, Retry
-from tasks.oci.digest import Digest
+from tasks.oci.digest import Digest, digest_of
+from tasks.registry.manifest_answer import FetchedManifest
+from tasks.transfer.after.sharing import Sharing, deleting
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
@@ -78,3 +81,61 @@ def test_a_tag_of_a_release_that_moved_none_or_all_is_free(ledger: HashLedger, d
     if direction is not None:
         first.note(direction)
     second.claim(["b.example/app:1"])
+
+
+@pytest.mark.parametrize("direction", ["forward", "back", "return"])
+def test_a_single_tag_waits_for_the_release_that_may_put_it_back(
+    ledger: HashLedger, intents: LedgerIntents, direction: Direction
+) -> None:
+    """Rule 10.1: its lock is free, since the worker of the release is gone."""
+    journal = LedgerJournal(ledger, "release", "push")
+    journal.claim([intents.reference])
+    intents.ensure_settled()
+    journal.note(direction)
+    with pytest.raises(LockUnavailable, match="release of the push release,") as waited:
+        intents.ensure_settled()
+    assert waited.value.retry is Retry.WAIT
+    LedgerIntents(ledger, "release", intents.reference).ensure_settled()
+    ledger.mark_undone("release", "begun")
+    with pytest.raises(LockUnavailable):
+        intents.ensure_settled()
+    ledger.mark_undone("release", "succeeded")
+    intents.ensure_settled()
+
+
+def test_the_direction_that_another_delivery_noted_is_not_lost(ledger: HashLedger) -> None:
+    """Rules 7.3, 10.1: a delivery stood still before it began, and the release went back and ended meanwhile."""
+    late, other = (LedgerJournal(ledger, "p", "push") for _ in range(2))
+    assert (late.read(), other.read()) == (None, None)
+    other.note("forward")
+    other.note("back", "It was refused.")
+    with pytest.raises(LockLost):
+        late.note("forward")
+    assert (late.read(), late.why()) == ("back", "It was refused.")
+    late.note("back", "It was refused again.")
+
+
+def test_a_protective_tag_that_another_push_began_to_need_is_written_again(ledger: HashLedger) -> None:
+    """Rule 4.8: the process stood still between the look at the needs and the deletion."""
+    first, second = (Sharing(ledger, push_id) for push_id in ("p", "q"))
+    found = FetchedManifest(b"{}", "m", digest_of(b"{}"))
+    tags = {"1.merged-1": found}
+
+    class Tags:
+        def fetch_manifest(self, tag: str) -> FetchedManifest:
+            return tags[tag]
+
+        def push_manifest(self, tag: str, content: bytes, media_type: str) -> None:
+            tags[tag] = FetchedManifest(content, media_type, digest_of(content))
+
+    repository: Any = Tags()
+    for needed in (False, True):
+        assert not first.need("b.example/app:1.merged-1")
+        with deleting(repository, "1.merged-1", lambda: first.is_shared("b.example/app:1.merged-1")):
+            assert not first.give_up("b.example/app:1.merged-1")
+            assert not (needed and second.need("b.example/app:1.merged-1"))
+            del tags["1.merged-1"]
+        assert tags == ({"1.merged-1": found} if needed else {})
+        tags["1.merged-1"] = found
+    assert first.need("b.example/app:1.merged-1")
+    assert second.give_up("b.example/app:1.merged-1")

@@ -1,0 +1,32 @@
+"""The end of a release."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tasks import contract
+from tasks.errors import LockLost
+from tasks.transfer.publish.member import Member
+from tasks.transfer.publish.moved import Moved
+
+
+@dataclass
+class Ended:
+    """The end of a release: the move of each tag if it `stands`, else the report of each tag, and those put back."""
+
+    moved: dict[str, Moved] = field(default_factory=dict)
+    reports: dict[str, contract.TagReport] = field(default_factory=dict)
+    restored: list[Member] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.
+
+        It comes after the reports of the tags: a repeat makes them from the intents.
+        """
+        for member in self.restored:
+            with suppress(LockLost):
+                member.move.forget()
+
+    @property
+    def stands(self) -> bool:
+        """Whether all tags moved."""
+        return not self.reports
