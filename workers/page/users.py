@@ -27,10 +27,12 @@ class User:
     acts: bool
 
 
-def identify(settings: PageSettings, headers: Mapping[str, str], peer: str) -> User | None:
+def identify(settings: PageSettings, headers: Headers, peer: str) -> User | None:
     """Return the user of a request, None if no setting admits it."""
     if settings.user_header and settings.trusts(peer):
-        name = headers.get(settings.user_header, "").strip()
+        said = headers.getlist(settings.user_header)
+        # A proxy that adds its header leaves one of the sender's own before it.
+        name = said[0].strip() if len(said) == 1 else ""
         if name and name.isprintable() and len(name) <= _LONGEST_NAME:
             return User(name, acts=True)
     if settings.logins:

@@ -4,6 +4,7 @@ import base64
 from ipaddress import ip_network
 
 import pytest
+from starlette.datastructures import Headers
 
 from tests.unit.workers.page.conftest import LOGIN, Ask
 from workers.page.users import User, identify
@@ -33,7 +34,7 @@ def basic(text: str) -> str:
     ],
 )
 def test_a_password_lets_in_its_user_alone(header: str, name: str | None) -> None:
-    found = identify(PageSettings(logins=LOGIN), {"authorization": header}, "192.0.2.1")
+    found = identify(PageSettings(logins=LOGIN), Headers({"authorization": header}), "192.0.2.1")
     assert found == (None if name is None else User(name, acts=True))
 
 
@@ -49,8 +50,14 @@ def test_a_password_lets_in_its_user_alone(header: str, name: str | None) -> Non
     ],
 )
 def test_the_header_of_the_user_counts_from_the_proxy_alone(peer: str, header: str, name: str | None) -> None:
-    found = identify(PROXY, {"X-Forwarded-User": header}, peer)
+    found = identify(PROXY, Headers({"X-Forwarded-User": header}), peer)
     assert found == (None if name is None else User(name, acts=True))
+
+
+def test_a_name_that_comes_beside_that_of_the_proxy_is_nobodys() -> None:
+    """A proxy may add its header to those of the sender."""
+    twice = Headers(raw=[(b"x-forwarded-user", b"admin"), (b"x-forwarded-user", b"bob")])
+    assert identify(PROXY, twice, "10.1.2.3") is None
 
 
 def test_a_refused_login_shows_nothing(ask: Ask) -> None:
