@@ -8,26 +8,37 @@ from urllib.parse import urlsplit
 from tasks.errors import AddressForbidden
 
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-# The prefixes that an IPv6-only network translates to IPv4 addresses (RFC 6052, 2.1).
-_TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
-# The addresses of cloud metadata services that are not link-local (Alibaba, Azure, Amazon by IPv6).
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
-_METADATA_NAMES: Final = frozenset(
-    {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+# The prefixes whose last four bytes are an IPv4 address: that of an IPv6-only network (RFC 6052, 2.1), and the
+# deprecated ones of IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated addresses (RFC 2765, 2.1).
+_TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+# A network translates these to addresses of its own, in a form of its own (RFC 8215).
+_TRANSLATED_LOCALLY: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+# The addresses of cloud metadata services that are not link-local (Alibaba, Azure, Oracle, Amazon and Google by IPv6).
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
-_LOCAL_ENDINGS: Final = (".localhost", ".local", ".internal", ".home.arpa")
+_METADATA_NAMES: Final = frozenset(
+    {"metadata", "metadata.goog", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
+# RFC 6761, RFC 6762 with appendix G, RFC 8375, and the services of a cluster.
+_LOCAL_ENDINGS: Final = (
+    ".localhost", ".local", ".internal", ".home.arpa", ".intranet", ".private", ".corp", ".home", ".lan", ".svc",
+)  # fmt: skip
 
 
 def is_inward(host: str) -> bool:
     """Tell whether a host, without port and brackets, is this machine or in a private network.
 
     Inward hosts are private addresses in every form that the C library reads (`127.1`, `0x7f000001`), names of the
-    machine itself, and names that cannot be public (RFC 6761, RFC 6762, RFC 8375, or a single label).
+    machine itself, and names that cannot be public.
     """
     name = host.lower().rstrip(".")
     address = _address_of(name)
     if address is not None:
-        return not address.is_global or address.is_multicast
+        is_local = isinstance(address, ipaddress.IPv6Address) and (
+            address.is_site_local or address in _TRANSLATED_LOCALLY
+        )
+        return is_local or not address.is_global or address.is_multicast
     return name in _LOCAL_NAMES or name.endswith(_LOCAL_ENDINGS) or "." not in name
 
 
@@ -79,7 +90,8 @@ def _address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         except (OSError, ValueError):
             return None
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _TRANSLATED:
+        # `::` and `::1` are addresses of IPv6 (RFC 4291, 2.5.2 and 2.5.3).
+        if int(address) > 1 and any(address in network for network in _TRANSLATED):
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final
 
 import requests
@@ -25,7 +25,7 @@ from tasks.registry.http.answer import Incoming
 from tasks.registry.http.arriving import Visiting
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
-from tasks.registry.http.proxy import way_to
+from tasks.registry.http.proxy import Via, way_to
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
@@ -56,7 +56,7 @@ class Connections:
         # Weak references: the adapter of a thread goes when the thread ends.
         self._adapters: weakref.WeakSet[Adapter] = weakref.WeakSet()
         # Looking through the environment takes as long as a small request.
-        self._way_to = lru_cache(_MOST_ORIGINS)(partial(way_to, uses_environment=settings.proxy == "environment"))
+        self._way_to = lru_cache(_MOST_ORIGINS)(self._find_way)
 
     def exchange(
         self,
@@ -103,6 +103,13 @@ class Connections:
             adapters = list(self._adapters)
         for adapter in adapters:
             adapter.close()
+
+    def _find_way(self, origin: str) -> Via:
+        """Return the way to a host; raises AddressForbidden for one that is never asked, by a proxy either."""
+        host = host_of(origin)
+        if is_never_asked(host):
+            raise AddressForbidden(f"{host} is where no registry is.")
+        return way_to(origin, uses_environment=self._settings.proxy == "environment")
 
     def _count(self, method: str, status: str) -> None:
         """Count a request; a request to another host by redirect counts for the registry."""

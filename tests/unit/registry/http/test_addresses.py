@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.errors import AddressForbidden
-from tasks.registry.http.addresses import forbid_inward, is_inward
+from tasks.registry.http.addresses import forbid_inward, is_inward, is_never_asked
 
 INWARD = [
     "127.0.0.1",
@@ -29,12 +29,20 @@ INWARD = [
     "2002:7f00:1::",
     "64:ff9b::127.0.0.1",
     "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::7f00:1",
+    "::127.0.0.1",
+    "::10.1.2.3",
+    "::ffff:0:7f00:1",
+    "fec0::1",
     "localhost",
     "LOCALHOST.",
     "a.localhost",
     "printer.local",
     "metadata.google.internal",
     "redis",
+    "kubernetes.default.svc",
+    "registry.corp",
+    "nas.lan.",
 ]
 PUBLIC = [
     "quay.io",
@@ -42,6 +50,8 @@ PUBLIC = [
     "8.8.8.8",
     "2606:4700:4700::1111",
     "::ffff:8.8.8.8",
+    "::8.8.8.8",
+    "svc.example.com",
     "local.example.com",
     "10.example.com",
 ]
@@ -103,3 +113,31 @@ def test_a_url_that_two_parsers_could_read_differently_is_refused(url: str) -> N
     with pytest.raises(AddressForbidden) as refused:
         forbid_inward("127.0.0.1:5000", url)
     assert "password" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "fe80::1%eth0",
+        "::ffff:169.254.169.254",
+        "::a9fe:a9fe",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "FD00:EC2::254",
+        "fd20:ce::254",
+        "Metadata.Google.Internal.",
+        "metadata.goog",
+    ],
+)
+def test_the_metadata_of_a_cloud_are_asked_by_nobody(host: str) -> None:
+    assert is_never_asked(host)
+
+
+@pytest.mark.parametrize("host", [*PUBLIC, "127.0.0.1", "10.0.0.1", "::1", "::", "registry.internal", "fd00::1"])
+def test_a_registry_of_a_company_may_be_asked(host: str) -> None:
+    assert not is_never_asked(host)

@@ -184,3 +184,13 @@ def test_a_registry_is_recognised_by_its_host(host: str) -> None:
     subject = connections(host)
     subject._connected(host.removesuffix(":5000").strip("[]"), "::1")
     subject._connected("other", "::1")
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]:80", "metadata.google.internal", "0xa9fea9fe"])
+def test_the_metadata_of_a_cloud_are_not_asked_by_a_proxy_either(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """8.2: a request may name such a host as the registry itself; no connection is opened."""
+    with ScriptedRegistry() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        subject = Connections(host, RegistrySettings(proxy="environment"), QUICK)
+        with pytest.raises(AddressForbidden, match="where no registry is"):
+            subject.exchange("GET", f"http://{host}/v2/", {})
