@@ -25,6 +25,9 @@ from tasks.transfer.request.policy import WORKERS
 ASKED: Final = frozenset({contract.PUSH_TASK, contract.PREVIEW_TASK, contract.VERIFY_TASK, contract.UNDO_TASK})
 INTERNAL: Final = frozenset({contract.COPY_TASK, contract.PUBLISH_TASK})
 MESSAGE_BYTES: Final = 16 << 20
+# A decoded value takes about 100 bytes of memory, however short its text is: `[]` and a comma have three.
+_BYTES_OF_VALUE: Final = 16
+_BEGINNINGS: Final = (b",", b"[", b"{")
 
 NO_CALL: Final = "its body is not [arguments, keyword arguments, options]"
 _SHOWN: Final = re.compile(r"[\w.:-]{1,100}")
@@ -70,14 +73,21 @@ class Admission:
     keys: Keys = field(default_factory=Keys)
     message_bytes: int = MESSAGE_BYTES
 
-    def check_size(self, size: int) -> None:
-        """Raise NotTaken for a message that is too large to decode."""
+    def check_size(self, content: bytes, encoding: int = 1) -> None:
+        """Raise NotTaken for JSON that is too large to decode, or would be when it is decoded.
+
+        The transport makes up to `encoding` bytes of one.
+        """
+        size = len(content) // encoding
         if size > self.message_bytes:
             raise NotTaken(f"it has {size} bytes, and at most {self.message_bytes} are taken (limits.message_bytes)")
+        most = self.message_bytes // _BYTES_OF_VALUE
+        if sum(map(content.count, _BEGINNINGS)) > most:
+            raise NotTaken(f"it has more than {most} values, too many to decode (limits.message_bytes)")
 
     def admit(self, headers: object, body: bytes, decode: Callable[[], object]) -> Admitted:
         """Return the admitted message; raises NotTaken, if possible before anything is decoded."""
-        self.check_size(len(body))
+        self.check_size(body)
         task, task_id, said = _read_headers(headers)
         try:
             sender = sender_of(said, body, self.keys)

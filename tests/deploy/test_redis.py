@@ -366,6 +366,15 @@ def test_workers_may_run_each_script_of_theirs(deployed: Deployed) -> None:
         assert called <= may(client, "imagepusher", [f"{PREFIX}push:1"])[0]
 
 
+def test_a_message_that_would_not_fit_into_a_worker_is_not_taken(deployed: Deployed) -> None:
+    """A worker that is killed for its memory would come back to it again and again."""
+    with deployed.client("producer") as client:
+        assert client.lpush(f"{PREFIX}imagepusher.push", b"x" * (32 << 20)) == 1
+        with pytest.raises(redis.RedisError):
+            client.lpush(f"{PREFIX}imagepusher.push", b"x" * (64 << 20) + b"x")
+        assert client.llen(f"{PREFIX}imagepusher.push") == 1
+
+
 def test_flower_forges_no_result_and_takes_nothing_from_workers(deployed: Deployed) -> None:
     with deployed.client("admin") as client:
         for command in (

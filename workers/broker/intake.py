@@ -87,7 +87,7 @@ class Intake:
         """Record a push; if its message is refused, tell the sender and return the reason."""
         task_id: object = None
         try:
-            self._admission.check_size(len(taken) // _RAW_FACTOR)
+            self._admission.check_size(taken, _RAW_FACTOR)
             message = _parse(taken)
             task_id = (message.get("headers") or {}).get("id")
             _check_envelope(message)

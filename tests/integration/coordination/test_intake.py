@@ -266,6 +266,25 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_decoded(
     assert "limits.message_bytes" in told[0]
 
 
+@pytest.mark.parametrize("place", ["beside the body", "in the body", "in a body that is not encoded"])
+@pytest.mark.parametrize("junk", [[], {}, 1, ""])
+def test_a_message_that_would_be_large_when_it_is_decoded_is_not_decoded(
+    client: redis.Redis, ledger: HashLedger, monkeypatch: pytest.MonkeyPatch, place: str, junk: object
+) -> None:
+    """16 MiB of `[],` are 400 MiB of lists: a worker that is killed for it would come back to the same message."""
+    told: list[str] = []
+    small = Intake(client, ledger, lambda: True, lambda _, why: told.append(str(why)), Admission(message_bytes=32_000))
+    many = [[{"items": [junk] * 3000}], {}, {}]
+    message = plain_message(**({"x": many} if place == "beside the body" else {"body": encoded(many)}))
+    if place == "in a body that is not encoded":
+        message = plain_message(body=json.dumps(many), properties={"delivery_tag": "one"})
+    monkeypatch.setattr("workers.broker.intake.decode", lambda *_: pytest.fail("it was decoded"))
+    client.lpush(QUEUE, json.dumps(message))
+    small.take()
+    assert noted(client) == []
+    assert "more than 2000 values" in told[0]
+
+
 @pytest.mark.parametrize(
     "properties",
     [
