@@ -11,6 +11,7 @@ import msgspec
 
 from tasks.errors import ManifestInvalid
 from tasks.oci import media_types
+from tasks.oci.ambiguity import refuse_ambiguous_manifest
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of, encoded_of, parse_digest
 from tasks.oci.index import Index, index_of, parse_index
@@ -77,7 +78,14 @@ def cosign_tags(subject: Digest) -> tuple[str, ...]:
 
 
 def parse_list(content: bytes) -> list[Referrer]:
-    """Parse an answer of the referrers API or a fallback index; raises ValueError."""
+    """Parse an answer of the referrers API or a fallback index; raises ValueError.
+
+    Text that other clients may read differently is no list (BEHAVIOUR 2.3).
+    """
+    try:
+        refuse_ambiguous_manifest(content)
+    except ManifestInvalid as error:
+        raise ValueError(error.message) from None
     return [
         Referrer(
             digest=parse_digest(entry.digest),
@@ -127,6 +135,8 @@ def with_entries(held: Sequence[bytes], entries: Iterable[Referrer]) -> bytes:
 
     If the first index has all entries, it is returned byte for byte. Raises ManifestInvalid.
     """
+    for content in held:
+        refuse_ambiguous_manifest(content)
     try:
         indexes = [parse_index(content, media_types.OCI_INDEX) for content in held]
     except (ValueError, RecursionError) as error:
@@ -190,6 +200,7 @@ def is_chosen(referrer: Referrer, types: Collection[str]) -> bool:
 
 
 def _layers(content: bytes) -> list[_Layer]:
+    refuse_ambiguous_manifest(content)
     try:
         raws = msgspec.json.decode(_fields(content)["layers"], type=list[msgspec.Raw])
         found = []
@@ -238,6 +249,7 @@ def _fields(content: bytes) -> dict[str, bytes]:
 
 
 def _read(content: bytes) -> _Described:
+    refuse_ambiguous_manifest(content)
     try:
         return _described_decoder.decode(content)
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,9 @@ _SEMANTIC: Final = re.compile(r"[vV]?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[
 # Reproducible builds set their clocks to one of these years.
 _NO_TIME: Final = frozenset({1, 1970})
 
+# A longer text is no version: anybody may write it, and patterns of settings and int() take their time for long ones.
+_LONGEST: Final = 256
+
 # A key by which versions are compared; None where a text names none.
 Key = tuple[Any, ...] | None
 Order = Callable[[str], Key]
@@ -60,6 +63,10 @@ def said_age(content: bytes) -> Age:
     return Age((version,) if version else (), (created,) if created else ())
 
 
+def _of_versions(key: Order) -> Order:
+    return lambda text: key(text) if len(text) <= _LONGEST else None
+
+
 def newest(said: Iterable[str], order: Order) -> tuple[str, Key]:
     """Return the newest of the texts with its key, ("", None) if no text has a key."""
     known = [(text, key) for text in said if (key := order(text)) is not None]
@@ -69,14 +76,14 @@ def newest(said: Iterable[str], order: Order) -> tuple[str, Key]:
 def order_of(pattern: str | None) -> Order:
     """Return the order of versions: by the groups of a pattern, else that of semantic versions."""
     if pattern is None:
-        return semantic_key
+        return _of_versions(semantic_key)
     compiled = re.compile(pattern)
 
     def key(text: str) -> Key:
         match = compiled.fullmatch(text)
         return None if match is None else tuple(_identifier(group or "") for group in match.groups())
 
-    return key
+    return _of_versions(key)
 
 
 def semantic_key(text: str) -> Key:

@@ -12,6 +12,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, digest_of
 from tasks.oci.document import media_type_of, own_media_type
 from tasks.registry.http.exchange import Response, describe, find_digest
+from tasks.registry.http.length import declared_length
 from tasks.registry.http.reasons import is_web_page
 
 _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
@@ -33,9 +34,9 @@ def described(reference: str, response: Response) -> Descriptor | None:
         announced = find_digest(response.headers.get("Docker-Content-Digest"))
         digest = announced if announced and algorithm_of(announced) == "sha256" else None
     media_type = media_types.essence(response.headers.get("Content-Type"))
-    size = response.headers.get("Content-Length", "")
-    known = response.status == HTTPStatus.OK and media_type in _MANIFESTS and size.isascii() and size.isdigit()
-    return Descriptor(media_type, digest, int(size)) if known and digest is not None else None
+    size = declared_length(response.headers)
+    known = response.status == HTTPStatus.OK and media_type in _MANIFESTS
+    return Descriptor(media_type, digest, size) if known and digest is not None and size is not None else None
 
 
 def fetched(repository: str, reference: str, response: Response) -> FetchedManifest:

@@ -34,6 +34,7 @@ from tasks.registry.creating.create import Visibility, create
 from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.http.exchange import Request, Response
+from tasks.registry.http.length import declared_length
 from tasks.registry.listing import list_tags
 from tasks.registry.manifest_answer import FetchedManifest, check_entries, described, fetched
 from tasks.registry.manifest_upload import ManifestUpload
@@ -277,8 +278,7 @@ class Repository:
             return self._glance(path)
         if response.status == HTTPStatus.NOT_FOUND:
             return None
-        size = response.headers.get("Content-Length", "")
-        return int(size) if size.isascii() and size.isdigit() else 0
+        return declared_length(response.headers) or 0
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Tell whether a blob exists, and has the descriptor's size if the registry names a size."""

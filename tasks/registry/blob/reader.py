@@ -9,6 +9,7 @@ from typing import Final, Protocol, Self
 from tasks.errors import ContentMismatch, ImagePusherError, ResponseInvalid
 from tasks.registry.http.answer import Incoming, Piece
 from tasks.registry.http.exchange import Response
+from tasks.registry.http.length import declared_length
 from tasks.registry.http.retry import RetryPolicy, Transient
 from tasks.registry.settings import HttpLimits
 
@@ -109,8 +110,8 @@ class BlobReader:
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise ContentMismatch(f"{self._name} has no more than {self.position} of its {self._size} bytes.")
         if response.status != HTTPStatus.PARTIAL_CONTENT:
-            length = response.headers.get("Content-Length", "")
-            if length.isascii() and length.isdigit() and int(length) != self._size:
+            length = declared_length(response.headers)
+            if length is not None and length != self._size:
                 raise ContentMismatch(f"{self._name} has {length} bytes instead of {self._size}.")
             return 0
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())

@@ -6,6 +6,7 @@ from typing import Final
 
 from tasks.errors import ResponseInvalid
 from tasks.registry.http.exchange import Response, describe
+from tasks.registry.http.length import length_of
 
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(-1|[0-9]{1,18})", re.ASCII | re.IGNORECASE)
 # Quay's Range of a new session; of a session with bytes it names their number, not the offset of the last.
@@ -66,5 +67,4 @@ def stored_bytes(said: str | None, most: int, *, counts: bool = False) -> int | 
 
 
 def _bytes(response: Response, name: str) -> int | None:
-    said = response.headers.get(name, "").strip()
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 and int(said) else None  # noqa: PLR2004
+    return length_of(response.headers.get(name, "")) or None

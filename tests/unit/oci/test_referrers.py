@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import ManifestInvalid
+from tasks.errors import ManifestAmbiguous, ManifestInvalid
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.referrers import (
     Referrer,
@@ -136,3 +136,27 @@ def test_what_has_no_layers_is_an_error(broken: bytes) -> None:
     made = under_tag([Signer().layer(SUBJECT)])
     with pytest.raises(ManifestInvalid):
         lacking(broken, made.manifest)
+
+
+def test_lists_that_other_clients_read_otherwise_are_no_lists() -> None:
+    """Rule 2.3: a second list beside the one that is read would stay what others read."""
+    held = with_entries([], [entry("a")])
+    other = b'{"Manifests": [], ' + held[1:]
+    with pytest.raises(ManifestAmbiguous):
+        with_entries([other], [entry("b")])
+    with pytest.raises(ValueError, match="other clients"):
+        parse_list(other)
+
+
+def test_signatures_that_other_clients_read_otherwise_are_none() -> None:
+    """Rule 2.3: as the manifest under a tag of cosign, and as a referrer."""
+    made = under_tag([Signer().layer(SUBJECT)])
+    other = b'{"Layers": [], "Subject": {}, ' + made.manifest[1:]
+    for read in (
+        lambda: describe_cosign(other, made.media_type, digest_of(other)),
+        lambda: describe(other, made.media_type, digest_of(other)),
+        lambda: lacking(other, made.manifest),
+        lambda: unite([Signatures(other)], signatures(made)),
+    ):
+        with pytest.raises(ManifestAmbiguous):
+            read()

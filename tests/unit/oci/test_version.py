@@ -95,3 +95,10 @@ def test_the_newest_of_several_counts_and_others_do_not() -> None:
 )
 def test_the_age_is_read_from_annotations_and_labels(content: bytes, age: Age) -> None:
     assert said_age(content) == age
+
+
+@pytest.mark.parametrize("pattern", [None, r"(\d+)", r"(\d+)(?:-(\d+))?"])
+@pytest.mark.parametrize("text", ["9" * 5000, f"1.{'9' * 5000}", f"1-{'9' * 5000}", "1" * 257])
+def test_a_text_that_is_too_long_is_no_version(pattern: str | None, text: str) -> None:
+    """Anybody may label an image so; Python reads no number of thousands of digits."""
+    assert order_of(pattern)(text) is None

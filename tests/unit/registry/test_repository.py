@@ -249,6 +249,20 @@ def test_the_size_of_a_blob_is_known_or_it_is_absent() -> None:
         assert repository.blob_size(blob_of(content).digest) is None
 
 
+@pytest.mark.parametrize("said", ["9" * 5000, "-1", "+7", "0x7", "7, 7"])
+def test_a_length_that_no_content_has_says_nothing(said: str) -> None:
+    """8.4: of a blob, and of a manifest, which is then read whole."""
+    odd = Answer(200, {**HEADERS, "Content-Length": said}, close=True)
+    script = [Exchange("HEAD", blob_path(b"content"), odd), Exchange("HEAD", LATEST, odd)]
+    whole = Exchange("GET", LATEST, Answer(200, {"Content-Type": IMAGE.media_type}, IMAGE.manifest))
+    with ScriptedRegistry(PING, *script, whole, ordered=True) as registry:
+        repository = client(registry.host)
+        assert repository.blob_size(blob_of(b"content").digest) == 0
+        found = repository.resolve("latest")
+    assert found is not None
+    assert found.size == len(IMAGE.manifest)
+
+
 @pytest.mark.parametrize("refused", [400, 405, 501])
 @pytest.mark.parametrize(("status", "size"), [(200, 0), (206, 0), (404, None), (405, None)])
 def test_a_registry_that_does_not_answer_head_is_asked_for_the_first_byte(

@@ -268,3 +268,10 @@ def test_a_blob_of_no_bytes_is_read() -> None:
         client(registry.host).open_blob(blob_of(b"")) as reader,
     ):
         assert reader.read_piece() == b""
+
+
+def test_a_length_that_no_content_has_says_nothing() -> None:
+    """8.4: the content itself tells where it ends."""
+    odd = Answer(200, {"Content-Length": "9" * 5000}, CONTENT, close=True)
+    with ScriptedRegistry(PING, get(odd)) as registry:
+        assert read(registry) == CONTENT
