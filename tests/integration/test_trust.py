@@ -109,8 +109,14 @@ def code_of(found: Any) -> str:
 def test_a_signed_push_is_done_and_its_report_and_the_log_name_the_producer(site: Site, request_of: Any) -> None:
     report = site.ended(contract.PUSH_TASK, request_of("build"), "ci")
     assert (report["state"], report["producer"]) == ("succeeded", "ci")
-    lines = [json.loads(line) for line in site.worker.log().splitlines() if line.startswith("{")]
-    assert [line["producer"] for line in lines if line["event"] == "push-images-to-quay-end"][-1] == "ci"
+
+    def told() -> list[Any]:
+        lines = [json.loads(line) for line in site.worker.log().splitlines() if line.startswith("{")]
+        ends = [line for line in lines if line["event"] == "push-images-to-quay-end"]
+        return [line["producer"] for line in ends if line["push_id"] == report["push_id"]]
+
+    wait_until(lambda: bool(told()), "the log does not tell of the end")
+    assert told() == ["ci"]
 
 
 def test_a_push_that_nobody_signed_is_refused(site: Site, request_of: Any) -> None:
