@@ -29,6 +29,30 @@ MESSAGE_BYTES: Final = 16 << 20
 _BYTES_OF_VALUE: Final = 16
 _BEGINNINGS: Final = (b",", b"[", b"{")
 
+_ARGUMENTS: Final = {
+    contract.PUSH_TASK: ("request",),
+    contract.PREVIEW_TASK: ("request",),
+    contract.VERIFY_TASK: ("push_id",),
+    contract.UNDO_TASK: ("push_id", "dry_run", "leave_moved"),
+    contract.COPY_TASK: ("push_id", "digest"),
+    contract.PUBLISH_TASK: ("push_id",),
+}
+# The options in the body of a message (Celery's message protocol 2). Celery lets any other one replace what the worker
+# knows of the message: its id, its delivery, its sender.
+_OPTIONS: Final = frozenset({"callbacks", "errbacks", "chain", "chord"})
+
+# The headers of Celery's message protocol 2, with the values that it can deal with, and those of W3C Trace Context.
+# Others are dropped: Celery takes callbacks, a chain and a chord from there too, and whatever it knows of a message.
+_TEXT: Final = (str, type(None))
+_HEADERS: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("lang", "shadow", "origin", "root_id", "parent_id", "group", "argsrepr", "kwargsrepr"), _TEXT),
+    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), (int, type(None))),
+    **dict.fromkeys(("traceparent", "tracestate"), _TEXT),
+    "ignore_result": (bool, type(None)),
+}
+_KEPT: Final = frozenset({*_HEADERS, "task", "id", "eta", "expires", "timelimit", "stamped_headers", "stamps"})
+_MOST: Final = 1_000_000
+
 NO_CALL: Final = "its body is not [arguments, keyword arguments, options]"
 _SHOWN: Final = re.compile(r"[\w.:-]{1,100}")
 
@@ -47,13 +71,17 @@ class NotTaken(ValueError):
 
 @dataclass(frozen=True)
 class Admitted:
-    """An admitted message: its task and id, the task's arguments, and its sender (None if it is unsigned)."""
+    """An admitted message: its task and id, the task's arguments, and its sender (None if it is unsigned).
+
+    `headers` are those that Celery may read.
+    """
 
     task: str
     task_id: str
     arguments: list[Any]
     keywords: dict[str, Any]
     sender: str | None
+    headers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def producer(self) -> str | None:
@@ -95,10 +123,12 @@ class Admission:
             raise NotTaken(str(error), answers=False) from None
         self._check_sender(task, sender)
         arguments, keywords, options = _read_call(decode())
+        _check_arguments(task, len(arguments), keywords)
         if sender != WORKERS:
             _check_options(task, options)
             self._check_time(said)
-        return Admitted(task, task_id, arguments, keywords, sender)
+        kept = {name: value for name, value in said.items() if name in _KEPT and value is not None}
+        return Admitted(task, task_id, arguments, keywords, sender, kept)
 
     def _check_sender(self, task: str, sender: str | None) -> None:
         if task in INTERNAL:
@@ -129,11 +159,26 @@ def _read_headers(headers: object) -> tuple[str, str, Mapping[str, Any]]:
         raise NotTaken("its id is not one of at most 128 letters, digits, '.', '_', ':' and '-'", answers=False)
     if headers.get("compression"):
         raise NotTaken("it is compressed: send it as it is")
-    if not isinstance(headers.get("retries") or 0, int):
-        raise NotTaken("its number of retries is none")
+    for name, kinds in _HEADERS.items():
+        said = headers.get(name)
+        if not isinstance(said, kinds) or not _is_plain(said):
+            raise NotTaken(f"its {name} is not what Celery has there")
+    if headers.get("timelimit") not in (None, [None, None]):
+        raise NotTaken("it has a time limit, which workers do not keep")
+    if any(headers.get(name) not in (None, [], {}) for name in ("stamped_headers", "stamps")):
+        raise NotTaken("it has stamps, which workers do not make")
     for name in ("eta", "expires"):
         _check_moment(name, headers.get(name))
     return task, task_id, headers
+
+
+def _is_plain(said: object) -> bool:
+    if isinstance(said, str):
+        try:
+            said.encode()
+        except UnicodeEncodeError:
+            return False
+    return not isinstance(said, int) or 0 <= said <= _MOST
 
 
 def _check_moment(name: str, said: object) -> None:
@@ -146,9 +191,17 @@ def _check_moment(name: str, said: object) -> None:
 
 def _read_call(payload: object) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
     match payload:
-        case [list(arguments), dict(keywords), dict() | None as options]:
+        case [list(arguments), dict(keywords), dict() | None as options] if (options or {}).keys() <= _OPTIONS:
             return arguments, keywords, options or {}
+        case [list(), dict(), dict()]:
+            raise NotTaken(f"its options are not {', '.join(sorted(_OPTIONS))}")
     raise NotTaken(NO_CALL)
+
+
+def _check_arguments(task: str, number: int, keywords: Mapping[str, Any]) -> None:
+    names = _ARGUMENTS[task]
+    if number > len(names) or not keywords.keys() <= set(names[number:]) or not (number or names[0] in keywords):
+        raise NotTaken(f"its arguments are not those of its task: {', '.join(names)}")
 
 
 def _check_options(task: str, options: Mapping[str, Any]) -> None:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from celery import Celery, Task, states
 from celery.exceptions import InvalidTaskError
+from celery.worker import state
 from celery.worker.request import Request
 from celery.worker.strategy import default
 
@@ -71,20 +73,31 @@ def strategy(task: Task[Any, Any], app: Celery, consumer: Any, **options: Any) -
 
     def take_admitted(message: Any, *arguments: Any, **more: Any) -> Any:
         headers = message.headers if isinstance(message.headers, dict) else {}
+        reserved = set(state.reserved_requests)
         try:
             # A worker without an admission is embedded: no other program can send to it.
-            sender = WORKERS if admission is None else _admitted(admission, app, message).sender
-            message.headers = {**headers, SENDER: sender}
+            if admission is None:
+                message.headers = {**headers, SENDER: WORKERS}
+            else:
+                admitted = _admitted(admission, app, message)
+                message.headers = {**admitted.headers, SENDER: admitted.sender}
             return take(message, *arguments, **more)
         except NotTaken as error:
             refused = error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             refused = NotTaken(f"Celery cannot read its headers ({type(error).__name__})")
+            _let_go(reserved)
         LOG.error("A message is refused: %s.", refused)
         refuse(app, headers.get("id"), refused)
         raise InvalidTaskError(str(refused))
 
     return take_admitted
+
+
+def _let_go(before: AbstractSet[Any]) -> None:
+    """Free the place of the worker that Celery reserved for a request it then could not begin."""
+    for request in set(state.reserved_requests) - before:
+        state.task_ready(request)
 
 
 def _admitted(admission: Admission, app: Celery, message: Any) -> Admitted:

@@ -1,15 +1,17 @@
 """Workers with a key, and producers with theirs, on real Redis and registries: who is served, and under whose name."""
 
+import base64
 import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery, states
 from kombu.serialization import dumps
 
@@ -69,6 +71,28 @@ class Site:
         options.setdefault("queue", contract.PUSH_QUEUE)
         self.app.send_task(task, args=[argument], task_id=task_id, headers=headers, **options)
         return self.app.AsyncResult(task_id)
+
+    def ended_by_hand(self, request: Any, options: dict[str, Any], headers: Mapping[str, Any] | None = None) -> Any:
+        """Return the result of a push of the producer ci, whose message is not written by Celery."""
+        task_id = str(uuid.uuid4())
+        body = json.dumps([[request], {}, options])
+        text = f"{contract.PUSH_TASK}\n{task_id}\n{body}".encode()
+        signature = f"ci:{hmac.new(self.key('ci'), text, 'sha256').hexdigest()}"
+        said = {"task": contract.PUSH_TASK, "id": task_id, "imagepusher_signature": signature}
+        message = {
+            "body": base64.b64encode(body.encode()).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {**said, **(headers or {})},
+            "properties": {
+                "body_encoding": "base64",
+                "delivery_tag": task_id,
+                "delivery_info": {"exchange": "", "routing_key": contract.PUSH_QUEUE},
+            },
+        }
+        with redis.Redis.from_url(str(self.app.conf.broker_url)) as client:
+            client.lpush(f"imagepusher:{contract.PUSH_QUEUE}", json.dumps(message))
+        return self.app.AsyncResult(task_id).get(timeout=100, propagate=False)
 
     def ended(self, task: str, argument: object, signed_by: str | None, **options: Any) -> Any:
         return self.send(task, argument, signed_by, **options).get(timeout=100, propagate=False)
@@ -137,6 +161,48 @@ def test_a_signature_is_good_for_its_own_message_alone(site: Site, request_of: A
     )
     site.ended(contract.PUSH_TASK, request_of("build"), "ci")
     assert site.app.AsyncResult(task_id).state == states.PENDING
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"imagepusher_sender": "workers"}, {"id": "victim"}, {"delivery_info": {"redelivered": True}}, {"args": []}],
+)
+def test_options_that_celery_would_take_for_what_the_worker_knows_are_refused(
+    site: Site, request_of: Any, options: dict[str, Any]
+) -> None:
+    """Celery lets them replace what it knows of a message: its id, and the name of who signed it."""
+    found = site.ended_by_hand(request_of("prod"), options)
+    assert code_of(found) == "RequestInvalid"
+    assert "options" in str(found)
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_callbacks_among_the_headers_make_no_worker_send_tasks(
+    site: Site, request_of: Any, *, is_missing: bool
+) -> None:
+    """Celery reads them there too, if the body has none."""
+    follows = {
+        "task": "signer.tag_moved",
+        "args": [{}],
+        "kwargs": {},
+        "options": {"queue": "signing"},
+        "immutable": True,
+    }
+    request = request_of("build")
+    if is_missing:
+        request["items"][0]["source"] += ".missing"
+    headers = {"callbacks": [follows], "errbacks": [follows], "chain": [follows], "chord": follows}
+    found = site.ended_by_hand(request, {}, headers)
+    assert code_of(found) == ("PushFailed" if is_missing else "dict")
+    with redis.Redis.from_url(str(site.app.conf.broker_url)) as client:
+        assert client.exists("imagepusher:signing") == 0
+
+
+def test_messages_that_celery_would_fail_on_take_no_place_of_a_worker(site: Site, request_of: Any) -> None:
+    """More of them than it has places."""
+    for _ in range(20):
+        assert code_of(site.ended_by_hand(request_of("build"), {}, {"timelimit": "x"})) == "RequestInvalid"
+    assert site.ended(contract.PUSH_TASK, request_of("build"), "ci")["state"] == "succeeded"
 
 
 def test_a_rule_that_does_not_fit_is_named_before_anything_is_read(site: Site, request_of: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from kombu.serialization import loads
 
 _JSON: Final = "application/json"
+_LONGEST_KEY: Final = 255
 
 
 class UndecodableError(ValueError):
@@ -45,11 +46,21 @@ def task_of(headers: Any, payload: Any) -> TaskMessage | None:
 def is_envelope(message: object) -> bool:
     """Tell whether a JSON value has the parts of a message that kombu and Celery read before its body."""
     match message:
-        case {"body": _, "properties": {"delivery_tag": str(), **rest}, **more}:
+        case {"body": _, "properties": {"delivery_tag": str(tag), **rest}, **more}:
             delivery, headers = rest.get("delivery_info", {}), more.get("headers")
-            plain = isinstance(delivery, dict) and all(isinstance(value, str | int) for value in delivery.values())
-            return plain and isinstance(headers, dict | None)
+            is_plain = isinstance(delivery, dict) and all(map(_is_plain, delivery.values()))
+            return is_plain and _is_plain(tag) and isinstance(headers, dict | None)
     return False
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether a value is a number, or a text that can be a key: a lone surrogate is valid JSON, and ends kombu."""
+    if not isinstance(value, str):
+        return isinstance(value, int)
+    try:
+        return len(value.encode()) <= _LONGEST_KEY
+    except UnicodeEncodeError:
+        return False
 
 
 def payload_of(message: Any) -> Any:

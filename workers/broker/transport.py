@@ -5,7 +5,6 @@ to return these tasks to their queues through a connection that has no address a
 worker. Here, the messages of such a channel stay where they are, and the watchdog returns those of dead workers.
 """
 
-import json
 import logging
 import time
 from queue import Empty
@@ -52,7 +51,7 @@ class _Channel(redis.Channel):
         except ResponseError as error:
             LOG.error("The queues %s cannot be read: %s.", ", ".join(sorted(self.active_queues)), error)  # noqa: TRY400
             time.sleep(_PAUSE_SECONDS)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             LOG.error("What lay in a queue is no message, and is thrown away (%s).", type(error).__name__)  # noqa: TRY400
         raise Empty
 

@@ -1,6 +1,7 @@
 """Logs to stderr, one line for each event: JSON for programs, columns for people."""
 
 import io
+import json
 import logging
 import re
 import sys
@@ -122,7 +123,11 @@ def _mask(_: Any, __: str, line: Any) -> Any:
 
 
 def _encode(event: Any, **_: Any) -> str:
-    text = msgspec.json.encode(event, enc_hook=repr).decode()
+    try:
+        text = msgspec.json.encode(event, enc_hook=repr).decode()
+    except UnicodeEncodeError:
+        # A lone surrogate: logging would write all that the line is about as it is, beside the log.
+        text = json.dumps(event, default=repr)
     return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -246,6 +246,56 @@ def test_a_message_that_would_make_a_worker_send_tasks_is_refused(
     assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
 
 
+_TEXTS = ("group", "root_id", "parent_id", "origin", "lang", "argsrepr", "shadow", "traceparent", "tracestate")
+ODD_HEADERS: dict[str, list[object]] = {
+    "timelimit": ["x", 7, [1], [1, 2], [None, None, None], {}, [[]], [3600, None]],
+    "retries": ["x", -1, 1.5, [], {"a": 1}, 10**30],
+    "ignore_result": ["x", {}],
+    **{name: [7, [], {"a": 1}, "\ud800"] for name in _TEXTS},
+    **{name: ["x", [], {"a": 1}, -1] for name in ("group_index", "replaced_task_nesting")},
+    **{name: [{"a": 1}, ["a"], 7, "x"] for name in ("stamps", "stamped_headers")},
+}
+
+
+@pytest.mark.parametrize(("header", "value"), [(name, odd) for name, each in ODD_HEADERS.items() for odd in each])
+def test_a_header_that_celery_would_fail_on_is_refused(
+    client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object], header: str, value: object
+) -> None:
+    """It would fail after it had taken a place of the worker, which would stay taken."""
+    headers = {"task": contract.PUSH_TASK, "id": "one", header: value}
+    client.lpush(QUEUE, json.dumps(plain_message(headers=headers)))
+    intake.take()
+    assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        [[], {}, {}],
+        [[REQUEST, 1], {}, {}],
+        [[REQUEST], {"request": REQUEST}, {}],
+        [[REQUEST], {"x": 1}, {}],
+        [[], {"push_id": "x"}, {}],
+    ],
+)
+def test_arguments_that_a_task_does_not_have_are_refused(
+    client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object], call: list[object]
+) -> None:
+    client.lpush(QUEUE, json.dumps(plain_message(body=encoded(call))))
+    intake.take()
+    assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
+
+
+@pytest.mark.parametrize("name", ["id", "imagepusher_sender", "delivery_info", "retries", "args", "x"])
+def test_an_option_that_celery_would_put_in_the_place_of_a_header_is_refused(
+    client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object], name: str
+) -> None:
+    """The id, and the name of the sender, are those of the message alone."""
+    client.lpush(QUEUE, json.dumps(plain_message(body=encoded([[REQUEST], {}, {name: "victim"}]))))
+    intake.take()
+    assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
+
+
 def test_a_push_that_is_not_due_yet_is_refused(
     app: Celery, client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object]
 ) -> None:
@@ -292,6 +342,9 @@ def test_a_message_that_would_be_large_when_it_is_decoded_is_not_decoded(
         {"delivery_tag": []},
         {},
         {"delivery_tag": "one", "delivery_info": 7},
+        {"delivery_tag": "\ud800"},
+        {"delivery_tag": "x" * 256},
+        {"delivery_tag": "one", "delivery_info": {"exchange": "\udfff", "routing_key": ""}},
         {"delivery_tag": "one", "delivery_info": {"exchange": {}, "routing_key": []}},
     ],
 )

@@ -196,7 +196,7 @@ def test_an_error_that_quotes_a_registry_begins_no_line_of_the_console_either(st
     assert r"  ValueError: \x1b[2Jodd" in others
 
 
-@pytest.mark.parametrize("odd", ["\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "\n"])
+@pytest.mark.parametrize("odd", ["\ud800", "\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "\n"])
 def test_no_control_character_stands_in_a_line_of_json_as_it_is(stderr: Stderr, odd: str) -> None:
     """A line is a value of JSON, and shown on a terminal too."""
     stderr.configure("info", "json")
