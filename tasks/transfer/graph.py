@@ -12,6 +12,9 @@ from tasks.oci.graph import Successors, successors
 from tasks.registry.manifest_answer import FetchedManifest
 
 MOST_DEPTH: Final = 8
+# Real images have hundreds of manifests of a few KiB. All of them are held at once.
+MOST_MANIFESTS: Final = 20_000
+MOST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +35,34 @@ def walk(root: Descriptor, read: Callable[[Descriptor], Node | None]) -> Iterato
     """Yield each manifest below `root` once, then `root`: children come before the index that names them.
 
     `read` returns None to leave a manifest out, with everything below it. Raises ManifestInvalid for indexes nested
-    more than 8 deep, and the errors of `read`.
+    more than 8 deep, for more manifests or bytes than any image has, and the errors of `read`.
     """
-    yield from _walk(root, read, set(), 0)
+    yield from _Walk(root, read).below(root, 0)
 
 
-def _walk(each: Descriptor, read: Callable[[Descriptor], Node | None], seen: set[Digest], depth: int) -> Iterator[Node]:
-    if each.digest in seen:
-        return
-    seen.add(each.digest)
-    node = read(each)
-    if node is None:
-        return
-    if node.needs.manifests and depth >= MOST_DEPTH:
-        raise ManifestInvalid(f"The index {each.digest} is nested more than {MOST_DEPTH} deep.")
-    for child in node.needs.manifests:
-        yield from _walk(child, read, seen, depth + 1)
-    yield node
+class _Walk:
+    def __init__(self, root: Descriptor, read: Callable[[Descriptor], Node | None]) -> None:
+        self._root = root
+        self._read = read
+        self._seen: set[Digest] = set()
+        self._bytes = 0
+
+    def below(self, each: Descriptor, depth: int) -> Iterator[Node]:
+        if each.digest in self._seen:
+            return
+        self._seen.add(each.digest)
+        node = self._read(each)
+        if node is None:
+            return
+        self._check(node, depth)
+        for child in node.needs.manifests:
+            yield from self.below(child, depth + 1)
+        yield node
+
+    def _check(self, node: Node, depth: int) -> None:
+        self._bytes += len(node.manifest.content)
+        if node.needs.manifests and depth >= MOST_DEPTH:
+            raise ManifestInvalid(f"The index {node.descriptor.digest} is nested more than {MOST_DEPTH} deep.")
+        if len(self._seen) > MOST_MANIFESTS or self._bytes > MOST_BYTES:
+            most = f"{MOST_MANIFESTS} manifests, or {MOST_BYTES >> 20} MiB of them"
+            raise ManifestInvalid(f"Below {self._root.digest} are more than {most}.")

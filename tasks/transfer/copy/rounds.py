@@ -146,6 +146,7 @@ class SourceCopy:
         return _without(destinations, present | self.failures.keys())
 
     def _read(self, descriptor: Descriptor, known: FetchedManifest | None) -> Node:
+        self._meter.check()
         try:
             known = known if known is not None and known.digest == descriptor.digest else None
             fetched = known or self._source.fetch_manifest(descriptor.digest)

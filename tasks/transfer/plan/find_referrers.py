@@ -43,6 +43,8 @@ from tasks.transfer.request.target import Referrers
 
 LOG: Final = logging.getLogger(__name__)
 _MOST: Final = 10_000
+# Each of them is held until the plan is made.
+_MOST_NESTED: Final = 500
 
 
 def find_referrers(
@@ -160,8 +162,12 @@ class _Search:
             except (NotFound, SourceError):
                 return ()
             self._manifests[entry.digest] = fetched.content
-            below = tuple(each for child in nested for each in (child.digest, *self._below(child, depth + 1)))
-            self._children[entry.digest] = below
+            if len(self._children) >= _MOST_NESTED:
+                raise ResponseInvalid(f"{self._repository} nests more than {_MOST_NESTED} indexes.")
+            self._children[entry.digest] = ()
+            below = (each for child in nested for each in (child.digest, *self._below(child, depth + 1)))
+            # Each once: an index may name another one thousands of times, and so on below.
+            self._children[entry.digest] = tuple(dict.fromkeys(below))
         return self._children[entry.digest]
 
     def _look(self, digest: Digest) -> list[_Found]:

@@ -6,6 +6,7 @@ from tasks.errors import ManifestInvalid
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import parse_digest
 from tasks.registry.manifest_answer import FetchedManifest
+from tasks.transfer import graph
 from tasks.transfer.graph import MOST_DEPTH, Node, parse_node, walk
 from tests.support import images
 from tests.support.images import image, index
@@ -66,3 +67,16 @@ def test_indexes_are_nested_only_so_deep() -> None:
     nodes.append(index([nodes[-1]]))
     with pytest.raises(ManifestInvalid, match="nested more than"):
         Store(*nodes).digests(nodes[-1])
+
+
+@pytest.mark.parametrize(("bound", "most"), [("MOST_MANIFESTS", 5), ("MOST_BYTES", 2000)])
+def test_an_image_is_not_without_end(monkeypatch: pytest.MonkeyPatch, bound: str, most: int) -> None:
+    """Indexes of indexes of indexes: each is small enough, and all of them are held at once."""
+    leaves = [image(f"linux/{word}") for word in ("amd64", "arm64", "s390x", "ppc64le")]
+    inner = [index(leaves[:2]), index(leaves[2:])]
+    outer = index(inner)
+    store = Store(*leaves, *inner, outer)
+    assert len(store.digests(outer)) == 7
+    monkeypatch.setattr(graph, bound, most)
+    with pytest.raises(ManifestInvalid, match="more than"):
+        store.digests(outer)
