@@ -29,6 +29,7 @@ class _Bytes(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, visiting: Visiting) -> None:
         self.deadline: float | None = None
+        self.patience = sock.gettimeout()
         self.socket = sock
         self._visiting = visiting
         self._file = sock.makefile("rb", buffering=0)
@@ -40,8 +41,8 @@ class _Bytes(io.RawIOBase):
         if self.deadline is not None:
             left = self.deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("the head of the answer took too long")
-            self.socket.settimeout(left)
+                raise TimeoutError("the answer took too long")
+            self.socket.settimeout(min(left, self.patience) if self.patience is not None else left)
         visit = self._visiting()
         return self._file.readinto(buffer) if visit is None else self._read(visit, buffer)
 
@@ -78,6 +79,7 @@ class Arriving(HTTPResponse):
     """
 
     _buffer = memoryview(b"")
+    _ends = math.inf
 
     def __init__(self, sock: socket.socket, *args: Any, visiting: Visiting = lambda: None, **more: Any) -> None:
         super().__init__(sock, *args, **more)
@@ -92,6 +94,18 @@ class Arriving(HTTPResponse):
         super().begin()
         self._bytes.deadline = None
         self._bytes.socket.settimeout(patience)
+
+    def end_by(self, deadline: float) -> None:
+        """Set the time, on the monotonic clock, by which all content must have arrived.
+
+        Between the pieces of the content others may drip: the sizes of chunks, and fields behind the last one.
+        """
+        self._ends = self._bytes.deadline = deadline
+
+    def next_piece(self) -> None:
+        """Give the next piece of the content as long as the socket waits for one byte."""
+        if self.chunked and self._bytes.patience is not None:
+            self._bytes.deadline = min(self._ends, time.monotonic() + self._bytes.patience)
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MOST_INTERIM):

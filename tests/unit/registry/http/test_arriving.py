@@ -102,3 +102,25 @@ def test_a_registry_may_chat() -> None:
     with ProfileRegistry(replace(profiles.CHATTY, interim=(102, 103, 100))) as registry:
         registry.store.create(NAME)
         assert client(registry.host).resolve("latest") is None
+
+
+@pytest.mark.parametrize(
+    "start", [b"1;", b"1\r\nx\r\n0\r\nX-Trailer: "], ids=["the size of a chunk", "a field behind the last chunk"]
+)
+def test_what_drips_between_chunks_has_a_deadline(start: bytes) -> None:
+    """Each byte of it comes in time, and none of it is content."""
+
+    def answer(connection: socket.socket, stopped: threading.Event) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+        while not stopped.wait(0.05):
+            connection.sendall(b"x")
+
+    with serving(answer) as subject:
+        with pytest.raises(Transient, match=r"took longer than 0\.2 seconds"):
+            subject.exchange("GET", f"http://{subject._host}/", {}).read(100, 0.2)
+        # A blob may take as long as it likes, but not without a byte of it.
+        blob = subject.exchange("GET", f"http://{subject._host}/", {})
+        with pytest.raises(Transient, match="within the time allowed"):
+            list(iter(lambda: bytes(blob.receive(100)), b""))
+        blob.close()
