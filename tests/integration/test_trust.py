@@ -20,7 +20,7 @@ from tests.support.images import image, index, layer
 from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
-from tests.support.stored import upload
+from tests.support.stored import Stored, upload
 from tests.support.workers import Worker, running_worker
 
 PREFIX = {"global_keyprefix": "imagepusher:"}
@@ -141,6 +141,21 @@ def test_a_signed_push_is_done_and_its_report_and_the_log_name_the_producer(site
 
     wait_until(lambda: bool(told()), "the log does not tell of the end")
     assert told() == ["ci"]
+
+
+def test_a_message_that_is_sent_again_does_nothing_again(site: Site, request_of: Any) -> None:
+    """Whoever got hold of it may send it: it is the same push."""
+    task_id = str(uuid.uuid4())
+    request = request_of("build")
+    first = site.ended(contract.PUSH_TASK, request, "ci", task_id=task_id)
+    (destination,) = request["items"][0]["destinations"]
+    host, _, repository = destination.partition("/")
+    other = upload(host, repository, index([image("linux/s390x", [layer("other", 1000)])]), "1")
+    again = f"{contract.PUSH_TASK}[{task_id}] succeeded"
+    site.send(contract.PUSH_TASK, request, "ci", task_id=task_id)
+    wait_until(lambda: again in site.worker.log(), "it was not taken")
+    assert site.app.AsyncResult(task_id).get(timeout=100) == first
+    assert Stored(host).digest(repository, "1") == other
 
 
 def test_a_push_that_nobody_signed_is_refused(site: Site, request_of: Any) -> None:
