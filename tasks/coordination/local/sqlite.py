@@ -1,5 +1,6 @@
 """The hashes of the ledger in a SQLite file, for use without Redis."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.coordination.hashes import Place
+from tasks.coordination.local.own_file import open_own
 
 _PATIENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.01
@@ -23,8 +25,7 @@ class FileHashes:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # SQLite gives its files beside this one, -wal and -shm, the same permissions.
-            path.touch(mode=0o600)
-            path.chmod(0o600)
+            os.close(open_own(path, os.O_RDWR))
         self._database = sqlite3.connect(
             path or ":memory:", timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
         )

@@ -5,6 +5,7 @@ beside the lock. Old records are removed with their locks, which only the holder
 """
 
 import hashlib
+import os
 import threading
 import time
 import uuid
@@ -16,6 +17,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from tasks.coordination.local.in_process import KeyLocks
+from tasks.coordination.local.own_file import open_own
 from tasks.coordination.tag_record import LAST, RECORD_SECONDS, decode, encode, record_of, under_way
 from tasks.errors import LockUnavailable, SettingsInvalid
 from tasks.transfer.ports import TagRecord, Written
@@ -63,8 +65,8 @@ class FileTag:
     def _write(self, fields: dict[str, str], written: Written | None) -> None:
         new = self._path.with_suffix(".new")
         with _named_failures(self._path.parent):
-            new.touch(_PRIVATE)
-            new.write_bytes(encode(fields, written))
+            with os.fdopen(open_own(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+                file.write(encode(fields, written))
             # A process that dies in between leaves the old record, not half a record.
             new.replace(self._path)
 

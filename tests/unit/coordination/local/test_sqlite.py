@@ -55,3 +55,14 @@ def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     hashes.close()
     assert modes == dict.fromkeys(("ledger.sqlite3", "ledger.sqlite3-shm", "ledger.sqlite3-wal"), 0o600)
+
+
+def test_a_link_leads_to_no_other_file(tmp_path: Path) -> None:
+    """Whoever may write to the folder could have another file of the owner overwritten."""
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    other.chmod(0o644)
+    (tmp_path / "ledger.sqlite3").symlink_to(other)
+    with pytest.raises(OSError, match="symbolic link"):
+        FileHashes(tmp_path / "ledger.sqlite3", 60)
+    assert (other.read_bytes(), stat.S_IMODE(other.stat().st_mode)) == (b"", 0o644)

@@ -204,3 +204,14 @@ def test_a_folder_that_cannot_be_used_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "tags").write_text("not a folder")
     with pytest.raises(SettingsInvalid, match=f"Tags cannot be locked in {tmp_path / 'tags'}: File exists"):
         locks_of(tmp_path).hold(TAG).__enter__()
+
+
+def test_a_link_leads_to_no_other_file(tmp_path: Path) -> None:
+    """Whoever may write to the folder could have another file of the owner overwritten."""
+    other = tmp_path / "other"
+    other.write_bytes(b"mine")
+    with locks_of(tmp_path).hold(TAG) as tag:
+        tag._path.with_suffix(".new").symlink_to(other)
+        with pytest.raises(SettingsInvalid, match="symbolic link"):
+            tag.note_written(written("sha256:a"))
+    assert other.read_bytes() == b"mine"
