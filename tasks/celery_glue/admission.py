@@ -200,7 +200,10 @@ def _read_call(payload: object) -> tuple[list[Any], dict[str, Any], Mapping[str,
 
 def _check_arguments(task: str, number: int, keywords: Mapping[str, Any]) -> None:
     names = _ARGUMENTS[task]
-    if number > len(names) or not keywords.keys() <= set(names[number:]) or not (number or names[0] in keywords):
+    # The two flags of an undo may be left out.
+    needed = names[:1] if task == contract.UNDO_TASK else names
+    is_known = number <= len(names) and keywords.keys() <= set(names[number:])
+    if not is_known or not set(needed) <= {*names[:number], *keywords}:
         raise NotTaken(f"its arguments are not those of its task: {', '.join(names)}")
 
 

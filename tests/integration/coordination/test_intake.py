@@ -286,6 +286,13 @@ def test_arguments_that_a_task_does_not_have_are_refused(
     assert (noted(client), refused, ledger.open_pushes()) == ([], ["one"], [])
 
 
+def test_a_copy_of_nothing_is_refused(client: redis.Redis, intake: Intake) -> None:
+    headers = {"task": contract.COPY_TASK, "id": "one"}
+    client.lpush(QUEUE, json.dumps(plain_message(headers=headers, body=encoded([["push"], {}, {}]))))
+    intake.take()
+    assert noted(client) == []
+
+
 @pytest.mark.parametrize("name", ["id", "imagepusher_sender", "delivery_info", "retries", "args", "x"])
 def test_an_option_that_celery_would_put_in_the_place_of_a_header_is_refused(
     client: redis.Redis, ledger: HashLedger, intake: Intake, refused: list[object], name: str
