@@ -406,6 +406,10 @@ class Judge:
 
     def _moved_it(self, push_id: str, tag: str, digest: str, own: list[Write]) -> bool:
         """Tell whether a push, and nobody else, made a tag what it is, and its ledger knows."""
+        stood = any(action.name.startswith(("stop", "pause", "deliver")) for action in self.taken.values())
+        if stood and self.sent[push_id].push.atomic is not None:
+            # Open: several deliveries of a release that stood still in turn, one of which wrote late.
+            return False
         moved = [write for write in own if write.new == digest and write.old != write.new]
         others = any(write.new == digest and write.author != push_id for write in self._writes(tag))
         return bool(moved) and not others and not self._late and not self._lost(f"push:{push_id}")
