@@ -57,12 +57,13 @@ need_venv() {
   ) 9<"$parent"
 }
 
-# find_python: print the path of a Python of version 3.11 or newer, the default one first.
+# find_python: print the path of a Python of version 3.11 or newer, the default one first. Of one in a virtual
+# environment, print the one that it was made from: the environment may be the one that is made anew.
 find_python() {
   local name
   for name in python3 python3.13 python3.12 python3.11; do
     if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      "$name" -c 'import sys; print(sys.executable)'
+      "$name" -c 'import sys; print(sys._base_executable)'
       return 0
     fi
   done
