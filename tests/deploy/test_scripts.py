@@ -1,7 +1,9 @@
 """The scripts of the project: what shellcheck says of them, and what they do on machines that lack something."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,14 @@ def test_a_machine_without_a_recent_python_says_so(machine: Machine) -> None:
     ended = machine.bash("find_python", PATH=path)
     assert ended.returncode == 1
     assert "Python 3.11 or newer is needed" in ended.stdout
+
+
+def test_an_environment_that_is_first_on_the_path_is_not_made_from_itself(machine: Machine) -> None:
+    own = Path(sys.prefix) / "bin"
+    found = Path(machine.bash("find_python", PATH=f"{own}:{os.environ['PATH']}").stdout.strip())
+    assert (own / "python3").is_file()
+    assert found.parent != own
+    assert found.resolve() == Path(sys.executable).resolve()
 
 
 def test_packages_that_are_there_need_no_rights(machine: Machine) -> None:
