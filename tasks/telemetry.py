@@ -21,7 +21,7 @@ HTTP_REQUESTS: Final = "http_requests"  # registry, method, status ("error" wher
 HTTP_RETRIES: Final = "http_retries"  # registry
 RATE_LIMITED: Final = "rate_limited"  # registry
 WAIT_SECONDS: Final = "wait_seconds"  # on: budget, tag_lock, flight
-WATCHDOG: Final = "watchdog_interventions"  # action: a verdict of tasks/transfer/watch.py
+WATCHDOG: Final = "watchdog_interventions"  # action: a verdict of tasks/transfer/watchdog_verdict.py
 
 INVALID: Final = "invalid"
 MALFORMED: Final = "malformed"

@@ -12,7 +12,7 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import SettingsInvalid
 from tasks.transfer.ports import Ledger
-from workers.running import RunningPushes
+from workers.running_pushes import RunningPushes
 from workers.settings import Settings
 
 # A person waits: report an unreachable Redis soon.

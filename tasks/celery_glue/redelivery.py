@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, exceptions
 from celery.exceptions import Reject
 
-from tasks.celery_glue.returns import Returns
+from tasks.celery_glue.retry_decision import Returns
 from tasks.celery_glue.runtime import Runtime
 from tasks.errors import ImagePusherError, Retry
 

@@ -9,7 +9,7 @@ import msgspec
 from tasks.errors import AddressWrong, ResponseInvalid
 from tasks.oci.reference import parse_tag
 from tasks.registry.http.exchange import Response, describe
-from tasks.registry.http.reasons import is_web_page
+from tasks.registry.http.refusal_reasons import is_web_page
 
 MOST_TAGS: Final = 1_000_000
 MOST_PAGES: Final = 20_000

@@ -14,7 +14,7 @@ from tasks.oci.document import media_type_of, own_media_type
 from tasks.registry.http.coding import is_coded
 from tasks.registry.http.exchange import Response, describe, find_digest
 from tasks.registry.http.length import declared_length
-from tasks.registry.http.reasons import is_web_page
+from tasks.registry.http.refusal_reasons import is_web_page
 
 _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
 

@@ -41,7 +41,7 @@ _WRITES: Final = "tasks.transfer.publish.writes"
 _STAGE: Final = "tasks.transfer.publish.stage"
 _TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
-_MEMORY: Final = "tasks.transfer.publish.memory"
+_MEMORY: Final = "tasks.transfer.publish.intent_memory"
 _RELEASE: Final = "tasks.transfer.publish.release"
 _RELEASES: Final = "tasks.transfer.publish.releases"
 _STEP: Final = "tasks.transfer.steps.publish"
@@ -100,7 +100,7 @@ FAULTS: Final = (
         "if not math.isinf(seconds):",
         "if False:",
     ),
-    Fault("starts are not settled", "tasks.transfer.attempts", "self.ledger.settle(push_id, part)", "pass"),
+    Fault("starts are not settled", "tasks.transfer.lost_starts", "self.ledger.settle(push_id, part)", "pass"),
     Fault(
         "outcome of a copy is not recorded",
         "tasks.transfer.steps.copy",
@@ -119,7 +119,7 @@ FAULTS: Final = (
     ),
     Fault(
         "stalled push is left alone",
-        "tasks.transfer.watch",
+        "tasks.transfer.watchdog_verdict",
         "return Verdict.DRIVE_ON if push.planned else Verdict.SEND_AGAIN",
         "return Verdict.WAIT",
         first=140,
@@ -151,7 +151,9 @@ FAULTS: Final = (
         "undone = self._put_back({}, HeldLocks(held, self._locks))",
         first=100,
     ),
-    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:", first=2250),
+    Fault(
+        "direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:", first=2250
+    ),
     Fault(
         "push builds on half of a release",
         _TAG,

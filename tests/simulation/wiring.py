@@ -21,7 +21,7 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.hashes import RedisHashes
 from tasks.coordination.redis.leases import Leases
 from tasks.errors import StateUnavailable
-from tasks.transfer.watch import Patience
+from tasks.transfer.watchdog_verdict import Patience
 from tests.simulation.broker_model import NOTED, Broker, Results
 from tests.simulation.celery_model import App, Tracer
 from tests.simulation.decisions import Kind

@@ -40,7 +40,7 @@ def follow_push(push_id: str, *, quiet: bool, bars: bool) -> Iterator[Follower]:
     if quiet:
         yield Silence()
     elif bars:
-        from workers.cli.bars import Bars
+        from workers.cli.progress_bars import Bars
 
         note(f"Push {push_id}")
         with Bars.on_stderr() as follower:

@@ -8,10 +8,10 @@ from tasks import contract
 from tasks.transfer.ports import Intervention
 from workers.amounts import age, count, progress_of, size
 from workers.cli.canvas import Canvas, Words
-from workers.cli.outcome import how_it_stands
+from workers.cli.push_outcome import how_it_stands
 from workers.cli.render import STYLES, show
 from workers.printable import printable
-from workers.remembered import Remembered
+from workers.recorded_push import Remembered
 
 # The minimum width of an image's name on the line of its push; a narrower terminal shows it on a second line.
 _SHORTEST_IMAGE: Final = 12

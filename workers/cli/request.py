@@ -12,7 +12,7 @@ from tasks.celery_glue.admission import MESSAGE_BYTES
 from tasks.errors import RequestInvalid
 from tasks.oci.reference import Reference, carries_registry, without_transport
 from tasks.transfer.request.pubtools import secrets
-from workers.cli.access import STDIN
+from workers.cli.registry_options import STDIN
 
 _OTHER_TRANSPORTS: Final = re.compile(
     r"(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|ostree|sif|tarball):|[a-z]+://"

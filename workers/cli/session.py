@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from workers.cli.access import given_flags, read_overrides
 from workers.cli.codes import INTERRUPTED
 from workers.cli.output import claimed_stdout, emit_json, note, result_stream, wants_json
+from workers.cli.registry_options import given_flags, read_overrides
 
 if TYPE_CHECKING:
     from workers.client.interface import Client
@@ -76,7 +76,7 @@ def _open(context: click.Context, opened: ExitStack, *, jobs: int | None, waits:
     overrides = read_overrides(context.params)
     authfile = context.params.get("authfile")
     from workers.cli.logs import mask_logs
-    from workers.cli.trouble import telling_of_trouble
+    from workers.cli.retry_notices import telling_of_trouble
     from workers.cli.waiting import WAITS
     from workers.client.open import open_client
 

@@ -17,7 +17,7 @@ from workers.client.ledger_reader import LedgerReader
 from workers.observability.threads import ContextThreads
 from workers.process.embedded import embedded_runtime
 from workers.process.pushing import LocalPush
-from workers.running import RunningPushes
+from workers.running_pushes import RunningPushes
 from workers.settings import Settings
 
 _TICK_SECONDS: Final = 0.2

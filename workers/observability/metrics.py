@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
 from tasks import contract, telemetry
-from tasks.transfer.watch import Verdict
+from tasks.transfer.watchdog_verdict import Verdict
 from workers.observability.backlog import Backlog, BacklogCollector
 from workers.settings.document import LABEL_VALUES
 

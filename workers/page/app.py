@@ -21,12 +21,12 @@ from tasks.errors import ImagePusherError, NotPermitted, PushUnknown, StateFolde
 from tasks.transfer.ports import PageLedger
 from workers.page.actions import ACTIONS, Action, Actions
 from workers.page.comparison import compare_with_last
+from workers.page.confirmation import Question
 from workers.page.details import Details, read_details
 from workers.page.forgery import Tokens, is_same_origin
 from workers.page.headers import SecurityHeaders
 from workers.page.holds import HOLD_ACTIONS, Holds
 from workers.page.listing import OPEN, Choice, list_pushes
-from workers.page.question import Question
 from workers.page.rendering import FOLDER, Pages, tag_of, wants_json
 from workers.page.subjects import PushSubject, Subject, TagSubject
 from workers.page.tag import read_tag

@@ -10,7 +10,7 @@ from tasks.transfer.plan.plan import Plan, PlannedTag
 from tasks.transfer.ports import Intervention, PageLedger
 from workers.page.holds import holds_on, possible_holds, tag_names
 from workers.page.listing import references_of
-from workers.remembered import Remembered, remember
+from workers.recorded_push import Remembered, remember
 
 
 class CopyRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from tasks.errors import PushUnknown
 from tasks.transfer.ports import CalledOff, PageLedger
 from tasks.transfer.request.outline import outlined
 from workers.amounts import progress_of
-from workers.remembered import remember
+from workers.recorded_push import remember
 
 ROWS: Final = 50
 # The number of pushes to read at once during a search.

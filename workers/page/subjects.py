@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 
 from tasks.transfer.ports import PageLedger
 from workers.page.actions import Action, Actions
+from workers.page.confirmation import Consequence, consequences, held
 from workers.page.details import Details, read_details
 from workers.page.holds import HoldAction, Holds, tag_names
-from workers.page.question import Consequence, consequences, held
 from workers.page.tag import TagDetails, read_tag
 
 

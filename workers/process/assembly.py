@@ -10,9 +10,9 @@ from tasks.coordination.coordination import Coordination
 from tasks.coordination.ledger import HashLedger
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.visits import Visits
-from tasks.transfer.attempts import Attempts
+from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copier
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.ports import Announcer
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.steps.copy import CopyStep

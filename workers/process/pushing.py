@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from tasks import contract, telemetry
-from tasks.celery_glue.returns import Returns
+from tasks.celery_glue.retry_decision import Returns
 from tasks.celery_glue.runtime import Runtime
 from tasks.errors import ImagePusherError, PushCancelled, Retry
 from tasks.transfer.plan.plan import Plan

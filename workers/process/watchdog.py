@@ -13,7 +13,7 @@ from celery import Celery, states
 
 from tasks import contract, telemetry
 from tasks.celery_glue.canvas import drive_on, send_again
-from tasks.celery_glue.returns import Returns
+from tasks.celery_glue.retry_decision import Returns
 from tasks.celery_glue.runtime import Runtime
 from tasks.contract import PushReport
 from tasks.coordination.redis.leases import Leases
@@ -30,7 +30,7 @@ from tasks.errors import (
 from tasks.transfer.ports import OpenPush
 from tasks.transfer.publish.report import summary
 from tasks.transfer.steps.publish import PART as PUBLISH
-from tasks.transfer.watch import Patience, Verdict
+from tasks.transfer.watchdog_verdict import Patience, Verdict
 from workers.broker.queues import queue_lengths
 from workers.broker.reclaim import reclaim
 from workers.observability.pushes import log_ended_push, log_failed_push

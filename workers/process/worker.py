@@ -29,7 +29,7 @@ from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, Leas
 from tasks.coordination.redis.locations import RedisBlobLocations
 from tasks.coordination.redis.upload_forms import RedisUploadForms
 from tasks.transfer.ports import Announcer
-from tasks.transfer.watch import Patience
+from tasks.transfer.watchdog_verdict import Patience
 from workers.broker.app import KEY_PREFIX, NOTED_QUEUE, make_app
 from workers.broker.intake import Intake
 from workers.broker.redis_client import connect, connect_broker, refuse_clusters

@@ -8,7 +8,7 @@ from typing import Final
 
 from tasks.registry.auth.helper_answer import HelperAnswer, read_answer
 from tasks.registry.auth.helper_process import ask, without_secrets
-from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.settings import Credentials
 
 SECONDS: Final = 30.0

@@ -6,9 +6,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tasks.errors import AddressWrong, AuthenticationRefused, RateLimited, RegistryUnavailable, ResponseInvalid
-from tasks.registry.http.reasons import is_web_page, parse_reasons
 from tasks.registry.http.redact import conceal
 from tasks.registry.http.refusal import clean
+from tasks.registry.http.refusal_reasons import is_web_page, parse_reasons
 
 _SHOWN: Final = 3
 # Quay answers 405 for a disabled namespace.

@@ -8,7 +8,7 @@ from tasks.errors import ResponseInvalid
 from tasks.registry.auth.realm_answer import words
 from tasks.registry.http.connections import Connections
 from tasks.registry.http.exchange import Response
-from tasks.registry.http.hops import MOST_REDIRECTS, is_same_origin, next_hop
+from tasks.registry.http.redirects import MOST_REDIRECTS, is_same_origin, next_hop
 from tasks.registry.http.refusal import refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, Transient, parse_retry_after
 from tasks.registry.settings import HttpLimits

@@ -13,8 +13,8 @@ from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.auth.challenge import Challenge
 from tasks.registry.auth.realm_answer import check_served
 from tasks.registry.http.addresses import forbid_inward, host_of
-from tasks.registry.http.expiring import Expiring, ExpiringCache
-from tasks.registry.http.hops import are_loopback
+from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
+from tasks.registry.http.redirects import are_loopback
 from tasks.registry.settings import Credentials
 
 CLIENT_ID: Final = "imagepusher"

@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 from tasks.errors import RequestRefused, SettingsInvalid
 from tasks.registry.auth.logins.ecr import Place, amazon_client, amazon_errors
-from tasks.registry.extras import need
 from tasks.registry.http.refusal import clean
+from tasks.registry.vendor_libraries import need
 
 _EXISTS: Final = "RepositoryAlreadyExistsException"
 _DENIED: Final = frozenset({"AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"})

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ResponseInvalid, SettingsInvalid
 from tasks.registry.auth.logins.ecr import Place, amazon_client, amazon_errors, place_of
-from tasks.registry.extras import need
-from tasks.registry.foresight.asking import SECONDS, Asking, Wish
+from tasks.registry.foresight.questions import SECONDS, Asking, Wish
+from tasks.registry.vendor_libraries import need
 
 _PURPOSE: Final = "Asking Amazon ECR which tags are immutable"
 _MISSING: Final = "RepositoryNotFoundException"

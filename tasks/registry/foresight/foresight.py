@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ImagePusherError, QuotaExceeded, Retry, Side, TagImmutable
 from tasks.registry.foresight import ecr, harbor, quay
-from tasks.registry.foresight.asking import Asking, Wish
+from tasks.registry.foresight.questions import Asking, Wish
 from tasks.registry.http.retry import Transient
 from tasks.registry.settings import Api, RegistrySettings
 from tasks.registry.transport import Transport

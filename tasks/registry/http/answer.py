@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Mapping
 
-from tasks.registry.http.arriving import Arriving
 from tasks.registry.http.failures import FAILURES, normalise
+from tasks.registry.http.response_stream import Arriving
 from tasks.registry.http.retry import Transient
 
 Piece = bytes | memoryview

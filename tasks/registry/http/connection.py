@@ -16,8 +16,8 @@ from http.client import HTTPConnection
 from importlib import import_module
 from typing import Final
 
-from tasks.registry.http.arriving import Arriving, Visiting
 from tasks.registry.http.failures import NoConnectionError
+from tasks.registry.http.response_stream import Arriving, Visiting
 from tasks.registry.http.route import Route
 
 # Gets the host and the address of each new connection, before TLS, and raises to abandon the connection. Of one by a

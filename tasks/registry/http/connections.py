@@ -15,12 +15,12 @@ from tasks import telemetry
 from tasks.errors import AddressForbidden
 from tasks.registry.http.addresses import host_of, is_inward, is_never_asked
 from tasks.registry.http.answer import Incoming
-from tasks.registry.http.arriving import Visiting
 from tasks.registry.http.connection import Connection
 from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
 from tasks.registry.http.pool import Pool
 from tasks.registry.http.proxy import Via, way_to
+from tasks.registry.http.response_stream import Visiting
 from tasks.registry.http.route import Route, origin_of, route_to
 from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
@@ -36,7 +36,7 @@ _MOST_ORIGINS: Final = 256
 class Connections:
     """The connections of a process to `host`, a registry with or without port, and to the hosts it leads to.
 
-    `visiting` tells for whose sake a thread reads from a source (`tasks/registry/visits.py`).
+    `visiting` tells for whose sake a thread reads from a source (`tasks/registry/source_slots.py`).
     """
 
     def __init__(

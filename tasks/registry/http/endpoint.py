@@ -11,7 +11,7 @@ import msgspec
 from tasks.errors import ResponseInvalid
 from tasks.registry.http.addresses import host_of
 from tasks.registry.http.exchange import describe
-from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.http.failures import is_certificate_fault
 from tasks.registry.http.retry import Transient
 from tasks.registry.settings import RegistrySettings

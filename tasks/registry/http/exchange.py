@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from tasks.errors import ResponseInvalid
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.http.answer import Incoming, Piece
-from tasks.registry.http.reasons import parse_reasons
+from tasks.registry.http.refusal_reasons import parse_reasons
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from tasks.errors import SettingsInvalid
-from tasks.registry.extras import need
 from tasks.registry.http.endpoint import is_loopback
+from tasks.registry.vendor_libraries import need
 
 _HTTP: Final = frozenset({"http", "https"})
 # By socks5h the proxy resolves names, by socks5 this side.

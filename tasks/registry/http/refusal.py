@@ -23,8 +23,8 @@ from tasks.errors import (
     TagImmutable,
 )
 from tasks.registry.http.exchange import Response, describe
-from tasks.registry.http.reasons import Reason, is_web_page, parse_reasons
 from tasks.registry.http.redact import conceal
+from tasks.registry.http.refusal_reasons import Reason, is_web_page, parse_reasons
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _LONGEST_MESSAGE: Final = 300

@@ -7,8 +7,8 @@ from tasks.errors import AuthenticationRefused
 from tasks.oci.digest import Digest
 from tasks.oci.referrers import Referrer
 from tasks.registry.creating.create import Visibility, create
-from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.foresight.questions import Wish
 from tasks.registry.referrers import list_referrers
 from tasks.registry.repository.blobs import Blobs
 from tasks.registry.repository.tags import Tags

@@ -8,7 +8,7 @@ from tasks.oci.referrers import fallback_tag
 from tasks.registry.repository import Repository
 from tasks.transfer.after.mark import Mark
 from tasks.transfer.after.needs import Needs
-from tasks.transfer.plan.along import MadeList
+from tasks.transfer.plan.selected_referrers import MadeList
 from tasks.transfer.ports import MadeReceipt
 
 

@@ -9,7 +9,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.graph import Node, parse_node, walk
-from tasks.transfer.plan.look import judged_media_type
+from tasks.transfer.plan.read_image import judged_media_type
 
 
 class Needs:

@@ -10,8 +10,8 @@ from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import Node, parse_node, walk
-from tasks.transfer.plan.along import planned_along
 from tasks.transfer.plan.plan import Copy, Plan, PlannedItem, PlannedTag, ResolvedItem
+from tasks.transfer.plan.selected_referrers import planned_along
 from tasks.transfer.ports import CopyOutcome
 
 # The repositories of a registry that hold a blob.

@@ -7,9 +7,9 @@ from tasks.errors import ManifestInvalid, NotFound
 from tasks.oci.digest import Digest
 from tasks.oci.referrers import fallback_tag, lacking, parse_list
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.along import parted
 from tasks.transfer.plan.plan import Plan, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
+from tasks.transfer.plan.selected_referrers import parted
 
 # The bytes of a manifest that a push kept, None if they are kept no longer.
 Content = Callable[[Digest], bytes | None]

@@ -8,7 +8,7 @@ from tasks.errors import CopyIncomplete, DestinationChildMissing, LockLost, NotF
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.mark import Mark
-from tasks.transfer.plan.look import judged_media_type
+from tasks.transfer.plan.read_image import judged_media_type
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
 
 LOG: Final = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from tasks.errors import AuthenticationRefused, ImagePusherError, Irreversible, 
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.after.holders import Holders
+from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 

@@ -11,11 +11,11 @@ from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailab
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.session import UploadSession
 from tasks.registry.repository import Repository
-from tasks.registry.visits import current_visit
+from tasks.registry.source_slots import current_visit
+from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.possession import shows
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.copy.turns import Turns
 from tasks.transfer.ports import BlobLocations, SingleFlight
 
 Progress = Callable[[int], None]

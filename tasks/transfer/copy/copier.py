@@ -13,13 +13,13 @@ from tasks.oci.document import media_type_of
 from tasks.oci.reference import RepositoryName
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries
-from tasks.registry.visits import Visits
+from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.blobs import BlobPlacer
+from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.rounds import SourceCopy
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.copy.turns import Turns
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
 

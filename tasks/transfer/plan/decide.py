@@ -20,10 +20,10 @@ from tasks.oci.details import Details, with_details
 from tasks.oci.digest import Digest, algorithm_of, digest_of, encoded_of
 from tasks.oci.document import parse_document
 from tasks.oci.index import Index, index_of
+from tasks.oci.index_equality import same_entries
 from tasks.oci.merge import DEFAULT_RULES, Merged, MergeRules, merge
 from tasks.oci.order import in_order
 from tasks.oci.platform import Platform
-from tasks.oci.same import same_entries
 from tasks.transfer.plan.image import SourceImage
 
 MANIFEST_OVERWRITTEN: Final = "manifest_overwritten"

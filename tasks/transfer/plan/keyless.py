@@ -56,7 +56,7 @@ class TrustRoot:
         The annotations are those of the payload's layer. Raises SettingsInvalid if the trust root cannot be used.
         """
         verifier = self._opened()
-        from tasks.transfer.plan.promised import PromisedBundle  # noqa: PLC0415 - an extra
+        from tasks.transfer.plan.log_promises import PromisedBundle  # noqa: PLC0415 - an extra
 
         try:
             bundle = PromisedBundle.from_json(bundle_of(annotations))

@@ -19,25 +19,25 @@ from tasks.errors import (
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference, RepositoryName
-from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.foresight.questions import Wish
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
+from tasks.transfer.plan.default_image import pick_image
 from tasks.transfer.plan.entry_sizes import ensure_sizes, read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
-from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.image_age import read_age
 from tasks.transfer.plan.keyless import TrustRoot
-from tasks.transfer.plan.look import read_current, read_source
-from tasks.transfer.plan.pick import pick_image
 from tasks.transfer.plan.plan import PlannedTag, eligible
+from tasks.transfer.plan.read_image import read_current, read_source
 from tasks.transfer.plan.referrers import FoundReferrers
 from tasks.transfer.plan.repositories import Found, make_ready
-from tasks.transfer.plan.signed import require_signature
-from tasks.transfer.plan.sizes import Sizes
+from tasks.transfer.plan.required_signatures import require_signature
+from tasks.transfer.plan.source_sizes import Sizes
 from tasks.transfer.plan.tag_facts import NoFacts, TagFacts, TagRelease
+from tasks.transfer.plan.tag_guard import Gate
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]

@@ -11,9 +11,9 @@ from tasks.oci import media_types
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.receipt import Carried
 from tasks.oci.referrers import describe
-from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.plan.referrers import PlannedReferrer
+from tasks.transfer.plan.selected_referrers import MadeList
 
 # "begun", or how it ended.
 UndoState = Literal["begun", "succeeded", "partial", "failed"]

@@ -9,8 +9,8 @@ from typing import Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
-from tasks.transfer.plan.along import Along
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+from tasks.transfer.plan.selected_referrers import Along
 from tasks.transfer.ports import MayRetry
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves

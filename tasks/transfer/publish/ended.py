@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from tasks import contract
 from tasks.errors import LockLost
-from tasks.transfer.publish.member import Member
 from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.release_member import Member
 
 
 @dataclass

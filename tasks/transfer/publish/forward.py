@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from tasks.errors import TagConflict
-from tasks.transfer.after.holders import Holders
+from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks
+from tasks.transfer.publish.grouped_tags import Flip, groups, write
 from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Journal, has_begun
-from tasks.transfer.publish.member import Member, stopping
 from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.release_member import Member, stopping
 from tasks.transfer.publish.stage import Staged
-from tasks.transfer.publish.together import Flip, groups, write
 
 
 class Forward:

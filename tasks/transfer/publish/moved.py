@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tasks import contract
 from tasks.errors import ImagePusherError
-from tasks.transfer.plan.along import NOTHING, Along
 from tasks.transfer.plan.decide import Current
+from tasks.transfer.plan.selected_referrers import NOTHING, Along
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.stage import Staged
 

@@ -10,16 +10,16 @@ from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.plan.along import MadeList
 from tasks.transfer.plan.decide import MergePolicy
-from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage, take_platforms
 from tasks.transfer.plan.plan import Copy, Plan, PlannedTag, ResolvedItem
+from tasks.transfer.plan.selected_referrers import MadeList
+from tasks.transfer.plan.tag_guard import Gate
 from tasks.transfer.ports import CopyOutcome, MayRetry, TagIntent
+from tasks.transfer.publish.held_manifests import Sightings
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.records import LedgerIntents
 from tasks.transfer.publish.referrers import ReferrerPublisher
-from tasks.transfer.publish.sightings import Sightings
 from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import TagMove
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tasks.oci.signing import SigningKey
 from tasks.registry.repository import Registries
-from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copier
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.ports import Announcer, PublishLedger, TagLocks
 
 

@@ -14,7 +14,7 @@ from tasks.transfer.after.sharing import deleting
 from tasks.transfer.plan.decide import Current, protective_tags
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.intent_log import IntentLog
-from tasks.transfer.publish.memory import Memory
+from tasks.transfer.publish.intent_memory import Memory
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from tasks.oci.signatures import BUNDLE
 from tasks.oci.signing import SigningKey
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.along import MadeList, parted
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import ResolvedItem
+from tasks.transfer.plan.selected_referrers import MadeList, parted
 from tasks.transfer.ports import KeptReceipt, MadeReceipt, MayRetry, PublishLedger, TagLocks
 from tasks.transfer.publish.referrers import ReferrerPublisher
 from tasks.transfer.publish.small_blobs import store_blob

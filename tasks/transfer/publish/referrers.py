@@ -12,13 +12,13 @@ from tasks.oci.reference import Reference
 from tasks.oci.referrers import Referrer, describe, fallback_tag
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.along import Along, MadeList, counts, parted, unreadable
 from tasks.transfer.plan.plan import Copy, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
+from tasks.transfer.plan.selected_referrers import Along, MadeList, counts, parted, unreadable
 from tasks.transfer.ports import CopyOutcome, MayRetry, TagLocks
+from tasks.transfer.publish.held_manifests import Sightings
+from tasks.transfer.publish.key_locks import Turns
 from tasks.transfer.publish.referrer_tags import ListTag, ListWrite
-from tasks.transfer.publish.sightings import Sightings
-from tasks.transfer.publish.turns import Turns
 
 LOG: Final = logging.getLogger(__name__)
 

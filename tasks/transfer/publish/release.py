@@ -19,10 +19,10 @@ from tasks.transfer.publish.ended import Ended
 from tasks.transfer.publish.forward import Forward
 from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Direction, Journal, has_begun
-from tasks.transfer.publish.member import Member, Stopped
+from tasks.transfer.publish.release_member import Member, Stopped
 from tasks.transfer.publish.report import unmoved
 from tasks.transfer.publish.rolled_back import failed_tags, report_of
-from tasks.transfer.publish.unsettled import unsettled, waiting
+from tasks.transfer.publish.unsettled_tags import unsettled, waiting
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4

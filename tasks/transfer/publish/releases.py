@@ -11,11 +11,11 @@ from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import MayRetry, TagIntent, TagLocks
 from tasks.transfer.publish.ended import Ended
 from tasks.transfer.publish.journal import has_begun
-from tasks.transfer.publish.member import Member
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.records import LedgerJournal
 from tasks.transfer.publish.release import Release
+from tasks.transfer.publish.release_member import Member
 from tasks.transfer.publish.report import tag_key, unmoved
 from tasks.transfer.publish.tag_reports import TagReports
 

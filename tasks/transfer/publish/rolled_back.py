@@ -4,9 +4,9 @@ import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, RolledBack, Withheld
-from tasks.transfer.publish.member import Member
+from tasks.transfer.publish.release_member import Member
 from tasks.transfer.publish.report import unmoved
-from tasks.transfer.publish.unsettled import untold
+from tasks.transfer.publish.unsettled_tags import untold
 
 
 def report_of(

@@ -23,15 +23,15 @@ from tasks.errors import (
 from tasks.oci import media_types
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
-from tasks.transfer.after.holders import Holders
 from tasks.transfer.after.reversible import deletable, keeps_old
-from tasks.transfer.plan.along import NOTHING
+from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.decide import Decision
 from tasks.transfer.plan.plan import PlannedTag
+from tasks.transfer.plan.selected_referrers import NOTHING
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
 from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_log import IntentLog
-from tasks.transfer.publish.memory import Memory
+from tasks.transfer.publish.intent_memory import Memory
 from tasks.transfer.publish.moved import Moved, skipped
 from tasks.transfer.publish.protective import ProtectiveTags
 from tasks.transfer.publish.stage import Stage, Staged, Wish

@@ -4,7 +4,7 @@ from tasks.errors import CopyIncomplete, TagConflict
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.decide import Decision
-from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.held_manifests import Sightings
 from tasks.transfer.publish.stage import Stage
 
 

@@ -10,9 +10,9 @@ from typing import Final
 from tasks import contract
 from tasks.errors import ImagePusherError, PushCancelledByUser, Retry
 from tasks.registry.http.warning import listening
-from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import CopyLedger, CopyOutcome, MayRetry, Runs
 

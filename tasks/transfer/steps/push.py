@@ -17,7 +17,7 @@ from tasks.errors import (
 )
 from tasks.registry.http.warning import listening
 from tasks.registry.repository import Registries
-from tasks.transfer.attempts import Attempts
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.plan import Plan, plan_push

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.contract import PushReport, TagReport
-from tasks.transfer.publish import unsettled
+from tasks.transfer.publish import unsettled_tags
 from tests.acceptance.profiles.cases import over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support.processes import wait_until
@@ -85,7 +85,7 @@ def test_tags_that_moved_before_stay_whole_where_no_release_is_asked_for(scene: 
 @FULL
 def test_a_release_is_put_back_as_soon_as_there_is_room(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 10.1: a full namespace takes no tag, not even one that goes back. The push says for what it waits."""
-    monkeypatch.setattr(unsettled, "_PAUSE", 0.1)
+    monkeypatch.setattr(unsettled_tags, "_PAUSE", 0.1)
     old = scene.index("linux/arm64", seed="old")
     for tag in ("1", "2"):
         scene.registry.put(scene.repository, old, tag)

@@ -17,7 +17,7 @@ from tasks.errors import LockUnavailable, PushStalled, ReleaseUnsettled, Retry
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.attempts import Attempts
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.decide import Current, MergePolicy, decide, protective_tags
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import TagIntent

@@ -31,8 +31,8 @@ from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Written
 from tasks.transfer.publish.ended import Ended
 from tasks.transfer.publish.journal import Direction
-from tasks.transfer.publish.member import Member
 from tasks.transfer.publish.release import Release
+from tasks.transfer.publish.release_member import Member
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tasks.celery_glue import returns
+from tasks.celery_glue import retry_decision
 from tasks.contract import Progress, PushReport
 from tasks.registry.http import refusal
 from tests.acceptance.profiles.cases import over
@@ -27,7 +27,7 @@ def test_a_push_waits_for_a_registry_that_is_not_even_read(
 ) -> None:
     """Rule 8.6: as it does for one that takes no writes."""
     monkeypatch.setattr(refusal, "_MAINTENANCE_SECONDS", 0.1)
-    monkeypatch.setattr(returns, "_MAINTENANCE_PAUSE", 0.1)
+    monkeypatch.setattr(retry_decision, "_MAINTENANCE_PAUSE", 0.1)
     source = scene.index("linux/amd64")
     push_id, request = str(uuid.uuid4()), scene.request(scene.offer(source), "1")
     away = scene.source if side == "source" else scene.registry

@@ -7,7 +7,7 @@ from tasks.oci.document import parse_document
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.decide import MergePolicy
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.held_manifests import Sightings
 from tasks.transfer.publish.stage import Wish
 from tests.support.images import Index
 

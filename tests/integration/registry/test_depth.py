@@ -18,9 +18,9 @@ from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, Lo
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.visits import Visits
-from tasks.transfer.attempts import Attempts
+from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copier
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.steps.copy import CopyStep
 from tests.support.images import image, layer

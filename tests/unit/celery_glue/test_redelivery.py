@@ -11,7 +11,7 @@ from celery.exceptions import Reject
 
 from tasks import contract
 from tasks.celery_glue.redelivery import Deliveries
-from tasks.celery_glue.returns import pause
+from tasks.celery_glue.retry_decision import pause
 from tasks.errors import (
     ImagePusherError,
     LockUnavailable,
@@ -22,7 +22,7 @@ from tasks.errors import (
     RegistryReadOnly,
     RegistryUnavailable,
 )
-from tasks.transfer.publish.unsettled import waiting
+from tasks.transfer.publish.unsettled_tags import waiting
 
 MAINTENANCE = 600.0
 

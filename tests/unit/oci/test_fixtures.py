@@ -14,10 +14,10 @@ from tasks.oci.digest import digest_of
 from tasks.oci.document import media_type_of, parse_document
 from tasks.oci.graph import successors
 from tasks.oci.index import Index, parse_index
+from tasks.oci.index_equality import same_entries
 from tasks.oci.manifest import Manifest
 from tasks.oci.merge import merge, select
 from tasks.oci.platform import Platform
-from tasks.oci.same import same_entries
 from tests.support import fixtures
 from tests.support.fixtures import DOCKER_LISTS, IMAGES, INDEXES, SCHEMA1
 from tests.support.strategies import squeezed

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import click
 
-from workers.cli.access import RegistryCommand, with_usual_value
 from workers.cli.pushing import push_options, run_push
+from workers.cli.registry_options import RegistryCommand, with_usual_value
 
 # The options from which the request is built.
 _ITEM: Final = (

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from workers.amounts import count
-from workers.cli.access import RegistryCommand, read_overrides, registry_options
-from workers.cli.common import common_options
+from workers.cli.common_options import common_options
 from workers.cli.output import emit_as_json, output_option
+from workers.cli.registry_options import RegistryCommand, read_overrides, registry_options
 from workers.cli.session import is_verbose, refuse_flags_with_broker, settings_of
 from workers.printable import printable
 

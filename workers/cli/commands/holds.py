@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from workers.cli.common import common_options
+from workers.cli.common_options import common_options
 from workers.cli.output import emit_as_json, output_option
 from workers.cli.session import settings_of
 

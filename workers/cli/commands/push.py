@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from workers.cli.access import STDIN, RegistryCommand, refuse_stdin
 from workers.cli.pushing import push_options, run_push
+from workers.cli.registry_options import STDIN, RegistryCommand, refuse_stdin
 
 
 @click.command(cls=RegistryCommand)

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from workers.cli.access import RegistryCommand
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.pushing import send_push, sending_options
+from workers.cli.registry_options import RegistryCommand
 from workers.cli.session import open_session, settings_of
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from workers.cli.common import common_options
-from workers.cli.outcome import await_outcome
+from workers.cli.common_options import common_options
 from workers.cli.output import emit_json, output_option, wants_json
 from workers.cli.push_ids import complete_push_ids
+from workers.cli.push_outcome import await_outcome
 from workers.cli.session import settings_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def status(context: click.Context, /, push_id: str | None, **chosen: Any) -> Non
 def _list(context: click.Context, ledger: "Ledger", **chosen: Any) -> None:
     import msgspec
 
-    from workers.remembered import remember
+    from workers.recorded_push import remember
 
     oldest = _oldest(chosen["since"])
     # JSON output has always listed all pushes.
@@ -117,7 +117,7 @@ def _latest(ledger: "Ledger", limit: int) -> tuple[list["Progress"], int]:
 
 
 def _oldest(since: str | None) -> float:
-    from workers.cli.since import parse_since
+    from workers.cli.points_in_time import parse_since
 
     try:
         return 0.0 if since is None else parse_since(since, time.time())
@@ -135,7 +135,7 @@ def _show(context: click.Context, ledger: "Ledger", push_id: str) -> None:
         emit_json(msgspec.to_builtins({"progress": progress, "report": report, "interventions": acts, **told}))
         return
     from workers.cli import pushes_table, render
-    from workers.remembered import remember
+    from workers.recorded_push import remember
 
     pushes_table.show_push(remember(ledger, progress), acts)
     if refusal is not None:

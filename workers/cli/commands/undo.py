@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from workers.cli.access import RegistryCommand, registry_options
 from workers.cli.codes import INVALID, SUCCEEDED, code_of_undo
-from workers.cli.common import common_options
+from workers.cli.common_options import common_options
 from workers.cli.output import emit_as_json, is_terminal, note, note_drawn, output_option
 from workers.cli.push_ids import complete_push_ids
+from workers.cli.registry_options import RegistryCommand, registry_options
 from workers.cli.session import open_session, settings_of
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from typing import Any
 
 import click
 
-from workers.cli.access import RegistryCommand, registry_options
 from workers.cli.codes import code_of_verification
-from workers.cli.common import common_options
-from workers.cli.outcome import ensure_ended
+from workers.cli.common_options import common_options
 from workers.cli.output import emit_as_json, output_option
 from workers.cli.push_ids import complete_push_ids
+from workers.cli.push_outcome import ensure_ended
+from workers.cli.registry_options import RegistryCommand, registry_options
 from workers.cli.session import open_session
 
 

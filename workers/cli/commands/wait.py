@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from workers.cli.common import common_options
-from workers.cli.outcome import await_outcome
+from workers.cli.common_options import common_options
 from workers.cli.output import output_option
 from workers.cli.push_ids import complete_push_ids
+from workers.cli.push_outcome import await_outcome
 
 
 @click.command()

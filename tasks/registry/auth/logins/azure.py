@@ -16,10 +16,10 @@ import msgspec
 from tasks.errors import AuthenticationRefused, RegistryUnavailable, ResponseInvalid
 from tasks.registry.auth.realm_answer import check_served
 from tasks.registry.auth.tokens import Send
-from tasks.registry.extras import need
-from tasks.registry.http.expiring import Expiring
+from tasks.registry.http.expiring_cache import Expiring
 from tasks.registry.http.refusal import clean
 from tasks.registry.settings import Credentials
+from tasks.registry.vendor_libraries import need
 
 _SCOPE: Final = "https://containerregistry.azure.net/.default"
 _HOST: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9]+)?\.azurecr\.(?:io|us|cn)")

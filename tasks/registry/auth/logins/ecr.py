@@ -12,10 +12,10 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, RegistryUnavailable, ResponseInvalid
-from tasks.registry.extras import need
-from tasks.registry.http.expiring import Expiring
+from tasks.registry.http.expiring_cache import Expiring
 from tasks.registry.http.refusal import clean
 from tasks.registry.settings import Credentials
+from tasks.registry.vendor_libraries import need
 
 PUBLIC: Final = "public.ecr.aws"
 

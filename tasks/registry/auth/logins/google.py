@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tasks.errors import AuthenticationRefused, RegistryUnavailable
-from tasks.registry.extras import need
-from tasks.registry.http.expiring import Expiring
+from tasks.registry.http.expiring_cache import Expiring
 from tasks.registry.http.refusal import clean
 from tasks.registry.settings import Credentials
+from tasks.registry.vendor_libraries import need
 
 _USER: Final = "oauth2accesstoken"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tasks.errors import AddressForbidden, SettingsInvalid
 from tasks.registry.auth.challenge import Challenge
 from tasks.registry.auth.tokens import Send
-from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.settings import Credentials, Login
 
 # A login is renewed so many seconds before it ends, or when a quarter of its life is left.

@@ -6,9 +6,9 @@ from botocore.exceptions import EndpointConnectionError
 
 from tasks.errors import TagImmutable
 from tasks.oci.digest import digest_of
-from tasks.registry.foresight.asking import Wish
 from tasks.registry.foresight.ecr import TagMutability
 from tasks.registry.foresight.foresight import Foresight, api_of
+from tasks.registry.foresight.questions import Wish
 from tasks.registry.repository import Registries, Repository
 from tasks.registry.settings import Credentials, RegistryConfiguration, RegistrySettings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import RegistryUnavailable, ResponseInvalid, SettingsInvalid
-from tasks.registry.http import expiring
+from tasks.registry.http import expiring_cache
 from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback, schemes
 from tasks.registry.http.retry import Transient
 from tasks.registry.repository import Repository
@@ -118,7 +118,7 @@ def test_threads_wait_for_one_answer_and_share_its_failure(monkeypatch: pytest.M
         assert answered.wait(300)
         raise Transient("no connection within the time allowed")
 
-    monkeypatch.setattr(expiring, "wait", counted)
+    monkeypatch.setattr(expiring_cache, "wait", counted)
     endpoint = Endpoint("registry.example", RegistrySettings(), ping, lambda _: None)
     with ThreadPoolExecutor(4) as threads:
         asking = [threads.submit(endpoint.base) for _ in range(4)]

@@ -12,9 +12,9 @@ from tasks.errors import RateLimited, RegistryUnavailable, SourceChildMissing
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
 from tasks.transfer.copy.blobs import BlobPlacer
+from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.copy.turns import Turns
 from tests.support.scripted import Answer, Exchange, NoAnswer, Received, Reply, ScriptedRegistry
 from tests.unit.registry.clients import NAME, PING, QUICK, SESSION, UPLOADS, USER, blob_of, blob_path, client
 

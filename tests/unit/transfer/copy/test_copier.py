@@ -10,7 +10,7 @@ from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, Lo
 from tasks.errors import Retry, Side
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.visits import Visits
+from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copied, Copier
 from tests.conftest import MakeRegistry
 from tests.support.images import OCI_MANIFEST, Image, image, layer

@@ -16,10 +16,10 @@ from tasks.errors import ImagePusherError, SourceChildMissing
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.settings import RegistrySettings
 from tasks.transfer.copy.blobs import BlobPlacer
+from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.possession import PART_BYTES, WHOLE_BYTES
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.copy.turns import Turns
 from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
 from tests.unit.registry.clients import NAME, PING, USER, blob_of, client
 

@@ -19,15 +19,15 @@ from tasks.oci.reference import Reference
 from tasks.oci.version import VERSION, said_age
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.transfer.plan.decide import Current, MergePolicy
-from tasks.transfer.plan.gate import Gate
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import PlannedTag
+from tasks.transfer.plan.tag_guard import Gate
 from tasks.transfer.ports import TagIntent
+from tasks.transfer.publish.held_manifests import Sightings
 from tasks.transfer.publish.journal import Direction
-from tasks.transfer.publish.member import Member
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.release import Release
-from tasks.transfer.publish.sightings import Sightings
+from tasks.transfer.publish.release_member import Member
 from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import TagMove
 from tasks.transfer.request.conditions import Conditions

@@ -19,8 +19,8 @@ from tasks.errors import (
     RegistryUnavailable,
     StateUnavailable,
 )
-from tasks.transfer.attempts import Attempts
 from tasks.transfer.copy.copier import Copied
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.plan import Copy, Plan
 from tasks.transfer.ports import CopyOutcome
 from tasks.transfer.steps.copy import CopyStep

@@ -11,7 +11,7 @@ from tasks.coordination.local.in_process import LocalRuns
 from tasks.errors import NotPermitted, RateLimited, RequestInvalid, Side
 from tasks.registry.repository import Registries
 from tasks.registry.settings import Credentials, RegistryConfiguration, RegistryOverride
-from tasks.transfer.attempts import Attempts
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.plan import FailedItem, Plan
 from tasks.transfer.request.policy import WORKERS, Policy, Rule
 from tasks.transfer.steps.push import PushStep

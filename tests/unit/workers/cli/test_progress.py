@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from tasks import contract
-from workers.cli.bars import Bars
 from workers.cli.progress import Lines, Silence, follow_push
+from workers.cli.progress_bars import Bars
 
 DIGESTS = [f"sha256:{number:064x}" for number in range(1, 9)]
 

@@ -12,7 +12,7 @@ from workers.amounts import age, count
 from workers.cli.commands.status import STATES
 from workers.cli.pushes_table import draw_pushes
 from workers.cli.screen import Screen
-from workers.remembered import Remembered
+from workers.recorded_push import Remembered
 
 UUID = "0f2b7c1e-7d3a-4b52-9a57-0d4d6f0c9b11"
 HOUR = 3600.0

@@ -77,7 +77,7 @@ def world() -> World:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.celery_glue.returns.pause", lambda error, _: error.retry_after or 0.01)
+    monkeypatch.setattr("tasks.celery_glue.retry_decision.pause", lambda error, _: error.retry_after or 0.01)
 
 
 def test_tags_move_after_the_last_copy(world: World) -> None:

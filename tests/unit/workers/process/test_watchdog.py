@@ -17,14 +17,14 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalRuns
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import PushFailed, PushUnknown, RequestInvalid
-from tasks.transfer.attempts import Attempts
+from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import CopyOutcome
 from tasks.transfer.publish.parts import Publishing
-from tasks.transfer.publish.unsettled import waiting
+from tasks.transfer.publish.unsettled_tags import waiting
 from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep
-from tasks.transfer.watch import Patience
+from tasks.transfer.watchdog_verdict import Patience
 from tests.support.plans import planned_copy
 from workers.process import watchdog as module
 from workers.process.watchdog import Watchdog

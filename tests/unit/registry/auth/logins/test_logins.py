@@ -30,7 +30,7 @@ from tasks.registry.auth.credentials import CredentialStore
 from tasks.registry.auth.logins import azure, ecr, google
 from tasks.registry.auth.logins.login import CloudLogin, check_host
 from tasks.registry.auth.tokens import TokenSource
-from tasks.registry.http.expiring import Expiring
+from tasks.registry.http.expiring_cache import Expiring
 from tasks.registry.settings import Credentials, Login, RegistryConfiguration, RegistrySettings
 from tests.support.scripted import Answer, Exchange, ImprovisingRegistry, Received, ScriptedRegistry
 from tests.unit.registry.clients import client, manifest_path

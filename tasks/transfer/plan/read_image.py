@@ -15,8 +15,14 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.behind import Behind, read_behind_source, read_behind_tag, read_platform, read_platform_of_tag
 from tasks.transfer.plan.decide import Current, MergePolicy, may_merge, read_index, unmergeable
+from tasks.transfer.plan.entry_details import (
+    Behind,
+    read_behind_source,
+    read_behind_tag,
+    read_platform,
+    read_platform_of_tag,
+)
 from tasks.transfer.plan.image import SourceImage, kind_of, take_platforms
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from tasks.errors import Retry, Side, SourceSlow
-from tasks.registry.visits import SLOW_BYTES, SLOW_SECONDS, Visit, Visits, current_visit
+from tasks.registry.source_slots import SLOW_BYTES, SLOW_SECONDS, Visit, Visits, current_visit
 
 
 class Clock:

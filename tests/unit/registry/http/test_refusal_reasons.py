@@ -19,8 +19,8 @@ from tasks.errors import (
     TagImmutable,
 )
 from tasks.registry.http.exchange import Response
-from tasks.registry.http.reasons import Reason, is_web_page, parse_reasons
 from tasks.registry.http.refusal import refusal
+from tasks.registry.http.refusal_reasons import Reason, is_web_page, parse_reasons
 
 
 def errors(code: str, message: str = "", detail: Any = None) -> bytes:

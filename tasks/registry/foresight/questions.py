@@ -8,7 +8,7 @@ import msgspec
 
 from tasks.errors import ResponseInvalid
 from tasks.registry.http.exchange import Request
-from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.http.refusal import explain
 from tasks.registry.transport import Transport
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tasks.registry.http.headers import Headers, read_headers
 from tasks.registry.http.length import length_of
-from tasks.registry.visits import Visit
+from tasks.registry.source_slots import Visit
 
 _INTERIM: Final = range(100, 200)
 # RFC 9112, 6.3: they have no content, whatever their head says.

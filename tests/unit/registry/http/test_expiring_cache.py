@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import pytest
 
 from tasks.errors import PushCancelled, RegistryUnavailable
-from tasks.registry.http import expiring
-from tasks.registry.http.expiring import Expiring, ExpiringCache
+from tasks.registry.http import expiring_cache
+from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.http.retry import Transient
 
 
@@ -43,7 +43,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
         found.release()
         wait(fetches)
 
-    monkeypatch.setattr(expiring, "wait", counted)
+    monkeypatch.setattr(expiring_cache, "wait", counted)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
-from tasks.transfer.publish.turns import Turns
+from tasks.transfer.publish.key_locks import Turns
 
 # Far shorter than the time for which any registry's garbage collection spares new untagged manifests.
 _FRESH_SECONDS: Final = 20.0

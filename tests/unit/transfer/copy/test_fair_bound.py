@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from tasks import telemetry
-from tasks.transfer.copy.turns import Turns
+from tasks.transfer.copy.fair_bound import Turns
 
 
 def test_a_push_that_holds_all_turns_leaves_the_others_theirs() -> None:

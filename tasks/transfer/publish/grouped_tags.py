@@ -14,8 +14,8 @@ import msgspec
 
 from tasks.errors import RegistryError
 from tasks.transfer.ports import TagIntent, TagLock
-from tasks.transfer.publish.member import Member, stopping
 from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.release_member import Member, stopping
 from tasks.transfer.publish.stage import Staged
 
 LOG: Final = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def await_outcome(context: click.Context, push_id: str) -> int:
     """Wait for the end of a push and return its exit code; raises PushUnknown."""
-    from workers.cli.following import follow_to_end
+    from workers.cli.follow_push import follow_to_end
     from workers.cli.progress import follow_push, shows_bars
     from workers.ledger import open_ledger
 

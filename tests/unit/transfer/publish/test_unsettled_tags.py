@@ -4,7 +4,7 @@ import pytest
 
 from tasks import contract
 from tasks.errors import Retry
-from tasks.transfer.publish.unsettled import unsettled
+from tasks.transfer.publish.unsettled_tags import unsettled
 
 
 def stuck(code: str, message: str = "why") -> contract.TagUndo:

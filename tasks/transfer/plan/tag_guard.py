@@ -9,9 +9,9 @@ from tasks.oci.merge import DEFAULT_RULES, MergeRules
 from tasks.oci.reference import Reference
 from tasks.oci.version import UNKNOWN_AGE, Age
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.age import read_age
 from tasks.transfer.plan.conditions import Change, goes_back, refusal
 from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.plan.image_age import read_age
 from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.conditions import UNCONDITIONAL, Conditions
 from tasks.transfer.request.valid import ValidItem

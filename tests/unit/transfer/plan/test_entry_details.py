@@ -11,7 +11,7 @@ from tasks.oci.details import Details
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.index import parse_index
 from tasks.oci.platform import Platform
-from tasks.transfer.plan.behind import Behind, read_behind_source, read_behind_tag
+from tasks.transfer.plan.entry_details import Behind, read_behind_source, read_behind_tag
 from tests.support import images
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.unit.oci.listing import attestation, image, named, text

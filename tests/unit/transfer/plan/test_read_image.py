@@ -29,7 +29,7 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.look import read_current, read_source
+from tasks.transfer.plan.read_image import read_current, read_source
 from tests.support import fixtures, images
 from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.unit.oci.listing import image, index, named, text

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.transfer.ports import OpenPush
-from tasks.transfer.watch import Patience, Verdict
+from tasks.transfer.watchdog_verdict import Patience, Verdict
 
 PATIENCE = Patience(stall_seconds=10, most_drives=3)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tasks import contract
 from tasks.errors import PushUnknown, StateUnavailable
-from workers.cli import following
+from workers.cli import follow_push
 from workers.cli.progress import Silence
 
 
@@ -37,11 +37,11 @@ Follow = Callable[..., tuple[str, list[str]]]
 
 @pytest.fixture
 def follow(monkeypatch: pytest.MonkeyPatch) -> Follow:
-    monkeypatch.setattr("workers.cli.following.time.sleep", lambda _: None)
+    monkeypatch.setattr("workers.cli.follow_push.time.sleep", lambda _: None)
 
     def run(*words: contract.ProgressState | Exception, patience: float = 1000) -> tuple[str, list[str]]:
         ledger: Any = FakeLedger(*words)
-        last = following.follow_to_end(ledger, "p", heard := Heard(), patience)
+        last = follow_push.follow_to_end(ledger, "p", heard := Heard(), patience)
         assert ledger.words == []
         return last.state, heard.states
 

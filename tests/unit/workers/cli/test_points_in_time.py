@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.cli.since import parse_since
+from workers.cli.points_in_time import parse_since
 
 NOW = 1_000_000.0
 

@@ -5,7 +5,7 @@ import pytest
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.ports import TagIntent, TagRecord
-from tasks.transfer.publish.memory import Memory
+from tasks.transfer.publish.intent_memory import Memory
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 THEIRS, MINE, MERGED, NEWER = (Digest(f"sha256:{name}") for name in ("theirs", "mine", "merged", "newer"))
