@@ -176,3 +176,7 @@ class TagRecord(msgspec.Struct, frozen=True):
         if held is None or held == self.last:
             return None
         return self.last if self.under_way.get(held, frozenset()) - {self.last} else None
+
+    def may_lose(self, held: str) -> bool:
+        """Tell whether one of our writers, which stands still, may still overwrite what someone else wrote."""
+        return held != self.last and any(digest != held for digest in self.under_way)

@@ -60,6 +60,8 @@ class Staged(msgspec.Struct, frozen=True):
     base: Current | None
     last: str | None
     skip: OlderThanDestination | None = None
+    is_contested: bool = False
+    """Whether one of our writers, which stands still, may still overwrite what others wrote there."""
 
     @property
     def is_right(self) -> bool:
@@ -91,7 +93,8 @@ class Stage:
             base = self._whole(base)
             if decision.action == "unchanged":
                 decision = msgspec.structs.replace(decision, action="merged" if decision.kept else "copied")
-        return Staged(decision, held, base, record.last)
+        is_contested = held is not None and record.may_lose(held.digest)
+        return Staged(decision, held, base, record.last, is_contested=is_contested)
 
     def wanted(self, digest: str) -> Current:
         """Return the manifest that a tag was given, with its bytes if it is the source's own."""

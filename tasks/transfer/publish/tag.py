@@ -25,7 +25,7 @@ from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.reversible import deletable, keeps_old
 from tasks.transfer.after.tags_of_manifest import Holders
-from tasks.transfer.plan.decide import Decision
+from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.selected_referrers import NOTHING
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
@@ -285,6 +285,8 @@ class TagMove:
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
+        if staged.is_contested and staged.held is not None:
+            self._settle(lock, staged.held)
         if staged.skip is not None:
             return skipped(staged, staged.skip)
         left = self.memory.left(staged.decision)
@@ -317,9 +319,10 @@ class TagMove:
         )
         return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
-    def _settle(self, lock: TagLock, decision: Decision) -> None:
+    def _settle(self, lock: TagLock, held: Decision | Current) -> None:
+        """Note what the tag holds: a late write of ours that replaces it is mended from the note (BEHAVIOUR 7.6)."""
         lock.ensure()
-        lock.note_written(Written(decision.digest, decision.media_type, decision.content))
+        lock.note_written(Written(held.digest, held.media_type, held.content))
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None

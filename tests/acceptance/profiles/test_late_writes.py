@@ -165,6 +165,17 @@ def test_a_push_that_finds_the_late_write_of_another_mends_it(race: Race) -> Non
     assert race.platforms() >= {"arm64", "ppc64le"}
 
 
+def test_a_late_write_over_what_another_push_found_right_loses_nothing_of_it(race: Race) -> None:
+    """Rule 7.6: the push that reported the tag as unchanged wrote nothing, but someone else had."""
+
+    def others_come() -> None:
+        race.registry.put("ns/app", made("arm64", "s390x"), "1")
+        assert race.push(made("arm64")).intent.action == "unchanged"
+
+    race.push(made("amd64"), between=others_come)
+    assert race.platforms() == {"amd64", "arm64", "s390x"}
+
+
 def test_a_late_write_over_a_manifest_that_nobody_can_write_again_is_a_conflict(race: Race) -> None:
     """Rule 7.6: never success; where the registry still has it, nothing is lost either."""
 
