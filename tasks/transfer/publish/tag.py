@@ -239,7 +239,7 @@ class TagMove:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
         if not self.begin(lock, staged) or not self._write(staged.decision, staged.over):
             return None
-        return self.end(lock, staged, intent)
+        return self.end(lock, staged, intent, is_stored=True)
 
     def begin(self, lock: TagLock, staged: Staged) -> bool:
         """Look at the tag right before it is written; return False if someone else wrote it meanwhile."""
@@ -252,10 +252,16 @@ class TagMove:
         self.memory = self.memory.writing()
         return True
 
-    def end(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
-        """Look at the tag after it was written; return None if it does not hold the manifest."""
+    def end(self, lock: TagLock, staged: Staged, intent: TagIntent, *, is_stored: bool = False) -> Moved | None:
+        """Look at the tag after it was written; return None if it does not hold the manifest.
+
+        If the registry said that it stored the tag (`is_stored`), a moment is given for the write to show.
+        """
         decision = staged.decision
-        if self._seen_after(decision.digest, staged.over) != decision.digest:
+        found = self._digest(decision.digest)
+        if is_stored and found == staged.over:
+            found = self._seen_late(decision.digest, staged.over)
+        if found != decision.digest:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
@@ -374,14 +380,14 @@ class TagMove:
         except (ContentMismatch, ManifestInvalid):
             return found
 
-    def _seen_after(self, written: Digest, over: Digest | None) -> Digest | None:
-        """Return the digest that the tag holds after a write; some registries show a write only after a moment."""
-        found = self._digest(written)
+    def _seen_late(self, written: Digest, over: Digest | None) -> Digest | None:
+        """Return the digest that the tag holds as soon as it is not `over` any more, or after some pauses."""
+        found = over
         for pause in _LAGS:
-            if found != over or found == written:
-                break
             time.sleep(pause)
             found = self._digest(written)
+            if found != over:
+                break
         return found
 
     def _protected(self, intent: TagIntent) -> TagIntent:
