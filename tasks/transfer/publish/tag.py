@@ -202,7 +202,7 @@ class TagMove:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
         if not self.begin(lock, staged) or not self._writes.write(self._tag, staged.decision, staged.over):
             return None
-        return self.end(lock, staged, intent)
+        return self.end(lock, staged, intent, is_stored=True)
 
     def begin(self, lock: TagLock, staged: Staged) -> bool:
         """Look at the tag right before it is written; return False if someone else wrote it meanwhile."""
@@ -216,10 +216,15 @@ class TagMove:
         self.memory = self.memory.writing()
         return True
 
-    def end(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
-        """Look at the tag after it was written; return None if it does not hold the manifest."""
+    def end(self, lock: TagLock, staged: Staged, intent: TagIntent, *, is_stored: bool = False) -> Moved | None:
+        """Look at the tag after it was written; return None if it does not hold the manifest.
+
+        If the registry said that it stored the tag (`is_stored`), a moment is given for the write to show.
+        """
         decision = staged.decision
-        if self._held.after(decision.digest, staged.over) != decision.digest:
+        wrote, over = decision.digest, staged.over
+        found = self._held.after(wrote, over) if is_stored else self._held.now(wrote)
+        if found != wrote:
             return None
         self._settle(lock, decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
