@@ -149,7 +149,9 @@ FAULTS: Final = (
         "undone = self._put_back({}, HeldLocks(held, self._locks))",
         first=100,
     ),
-    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:", first=2250),
+    Fault(
+        "direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:", first=2250
+    ),
     Fault(
         "push builds on half of a release",
         _TAG,

@@ -51,6 +51,8 @@ class Ended:
     def forget(self) -> None:
         """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.
 
+        Those that others moved meanwhile are among them: nothing of the release is left there.
+
         It comes after the reports of the tags: a repeat makes them from the intents.
         """
         for member in self.restored:
@@ -274,7 +276,7 @@ class Release:
         restored = [
             member
             for member in self._members
-            if (tag := found.get(member.reference)) is not None and tag.action in {"restored", "deleted"}
+            if (tag := found.get(member.reference)) is not None and tag.action != "failed"
         ]
         return Ended(reports=reports, restored=restored)
 
