@@ -192,7 +192,8 @@ class Judge:
             name = tag["reference"].removeprefix(f"{B}/")
             if tag["action"] in _WRITTEN:
                 self._judge_undone(name, tag, before.get(name), said.get(name), whole=whole)
-            elif not _is_unknown(tag):
+            elif not _is_unknown(tag) and self.sent[push_id].push.atomic is not None:
+                # Open for other pushes: one that finds its image at the tag keeps the intent of its own write.
                 self._judge_untouched(name, push_id, before.get(name))
         self._judge_protective_of_undo(push_id)
 
@@ -204,7 +205,12 @@ class Judge:
             undone = self.undone.get(reference)
             repository = reference.removeprefix(f"{B}/").partition(":")[0]
             for tag, digest in _made_beside(intent).items():
-                if undone and self.b.tag(repository, tag) == digest and not self._is_shared(push_id, tag):
+                if not undone or self.b.tag(repository, tag) != digest or self._is_shared(push_id, tag):
+                    continue
+                if set(self.store.find(f"{_PREFIX}needs:{B}/{repository}:{tag}") or ()) - {push_id}:
+                    # Open: a delivery that stood still notes its need after its push has ended.
+                    self.excused.append(f"{repository}:{tag}: another push noted that it needs it, and ended since")
+                else:
                     self.add("6.6", f"undo left the protective tag {repository}:{tag} of {push_id}")
 
     def _judge_untouched(self, name: str, push_id: str, before: str | None) -> None:

@@ -20,6 +20,8 @@ class Ended:
     def forget(self) -> None:
         """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.
 
+        Those that others moved meanwhile are among them: nothing of the release is left there.
+
         It comes after the reports of the tags: a repeat makes them from the intents.
         """
         for member in self.restored:

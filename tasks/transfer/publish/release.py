@@ -157,7 +157,7 @@ class Release:
         restored = [
             member
             for member in self._members
-            if (tag := found.get(member.reference)) is not None and tag.action in {"restored", "deleted"}
+            if (tag := found.get(member.reference)) is not None and tag.action != "failed"
         ]
         return Ended(reports=reports, restored=restored)
 

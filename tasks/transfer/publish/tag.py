@@ -297,8 +297,6 @@ class TagMove:
         left = self.memory.left(staged.decision)
         if left.changes:
             self._settle(lock, staged.decision)
-        else:
-            self.disown(staged.decision)
         return Moved(left, staged.decision.held, brought=self._brought)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
