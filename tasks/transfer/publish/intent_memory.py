@@ -91,6 +91,12 @@ class Memory(msgspec.Struct, frozen=True):
             return latest is not None
         return self.pending is not None and latest.written_before is None
 
+    @property
+    def may_have_written(self) -> bool:
+        """Whether this run of the push, perhaps by another delivery, may have written the latest intent's digest."""
+        latest = self.latest
+        return latest is not None and latest.changes and not latest.settled and not self.is_idle
+
     def forgotten(self, decision: Decision | None = None) -> TagIntent | None:
         """Return the latest intent as one that changes nothing, for a tag that was put back.
 

@@ -79,7 +79,7 @@ class TagMove:
         except ImagePusherError as error:
             if error.passes:
                 LOG.warning("%s: %s", self._reference, error)
-                if self._may_have_written:
+                if self._may_have_written or self.memory.may_have_written:
                     error.message += " Whether the tag was written cannot be told."
             error.on(Side.DESTINATION)
             raise

@@ -165,3 +165,22 @@ def test_an_intent_of_an_earlier_run_was_written() -> None:
     settled = noted(MINE, None, settled=True)
     memory = Memory().recalling(settled, has_written=False)
     assert (memory.own(MINE), memory.is_idle, memory.forgotten()) == (settled, False, None)
+
+
+@pytest.mark.parametrize(
+    ("memory", "may"),
+    [
+        pytest.param(Memory(), False, id="nothing was noted"),
+        pytest.param(Memory().remembering(noted(MINE)), False, id="noted, and not begun"),
+        pytest.param(Memory().remembering(noted(MINE)).writing(), True, id="begun"),
+        pytest.param(Memory().recalling(noted(MINE)), True, id="noted by another delivery"),
+        pytest.param(Memory().recalling(noted(MINE), has_written=False), False, id="no delivery has begun"),
+        pytest.param(Memory().recalling(noted(MINE, settled=True)), False, id="of an earlier run, which has a report"),
+        pytest.param(
+            Memory().recalling(TagIntent(action="unchanged", old_digest=MINE, new_digest=MINE)), False, id="no change"
+        ),
+    ],
+)
+def test_whether_the_push_may_have_written_is_known(memory: Memory, may: bool) -> None:
+    """Rule 6.1: a failed tag that may have moved says so."""
+    assert memory.may_have_written is may
