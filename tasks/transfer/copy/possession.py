@@ -23,7 +23,7 @@ from tasks.oci.descriptor import Descriptor
 from tasks.registry.repository import Repository
 from tasks.transfer.copy.placements import Placements
 
-WHOLE_BYTES: Final = 4096
+WHOLE_BYTES: Final = 64 << 10
 PART_BYTES: Final = 1024
 # What a part must fill when it is compressed: nobody guesses so many bytes.
 _TELLING_BYTES: Final = 64

@@ -33,15 +33,18 @@ class ProtectiveTags:
         self._intents = intents
         self._keep_replaced = keep_replaced
 
-    def planned(self, intent: TagIntent, memory: Memory) -> TagIntent:
-        """Return the intent with a protective tag for a merged index, to be written before the tag (BEHAVIOUR 4.8)."""
+    def planned(self, intent: TagIntent, memory: Memory) -> tuple[TagIntent, bool]:
+        """Return the intent with a protective tag for a merged index, and whether that tag is there (BEHAVIOUR 4.8).
+
+        One that is not there is to be written before the tag.
+        """
         if intent.action != "merged":
-            return intent
+            return intent, False
         name, is_there = self._free_name(intent.new_digest, "merged")
         is_shared = self._intents.need(name)
         # One that is there, and that no push needs, was made by someone else.
         mine = not is_there or is_shared or memory.made_protection(intent.new_digest)
-        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine)
+        return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine), is_there
 
     def name_for_replaced(self, base: Current | None, memory: Memory) -> str | None:
         """Return the name of a tag for the replaced manifest, if the target wants such a tag."""

@@ -170,7 +170,8 @@ class TagMove:
         if decision.action == "merged":
             # A push that has ended must not keep a protective tag from being deleted.
             lock.ensure()
-        intent = self._with_lists(self._protective.planned(self.memory.intent(decision, staged.base), self.memory))
+        intent, is_protected = self._protective.planned(self.memory.intent(decision, staged.base), self.memory)
+        intent = self._with_lists(intent)
         kept = self._protective.name_for_replaced(staged.base, self.memory)
         if kept is not None and staged.base is not None:
             # An undo deletes it with the other tags that this push made: once the tag is restored, nobody needs it.
@@ -185,7 +186,7 @@ class TagMove:
         self._known = intent
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
-        if intent.protective_tag is not None and intent.protective_tag_created:
+        if intent.protective_tag is not None and not is_protected:
             self._writes.store(intent.protective_tag, decision)
         if kept is not None and staged.base is not None:
             self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)

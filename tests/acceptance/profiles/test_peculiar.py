@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.transfer.publish import tag as tag_moves
+from tasks.transfer.publish import held_digest
 from tests.acceptance.profiles.cases import over
 from tests.acceptance.profiles.conftest import Scene
 from tests.support.profiles import profiles
@@ -43,7 +43,7 @@ def test_the_manifest_counts_and_not_the_digest_that_is_announced_for_it(scene: 
 @over([LAGGING])
 def test_a_write_that_shows_after_a_moment_is_nobody_elses(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 7.2: it is not written again."""
-    monkeypatch.setattr(tag_moves, "_LAGS", (0.01,) * 3)
+    monkeypatch.setattr(held_digest, "_LAGS", (0.01,) * 3)
     assert scene.push_one(scene.offer(scene.index("linux/amd64"))).action == "copied"
     tag = scene.push_one(scene.offer(scene.index("linux/arm64"), "2"))
     assert (tag.action, tag.error) == ("merged", None)
