@@ -13,6 +13,7 @@ from queue import Empty
 from typing import Any, Final
 
 from kombu.transport import redis, virtual
+from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ResponseError
 
 from workers.broker.messages import is_envelope
@@ -59,6 +60,13 @@ class _QoS(redis.QoS):
 class _Channel(redis.Channel):
     QoS = _QoS
     _made: Any = None
+
+    def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        # Another thread, that of the consumer, closes all channels when their Redis is gone. kombu would raise an
+        # AttributeError then, which nobody tries again.
+        if self.connection is None or self.connection.client is None:  # type: ignore[redundant-expr]
+            raise LostConnection("this channel was closed meanwhile")
+        return super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
 
     def _brpop_read(self, **options: Any) -> Any:
         """Take a message; log and skip a queue entry that is not a message, and a key that is not a queue."""

@@ -28,6 +28,11 @@ def test_the_version_is_that_of_the_distribution(shell: Shell) -> None:
     assert (ended.code, ended.stdout) == (0, f"imagepusher {version('imagepusher')}\n")
 
 
+def uncovered(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which coverage is not measured: it loads modules of its own, and writes files."""
+    return {key: value for key, value in environment(settings).items() if not key.startswith("COVERAGE_")}
+
+
 def imported(*arguments: str, settings: Mapping[str, str], of: Collection[str] = HEAVY) -> set[str]:
     """Return which of some modules a command imported, by default the heavy ones."""
     code = (
@@ -37,7 +42,7 @@ def imported(*arguments: str, settings: Mapping[str, str], of: Collection[str] =
         f"finally:\n    print(*(sys.modules.keys() & set({of!r})), file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment(settings), capture_output=True, check=False
+        [sys.executable, "-c", code, *arguments], env=uncovered(settings), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.decode().splitlines()[-1].split())
@@ -151,7 +156,7 @@ def test_a_state_folder_on_a_full_disk_is_told_and_the_same_push_completes_it(sh
     arguments = command("copy", source, destination, "--push-id", "mine", "-o", "json")
     full = subprocess.run(
         ["bash", "-c", 'ulimit -f 36; exec "$@"', "bash", *arguments],
-        env=environment(shell.settings),
+        env=uncovered(shell.settings),
         capture_output=True,
         text=True,
         timeout=60,
