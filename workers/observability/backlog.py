@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +11,7 @@ from celery import Celery
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from tasks import contract
 from tasks.transfer.ports import OpenPush
 from workers.broker.queues import queue_lengths
 
@@ -21,13 +22,15 @@ _PATIENCE_SECONDS: Final = 0.8
 class Backlog:
     """Messages and workers by queue, and the age in seconds of each open push since its acceptance.
 
-    `waiting` counts the open pushes that no worker has started, and those that pause for a registry.
+    `waiting` counts the open pushes that no worker has started, and those that pause for a registry. `longest` has the
+    seconds of the longest such pause so far, by the code of its reason.
     """
 
     queues: Mapping[str, int]
     open_ages: Sequence[float]
     workers: Mapping[str, int] = field(default_factory=dict)
     waiting: int = 0
+    longest: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,24 @@ class BacklogSources:
     open_ages: Callable[[], Sequence[float]]
     open_pushes: Callable[[], Sequence[OpenPush]] = tuple
     workers: Callable[[], Mapping[str, int]] = dict
+    waits: Callable[[str], Mapping[str, contract.Waiting]] = lambda _: {}
 
 
 def read_backlog(app: Celery, sources: BacklogSources, clock: Callable[[], float] = time.time) -> Backlog:
     """Return the backlog; raises the errors of broker and ledger."""
     now = clock()
     waiting = [push for push in sources.open_pushes() if not push.ended and is_waiting(push, now)]
-    return Backlog(queue_lengths(app), sources.open_ages(), sources.workers(), len(waiting))
+    longest = longest_waits((wait for push in waiting for wait in sources.waits(push.push_id).values()), now)
+    return Backlog(queue_lengths(app), sources.open_ages(), sources.workers(), len(waiting), longest)
+
+
+def longest_waits(waits: Iterable[contract.Waiting], now: float) -> dict[str, float]:
+    """Return the seconds of the longest present wait for each reason, by its code; `now` is in epoch seconds."""
+    longest: dict[str, float] = {}
+    for wait in waits:
+        if wait.until > now:
+            longest[wait.reason.code] = max(longest.get(wait.reason.code, 0.0), now - wait.since)
+    return longest
 
 
 def is_waiting(push: OpenPush, now: float) -> bool:
@@ -106,6 +120,14 @@ def _families(backlog: Backlog) -> Iterator[GaugeMetricFamily]:
         "Open pushes of which nothing is under way: no worker took them on, or they rest.",
         backlog.waiting,
     )
+    longest = GaugeMetricFamily(
+        "imagepusher_longest_wait_seconds",
+        "Seconds that the longest present rest of a push has lasted, by the code of its reason.",
+        labels=("reason",),
+    )
+    for reason, seconds in backlog.longest.items():
+        longest.add_metric((reason,), seconds)
+    yield longest
     yield GaugeMetricFamily("imagepusher_open_pushes", "Pushes that have not ended.", len(backlog.open_ages))
     yield GaugeMetricFamily(
         "imagepusher_oldest_push_age_seconds",

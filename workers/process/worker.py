@@ -124,7 +124,7 @@ def run_worker(
     observe_worker(
         app,
         settings.observability,
-        BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client)),
+        BacklogSources(ledger.open_ages, ledger.open_pushes, partial(serving, client), ledger.waits),
         {"registry": settings.registries.registries.keys(), "producer": settings.trust.keys.producers.keys()},
     )
     watchdog = Watchdog(app, runtime, leases, f"{KEY_PREFIX}watchdog", Patience(settings.stall_seconds))

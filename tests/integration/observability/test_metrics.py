@@ -7,8 +7,10 @@ from tests.support.images import image, index, layer
 from tests.support.processes import free_port, wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.registries import DistributionRegistry
+from tests.support.scripted import Answer, Exchange, ScriptedRegistry
 from tests.support.stored import upload
 from tests.support.workers import running_worker
+from tests.unit.registry.clients import PING
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -102,6 +104,25 @@ def test_what_waits_is_seen_by_any_worker(
             assert waiting.value("imagepusher_queue_length", queue="imagepusher.push") == 0
             assert waiting.value("imagepusher_open_pushes") == 1
             assert waiting.value("imagepusher_oldest_push_age_seconds") > 0
+
+
+def test_a_push_that_rests_for_a_registry_says_for_what(registry_b: DistributionRegistry, name: str) -> None:
+    """Rule 8.3."""
+    limit = Exchange("GET", f"/v2/{name}/manifests/1", Answer(429, {"Retry-After": "300"}))
+    with RedisServer() as redis, ScriptedRegistry(PING, limit) as limited:
+        settings = {"IMAGEPUSHER_BROKER_URL": redis.url, "IMAGEPUSHER_METRICS_ADDRESS": "127.0.0.1:0"}
+        item = {"source": f"{limited.host}/{name}:1", "destinations": {f"{registry_b.host}/{name}": ["1"]}}
+        with running_worker(settings) as worker:
+            address = address_of(worker)
+            assert "imagepusher_longest_wait_seconds" not in scrape(address).names
+            producer_of(redis).send_task("imagepusher.push.v1", [{"items": [item]}], queue="imagepusher.push")
+            wait_until(
+                lambda: "imagepusher_longest_wait_seconds" in scrape(address).names,
+                "the rest of the push was never told",
+            )
+            resting = scrape(address)
+            assert 0 <= resting.value("imagepusher_longest_wait_seconds", reason="rate_limited") < 300
+            assert resting.value("imagepusher_waiting_pushes") == 1
 
 
 def test_a_redis_that_is_away_leaves_the_other_metrics_and_comes_back() -> None:

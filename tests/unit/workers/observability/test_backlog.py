@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from tasks.contract import Fault, Waiting
 from tasks.transfer.ports import OpenPush
 from tests.support.processes import wait_until
-from workers.observability.backlog import _PATIENCE_SECONDS, Backlog, BacklogCollector, is_waiting
+from workers.observability.backlog import (
+    _PATIENCE_SECONDS,
+    Backlog,
+    BacklogCollector,
+    is_waiting,
+    longest_waits,
+)
 
 
 def values(registry: CollectorRegistry) -> dict[str, float]:
@@ -87,3 +94,17 @@ def test_workers_are_counted_by_queue_and_pushes_that_wait() -> None:
     assert registry.get_sample_value("imagepusher_queue_workers", {"queue": "imagepusher.copy"}) == 0
     assert registry.get_sample_value("imagepusher_queue_workers", {"queue": "imagepusher.push"}) == 2
     assert registry.get_sample_value("imagepusher_waiting_pushes") == 3
+
+
+def test_the_longest_rest_is_told_for_each_reason() -> None:
+    """Rule 8.3: a push that waits says for what, and since when."""
+
+    def wait(code: str, since: float, until: float) -> Waiting:
+        return Waiting(reason=Fault(code, "m"), since=since, until=until)
+
+    waits = [wait("rate_limited", 90, 200), wait("rate_limited", 40, 130), wait("registry_read_only", 95, 101)]
+    longest = longest_waits([*waits, wait("registry_unavailable", 1, 99)], now=100)
+    assert longest == {"rate_limited": 60, "registry_read_only": 5}
+    registry = CollectorRegistry()
+    registry.register(BacklogCollector(lambda: Backlog({}, [], longest=longest)))
+    assert registry.get_sample_value("imagepusher_longest_wait_seconds", {"reason": "rate_limited"}) == 60
