@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tasks.coordination.ledger import HashLedger
 from tasks.oci.platform import Platform
 from tasks.transfer.request.target import Target
 from tests.acceptance.conftest import World, actions
@@ -101,6 +102,14 @@ def test_source_images_are_copied_whole_whatever_platforms_the_target_takes(worl
     item = {"source": world.put_a(source), "destinations": {world.destination: ["1"]}, "kind": "source"}
     assert actions(world.push(item, target=world.name)) == ["copied"]
     assert world.stored.digest(world.destination, "1") == source.digest
+
+
+def test_a_source_that_the_ledger_lost_is_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 7.5: Redis may be emptied while a push is planned."""
+    monkeypatch.setattr(HashLedger, "content", lambda *_: None)
+    world.put_b(index([made("linux/386")]), "1")
+    reference = world.put_a(index([made("linux/amd64")]))
+    assert actions(world.push(world.item(reference, "1"))) == ["merged"]
 
 
 @pytest.mark.parametrize("tag", ["1", "x" * 128])

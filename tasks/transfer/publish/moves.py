@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from tasks.errors import PushUnknown
+from tasks.errors import ImagePusherError, PushUnknown
 from tasks.oci.details import with_details
 from tasks.oci.document import parse_document
 from tasks.oci.merge import MergeRules
@@ -71,11 +71,22 @@ class Moves:
         self.recopied.include(outcome.totals)
         return outcome
 
+    def _read_again(self, item: ResolvedItem) -> bytes:
+        """Return a manifest that the ledger lost, as where Redis was emptied during the planning (BEHAVIOUR 7.5)."""
+        try:
+            source = self._parts.registries.repository(*item.wanted.source.place, "source")
+            return source.fetch_manifest(item.digest).content
+        except ImagePusherError as error:
+            raise PushUnknown(
+                f"The source of the push {self._plan.push_id!r} is gone from the ledger, and cannot be read again:"
+                f" {error.message}"
+            ) from None
+
     def _image(self, item: ResolvedItem, rules: MergeRules) -> SourceImage:
         """Return the source image of the time of planning: its tag may have moved since (BEHAVIOUR 2.1)."""
         content = self._parts.ledger.content(self._plan.push_id, item.digest)
         if content is None:
-            raise PushUnknown(f"The source of the push {self._plan.push_id!r} is gone from the ledger.")
+            content = self._read_again(item)
         image = SourceImage(
             reference=item.wanted.source.at(item.digest),
             kind=item.kind,
