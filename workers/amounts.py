@@ -43,3 +43,12 @@ def progress_of(push: "contract.Progress") -> tuple[int, int, int]:
     """Return the bytes done, the total bytes and the number of ended copies."""
     copies = push.copies
     return sum(copy.done for copy in copies), sum(copy.total for copy in copies), sum(copy.ended for copy in copies)
+
+
+def told_progress(push: "contract.Progress") -> str:
+    """Return how many copies, bytes and tags of a push are done."""
+    done, total, ended = progress_of(push)
+    # The sizes are known when the manifests are read.
+    moved = f"{size(done)} of {size(total)}, " if total else ""
+    copies = f"{ended} of {len(push.copies)} copies, {moved}" if push.copies else ""
+    return f"{copies}{push.tags_done} of {count(push.tags, 'tag')}"

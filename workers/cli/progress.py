@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from tasks import contract
-from workers.amounts import count, progress_of, size
+from workers.amounts import size, told_progress
 from workers.cli.names import name_of_copy
 from workers.cli.output import is_terminal, note
 from workers.cli.waiting import Waiting
@@ -99,8 +99,4 @@ def _line_of(progress: contract.Progress) -> str:
         return "enqueued"
     if not progress.tags:
         return "looking at sources and destinations"
-    done, total, ended = progress_of(progress)
-    # The sizes are known when the manifests are read.
-    moved = f"{size(done)} of {size(total)}, " if total else ""
-    copies = f"{ended} of {len(progress.copies)} copies, {moved}" if progress.copies else ""
-    return f"{copies}{progress.tags_done} of {count(progress.tags, 'tag')}"
+    return told_progress(progress)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tasks import contract
 from tasks.transfer.ports import Intervention
-from workers.amounts import age, count, progress_of, size
+from workers.amounts import age, count, told_progress
 from workers.cli.canvas import Canvas, Words
 from workers.cli.push_outcome import how_it_stands
 from workers.cli.render import STYLES, show
@@ -44,11 +44,8 @@ def show_push(push: Remembered, acts: Sequence[Intervention]) -> None:
         progress = push.progress
         if progress.state in contract.ENDED:
             return
-        done, total, ended = progress_of(progress)
         if progress.copies:
-            moved = f"{size(done)} of {size(total)}, " if total else ""
-            told = f"{ended} of {len(progress.copies)} copies, {moved}"
-            canvas.print(f"{told}{progress.tags_done} of {count(progress.tags, 'tag')}")
+            canvas.print(told_progress(progress))
         canvas.print(printable(how_it_stands(progress)))
 
     show(push, draw)

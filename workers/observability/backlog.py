@@ -47,7 +47,9 @@ def read_backlog(app: Celery, sources: BacklogSources, clock: Callable[[], float
     """Return the backlog; raises the errors of broker and ledger."""
     now = clock()
     waiting = [push for push in sources.open_pushes() if not push.ended and is_waiting(push, now)]
-    longest = longest_waits((wait for push in waiting for wait in sources.waits(push.push_id).values()), now)
+    # Of the others, which may be thousands, none pauses.
+    resting = [push for push in waiting if push.quiet_since > now]
+    longest = longest_waits((wait for push in resting for wait in sources.waits(push.push_id).values()), now)
     return Backlog(queue_lengths(app), sources.open_ages(), sources.workers(), len(waiting), longest)
 
 

@@ -1,19 +1,17 @@
 """A blob as a stream that survives lost connections (BEHAVIOUR 5.3; distribution-spec 1.1, "Pulling blobs")."""
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 from tasks.errors import ContentMismatch, ImagePusherError, ResponseInvalid
 from tasks.registry.http.answer import Incoming, Piece
+from tasks.registry.http.content_range import content_range
 from tasks.registry.http.exchange import Response
 from tasks.registry.http.length import declared_length
 from tasks.registry.http.retry import RetryPolicy, Transient
 from tasks.registry.settings import HttpLimits
-
-_CONTENT_RANGE: Final = re.compile(r"bytes\s+([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
 class Fetch(Protocol):
@@ -114,11 +112,11 @@ class BlobReader:
             if length is not None and length != self._size:
                 raise ContentMismatch(f"{self._name} has {length} bytes instead of {self._size}.")
             return 0
-        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        if match is None or int(match[1]) != self.position:
+        part = content_range(response.headers)
+        if part is None or part.first != self.position:
             raise ResponseInvalid(f"{self._name} was asked for from byte {self.position} on, and came from elsewhere.")
-        if match[2] not in {"*", str(self._size)}:
-            raise ContentMismatch(f"{self._name} has {match[2]} bytes instead of {self._size}.")
+        if not part.is_of(self._size):
+            raise ContentMismatch(f"{self._name} has {part.whole} bytes instead of {self._size}.")
         return self.position
 
     def _next(self) -> Piece:

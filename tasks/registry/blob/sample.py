@@ -1,12 +1,9 @@
 """A part of a blob, as proof that a registry holds it (RFC 9110, 14; distribution-spec 1.1, "Pulling blobs")."""
 
-import re
 from http import HTTPStatus
-from typing import Final
 
 from tasks.registry.blob.reader import Fetch
-
-_CONTENT_RANGE: Final = re.compile(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
+from tasks.registry.http.content_range import content_range
 
 
 def read_sample(fetch: Fetch, size: int, offset: int, length: int, seconds: float) -> bytes | None:
@@ -19,12 +16,12 @@ def read_sample(fetch: Fetch, size: int, offset: int, length: int, seconds: floa
     response = fetch(headers={"Range": f"bytes={offset}-{last}"})
     if response.incoming is None:
         raise TypeError("the response of a blob is streamed")
-    said = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    said = content_range(response.headers)
     if (
         response.status != HTTPStatus.PARTIAL_CONTENT
         or said is None
-        or (int(said[1]), int(said[2])) != (offset, last)
-        or said[3] not in {"*", str(size)}
+        or (said.first, said.last) != (offset, last)
+        or not said.is_of(size)
     ):
         response.incoming.close()
         return None

@@ -69,11 +69,12 @@ class Connections:
         too.
         """
         what = describe(method, url)
-        via = self._way_to(origin_of(url))
+        origin = origin_of(url)
+        via = self._way_to(origin)
         status = "error"
         begun = time.monotonic()
         try:
-            route = self._route_to(origin_of(url), via.proxy)
+            route = self._route_to(origin, via.proxy)
             generation = self._pool.generation
             connection = self._pool.take(route.origin) or self._open(route)
             try:

@@ -36,8 +36,6 @@ _ELSEWHERE: Final = frozenset({301, 302, 303})
 _NEVER: Final = frozenset({501, 505})
 # How long a registry under maintenance is left alone (BEHAVIOUR 8.6).
 _MAINTENANCE_SECONDS: Final = 60.0
-
-
 # Amazon's API, and servers behind it, say so with these.
 _OF_A_LIMIT: Final = frozenset({400, 403})
 _THROTTLED: Final = re.compile(r"TOO_?MANY_?REQUESTS|Throttl|RequestLimitExceeded", re.IGNORECASE)

@@ -291,12 +291,12 @@ class TagMove:
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
-        if staged.is_contested and staged.held is not None:
-            self._settle(lock, staged.held)
         if staged.skip is not None:
+            if staged.is_contested and staged.held is not None:
+                self._settle(lock, staged.held)
             return skipped(staged, staged.skip)
         left = self.memory.left(staged.decision)
-        if left.changes:
+        if left.changes or staged.is_contested:
             self._settle(lock, staged.decision)
         return Moved(left, staged.decision.held, brought=self._brought)
 
