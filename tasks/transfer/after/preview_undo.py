@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from tasks import contract
-from tasks.errors import ImagePusherError, RequestRefused
+from tasks.errors import ImagePusherError
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after import undo_result
-from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
+from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds, undeletable
 from tasks.transfer.ports import TagIntent
 
 
@@ -42,7 +42,4 @@ def _ensure_deletable(reference: Reference, repository: Repository, ways: dict[s
     if name not in ways:
         ways[name] = repository.deletes()
     if ways[name] is None:
-        raise RequestRefused(
-            f"{reference} is new, and its registry deletes neither tags nor manifests. Delete it by the registry's own"
-            " means."
-        )
+        raise undeletable(reference)
