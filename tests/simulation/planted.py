@@ -37,6 +37,8 @@ class Fault:
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
+_SINGLE_TAG: Final = "tasks.transfer.publish.single_tag"
+_INTENTS: Final = "tasks.transfer.publish.noted_intents"
 _WRITES: Final = "tasks.transfer.publish.writes"
 _STAGE: Final = "tasks.transfer.publish.stage"
 _TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
@@ -53,7 +55,7 @@ FAULTS: Final = (
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
-    Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
+    Fault("no intent", _INTENTS, "self.log.note(intent, replaced, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
@@ -63,7 +65,7 @@ FAULTS: Final = (
     Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass"),
     Fault(
         "intent of an earlier delivery is not read",
-        _TAG,
+        _INTENTS,
         "self.memory.recalling(self._known, has_written=has_written)",
         "self.memory",
     ),
@@ -156,8 +158,8 @@ FAULTS: Final = (
     ),
     Fault(
         "push builds on half of a release",
-        _TAG,
-        "self._intents.ensure_settled()",
+        _SINGLE_TAG,
+        "move.intents.log.ensure_settled()",
         "pass",
         first=640,
     ),

@@ -17,6 +17,7 @@ from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.releases import Releases
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
+from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.tag_reports import TagReports
 
 LOG: Final = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class Delivery:
         moved: list[Moved] = []
 
         def run() -> contract.TagReport:
-            moved.append(move.run(self._parts.locks))
+            moved.append(move_single_tag(move, self._parts.locks))
             return self._reports.receipted(item, tag, moved[0])
 
         report = self._attempted(tag, lost, run, partial(move.clean, self._parts.locks))
