@@ -48,6 +48,7 @@ _RELEASE: Final = "tasks.transfer.publish.release"
 _RELEASES: Final = "tasks.transfer.publish.releases"
 _STEP: Final = "tasks.transfer.steps.publish"
 _LEASES: Final = "tasks.coordination.redis.leases"
+_TAG_LOCKS: Final = "tasks.coordination.redis.tag_locks"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
 
 FAULTS: Final = (
@@ -94,8 +95,8 @@ FAULTS: Final = (
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
-    Fault("last write is forgotten", _LEASES, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
-    Fault("bytes of a write are not kept", _LEASES, "if len(written.content) <= MOST_BYTES:", "if False:"),
+    Fault("last write is forgotten", _TAG_LOCKS, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
+    Fault("bytes of a write are not kept", _TAG_LOCKS, "if len(written.content) <= MOST_BYTES:", "if False:"),
     Fault(
         "ledger never ends",
         "tasks.coordination.redis.hashes",
@@ -115,7 +116,7 @@ FAULTS: Final = (
     Fault("lease is never renewed", _LEASES, "self._renew(held)", "pass"),
     Fault(
         "record of a tag never ends",
-        _LEASES,
+        _TAG_LOCKS,
         'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
         'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")',
     ),
