@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 
 from tasks import contract
 from tasks.errors import ManifestInvalid, NotFound
+from tasks.oci.cosign_tags import lacking
 from tasks.oci.digest import Digest
-from tasks.oci.referrers import fallback_tag, lacking, parse_list
+from tasks.oci.referrers import fallback_tag, parse_list
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.plan import Plan, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer

@@ -22,19 +22,12 @@ from tasks.errors import (
     SourceError,
 )
 from tasks.oci import media_types
+from tasks.oci.cosign_tags import cosign_tags, describe_cosign
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.index import Index
 from tasks.oci.reference import RepositoryName
-from tasks.oci.referrers import (
-    Referrer,
-    cosign_tags,
-    describe,
-    describe_cosign,
-    fallback_tag,
-    is_chosen,
-    parse_list,
-)
+from tasks.oci.referrers import Referrer, describe, fallback_tag, is_chosen, parse_list
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import MOST_DEPTH, parse_node

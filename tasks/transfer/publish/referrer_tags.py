@@ -10,20 +10,11 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ManifestInvalid, NotFound, TagConflict
 from tasks.oci import media_types
+from tasks.oci.cosign_tags import Signatures, describe_cosign, lacking, unite
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.manifest import parse_manifest
-from tasks.oci.referrers import (
-    Referrer,
-    Signatures,
-    describe,
-    describe_cosign,
-    fallback_tag,
-    lacking,
-    parse_list,
-    unite,
-    with_entries,
-)
+from tasks.oci.referrers import Referrer, describe, fallback_tag, parse_list, with_entries
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
 from tasks.transfer.ports import TagLock, TagLocks, Written
