@@ -226,7 +226,7 @@ UNTRIED: Final = (
     ),
     Fault(
         "half of a release is right for a plan",
-        "tasks.transfer.plan.resolve",
+        "tasks.transfer.plan.plan_tags",
         "return found != release or (found is not None and not found.is_still)",
         "return False",
     ),

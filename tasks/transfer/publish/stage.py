@@ -19,9 +19,10 @@ from tasks.oci.digest import Digest, parse_digest
 from tasks.oci.reference import Reference
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
+from tasks.transfer.plan.copies import needed
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.plan import Copy, needed
+from tasks.transfer.plan.plan import Copy
 from tasks.transfer.plan.read_image import current_of, read_current
 from tasks.transfer.plan.selected_referrers import NOTHING, Along
 from tasks.transfer.plan.tag_guard import OPEN, Gate
