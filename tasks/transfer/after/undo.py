@@ -10,7 +10,6 @@ from tasks.errors import (
     ImagePusherError,
     ManifestInvalid,
     RequestRefused,
-    Retry,
 )
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
@@ -118,7 +117,7 @@ class _Undoing:
                 repository = self._repository(gone[0])
                 Leftovers(repository, gone, self._needs_of(repository)).delete(lambda mark: self.delete([mark]))
             except ImagePusherError as error:
-                if error.retry is Retry.GIVE_BACK:
+                if error.gives_back:
                     raise
                 LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
 

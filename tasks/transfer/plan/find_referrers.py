@@ -17,7 +17,6 @@ from tasks.errors import (
     NotFound,
     ReferrersUnreadable,
     ResponseInvalid,
-    Retry,
     Side,
     SourceError,
 )
@@ -59,7 +58,7 @@ def find_referrers(
         try:
             search.run(chosen.values())
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             search.errors.append(error.on(Side.SOURCE))
         found = [search.of(chosen[number]) if number in chosen else each for number, each in enumerate(found)]
@@ -91,7 +90,7 @@ class _Search:
         try:
             self._tags = frozenset(self._repository.tags())
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.errors.append(error.on(Side.SOURCE))
         level = [digest for image in images for digest in self._roots(image)]
@@ -169,7 +168,7 @@ class _Search:
             found = [_Found(each) for each in self._oci(digest)]
             found += [_Found(each, tag) for tag in cosign_tags(digest) if (each := self._cosign(tag)) is not None]
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.errors.append(error.on(Side.SOURCE))
             return []

@@ -12,7 +12,6 @@ from tasks.errors import (
     ImagePusherError,
     Irreversible,
     OlderThanDestination,
-    Retry,
     Side,
 )
 from tasks.oci.digest import Digest
@@ -109,7 +108,7 @@ class TagPlanner(msgspec.Struct, frozen=True):
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
             return skipped, left
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             return msgspec.structs.replace(planned, error=error.on(Side.DESTINATION)), left
         action: contract.Action = decision.action
@@ -133,7 +132,7 @@ class TagPlanner(msgspec.Struct, frozen=True):
         try:
             yield
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK or is_planned or not self._may_go_back(reference, release):
+            if error.gives_back or is_planned or not self._may_go_back(reference, release):
                 raise
 
     def _may_go_back(self, reference: Reference, release: TagRelease | None) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
+from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, longest_wait
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.plan.selected_referrers import Along
 from tasks.transfer.ports import MayRetry
@@ -95,7 +95,7 @@ class Delivery:
                 try:
                     report = self._deal_with(number, tag, lost)
                 except ImagePusherError as error:
-                    if error.retry is Retry.GIVE_BACK:
+                    if error.gives_back:
                         raise
                     return [error]
                 self._reports.record(number, tag, report)
