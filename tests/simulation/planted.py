@@ -40,6 +40,7 @@ _TAG: Final = "tasks.transfer.publish.tag"
 _SINGLE_TAG: Final = "tasks.transfer.publish.single_tag"
 _INTENTS: Final = "tasks.transfer.publish.noted_intents"
 _WRITES: Final = "tasks.transfer.publish.writes"
+_OVERWRITTEN: Final = "tasks.transfer.overwritten"
 _STAGE: Final = "tasks.transfer.publish.stage"
 _TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
@@ -59,8 +60,8 @@ FAULTS: Final = (
     Fault("no intent", _INTENTS, "self.log.note(intent, replaced, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
-    Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
-    Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held)", "lost = None"),
+    Fault("bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None"),
+    Fault("late write is not seen", _OVERWRITTEN, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
     Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
     Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass"),

@@ -68,6 +68,9 @@ class MemoryRepository:
         found = self.manifests[digest]
         return Descriptor(found.media_type, found.digest, len(found.content))
 
+    def digest_at(self, tag: str) -> Digest | None:
+        return self.tags.get(tag)
+
     def fetch_manifest(self, reference: str) -> FetchedManifest:
         return self.manifests[self.tags.get(reference) or reference]
 
