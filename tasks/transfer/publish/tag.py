@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from tasks.errors import (
+    CopyIncomplete,
     ImagePusherError,
     Irreversible,
     LockLost,
@@ -103,9 +104,10 @@ class TagMove:
             # A tag that was absent when the push was planned is taken to be absent: the look before the write checks.
             staged = self.stage(lock, absent=number == 0 and self._was_absent())
             self.bring(staged, locks)
-            moved = (
-                self.leave(lock, staged) if staged.is_right else self.flip(lock, staged, self.announce(lock, staged))
-            )
+            if staged.is_right:
+                return self.leave(lock, staged)
+            intent = self.announce(lock, staged)
+            moved = None if intent is None else self.flip(lock, staged, intent)
             if moved is not None:
                 return moved
         raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
@@ -164,8 +166,11 @@ class TagMove:
         if staged.skip is None:
             self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
 
-    def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
-        """Note the intent and write the protective tag, before the write of the tag."""
+    def announce(self, lock: TagLock, staged: Staged) -> TagIntent | None:
+        """Note the intent and write the protective tag, before the write of the tag.
+
+        Returns None if someone else wrote the tag meanwhile, and its registry collected parts of what it held before.
+        """
         decision = staged.decision
         if decision.action == "merged":
             # A push that has ended must not keep a protective tag from being deleted.
@@ -186,10 +191,15 @@ class TagMove:
         self._known = intent
         self.memory = self.memory.remembering(intent)
         lock.note_writing(decision.digest, staged.last)
-        if intent.protective_tag is not None and not is_protected:
-            self._writes.store(intent.protective_tag, decision)
-        if kept is not None and staged.base is not None:
-            self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
+        try:
+            if intent.protective_tag is not None and not is_protected:
+                self._writes.store(intent.protective_tag, decision)
+            if kept is not None and staged.base is not None:
+                self._writes.store(kept, staged.base)
+        except CopyIncomplete:
+            if self._held.now(staged.over) == staged.over:
+                raise
+            return None
         return intent
 
     def _with_lists(self, intent: TagIntent) -> TagIntent:
@@ -308,12 +318,16 @@ class TagMove:
         """
         self._intents.ensure_wanted()
         try:
-            staged = self.stage(lock)
-            self.bring(staged, locks)
-            if staged.is_right:
-                return self.leave(lock, staged)
-            if self._may_have_written and staged.base is not staged.held:
-                self.flip(lock, staged, self.announce(lock, staged))
+            for _ in range(_ROUNDS):
+                staged = self.stage(lock)
+                self.bring(staged, locks)
+                if staged.is_right:
+                    return self.leave(lock, staged)
+                if not self._may_have_written or staged.base is staged.held:
+                    break
+                mending = self.announce(lock, staged)
+                if mending is not None and self.flip(lock, staged, mending) is not None:
+                    break
         except ImagePusherError as error:
             if error.ends_locked_work:
                 raise
