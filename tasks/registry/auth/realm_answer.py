@@ -5,9 +5,17 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from tasks.errors import AddressWrong, AuthenticationRefused, RateLimited, RegistryUnavailable, ResponseInvalid
+from tasks.errors import (
+    AddressWrong,
+    AuthenticationRefused,
+    RateLimited,
+    RegistryReadOnly,
+    RegistryUnavailable,
+    RequestRefused,
+    ResponseInvalid,
+)
 from tasks.registry.http.redact import conceal
-from tasks.registry.http.refusal import clean
+from tasks.registry.http.refusal import clean, named_kind, under_maintenance
 from tasks.registry.http.refusal_reasons import is_web_page, parse_reasons
 
 _SHOWN: Final = 3
@@ -34,10 +42,15 @@ def check_served(
     """Raise the error that an answer means, unless it may hold what was `wanted`.
 
     `by_token` says whether the request had a token in its form; no message shows the secrets of `authorizations`.
-    Raises AuthenticationRefused, RateLimited, RegistryUnavailable, RealmGone, ResponseInvalid, AddressWrong.
+    Raises AuthenticationRefused, RateLimited, RegistryUnavailable, RegistryReadOnly, RealmGone, RequestRefused,
+    ResponseInvalid, AddressWrong.
     """
     realm = urlsplit(url).netloc
+    reasons = parse_reasons(body, headers.get("Content-Type"))
     said = f" (status {status}{words(body, headers.get('Content-Type'), authorizations)})"
+    if named_kind(status, reasons) is RegistryReadOnly:
+        # Quay makes a missing repository as it gives the token for a push to it, which it cannot while it is read-only.
+        raise under_maintenance(f"{realm} gave no token{said}.")
     if status in _REFUSED or (by_token and status == HTTPStatus.BAD_REQUEST):
         raise AuthenticationRefused(f"{realm} refused {wanted}{said}.")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -46,6 +59,9 @@ def check_served(
         raise RegistryUnavailable(f"{realm} gave no token{said}.")
     if status in _GONE:
         raise RealmGone(f"{realm} has no server of tokens there{said}.")
+    if status >= HTTPStatus.BAD_REQUEST and any(reason.code for reason in reasons):
+        # Quay and others refuse the name of a repository here.
+        raise RequestRefused(f"{realm} refused {wanted}{said}.")
     if status != HTTPStatus.OK:
         raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
     if is_web_page(body, headers.get("Content-Type")):

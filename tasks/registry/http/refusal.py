@@ -61,7 +61,8 @@ _RULES: Final = (
     ),
     _rule(
         RegistryReadOnly,
-        r"maintenance|read[- ]?only mode|(?:system|registry|server|service|storage|currently)\W.{0,60}read[- ]?only",
+        r"maintenance|read[- ]?only mode|(?:system|registry|server|service|storage|currently)\W.{0,60}read[- ]?only"
+        r"|pushes\b.{0,60}\bdisabled",
         *(403, 405, 423, 503),
     ),
     _rule(
@@ -94,7 +95,7 @@ def refusal(method: str, response: Response) -> RegistryError:
     message = f"{explain(method, response)}."
     kind = _kind(method, response)
     if kind is RegistryReadOnly:
-        return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
+        return under_maintenance(message)
     if (
         kind is AuthenticationRefused
         and response.status == HTTPStatus.UNAUTHORIZED
@@ -111,6 +112,11 @@ def refusal(method: str, response: Response) -> RegistryError:
     if isinstance(error, AuthenticationRefused):
         error.may_be_absent = method in READS
     return error
+
+
+def under_maintenance(message: str) -> RegistryReadOnly:
+    """Return the error of a registry that takes nothing for now (BEHAVIOUR 8.6)."""
+    return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
 
 
 def is_throttled(response: Response) -> bool:

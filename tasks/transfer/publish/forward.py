@@ -109,7 +109,10 @@ class Forward:
                 # Once the release begins, what an earlier delivery noted would count as written.
                 member.move.found(staged.decision)
                 return None
-            return member.move.announce(self._held[member.reference], staged)
+            intent = member.move.announce(self._held[member.reference], staged)
+            if intent is None:
+                raise _conflict(member)
+            return intent
 
 
 def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
@@ -118,5 +121,9 @@ def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | Non
     # The first flip may have had a collected part copied again; the second flip reads the tag anew.
     moved = member.move.flip(lock, staged, intent) or member.move.flip(lock, staged, intent)
     if moved is None:
-        raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")
+        raise _conflict(member)
     return moved
+
+
+def _conflict(member: Member) -> TagConflict:
+    return TagConflict(f"{member.reference} was written by someone else while the release was under way.")

@@ -52,7 +52,10 @@ def _move_in_rounds(move: TagMove, lock: TagLock, locks: TagLocks) -> Moved:
         # A tag that was absent when the push was planned is taken to be absent: the look before the write checks.
         staged = move.stage(lock, absent=number == 0 and move.was_absent)
         move.bring(staged, locks)
-        moved = move.leave(lock, staged) if staged.is_right else move.flip(lock, staged, move.announce(lock, staged))
+        if staged.is_right:
+            return move.leave(lock, staged)
+        intent = move.announce(lock, staged)
+        moved = None if intent is None else move.flip(lock, staged, intent)
         if moved is not None:
             return moved
     raise TagConflict(f"{move.reference} was written by someone else {_ROUNDS} times while it was being moved.")

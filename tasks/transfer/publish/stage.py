@@ -11,6 +11,7 @@ import msgspec
 from tasks.errors import (
     CopyIncomplete,
     DestinationChildMissing,
+    DestinationError,
     ManifestInvalid,
     NotFound,
     OlderThanDestination,
@@ -31,6 +32,7 @@ from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord
 from tasks.transfer.publish.held_manifests import Sightings
 
 LOG: Final = logging.getLogger(__name__)
+_LOOKS: Final = 4
 
 
 def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str, _locks: TagLocks) -> Along:
@@ -86,8 +88,24 @@ class Stage:
         self._tag = reference.identifier
 
     def read(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide on its new manifest (BEHAVIOUR 3.5)."""
+        """Read the tag, unless it is taken to be absent, and decide on its new manifest (BEHAVIOUR 3.5).
+
+        If nothing can be decided, and someone else has written the tag since the read, it is read again: its registry
+        may have collected what the tag held before (BEHAVIOUR 7.2).
+        """
         held = None if absent else self._read()
+        for _ in range(_LOOKS):
+            try:
+                return self._staged(held, lock)
+            except DestinationError as error:
+                now = self._read()
+                if (now and now.digest) == (held and held.digest):
+                    raise
+                LOG.warning("%s was written by someone else meanwhile: %s", self._reference, error)
+                held = now
+        return self._staged(held, lock)
+
+    def _staged(self, held: Current | None, lock: TagLock) -> Staged:
         record = lock.record()
         base = self.overwritten(held.digest if held else None, record, lock) or held
         decision = self._decide(base)

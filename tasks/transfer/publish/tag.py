@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable
+from tasks.errors import CopyIncomplete, ImagePusherError, LockLost, LockUnavailable
 from tasks.oci import media_types
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
@@ -30,6 +30,7 @@ from tasks.transfer.publish.stage import Stage, Staged, Wish
 from tasks.transfer.publish.writes import Writes
 
 LOG: Final = logging.getLogger(__name__)
+_MENDS: Final = 5
 
 
 class TagMove:
@@ -118,8 +119,11 @@ class TagMove:
         if staged.skip is None:
             self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
 
-    def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
-        """Note the intent and write the protective tag, before the write of the tag."""
+    def announce(self, lock: TagLock, staged: Staged) -> TagIntent | None:
+        """Note the intent and write the protective tag, before the write of the tag.
+
+        Returns None if someone else wrote the tag meanwhile, and its registry collected parts of what it held before.
+        """
         decision = staged.decision
         if decision.action == "merged":
             # A push that has ended must not keep a protective tag from being deleted.
@@ -138,10 +142,15 @@ class TagMove:
             self.intents.log.ensure_open()
         self.intents.note(intent, staged.base)
         lock.note_writing(decision.digest, staged.last)
-        if intent.protective_tag is not None and not is_protected:
-            self._writes.store(intent.protective_tag, decision)
-        if kept is not None and staged.base is not None:
-            self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
+        try:
+            if intent.protective_tag is not None and not is_protected:
+                self._writes.store(intent.protective_tag, decision)
+            if kept is not None and staged.base is not None:
+                self._writes.store(kept, staged.base)
+        except CopyIncomplete:
+            if self._held.now(staged.over) == staged.over:
+                raise
+            return None
         return intent
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
@@ -227,12 +236,16 @@ class TagMove:
         """
         self.intents.log.ensure_wanted()
         try:
-            staged = self.stage(lock)
-            self.bring(staged, locks)
-            if staged.is_right:
-                return self.leave(lock, staged)
-            if self._own.begun and staged.base is not staged.held:
-                self.flip(lock, staged, self.announce(lock, staged))
+            for _ in range(_MENDS):
+                staged = self.stage(lock)
+                self.bring(staged, locks)
+                if staged.is_right:
+                    return self.leave(lock, staged)
+                if not self._own.begun or staged.base is staged.held:
+                    break
+                mending = self.announce(lock, staged)
+                if mending is not None and self.flip(lock, staged, mending) is not None:
+                    break
         except ImagePusherError as error:
             if error.ends_locked_work:
                 raise
