@@ -129,7 +129,7 @@ def test_a_registry_that_does_not_answer_has_not_said_that_it_has_no_api() -> No
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": [{"digest": "sha256:0"}]}']
+    "body", [b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": [{"digest": "sha256:0"}]}']
 )
 def test_what_is_no_list_is_an_error(body: bytes) -> None:
     with (
