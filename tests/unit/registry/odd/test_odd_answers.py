@@ -21,7 +21,7 @@ from tasks.errors import (
     TagImmutable,
 )
 from tasks.oci import media_types
-from tasks.oci.digest import digest_of
+from tasks.oci.digest import Digest, digest_of
 from tasks.registry.repository import Repository
 from tests.support import images
 from tests.support.scripted import Answer, Exchange, ImprovisingRegistry, NoAnswer, Reply, ScriptedRegistry
@@ -193,7 +193,7 @@ INDEX = {"Content-Type": media_types.OCI_INDEX}
 def test_a_list_of_referrers_is_read_or_there_is_none(answer: Answer, found: list[Any] | None) -> None:
     with ScriptedRegistry(PING, Exchange("GET", REFERRERS, answer, times=None)) as registry:
         registry.expect(*([Exchange("GET", "/login", Answer(200, HTML, b"<html>"))] if answer.status == 302 else []))
-        assert client(registry.host).referrers(IMAGE.digest) == found
+        assert client(registry.host).referrers(Digest(IMAGE.digest)) == found
 
 
 @pytest.mark.parametrize(

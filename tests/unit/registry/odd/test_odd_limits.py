@@ -1,4 +1,4 @@
-"""A limit in any form stops other requests to its registry for a bounded time, and no other registry (BEHAVIOUR 8.3)."""
+"""A limit in any form stops other requests to its registry for a bounded time, and no others (BEHAVIOUR 8.3)."""
 
 from dataclasses import dataclass
 
