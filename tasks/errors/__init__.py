@@ -55,6 +55,7 @@
         │   ├── NamespaceMissing     registry.py
         │   └── RepositoryMissing    registry.py
         ├── RequestRefused           registry.py
+        │   ├── NotDeletable         registry.py
         │   ├── QuotaExceeded        registry.py
         │   └── TagImmutable         registry.py
         ├── RateLimited              registry.py
@@ -124,6 +125,7 @@ from tasks.errors.registry import (
     AuthenticationRefused,
     ContentMismatch,
     NamespaceMissing,
+    NotDeletable,
     NotFound,
     QuotaExceeded,
     RateLimited,
@@ -184,6 +186,7 @@ __all__ = [
     "ManifestAmbiguous",
     "ManifestInvalid",
     "NamespaceMissing",
+    "NotDeletable",
     "NotFound",
     "NotPermitted",
     "OlderThanDestination",
