@@ -11,7 +11,6 @@ from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
     ImagePusherError,
-    Irreversible,
     OlderThanDestination,
     Retry,
     Side,
@@ -22,7 +21,6 @@ from tasks.oci.reference import Reference, RepositoryName
 from tasks.registry.foresight.foresight import Foresight
 from tasks.registry.foresight.questions import Wish
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.default_image import pick_image
 from tasks.transfer.plan.entry_sizes import ensure_sizes, read_disputed_sizes
@@ -30,6 +28,7 @@ from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.image_age import read_age
 from tasks.transfer.plan.keyless import TrustRoot
+from tasks.transfer.plan.new_tags import NewTags
 from tasks.transfer.plan.plan import PlannedTag, eligible
 from tasks.transfer.plan.read_image import read_current, read_source
 from tasks.transfer.plan.referrers import FoundReferrers
@@ -62,14 +61,15 @@ def prepare(
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
-    sizes = Sizes(registries)
+    sizes, foresight = Sizes(registries), Foresight()
     looking = _Looking(
         registries,
         rules,
         push,
         facts or NoFacts(),
         ready,
-        Foresight(),
+        foresight,
+        NewTags(foresight),
         sizes,
         is_release=request.atomic is not None,
         disputed=read_disputed_sizes(sources, registries),
@@ -133,6 +133,7 @@ class _Looking(msgspec.Struct, frozen=True):
     facts: TagFacts
     ready: Mapping[RepositoryName, Found]
     foresight: Foresight
+    new_tags: NewTags
     sizes: Sizes
     is_release: bool
     disputed: Mapping[Digest, int]
@@ -183,8 +184,10 @@ class _Looking(msgspec.Struct, frozen=True):
                 ensure_sizes(source, self.disputed)
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
                 self._foresee(repository, reference, wish, exists=current is not None)
-                if current is None:
-                    unseen = (*unseen, *self._ensure_deletable(repository, reference, item))
+                if current is None and self.is_release:
+                    accepts = item.irreversible == "accept"
+                    seen = self.new_tags.check(repository, reference, asks_registry=self.push, accepts=accepts)
+                    unseen = (*unseen, *seen)
         except OlderThanDestination as skip:
             held = current.digest if current else None
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
@@ -227,20 +230,6 @@ class _Looking(msgspec.Struct, frozen=True):
         repository.foresee(self.foresight, wish, tag=reference.tag if exists else None)
         if self.push:
             repository.require_push()
-
-    def _ensure_deletable(
-        self, repository: Repository, reference: Reference, item: ValidItem
-    ) -> tuple[contract.Notice, ...]:
-        """Raise Irreversible for a new tag of a release that is immutable at once, or return the item's acceptance."""
-        why = None
-        if self.is_release and reference.tag is not None:
-            why = repository.why_fixed(self.foresight, reference.tag)
-        if why is None:
-            return ()
-        error = Irreversible(f"{reference} is new, and could not be deleted again: {why}.")
-        if item.irreversible != "accept":
-            raise error
-        return (accepted(error),)
 
     def _current(
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem

@@ -46,6 +46,26 @@ def test_a_new_tag_that_the_registry_would_not_delete(scene: Scene) -> None:
 
 
 @over(WITHOUT_DELETES)
+def test_nothing_is_copied_for_a_release_that_could_not_be_put_back(scene: Scene) -> None:
+    request = release(scene)
+    repository = scene.registry.store.repositories[scene.repository]
+    before = dict(repository.manifests)
+    assert scene.push(request).state == "failed"
+    assert repository.manifests == before
+
+
+@over(WITHOUT_DELETES)
+def test_a_repository_that_is_absent_tells_nothing(scene: Scene) -> None:
+    """The push is refused once the repository is there, and before a tag moves."""
+    request = scene.request(scene.offer(scene.index("linux/amd64")), "new") | {"atomic": "push"}
+    (planned,), (done,) = scene.client.preview(request).items, scene.push(request).items
+    assert told(planned.tags) == {"new": ("copied", None)}
+    assert [notice.code for notice in planned.tags[0].warnings] == ["irreversible_unknown"]
+    assert told(done.tags) == {"new": ("failed", "irreversible")}
+    assert scene.registry.tags(scene.repository) == {}
+
+
+@over(WITHOUT_DELETES)
 def test_an_item_that_accepts_it(scene: Scene) -> None:
     request = release(scene, irreversible="accept")
     (planned,) = scene.client.preview(request).items
