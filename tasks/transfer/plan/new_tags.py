@@ -38,7 +38,10 @@ class NewTags:
 
     def _undeletable(self, repository: Repository, reference: Reference) -> Irreversible | None:
         if reference.place not in self._asked:
-            self._asked[reference.place] = deletes(repository)
+            found = deletes(repository)
+            # Some registries refuse everything in a repository that is absent, until the push makes it.
+            is_told = not isinstance(found, AuthenticationRefused) or repository.exists()
+            self._asked[reference.place] = found if is_told else "unknown"
         return undeletable(reference, self._asked[reference.place])
 
 
