@@ -36,6 +36,7 @@
     │   ├── OlderThanDestination     conditions.py
     │   ├── VersionUnknown           conditions.py
     │   ├── TagConflict              destination.py
+    │   │   └── TagMovedSince        destination.py
     │   ├── LockUnavailable          state.py
     │   ├── LockLost                 state.py
     │   ├── Irreversible             release.py
@@ -89,6 +90,7 @@ from tasks.errors.destination import (
     DestinationChildMissing,
     DestinationError,
     TagConflict,
+    TagMovedSince,
 )
 from tasks.errors.manifest import (
     IndexEmpty,
@@ -234,6 +236,7 @@ __all__ = [
     "TagConflict",
     "TagHeld",
     "TagImmutable",
+    "TagMovedSince",
     "VersionUnknown",
     "Withheld",
     "from_record",
