@@ -74,7 +74,7 @@ def clock_ends_each_pause(clock: Clock, registries: Registries, host: str) -> No
         limited(seconds, said)
         clock.now += 1.001
 
-    budget.limited = limited_for_a_moment  # type: ignore[method-assign]
+    budget.limited = limited_for_a_moment  # type: ignore[method-assign,assignment]
 
 
 def test_what_is_believed_stops_one_registry_and_is_looked_at_once_a_minute() -> None:
