@@ -70,17 +70,17 @@ def clock_ends_each_pause(clock: Clock, registries: Registries, host: str) -> No
     budget = registries._budgets.of(host, "default", 64, None)
     limited = budget.limited
 
-    def limited_for_a_moment(seconds: float | None) -> None:
-        limited(seconds)
+    def limited_for_a_moment(seconds: float | None, said: str = "") -> None:
+        limited(seconds, said)
         clock.now += 1.001
 
-    budget.limited = limited_for_a_moment  # type: ignore[method-assign]
+    budget.limited = limited_for_a_moment  # type: ignore[method-assign,assignment]
 
 
 def test_what_is_believed_stops_one_registry_and_is_looked_at_once_a_minute() -> None:
     clock = Clock()
     registries = Registries(RegistryConfiguration(limits=QUICK), LocalBudgets(clock))
-    busy = Exchange("GET", LATEST, Answer(429, {"Retry-After": "3600"}), times=2)
+    busy = Exchange("GET", LATEST, Answer(429, {"Retry-After": "3600"}, b'{"message": "slow down"}'), times=2)
     with (
         ScriptedRegistry(PING, Exchange("GET", LATEST, SERVED)) as elsewhere,
         ScriptedRegistry(PING, busy, Exchange("GET", OTHER, SERVED, times=3)) as registry,
@@ -90,7 +90,10 @@ def test_what_is_believed_stops_one_registry_and_is_looked_at_once_a_minute() ->
         assert not served(limited)
         assert served(registries.repository(elsewhere.host, "team/app", "source"))
         clock.now += 30
-        assert not served(other)
+        with pytest.raises(
+            RateLimited, match=r"asks for no requests for 3570 seconds: GET \S+ answered 429 \(slow down\)"
+        ):
+            other.fetch_manifest("latest")
         clock.now += 31
         assert not served(limited)
         clock.now += 30
