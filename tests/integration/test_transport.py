@@ -1,7 +1,8 @@
-"""The transport on a Redis that refuses writes (BEHAVIOUR 7.5)."""
+"""The transport on a Redis that refuses writes, or holds what is no message (BEHAVIOUR 7.5)."""
 
+import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -56,6 +57,38 @@ def test_a_message_that_cannot_be_answered_takes_no_room(
                 client.delete(f"{KEY_PREFIX}unacked_index")
         connection.drain_events(timeout=30)
     assert [message.payload for message in taken] == [{"number": 0}, {"number": 1}]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"properties": {"delivery_tag": "one", "body_encoding": encoding}}
+        for encoding in ("hex", "utf-8", "", 7, True, [], ["base64"], {"base64": 1})
+    ]
+    + [{"body": body} for body in (None, 7, 10**12, True, [1], {"a": 1}, "x")]
+    + [{"properties": {"delivery_tag": tag}} for tag in (None, 7, [], {}, "\ud800", "x" * 256)]
+    + [{"headers": []}, {"headers": "x"}, {"properties": []}, {"properties": None}],
+)
+def test_what_is_no_message_is_thrown_away_and_the_next_one_taken(
+    connection: Connection, server: RedisServer, changed: dict[str, Any]
+) -> None:
+    """T11: kombu would end the worker, whatever queue it lies in."""
+    taken: list[Message] = []
+    properties = {
+        "delivery_tag": "one",
+        "body_encoding": "base64",
+        "delivery_info": {"exchange": "", "routing_key": "q"},
+    }
+    message = {"body": "e30=", "content-encoding": "utf-8", "content-type": "application/json", "headers": {}}
+    with redis.Redis(port=server.port) as client:
+        client.lpush(f"{KEY_PREFIX}q", json.dumps(message | {"properties": properties} | changed))
+        client.lpush(f"{KEY_PREFIX}q", json.dumps(message | {"properties": properties}))
+    with connection.channel() as channel, Consumer(channel, [QUEUE], on_message=taken.append, accept=["json"]):
+        for _ in range(3):
+            if not taken:
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=30)
+    assert [each.payload for each in taken] == [{}]
 
 
 def test_a_message_is_sent_though_its_channel_was_closed_meanwhile(connection: Connection) -> None:
