@@ -20,7 +20,8 @@ from tasks.registry.repository import Registries
 from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.keyless import TrustRoot
-from tasks.transfer.plan.plan import Plan, plan_push
+from tasks.transfer.plan.make_plan import plan_push
+from tasks.transfer.plan.plan import Plan
 from tasks.transfer.plan.resolve import Findings, prepare
 from tasks.transfer.ports import MayRetry, PushLedger, Runs, bounded
 from tasks.transfer.request.policy import WORKERS, Policy
