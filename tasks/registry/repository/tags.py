@@ -11,7 +11,7 @@ from tasks.oci.digest import Digest, digest_of, encoded_of
 from tasks.registry.http.exchange import Response
 from tasks.registry.http.refusal import refusal
 from tasks.registry.listing import list_tags
-from tasks.registry.repository.access import DONE
+from tasks.registry.repository.access import DONE, UNANSWERED
 from tasks.registry.repository.manifests import Manifests
 
 _REFUSED: Final = frozenset({401, 403})
@@ -48,7 +48,7 @@ class Tags(Manifests):
 
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag, not its manifest ("Deleting tags"); return False if the registry cannot."""
-        response = self._delete(tag, self._writing, DONE | {400, 404, 405})
+        response = self._delete(tag, self._writing, DONE | UNANSWERED | {404})
         if response.status == HTTPStatus.NOT_FOUND:
             # A 404 may mean that the tag is gone (after a lost answer), or that the registry has no such API.
             return self.resolve(tag) is None
@@ -66,7 +66,7 @@ class Tags(Manifests):
             ("manifests", absent),
         )
         scopes, refused = (self._writing, frozenset[int]()) if self._push else (self._reading, _REFUSED)
-        expect = DONE | {400, 404, 405} | refused
+        expect = DONE | UNANSWERED | {404} | refused
         for what, reference in ways:
             response = self._delete(reference, scopes, expect)
             if response.status in refused or isinstance(refusal("DELETE", response), NamespaceMissing):

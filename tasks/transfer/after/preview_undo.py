@@ -25,8 +25,7 @@ def _look(mark: Mark, registries: Registries, hold_of: HoldOf, ways: dict[str, s
     reference = mark.reference
     repository = registries.repository(reference.registry, reference.repository, "destination")
     try:
-        described = repository.resolve(reference.identifier)
-        found = described.digest if described else None
+        found = repository.digest_at(reference.identifier)
         if found in mark.ours and found != mark.intent.old_digest:
             ensure_free(str(reference), hold_of)
             if mark.intent.old_digest is None:

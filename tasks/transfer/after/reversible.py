@@ -11,8 +11,22 @@ from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.conditions import accepted
+from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.new_tags import deletes, undeletable
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+
+
+def ensure_reversible(
+    repository: Repository, reference: Reference, held: Current | None, new: Digest, holders: Holders
+) -> None:
+    """Raise Irreversible unless a tag that is about to hold `new` can be put back to what it holds now."""
+    reason: object = None
+    if held is not None:
+        reason = keeps_old(reference, held.digest, held.content)
+    elif reference.digest is None:
+        reason = deletable(repository, reference, new, holders)
+    if isinstance(reason, Irreversible):
+        raise reason
 
 
 def keeps_old(reference: Reference, old: Digest, content: bytes) -> Irreversible | None:

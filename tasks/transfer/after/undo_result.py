@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tasks import contract
-from tasks.errors import ImagePusherError, Retry, Side, TagMovedSince
+from tasks.errors import ImagePusherError, Side, TagMovedSince
 from tasks.transfer.after.mark import Mark
 
 
@@ -26,7 +26,7 @@ def moved(reference: str, found: str | None) -> contract.TagUndo:
 
 def stuck(reference: str, error: ImagePusherError) -> contract.TagUndo:
     """Return the result of a tag that cannot be put back; raises the error if nothing of the tag is at fault."""
-    if error.retry is Retry.GIVE_BACK:
+    if error.gives_back:
         raise error
     fault = contract.Fault.of(error.on(Side.DESTINATION))
     return contract.TagUndo(reference=reference, action="failed", error=fault)
