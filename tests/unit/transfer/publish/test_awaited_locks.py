@@ -20,7 +20,7 @@ def locks_of(folder: Path, wait_seconds: float, told: list[Told]) -> tuple[FileT
     locks = FileTagLocks(folder, KeyLocks(), wait_seconds)
 
     def held_up(part: str, error: ImagePusherError | None, seconds: float) -> None:
-        told.append((part, error and error.message, seconds))
+        told.append((part, error.message if error else None, seconds))
 
     return locks, AwaitedLocks(locks, held_up)
 
