@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from tasks import contract
-from tasks.coordination.redis.leases import LeasedTagLocks, Leases
+from tasks.coordination.redis.leases import Leases
+from tasks.coordination.redis.tag_locks import LeasedTagLocks
 from tests.integration.observability.conftest import address_of, scrape
 from tests.support.flower import Flower
 from tests.support.images import Index, image, index
