@@ -62,7 +62,7 @@ class RequestRefused(RegistryError):
 class NotDeletable(RequestRefused):
     """The registry does not delete the tag, or would delete more than the tag."""
 
-    advice = "Delete it by the registry's own means."
+    advice = "Delete it by the registry's own means, or let the registry delete, and undo the push again."
 
 
 class QuotaExceeded(RequestRefused):

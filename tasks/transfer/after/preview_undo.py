@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from tasks import contract
-from tasks.errors import ImagePusherError, NotDeletable
+from tasks.errors import ImagePusherError
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after import undo_result
-from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
+from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds, undeletable
 from tasks.transfer.ports import TagIntent
 
 
@@ -41,4 +41,4 @@ def _ensure_deletable(reference: Reference, repository: Repository, ways: dict[s
     if name not in ways:
         ways[name] = repository.deletes()
     if ways[name] is None:
-        raise NotDeletable(f"{reference} is new, and its registry deletes neither tags nor manifests.")
+        raise undeletable(reference)

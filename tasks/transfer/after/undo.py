@@ -10,13 +10,14 @@ from tasks.errors import (
     ImagePusherError,
     ManifestInvalid,
     NotDeletable,
+    RequestRefused,
 )
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after import undo_result
 from tasks.transfer.after.leftovers import Leftovers
-from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
+from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds, undeletable
 from tasks.transfer.after.needs import Needs
 from tasks.transfer.after.restoring import Restoring
 from tasks.transfer.after.sharing import ALONE, Sharing, deleting
@@ -172,7 +173,12 @@ class _Undoing:
                 f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete in place"
                 f" of {mark.reference.tag}, is needed by {', '.join(needing)}."
             )
-        repository.delete_manifest(digest)
+        try:
+            repository.delete_manifest(digest)
+        except RequestRefused as error:
+            if error.code != RequestRefused.code:
+                raise
+            raise undeletable(mark.reference, error.message) from None
 
     def _needing(self, repository: Repository, reference: Reference, digest: Digest) -> list[str]:
         """Return the remaining tags of a repository that hold or need this digest."""
