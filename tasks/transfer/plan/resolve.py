@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from tasks.errors import ImagePusherError
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
-from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.entry_sizes import read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
@@ -49,7 +49,7 @@ def prepare(
         push,
         facts or NoFacts(),
         ready,
-        Foresight(),
+        Preflight(),
         sizes,
         is_release=request.atomic is not None,
         disputed=read_disputed_sizes(sources, registries),

@@ -35,7 +35,7 @@ def receipt(context: click.Context, /, push_id: str, *, keys: tuple[str, ...], *
     Every tag that PUSH_ID moved must have one, signed by one of the keys.
     """
     from tasks.errors import PushUnknown
-    from tasks.transfer.after.receipts import check_receipts
+    from tasks.transfer.inspection.receipts import check_receipts
     from workers.ledger import open_ledger
 
     settings = settings_of(context)

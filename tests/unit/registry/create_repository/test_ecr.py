@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from tasks.errors import AuthenticationRefused, ImagePusherError, RequestRefused, SettingsInvalid
 from tasks.registry.auth.logins.ecr import Place, place_of
-from tasks.registry.creating.ecr import create
+from tasks.registry.create_repository.ecr import create
 
 ACCOUNT = "123456789012"
 HOME = Place(ACCOUNT, "eu-west-1")

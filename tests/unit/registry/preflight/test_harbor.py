@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tasks.registry.foresight.harbor import TagRule
+from tasks.registry.preflight.harbor import TagRule
 
 
 def rule(tags: str, repositories: str = "**", *, without: bool = False, disabled: bool = False) -> dict[str, Any]:

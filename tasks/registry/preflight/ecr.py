@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ResponseInvalid, SettingsInvalid
 from tasks.registry.auth.logins.ecr import Place, amazon_client, amazon_errors, place_of
-from tasks.registry.foresight.questions import SECONDS, Asking, Wish
+from tasks.registry.preflight.questions import SECONDS, Asking, Wish
 from tasks.registry.vendor_libraries import need
 
 _PURPOSE: Final = "Asking Amazon ECR which tags are immutable"

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tasks.registry.foresight.doublestar import matches
-from tasks.registry.foresight.questions import Asking, Wish
+from tasks.registry.preflight.doublestar import matches
+from tasks.registry.preflight.questions import Asking, Wish
 
 Kind = TypeVar("Kind")
 

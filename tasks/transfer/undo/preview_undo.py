@@ -6,9 +6,9 @@ from tasks import contract
 from tasks.errors import ImagePusherError, RequestRefused
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.after import undo_result
-from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
 from tasks.transfer.ports import TagIntent
+from tasks.transfer.undo import undo_result
+from tasks.transfer.undo.mark import HoldOf, Mark, ensure_free, nobody_holds
 
 
 def preview_undo(

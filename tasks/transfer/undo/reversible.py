@@ -9,10 +9,10 @@ from tasks.errors import AuthenticationRefused, ImagePusherError, Irreversible, 
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+from tasks.transfer.undo.tags_of_manifest import Holders
 
 
 def ensure_reversible(
@@ -58,19 +58,19 @@ def deletable(
     return Irreversible(f"{reference} is new, its registry deletes manifests only, and {other} holds {new}, too.")
 
 
-def foresee(plan: Plan, registries: Registries) -> Plan:
+def preview_release(plan: Plan, registries: Registries) -> Plan:
     """Return the plan of a dry run, with what would keep tags of its releases from being put back."""
     if plan.atomic is None:
         return plan
-    foresight = _Foresight(registries)
+    look = _ReleasePreview(registries)
     items = [
-        msgspec.structs.replace(item, tags=tuple(foresight.tags(item))) if isinstance(item, ResolvedItem) else item
+        msgspec.structs.replace(item, tags=tuple(look.tags(item))) if isinstance(item, ResolvedItem) else item
         for item in plan.items
     ]
     return msgspec.structs.replace(plan, items=items)
 
 
-class _Foresight:
+class _ReleasePreview:
     """Look at the tags of a dry run, by reads and by a DELETE of what is not there, with pull scope only."""
 
     def __init__(self, registries: Registries) -> None:

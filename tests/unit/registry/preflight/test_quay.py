@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tasks.registry.foresight.quay import Namespace, TagPolicy, highest_limit, limit_at
+from tasks.registry.preflight.quay import Namespace, TagPolicy, highest_limit, limit_at
 
 
 def told(used: int, *limits: tuple[str, int], default: int | None = None, status: str = "complete") -> Namespace:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.registry.foresight.doublestar import matches
+from tasks.registry.preflight.doublestar import matches
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Literal
 
 from tasks.errors import RepositoryMissing
 from tasks.registry.auth.logins.ecr import place_of
-from tasks.registry.creating import ecr, quay
+from tasks.registry.create_repository import ecr, quay
 from tasks.registry.transport import Transport
 
 Visibility = Literal["private", "public"]

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tasks.errors import ImagePusherError, QuotaExceeded, Side, TagImmutable
-from tasks.registry.foresight import ecr, harbor, quay
-from tasks.registry.foresight.questions import Asking, Wish
 from tasks.registry.http.retry import Transient
+from tasks.registry.preflight import ecr, harbor, quay
+from tasks.registry.preflight.questions import Asking, Wish
 from tasks.registry.settings import Api, RegistrySettings
 from tasks.registry.transport import Transport
 
@@ -48,7 +48,7 @@ def api_of(settings: RegistrySettings) -> Api | None:
     return "ecr" if settings.credentials is not None and settings.credentials.login == "ecr" else None
 
 
-class Foresight:
+class Preflight:
     """The answers of all registries, kept for one push. Thread-safe.
 
     A registry without access to its API costs no request. After a failure of an API its question is not asked again:

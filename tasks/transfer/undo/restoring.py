@@ -5,10 +5,10 @@ from collections.abc import Callable
 from tasks.errors import CopyIncomplete, DestinationChildMissing, LockLost, NotFound
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
-from tasks.transfer.after.mark import Mark
 from tasks.transfer.overwritten import find_overwritten
 from tasks.transfer.plan.read_image import judged_media_type
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.undo.mark import Mark
 
 
 class Restoring:

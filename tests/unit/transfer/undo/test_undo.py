@@ -13,8 +13,8 @@ from tasks.coordination.local.tag_files import FileTagLocks
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.after.undo import undo
 from tasks.transfer.ports import TagIntent, TagLocks
+from tasks.transfer.undo.undo import undo
 from tests.support import images
 from tests.support.images import Image, Node, image, index, layer
 from tests.support.registries import DistributionRegistry

@@ -6,10 +6,10 @@ from collections.abc import Callable, Container, Sequence
 from tasks.oci.digest import Digest
 from tasks.oci.referrers import fallback_tag
 from tasks.registry.repository import Repository
-from tasks.transfer.after.mark import Mark
-from tasks.transfer.after.needs import Needs
 from tasks.transfer.plan.selected_referrers import MadeList
 from tasks.transfer.ports import MadeReceipt
+from tasks.transfer.undo.mark import Mark
+from tasks.transfer.undo.needs import Needs
 
 
 class Leftovers:

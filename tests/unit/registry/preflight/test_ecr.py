@@ -6,9 +6,9 @@ from botocore.exceptions import EndpointConnectionError
 
 from tasks.errors import TagImmutable
 from tasks.oci.digest import digest_of
-from tasks.registry.foresight.ecr import TagMutability
-from tasks.registry.foresight.foresight import Foresight, api_of
-from tasks.registry.foresight.questions import Wish
+from tasks.registry.preflight.ecr import TagMutability
+from tasks.registry.preflight.preflight import Preflight, api_of
+from tasks.registry.preflight.questions import Wish
 from tasks.registry.repository import Registries, Repository
 from tasks.registry.settings import Credentials, RegistryConfiguration, RegistrySettings
 
@@ -42,17 +42,17 @@ def test_the_rules_of_a_repository_are_asked_once(amazon: None, monkeypatch: pyt
         imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
         imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "dev-*"}],
     )
-    foresight = Foresight()
-    repository().foresee(foresight, WISH, tag="dev-1")
-    repository().foresee(foresight, WISH, tag=None)
+    preflight = Preflight()
+    repository().require_writable(preflight, WISH, tag="dev-1")
+    repository().require_writable(preflight, WISH, tag=None)
     ecr.put_image_tag_mutability(repositoryName="team/app", imageTagMutability="MUTABLE")
     with pytest.raises(TagImmutable, match=r"team/app:v1 may not move: .*IMMUTABLE_WITH_EXCLUSION"):
-        repository().foresee(foresight, WISH, tag="v1")
-    repository().foresee(Foresight(), WISH, tag="v1")
+        repository().require_writable(preflight, WISH, tag="v1")
+    repository().require_writable(Preflight(), WISH, tag="v1")
 
 
 def test_a_repository_that_does_not_exist_yet_has_no_rule(amazon: None, caplog: pytest.LogCaptureFixture) -> None:
-    repository("team/new").foresee(Foresight(), WISH, tag="v1")
+    repository("team/new").require_writable(Preflight(), WISH, tag="v1")
     assert caplog.messages == []
 
 
@@ -66,9 +66,9 @@ def test_amazon_that_does_not_answer_stops_nothing(
         raise EndpointConnectionError(endpoint_url="https://ecr.eu-west-1.amazonaws.com")
 
     monkeypatch.setattr("botocore.client.BaseClient._make_api_call", fail)
-    foresight = Foresight()
+    preflight = Preflight()
     for tag in ("1", "2"):
-        repository().foresee(foresight, WISH, tag=tag)
+        repository().require_writable(preflight, WISH, tag=tag)
     assert len(asked) == len(caplog.messages) == 1
     assert HOST in caplog.messages[0]
 

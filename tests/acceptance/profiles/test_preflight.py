@@ -212,10 +212,10 @@ def test_an_api_that_fails_stops_no_push(
     scene = telling
     scene.registry.put(scene.repository, scene.index("linux/arm64"), "v1")
     scene.registry.gates.inject("GET", f"^{API}", *[reply] * 20)
-    with caplog.at_level(logging.WARNING, "tasks.registry.foresight"):
+    with caplog.at_level(logging.WARNING, "tasks.registry.preflight"):
         tags = scene.push(scene.request(scene.offer(scene.index("linux/amd64")), "v1", "v2", "v3")).items[0].tags
     assert [(tag.action, tag.error) for tag in tags] == [("merged", None), ("copied", None), ("copied", None)]
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("tasks.registry.foresight")]
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("tasks.registry.preflight")]
     assert len(said) == len(set(said)) <= 2
     assert not any(secret in line for line in said for secret in (TOKEN, PASSWORD))
     ends_well = isinstance(reply, Answer) and (reply.status == 404 or reply.body == b"[]")

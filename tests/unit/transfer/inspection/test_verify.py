@@ -11,7 +11,7 @@ from tasks import contract
 from tasks.oci.digest import digest_of
 from tasks.registry.repository import Registries
 from tasks.registry.settings import Credentials, RegistryConfiguration, RegistrySettings
-from tasks.transfer.after.verify import verify
+from tasks.transfer.inspection.verify import verify
 from tests.conftest import MakeRegistry
 from tests.support import images
 from tests.support.images import Image, image, index, layer

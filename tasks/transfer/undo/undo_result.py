@@ -5,7 +5,7 @@ from typing import Literal
 
 from tasks import contract
 from tasks.errors import ImagePusherError, Side, TagConflict
-from tasks.transfer.after.mark import Mark
+from tasks.transfer.undo.mark import Mark
 
 
 def put_back(mark: Mark) -> contract.TagUndo:

@@ -14,13 +14,13 @@ from tasks.errors import (
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.after import undo_result
-from tasks.transfer.after.leftovers import Leftovers
-from tasks.transfer.after.mark import HoldOf, Mark, ensure_free, nobody_holds
-from tasks.transfer.after.needs import Needs
-from tasks.transfer.after.restoring import Restoring
-from tasks.transfer.after.sharing import ALONE, Sharing, deleting
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks
+from tasks.transfer.undo import undo_result
+from tasks.transfer.undo.leftovers import Leftovers
+from tasks.transfer.undo.mark import HoldOf, Mark, ensure_free, nobody_holds
+from tasks.transfer.undo.needs import Needs
+from tasks.transfer.undo.restoring import Restoring
+from tasks.transfer.undo.sharing import ALONE, Sharing, deleting
 
 LOG: Final = logging.getLogger(__name__)
 

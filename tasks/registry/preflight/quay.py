@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tasks.registry.foresight.questions import Asking, Wish
+from tasks.registry.preflight.questions import Asking, Wish
 
 Kind = TypeVar("Kind")
 

@@ -8,8 +8,8 @@ from tasks.errors import ImagePusherError, NotFound, Side
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.after.referrers import Content, expected_referrers, missing_referrers
 from tasks.transfer.graph import Node, parse_node, walk
+from tasks.transfer.inspection.referrers import Content, expected_referrers, missing_referrers
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.plan.referrers import PlannedReferrer
 from tasks.transfer.ports import KeptReceipt

@@ -7,8 +7,8 @@ from tasks.oci.digest import Digest
 from tasks.oci.reference import RepositoryName
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.after.preview import look_at_copies
-from tasks.transfer.after.preview import preview as preview_plan
+from tasks.transfer.inspection.preview import look_at_copies
+from tasks.transfer.inspection.preview import preview as preview_plan
 from tasks.transfer.plan.plan import Copy, Plan
 from tests.support.images import Image, Node, image, index, layer
 from tests.support.registries import DistributionRegistry
