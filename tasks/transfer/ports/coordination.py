@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tasks import contract
 from tasks.errors import RegistryError
@@ -116,3 +116,10 @@ class SingleFlight(Protocol):
         The yielded function lets the next one begin before the block ends.
         """
         ...
+
+
+class BlobSharing(NamedTuple):
+    """What workers share of blobs: the repositories that hold them, and the lead in moving one."""
+
+    locations: BlobLocations
+    flights: SingleFlight
