@@ -1,4 +1,4 @@
-"""The owner of a push: no message of others replaces the push's result or works on the push."""
+"""The owner of a push: a message from another sender neither replaces the result of the push nor works on it."""
 
 from tasks import contract
 from tasks.celery_glue.admission import INTERNAL, Admitted, NotTaken

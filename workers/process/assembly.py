@@ -1,4 +1,4 @@
-"""Assembly of a runtime; what differs between a broker's workers and the embedded worker is an argument."""
+"""Assembly of a runtime; the differences between a broker's workers and the embedded worker are arguments."""
 
 import threading
 import time

@@ -51,7 +51,7 @@ def _rule(kind: type[RegistryError], words: str, *statuses: int) -> _Rule:
     return _Rule(kind, frozenset(statuses), re.compile(words, re.IGNORECASE))
 
 
-# Of writes; of reads maintenance alone. Quay, Harbor, Amazon ECR and Docker Hub say these, each in its own way.
+# Refusals of writes; maintenance refuses reads too. Quay, Harbor, Amazon ECR and Docker Hub have words of their own.
 _RULES: Final = (
     _rule(TagImmutable, r"immutab|ImageTagAlreadyExists", 400, 403, 405, 409, 412),
     _rule(

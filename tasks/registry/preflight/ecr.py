@@ -21,7 +21,7 @@ class TagMutability(NamedTuple):
     exclusions: Sequence[str] = ()
 
     def keeps(self, tag: str) -> bool:
-        """Tell whether a tag, once it is there, may not move."""
+        """Tell whether an existing tag is immutable."""
         excluded = any(re.fullmatch(re.escape(each).replace(r"\*", ".*"), tag) for each in self.exclusions)
         return (self.setting in _IMMUTABLE) != excluded
 

@@ -1,4 +1,4 @@
-"""Foresee, by the API of a registry's product, that a tag will not be written (BEHAVIOUR 10.2).
+"""Ask the API of a registry's product, before any copy, whether it will refuse a tag (BEHAVIOUR 10.2).
 
 | API    | asked with                              | tells of a tag    | of a quota                    |
 |--------|-----------------------------------------|-------------------|-------------------------------|

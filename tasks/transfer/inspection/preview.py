@@ -86,7 +86,7 @@ def _blobs(source: Repository, root: Descriptor) -> dict[Digest, Descriptor]:
 def _held(destination: Repository, digest: str, blobs: dict[Digest, Descriptor]) -> tuple[bool, set[Digest]]:
     """Tell whether a repository has an image, and which of its blobs it has.
 
-    A repository that may be absent has nothing; the report of its tags warns of that (BEHAVIOUR 3.4).
+    A repository that may be absent counts as empty; the report of its tags has a warning (BEHAVIOUR 3.4).
     """
     try:
         present = destination.resolve(digest) is not None

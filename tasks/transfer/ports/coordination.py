@@ -53,7 +53,7 @@ class TagLock(Protocol):
         ...
 
     def note_deleted(self) -> None:
-        """Note that the tag is gone: what was written last is missed by nobody. Raises StateUnavailable."""
+        """Note that the tag is gone, so that nobody restores its last manifest. Raises StateUnavailable."""
         ...
 
 
