@@ -27,12 +27,12 @@ from tasks.registry.budget import Budget, Budgets
 from tasks.registry.http.answer import Incoming
 from tasks.registry.http.coding import decoded
 from tasks.registry.http.connections import Connections
-from tasks.registry.http.endpoint import Endpoint, Pong, host_for
 from tasks.registry.http.exchange import Request, Response, describe
 from tasks.registry.http.redirects import MOST_REDIRECTS, check_hop, is_same_origin, next_hop, secured
 from tasks.registry.http.refusal import READS, explain, is_throttled, refusal
 from tasks.registry.http.refusal_reasons import is_web_page
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.registry.http.scheme import Endpoint, Pong, host_for
 from tasks.registry.http.warning import take_warning
 from tasks.registry.referrers import ReferrersKnown
 from tasks.registry.settings import RegistryConfiguration, Role

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from tasks.errors import ImagePusherError, RequestInvalid
-from workers.cli.codes import INTERRUPTED, code_of_error
+from workers.cli.exit_codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json, was_sent
 from workers.cli.skopeo import explained

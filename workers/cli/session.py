@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from workers.cli.codes import INTERRUPTED
+from workers.cli.exit_codes import INTERRUPTED
 from workers.cli.output import claimed_stdout, emit_json, note, result_stream, wants_json
 from workers.cli.registry_options import given_flags, read_overrides
 

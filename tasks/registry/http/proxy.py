@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from tasks.errors import SettingsInvalid
-from tasks.registry.http.endpoint import is_loopback
+from tasks.registry.http.scheme import is_loopback
 from tasks.registry.vendor_libraries import need
 
 _HTTP: Final = frozenset({"http", "https"})

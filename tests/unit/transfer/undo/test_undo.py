@@ -9,7 +9,7 @@ import pytest
 
 from tasks import contract
 from tasks.coordination.local.in_process import KeyLocks
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration

@@ -10,8 +10,8 @@ import pytest
 
 from tasks.errors import RegistryUnavailable, ResponseInvalid, SettingsInvalid
 from tasks.registry.http import expiring_cache
-from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback, schemes
 from tasks.registry.http.retry import Transient
+from tasks.registry.http.scheme import Endpoint, Pong, host_for, is_loopback, schemes
 from tasks.registry.repository import Repository
 from tasks.registry.settings import RegistrySettings
 from tests.support.certificates import Authority

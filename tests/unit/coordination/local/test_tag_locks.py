@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tasks.coordination.local.in_process import KeyLocks
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.errors import LockUnavailable, SettingsInvalid
 from tasks.transfer.ports import TagRecord, Written
 
@@ -26,7 +26,7 @@ HOLDER = f"""
 import sys
 from pathlib import Path
 from tasks.coordination.local.in_process import KeyLocks
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.transfer.ports import Written
 
 with FileTagLocks(Path(sys.argv[1]), KeyLocks(), 30).hold({TAG!r}) as tag:
@@ -39,7 +39,7 @@ ADDER = f"""
 import sys, time
 from pathlib import Path
 from tasks.coordination.local.in_process import KeyLocks
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 
 locks, number = FileTagLocks(Path(sys.argv[1]), KeyLocks(), 30), Path(sys.argv[2])
 print("ready", flush=True)
