@@ -33,4 +33,7 @@ def undo(
         if not error.gives_back:
             raise
         raise Reject(error.message, requeue=True) from None
+    if not dry_run:
+        # Another undo has a task of its own: this one, sent again, would undo what was retried since.
+        here.ledger.mark_spent(str(self.request.id))
     return msgspec.to_builtins(undone)

@@ -102,8 +102,16 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
 
     def wait(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
         self.settle(push_id, part)
+        self.hold_up(push_id, part, waiting)
+
+    def hold_up(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
         self._put(push_id, "waits", part, encode(waiting))
         self._put(push_id, "", "quiet_until", repr(waiting.until).encode())
+
+    def go_on(self, push_id: str, part: str) -> None:
+        self._hashes.drop(key_of(push_id, "waits"), part)
+        until = max((wait.until for wait in self.waits(push_id).values()), default=0.0)
+        self._put(push_id, "", "quiet_until", repr(until).encode())
 
     def touch(self, push_id: str) -> None:
         if self._field(push_id, "created") is not None:

@@ -48,8 +48,11 @@ class RequestLedger(PushRecords):
             "task_id": task_id.encode(),
             "updated": now,
         }
-        waiting = {key_of(push_id, "waiting"): {task_id: ACCEPTED}}
-        self._hashes.put({**waiting, key_of(push_id): fields, PUSHES: {push_id: now}, OPEN: {push_id: now}})
+        of_task = {key_of(push_id, "waiting"): {task_id: ACCEPTED}, key_of(push_id, "tasks"): {task_id: now}}
+        self._hashes.put({**of_task, key_of(push_id): fields, PUSHES: {push_id: now}, OPEN: {push_id: now}})
+
+    def was_accepted(self, push_id: str, task_id: str) -> bool:
+        return self._hashes.fetch((key_of(push_id, "tasks"), task_id))[0] is not None
 
     def request(self, push_id: str) -> dict[str, Any] | None:
         return decode(self._field(push_id, "request"), dict[str, Any])

@@ -119,7 +119,7 @@ def run_worker(
     runtime = make_shared_runtime(settings, client, leases, announcer, cancelled, most_slow)
     provide(app, lambda: runtime)
     refuse_compressed()
-    admission = Admission(settings.trust.keys, settings.message_bytes)
+    admission = Admission(settings.trust.keys, settings.message_bytes, settings.ledger_seconds)
     guard(app, admission)
     if settings.heartbeat_file is not None:
         app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))

@@ -87,16 +87,17 @@ class LeasedTagLocks:
     """Locks by which one push at a time works on a tag."""
 
     def __init__(self, leases: Leases, prefix: str, wait_seconds: float) -> None:
+        self.wait_seconds = wait_seconds
         self._leases = leases
         self._prefix = prefix
-        self._wait_seconds = wait_seconds
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[LeasedTag]:
-        """Wait for the tag and hold it; raises LockUnavailable, StateUnavailable."""
+    def hold(self, reference: str, most: float | None = None) -> Iterator[LeasedTag]:
+        """Wait for the tag, at most `most` seconds, and hold it; raises LockUnavailable, StateUnavailable."""
+        seconds = self.wait_seconds if most is None else min(most, self.wait_seconds)
         with (
             timed(telemetry.TAG_LOCK) as acquired,
-            self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", self._wait_seconds) as lease,
+            self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", seconds) as lease,
         ):
             acquired()
             yield LeasedTag(lease, self._leases.client, self._prefix, reference)

@@ -1,6 +1,6 @@
 """The answers of token servers that give no token."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ def check_served(
     *,
     wanted: str,
     by_token: bool,
-    authorizations: Iterable[str],
+    authorizations: Sequence[str],
 ) -> None:
     """Raise the error that an answer means, unless it may hold what was `wanted`.
 
@@ -52,14 +52,15 @@ def check_served(
         # Quay makes a missing repository as it gives the token for a push to it, which it cannot while it is read-only.
         raise under_maintenance(f"{realm} gave no token{said}.")
     if status in _REFUSED or (by_token and status == HTTPStatus.BAD_REQUEST):
-        raise AuthenticationRefused(f"{realm} refused {wanted}{said}.")
+        unsent = "" if authorizations else " No credentials are configured for it."
+        raise AuthenticationRefused(f"{realm} refused {wanted}{said}.{unsent}")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise RateLimited(f"{realm} limits how often it gives tokens{said}.")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RegistryUnavailable(f"{realm} gave no token{said}.")
     if status in _GONE:
         raise RealmGone(f"{realm} has no server of tokens there{said}.")
-    if status >= HTTPStatus.BAD_REQUEST and any(reason.code for reason in reasons):
+    if status >= HTTPStatus.BAD_REQUEST and reasons and not is_web_page(body, headers.get("Content-Type")):
         # Quay and others refuse the name of a repository here.
         raise RequestRefused(f"{realm} refused {wanted}{said}.")
     if status != HTTPStatus.OK:

@@ -120,8 +120,11 @@ def under_maintenance(message: str) -> RegistryReadOnly:
 
 
 def is_throttled(response: Response) -> bool:
-    """Tell whether a registry limits its requests: by 429, or by a code that says so with another status."""
+    """Tell whether a registry limits its requests: by 429, or by what comes with another status."""
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    if response.status == HTTPStatus.FORBIDDEN and response.headers.get("Retry-After"):
+        # GitHub's secondary limits.
         return True
     return response.status in _OF_A_LIMIT and any(_THROTTLED.search(reason.code) for reason in _reasons(response))
 

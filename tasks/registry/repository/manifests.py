@@ -65,7 +65,7 @@ class Manifests(Access):
                 f"manifests/{reference}",
                 headers={"Content-Type": media_type},
                 body=content,
-                expect={200, 201, 202, 400, 404},
+                expect=DONE | {400, 404},
                 retry=False,
             )
             listed = bool(response.headers.get("OCI-Subject"))

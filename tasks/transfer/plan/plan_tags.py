@@ -10,7 +10,6 @@ from tasks.errors import (
     AuthenticationRefused,
     ContentMismatch,
     ImagePusherError,
-    Irreversible,
     OlderThanDestination,
     Side,
 )
@@ -20,10 +19,10 @@ from tasks.oci.reference import Reference, RepositoryName
 from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.preflight.questions import Wish
 from tasks.registry.repository import Registries, Repository
-from tasks.transfer.plan.conditions import accepted
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.entry_sizes import ensure_sizes
 from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.new_tags import NewTags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.read_image import read_current
 from tasks.transfer.plan.repositories import Found
@@ -51,6 +50,7 @@ class TagPlanner(msgspec.Struct, frozen=True):
     facts: TagFacts
     ready: Mapping[RepositoryName, Found]
     preflight: Preflight
+    new_tags: NewTags
     sizes: Sizes
     is_release: bool
     disputed: Mapping[Digest, int]
@@ -101,8 +101,10 @@ class TagPlanner(msgspec.Struct, frozen=True):
                 ensure_sizes(source, self.disputed)
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
                 self._require_writable(repository, reference, wish, exists=current is not None)
-                if current is None:
-                    unseen = (*unseen, *self._ensure_deletable(repository, reference, item))
+                if current is None and self.is_release:
+                    accepts = item.irreversible == "accept"
+                    seen = self.new_tags.check(repository, reference, asks_registry=self.push, accepts=accepts)
+                    unseen = (*unseen, *seen)
         except OlderThanDestination as skip:
             held = current.digest if current else None
             skipped = msgspec.structs.replace(planned, action="skipped", old_digest=held, new_digest=held, error=skip)
@@ -145,20 +147,6 @@ class TagPlanner(msgspec.Struct, frozen=True):
         repository.require_writable(self.preflight, wish, tag=reference.tag if exists else None)
         if self.push:
             repository.require_push()
-
-    def _ensure_deletable(
-        self, repository: Repository, reference: Reference, item: ValidItem
-    ) -> tuple[contract.Notice, ...]:
-        """Raise Irreversible for a new tag of a release that is immutable at once, or return the item's acceptance."""
-        why = None
-        if self.is_release and reference.tag is not None:
-            why = repository.why_fixed(self.preflight, reference.tag)
-        if why is None:
-            return ()
-        error = Irreversible(f"{reference} is new, and could not be deleted again: {why}.")
-        if item.irreversible != "accept":
-            raise error
-        return (accepted(error),)
 
     def _current(
         self, repository: Repository, reference: Reference, source: SourceImage, item: ValidItem

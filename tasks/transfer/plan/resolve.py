@@ -11,6 +11,7 @@ from tasks.transfer.plan.entry_sizes import read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.keyless import TrustRoot
+from tasks.transfer.plan.new_tags import NewTags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.plan_tags import TagPlanner
 from tasks.transfer.plan.read_item import read_item
@@ -42,14 +43,15 @@ def prepare(
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
-    sizes = Sizes(registries)
+    sizes, preflight = Sizes(registries), Preflight()
     planner = TagPlanner(
         registries,
         rules,
         push,
         facts or NoFacts(),
         ready,
-        Preflight(),
+        preflight,
+        NewTags(preflight),
         sizes,
         is_release=request.atomic is not None,
         disputed=read_disputed_sizes(sources, registries),

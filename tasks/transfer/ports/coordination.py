@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager
 from typing import Final, NamedTuple, Protocol
 
 from tasks import contract
-from tasks.errors import RegistryError
+from tasks.errors import ImagePusherError, RegistryError
 from tasks.transfer.ports.records import TagRecord, Written
 
 # Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
+# Gets the name of what a push waits for without leaving its worker, with the reason and the most seconds; None ends it.
+HeldUp = Callable[[str, ImagePusherError | None, float], None]
 
 
 def bounded(may_retry: MayRetry, tries: int | None) -> MayRetry:
@@ -60,8 +62,16 @@ class TagLock(Protocol):
 class TagLocks(Protocol):
     """Locks that let one push at a time work on a tag, across all workers."""
 
-    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
-        """Wait for the tag and hold it; raises LockUnavailable."""
+    @property
+    def wait_seconds(self) -> float:
+        """The seconds after which a wait for a tag ends."""
+        ...
+
+    def hold(self, reference: str, most: float | None = None) -> AbstractContextManager[TagLock]:
+        """Wait for the tag, for at most `most` seconds and never longer than `wait_seconds`, and hold it.
+
+        Raises LockUnavailable.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from tasks import contract
 from tasks.errors import (
     ImagePusherError,
     ManifestInvalid,
-    RequestRefused,
+    NotDeletable,
 )
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
@@ -168,9 +168,9 @@ class _Undoing:
             return
         needing = self._needing(repository, mark.reference, digest)
         if needing:
-            raise RequestRefused(
-                f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete instead,"
-                f" is needed by {', '.join(needing)}. Delete {mark.reference.tag} by the registry's own means."
+            raise NotDeletable(
+                f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete in place"
+                f" of {mark.reference.tag}, is needed by {', '.join(needing)}."
             )
         repository.delete_manifest(digest)
 
@@ -184,9 +184,9 @@ class _Undoing:
             try:
                 needed = held == digest or digest in self._needs_of(repository).all_of(held)
             except ManifestInvalid as error:
-                raise RequestRefused(
-                    f"{reference.name} deletes no tags by name. Whether {tag} needs {digest} cannot be told:"
-                    f" {error.message} Delete {reference.tag} by the registry's own means."
+                raise NotDeletable(
+                    f"{reference.name} deletes no tags by name. Whether {tag} needs {digest}, which it would delete in"
+                    f" place of {reference.tag}, cannot be told: {error.message}"
                 ) from None
             if needed:
                 needing.append(tag)

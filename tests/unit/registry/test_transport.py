@@ -463,9 +463,7 @@ def test_a_name_that_stands_for_an_inward_address_is_left_alone(monkeypatch: pyt
             fetch(registry)
 
 
-def test_a_registry_that_was_inward_once_and_is_public_now_leads_nowhere_inward(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_registry_that_was_inward_once_and_is_public_leads_nowhere_inward(monkeypatch: pytest.MonkeyPatch) -> None:
     """8.2: whoever has a name lets it stand for any address, at any time."""
     # By http, by https, by http again; then the other name.
     answers = iter([True, False, False, True])

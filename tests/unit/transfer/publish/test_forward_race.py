@@ -48,8 +48,8 @@ class WaitingLocks(MemoryTagLocks):
         self._locks = {tag: threading.Lock() for tag in TAGS}
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[MemoryTag]:
-        with self._locks[reference.rpartition(":")[2]], super().hold(reference) as tag:
+    def hold(self, reference: str, most: float | None = None) -> Iterator[MemoryTag]:
+        with self._locks[reference.rpartition(":")[2]], super().hold(reference, most) as tag:
             yield tag
 
 

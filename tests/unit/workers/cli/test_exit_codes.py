@@ -14,7 +14,7 @@ from tasks.errors import (
     SettingsInvalid,
     StateUnavailable,
 )
-from workers.cli import codes
+from workers.cli import exit_codes as codes
 
 
 def report(state: contract.State, *faults: str | None, of_item: str | None = None) -> contract.PushReport:
