@@ -119,6 +119,13 @@ def under_maintenance(message: str) -> RegistryReadOnly:
     return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
 
 
+def is_page_for_write(method: str, response: Response) -> bool:
+    """Tell whether a write was answered by a web page, of a login or a proxy, as if it had succeeded."""
+    if method in READS or not response.own or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return False
+    return is_web_page(response.content, response.headers.get("Content-Type"))
+
+
 def is_throttled(response: Response) -> bool:
     """Tell whether a registry limits its requests: by 429, or by what comes with another status."""
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
