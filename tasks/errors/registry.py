@@ -62,7 +62,7 @@ class RequestRefused(RegistryError):
 class NotDeletable(RequestRefused):
     """The registry does not delete the tag, or would delete more than the tag."""
 
-    advice = "Delete it by the registry's own means, or let the registry delete, and undo the push again."
+    advice = "Delete it by the registry's own means."
 
 
 class QuotaExceeded(RequestRefused):
@@ -92,7 +92,7 @@ class RegistryUnavailable(RegistryError):
 
     code = "registry_unavailable"
     advice = (
-        "Check host and port, and a proxy before it. Push again when the registry answers: what is there already is not"
+        "Check host and port, and a proxy before it. Push again when the registry answers: what it has already is not"
         " copied again."
     )
     retry = Retry.LATER

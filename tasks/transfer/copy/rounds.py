@@ -75,7 +75,8 @@ class SourceCopy:
             self.failures |= dict.fromkeys(lacking, error.on(Side.SOURCE))
             return
         for node in nodes:
-            wanting, others = _without(lacking, self.failures), {}
+            wanting = _without(lacking, self.failures)
+            others: dict[str, Repository] = {}
             if node.descriptor is not descriptor:
                 wanting, others = yield from self._look(node.descriptor, wanting)
             self._tell_of_holders(node, wanting, others | holders)
