@@ -54,11 +54,13 @@ def read_grant(token: str, repository: str) -> Grant | None:
     return Grant(frozenset(action for actions in own for action in actions))
 
 
-def lacking_right(grant: Grant, registry: str, repository: str, user: str | None) -> RegistryError:
-    """Return the error of a push with a grant that does not allow it.
+def lacking_right(grant: Grant, registry: str, repository: str, user: str | None) -> RegistryError | None:
+    """Return the error of a push with a grant that does not allow it, None if it does.
 
     `user` is the name of the user, "" if it is unknown, None without credentials.
     """
+    if grant.may_push:
+        return None
     who = "a user without credentials" if user is None else f"the user {user}" if user else "this user"
     if user is not None and not grant.actions:
         return NamespaceMissing(
