@@ -80,14 +80,13 @@ def test_a_message_that_cannot_be_answered_takes_no_room(
 ENCODINGS: list[Any] = ["hex", "utf-8", "", 7, True, [], ["base64"], {"base64": 1}]
 BODIES: list[Any] = [None, 7, 10**12, True, [1], {"a": 1}, "x"]
 TAGS: list[Any] = [None, 7, [], {}, "\ud800", "x" * 256]
+NO_MAPPINGS: list[Any] = [[], "x", None]
 NO_MESSAGES: list[dict[str, Any]] = [
     *({"properties": {"delivery_tag": "one", "body_encoding": encoding}} for encoding in ENCODINGS),
     *({"body": body} for body in BODIES),
     *({"properties": {"delivery_tag": tag}} for tag in TAGS),
-    {"headers": []},
-    {"headers": "x"},
-    {"properties": []},
-    {"properties": None},
+    *({"headers": headers} for headers in NO_MAPPINGS[:2]),
+    *({"properties": properties} for properties in (NO_MAPPINGS[0], NO_MAPPINGS[2])),
 ]
 
 
