@@ -75,6 +75,10 @@ class BlobPlacer:
         telemetry.count(telemetry.BYTES, blob.size, outcome=found)
         progress(blob.size)
 
+    def note_holder(self, blob: Descriptor, holder: Repository) -> None:
+        """Note that a repository holds a blob: others of its registry may mount it from there."""
+        self._shared.locations.add(holder.registry, blob.digest, holder.name)
+
     def _find(self, blob: Descriptor, destination: Repository) -> Placed | Wanted:
         """Find the blob at the destination, or bring it there by a mount."""
         if self._placements.has(blob, destination):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tasks import contract
+from tasks.errors import NotDeletable
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.conditions import held
@@ -21,6 +22,12 @@ def ensure_free(reference: str, hold_of: HoldOf) -> None:
     hold = hold_of(reference)
     if hold is not None:
         raise held(hold)
+
+
+def undeletable(reference: Reference, words: str = "") -> NotDeletable:
+    """Return the error of a new tag whose registry deletes nothing; `words` are the registry's own."""
+    said = f" ({words.rstrip('.')})" if words else ""
+    return NotDeletable(f"{reference} is new, and its registry deletes neither tags nor manifests{said}.")
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from tasks import contract
-from tasks.errors import ImagePusherError, NotDeletable
+from tasks.errors import ImagePusherError
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.undo import undo_result
-from tasks.transfer.undo.mark import HoldOf, Mark, ensure_free, nobody_holds
+from tasks.transfer.undo.mark import HoldOf, Mark, ensure_free, nobody_holds, undeletable
 
 
 def preview_undo(
@@ -41,4 +41,4 @@ def _ensure_deletable(reference: Reference, repository: Repository, ways: dict[s
     if name not in ways:
         ways[name] = repository.deletes()
     if ways[name] is None:
-        raise NotDeletable(f"{reference} is new, and its registry deletes neither tags nor manifests.")
+        raise undeletable(reference)

@@ -10,6 +10,7 @@ from tasks.errors import (
     ImagePusherError,
     ManifestInvalid,
     NotDeletable,
+    RequestRefused,
 )
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
@@ -17,7 +18,7 @@ from tasks.registry.repository import Registries, Repository
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks
 from tasks.transfer.undo import undo_result
 from tasks.transfer.undo.leftovers import Leftovers
-from tasks.transfer.undo.mark import HoldOf, Mark, ensure_free, nobody_holds
+from tasks.transfer.undo.mark import HoldOf, Mark, ensure_free, nobody_holds, undeletable
 from tasks.transfer.undo.needs import Needs
 from tasks.transfer.undo.restoring import Restoring
 from tasks.transfer.undo.sharing import ALONE, Sharing, deleting
@@ -172,7 +173,12 @@ class _Undoing:
                 f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete in place"
                 f" of {mark.reference.tag}, is needed by {', '.join(needing)}."
             )
-        repository.delete_manifest(digest)
+        try:
+            repository.delete_manifest(digest)
+        except RequestRefused as error:
+            if error.code != RequestRefused.code:
+                raise
+            raise undeletable(mark.reference, error.message) from None
 
     def _needing(self, repository: Repository, reference: Reference, digest: Digest) -> list[str]:
         """Return the remaining tags of a repository that hold or need this digest."""

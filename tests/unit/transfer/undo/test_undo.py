@@ -255,3 +255,22 @@ def test_a_tag_that_stays_is_judged_by_its_content(child: Image, *, whole: bool,
         said = undone({f"{odd.host}/app:mine": intent}, locks)["mine"]
     assert said.startswith("request_refused: ")
     assert message in said
+
+
+def test_an_undo_says_that_a_registry_deletes_nothing(child: Image, locks: TagLocks) -> None:
+    """Rule 6.8: what olareg, and Distribution without `delete.enabled`, say to it."""
+    words = b'{"errors": [{"code": "UNSUPPORTED", "message": "the operation is unsupported"}]}'
+    refused = Answer(405, {"Content-Type": "application/json"}, words)
+    with ScriptedRegistry(
+        Exchange("GET", "/v2/"),
+        Exchange("GET", f"/v2/app/manifests/{child.digest}", called_manifest(child.manifest)),
+        Exchange("HEAD", "/v2/app/manifests/mine", called_manifest(child.manifest)),
+        Exchange("DELETE", "/v2/app/manifests/mine", refused),
+        Exchange("GET", "/v2/app/tags/list", Answer(body=b'{"name": "app", "tags": []}')),
+        Exchange("DELETE", f"/v2/app/manifests/{child.digest}", refused),
+    ) as stubborn:
+        intent = TagIntent(action="copied", old_digest=None, new_digest=Digest(child.digest))
+        said = undone({f"{stubborn.host}/app:mine": intent}, locks)["mine"]
+    assert "deletes neither tags nor manifests" in said
+    assert "UNSUPPORTED: the operation is unsupported" in said
+    assert "let the registry delete, and undo the push again" in said
