@@ -273,4 +273,4 @@ def test_an_undo_says_that_a_registry_deletes_nothing(child: Image, locks: TagLo
         said = undone({f"{stubborn.host}/app:mine": intent}, locks)["mine"]
     assert "deletes neither tags nor manifests" in said
     assert "UNSUPPORTED: the operation is unsupported" in said
-    assert "Delete it by the registry's own means" in said
+    assert "Delete it by the registry's own means." in said
