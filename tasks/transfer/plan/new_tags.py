@@ -5,7 +5,7 @@ import threading
 from tasks import contract
 from tasks.errors import AuthenticationRefused, Irreversible
 from tasks.oci.reference import Reference, RepositoryName
-from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.repository import Repository
 from tasks.registry.repository.tags import Deletes
 from tasks.transfer.plan.conditions import accepted
@@ -14,8 +14,8 @@ from tasks.transfer.plan.conditions import accepted
 class NewTags:
     """The look at new tags before a push copies anything; each repository is asked once. Threads share it."""
 
-    def __init__(self, foresight: Foresight) -> None:
-        self._foresight = foresight
+    def __init__(self, preflight: Preflight) -> None:
+        self._preflight = preflight
         self._guard = threading.Lock()
         self._asked: dict[RepositoryName, Deletes | AuthenticationRefused] = {}
 
@@ -29,7 +29,7 @@ class NewTags:
         if reference.tag is None:
             return ()
         error: Irreversible | None = None
-        if (why := repository.why_fixed(self._foresight, reference.tag)) is not None:
+        if (why := repository.why_fixed(self._preflight, reference.tag)) is not None:
             error = Irreversible(f"{reference} is new, and could not be deleted again: {why}.")
         elif asks_registry:
             error = self._undeletable(repository, reference)
