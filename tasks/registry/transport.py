@@ -125,11 +125,9 @@ class Transport:
     def _lacking(self, repository: str, sent: str | None) -> RegistryError | None:
         """Return the error that the token of a request foretells or explains."""
         grant = read_grant((sent or "").removeprefix("Bearer "), repository)
-        return (
-            None
-            if grant is None
-            else lacking_right(grant, self._host, repository, self._authentication.user(repository))
-        )
+        if grant is None or grant.may_push:
+            return None
+        return lacking_right(grant, self._host, repository, self._authentication.user(repository))
 
     def _url(self, request: Request, base: str) -> str:
         """Return the URL of a request; raises AddressForbidden for one to which the registry must not lead."""

@@ -1,5 +1,7 @@
 """Whether a new tag of a release could be deleted again (BEHAVIOUR 10.1)."""
 
+import threading
+
 from tasks import contract
 from tasks.errors import AuthenticationRefused, Irreversible
 from tasks.oci.reference import Reference, RepositoryName
@@ -14,6 +16,7 @@ class NewTags:
 
     def __init__(self, preflight: Preflight) -> None:
         self._preflight = preflight
+        self._guard = threading.Lock()
         self._asked: dict[RepositoryName, Deletes | AuthenticationRefused] = {}
 
     def check(
@@ -37,12 +40,13 @@ class NewTags:
         return (accepted(error),)
 
     def _undeletable(self, repository: Repository, reference: Reference) -> Irreversible | None:
-        if reference.place not in self._asked:
-            found = deletes(repository)
-            # Some registries refuse everything in a repository that is absent, until the push makes it.
-            is_told = not isinstance(found, AuthenticationRefused) or repository.exists()
-            self._asked[reference.place] = found if is_told else "unknown"
-        return undeletable(reference, self._asked[reference.place])
+        with self._guard:
+            if reference.place not in self._asked:
+                found = deletes(repository)
+                # Some registries refuse everything in a repository that is absent, until the push makes it.
+                is_told = not isinstance(found, AuthenticationRefused) or repository.exists()
+                self._asked[reference.place] = found if is_told else "unknown"
+            return undeletable(reference, self._asked[reference.place])
 
 
 def deletes(repository: Repository) -> Deletes | AuthenticationRefused:

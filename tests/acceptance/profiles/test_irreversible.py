@@ -49,10 +49,13 @@ def test_a_new_tag_that_the_registry_would_not_delete(scene: Scene) -> None:
 @over(WITHOUT_DELETES)
 def test_nothing_is_copied_for_a_release_that_could_not_be_put_back(scene: Scene) -> None:
     request = release(scene)
+    request["items"][0]["destinations"][f"{scene.registry.host}/{scene.repository}"] += ["newer", "newest"]
     repository = scene.registry.store.repositories[scene.repository]
     before = dict(repository.manifests)
     assert scene.push(request).state == "failed"
     assert repository.manifests == before
+    # One look for a tag and one for a manifest, however many tags are new.
+    assert sum(each.method == "DELETE" for each in scene.registry.requests()) == 2
 
 
 @over(WITHOUT_DELETES)
