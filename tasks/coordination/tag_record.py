@@ -1,7 +1,7 @@
 """The stored form of the writes at a tag, and its lifetime (BEHAVIOUR 7.6). Pure.
 
-A record is a set of fields: `last` for the last verified write, and one for each write under way, named by its digest
-and its writer, with the value of `last` at the start of the write.
+A record is a set of fields: `last` for the last verified write, `writer` for who wrote it, and one for each write under
+way, named by its digest and its writer, with the value of `last` at the start of the write.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
-from tasks.transfer.ports import TagRecord, Written
+from tasks.transfer.ports import TagRecord, Writer, Written
 
 LAST: Final = "last"
+WRITER: Final = "writer"
 # A write of ours that stood still for longer than this counts as someone else's.
 RECORD_SECONDS: Final = 86_400
 # The bytes are needed if a registry drops a manifest without a tag; later such a write ends as a conflict.
@@ -22,18 +23,40 @@ MOST_BYTES: Final = 4 << 20
 Fields = Mapping[str, str]
 
 
-def under_way(digest: str, writer: str) -> str:
+def under_way(digest: str, writer: Writer) -> str:
     """Return the field of a write under way."""
-    return f"{digest} {writer}"
+    return f"{digest} {named(writer)}"
+
+
+def named(writer: Writer) -> str:
+    """Return a writer as text."""
+    return f"{writer.delivery} {writer.push_id}".strip()
+
+
+def _writer(text: str) -> Writer | None:
+    """Return the writer in a text, None for one that belongs to no push."""
+    delivery, _, push_id = text.partition(" ")
+    return Writer(push_id, delivery) if push_id else None
 
 
 def record_of(fields: Fields) -> TagRecord:
     """Return the record in the fields."""
     begun: dict[str, set[str | None]] = {}
+    writers: dict[str, set[Writer]] = {}
     for name, last in fields.items():
-        if name != LAST:
-            begun.setdefault(name.partition(" ")[0], set()).add(last or None)
-    return TagRecord(fields.get(LAST), {digest: frozenset(lasts) for digest, lasts in begun.items()})
+        if name in {LAST, WRITER}:
+            continue
+        digest, _, text = name.partition(" ")
+        begun.setdefault(digest, set()).add(last or None)
+        writer = _writer(text)
+        if writer is not None:
+            writers.setdefault(digest, set()).add(writer)
+    return TagRecord(
+        fields.get(LAST),
+        {digest: frozenset(lasts) for digest, lasts in begun.items()},
+        _writer(fields.get(WRITER, "")),
+        {digest: frozenset(found) for digest, found in writers.items()},
+    )
 
 
 def pack(written: Written) -> bytes:

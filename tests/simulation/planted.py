@@ -55,7 +55,7 @@ FAULTS: Final = (
     ),
     Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
-    Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
+    Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, last, self._writer)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
     Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
@@ -92,7 +92,12 @@ FAULTS: Final = (
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
-    Fault("last write is forgotten", _LEASES, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
+    Fault(
+        "last write is forgotten",
+        _LEASES,
+        "pipeline.hset(self._record_key, mapping={LAST: written.digest, WRITER: named(writer)})",
+        "pass",
+    ),
     Fault("bytes of a write are not kept", _LEASES, "if len(written.content) <= MOST_BYTES:", "if False:"),
     Fault(
         "ledger never ends",
@@ -114,8 +119,8 @@ FAULTS: Final = (
     Fault(
         "record of a tag never ends",
         _LEASES,
-        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
-        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")',
+        'pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
+        'pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")',
     ),
     Fault(
         "stalled push is left alone",
@@ -178,7 +183,7 @@ FAULTS: Final = (
     Fault(
         "protective tag goes though others need it",
         "tasks.transfer.after.sharing",
-        "return bool(self.needs.needs(reference) - {self.push_id})",
+        "return any(self._still_needs(push_id, reference) for push_id in others)",
         "return False",
         first=1580,
     ),

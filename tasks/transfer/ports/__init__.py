@@ -37,6 +37,7 @@ from tasks.transfer.ports.records import (
     TagRecord,
     TakenCopy,
     UndoState,
+    Writer,
     Written,
 )
 
@@ -72,6 +73,7 @@ __all__ = [
     "TakenCopy",
     "UndoState",
     "WatchdogLedger",
+    "Writer",
     "Written",
     "bounded",
 ]

@@ -161,21 +161,41 @@ class Written(msgspec.Struct, frozen=True):
     content: bytes
 
 
+class Writer(NamedTuple):
+    """A delivery of a push that writes a tag."""
+
+    push_id: str
+    delivery: str
+
+
 class TagRecord(msgspec.Struct, frozen=True):
     """The writes of our pushes at one tag (BEHAVIOUR 7.6).
 
-    `last` is the digest of the last verified write. `under_way` maps the digest of each unverified write to the value
-    of `last` when it began; several writers may have begun to write one digest.
+    `last` is the digest of the last verified write, or of what someone else was seen to have written since; `writer` is
+    who wrote it. `under_way` maps the digest of each unverified write to the value of `last` when it began; several
+    writers, those in `writers`, may have begun to write one digest.
     """
 
     last: str | None = None
     under_way: Mapping[str, frozenset[str | None]] = msgspec.field(default_factory=dict)
+    writer: Writer | None = None
+    writers: Mapping[str, frozenset[Writer]] = msgspec.field(default_factory=dict)
 
     def overwritten_by(self, held: str | None) -> str | None:
         """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None."""
         if held is None or held == self.last:
             return None
         return self.last if self.under_way.get(held, frozenset()) - {self.last} else None
+
+    def push_that_wrote(self, held: str, idle: Writer | None = None) -> str | None:
+        """Return the push that wrote what the tag holds, None if that cannot be told.
+
+        `idle` is a delivery that certainly did not begin to write.
+        """
+        if held == self.last and self.writer is not None:
+            return self.writer.push_id
+        pushes = {writer.push_id for writer in self.writers.get(held, ()) if writer != idle}
+        return next(iter(pushes)) if len(pushes) == 1 else None
 
     def may_lose(self, held: str) -> bool:
         """Tell whether one of our writers, which stands still, may still overwrite what someone else wrote."""

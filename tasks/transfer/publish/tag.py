@@ -29,7 +29,7 @@ from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.selected_referrers import NOTHING
-from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Writer, Written
 from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.intent_memory import Memory
@@ -54,7 +54,8 @@ class TagMove:
         self._repository = repository
         self._planned = tag
         # Two deliveries may note the same change: each knows whether it was the one that came to write it.
-        self._delivery = uuid.uuid4().hex
+        self._writer = Writer(intents.push_id, uuid.uuid4().hex)
+        self._is_idle = False
         self._reference = tag.reference
         self._tag = tag.reference.identifier
         self._held = HeldDigest(repository, tag.reference.identifier)
@@ -116,6 +117,7 @@ class TagMove:
         """Read the last noted intent into the memory; `has_written` tells, if known, whether the push came to write."""
         self._known = self._intents.read()
         self.memory = self.memory.recalling(self._known, has_written=has_written)
+        self._is_idle = has_written is False
 
     def forget(self, found: Decision | None = None) -> None:
         """Note that the tag was put back, or `found` as wanted: what it holds later, someone else has written."""
@@ -155,11 +157,23 @@ class TagMove:
         Raises the reason against a change (BEHAVIOUR 10.2, 10.3).
         """
         staged = self._stage.read(lock, absent=absent)
+        self._tell_whose(staged)
         before = staged.base.digest if staged.base is not None else None
         mine = self.memory.own(before)
         if mine is not None:
             before = mine.old_digest
         return self._stage.admitted(staged, before)
+
+    def _tell_whose(self, staged: Staged) -> None:
+        """Find out whether this push, or another push of the same image, wrote what the tag holds."""
+        held, latest = staged.over, self.memory.latest
+        if held is None or latest is None or not latest.changes or latest.new_digest != held:
+            return
+        writer = staged.record.push_that_wrote(held, None if held in self._wrote else self._writer)
+        if writer is not None and writer != self._writer.push_id:
+            self.memory = self.memory.told(is_mine=False)
+        elif writer is not None and not self._is_idle:
+            self.memory = self.memory.told(is_mine=True)
 
     def bring(self, staged: Staged, locks: TagLocks) -> None:
         """Make the referrers of the image findable at the destination, before the tag moves (BEHAVIOUR 9.2)."""
@@ -183,14 +197,19 @@ class TagMove:
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
-        intent = msgspec.structs.replace(intent, by=self._delivery)
+        intent = msgspec.structs.replace(intent, by=self._writer.delivery)
         if not self._may_have_written:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
             self._intents.ensure_open()
         self._intents.note(intent, staged.base, self._known)
         self._known = intent
         self.memory = self.memory.remembering(intent)
-        lock.note_writing(decision.digest, staged.last)
+        last = staged.record.last
+        if not staged.mends and staged.over != last:
+            # Someone else wrote it. Otherwise what they removed would be brought back once this push is killed.
+            lock.note_seen(staged.seen, last)
+            last = staged.over
+        lock.note_writing(decision.digest, last, self._writer)
         try:
             if intent.protective_tag is not None and not is_protected:
                 self._writes.store(intent.protective_tag, decision)
@@ -301,14 +320,34 @@ class TagMove:
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
+        if self.memory.pending is not None:
+            self._give_way(lock, staged)
         if staged.skip is not None:
-            if staged.is_contested and staged.held is not None:
-                self._settle(lock, staged.held)
+            self._note_contested(lock, staged)
             return skipped(staged, staged.skip)
         left = self.memory.left(staged.decision)
-        if left.changes or staged.is_contested:
+        if left.changes:
             self._settle(lock, staged.decision)
+        else:
+            self._note_contested(lock, staged)
         return Moved(left, staged.decision.held, brought=self._brought)
+
+    def _note_contested(self, lock: TagLock, staged: Staged) -> None:
+        """Note what others wrote if a late write of ours may replace it: it is mended from the note (BEHAVIOUR 7.6)."""
+        if staged.is_contested:
+            lock.note_seen(staged.seen, staged.record.last)
+
+    def _give_way(self, lock: TagLock, staged: Staged) -> None:
+        """Forget a write that was announced and not begun: an undo of this push leaves alone what others wrote."""
+        self._known = self._intents.read()
+        self.memory = self.memory.recalling(self._known)
+        latest, held = self.memory.latest, staged.over
+        if latest is None or not self.memory.is_idle:
+            return
+        if latest.new_digest not in self._wrote:
+            lock.drop_writing(latest.new_digest, self._writer)
+        self._protective.delete(tag for tag, digest in self.memory.beside().items() if digest != held)
+        self.disown(staged.decision)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
         """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.
@@ -323,7 +362,7 @@ class TagMove:
                 self.bring(staged, locks)
                 if staged.is_right:
                     return self.leave(lock, staged)
-                if not self._may_have_written or staged.base is staged.held:
+                if not (self._may_have_written and staged.mends):
                     break
                 mending = self.announce(lock, staged)
                 if mending is not None and self.flip(lock, staged, mending) is not None:
@@ -338,9 +377,9 @@ class TagMove:
         return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
     def _settle(self, lock: TagLock, held: Decision | Current) -> None:
-        """Note what the tag holds: a late write of ours that replaces it is mended from the note (BEHAVIOUR 7.6)."""
+        """Note what this push wrote: a late write that replaces it is mended from the note (BEHAVIOUR 7.6)."""
         lock.ensure()
-        lock.note_written(Written(held.digest, held.media_type, held.content))
+        lock.note_written(Written(held.digest, held.media_type, held.content), self._writer)
 
     def _was_absent(self) -> bool:
         return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
