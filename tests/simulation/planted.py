@@ -55,7 +55,7 @@ FAULTS: Final = (
     ),
     Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
-    Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, last, self._writer)", "pass"),
+    Fault("write under way is not noted", _TAG, "lock.note_writing(intent.new_digest, last, self._writer)", "pass"),
     Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
     Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
-from tasks.coordination.tag_record import LAST, WRITER, named, record_of, under_way
+from tasks.coordination.tag_record import LAST, WRITER, begun, named, record_of, under_way
 from tasks.errors import LockLost, StateUnavailable
 from tasks.transfer.ports import TagRecord, Writer, Written
 
@@ -48,9 +48,13 @@ class MemoryTag:
             self._locks.holder.clear()
         self._fields[under_way(digest, writer or self._writer)] = last or ""
 
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        self._fields[begun(digest, writer)] = ""
+
     def note_written(self, written: Written, writer: Writer | None = None) -> None:
         writer = writer or self._writer
         self._fields.pop(under_way(written.digest, writer), None)
+        self._fields.pop(begun(written.digest, writer), None)
         self._fields |= {LAST: written.digest, WRITER: named(writer)}
         self._locks.written[self._reference] = written
 

@@ -18,7 +18,17 @@ from filelock import FileLock, Timeout
 
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.own_file import open_own
-from tasks.coordination.tag_record import LAST, RECORD_SECONDS, WRITER, decode, encode, named, record_of, under_way
+from tasks.coordination.tag_record import (
+    LAST,
+    RECORD_SECONDS,
+    WRITER,
+    begun,
+    decode,
+    encode,
+    named,
+    record_of,
+    under_way,
+)
 from tasks.errors import LockUnavailable, SettingsInvalid
 from tasks.transfer.ports import TagRecord, Writer, Written
 
@@ -58,11 +68,17 @@ class FileTag:
         fields, written = self._read()
         self._write({**fields, under_way(digest, writer or self._writer): last or ""}, written)
 
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        """Record that a write begins; raises SettingsInvalid."""
+        fields, written = self._read()
+        self._write({**fields, begun(digest, writer): ""}, written)
+
     def note_written(self, written: Written, writer: Writer | None = None) -> None:
         """Record a verified write; raises SettingsInvalid."""
         writer = writer or self._writer
         fields, _ = self._read()
         fields.pop(under_way(written.digest, writer), None)
+        fields.pop(begun(written.digest, writer), None)
         self._write({**fields, LAST: written.digest, WRITER: named(writer)}, written)
 
     def drop_writing(self, digest: str, writer: Writer) -> None:

@@ -23,6 +23,7 @@ from tasks.coordination.tag_record import (
     MOST_BYTES,
     RECORD_SECONDS,
     WRITER,
+    begun,
     named,
     pack,
     record_of,
@@ -221,12 +222,19 @@ class LeasedTag:
             pipeline.expire(self._record_key, RECORD_SECONDS)
             pipeline.execute()
 
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        """Record that a write begins; raises StateUnavailable."""
+        with _named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hset(self._record_key, begun(digest, writer), "")
+            pipeline.expire(self._record_key, RECORD_SECONDS)
+            pipeline.execute()
+
     def note_written(self, written: Written, writer: Writer | None = None) -> None:
         """Record a verified write; raises StateUnavailable."""
         writer = writer or self._writer
         with _named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
             pipeline.hset(self._record_key, mapping={LAST: written.digest, WRITER: named(writer)})
-            pipeline.hdel(self._record_key, under_way(written.digest, writer))
+            pipeline.hdel(self._record_key, under_way(written.digest, writer), begun(written.digest, writer))
             pipeline.expire(self._record_key, RECORD_SECONDS)
             if len(written.content) <= MOST_BYTES:
                 pipeline.set(self._bytes_key, pack(written), ex=BYTES_SECONDS)

@@ -55,6 +55,10 @@ class TagLock(Protocol):
         """Note that `digest` is about to be written; `last` was written before. Raises StateUnavailable."""
         ...
 
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        """Note that a write which was announced begins now; raises StateUnavailable."""
+        ...
+
     def note_written(self, written: Written, writer: Writer | None = None) -> None:
         """Note a verified write, with its bytes; raises StateUnavailable."""
         ...

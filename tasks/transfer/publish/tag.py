@@ -169,7 +169,7 @@ class TagMove:
         held, latest = staged.over, self.memory.latest
         if held is None or latest is None or not latest.changes or latest.new_digest != held:
             return
-        writer = staged.record.push_that_wrote(held, None if held in self._wrote else self._writer)
+        writer = staged.record.push_that_wrote(held)
         if writer is not None and writer != self._writer.push_id:
             self.memory = self.memory.told(is_mine=False)
         elif writer is not None and not self._is_idle:
@@ -201,15 +201,7 @@ class TagMove:
         if not self._may_have_written:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
             self._intents.ensure_open()
-        self._intents.note(intent, staged.base, self._known)
-        self._known = intent
-        self.memory = self.memory.remembering(intent)
-        last = staged.record.last
-        if not staged.mends and staged.over != last:
-            # Someone else wrote it. Otherwise what they removed would be brought back once this push is killed.
-            lock.note_seen(staged.seen, last)
-            last = staged.over
-        lock.note_writing(decision.digest, last, self._writer)
+        self._note(lock, staged, intent)
         try:
             if intent.protective_tag is not None and not is_protected:
                 self._writes.store(intent.protective_tag, decision)
@@ -220,6 +212,23 @@ class TagMove:
                 raise
             return None
         return intent
+
+    def _note(self, lock: TagLock, staged: Staged, intent: TagIntent) -> None:
+        """Note a write in the record of the tag, and then its intent: one without the other was verified."""
+        last = staged.record.last
+        if not staged.mends and staged.over != last:
+            # Someone else wrote it. Otherwise what they removed would be brought back once this push is killed.
+            lock.note_seen(staged.seen, last)
+            last = staged.over
+        lock.note_writing(intent.new_digest, last, self._writer)
+        try:
+            self._intents.note(intent, staged.base, self._known)
+        except (LockLost, PushUndone):
+            if intent.new_digest not in self._wrote:
+                lock.drop_writing(intent.new_digest, self._writer)
+            raise
+        self._known = intent
+        self.memory = self.memory.remembering(intent)
 
     def _with_lists(self, intent: TagIntent) -> TagIntent:
         """Return the intent with all lists of referrers, and receipts, that this push made for the tag."""
@@ -240,6 +249,7 @@ class TagMove:
         # A digest has only one content, which the copy may have stored already.
         if self._reference.digest is None and self._held.now(over) != over:
             return False
+        lock.note_begun(staged.decision.digest, self._writer)
         lock.ensure()
         self._may_have_written = True
         self._wrote.add(staged.decision.digest)
@@ -328,9 +338,19 @@ class TagMove:
         left = self.memory.left(staged.decision)
         if left.changes:
             self._settle(lock, staged.decision)
-        else:
-            self._note_contested(lock, staged)
+            return Moved(left, staged.decision.held, brought=self._brought)
+        self._note_contested(lock, staged)
+        moved = self._moved_before(staged)
+        if moved is not None:
+            return Moved(moved, self._stage.wanted(moved.new_digest), brought=self._brought)
         return Moved(left, staged.decision.held, brought=self._brought)
+
+    def _moved_before(self, staged: Staged) -> TagIntent | None:
+        """Return the move of an earlier delivery which others have built on since (BEHAVIOUR 7.7)."""
+        latest = self.memory.latest
+        if latest is None or not latest.changes or latest.settled or self.memory.own(latest.new_digest) is None:
+            return None
+        return latest if staged.record.has_verified(latest.new_digest, self._writer.push_id) else None
 
     def _note_contested(self, lock: TagLock, staged: Staged) -> None:
         """Note what others wrote if a late write of ours may replace it: it is mended from the note (BEHAVIOUR 7.6)."""
@@ -344,10 +364,10 @@ class TagMove:
         latest, held = self.memory.latest, staged.over
         if latest is None or not self.memory.is_idle:
             return
-        if latest.new_digest not in self._wrote:
-            lock.drop_writing(latest.new_digest, self._writer)
         self._protective.delete(tag for tag, digest in self.memory.beside().items() if digest != held)
         self.disown(staged.decision)
+        if latest.new_digest not in self._wrote:
+            lock.drop_writing(latest.new_digest, self._writer)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
         """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.

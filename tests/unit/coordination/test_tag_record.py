@@ -8,6 +8,7 @@ from tasks.coordination.tag_record import (
     LAST,
     MOST_BYTES,
     WRITER,
+    begun,
     decode,
     encode,
     named,
@@ -54,7 +55,9 @@ def test_several_writers_of_one_digest_are_kept_apart() -> None:
         under_way("sha256:a", one): "",
         under_way("sha256:a", two): "sha256:b",
     }
-    fields[under_way("sha256:c", nobody)] = ""
+    fields |= {under_way("sha256:c", nobody): "", begun("sha256:a", two): ""}
     under = {"sha256:a": frozenset({None, "sha256:b"}), "sha256:c": frozenset({None})}
-    assert record_of(fields) == TagRecord("sha256:b", under, two, {"sha256:a": frozenset({one, two})})
+    assert record_of(fields) == TagRecord(
+        "sha256:b", under, two, {"sha256:a": frozenset({one, two})}, {"sha256:a": frozenset({two})}
+    )
     assert record_of({}) == TagRecord()
