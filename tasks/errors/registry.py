@@ -59,6 +59,12 @@ class RequestRefused(RegistryError):
     advice = "The words of the registry, if it gave any, say why. `imagepusher doctor` shows what the registry takes."
 
 
+class NotDeletable(RequestRefused):
+    """The registry does not delete the tag, or would delete more than the tag."""
+
+    advice = "Delete it by the registry's own means."
+
+
 class QuotaExceeded(RequestRefused):
     """The storage quota of the destination is used up."""
 

@@ -175,7 +175,7 @@ class Transport:
         asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
         if is_throttled(response):
             believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
-            self._budget(request.repository).limited(believed)
+            self._budget(request.repository).limited(believed, explain(request.method, response))
         error = refusal(request.method, response)
         asked = error.retry_after if asked is None else asked
         return Transient(explain(request.method, response), response.status, asked, type(error))

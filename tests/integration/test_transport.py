@@ -10,7 +10,10 @@ from kombu import Connection, Consumer, Message, Producer, Queue
 from redis.exceptions import ResponseError
 
 from tests.support.redis_server import RedisServer
-from workers.broker.app import KEY_PREFIX
+from workers.broker.app import KEY_PREFIX, make_app
+from workers.broker.connection import BrokerConnection
+from workers.broker.transport import SentinelTransport, Transport
+from workers.settings import load_settings
 
 QUEUE = Queue("q")
 
@@ -23,10 +26,24 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def connection(server: RedisServer) -> Iterator[Connection]:
-    # By its name: a process that has used kombu's own transport keeps to that for URLs of Redis.
-    options = {"global_keyprefix": KEY_PREFIX}
-    with Connection(server.url, transport="workers.broker.transport:Transport", transport_options=options) as made:
+    with BrokerConnection(server.url, transport_options={"global_keyprefix": KEY_PREFIX}) as made:
         yield made
+
+
+@pytest.mark.parametrize(
+    ("url", "transport"),
+    [
+        ("redis://broker.example/0", Transport),
+        ("rediss://broker.example/0", Transport),
+        ("sentinel://broker.example:26379", SentinelTransport),
+    ],
+)
+def test_only_the_application_has_the_transports_of_this_program(url: str, transport: type) -> None:
+    """Other applications of the process keep those of kombu."""
+    app = make_app(load_settings({}))
+    assert app.connection_for_write(url).get_transport_cls() is transport
+    assert app.connection_for_read(url).clone().get_transport_cls() is transport
+    assert Connection(url).get_transport_cls() is not transport
 
 
 @pytest.mark.parametrize("answer", ["reject", "ack"])

@@ -14,7 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock as RedisLock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
-from tasks.coordination.redis.leases import RENEWAL, SEEN
+from tasks.coordination.redis.leases import RENEWAL
+from tasks.coordination.redis.tag_locks import SEEN
 from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
 from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread

@@ -14,7 +14,8 @@ from celery.backends import redis as celery_redis
 from redis.lock import Lock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
-from tasks.coordination.redis.leases import RENEWAL, SEEN
+from tasks.coordination.redis.leases import RENEWAL
+from tasks.coordination.redis.tag_locks import SEEN
 from tests.conftest import MakeRegistry
 from tests.simulation import images
 from tests.simulation.broker_model import Message, Results

@@ -7,7 +7,7 @@ from itertools import pairwise
 from tasks import contract
 from workers.amounts import short
 from workers.cli.canvas import Canvas
-from workers.cli.render import STYLES, cell, table
+from workers.cli.tables import STYLES, cell, table
 from workers.printable import printable
 
 

@@ -61,7 +61,10 @@ class LocalPush:
             self._copy_all(planned)
             with telemetry.span(contract.PUBLISH_TASK, push_id=self._push_id):
                 return self._repeat(
-                    PUBLISH, lambda returns: self._here.publish.run(self._push_id, may_retry=returns.may_follow)
+                    PUBLISH,
+                    lambda returns: self._here.publish.run(
+                        self._push_id, may_retry=returns.may_follow, held_up=returns.held_up
+                    ),
                 )
 
     def _repeat(self, part: str, run: Callable[[Returns], Result]) -> Result:

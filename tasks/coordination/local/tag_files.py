@@ -117,18 +117,22 @@ class FileTagLocks:
     """
 
     def __init__(self, folder: Path, locks: KeyLocks, wait_seconds: float) -> None:
+        self.wait_seconds = wait_seconds
         self._folder = folder
         self._locks = locks
-        self._wait_seconds = wait_seconds
         self._guard = threading.Lock()
         self._is_ready = False
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[FileTag]:
-        """Wait for the tag and hold it; raises LockUnavailable, SettingsInvalid if the folder is not usable."""
-        ends_at = time.monotonic() + self._wait_seconds
+    def hold(self, reference: str, most: float | None = None) -> Iterator[FileTag]:
+        """Wait for the tag, at most `most` seconds, and hold it.
+
+        Raises LockUnavailable, SettingsInvalid if the folder is not usable.
+        """
+        seconds = self.wait_seconds if most is None else min(most, self.wait_seconds)
+        ends_at = time.monotonic() + seconds
         path = self._folder / hashlib.sha256(reference.encode()).hexdigest()
-        with self._locks.hold(f"tag {reference}", self._wait_seconds):
+        with self._locks.hold(f"tag {reference}", seconds):
             lock = _lock_of(path)
             with _named_failures(self._folder):
                 self._make_ready()
@@ -136,7 +140,7 @@ class FileTagLocks:
                     lock.acquire(timeout=max(0.0, ends_at - time.monotonic()))
                 except Timeout:
                     raise LockUnavailable(
-                        f"The tag {reference} was held by another push for {self._wait_seconds:g} seconds."
+                        f"The tag {reference} was held by another push for {seconds:g} seconds."
                     ) from None
             try:
                 yield FileTag(path)

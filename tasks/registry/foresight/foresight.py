@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tasks.errors import ImagePusherError, QuotaExceeded, Retry, Side, TagImmutable
+from tasks.errors import ImagePusherError, QuotaExceeded, Side, TagImmutable
 from tasks.registry.foresight import ecr, harbor, quay
 from tasks.registry.foresight.questions import Asking, Wish
 from tasks.registry.http.retry import Transient
@@ -98,7 +98,7 @@ class Foresight:
         try:
             return why()
         except (ImagePusherError, Transient) as error:
-            if isinstance(error, ImagePusherError) and error.retry is Retry.GIVE_BACK:
+            if isinstance(error, ImagePusherError) and error.gives_back:
                 raise
             with self._guard:
                 told = (registry, subject) in self._silent

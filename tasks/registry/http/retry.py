@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+# From 520 on Cloudflare says that the registry behind it gave no proper answer, or none in time.
+RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 _FIRST_WAIT: Final = 0.5
 _SECONDS: Final = re.compile(r"\s*([0-9]{1,40})\s*", re.ASCII)

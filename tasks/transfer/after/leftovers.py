@@ -48,9 +48,8 @@ class Leftovers:
 
 def _state_of_list(repository: Repository, made: Sequence[MadeList]) -> Digest:
     """Return the digest of a list: the present one if nobody but the push has added to the list, else the last."""
-    described = repository.resolve(made[-1].tag)
-    ours = {each.digest for each in made}
-    return described.digest if described is not None and described.digest in ours else made[-1].digest
+    held = repository.digest_at(made[-1].tag)
+    return held if held is not None and held in {each.digest for each in made} else made[-1].digest
 
 
 def _refer_alone(repository: Repository, subject: Digest, own: Container[str]) -> bool:
@@ -58,6 +57,6 @@ def _refer_alone(repository: Repository, subject: Digest, own: Container[str]) -
     listed = repository.referrers(subject)
     if listed is not None:
         return all(each.digest in own for each in listed)
-    described = repository.resolve(fallback_tag(subject))
+    held = repository.digest_at(fallback_tag(subject))
     # GitLab answers for an absent list with the manifest of the digest in its name.
-    return described is None or described.digest == subject
+    return held in {None, subject}

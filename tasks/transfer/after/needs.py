@@ -28,9 +28,9 @@ class Needs:
         """Return the manifests that the tags of the repository hold or need, except the tags `but`."""
         held: set[str] = set()
         for tag in self._repository.tags():
-            described = None if tag in but else self._repository.resolve(tag)
-            if described is not None:
-                held |= {described.digest, *self.all_of(described.digest)}
+            digest = None if tag in but else self._repository.digest_at(tag)
+            if digest is not None:
+                held |= {digest, *self.all_of(digest)}
         return held
 
     def _node(self, each: Descriptor) -> Node | None:

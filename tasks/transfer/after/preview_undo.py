@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tasks import contract
-from tasks.errors import ImagePusherError, RequestRefused
+from tasks.errors import ImagePusherError, NotDeletable
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after import undo_result
@@ -25,8 +25,7 @@ def _look(mark: Mark, registries: Registries, hold_of: HoldOf, ways: dict[str, s
     reference = mark.reference
     repository = registries.repository(reference.registry, reference.repository, "destination")
     try:
-        described = repository.resolve(reference.identifier)
-        found = described.digest if described else None
+        found = repository.digest_at(reference.identifier)
         if found in mark.ours and found != mark.intent.old_digest:
             ensure_free(str(reference), hold_of)
             if mark.intent.old_digest is None:
@@ -37,12 +36,9 @@ def _look(mark: Mark, registries: Registries, hold_of: HoldOf, ways: dict[str, s
 
 
 def _ensure_deletable(reference: Reference, repository: Repository, ways: dict[str, str | None]) -> None:
-    """Raise RequestRefused if the registry is known to delete nothing."""
+    """Raise NotDeletable if the registry is known to delete nothing."""
     name = str(repository)
     if name not in ways:
         ways[name] = repository.deletes()
     if ways[name] is None:
-        raise RequestRefused(
-            f"{reference} is new, and its registry deletes neither tags nor manifests. Delete it by the registry's own"
-            " means."
-        )
+        raise NotDeletable(f"{reference} is new, and its registry deletes neither tags nor manifests.")

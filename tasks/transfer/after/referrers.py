@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 
 from tasks import contract
 from tasks.errors import ManifestInvalid, NotFound
+from tasks.oci.cosign_tags import lacking
 from tasks.oci.digest import Digest
-from tasks.oci.referrers import fallback_tag, lacking, parse_list
+from tasks.oci.referrers import fallback_tag, parse_list
 from tasks.registry.repository import Repository
 from tasks.transfer.plan.plan import Plan, ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
@@ -54,9 +55,9 @@ def _listed(repository: Repository, subject: Digest) -> frozenset[Digest]:
 
 def _is_under_tag(repository: Repository, tag: str, digest: Digest, content: Content) -> bool:
     """Tell whether a tag of cosign holds a manifest, or another manifest with all of its layers."""
-    described = repository.resolve(tag)
-    if described is None or described.digest == digest:
-        return described is not None
+    held = repository.digest_at(tag)
+    if held is None or held == digest:
+        return held is not None
     ours = content(digest)
     try:
         return ours is None or not lacking(repository.fetch_manifest(tag).content, ours)

@@ -1,17 +1,14 @@
 """Put the old manifest of a tag back (BEHAVIOUR 6.6)."""
 
-import logging
 from collections.abc import Callable
-from typing import Final
 
 from tasks.errors import CopyIncomplete, DestinationChildMissing, LockLost, NotFound
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.after.mark import Mark
+from tasks.transfer.overwritten import find_overwritten
 from tasks.transfer.plan.read_image import judged_media_type
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
-
-LOG: Final = logging.getLogger(__name__)
 
 
 class Restoring:
@@ -41,22 +38,21 @@ class Restoring:
         lock.note_written(old)
 
     def _mend(self, mark: Mark, repository: Repository, late: Written) -> None:
-        """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable."""
+        """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable, TagConflict."""
         with self._locks.hold(mark.locked) as lock:
             # A release holds the lock that was lost, and looks at its tags again when it has taken all locks again.
             lock.ensure()
-            described = repository.resolve(mark.reference.identifier)
-            held = described.digest if described is not None else None
-            lost = lock.record().overwritten_by(held)
-            if held != late.digest or lost is None:
+            tag = mark.reference.identifier
+            held = repository.digest_at(tag)
+            if held != late.digest:
                 return
-            kept = lock.kept(lost)
-            if kept is None:
-                fetched = repository.fetch_manifest(lost)
-                kept = Written(lost, judged_media_type(fetched), fetched.content)
-            LOG.warning("%s: a late write of an undo replaced %s, which is written again", mark.reference, lost)
-            repository.push_manifest(mark.reference.identifier, kept.content, kept.media_type, over=held)
-            lock.note_written(kept)
+            overwritten = find_overwritten(repository, tag, held, lock.record(), lock)
+            if overwritten is None:
+                return
+            lost = overwritten.manifest
+            restored = Written(lost.digest, judged_media_type(lost), lost.content)
+            repository.push_manifest(tag, restored.content, restored.media_type, over=held)
+            lock.note_written(restored)
 
     def _old(self, intent: TagIntent, repository: Repository) -> Written:
         """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""

@@ -5,13 +5,28 @@ from collections.abc import Iterator
 import msgspec
 
 from tasks import contract
-from tasks.errors import AuthenticationRefused, ImagePusherError, Irreversible, ManifestInvalid, NotFound, Side
+from tasks.errors import ImagePusherError, Irreversible, ManifestInvalid, NotFound, Side
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.conditions import accepted
+from tasks.transfer.plan.decide import Current
+from tasks.transfer.plan.new_tags import deletes, undeletable
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
+
+
+def ensure_reversible(
+    repository: Repository, reference: Reference, held: Current | None, new: Digest, holders: Holders
+) -> None:
+    """Raise Irreversible unless a tag that is about to hold `new` can be put back to what it holds now."""
+    reason: object = None
+    if held is not None:
+        reason = keeps_old(reference, held.digest, held.content)
+    elif reference.digest is None:
+        reason = deletable(repository, reference, new, holders)
+    if isinstance(reason, Irreversible):
+        raise reason
 
 
 def keeps_old(reference: Reference, old: Digest, content: bytes) -> Irreversible | None:
@@ -24,21 +39,20 @@ def deletable(
 ) -> Irreversible | contract.Notice | None:
     """Return the reason against a new tag that could not be deleted again, None for one that could.
 
-    A client that only reads may not learn it: then a notice says so. Raises RegistryError.
+    A client that only reads may not learn it, nor does anyone of a repository that is absent: then a notice says so.
+    Raises RegistryError.
     """
-    try:
-        deletes = repository.deletes()
-    except AuthenticationRefused as error:
-        return Irreversible(f"{reference} is new, and could not be deleted again: {error.message}")
-    if deletes == "unknown":
+    found = deletes(repository)
+    error = undeletable(reference, found)
+    if error is not None:
+        return error
+    if found == "unknown":
         return contract.Notice(
             "irreversible_unknown",
-            f"{reference} is new: a dry run may not ask whether {repository.registry} deletes it again. If not, the"
-            " release is refused before a tag moves.",
+            f"{reference} is new: before the push, {repository.registry} does not tell whether it deletes it again. If"
+            " not, the release is refused before a tag moves.",
         )
-    if deletes is None:
-        return Irreversible(f"{reference} is new, and its registry deletes neither tags nor manifests.")
-    other = holders.find(repository, new) if deletes == "manifests" else None
+    other = holders.find(repository, new) if found == "manifests" else None
     if other is None:
         return None
     return Irreversible(f"{reference} is new, its registry deletes manifests only, and {other} holds {new}, too.")

@@ -30,7 +30,6 @@ class Holders:
         if repository.resolve(digest) is None:
             return None
         for tag in repository.tags():
-            described = None if f"{repository}:{tag}" in self._own else repository.resolve(tag)
-            if described is not None and described.digest == digest:
+            if f"{repository}:{tag}" not in self._own and repository.digest_at(tag) == digest:
                 return tag
         return None

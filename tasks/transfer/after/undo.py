@@ -9,8 +9,7 @@ from tasks import contract
 from tasks.errors import (
     ImagePusherError,
     ManifestInvalid,
-    RequestRefused,
-    Retry,
+    NotDeletable,
 )
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
@@ -120,7 +119,7 @@ class _Undoing:
                 repository = self._repository(gone[0])
                 Leftovers(repository, gone, self._needs_of(repository)).delete(lambda mark: self.delete([mark]))
             except ImagePusherError as error:
-                if error.retry is Retry.GIVE_BACK:
+                if error.gives_back:
                     raise
                 LOG.warning("%s: what refers to images that are gone stays: %s", name, error.message)
 
@@ -138,15 +137,14 @@ class _Undoing:
             with self._locks.hold(mark.locked) as lock:
                 if mark.protects is not None and self._sharing.give_up(text):
                     return undo_result.put_back(mark)
-                described = repository.resolve(mark.reference.identifier)
-                found = described.digest if described else None
+                found = repository.digest_at(mark.reference.identifier)
                 if found not in mark.ours or self._is_anothers(mark, found, lock):
                     return undo_result.moved(text, found)
                 if found != mark.intent.old_digest:
                     ensure_free(text, self._hold_of)
                     lock.ensure()
                     with self._protecting(mark, repository):
-                        self._write(mark, repository, lock, over=described.digest if described else None)
+                        self._write(mark, repository, lock, over=found)
                 if mark.intent.old_digest is None and mark.protects is None:
                     # A late write of our own must not bring back what was deleted, here or with another tag (7.6).
                     lock.note_deleted()
@@ -178,9 +176,9 @@ class _Undoing:
             return
         needing = self._needing(repository, mark.reference, digest)
         if needing:
-            raise RequestRefused(
-                f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete instead,"
-                f" is needed by {', '.join(needing)}. Delete {mark.reference.tag} by the registry's own means."
+            raise NotDeletable(
+                f"{mark.reference.name} deletes no tags by name. The manifest {digest}, which it would delete in place"
+                f" of {mark.reference.tag}, is needed by {', '.join(needing)}."
             )
         repository.delete_manifest(digest)
 
@@ -188,15 +186,15 @@ class _Undoing:
         """Return the remaining tags of a repository that hold or need this digest."""
         needing = []
         for tag in repository.tags():
-            described = repository.resolve(tag)
-            if described is None or described.digest == self._doomed.get(f"{reference.name}:{tag}"):
+            held = repository.digest_at(tag)
+            if held is None or held == self._doomed.get(f"{reference.name}:{tag}"):
                 continue
             try:
-                needed = described.digest == digest or digest in self._needs_of(repository).all_of(described.digest)
+                needed = held == digest or digest in self._needs_of(repository).all_of(held)
             except ManifestInvalid as error:
-                raise RequestRefused(
-                    f"{reference.name} deletes no tags by name. Whether {tag} needs {digest} cannot be told:"
-                    f" {error.message} Delete {reference.tag} by the registry's own means."
+                raise NotDeletable(
+                    f"{reference.name} deletes no tags by name. Whether {tag} needs {digest}, which it would delete in"
+                    f" place of {reference.tag}, cannot be told: {error.message}"
                 ) from None
             if needed:
                 needing.append(tag)

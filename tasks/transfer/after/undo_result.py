@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tasks import contract
-from tasks.errors import ImagePusherError, Retry, Side, TagConflict
+from tasks.errors import ImagePusherError, Side, TagMovedSince
 from tasks.transfer.after.mark import Mark
 
 
@@ -17,13 +17,16 @@ def put_back(mark: Mark) -> contract.TagUndo:
 def moved(reference: str, found: str | None) -> contract.TagUndo:
     """Return the result of a tag that someone else moved to `found`, None for a tag that is gone."""
     state = f"holds {found}" if found else "is gone"
-    conflict = TagConflict(f"{reference} {state}. Someone else moved it after the push, so it is left alone.")
+    conflict = TagMovedSince(
+        f"{reference} {state}. Someone else moved it after the push; `imagepusher history {reference}` lists the pushes"
+        " that moved it."
+    )
     return contract.TagUndo(reference=reference, action="moved", digest=found, error=contract.Fault.of(conflict))
 
 
 def stuck(reference: str, error: ImagePusherError) -> contract.TagUndo:
     """Return the result of a tag that cannot be put back; raises the error if nothing of the tag is at fault."""
-    if error.retry is Retry.GIVE_BACK:
+    if error.gives_back:
         raise error
     fault = contract.Fault.of(error.on(Side.DESTINATION))
     return contract.TagUndo(reference=reference, action="failed", error=fault)

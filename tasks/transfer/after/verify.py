@@ -69,8 +69,7 @@ def _tag(
 def _unprotected(repository: Repository, tag: contract.TagReport) -> contract.Fault | None:
     if tag.protective_tag is None:
         return None
-    described = repository.resolve(tag.protective_tag)
-    if described is not None and described.digest == tag.new_digest:
+    if tag.new_digest is not None and repository.digest_at(tag.protective_tag) == tag.new_digest:
         return None
     gone = NotFound(
         f"The protective tag {repository}:{tag.protective_tag} is gone, or is something else. Once the tag moves on,"

@@ -15,7 +15,6 @@ from tasks.errors import (
     CopyIncomplete,
     ImagePusherError,
     NotFound,
-    Retry,
     Side,
     SourceChildMissing,
 )
@@ -71,7 +70,7 @@ class SourceCopy:
         try:
             nodes = list(walk(descriptor, lambda each: self._read(each, known)))
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.failures |= dict.fromkeys(lacking, error.on(Side.SOURCE))
             return
@@ -92,7 +91,7 @@ class SourceCopy:
         try:
             part.act()
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.failures.setdefault(part.name, error)
 

@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from tasks import contract
-from tasks.errors import RegistryError
-from tasks.transfer.ports.records import TagRecord, Writer, Written
+from tasks.errors import ImagePusherError, RegistryError
+from tasks.transfer.ports.records import TagRecord, Written
 
 # Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
+# Gets the name of what a push waits for without leaving its worker, with the reason and the most seconds; None ends it.
+HeldUp = Callable[[str, ImagePusherError | None, float], None]
 
 
 def bounded(may_retry: MayRetry, tries: int | None) -> MayRetry:
@@ -44,27 +46,12 @@ class TagLock(Protocol):
         """
         ...
 
-    def note_seen(self, held: Written | None, instead_of: str | None) -> None:
-        """Note what someone else wrote, None for an absent tag, unless the last write is not `instead_of` any more.
-
-        A late write that replaces it is mended from the note. Raises StateUnavailable.
-        """
-        ...
-
-    def note_writing(self, digest: str, last: str | None, writer: Writer | None = None) -> None:
+    def note_writing(self, digest: str, last: str | None) -> None:
         """Note that `digest` is about to be written; `last` was written before. Raises StateUnavailable."""
         ...
 
-    def note_begun(self, digest: str, writer: Writer) -> None:
-        """Note that a write which was announced begins now; raises StateUnavailable."""
-        ...
-
-    def note_written(self, written: Written, writer: Writer | None = None) -> None:
+    def note_written(self, written: Written) -> None:
         """Note a verified write, with its bytes; raises StateUnavailable."""
-        ...
-
-    def drop_writing(self, digest: str, writer: Writer) -> None:
-        """Note that a write of `digest` which was about to be made was not begun; raises StateUnavailable."""
         ...
 
     def note_deleted(self) -> None:
@@ -75,8 +62,16 @@ class TagLock(Protocol):
 class TagLocks(Protocol):
     """Locks that let one push at a time work on a tag, across all workers."""
 
-    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
-        """Wait for the tag and hold it; raises LockUnavailable."""
+    @property
+    def wait_seconds(self) -> float:
+        """The seconds after which a wait for a tag ends."""
+        ...
+
+    def hold(self, reference: str, most: float | None = None) -> AbstractContextManager[TagLock]:
+        """Wait for the tag, for at most `most` seconds and never longer than `wait_seconds`, and hold it.
+
+        Raises LockUnavailable.
+        """
         ...
 
 

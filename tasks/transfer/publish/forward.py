@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from tasks.errors import TagConflict
+from tasks.transfer.after.reversible import ensure_reversible
 from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.grouped_tags import Flip, groups, write
@@ -94,7 +95,8 @@ class Forward:
                 staged = member.move.stage(self._held[member.reference])
                 if not staged.is_right:
                     if not member.irreversible:
-                        member.move.ensure_reversible(staged, holders)
+                        target, new = member.tag.reference, staged.decision.digest
+                        ensure_reversible(member.move.repository, target, staged.base, new, holders)
                     member.move.store(staged)
                 member.move.bring(staged, self._locks)
                 return staged

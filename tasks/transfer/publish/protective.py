@@ -68,10 +68,10 @@ class ProtectiveTags:
         """Return the name of a tag that still holds its digest, or cannot be looked at; None if all are gone."""
         for tag, digest in tags.items():
             try:
-                described = self._repository.resolve(tag)
+                held = self._repository.digest_at(tag)
             except RegistryError:
                 return tag
-            if described is not None and described.digest == digest:
+            if held == digest:
                 return tag
         return None
 
@@ -86,7 +86,7 @@ class ProtectiveTags:
     def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
         """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
         for name in protective_tags(self._reference.identifier, digest, mark):
-            described = self._repository.resolve(name)
-            if described is None or described.digest == digest:
-                return name, described is not None
+            held = self._repository.digest_at(name)
+            if held in {None, digest}:
+                return name, held is not None
         raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")

@@ -664,8 +664,8 @@ class LosingLocks(MemoryTagLocks):
         self.moved = False
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[MemoryTag]:
-        with super().hold(reference) as tag:
+    def hold(self, reference: str, most: float | None = None) -> Iterator[MemoryTag]:
+        with super().hold(reference, most) as tag:
             note_writing = tag.note_writing
 
             def noting(digest: str, last: str | None, writer: Writer | None = None) -> None:

@@ -28,7 +28,8 @@ def verify(context: click.Context, /, push_id: str, **_: Any) -> None:
     with open_session(context) as client:
         verification = client.verify(push_id)
     if not emit_as_json(context, verification):
-        from workers.cli import render
+        from workers.cli.show import show
+        from workers.cli.verification_table import render_verification
 
-        render.show(verification, render.render_verification)
+        show(verification, render_verification)
     context.exit(code_of_verification(verification))

@@ -102,8 +102,8 @@ def test_what_the_index_of_another_tag_names_is_not_deleted(
     before = repository.tags()
     said = repository.undo()["1-amd64"]
     assert said.startswith("request_refused: ")
-    assert f"{alone.digest}, which it would delete instead, is needed by latest." in said
-    assert "Delete 1-amd64 by the registry's own means." in said
+    assert f"{alone.digest}, which it would delete in place of 1-amd64, is needed by latest." in said
+    assert "Delete it by the registry's own means." in said
     assert repository.tags() == before
 
 

@@ -1,7 +1,6 @@
 """Requests as files hold them: what is read, what is refused, and where the fault is."""
 
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import RequestInvalid
-from workers.cli.request import copy_request, identify, parse_json, read_request
+from workers.cli.request_file import parse_json, read_request
 from workers.cli.yaml_documents import parse_yaml
 
 # YAML knows no control characters and no halves of pairs.
@@ -189,101 +188,3 @@ def test_a_secret_is_replaced_before_anything_else_sees_it(tmp_path: Path) -> No
     assert "geheim" not in json.dumps(read)
     assert read["target_settings"].keys() == settings.keys()
     assert (read["target_settings"]["quay_host"], read["target_settings"]["quay_user"]) == ("h", "me")
-
-
-def test_a_push_has_the_id_of_its_request_or_of_the_command_line_or_a_new_one() -> None:
-    assert identify({"push_id": "a"}, None) == ({"push_id": "a"}, "a")
-    assert identify({"push_id": "a"}, "a") == ({"push_id": "a"}, "a")
-    assert identify({"push_id": None}, "b") == ({"push_id": "b"}, "b")
-    request, push_id = identify({}, None)
-    assert request == {"push_id": push_id}
-    assert str(uuid.UUID(push_id)) == push_id
-    with pytest.raises(RequestInvalid, match=r"'a', the command line says 'b'"):
-        identify({"push_id": "a"}, "b")
-
-
-@pytest.mark.parametrize("own", ["", 5, ["a"]])
-def test_an_id_that_cannot_be_one_is_kept_for_its_validation(own: Any) -> None:
-    request, push_id = identify({"push_id": own}, None)
-    assert request == {"push_id": own}
-    assert str(uuid.UUID(push_id)) == push_id
-
-
-def test_a_copy_is_a_request_of_one_item() -> None:
-    assert copy_request(
-        "docker://a.example/x:1",
-        ["docker://b.example/x:1", "b.example/x:2", "b.example/x:2", "localhost/y:1"],
-        kind="source",
-        single_arch="refuse",
-        platforms=["linux/amd64,linux/arm64", "linux/s390x"],
-        merge=False,
-    ) == {
-        "items": [
-            {
-                "source": "a.example/x:1",
-                "destinations": {"b.example/x": ["1", "2", "2"], "localhost/y": ["1"]},
-                "kind": "source",
-                "single_arch": "refuse",
-                "merge": False,
-                "platforms": ["linux/amd64", "linux/arm64", "linux/s390x"],
-            }
-        ]
-    }
-    named = copy_request("a:1", ["ns/app:1"], target="stage")
-    assert (named["target"], named["items"][0]["destinations"]) == ("stage", {"ns/app": ["1"]})
-
-
-@pytest.mark.parametrize(
-    ("destination", "target", "reason"),
-    [
-        ("b.example/x", None, "has no tag: write b.example/x:TAG"),
-        ("b.example:5000/x", None, "has no tag"),
-        (f"b.example/x@sha256:{'0' * 64}", None, "has a digest: a destination is a tag"),
-        ("x:1", None, "carries no registry host"),
-        ("", None, "carries no registry host"),
-        ("x", "stage", "has no tag: write x:TAG"),
-        ("ns/x:", "stage", "has no tag: write ns/x:TAG"),
-        (f"x@sha256:{'0' * 64}", "stage", "has a digest"),
-        ("dir:/tmp", None, "dir: is not supported"),
-        ("containers-storage:x", None, "containers-storage: is not supported"),
-        ("http://b.example/x:1", None, "http:// is not supported"),
-    ],
-)
-def test_a_destination_is_a_repository_with_a_tag(destination: str, target: str | None, reason: str) -> None:
-    with pytest.raises(RequestInvalid) as refused:
-        copy_request("a:1", [destination], target=target)
-    (fault,) = refused.value.faults
-    assert fault["field"] == f"destination {destination}"
-    assert reason in fault["reason"]
-
-
-def test_what_looks_like_a_transport_is_one_unless_docker_says_otherwise() -> None:
-    with pytest.raises(RequestInvalid) as refused:
-        copy_request("oci:1", ["oci.example/x:1"])
-    assert [fault["field"] for fault in refused.value.faults] == ["source oci:1"]
-    assert copy_request("docker://oci:1", ["oci.example/x:1"])["items"][0]["source"] == "oci:1"
-
-
-@pytest.mark.parametrize(
-    ("said", "meant"),
-    [
-        ({}, {}),
-        ({"referrers": ["all"]}, {"referrers": "all"}),
-        ({"referrers": ["a/b,c/d", "e/f"]}, {"referrers": ["a/b", "c/d", "e/f"]}),
-        ({"no_referrers": True}, {"referrers": "none"}),
-        ({"require_referrers": True}, {"referrers_required": True}),
-    ],
-)
-def test_copy_says_what_comes_along(said: dict[str, Any], meant: dict[str, Any]) -> None:
-    """Rules 9.1 and 9.5."""
-    (item,) = copy_request("a:1", ["b.example/app:1"], **said)["items"]
-    assert {key: value for key, value in item.items() if key.startswith("referrers")} == meant
-
-
-def test_copy_reads_the_keys_that_must_have_signed(tmp_path: Path) -> None:
-    """Rule 9.6."""
-    (tmp_path / "cosign.pub").write_text("key")
-    (item,) = copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "cosign.pub")])["items"]
-    assert item["verify"] == {"keys": ["key"]}
-    with pytest.raises(RequestInvalid, match="cannot be read"):
-        copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "gone.pub")])
