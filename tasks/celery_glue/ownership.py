@@ -1,6 +1,6 @@
-"""What the ledger knows of a message: whether its task is spent, and whose push it works on.
+"""The facts of the ledger about a message: whether its task is spent, and whose push it works on.
 
-No message of others replaces the result of a push, or works on the push.
+A message from another sender neither replaces the result of a push nor works on the push.
 """
 
 from tasks import contract

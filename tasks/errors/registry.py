@@ -92,7 +92,7 @@ class RegistryUnavailable(RegistryError):
 
     code = "registry_unavailable"
     advice = (
-        "Check host and port, and a proxy before it. Push again when the registry answers: what is there already is not"
+        "Check host and port, and a proxy before it. Push again when the registry answers: what it has already is not"
         " copied again."
     )
     retry = Retry.LATER

@@ -225,6 +225,49 @@ def test_callbacks_among_the_headers_make_no_worker_send_tasks(
         assert client.exists("imagepusher:signing") == 0
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"headers": {}},
+        {"headers": {"task": [], "id": "x"}},
+        {"headers": {"task": {"a": 1}, "id": "x"}},
+        {"headers": {"task": None, "id": "x"}},
+        {"headers": {"task": "nobody.knows.this", "id": "x"}},
+        {"content-type": "application/x-python-serialize"},
+        {"content-encoding": "no such one"},
+        {"content-type": {}},
+        {"body": base64.b64encode(b"made-up-secret {").decode()},
+        {"properties": {"delivery_tag": "x", "body_encoding": "made-up-secret"}},
+    ],
+)
+@pytest.mark.parametrize("queue", [contract.COPY_QUEUE, contract.PUBLISH_QUEUE, f"{contract.PUSH_QUEUE}.noted"])
+def test_no_message_ends_a_worker_or_is_shown_in_its_log(site: Site, queue: str, changed: dict[str, Any]) -> None:
+    """T11, T13: no intake looks at these queues first, as at none on RabbitMQ. A request may hold what it must not."""
+    body = json.dumps([[{"items": [], "target_settings": {"dest_quay_api_token": "made-up-secret"}}], {}, {}])
+    message = {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"task": contract.PUSH_TASK, "id": str(uuid.uuid4())},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
+
+    def told() -> int:
+        return site.worker.log().count("A message is refused") + site.worker.log().count("is no message")
+
+    before = told()
+    with redis.Redis.from_url(str(site.app.conf.broker_url)) as client:
+        client.lpush(f"imagepusher:{queue}", json.dumps(message | changed))
+    wait_until(lambda: told() > before or not site.worker.running, "it was taken")
+    assert site.worker.running
+    assert "made-up-secret" not in site.worker.log()
+
+
 def test_messages_that_celery_would_fail_on_take_no_place_of_a_worker(site: Site, request_of: Any) -> None:
     """More of them than it has places."""
     for _ in range(20):

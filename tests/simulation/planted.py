@@ -135,13 +135,13 @@ FAULTS: Final = (
     ),
     Fault(
         "undo overwrites what others wrote",
-        "tasks.transfer.after.undo",
+        "tasks.transfer.undo.undo",
         "if found not in mark.ours:",
         "if False:",
     ),
     Fault(
         "undo forgets the protective tags",
-        "tasks.transfer.after.undo",
+        "tasks.transfer.undo.undo",
         "done = (mark for mark in marks if self.done[str(mark.reference)].error is None)",
         "done = iter(())",
         first=60,
@@ -186,7 +186,7 @@ FAULTS: Final = (
     ),
     Fault(
         "protective tag goes though others need it",
-        "tasks.transfer.after.sharing",
+        "tasks.transfer.undo.sharing",
         "return any(self._still_needs(push_id, reference) for push_id in others)",
         "return False",
         first=1580,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workers.cli.codes import FAILED, INTERRUPTED, INVALID, code_of_report
+from workers.cli.exit_codes import FAILED, INTERRUPTED, INVALID, code_of_report
 from workers.cli.output import emit_as_json, emit_json, note_error, wants_json
 from workers.cli.session import interruptible, settings_of
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from workers.cli.codes import SUCCEEDED, code_of_preview, code_of_report
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import SUCCEEDED, code_of_preview, code_of_report
 from workers.cli.output import emit, emit_as_json, emit_json, note, note_sent, output_option, wants_json
 from workers.cli.registry_options import registry_options
 from workers.cli.session import open_session

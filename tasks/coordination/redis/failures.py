@@ -10,8 +10,8 @@ from tasks.errors import StateUnavailable
 
 @contextmanager
 def named_failures(what: str) -> Iterator[None]:
-    """Raise StateUnavailable where Redis fails; `what` is what then cannot be told."""
+    """Raise StateUnavailable where Redis fails; `what` names the unknown fact."""
     try:
         yield
     except RedisError as error:
-        raise StateUnavailable(f"{what} cannot be told: {type(error).__name__} from Redis.") from None
+        raise StateUnavailable(f"{what} is unknown: {type(error).__name__} from Redis.") from None

@@ -26,7 +26,7 @@ _GONE: Final = frozenset({404, 410})
 
 
 class RealmGone(ResponseInvalid):
-    """A token server is not at its address; the registry may name another one by now."""
+    """A token server is not at its address; the registry may name another address meanwhile."""
 
 
 def check_served(
@@ -64,7 +64,7 @@ def check_served(
         # Quay and others refuse the name of a repository here.
         raise RequestRefused(f"{realm} refused {wanted}{said}.")
     if status != HTTPStatus.OK:
-        raise ResponseInvalid(f"{realm} answered the request for a token otherwise{said}.")
+        raise ResponseInvalid(f"{realm} gave an unexpected answer to the request for a token{said}.")
     if is_web_page(body, headers.get("Content-Type")):
         raise AddressWrong(f"{realm} answered the request for a token with a web page.")
 

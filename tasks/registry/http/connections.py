@@ -90,7 +90,7 @@ class Connections:
             raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
-            # Without query and headers: both may hold tokens and signatures.
+            # `what` has neither query nor headers: both may hold tokens and signatures.
             LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
 
         def release(complete: bool) -> None:  # noqa: FBT001 - the only argument

@@ -51,7 +51,7 @@ def _rule(kind: type[RegistryError], words: str, *statuses: int) -> _Rule:
     return _Rule(kind, frozenset(statuses), re.compile(words, re.IGNORECASE))
 
 
-# Of writes; of reads maintenance alone. Quay, Harbor, Amazon ECR and Docker Hub say these, each in its own way.
+# Refusals of writes; maintenance refuses reads too. Quay, Harbor, Amazon ECR and Docker Hub have words of their own.
 _RULES: Final = (
     _rule(TagImmutable, r"immutab|ImageTagAlreadyExists", 400, 403, 405, 409, 412),
     _rule(
@@ -117,6 +117,13 @@ def refusal(method: str, response: Response) -> RegistryError:
 def under_maintenance(message: str) -> RegistryReadOnly:
     """Return the error of a registry that takes nothing for now (BEHAVIOUR 8.6)."""
     return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
+
+
+def is_page_for_write(method: str, response: Response) -> bool:
+    """Tell whether a write was answered by a web page, of a login or a proxy, as if it had succeeded."""
+    if method in READS or not response.own or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return False
+    return is_web_page(response.content, response.headers.get("Content-Type"))
 
 
 def is_throttled(response: Response) -> bool:

@@ -215,7 +215,7 @@ def _failure(state: "RetryCallState") -> Transient:
 
 def _final(failure: Transient, tries: int, later: float | None, limit: float) -> RegistryError:
     if issubclass(failure.kind, RegistryReadOnly):
-        # However long it lasts, another bound counts (BEHAVIOUR 8.6).
+        # `limits.maintenance_seconds` bounds the wait for a maintenance, not the limit of Retry-After (BEHAVIOUR 8.6).
         believed = later if later is not None and later <= limit else None
         return failure.kind(f"{failure.what} (tries: {tries}).", believed)
     if later is not None and later > limit:

@@ -127,7 +127,7 @@ class _Search:
         if not self.errors:
             return None
         worst = next((error for error in self.errors if error.passes), self.errors[0])
-        said = f"What refers to {image.reference} cannot be told: {worst.message}"
+        said = f"The referrers of {image.reference} cannot be found out: {worst.message}"
         error = ReferrersUnreadable(said, worst.retry_after)
         error.retry = worst.retry
         return error

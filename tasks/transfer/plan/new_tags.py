@@ -3,7 +3,7 @@
 from tasks import contract
 from tasks.errors import AuthenticationRefused, Irreversible
 from tasks.oci.reference import Reference, RepositoryName
-from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.repository import Repository
 from tasks.registry.repository.tags import Deletes
 from tasks.transfer.plan.conditions import accepted
@@ -12,8 +12,8 @@ from tasks.transfer.plan.conditions import accepted
 class NewTags:
     """The look at new tags before a push copies anything; each repository is asked once. Threads share it."""
 
-    def __init__(self, foresight: Foresight) -> None:
-        self._foresight = foresight
+    def __init__(self, preflight: Preflight) -> None:
+        self._preflight = preflight
         self._asked: dict[RepositoryName, Deletes | AuthenticationRefused] = {}
 
     def check(
@@ -26,7 +26,7 @@ class NewTags:
         if reference.tag is None:
             return ()
         error: Irreversible | None = None
-        if (why := repository.why_fixed(self._foresight, reference.tag)) is not None:
+        if (why := repository.why_fixed(self._preflight, reference.tag)) is not None:
             error = Irreversible(f"{reference} is new, and could not be deleted again: {why}.")
         elif asks_registry:
             error = self._undeletable(repository, reference)

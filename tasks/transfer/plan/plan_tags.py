@@ -16,8 +16,8 @@ from tasks.errors import (
 from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference, RepositoryName
-from tasks.registry.foresight.foresight import Foresight
-from tasks.registry.foresight.questions import Wish
+from tasks.registry.preflight.preflight import Preflight
+from tasks.registry.preflight.questions import Wish
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.plan.decide import Current, MergePolicy, decide
 from tasks.transfer.plan.entry_sizes import ensure_sizes
@@ -49,7 +49,7 @@ class TagPlanner(msgspec.Struct, frozen=True):
     push: bool
     facts: TagFacts
     ready: Mapping[RepositoryName, Found]
-    foresight: Foresight
+    preflight: Preflight
     new_tags: NewTags
     sizes: Sizes
     is_release: bool
@@ -100,7 +100,7 @@ class TagPlanner(msgspec.Struct, frozen=True):
             if decision.action != "unchanged":
                 ensure_sizes(source, self.disputed)
                 wish = Wish(decision.digest, lambda: self.sizes.of(source))
-                self._foresee(repository, reference, wish, exists=current is not None)
+                self._require_writable(repository, reference, wish, exists=current is not None)
                 if current is None and self.is_release:
                     accepts = item.irreversible == "accept"
                     seen = self.new_tags.check(repository, reference, asks_registry=self.push, accepts=accepts)
@@ -142,9 +142,9 @@ class TagPlanner(msgspec.Struct, frozen=True):
         found = self.facts.release_at(str(reference)) if self.push else None
         return found != release or (found is not None and not found.is_still)
 
-    def _foresee(self, repository: Repository, reference: Reference, wish: Wish, *, exists: bool) -> None:
+    def _require_writable(self, repository: Repository, reference: Reference, wish: Wish, *, exists: bool) -> None:
         """Raise the refusal of a tag that can be known before any byte moves: by the registry's API, by the token."""
-        repository.foresee(self.foresight, wish, tag=reference.tag if exists else None)
+        repository.require_writable(self.preflight, wish, tag=reference.tag if exists else None)
         if self.push:
             repository.require_push()
 

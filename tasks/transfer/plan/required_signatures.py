@@ -48,7 +48,7 @@ def require_signature(
     for policy in policies:
         if policy.identities and trust is None:
             raise SettingsInvalid(
-                "Who signed an image cannot be told by identity: signatures.trusted_root names no trust root."
+                "The identity of a signer cannot be verified: signatures.trusted_root names no trust root."
             )
         try:
             _require(repository, image.original_digest, policy, trust)

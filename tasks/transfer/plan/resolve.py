@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from tasks.errors import ImagePusherError
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
-from tasks.registry.foresight.foresight import Foresight
+from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.entry_sizes import read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
@@ -43,15 +43,15 @@ def prepare(
     good = (item for item, found in zip(request.items, sources, strict=True) if isinstance(found, SourceImage))
     places = (reference.place for item in good for reference in item.destinations)
     ready = make_ready(places, registries, executor, request.target, push=push)
-    sizes, foresight = Sizes(registries), Foresight()
+    sizes, preflight = Sizes(registries), Preflight()
     planner = TagPlanner(
         registries,
         rules,
         push,
         facts or NoFacts(),
         ready,
-        foresight,
-        NewTags(foresight),
+        preflight,
+        NewTags(preflight),
         sizes,
         is_release=request.atomic is not None,
         disputed=read_disputed_sizes(sources, registries),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tasks import contract
 from tasks.errors import ImagePusherError, RegistryError
@@ -55,7 +55,7 @@ class TagLock(Protocol):
         ...
 
     def note_deleted(self) -> None:
-        """Note that the tag is gone: what was written last is missed by nobody. Raises StateUnavailable."""
+        """Note that the tag is gone, so that nobody restores its last manifest. Raises StateUnavailable."""
         ...
 
 
@@ -126,3 +126,10 @@ class SingleFlight(Protocol):
         The yielded function lets the next one begin before the block ends.
         """
         ...
+
+
+class BlobSharing(NamedTuple):
+    """What workers share of blobs: the repositories that hold them, and the lead in moving one."""
+
+    locations: BlobLocations
+    flights: SingleFlight

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from tasks.errors import TagConflict
-from tasks.transfer.after.reversible import ensure_reversible
-from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.grouped_tags import Flip, groups, write
 from tasks.transfer.publish.held_locks import HeldLocks
@@ -13,6 +11,8 @@ from tasks.transfer.publish.journal import Journal, has_begun
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.release_member import Member, stopping
 from tasks.transfer.publish.stage import Staged
+from tasks.transfer.undo.reversible import ensure_reversible
+from tasks.transfer.undo.tags_of_manifest import Holders
 
 
 class Forward:

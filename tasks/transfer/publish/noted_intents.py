@@ -52,7 +52,7 @@ class NotedIntents:
         self.memory = self.memory.writing()
 
     def forget(self, found: Decision | None = None) -> None:
-        """Note that the tag was put back, or `found` as wanted: what it holds later, someone else has written."""
+        """Note that the tag was put back, or was `found` as wanted: its later manifests are the work of others."""
         self.recall()
         forgotten = self.memory.forgotten(found)
         if forgotten is None:

@@ -10,11 +10,11 @@ from tasks.errors import RegistryError, TagConflict
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
-from tasks.transfer.after.sharing import deleting
 from tasks.transfer.plan.decide import Current, protective_tags
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.intent_memory import Memory
+from tasks.transfer.undo.sharing import deleting
 
 LOG: Final = logging.getLogger(__name__)
 

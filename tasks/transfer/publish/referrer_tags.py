@@ -69,7 +69,7 @@ class ListTag:
 
         Return None if all of them are there. Raises TagConflict.
         """
-        # Also where the tag holds `ours` already: a late write of ours may have replaced a longer list (BEHAVIOUR 7.6).
+        # If the tag holds `ours` already, a late write of ours may have replaced a longer list (BEHAVIOUR 7.6).
         return self._write(lambda held: self._united(ours, held))
 
     def _united(self, ours: FetchedManifest, held: Sequence[FetchedManifest]) -> _Wanted:

@@ -82,7 +82,7 @@ class TagMove:
         self.intents.recall(has_written=has_written)
 
     def forget(self) -> None:
-        """Note that the tag was put back: what it holds later, someone else has written."""
+        """Note that the tag was put back: its later manifests are the work of others."""
         self.intents.forget()
 
     def disown(self, found: Decision | None = None) -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workers.cli.codes import code_of_receipts
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import code_of_receipts
 from workers.cli.output import emit_as_json, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.push_outcome import ensure_ended
@@ -35,7 +35,7 @@ def receipt(context: click.Context, /, push_id: str, *, keys: tuple[str, ...], *
     Every tag that PUSH_ID moved must have one, signed by one of the keys.
     """
     from tasks.errors import PushUnknown
-    from tasks.transfer.after.receipts import check_receipts
+    from tasks.transfer.inspection.receipts import check_receipts
     from workers.ledger import open_ledger
 
     settings = settings_of(context)

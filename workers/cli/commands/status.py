@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.transfer.ports import Ledger
 
 _SHOWN: Final = 20
-# The states of the contract, which is imported only when there is something to show, and those that people bring about.
+# The states of the contract, and those that people cause. The contract is imported only if there is a push to show.
 STATES: Final = (
     "enqueued", "accepted", "copying", "publishing", "waiting",
     "succeeded", "partial", "failed", "interrupted", "cancelled", "undone", "refused",

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from workers.cli.codes import INVALID, SUCCEEDED, code_of_undo
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import INVALID, SUCCEEDED, code_of_undo
 from workers.cli.output import emit_as_json, is_terminal, note, note_drawn, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.registry_options import RegistryCommand, registry_options

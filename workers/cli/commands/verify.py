@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from workers.cli.codes import code_of_verification
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import code_of_verification
 from workers.cli.output import emit_as_json, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.push_outcome import ensure_ended

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.coordination.local.in_process import KeyLocks
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.errors import ImagePusherError, LockUnavailable
 from tasks.transfer.publish import awaited_locks
 from tasks.transfer.publish.awaited_locks import AwaitedLocks
