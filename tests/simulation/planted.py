@@ -53,6 +53,7 @@ _TAG_LOCKS: Final = "tasks.coordination.redis.tag_locks"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
 
 FAULTS: Final = (
+    Fault("tag is read once", "tasks.transfer.publish.single_tag", "_ROUNDS: Final = 5", "_ROUNDS: Final = 1"),
     Fault("no look before the write", _TAG, "self._held.now(over) != over", "False"),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
@@ -136,7 +137,7 @@ FAULTS: Final = (
     Fault(
         "undo overwrites what others wrote",
         "tasks.transfer.undo.undo",
-        "if found not in mark.ours:",
+        "if found not in mark.ours or self._is_anothers(mark, found, lock):",
         "if False:",
     ),
     Fault(
