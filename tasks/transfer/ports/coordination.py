@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 
 from tasks import contract
 from tasks.errors import ImagePusherError, RegistryError
-from tasks.transfer.ports.records import TagRecord, Written
+from tasks.transfer.ports.records import TagRecord, Writer, Written
 
 # Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
