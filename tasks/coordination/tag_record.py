@@ -1,17 +1,19 @@
 """The stored form of the writes at a tag, and its lifetime (BEHAVIOUR 7.6). Pure.
 
-A record is a set of fields: `last` for the last verified write, and one for each write under way, named by its digest
-and its writer, with the value of `last` at the start of the write.
+A record is a set of fields: `last` for the last verified write, `writer` for who wrote it. Each write under way has a
+field, named by its digest and its writer, with the value of `last` when it was announced, and one more once it begins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
-from tasks.transfer.ports import TagRecord, Written
+from tasks.transfer.ports import TagRecord, Writer, Written
 
 LAST: Final = "last"
+WRITER: Final = "writer"
+_BEGUN: Final = "begun"
 # A write of ours that stood still for longer than this counts as someone else's.
 RECORD_SECONDS: Final = 86_400
 # The bytes are needed if a registry drops a manifest without a tag; later such a write ends as a conflict.
@@ -22,18 +24,51 @@ MOST_BYTES: Final = 4 << 20
 Fields = Mapping[str, str]
 
 
-def under_way(digest: str, writer: str) -> str:
+def under_way(digest: str, writer: Writer) -> str:
     """Return the field of a write under way."""
-    return f"{digest} {writer}"
+    return f"{digest} {named(writer)}"
+
+
+def begun(digest: str, writer: Writer) -> str:
+    """Return the field of a write that has begun."""
+    return f"{_BEGUN} {under_way(digest, writer)}"
+
+
+def named(writer: Writer) -> str:
+    """Return a writer as text."""
+    return f"{writer.delivery} {writer.push_id}".strip()
+
+
+def _writer(text: str) -> Writer | None:
+    """Return the writer in a text, None for one that belongs to no push."""
+    delivery, _, push_id = text.partition(" ")
+    return Writer(push_id, delivery) if push_id else None
 
 
 def record_of(fields: Fields) -> TagRecord:
     """Return the record in the fields."""
-    begun: dict[str, set[str | None]] = {}
+    announced: dict[str, set[str | None]] = {}
     for name, last in fields.items():
-        if name != LAST:
-            begun.setdefault(name.partition(" ")[0], set()).add(last or None)
-    return TagRecord(fields.get(LAST), {digest: frozenset(lasts) for digest, lasts in begun.items()})
+        if name not in {LAST, WRITER} and not name.startswith(f"{_BEGUN} "):
+            announced.setdefault(name.partition(" ")[0], set()).add(last or None)
+    return TagRecord(
+        fields.get(LAST),
+        {digest: frozenset(lasts) for digest, lasts in announced.items()},
+        _writer(fields.get(WRITER, "")),
+        _writers(name for name in fields if not name.startswith(f"{_BEGUN} ")),
+        _writers(name.removeprefix(f"{_BEGUN} ") for name in fields if name.startswith(f"{_BEGUN} ")),
+    )
+
+
+def _writers(names: Iterable[str]) -> dict[str, frozenset[Writer]]:
+    """Return the pushes' writers of each digest, by the names of fields."""
+    found: dict[str, set[Writer]] = {}
+    for name in names:
+        digest, _, text = name.partition(" ")
+        writer = _writer(text)
+        if writer is not None:
+            found.setdefault(digest, set()).add(writer)
+    return {digest: frozenset(writers) for digest, writers in found.items()}
 
 
 def pack(written: Written) -> bytes:

@@ -27,7 +27,7 @@ class Kind(enum.Enum):
     EVENT = "event"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One call to the outside; `subject` is the tag or key that it is about."""
 

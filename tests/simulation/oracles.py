@@ -4,9 +4,8 @@ What cannot be true in some runs is excused by name: `Judge.excused` says what, 
 """
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tasks.errors import ImagePusherError, PushFailed
@@ -192,8 +191,7 @@ class Judge:
             name = tag["reference"].removeprefix(f"{B}/")
             if tag["action"] in _WRITTEN:
                 self._judge_undone(name, tag, before.get(name), said.get(name), whole=whole)
-            elif not _is_unknown(tag) and self.sent[push_id].push.atomic is not None:
-                # Open for other pushes: one that finds its image at the tag keeps the intent of its own write.
+            elif not _is_unknown(tag):
                 self._judge_untouched(name, push_id, before.get(name))
         self._judge_protective_of_undo(push_id)
 
@@ -207,11 +205,7 @@ class Judge:
             for tag, digest in _made_beside(intent).items():
                 if not undone or self.b.tag(repository, tag) != digest or self._is_shared(push_id, tag):
                     continue
-                if set(self.store.find(f"{_PREFIX}needs:{B}/{repository}:{tag}") or ()) - {push_id}:
-                    # Open: a delivery that stood still notes its need after its push has ended.
-                    self.excused.append(f"{repository}:{tag}: another push noted that it needs it, and ended since")
-                else:
-                    self.add("6.6", f"undo left the protective tag {repository}:{tag} of {push_id}")
+                self.add("6.6", f"undo left the protective tag {repository}:{tag} of {push_id}")
 
     def _judge_untouched(self, name: str, push_id: str, before: str | None) -> None:
         """Judge that an undo leaves a tag alone that others made what it is, and not the push (6.6)."""
@@ -412,10 +406,6 @@ class Judge:
 
     def _moved_it(self, push_id: str, tag: str, digest: str, own: list[Write]) -> bool:
         """Tell whether a push, and nobody else, made a tag what it is, and its ledger knows."""
-        stood = any(action.name.startswith(("stop", "pause", "deliver")) for action in self.taken.values())
-        if stood and self.sent[push_id].push.atomic is not None:
-            # Open: several deliveries of a release that stood still in turn, one of which wrote late.
-            return False
         moved = [write for write in own if write.new == digest and write.old != write.new]
         others = any(write.new == digest and write.author != push_id for write in self._writes(tag))
         return bool(moved) and not others and not self._late and not self._lost(f"push:{push_id}")
@@ -425,7 +415,7 @@ class Judge:
 
         The intent that such a delivery noted is in the ledger, and not whether it came to write.
         """
-        broken = ("stop", "kill", "pause", "end lease", "restart", "evict", "deliver twice")
+        broken = ("kill", "restart", "evict")
         faults = any(action.name.startswith(broken) for action in self.taken.values())
         return faults and any(write.new == digest for write in self._writes(tag))
 
@@ -483,9 +473,6 @@ class Judge:
         if self.undoing is not None:
             return
         if explains(first, operations, last):
-            return
-        if self.deaths and explains(first, [*operations, *_again(operations)], last):
-            self.excused.append(f"{tag}: a push whose worker was killed brought back what a foreign write removed")
             return
         lost = [
             key for key in self._gone if key.startswith((f"{_PREFIX}written:", f"{_PREFIX}tag:")) or "/intents" in key
@@ -851,17 +838,6 @@ def _is_unknown(said: Mapping[str, Any]) -> bool:
     """Tell whether a report says that nobody knows what became of a tag."""
     error = said["error"] or {"code": "", "message": ""}
     return _CANNOT_BE_TOLD in error["message"] or error["code"] in {"stalled", "abandoned"}
-
-
-def _again(operations: Sequence[Operation]) -> list[Operation]:
-    """Return pushes that a later push may have taken for what its own late write replaced, after a foreign write."""
-    foreign = [each for each in operations if each.name == "foreign"]
-    return [
-        replace(each, started=other.ended, ended=math.inf, merges=True, may_be_absent=True)
-        for each in operations
-        for other in foreign
-        if each.ended < other.started
-    ]
 
 
 def _put_back_to(own: Sequence[Write]) -> str | None:

@@ -53,13 +53,14 @@ _TAG_LOCKS: Final = "tasks.coordination.redis.tag_locks"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
 
 FAULTS: Final = (
+    Fault("tag is read once", "tasks.transfer.publish.single_tag", "_ROUNDS: Final = 5", "_ROUNDS: Final = 1"),
     Fault("no look before the write", _TAG, "self._held.now(over) != over", "False"),
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
     Fault("no intent", _INTENTS, "self.log.note(intent, replaced, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
-    Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
+    Fault("write under way is not noted", _TAG, "lock.note_writing(intent.new_digest, last, self._writer)", "pass"),
     Fault("bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None"),
     Fault("late write is not seen", _OVERWRITTEN, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
@@ -96,7 +97,12 @@ FAULTS: Final = (
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
-    Fault("last write is forgotten", _TAG_LOCKS, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
+    Fault(
+        "last write is forgotten",
+        _TAG_LOCKS,
+        "pipeline.hset(self._record_key, mapping={LAST: written.digest, WRITER: named(writer)})",
+        "pass",
+    ),
     Fault("bytes of a write are not kept", _TAG_LOCKS, "if len(written.content) <= MOST_BYTES:", "if False:"),
     Fault(
         "ledger never ends",
@@ -118,8 +124,8 @@ FAULTS: Final = (
     Fault(
         "record of a tag never ends",
         _TAG_LOCKS,
-        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
-        'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")',
+        'pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
+        'pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")',
     ),
     Fault(
         "stalled push is left alone",
@@ -131,7 +137,7 @@ FAULTS: Final = (
     Fault(
         "undo overwrites what others wrote",
         "tasks.transfer.undo.undo",
-        "if found not in mark.ours:",
+        "if found not in mark.ours or self._is_anothers(mark, found, lock):",
         "if False:",
     ),
     Fault(
@@ -182,7 +188,7 @@ FAULTS: Final = (
     Fault(
         "protective tag goes though others need it",
         "tasks.transfer.undo.sharing",
-        "return bool(self.needs.needs(reference) - {self.push_id})",
+        "return any(self._still_needs(push_id, reference) for push_id in others)",
         "return False",
         first=1580,
     ),

@@ -15,6 +15,8 @@ from redis.lock import Lock as RedisLock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
 from tasks.coordination.redis.leases import RENEWAL
+from tasks.coordination.redis.tag_locks import SEEN
+from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
 from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
 
@@ -277,6 +279,19 @@ class Commands:
         seconds, *tokens = args
         return [self._reacquire([key], [token, seconds]) for key, token in zip(keys, tokens, strict=True)]
 
+    def _see(self, keys: list[str], args: list[Any]) -> int:
+        known, digest, seconds, kept, kept_seconds = args
+        if (self.hget(keys[0], LAST) or b"") != _bytes(known):
+            return 0
+        self.hdel(keys[0], LAST, WRITER)
+        self.delete(keys[1])
+        if digest:
+            self.hset(keys[0], LAST, digest)
+        self.expire(keys[0], seconds)
+        if kept:
+            self.set(keys[1], kept, ex=kept_seconds)
+        return 1
+
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
@@ -299,6 +314,7 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RedisLock.LUA_REACQUIRE_SCRIPT): Commands._reacquire,
     _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
     _sha(RENEWAL): Commands._renew,
+    _sha(SEEN): Commands._see,
     _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,
 }
 

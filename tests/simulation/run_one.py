@@ -24,6 +24,7 @@ _HORIZON: Final = 3 * 3600.0
 # As long as anything that was on its way, or stood still, may take to end.
 _SETTLES: Final = 150.0
 _FORGOTTEN_SECONDS: Final = 60.0
+_LOOKS_AGAIN: Final = 0.25
 _LEASES: Final = (f"{KEY_PREFIX}tag:", f"{KEY_PREFIX}run:")
 
 
@@ -67,6 +68,7 @@ class World:
         self.judge.taken = decisions.taken
         self.results.on_keep = self._note_result
         self._started = 0
+        self._looks_again = 0.0
         self.scheduler.on_fault = self._carry_out
         self.scheduler.on_death = self._start_again
 
@@ -80,7 +82,7 @@ class World:
         self.scheduler.run(_HORIZON, self._all_ended)
         self.judge.note_ends()
         self.scheduler.run(self.scheduler.now + _SETTLES, self._is_still)
-        if self.scenario.undo is not None and self._all_ended():
+        if self.scenario.undo is not None and self._have_ended():
             self._undo(self.scenario.undo)
         self.judge.judge()
         self.judge.add_all(self.scheduler.crashes)
@@ -212,6 +214,14 @@ class World:
         self.judge.events.append(Event(self.scheduler.now, moved.push_id, moved.reference, moved.new_digest))
 
     def _all_ended(self) -> bool:
+        now = self.scheduler.now
+        if now < self._looks_again:
+            return False
+        # Asked at each step of a run: an end may be seen a little later.
+        self._looks_again = now + _LOOKS_AGAIN
+        return self._have_ended()
+
+    def _have_ended(self) -> bool:
         if len(self.judge.sent) < len(self.scenario.pushes):
             return False
         return all(

@@ -1,7 +1,7 @@
 """What is done in a run: which pushes, into which tags, on how many workers, at which registry, with which faults."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tests.simulation.decisions import FAULTS, Kind, Swarm
@@ -45,9 +45,20 @@ _OF_STORMS: Final = (
     "restart redis",
 )
 SIGNERS: Final = ("alice", "bob", "carol")
-# Seeds of the form 4 n + 2, and 16 n + 5.
+# Seeds of the form 4 n + 2, 16 n + 5, and 64 n + 61.
 _LATER: Final = 2
 _HALVES: Final = 5
+_REMATCHES: Final = 61
+_OF_REMATCHES: Final = (
+    "stop before",
+    "stop after",
+    "kill after",
+    "kill before",
+    "foreign write",
+    "pause after",
+    "collect",
+    "lose answer",
+)
 _OF_HALVES: Final = (
     "make immutable",
     "make immutable",
@@ -168,6 +179,8 @@ def at_random(seed: int | str) -> Scenario:
         return chance.choice(_FAMILIES)(chance)
     if isinstance(seed, int) and seed % 16 == _HALVES:
         return _half(chance)
+    if isinstance(seed, int) and seed % 64 == _REMATCHES:
+        return _rematch(chance)
     if chance.random() < _DUELS:
         return _duel(chance)
     tags = chance.sample(["app:latest", "app:1.0", "other:latest"], chance.choice([1, 1, 2, 3]))
@@ -213,6 +226,28 @@ def _duel(chance: random.Random) -> Scenario:
             kinds=_THIN,
         ),
     )
+
+
+def _rematch(chance: random.Random) -> Scenario:
+    """Return pushes that meet at one tag, most of them with one image, with more faults, and the undo of one."""
+    found = _duel(chance) if chance.random() < 0.7 else _half(chance)
+    platforms = None if chance.random() < 0.3 else (PLATFORMS[0],)
+    merges = chance.random() < 0.8
+    pushes = tuple(
+        replace(
+            push,
+            items=tuple(replace(item, platforms=platforms or item.platforms, merge=merges) for item in push.items),
+        )
+        for push in found.pushes
+    )
+    swarm = replace(
+        found.swarm,
+        on=found.swarm.on | frozenset(chance.sample(_OF_REMATCHES, 3)),
+        rate=chance.choice([0.05, 0.1]),
+        most=chance.choice([2, 3, 4]),
+    )
+    undo = chance.choice(pushes).push_id if chance.random() < 0.7 else None
+    return replace(found, pushes=pushes, undo=undo, swarm=swarm)
 
 
 def _signed(chance: random.Random) -> Scenario:

@@ -90,6 +90,7 @@ class Scheduler:
         self.budgets = False
         self._queue: list[tuple[float, int, Thread | None, Any]] = []
         self._order = itertools.count()
+        self._until = FOREVER
         self._hub = getcurrent()
         self._threads: dict[Any, Thread] = {}
         self._to_reap: list[Process] = []
@@ -153,6 +154,15 @@ class Scheduler:
         if not thread.process.alive:
             raise Killed
 
+    def _pass(self, until: float) -> None:
+        """Let others run until the time, if there are any who have something to do before it."""
+        thread = self.thread
+        is_alone = not self._queue or self._queue[0][0] > until
+        if is_alone and thread.process.alive and thread.process.stopped_until <= until <= self._until:
+            self.now = until
+        else:
+            self.park(until)
+
     def wake(self, thread: Thread) -> None:
         """Let a parked thread go on."""
         if not thread.done:
@@ -189,6 +199,7 @@ class Scheduler:
 
     def run(self, until: float, is_over: Callable[[], bool] = lambda: False) -> None:
         """Run all threads until the time, or until it is over."""
+        self._until = until
         while self._queue and not is_over():
             when, _, thread, what = heapq.heappop(self._queue)
             if when > until:
@@ -224,7 +235,7 @@ class Scheduler:
         self._fly(thread, effect, before)
         result = effect()
         self.trace.step(self.now, step.name, result)
-        self.park(self.now + after)
+        self._pass(self.now + after)
         return result
 
     def _disturbed(self, thread: Thread, step: Step, action: Action, effect: Callable[[], Result]) -> Result:
@@ -272,7 +283,7 @@ class Scheduler:
         """Let a request be on its way: it lands even if its process stops, and perhaps if that is killed."""
         thread.in_flight = effect
         try:
-            self.park(self.now + seconds)
+            self._pass(self.now + seconds)
         finally:
             thread.in_flight = None
 

@@ -15,6 +15,7 @@ from redis.lock import Lock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
 from tasks.coordination.redis.leases import RENEWAL
+from tasks.coordination.redis.tag_locks import SEEN
 from tests.conftest import MakeRegistry
 from tests.simulation import images
 from tests.simulation.broker_model import Message, Results
@@ -100,6 +101,15 @@ def test_the_scripts_of_the_lock_mean_what_the_model_says(real: redis.Redis) -> 
             expected = real.register_script(script)(keys=[key], args=list(args))
             assert model.script(_sha(script), [key], list(args)) == expected
             assert _sign(model.pttl(key)) == _sign(real.pttl(key))
+
+
+def test_the_script_that_notes_what_others_wrote_means_what_the_model_says(real: redis.Redis) -> None:
+    model = Commands(Store(lambda: 0.0))
+    script = real.register_script(SEEN)
+    for args in (("", "a", 90, b"bytes", 60), ("b", "c", 90, b"", 60), ("a", "b", 90, b"", 60), ("b", "", 90, b"", 60)):
+        keys = ["written:t", "written-bytes:t"]
+        assert model.script(_sha(SEEN), keys, list(args)) == script(keys=keys, args=list(args))
+        assert (model.hgetall(keys[0]), model.get(keys[1])) == (real.hgetall(keys[0]), real.get(keys[1]))
 
 
 def test_the_script_that_closes_a_push_means_what_the_model_says(real: redis.Redis) -> None:

@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
-from tasks.coordination.tag_record import LAST, record_of, under_way
+from tasks.coordination.tag_record import LAST, WRITER, begun, named, record_of, under_way
 from tasks.errors import LockLost, StateUnavailable
-from tasks.transfer.ports import TagRecord, Written
+from tasks.transfer.ports import TagRecord, Writer, Written
 
 
 class MemoryTag:
@@ -15,7 +15,7 @@ class MemoryTag:
     def __init__(self, locks: "MemoryTagLocks", reference: str) -> None:
         self._locks = locks
         self._reference = reference
-        self._writer = uuid.uuid4().hex
+        self._writer = Writer("", uuid.uuid4().hex)
         self._fields = locks.fields.setdefault(reference, {})
 
     def ensure(self) -> None:
@@ -29,21 +29,38 @@ class MemoryTag:
         written = self._locks.written.get(self._reference)
         return written if written is not None and written.digest == digest else None
 
-    def note_writing(self, digest: str, last: str | None) -> None:
+    def note_seen(self, held: Written | None, instead_of: str | None) -> None:
+        if self._fields.get(LAST) != instead_of:
+            return
+        self.note_deleted()
+        if held is not None:
+            self._fields[LAST] = held.digest
+            self._locks.written[self._reference] = held
+
+    def drop_writing(self, digest: str, writer: Writer) -> None:
+        self._fields.pop(under_way(digest, writer), None)
+
+    def note_writing(self, digest: str, last: str | None, writer: Writer | None = None) -> None:
         self._locks.steps += 1
         if self._locks.steps == self._locks.away_at:
             raise StateUnavailable("The record of a tag's writes cannot be told.")
         if self._locks.steps in self._locks.lost_at:
             self._locks.holder.clear()
-        self._fields[under_way(digest, self._writer)] = last or ""
+        self._fields[under_way(digest, writer or self._writer)] = last or ""
 
-    def note_written(self, written: Written) -> None:
-        self._fields.pop(under_way(written.digest, self._writer), None)
-        self._fields[LAST] = written.digest
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        self._fields[begun(digest, writer)] = ""
+
+    def note_written(self, written: Written, writer: Writer | None = None) -> None:
+        writer = writer or self._writer
+        self._fields.pop(under_way(written.digest, writer), None)
+        self._fields.pop(begun(written.digest, writer), None)
+        self._fields |= {LAST: written.digest, WRITER: named(writer)}
         self._locks.written[self._reference] = written
 
     def note_deleted(self) -> None:
         self._fields.pop(LAST, None)
+        self._fields.pop(WRITER, None)
         self._locks.written.pop(self._reference, None)
 
 

@@ -18,9 +18,19 @@ from filelock import FileLock, Timeout
 
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.own_file import open_own
-from tasks.coordination.tag_record import LAST, RECORD_SECONDS, decode, encode, record_of, under_way
+from tasks.coordination.tag_record import (
+    LAST,
+    RECORD_SECONDS,
+    WRITER,
+    begun,
+    decode,
+    encode,
+    named,
+    record_of,
+    under_way,
+)
 from tasks.errors import LockUnavailable, SettingsInvalid
-from tasks.transfer.ports import TagRecord, Written
+from tasks.transfer.ports import TagRecord, Writer, Written
 
 _POLL_SECONDS: Final = 0.02
 _PRIVATE: Final = 0o600
@@ -32,7 +42,7 @@ class FileTag:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = uuid.uuid4().hex
+        self._writer = Writer("", uuid.uuid4().hex)
 
     def ensure(self) -> None: ...
 
@@ -45,20 +55,42 @@ class FileTag:
         written = self._read()[1]
         return written if written is not None and written.digest == digest else None
 
-    def note_writing(self, digest: str, last: str | None) -> None:
+    def note_seen(self, held: Written | None, instead_of: str | None) -> None:
+        """Record what someone else wrote, unless a push wrote since; raises SettingsInvalid."""
+        fields, _ = self._read()
+        if fields.get(LAST) == instead_of:
+            fields = {name: value for name, value in fields.items() if name not in {LAST, WRITER}}
+            kept = held if held is not None and held.content else None
+            self._write(fields if held is None else {**fields, LAST: held.digest}, kept)
+
+    def note_writing(self, digest: str, last: str | None, writer: Writer | None = None) -> None:
         """Record a write before it is made; raises SettingsInvalid."""
         fields, written = self._read()
-        self._write({**fields, under_way(digest, self._writer): last or ""}, written)
+        self._write({**fields, under_way(digest, writer or self._writer): last or ""}, written)
 
-    def note_written(self, written: Written) -> None:
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        """Record that a write begins; raises SettingsInvalid."""
+        fields, written = self._read()
+        self._write({**fields, begun(digest, writer): ""}, written)
+
+    def note_written(self, written: Written, writer: Writer | None = None) -> None:
         """Record a verified write; raises SettingsInvalid."""
+        writer = writer or self._writer
         fields, _ = self._read()
-        fields.pop(under_way(written.digest, self._writer), None)
-        self._write({**fields, LAST: written.digest}, written)
+        fields.pop(under_way(written.digest, writer), None)
+        fields.pop(begun(written.digest, writer), None)
+        self._write({**fields, LAST: written.digest, WRITER: named(writer)}, written)
+
+    def drop_writing(self, digest: str, writer: Writer) -> None:
+        """Record that a write was not begun; raises SettingsInvalid."""
+        fields, written = self._read()
+        if fields.pop(under_way(digest, writer), None) is not None:
+            self._write(fields, written)
 
     def note_deleted(self) -> None:
         """Record that the tag is gone; raises SettingsInvalid."""
         fields, _ = self._read()
+        fields.pop(WRITER, None)
         if fields.pop(LAST, None) is not None:
             self._write(fields, None)
 

@@ -39,6 +39,7 @@ from tasks.transfer.ports.records import (
     TagRecord,
     TakenCopy,
     UndoState,
+    Writer,
     Written,
 )
 
@@ -76,6 +77,7 @@ __all__ = [
     "TakenCopy",
     "UndoState",
     "WatchdogLedger",
+    "Writer",
     "Written",
     "bounded",
 ]

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 
 from tasks import contract
 from tasks.errors import ImagePusherError, RegistryError
-from tasks.transfer.ports.records import TagRecord, Written
+from tasks.transfer.ports.records import TagRecord, Writer, Written
 
 # Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
@@ -46,11 +46,26 @@ class TagLock(Protocol):
         """
         ...
 
-    def note_writing(self, digest: str, last: str | None) -> None:
+    def note_seen(self, held: Written | None, instead_of: str | None) -> None:
+        """Note what someone else wrote, None for an absent tag, unless the last write is not `instead_of` any more.
+
+        A late write that replaces it is mended from the note. Raises StateUnavailable.
+        """
+        ...
+
+    def note_writing(self, digest: str, last: str | None, writer: Writer | None = None) -> None:
         """Note that `digest` is about to be written; `last` was written before. Raises StateUnavailable."""
         ...
 
-    def note_written(self, written: Written) -> None:
+    def note_begun(self, digest: str, writer: Writer) -> None:
+        """Note that a write which was announced begins now; raises StateUnavailable."""
+        ...
+
+    def drop_writing(self, digest: str, writer: Writer) -> None:
+        """Note that a write which was announced was not begun; raises StateUnavailable."""
+        ...
+
+    def note_written(self, written: Written, writer: Writer | None = None) -> None:
         """Note a verified write, with its bytes; raises StateUnavailable."""
         ...
 

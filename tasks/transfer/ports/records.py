@@ -161,21 +161,46 @@ class Written(msgspec.Struct, frozen=True):
     content: bytes
 
 
+class Writer(NamedTuple):
+    """A delivery of a push that writes a tag."""
+
+    push_id: str
+    delivery: str
+
+
 class TagRecord(msgspec.Struct, frozen=True):
     """The writes of our pushes at one tag (BEHAVIOUR 7.6).
 
-    `last` is the digest of the last verified write. `under_way` maps the digest of each unverified write to the value
-    of `last` when it began; several writers may have begun to write one digest.
+    `last` is the digest of the last verified write, or of what someone else was seen to have written since; `writer` is
+    who wrote it. `under_way` maps the digest of each unverified write to the value of `last` when it was announced.
+    Several writers, those in `writers`, may have announced one digest. Those in `begun` then began to write it.
     """
 
     last: str | None = None
     under_way: Mapping[str, frozenset[str | None]] = msgspec.field(default_factory=dict)
+    writer: Writer | None = None
+    writers: Mapping[str, frozenset[Writer]] = msgspec.field(default_factory=dict)
+    begun: Mapping[str, frozenset[Writer]] = msgspec.field(default_factory=dict)
 
     def overwritten_by(self, held: str | None) -> str | None:
         """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None."""
         if held is None or held == self.last:
             return None
         return self.last if self.under_way.get(held, frozenset()) - {self.last} else None
+
+    def push_that_wrote(self, held: str) -> str | None:
+        """Return the push that wrote what the tag holds, None if that cannot be told."""
+        if held == self.last and self.writer is not None:
+            return self.writer.push_id
+        pushes = {writer.push_id for writer in self.begun.get(held, ())}
+        return next(iter(pushes)) if len(pushes) == 1 else None
+
+    def has_verified(self, digest: str, push_id: str) -> bool:
+        """Tell whether a push, which noted a write of `digest`, found it at the tag afterwards.
+
+        None of its deliveries has the write under way then, whatever others wrote since.
+        """
+        return self.last is not None and push_id not in {each.push_id for each in self.writers.get(digest, ())}
 
     def may_lose(self, held: str) -> bool:
         """Tell whether one of our writers, which stands still, may still overwrite what someone else wrote."""

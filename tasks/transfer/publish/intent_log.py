@@ -9,6 +9,11 @@ from tasks.transfer.ports import TagIntent
 class IntentLog(Protocol):
     """The intents of one push at one tag, as the ledger keeps them."""
 
+    @property
+    def push_id(self) -> str:
+        """The push."""
+        ...
+
     def read(self) -> TagIntent | None:
         """Return the last intent that was noted."""
         ...

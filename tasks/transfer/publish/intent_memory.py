@@ -51,6 +51,10 @@ class Memory(msgspec.Struct, frozen=True):
         """Return the memory for the time after the write of the tag began."""
         return Memory(self.intents, self.latest)
 
+    def told(self, *, is_mine: bool) -> "Memory":
+        """Return the memory for the time after it was found out whether this push wrote the latest intent's digest."""
+        return Memory(self.intents, self.latest, None if is_mine else self.latest)
+
     def own(self, digest: str | None) -> TagIntent | None:
         """Return the intent to write `digest`, None if this push did not write it."""
         found = None if digest is None else self.intents.get(digest)
@@ -97,7 +101,7 @@ class Memory(msgspec.Struct, frozen=True):
         latest = self.latest
         if latest is None or not latest.changes:
             return latest is not None
-        return self.pending is not None and latest.written_before is None
+        return self.pending == latest and latest.written_before is None
 
     @property
     def may_have_written(self) -> bool:

@@ -13,17 +13,21 @@ class NotedIntents:
     """The intents of one push at one tag; used by one thread at a time.
 
     Each note names the last intent that this delivery knows of, so that it never replaces one of another delivery.
+    `run_is_idle` tells that no delivery of this run of the push has begun to write.
     """
 
     def __init__(self, log: IntentLog) -> None:
         self.log = log
         self.memory = Memory()
+        self.run_is_idle = False
         self._known: TagIntent | None = None
 
     def recall(self, *, has_written: bool | None = None) -> None:
         """Read the last noted intent into the memory; `has_written` tells, if known, whether the push came to write."""
         self._known = self.log.read()
         self.memory = self.memory.recalling(self._known, has_written=has_written)
+        if has_written is not None:
+            self.run_is_idle = not has_written
 
     def note(self, intent: TagIntent, replaced: Current | None) -> None:
         """Note an intent, and the bytes of the manifest that it replaces; raises LockLost, PushUndone."""
@@ -37,6 +41,11 @@ class NotedIntents:
         self.log.note(intent, None, self._known)
         self._known = intent
         self.memory = self.memory.recalling(intent)
+
+    def tell(self, *, is_mine: bool) -> None:
+        """Remember whether this push wrote the digest of the latest intent, which the tag holds."""
+        if not is_mine or not self.run_is_idle:
+            self.memory = self.memory.told(is_mine=is_mine)
 
     def begin_writing(self) -> None:
         """Remember that the write of the tag begins."""

@@ -22,6 +22,10 @@ class OwnWrites:
         if digest is not None:
             self._digests.add(digest)
 
+    def includes(self, digest: Digest) -> bool:
+        """Tell whether this delivery wrote a digest, or began to write it."""
+        return digest in self._digests
+
     def late_change(self, lock: TagLock, memory: Memory) -> TagIntent | None:
         """Return the change by which a late write of this delivery replaced the work of others, if one did.
 

@@ -28,7 +28,7 @@ from tasks.transfer.plan.plan import Copy
 from tasks.transfer.plan.read_image import current_of, read_current
 from tasks.transfer.plan.selected_referrers import NOTHING, Along
 from tasks.transfer.plan.tag_guard import OPEN, Gate
-from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord
+from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord, Written
 from tasks.transfer.publish.held_manifests import Sightings
 
 LOG: Final = logging.getLogger(__name__)
@@ -62,15 +62,23 @@ class Staged(msgspec.Struct, frozen=True):
     decision: Decision
     held: Current | None
     base: Current | None
-    last: str | None
+    record: TagRecord
     skip: OlderThanDestination | None = None
     is_contested: bool = False
     """Whether one of our writers, which stands still, may still overwrite what others wrote there."""
+    mends: bool = False
+    """Whether a late write of ours is at the tag, and `base` is what it replaced."""
 
     @property
     def is_right(self) -> bool:
         """Whether the tag stays as it is: it holds the wanted manifest, or a newer image."""
         return self.skip is not None or (self.held is not None and self.decision.digest == self.held.digest)
+
+    @property
+    def seen(self) -> Written | None:
+        """The manifest that the tag holds, with its bytes where they were read."""
+        held = self.held if self.mends or self.base is None else self.base
+        return None if held is None else Written(held.digest, held.media_type, held.content)
 
     @property
     def over(self) -> Digest | None:
@@ -93,7 +101,7 @@ class Stage:
         If nothing can be decided, and someone else has written the tag since the read, it is read again: its registry
         may have collected what the tag held before (BEHAVIOUR 7.2).
         """
-        held = None if absent else self._read()
+        held = None if absent and lock.record().last is None else self._read()
         for _ in range(_LOOKS):
             try:
                 return self._staged(held, lock)
@@ -107,14 +115,15 @@ class Stage:
 
     def _staged(self, held: Current | None, lock: TagLock) -> Staged:
         record = lock.record()
-        base = self.overwritten(held.digest if held else None, record, lock) or held
+        lost = self.overwritten(held.digest if held else None, record, lock)
+        base = lost or held
         decision = self._decide(base)
         if not (held is not None and decision.digest == held.digest):
             base = self._whole(base)
             if decision.action == "unchanged":
                 decision = msgspec.structs.replace(decision, action="merged" if decision.kept else "copied")
         is_contested = held is not None and record.may_lose(held.digest)
-        return Staged(decision, held, base, record.last, is_contested=is_contested)
+        return Staged(decision, held, base, record, is_contested=is_contested, mends=lost is not None)
 
     def wanted(self, digest: str) -> Current:
         """Return the manifest that a tag was given, with its bytes if it is the source's own."""

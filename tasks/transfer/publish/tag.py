@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tasks.errors import CopyIncomplete, ImagePusherError, LockLost, LockUnavailable
+from tasks.errors import CopyIncomplete, ImagePusherError, LockLost, LockUnavailable, PushUndone
 from tasks.oci import media_types
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
@@ -18,7 +18,7 @@ from tasks.registry.repository import Repository
 from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.selected_referrers import NOTHING
-from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock, TagLocks, Writer, Written
 from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.intent_memory import Memory
@@ -44,7 +44,7 @@ class TagMove:
         self._repository = repository
         self._planned = tag
         # Two deliveries may note the same change: each knows whether it was the one that came to write it.
-        self._delivery = uuid.uuid4().hex
+        self._writer = Writer(log.push_id, uuid.uuid4().hex)
         self._reference = tag.reference
         self._tag = tag.reference.identifier
         self._held = HeldDigest(repository, tag.reference.identifier)
@@ -108,11 +108,21 @@ class TagMove:
         Raises the reason against a change (BEHAVIOUR 10.2, 10.3).
         """
         staged = self._stage.read(lock, absent=absent)
+        self._tell_whose(staged)
         before = staged.base.digest if staged.base is not None else None
         mine = self.memory.own(before)
         if mine is not None:
             before = mine.old_digest
         return self._stage.admitted(staged, before)
+
+    def _tell_whose(self, staged: Staged) -> None:
+        """Find out whether this push, or another push of the same image, wrote what the tag holds."""
+        held, latest = staged.over, self.memory.latest
+        if held is None or latest is None or not latest.changes or latest.new_digest != held:
+            return
+        writer = staged.record.push_that_wrote(held)
+        if writer is not None:
+            self.intents.tell(is_mine=writer == self._writer.push_id)
 
     def bring(self, staged: Staged, locks: TagLocks) -> None:
         """Make the referrers of the image findable at the destination, before the tag moves (BEHAVIOUR 9.2)."""
@@ -136,12 +146,11 @@ class TagMove:
             intent = msgspec.structs.replace(intent, overtaken=intent.overtaken | {kept: staged.base.digest})
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
-        intent = msgspec.structs.replace(intent, by=self._delivery)
+        intent = msgspec.structs.replace(intent, by=self._writer.delivery)
         if not self._own.begun:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
             self.intents.log.ensure_open()
-        self.intents.note(intent, staged.base)
-        lock.note_writing(decision.digest, staged.last)
+        self._note(lock, staged, intent)
         try:
             if intent.protective_tag is not None and not is_protected:
                 self._writes.store(intent.protective_tag, decision)
@@ -152,6 +161,21 @@ class TagMove:
                 raise
             return None
         return intent
+
+    def _note(self, lock: TagLock, staged: Staged, intent: TagIntent) -> None:
+        """Note a write in the record of the tag, and then its intent: one without the other was verified."""
+        last = staged.record.last
+        if not staged.mends and staged.over != last:
+            # Someone else wrote it. Otherwise what they removed would be brought back once this push is killed.
+            lock.note_seen(staged.seen, last)
+            last = staged.over
+        lock.note_writing(intent.new_digest, last, self._writer)
+        try:
+            self.intents.note(intent, staged.base)
+        except (LockLost, PushUndone):
+            if not self._own.includes(intent.new_digest):
+                lock.drop_writing(intent.new_digest, self._writer)
+            raise
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
@@ -165,6 +189,7 @@ class TagMove:
         # A digest has only one content, which the copy may have stored already.
         if self._reference.digest is None and self._held.now(over) != over:
             return False
+        lock.note_begun(staged.decision.digest, self._writer)
         lock.ensure()
         self._own.begin(staged.decision.digest)
         self.intents.begin_writing()
@@ -219,14 +244,43 @@ class TagMove:
 
     def leave(self, lock: TagLock, staged: Staged) -> Moved:
         """Leave a tag as it was found, or as this push wrote it without noting the write."""
+        if self.memory.pending is not None:
+            self._give_way(lock, staged)
         if staged.skip is not None:
-            if staged.is_contested and staged.held is not None:
-                self._settle(lock, staged.held)
+            self._note_contested(lock, staged)
             return skipped(staged, staged.skip)
         left = self.memory.left(staged.decision)
-        if left.changes or staged.is_contested:
+        if left.changes:
             self._settle(lock, staged.decision)
+            return Moved(left, staged.decision.held, brought=self._brought)
+        self._note_contested(lock, staged)
+        moved = self._moved_before(staged)
+        if moved is not None:
+            return Moved(moved, self._stage.wanted(moved.new_digest), brought=self._brought)
         return Moved(left, staged.decision.held, brought=self._brought)
+
+    def _moved_before(self, staged: Staged) -> TagIntent | None:
+        """Return the move of an earlier delivery which others have built on since (BEHAVIOUR 7.7)."""
+        latest = self.memory.latest
+        if latest is None or not latest.changes or latest.settled or self.memory.own(latest.new_digest) is None:
+            return None
+        return latest if staged.record.has_verified(latest.new_digest, self._writer.push_id) else None
+
+    def _note_contested(self, lock: TagLock, staged: Staged) -> None:
+        """Note what others wrote if a late write of ours may replace it: it is mended from the note (BEHAVIOUR 7.6)."""
+        if staged.is_contested:
+            lock.note_seen(staged.seen, staged.record.last)
+
+    def _give_way(self, lock: TagLock, staged: Staged) -> None:
+        """Forget a write that was announced and not begun: an undo of this push leaves alone what others wrote."""
+        self.intents.recall()
+        latest, held = self.memory.latest, staged.over
+        if latest is None or not self.memory.is_idle:
+            return
+        self._protective.delete(tag for tag, digest in self.memory.beside().items() if digest != held)
+        self.disown(staged.decision)
+        if not self._own.includes(latest.new_digest):
+            lock.drop_writing(latest.new_digest, self._writer)
 
     def stood(self, lock: TagLock, locks: TagLocks) -> Moved:
         """Return how a tag of a release that stands was moved; leave it alone, whatever it holds by now.
@@ -241,7 +295,7 @@ class TagMove:
                 self.bring(staged, locks)
                 if staged.is_right:
                     return self.leave(lock, staged)
-                if not self._own.begun or staged.base is staged.held:
+                if not (self._own.begun and staged.mends):
                     break
                 mending = self.announce(lock, staged)
                 if mending is not None and self.flip(lock, staged, mending) is not None:
@@ -256,6 +310,6 @@ class TagMove:
         return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)
 
     def _settle(self, lock: TagLock, held: Decision | Current) -> None:
-        """Note what the tag holds: a late write of ours that replaces it is mended from the note (BEHAVIOUR 7.6)."""
+        """Note what this push wrote: a late write that replaces it is mended from the note (BEHAVIOUR 7.6)."""
         lock.ensure()
-        lock.note_written(Written(held.digest, held.media_type, held.content))
+        lock.note_written(Written(held.digest, held.media_type, held.content), self._writer)

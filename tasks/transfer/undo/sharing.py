@@ -3,10 +3,24 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+from tasks import contract
 from tasks.errors import NotFound
 from tasks.registry.repository import Repository
-from tasks.transfer.ports import Protections
+from tasks.transfer.ports import Protections, TagIntent
+
+
+class NeedRecords(Protections, Protocol):
+    """The needs of pushes, and by what an ended push is known to need nothing any more."""
+
+    def report(self, push_id: str) -> contract.PushReport | None:
+        """Return the report of a push, None before its end."""
+        ...
+
+    def intents(self, push_id: str) -> dict[str, TagIntent]:
+        """Return the last intent of a push at each tag."""
+        ...
 
 
 class _NoRecord:
@@ -20,6 +34,13 @@ class _NoRecord:
         del reference
         return set()
 
+    def report(self, push_id: str) -> None:
+        del push_id
+
+    def intents(self, push_id: str) -> dict[str, TagIntent]:
+        del push_id
+        return {}
+
 
 @dataclass(frozen=True)
 class Sharing:
@@ -28,7 +49,7 @@ class Sharing:
     Whoever notes or drops a need holds the lock of the tag for which the protective tag was made.
     """
 
-    needs: Protections
+    needs: NeedRecords
     push_id: str
 
     def need(self, reference: str) -> bool:
@@ -43,7 +64,20 @@ class Sharing:
 
     def is_shared(self, reference: str) -> bool:
         """Tell whether another push needs a protective tag."""
-        return bool(self.needs.needs(reference) - {self.push_id})
+        others = self.needs.needs(reference) - {self.push_id}
+        return any(self._still_needs(push_id, reference) for push_id in others)
+
+    def _still_needs(self, push_id: str, reference: str) -> bool:
+        """Tell whether a push is under way, or made a tag what the protective tag holds.
+
+        A delivery that stood still may note a need after its push has ended.
+        """
+        if self.needs.report(push_id) is None:
+            return True
+        repository, _, tag = reference.rpartition(":")
+        intents = self.needs.intents(push_id).items()
+        ours = (each for name, each in intents if each.changes and name.rpartition(":")[0] == repository)
+        return any(tag == each.protective_tag or tag in each.overtaken for each in ours)
 
 
 ALONE = Sharing(_NoRecord(), "")

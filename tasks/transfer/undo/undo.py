@@ -45,7 +45,7 @@ def undo(
     marks = [Mark(Reference.parse(text), intent) for text, intent in intents.items()]
     old = [mark for mark in marks if mark.intent.old_digest is not None]
     new = [mark for mark in marks if mark.intent.old_digest is None]
-    undoing = _Undoing(registries, locks, content_of, hold_of, sharing)
+    undoing = _Undoing(push_id, registries, locks, content_of, hold_of, sharing)
     for mark in old:
         undoing.put_back(mark)
     protective = undoing.protective(old)
@@ -66,12 +66,14 @@ class _Undoing:
 
     def __init__(
         self,
+        push_id: str,
         registries: Registries,
         locks: TagLocks,
         content_of: Callable[[str], bytes | None],
         hold_of: HoldOf,
         sharing: Sharing,
     ) -> None:
+        self._push_id = push_id
         self._hold_of = hold_of
         self._sharing = sharing
         self.done: dict[str, contract.TagUndo] = {}
@@ -137,7 +139,7 @@ class _Undoing:
                 if mark.protects is not None and self._sharing.give_up(text):
                     return undo_result.put_back(mark)
                 found = repository.digest_at(mark.reference.identifier)
-                if found not in mark.ours:
+                if found not in mark.ours or self._is_anothers(mark, found, lock):
                     return undo_result.moved(text, found)
                 if found != mark.intent.old_digest:
                     ensure_free(text, self._hold_of)
@@ -150,6 +152,12 @@ class _Undoing:
         except ImagePusherError as error:
             return undo_result.stuck(text, error)
         return undo_result.put_back(mark)
+
+    def _is_anothers(self, mark: Mark, found: Digest | None, lock: TagLock) -> bool:
+        """Tell whether another push wrote the image that this push announced, or wrote there before."""
+        if found is None or found != mark.intent.new_digest or mark.protects is not None:
+            return False
+        return lock.record().push_that_wrote(found) not in {None, self._push_id}
 
     def _protecting(self, mark: Mark, repository: Repository) -> AbstractContextManager[None]:
         """Keep a protective tag that another push begins to need meanwhile."""

@@ -64,6 +64,7 @@ class NotedIntents:
 
     noted: TagIntent | None = None
     replaced: list[Current] = field(default_factory=list)
+    push_id: str = "p"
 
     def read(self) -> TagIntent | None:
         return self.noted

@@ -27,7 +27,7 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Written
+from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Writer, Written
 from tasks.transfer.publish.ended import Ended
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.release import Release
@@ -223,6 +223,7 @@ class Worker:
 class _Intents:
     worker: Worker
     reference: str
+    push_id: str = "p"
 
     def read(self) -> TagIntent | None:
         return self.worker.records.intents.get(self.reference)
@@ -667,8 +668,8 @@ class LosingLocks(MemoryTagLocks):
         with super().hold(reference, most) as tag:
             note_writing = tag.note_writing
 
-            def noting(digest: str, last: str | None) -> None:
-                note_writing(digest, last)
+            def noting(digest: str, last: str | None, writer: Writer | None = None) -> None:
+                note_writing(digest, last, writer)
                 if not self.moved:
                     self.moved = True
                     written = self.move()

@@ -4,8 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.coordination.tag_record import LAST, MOST_BYTES, decode, encode, pack, record_of, under_way, unpack
-from tasks.transfer.ports import TagRecord, Written
+from tasks.coordination.tag_record import (
+    LAST,
+    MOST_BYTES,
+    WRITER,
+    begun,
+    decode,
+    encode,
+    named,
+    pack,
+    record_of,
+    under_way,
+    unpack,
+)
+from tasks.transfer.ports import TagRecord, Writer, Written
 
 WRITTEN = Written("sha256:a", "application/json", b'{\n"of": 1}\n')
 
@@ -36,6 +48,16 @@ def test_a_manifest_that_is_too_large_is_not_kept() -> None:
 
 
 def test_several_writers_of_one_digest_are_kept_apart() -> None:
-    fields = {LAST: "sha256:b", under_way("sha256:a", "one"): "", under_way("sha256:a", "two"): "sha256:b"}
-    assert record_of(fields) == TagRecord("sha256:b", {"sha256:a": frozenset({None, "sha256:b"})})
+    one, two, nobody = Writer("p", "one"), Writer("q", "two"), Writer("", "three")
+    fields = {
+        LAST: "sha256:b",
+        WRITER: named(two),
+        under_way("sha256:a", one): "",
+        under_way("sha256:a", two): "sha256:b",
+    }
+    fields |= {under_way("sha256:c", nobody): "", begun("sha256:a", two): ""}
+    under = {"sha256:a": frozenset({None, "sha256:b"}), "sha256:c": frozenset({None})}
+    assert record_of(fields) == TagRecord(
+        "sha256:b", under, two, {"sha256:a": frozenset({one, two})}, {"sha256:a": frozenset({two})}
+    )
     assert record_of({}) == TagRecord()

@@ -100,6 +100,8 @@ class MemoryRepository:
 class Intents:
     """The intents of one push at one tag."""
 
+    push_id = "p"
+
     def __init__(self) -> None:
         self._last: TagIntent | None = None
 

@@ -4,11 +4,13 @@ import pytest
 
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current, Decision
-from tasks.transfer.ports import TagIntent, TagRecord
+from tasks.transfer.ports import TagIntent, TagRecord, Writer
 from tasks.transfer.publish.intent_memory import Memory
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 THEIRS, MINE, MERGED, NEWER = (Digest(f"sha256:{name}") for name in ("theirs", "mine", "merged", "newer"))
+
+ONE, TWO = Writer("p", "1"), Writer("q", "2")
 
 
 def held(digest: Digest) -> Current:
@@ -148,6 +150,33 @@ def test_protective_tags_of_merges_that_did_not_last_are_known() -> None:
 def test_a_late_write_is_told_from_others(record: TagRecord, held_: Digest | None, lost: Digest | None) -> None:
     """Rule 7.6."""
     assert record.overwritten_by(held_) == lost
+
+
+@pytest.mark.parametrize(
+    ("record", "push_id"),
+    [
+        pytest.param(TagRecord(), None, id="nothing is known"),
+        pytest.param(TagRecord(MINE, {}, ONE), "p", id="it was verified by a push"),
+        pytest.param(TagRecord(MINE), None, id="someone else wrote it"),
+        pytest.param(TagRecord(NEWER, {}, ONE, {}, {MINE: frozenset({TWO})}), "q", id="one push has begun to write it"),
+        pytest.param(TagRecord(NEWER, {}, ONE, {MINE: frozenset({TWO})}), None, id="it was announced and not begun"),
+        pytest.param(
+            TagRecord(None, {}, None, {}, {MINE: frozenset({ONE, TWO})}), None, id="two have begun to write it"
+        ),
+    ],
+)
+def test_the_push_that_wrote_an_image_is_told_from_others_of_the_same_image(
+    record: TagRecord, push_id: str | None
+) -> None:
+    """Rules 6.1, 6.6: an undo leaves alone what another push wrote."""
+    assert record.push_that_wrote(MINE) == push_id
+
+
+def test_a_write_that_was_announced_and_is_under_way_no_more_was_verified() -> None:
+    """Rule 7.7: a repeat reports the move, whatever others built on it."""
+    assert TagRecord(NEWER, {}, TWO).has_verified(MINE, "p")
+    assert not TagRecord(NEWER, {}, TWO, {MINE: frozenset({ONE})}).has_verified(MINE, "p")
+    assert not TagRecord().has_verified(MINE, "p")
 
 
 def test_what_another_delivery_noted_likewise_may_be_the_work_of_this_push() -> None:

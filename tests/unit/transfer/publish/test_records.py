@@ -115,6 +115,19 @@ def test_the_direction_that_another_delivery_noted_is_not_lost(ledger: HashLedge
     late.note("back", "It was refused again.")
 
 
+def test_a_need_that_is_noted_after_the_end_of_its_push_does_not_count(ledger: HashLedger) -> None:
+    """Rule 4.8: the process stood still before it noted the need; an undo of another push deletes the tag."""
+    first, second = (Sharing(ledger, push_id) for push_id in ("p", "q"))
+    tag, digest = "b.example/app:1.merged-1", digest_of(b"{}")
+    second.need(tag)
+    assert first.is_shared(tag)
+    ledger.finish(PushReport(push_id="q", state="failed", items=[], totals=Totals()))
+    assert not first.is_shared(tag)
+    intent = TagIntent(action="merged", old_digest=None, new_digest=digest, protective_tag="1.merged-1")
+    ledger.record_intent("q", "b.example/app:1", intent)
+    assert first.is_shared(tag)
+
+
 def test_a_protective_tag_that_another_push_began_to_need_is_written_again(ledger: HashLedger) -> None:
     """Rule 4.8: the process stood still between the look at the needs and the deletion."""
     first, second = (Sharing(ledger, push_id) for push_id in ("p", "q"))
