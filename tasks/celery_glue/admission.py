@@ -14,7 +14,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -82,7 +81,7 @@ class Admitted(msgspec.Struct, frozen=True):
     arguments: list[Any]
     keywords: dict[str, Any]
     sender: str | None
-    headers: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def producer(self) -> str | None:
@@ -95,11 +94,10 @@ class Admitted(msgspec.Struct, frozen=True):
         return next(iter(self.arguments or self.keywords.values()), None)
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """The known keys, and the maximum size of a message in bytes."""
 
-    keys: Keys = field(default_factory=Keys)
+    keys: Keys = msgspec.field(default_factory=Keys)
     message_bytes: int = MESSAGE_BYTES
 
     def check_size(self, content: bytes, encoding: int = 1) -> None:

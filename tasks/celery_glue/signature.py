@@ -7,9 +7,11 @@ transport encodes it. The header is `NAME:HEX`, where NAME is the owner of the k
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import msgspec
+
+from tasks.discreet import Discreet
 from tasks.transfer.request.policy import WORKERS
 
 HEADER: Final = "imagepusher_signature"
@@ -19,20 +21,22 @@ class SignatureWrong(ValueError):
     """A signature under a known name that does not match the content of its message."""
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(Discreet, frozen=True):
     """The shared key of the workers, and the key of each producer; without any key, no signature is required."""
 
-    workers: bytes | None = field(default=None, repr=False)
-    producers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    _hidden: ClassVar = frozenset({"workers", "producers"})
+
+    workers: bytes | None = None
+    producers: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Signer:
+class Signer(Discreet, frozen=True):
     """The signer of messages in the name of one sender."""
 
+    _hidden: ClassVar = frozenset({"key"})
+
     name: str
-    key: bytes = field(repr=False)
+    key: bytes
 
     def header(self, task: str, task_id: str, body: bytes) -> str:
         """Return the value of the signature header for a message with this body."""

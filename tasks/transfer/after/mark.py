@@ -1,7 +1,8 @@
 """A tag that an undo deals with: the change that the push made, and the hold that an operator put on it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from tasks import contract
 from tasks.oci.digest import Digest
@@ -23,8 +24,7 @@ def ensure_free(reference: str, hold_of: HoldOf) -> None:
         raise held(hold)
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A tag, and the change that the push made to it."""
 
     reference: Reference

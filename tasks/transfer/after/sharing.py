@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from tasks.errors import NotFound
 from tasks.registry.repository import Repository
@@ -21,8 +22,7 @@ class _NoRecord:
         return set()
 
 
-@dataclass(frozen=True)
-class Sharing:
+class Sharing(msgspec.Struct, frozen=True):
     """The protective tags that one push needs, by their full names.
 
     Whoever notes or drops a need holds the lock of the tag for which the protective tag was made.

@@ -1,8 +1,9 @@
 """The publish step: move every tag of a push and write its report (BEHAVIOUR section 6)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushUnknown
@@ -16,8 +17,7 @@ from tasks.transfer.publish.report import build_report, tag_key
 PART: Final = "publish"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishStep:
+class PublishStep(msgspec.Struct, frozen=True, kw_only=True):
     """The step that ends a push."""
 
     parts: Publishing
