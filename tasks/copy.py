@@ -16,8 +16,8 @@ from tasks.celery_glue.redelivery import Deliveries
 def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
     """Copy and record the outcome; raises only for another delivery, so that the callback of the chord always runs."""
     here = runtime.of_app(self.app)
-    meter = monitors.CopyMeter(monitors.progress_of(self))
     deliveries = Deliveries(self, here, push_id, digest)
+    meter = monitors.CopyMeter(deliveries.view.progress, deliveries.went_on)
     with deliveries.given_back():
         transient = here.copy.run(
             push_id,

@@ -6,7 +6,6 @@ import msgspec
 from celery import Task, shared_task
 
 from tasks import contract
-from tasks.celery_glue import display as monitors
 from tasks.celery_glue import runtime
 from tasks.celery_glue.redelivery import Deliveries
 from tasks.errors import PushFailed, PushUnknown
@@ -17,11 +16,11 @@ from tasks.transfer.steps.publish import PART
 @shared_task(name=contract.PUBLISH_TASK, bind=True, max_retries=None, throws=(PushFailed, PushUnknown))
 def publish(self: Task[Any, Any], push_id: str) -> Any:
     """Move the tags and return the report; raises PushFailed with the report if any tag failed, for monitors."""
-    monitors.progress_of(self)("moving tags")
     here = runtime.of_app(self.app)
     deliveries = Deliveries(self, here, push_id, PART)
+    deliveries.view.progress("moving tags")
     with deliveries.given_back():
-        return result_of(here.publish.run(push_id, may_retry=deliveries.may_follow))
+        return result_of(here.publish.run(push_id, may_retry=deliveries.may_follow, held_up=deliveries.held_up))
 
 
 def result_of(report: contract.PushReport) -> Any:

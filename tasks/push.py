@@ -7,7 +7,6 @@ from celery import Task, shared_task
 from celery.exceptions import Ignore
 
 from tasks import contract
-from tasks.celery_glue import display as monitors
 from tasks.celery_glue import runtime
 from tasks.celery_glue.canvas import canvas_of
 from tasks.celery_glue.message import sender_of
@@ -47,7 +46,7 @@ def push(self: Task[Any, Any], request: Any) -> Any:
         if here.ledger.was_sent(push_id):
             raise Ignore
         here.ledger.mark_sent(push_id)
-    monitors.progress_of(self)(f"{len(plan.copies)} to copy")
+    deliveries.view.progress(f"{len(plan.copies)} to copy")
     try:
         return self.replace(canvas_of(self.app, plan))
     except here.away as error:

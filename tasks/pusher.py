@@ -40,7 +40,7 @@ class ContainerImagePusher:
 
     @cached_property
     def src_quay_client(self) -> QuayClient:
-        """The client that reads sources by hand."""
+        """The client for callers that read sources themselves."""
         settings = self.target_settings
         user, password = (settings.get(key) for key in pubtools.SOURCE_PAIR)
         return QuayClient(user, password, settings.get("source_quay_host") or self.quay_host)

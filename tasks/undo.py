@@ -9,7 +9,7 @@ from celery.exceptions import Reject
 from tasks import contract
 from tasks.celery_glue import inspections, runtime
 from tasks.celery_glue.message import sender_of
-from tasks.errors import ImagePusherError, Retry
+from tasks.errors import ImagePusherError
 from tasks.transfer.ports import INSPECTION
 
 
@@ -30,7 +30,10 @@ def undo(
         with here.runs.hold(str(self.request.id), INSPECTION):
             undone = inspections.undo(here, push_id, sender_of(self), dry_run=dry_run, leave_moved=leave_moved)
     except ImagePusherError as error:
-        if error.retry is not Retry.GIVE_BACK:
+        if not error.gives_back:
             raise
         raise Reject(error.message, requeue=True) from None
+    if not dry_run:
+        # Another undo has a task of its own: this one, sent again, would undo what was retried since.
+        here.ledger.mark_spent(str(self.request.id))
     return msgspec.to_builtins(undone)

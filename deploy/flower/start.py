@@ -26,6 +26,7 @@ _SECRET = re.compile(
     r"""(?P<key>['"][\w-]*(?:pass|secret|token|credential|api_?key)[\w-]*['"]\s*:\s*)(?:'[^']*'?|"[^"]*"?)""",
     re.IGNORECASE,
 )
+_WAITING = "WAITING"
 _TEXTS = ("args", "kwargs", "result", "exception", "traceback")
 
 
@@ -41,10 +42,14 @@ class ShownEvents(flower.events.EventsState):
     def event(self, event: dict[str, Any]) -> None:
         """Store an event."""
         task = self.tasks.get(event.get("uuid"))
+        # A task that waits is retried: Celery's own event of that, which comes later, says less.
+        waits = task is not None and task.state == _WAITING and event["type"] == "task-retried"
         if event["type"] == "task-sent" and task is not None and task.received:
             # The event is late: keep the arguments that the worker reported.
             event = {field: value for field, value in event.items() if field not in {"args", "kwargs"}}
         super().event(masked(event))
+        if waits:
+            task.state = _WAITING
 
 
 def masked(event: dict[str, Any]) -> dict[str, Any]:

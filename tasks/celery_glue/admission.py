@@ -1,4 +1,4 @@
-"""The admission of messages by a worker. Pure.
+"""The admission of messages by a worker. Pure, but for its clock.
 
 | task                        | sent by    | taken                                                           |
 |-----------------------------|------------|-----------------------------------------------------------------|
@@ -12,7 +12,9 @@
 "Worker", here and in the signature, is also an operator who has the workers' key.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from tasks import contract
-from tasks.celery_glue.signature import Keys, SignatureWrong, sender_of
+from tasks.celery_glue.signature import Keys, SignatureWrong, Signed, read_signature
 from tasks.transfer.request.policy import WORKERS
 
 ASKED: Final = frozenset({contract.PUSH_TASK, contract.PREVIEW_TASK, contract.VERIFY_TASK, contract.UNDO_TASK})
@@ -53,6 +55,8 @@ _HEADERS: Final[Mapping[str, tuple[type, ...]]] = {
 }
 _KEPT: Final = frozenset({*_HEADERS, "task", "id", "eta", "expires", "timelimit", "stamped_headers", "stamps"})
 _MOST: Final = 1_000_000
+# How far the clock of a sender may be ahead of that of a worker.
+_AHEAD_SECONDS: Final = 3600
 
 NO_CALL: Final = "its body is not [arguments, keyword arguments, options]"
 _SHOWN: Final = re.compile(r"[\w.:-]{1,100}")
@@ -61,13 +65,15 @@ _SHOWN: Final = re.compile(r"[\w.:-]{1,100}")
 class NotTaken(ValueError):
     """A message that no worker takes; `answers` tells whether the refusal becomes the result of its task.
 
-    `unsigned` is True if the message would have been taken with the signature of a known producer.
+    `unsigned` is True if the message would have been taken with the signature of a known producer, `spent` if its
+    task was revoked, or has ended.
     """
 
-    def __init__(self, why: str, *, answers: bool = True, unsigned: bool = False) -> None:
+    def __init__(self, why: str, *, answers: bool = True, unsigned: bool = False, spent: bool = False) -> None:
         super().__init__(why)
         self.answers = answers
         self.unsigned = unsigned
+        self.spent = spent
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -95,10 +101,16 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """The known keys, and the maximum size of a message in bytes."""
+    """The known keys, the maximum size of a message in bytes, and the maximum age of a signature in seconds.
+
+    The age is the time for which the ledger remembers a push: a signed message that is sent again is either the same
+    push, or too old.
+    """
 
     keys: Keys = msgspec.field(default_factory=Keys)
     message_bytes: int = MESSAGE_BYTES
+    signature_seconds: float = math.inf
+    clock: Callable[[], float] = time.time
 
     def check_size(self, content: bytes, encoding: int = 1) -> None:
         """Raise NotTaken for JSON that is too large to decode, or would be when it is decoded.
@@ -117,10 +129,12 @@ class Admission(msgspec.Struct, frozen=True):
         self.check_size(body)
         task, task_id, said = _read_headers(headers)
         try:
-            sender = sender_of(said, body, self.keys)
+            signed = read_signature(said, body, self.keys)
         except SignatureWrong as error:
             raise NotTaken(str(error), answers=False) from None
+        sender = None if signed is None else signed.sender
         self._check_sender(task, sender)
+        self._check_age(signed)
         arguments, keywords, options = _read_call(decode())
         _check_arguments(task, len(arguments), keywords)
         if sender != WORKERS:
@@ -140,6 +154,16 @@ class Admission(msgspec.Struct, frozen=True):
         if sender is None and self.keys.producers:
             why = "no producer signed it, and this worker serves those alone who have a key in its settings"
             raise NotTaken(why, unsigned=True)
+
+    def _check_age(self, signed: Signed | None) -> None:
+        if signed is None or signed.at is None:
+            return
+        age = self.clock() - signed.at
+        if age > self.signature_seconds:
+            most = f"{self.signature_seconds:.0f} (limits.ledger_seconds)"
+            raise NotTaken(f"it was signed {age:.0f} seconds ago, and at most {most} are taken: send it anew")
+        if age < -_AHEAD_SECONDS:
+            raise NotTaken(f"it was signed {-age:.0f} seconds from now: the clocks of its sender and of workers differ")
 
     def _check_time(self, headers: Mapping[str, Any]) -> None:
         # Without a key, nothing tells a worker's own retry from a message that only claims to be a retry.

@@ -13,6 +13,7 @@ from tasks.transfer.ports import CopyOutcome
 from tasks.transfer.request.outline import outlined
 
 PROGRESS_EVENT: Final = "task-progress"
+WAITING_EVENT: Final = "task-waiting"
 _EVERY_SECONDS: Final = 1.0
 _SHOWN_DIGITS: Final = 6
 _SHOWN: Final = 200
@@ -50,37 +51,51 @@ def shortened(digest: str) -> str:
     return f"{algorithm}:{encoded[:_SHOWN_DIGITS]}…"
 
 
-def progress_of(task: Task[Any, Any]) -> Callable[[str], None]:
-    """Return a function that makes monitors show the running task in state PROGRESS, with a text as its result.
+class TaskView:
+    """A running task as monitors show it; made in its thread, used by any. If the broker is away, the task goes on."""
 
-    The function may be called from any thread. If it fails, the task goes on.
-    """
-    app, task_id, hostname = task.app, task.request.id, task.request.hostname
+    def __init__(self, task: Task[Any, Any]) -> None:
+        self._app, self.task_id, self._hostname = task.app, str(task.request.id), task.request.hostname
 
-    def show(text: str) -> None:
-        if not app.conf.worker_send_task_events:
+    def progress(self, text: str, task_id: str | None = None) -> None:
+        """Show the task, or another one, in state PROGRESS, with a text as its result."""
+        self._send(PROGRESS_EVENT, task_id, text)
+
+    def waiting(self, waiting: contract.Waiting, task_id: str | None = None) -> None:
+        """Show the task, or another one, in state WAITING: since and until when, in UTC, and for what."""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(waiting.since))
+        until = time.strftime("%H:%M:%S", time.gmtime(waiting.until))
+        text = f"since {since}, until {until} UTC: [{waiting.reason.code}] {waiting.reason.message}"
+        self._send(WAITING_EVENT, task_id, text)
+
+    def _send(self, event: str, task_id: str | None, text: str) -> None:
+        if not self._app.conf.worker_send_task_events:
             return
-        with suppress(Exception), app.events.default_dispatcher(hostname=hostname) as dispatcher:
-            dispatcher.send(PROGRESS_EVENT, uuid=task_id, retry=False, result=text)
-
-    return show
+        with suppress(Exception), self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
+            dispatcher.send(event, uuid=task_id or self.task_id, retry=False, result=text)
 
 
 class CopyMeter:
-    """The progress display of a copy, at most once a second; `text` is the latest state."""
+    """The progress display of a copy, at most once a second; `text` is the latest state.
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    `went_on` is called once, as soon as the copy gets ahead.
+    """
+
+    def __init__(self, show: Callable[[str], None], went_on: Callable[[], None] = lambda: None) -> None:
         self.text: str | None = None
         self._show = show
         self._shown = time.monotonic()
+        self._went_on: Callable[[], None] | None = went_on
 
     def __call__(self, progress: contract.CopyProgress) -> None:
+        self._tell_once()
         if not progress.ended and time.monotonic() - self._shown >= _EVERY_SECONDS:
             self._shown = time.monotonic()
             self._show(f"{progress.done / _MEBIBYTE:.1f} of {progress.total / _MEBIBYTE:.1f} MiB")
 
     def end(self, outcome: CopyOutcome) -> None:
         """Keep the outcome of the copy as the text."""
+        self._tell_once()
         totals = outcome.totals
         parts = [
             f"{totals.bytes_copied / _MEBIBYTE:.1f} MiB copied" if totals.blobs_copied else "",
@@ -88,6 +103,11 @@ class CopyMeter:
             *(f"failed for {repository}: {error.code}" for repository, error in outcome.errors.items()),
         ]
         self.text = "; ".join(part for part in parts if part) or "there already"
+
+    def _tell_once(self) -> None:
+        went_on, self._went_on = self._went_on, None
+        if went_on is not None:
+            went_on()
 
 
 def _reference(text: object) -> str:

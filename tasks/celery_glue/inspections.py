@@ -7,17 +7,17 @@ from tasks import contract
 from tasks.celery_glue.runtime import Runtime
 from tasks.errors import PushUnknown
 from tasks.oci.reference import Reference
-from tasks.transfer.after.preview import look_at_copies
-from tasks.transfer.after.preview import preview as preview_push
-from tasks.transfer.after.reversible import foresee
-from tasks.transfer.after.verify import verify as verify_push
+from tasks.transfer.inspection.preview import look_at_copies
+from tasks.transfer.inspection.preview import preview as preview_push
+from tasks.transfer.inspection.verify import verify as verify_push
 from tasks.transfer.publish.report import preview_obstacles
 from tasks.transfer.steps.undo import UndoStep
+from tasks.transfer.undo.reversible import preview_release
 
 
 def preview(here: Runtime, request: object, sender: str | None = None) -> contract.Preview:
     """Return the preview of a push; writes nothing. Raises NotPermitted, RequestInvalid."""
-    plan = foresee(here.push.preview(request, sender), here.registries)
+    plan = preview_release(here.push.preview(request, sender), here.registries)
     looks = look_at_copies(plan, here.registries)
     copies = {look.outcome.digest: look.outcome for look in looks}
     return preview_obstacles(plan, preview_push(plan, looks), copies)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from celery import Celery, Task, states
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import InvalidTaskError, TaskRevokedError
 from celery.worker import state
 from celery.worker.request import Request
 from celery.worker.strategy import default
@@ -48,7 +48,10 @@ def refuse(app: Celery, task_id: object, refused: NotTaken) -> None:
     with suppress(StateUnavailable):
         if runtime.of_app(app).ledger.is_open(task_id) or app.AsyncResult(task_id).state != states.PENDING:
             return
-        app.backend.store_result(task_id, _told(refused), states.FAILURE)
+        if refused.spent:
+            app.backend.store_result(task_id, TaskRevokedError("revoked"), states.REVOKED)
+        else:
+            app.backend.store_result(task_id, _told(refused), states.FAILURE)
 
 
 def _told(refused: NotTaken) -> ImagePusherError:

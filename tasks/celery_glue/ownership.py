@@ -1,7 +1,10 @@
-"""The owner of a push: no message of others replaces the push's result or works on the push."""
+"""The facts of the ledger about a message: whether its task is spent, and whose push it works on.
+
+A message from another sender neither replaces the result of a push nor works on the push.
+"""
 
 from tasks import contract
-from tasks.celery_glue.admission import INTERNAL, Admitted, NotTaken
+from tasks.celery_glue.admission import ASKED, INTERNAL, Admitted, NotTaken
 from tasks.transfer.ports import Claims
 from tasks.transfer.request.policy import WORKERS
 
@@ -9,8 +12,11 @@ from tasks.transfer.request.policy import WORKERS
 def check_ownership(message: Admitted, claims: Claims) -> None:
     """Raise NotTaken if a message bears the id of a push but is another task, or works on another producer's push.
 
-    Raises StateUnavailable.
+    Raises it also if the task of the message was revoked, or is an undo that has ended: whoever got hold of the message
+    could send it again. Raises StateUnavailable.
     """
+    if message.task in ASKED and claims.is_spent(message.task_id):
+        raise NotTaken("its task was revoked, or has ended", spent=True)
     # Where no key tells workers from producers, the tasks of workers are taken from anybody.
     if message.sender == WORKERS or message.task in INTERNAL:
         return

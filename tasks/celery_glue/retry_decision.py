@@ -24,6 +24,8 @@ class Returns:
         self._push_id = push_id
         self._part = part
         self._retries = retries
+        # The begins of waits that did not leave the worker.
+        self._held_since: dict[str, float] = {}
 
     def may_follow(self, error: ImagePusherError, tries: int | None = None) -> bool:
         """Tell whether an error is worth another run; `tries` bounds those for registries that may serve later."""
@@ -41,13 +43,34 @@ class Returns:
         """Note in the ledger that the part waits, and return for how many seconds."""
         seconds = pause(error, self._retries)
         with suppress(StateUnavailable):
-            self._here.ledger.wait(self._push_id, self._part, self._waiting(error, seconds))
+            waiting = self._waiting(error, seconds)
+            self._here.ledger.wait(self._push_id, self._part, waiting)
+            self.tell(waiting)
         return seconds
+
+    def held_up(self, part: str, error: ImagePusherError | None, seconds: float) -> None:
+        """Note in the ledger that a part waits in its worker, for at most `seconds`; without an error, that it goes on.
+
+        Threads of one delivery wait for different parts.
+        """
+        with suppress(StateUnavailable):
+            if error is None:
+                self._here.ledger.go_on(self._push_id, part)
+                self.tell(None)
+                return
+            waiting = self._waiting(error, seconds)
+            self._held_since[error.code] = min(waiting.since, self._held_since.get(error.code, waiting.since))
+            self._here.ledger.hold_up(self._push_id, part, waiting)
+            self.tell(waiting)
+
+    def tell(self, waiting: contract.Waiting | None) -> None:
+        """Tell monitors that the push waits, or goes on; here there are none."""
 
     def _waiting(self, error: ImagePusherError, seconds: float = 0.0) -> contract.Waiting:
         now = self._here.clock()
         earlier = self._here.ledger.waits(self._push_id).get(self._part)
         since = earlier.since if earlier is not None and _goes_on(earlier, error, now) else now
+        since = min(since, self._held_since.get(error.code, since))
         return contract.Waiting(reason=contract.Fault.of(error), since=since, until=now + seconds)
 
 

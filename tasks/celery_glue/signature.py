@@ -1,11 +1,15 @@
-"""The signature of a message: an HMAC over its task, its id and its body, in a header (RFC 2104 with SHA-256). Pure.
+"""The signature of a message: an HMAC over its time, its task, its id and its body, in a header. Pure.
 
-The HMAC covers the task, a line feed, the id, a line feed, and the exact bytes of the body before the broker's
-transport encodes it. The header is `NAME:HEX`, where NAME is the owner of the key.
+The HMAC (RFC 2104 with SHA-256) covers the time, a line feed, the task, a line feed, the id, a line feed, and the exact
+bytes of the body before the broker's transport encodes it. The header is `NAME:TIME:HEX`, where NAME is the owner of
+the key, and TIME is when the message was signed, in whole seconds since the epoch.
+
+`NAME:HEX`, whose HMAC covers no time and no line feed after it, is taken too: its message never grows too old.
 """
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -15,6 +19,7 @@ from tasks.discreet import Discreet
 from tasks.transfer.request.policy import WORKERS
 
 HEADER: Final = "imagepusher_signature"
+_TIME: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 class SignatureWrong(ValueError):
@@ -38,26 +43,38 @@ class Signer(Discreet, frozen=True):
     name: str
     key: bytes
 
-    def header(self, task: str, task_id: str, body: bytes) -> str:
-        """Return the value of the signature header for a message with this body."""
-        return f"{self.name}:{signature(self.key, task, task_id, body)}"
+    def header(self, task: str, task_id: str, body: bytes, now: float) -> str:
+        """Return the value of the signature header for a message with this body (`now`: seconds since the epoch)."""
+        said = str(int(now))
+        return f"{self.name}:{said}:{signature(self.key, task, task_id, body, said)}"
 
 
-def signature(key: bytes, task: str, task_id: str, body: bytes) -> str:
-    """Return the signature of a message, in hexadecimal digits."""
-    return hmac.new(key, f"{task}\n{task_id}\n".encode() + body, hashlib.sha256).hexdigest()
+class Signed(msgspec.Struct, frozen=True):
+    """A verified signature: the name of its sender, and when it was made (seconds since the epoch), if it says that."""
+
+    sender: str
+    at: int | None
 
 
-def sender_of(headers: Mapping[str, Any], body: bytes, keys: Keys) -> str | None:
-    """Return the name of a message's signer, None if it is unsigned or the name has no known key.
+def signature(key: bytes, task: str, task_id: str, body: bytes, said: str | None = None) -> str:
+    """Return the signature of a message, in hexadecimal digits; `said` is its time as the header has it."""
+    lines = [task, task_id, ""] if said is None else [said, task, task_id, ""]
+    return hmac.new(key, "\n".join(lines).encode() + body, hashlib.sha256).hexdigest()
+
+
+def read_signature(headers: Mapping[str, Any], body: bytes, keys: Keys) -> Signed | None:
+    """Return the verified signature of a message, None if it is unsigned or the name has no known key.
 
     Raises SignatureWrong if the signature does not match the known key.
     """
-    name, _, digest = str(headers.get(HEADER) or "").partition(":")
+    name, _, rest = str(headers.get(HEADER) or "").partition(":")
     key = keys.workers if name == WORKERS else keys.producers.get(name)
     if key is None:
         return None
-    expected = signature(key, str(headers.get("task")), str(headers.get("id")), body)
+    said, _, digest = rest.rpartition(":")
+    if said and not _TIME.fullmatch(said):
+        raise SignatureWrong(f"its signature by {name} is not NAME:TIME:HEX")
+    expected = signature(key, str(headers.get("task")), str(headers.get("id")), body, said or None)
     if not hmac.compare_digest(expected.encode(), digest.encode(errors="replace")):
-        raise SignatureWrong(f"its signature is not that of {name} for its task, its id and its body")
-    return name
+        raise SignatureWrong(f"its signature is not that of {name} for its time, its task, its id and its body")
+    return Signed(name, int(said) if said else None)

@@ -13,7 +13,7 @@ Overwrite = Literal["always", "same", "never"]
 PlatformRemoval = Literal["allow", "refuse"]
 ForwardOnly = Literal["version", "created"]
 Irreversible = Literal["refuse", "accept"]
-# An expectation of a tag that is not there.
+# The expectation that a tag does not exist.
 ABSENT: Final = "absent"
 
 # The JSON schema contains these patterns; BEHAVIOUR section 1 has the rules that a schema cannot express.

@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from tasks import contract
 from tasks.coordination.hashes import Hashes
-from tasks.coordination.open_pushes import ACCEPTED, NOTED, OPEN, OpenLedger
+from tasks.coordination.open_pushes import OpenLedger
 from tasks.coordination.progress import Outline, ProgressLedger
-from tasks.coordination.push_records import PUSHES, PushRecords, decode, encode, key_of, read
-from tasks.coordination.tag_ledger import PREFIX, TagLedger
+from tasks.coordination.push_records import PushRecords, decode, encode, key_of, read
+from tasks.coordination.release_ledger import RELEASES, ReleaseLedger
+from tasks.coordination.request_ledger import RequestLedger
+from tasks.coordination.tag_ledger import TagLedger
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.plan import Copy, Plan
-from tasks.transfer.plan.tag_facts import TagRelease
 from tasks.transfer.ports import (
     CopyOutcome,
     EarlierTag,
@@ -26,18 +27,12 @@ from tasks.transfer.ports import (
     UndoState,
 )
 
-_RELEASES: Final = "releases"
-_RELEASING: Final = f"{PREFIX}releasing:"
 _PLANNED_PARTS: Final = ("plan", "copies", "progress", "tags", "starts", "waits", "warnings")
 # The fields of a push that belong to one run of it.
 _OF_A_RUN: Final = ("report", "state", "plan", "outline", "sent", "undone", "cancelled", "drives", "quiet_until")
-# How the undo of a push ended if its release is not half of one.
-_TAKEN_BACK: Final = (b"succeeded", b"partial")
-# The records of a refused push, which are removed when the push is sent again.
-_REFUSED: Final = ("refusal", "state")
 
 
-class HashLedger(ProgressLedger, OpenLedger, TagLedger):
+class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLedger):
     """A ledger on hashes: one for the push itself, one for each kind of its records."""
 
     def __init__(
@@ -45,60 +40,6 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
     ) -> None:
         PushRecords.__init__(self, hashes, clock)
         TagLedger.__init__(self, hashes, clock, history_seconds)
-
-    def enqueue(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
-        now = self._now()
-        self._hashes.drop(key_of(push_id), *_REFUSED)
-        fields = {"request": msgspec.json.encode(request), "created": now, "task_id": task_id.encode()}
-        self._hashes.put({key_of(push_id): fields, PUSHES: {push_id: now}, OPEN: {push_id: now}})
-
-    def note_waiting(self, push_id: str, task_id: str) -> None:
-        now = self._now()
-        waiting = {key_of(push_id, "waiting"): {task_id: NOTED}}
-        self._hashes.put({**waiting, key_of(push_id): {"updated": now}, OPEN: {push_id: now}})
-
-    def refuse(self, push_id: str, refusal: contract.Fault) -> None:
-        if self._field(push_id, "updated") is not None or not contract.is_push_id(push_id):
-            return
-        created = self._field(push_id, "created") or self._now()
-        self._hashes.drop(key_of(push_id), "request", "task_id")
-        fields = {"created": created, "refusal": msgspec.json.encode(refusal), "state": b"refused"}
-        self._hashes.put({key_of(push_id): fields, PUSHES: {push_id: created}})
-        self._hashes.drop(OPEN, push_id)
-
-    def refusal(self, push_id: str) -> contract.Fault | None:
-        return decode(self._field(push_id, "refusal"), contract.Fault)
-
-    def accept(self, push_id: str, request: dict[str, Any], task_id: str) -> None:
-        now = self._now()
-        self._hashes.drop(key_of(push_id), *_REFUSED)
-        (created,) = self._hashes.fetch((key_of(push_id), "created"))
-        fields = {
-            "created": created or now,
-            "request": msgspec.json.encode(request),
-            "task_id": task_id.encode(),
-            "updated": now,
-        }
-        waiting = {key_of(push_id, "waiting"): {task_id: ACCEPTED}}
-        self._hashes.put({**waiting, key_of(push_id): fields, PUSHES: {push_id: now}, OPEN: {push_id: now}})
-
-    def request(self, push_id: str) -> dict[str, Any] | None:
-        return decode(self._field(push_id, "request"), dict[str, Any])
-
-    def note_producer(self, push_id: str, producer: str) -> None:
-        self._hashes.put({key_of(push_id): {"producer": producer.encode()}})
-
-    def producer(self, push_id: str) -> str | None:
-        found = self._field(push_id, "producer")
-        return None if found is None else found.decode()
-
-    def updated(self, push_id: str) -> float | None:
-        found = self._field(push_id, "updated")
-        return None if found is None else float(found)
-
-    def task_id(self, push_id: str) -> str | None:
-        found = self._field(push_id, "task_id")
-        return None if found is None else found.decode()
 
     def reopen(self, push_id: str) -> None:
         ended = self._field(push_id, "report") is not None
@@ -111,7 +52,7 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
         if ended and intents:
             settled = {name: encode(replace(each, settled=True)) for name, each in intents.items()}
             self._hashes.put({key_of(push_id, "intents"): settled})
-        releases = key_of(push_id, _RELEASES)
+        releases = key_of(push_id, RELEASES)
         # Half of a release stays one where its command was interrupted: other pushes still wait for its end.
         over = [name for name, direction in self._hashes.all(releases).items() if ended or direction == b"stands"]
         if over:
@@ -161,8 +102,16 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
 
     def wait(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
         self.settle(push_id, part)
+        self.hold_up(push_id, part, waiting)
+
+    def hold_up(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
         self._put(push_id, "waits", part, encode(waiting))
         self._put(push_id, "", "quiet_until", repr(waiting.until).encode())
+
+    def go_on(self, push_id: str, part: str) -> None:
+        self._hashes.drop(key_of(push_id, "waits"), part)
+        until = max((wait.until for wait in self.waits(push_id).values()), default=0.0)
+        self._put(push_id, "", "quiet_until", repr(until).encode())
 
     def touch(self, push_id: str) -> None:
         if self._field(push_id, "created") is not None:
@@ -210,31 +159,6 @@ class HashLedger(ProgressLedger, OpenLedger, TagLedger):
 
     def warnings(self, push_id: str) -> list[str]:
         return sorted(self._hashes.all(key_of(push_id, "warnings")))
-
-    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
-        key = key_of(push_id, _RELEASES)
-        records = {key: {name: direction.encode()}, key_of(push_id): {"updated": self._now()}}
-        before = self._hashes.exchange((key, name), records)
-        return None if before is None else before.decode()
-
-    def release(self, push_id: str, name: str) -> str | None:
-        found = self._hashes.fetch((key_of(push_id, _RELEASES), name))[0]
-        return None if found is None else found.decode()
-
-    def note_release_at(self, reference: str, push_id: str, name: str) -> None:
-        self._hashes.put({f"{_RELEASING}{reference}": {"push": push_id.encode(), "name": name.encode()}})
-
-    def release_at(self, reference: str) -> TagRelease | None:
-        found = self._hashes.fetch(*((f"{_RELEASING}{reference}", field) for field in ("push", "name")))
-        push_id, name = (None if each is None else each.decode() for each in found)
-        if push_id is None or name is None:
-            return None
-        key = key_of(push_id)
-        direction, report, undone = self._hashes.fetch(
-            (key_of(push_id, _RELEASES), name), (key, "report"), (key, "undone")
-        )
-        has_ended = report is not None or undone in _TAKEN_BACK
-        return TagRelease(push_id, name, None if direction is None else direction.decode(), has_ended)
 
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> contract.TagReport:
         place = key_of(push_id, "tags"), key

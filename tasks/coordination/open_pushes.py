@@ -14,6 +14,7 @@ LOG: Final = logging.getLogger(__name__)
 # Pushes without a stored result. Enqueued pushes are among them: a broker on Redis loses a message if the worker that
 # takes it is killed before it has noted the message.
 OPEN: Final = f"{PREFIX}open"
+_SPENT: Final = f"{PREFIX}spent:"
 # The states of a task that waits for the result.
 NOTED, ACCEPTED = b"noted", b"accepted"
 
@@ -31,6 +32,12 @@ class OpenLedger(PushRecords):
 
     def is_open(self, push_id: str) -> bool:
         return self._hashes.fetch((OPEN, push_id))[0] is not None
+
+    def mark_spent(self, task_id: str) -> None:
+        self._hashes.put({f"{_SPENT}{task_id}": {"at": self._now()}})
+
+    def is_spent(self, task_id: str) -> bool:
+        return self._hashes.fetch((f"{_SPENT}{task_id}", "at"))[0] is not None
 
     def overlooked(self) -> list[OpenPush]:
         known = self._hashes.all(PUSHES)

@@ -1,7 +1,7 @@
 """The progress of pushes, from the records of their parts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -10,6 +10,9 @@ from tasks.coordination.push_records import PUSHES, PushRecords, decode, key_of
 from tasks.errors import PushUnknown
 from tasks.transfer.plan.plan import Plan, ResolvedItem
 from tasks.transfer.ports import CalledOff
+
+# How long a look may take, with its tries.
+_LOOK_SECONDS: Final = 30.0
 
 
 class Outline(msgspec.Struct, frozen=True):
@@ -59,7 +62,8 @@ class ProgressLedger(PushRecords):
         outline = decode(outlined, Outline)
         recorded = self._records(push_id, "progress", contract.CopyProgress)
         copies = outline.named(recorded) if outline else []
-        waiting = None if state is not None else self._waiting(push_id)
+        heard = float(updated or created)
+        waiting = None if state is not None else self._waiting(push_id, heard)
         return contract.Progress(
             push_id=push_id,
             state=_state(
@@ -71,17 +75,22 @@ class ProgressLedger(PushRecords):
             ),
             waiting=waiting,
             created=float(created),
-            updated=float(updated or created),
+            updated=heard,
             copies=copies,
             tags=outline.tags if outline else 0,
             tags_done=self._hashes.size(key_of(push_id, "tags")),
         )
 
-    def _waiting(self, push_id: str) -> contract.Waiting | None:
-        """Return the longest of the present waits."""
+    def _waiting(self, push_id: str, heard: float) -> contract.Waiting | None:
+        """Return the longest of the present waits.
+
+        The look whether a registry serves again is part of the wait: nothing has been `heard` of the push since.
+        """
         now = self._clock()
-        waits = [wait for wait in self.waits(push_id).values() if wait.until > now]
-        return min(waits, key=lambda wait: wait.since, default=None)
+        looked = now - _LOOK_SECONDS
+        waits = self.waits(push_id).values()
+        present = [wait for wait in waits if wait.until > now or (wait.until > looked and heard <= wait.until)]
+        return min(present, key=lambda wait: wait.since, default=None)
 
     def pushes(self) -> list[contract.Progress]:
         """Return the progress of all recorded pushes, the newest first."""

@@ -44,6 +44,7 @@ class SharedBudget:
         self._asked_until = 0.0
         self._probed = 0.0
         self._recovered = False
+        self._said = ""
         self._tokens = 0.0
         self._filled = clock()
 
@@ -70,10 +71,11 @@ class SharedBudget:
                 # Not every thread that waits may go on: it may belong to a push that has enough.
                 self._changed.notify_all()
 
-    def limited(self, retry_after: float | None) -> None:
+    def limited(self, retry_after: float | None, said: str = "") -> None:
         """Note a limit: this process stops at once, the others at their next synchronisation."""
         self._mine.probing = False
         with self._changed:
+            self._said = said
             self._probed = self._clock()
             self._asked_until = max(self._asked_until, self._probed + (retry_after or _PAUSE))
             self._until = max(self._until, self._asked_until)
@@ -85,6 +87,7 @@ class SharedBudget:
         self._mine.probing = False
         with self._changed:
             self._until = self._asked_until = 0.0
+            self._said = ""
             self._recovered = True
             self._changed.notify_all()
 
@@ -135,7 +138,9 @@ class SharedBudget:
         """Let one request a minute through; raises RateLimited for all others."""
         now = self._clock()
         if now - self._probed < PROBE_SECONDS:
-            raise RateLimited(f"{self._registry} asks for no requests for {left:.0f} seconds.", left)
+            # Another process heard the words of a limit that this one only shares.
+            said = f": {self._said}" if self._said else ""
+            raise RateLimited(f"{self._registry} asks for no requests for {left:.0f} seconds{said}.", left)
         self._probed = now
         self._mine.probing = True
 

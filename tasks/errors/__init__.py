@@ -36,6 +36,7 @@
     │   ├── OlderThanDestination     conditions.py
     │   ├── VersionUnknown           conditions.py
     │   ├── TagConflict              destination.py
+    │   │   └── TagMovedSince        destination.py
     │   ├── LockUnavailable          state.py
     │   ├── LockLost                 state.py
     │   ├── Irreversible             release.py
@@ -55,6 +56,7 @@
         │   ├── NamespaceMissing     registry.py
         │   └── RepositoryMissing    registry.py
         ├── RequestRefused           registry.py
+        │   ├── NotDeletable         registry.py
         │   ├── QuotaExceeded        registry.py
         │   └── TagImmutable         registry.py
         ├── RateLimited              registry.py
@@ -88,6 +90,7 @@ from tasks.errors.destination import (
     DestinationChildMissing,
     DestinationError,
     TagConflict,
+    TagMovedSince,
 )
 from tasks.errors.manifest import (
     IndexEmpty,
@@ -124,6 +127,7 @@ from tasks.errors.registry import (
     AuthenticationRefused,
     ContentMismatch,
     NamespaceMissing,
+    NotDeletable,
     NotFound,
     QuotaExceeded,
     RateLimited,
@@ -184,6 +188,7 @@ __all__ = [
     "ManifestAmbiguous",
     "ManifestInvalid",
     "NamespaceMissing",
+    "NotDeletable",
     "NotFound",
     "NotPermitted",
     "OlderThanDestination",
@@ -231,6 +236,7 @@ __all__ = [
     "TagConflict",
     "TagHeld",
     "TagImmutable",
+    "TagMovedSince",
     "VersionUnknown",
     "Withheld",
     "from_record",

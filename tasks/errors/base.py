@@ -57,9 +57,14 @@ class ImagePusherError(Exception):
         return self.retry in {Retry.LATER, Retry.WAIT}
 
     @property
+    def gives_back(self) -> bool:
+        """Whether the task goes back to its queue: neither it nor a registry is at fault."""
+        return self.retry is Retry.GIVE_BACK
+
+    @property
     def ends_locked_work(self) -> bool:
         """Whether work under the lock of a tag ends with this error: the task is given back, or the lock is lost."""
-        return self.retry is Retry.GIVE_BACK
+        return self.gives_back
 
     def on(self, side: Side | str) -> Self:
         """Set the side of the error, unless it is known, and return the error."""

@@ -7,7 +7,7 @@ class ExpectationFailed(DestinationError):
     """The tag does not hold the digest that the item expects (BEHAVIOUR 10.2)."""
 
     code = "expectation_failed"
-    advice = "The tag was not moved."
+    advice = "The tag was not moved. If it is right as it is, correct the request."
 
 
 class TagHeld(DestinationError):
@@ -35,7 +35,4 @@ class VersionUnknown(DestinationError):
     """The versions cannot be compared, and the tag may only go forward (BEHAVIOUR 10.4)."""
 
     code = "version_unknown"
-    advice = (
-        "The tag was not moved. Give the image the label `org.opencontainers.image.version`, let the target's"
-        " `version_pattern` describe its versions, or push once without `forward_only`."
-    )
+    advice = "The tag was not moved. A push without `forward_only` moves it."

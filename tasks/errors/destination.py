@@ -31,6 +31,12 @@ class TagConflict(DestinationError):
     advice = "Someone else writes this tag. Push again when they are done."
 
 
+class TagMovedSince(TagConflict):
+    """Someone else moved the tag after the push, which is to be taken back."""
+
+    advice = "It is left alone. If it is not right, another push moves it."
+
+
 class CopyIncomplete(DestinationError):
     """A part that the tag needs did not arrive."""
 

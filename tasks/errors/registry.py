@@ -59,6 +59,12 @@ class RequestRefused(RegistryError):
     advice = "The words of the registry, if it gave any, say why. `imagepusher doctor` shows what the registry takes."
 
 
+class NotDeletable(RequestRefused):
+    """The registry does not delete the tag, or would delete more than the tag."""
+
+    advice = "Delete it by the registry's own means."
+
+
 class QuotaExceeded(RequestRefused):
     """The storage quota of the destination is used up."""
 
@@ -86,7 +92,7 @@ class RegistryUnavailable(RegistryError):
 
     code = "registry_unavailable"
     advice = (
-        "Check host and port, and a proxy before it. Push again when the registry answers: what is there already is not"
+        "Check host and port, and a proxy before it. Push again when the registry answers: what it has already is not"
         " copied again."
     )
     retry = Retry.LATER

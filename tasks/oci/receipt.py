@@ -24,10 +24,10 @@ class Carried(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The predicate: what was pushed from where to where, with what, by whom and when.
+    """The predicate of a receipt: the source, the change of the tag, the producer and the time of a push.
 
-    `source` has the tag that was asked for, `source_digest` is what it held. `producer` signed the request; None for an
-    operator, or where nobody signs. `time` is in RFC 3339.
+    `source` has the requested tag, `source_digest` is the digest that the tag held. `producer` signed the request;
+    None for an operator, or where nobody signs. `time` is in RFC 3339.
     """
 
     push_id: str

@@ -20,8 +20,8 @@ class Budget(Protocol):
         """Note that the registry answered this thread's last request without a limit."""
         ...
 
-    def limited(self, retry_after: float | None) -> None:
-        """Note that the registry refused a request because of its limits, and for how many seconds."""
+    def limited(self, retry_after: float | None, said: str = "") -> None:
+        """Note that the registry refused a request because of its limits, for how many seconds, and in which words."""
         ...
 
 
@@ -40,7 +40,7 @@ class _Unbounded:
         yield
 
     def served(self) -> None: ...
-    def limited(self, retry_after: float | None) -> None: ...
+    def limited(self, retry_after: float | None, said: str = "") -> None: ...
 
 
 class UnboundedBudgets:

@@ -15,6 +15,8 @@ MOST_TAGS: Final = 1_000_000
 MOST_PAGES: Final = 20_000
 
 _PAGE: Final = 1000
+# A registry may filter each page, so that nothing is left of some.
+_MOST_EMPTY_PAGES: Final = 100
 # `parse_header_links` of requests ends a URL at its first semicolon.
 _NEXT: Final = re.compile(r'<([^<>]*)>[^<>]*;\s*rel=(?:"(?:[^"<>]*\s)?next[\s"]|next\b)', re.IGNORECASE)
 
@@ -38,7 +40,7 @@ def list_tags(read: Read, name: str, limit: int) -> list[str]:
     Raises ResponseInvalid for content other than pages of tags, for pages without end and for too many tags.
     """
     found: dict[str, None] = {}
-    path = f"tags/list?n={_PAGE}"
+    path, empty, seen = f"tags/list?n={_PAGE}", 0, set[str]()
     # A 404 means an empty list on the first page only: a caller that deletes by a list must have all of it.
     expect = frozenset({200, 404})
     for _ in range(MOST_PAGES):
@@ -52,8 +54,10 @@ def list_tags(read: Read, name: str, limit: int) -> list[str]:
         following = next_page(response)
         if following is None:
             return list(found)
-        if len(found) == before or len(found) > MOST_TAGS:
+        empty = empty + 1 if len(found) == before else 0
+        if following in seen or empty > _MOST_EMPTY_PAGES or len(found) > MOST_TAGS:
             break
+        seen.add(following)
         path, expect = following, frozenset({200})
     raise ResponseInvalid(f"The list of tags of {name} does not end.")
 

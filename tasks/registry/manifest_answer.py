@@ -37,7 +37,8 @@ def described(reference: str, response: Response) -> Descriptor | None:
         digest = announced if announced and algorithm_of(announced) == "sha256" else None
     media_type = media_types.essence(response.headers.get("Content-Type"))
     # The length of a compressed answer is not that of the manifest.
-    size = None if is_coded(response.headers.get("Content-Encoding")) else declared_length(response.headers)
+    # Some registries declare the length of a HEAD's own body: none.
+    size = None if is_coded(response.headers.get("Content-Encoding")) else declared_length(response.headers) or None
     known = response.status == HTTPStatus.OK and media_type in _MANIFESTS
     return Descriptor(media_type, digest, size) if known and digest is not None and size is not None else None
 

@@ -13,9 +13,9 @@ from tasks.registry.blob.session import session_of
 from tasks.registry.budget import UnboundedBudgets
 from tasks.registry.http.addresses import host_of
 from tasks.registry.http.connections import Connections
-from tasks.registry.http.endpoint import Endpoint, Pong, host_for, is_loopback
 from tasks.registry.http.exchange import Request
 from tasks.registry.http.retry import RetryPolicy
+from tasks.registry.http.scheme import Endpoint, Pong, host_for, is_loopback
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.transport import Transport
 

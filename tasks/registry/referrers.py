@@ -83,7 +83,8 @@ def list_referrers(
             return None
         # Other content than an index comes from a server without the path: a login page or a product's interface.
         if number == 0:
-            is_list = media_types.essence(response.headers.get("Content-Type")) == media_types.OCI_INDEX
+            is_index = media_types.essence(response.headers.get("Content-Type")) == media_types.OCI_INDEX
+            is_list = is_index and bool(response.content.strip())
             note(is_list)
             if not is_list:
                 return None

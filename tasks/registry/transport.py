@@ -9,31 +9,27 @@ from msgspec.structs import replace
 from tasks import telemetry
 from tasks.errors import (
     AuthenticationRefused,
-    NamespaceMissing,
     RegistryError,
     RegistryReadOnly,
     RegistryUnavailable,
     ResponseInvalid,
-    RightMissing,
     Side,
 )
 from tasks.oci.digest import digest_of
 from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.credentials import CredentialStore
-from tasks.registry.auth.grants import read_grant
+from tasks.registry.auth.grants import lacking_right, read_grant
 from tasks.registry.auth.logins.login import CloudLogin
 from tasks.registry.auth.realms import Realms
 from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.budget import Budget, Budgets
-from tasks.registry.http.answer import Incoming
-from tasks.registry.http.coding import decoded
 from tasks.registry.http.connections import Connections
-from tasks.registry.http.endpoint import Endpoint, Pong, host_for
 from tasks.registry.http.exchange import Request, Response, describe
+from tasks.registry.http.read_response import read_response
 from tasks.registry.http.redirects import MOST_REDIRECTS, check_hop, is_same_origin, next_hop, secured
-from tasks.registry.http.refusal import READS, explain, is_throttled, refusal
-from tasks.registry.http.refusal_reasons import is_web_page
+from tasks.registry.http.refusal import explain, is_page_for_write, is_throttled, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
+from tasks.registry.http.scheme import Endpoint, Pong, host_for
 from tasks.registry.http.warning import take_warning
 from tasks.registry.referrers import ReferrersKnown
 from tasks.registry.settings import RegistryConfiguration, Role
@@ -130,16 +126,11 @@ class Transport:
     def _lacking(self, repository: str, sent: str | None) -> RegistryError | None:
         """Return the error that the token of a request foretells or explains."""
         grant = read_grant((sent or "").removeprefix("Bearer "), repository)
-        if grant is None or grant.may_push:
-            return None
-        user = self._authentication.user(repository)
-        who = "a user without credentials" if user is None else f"the user {user}" if user else "this user"
-        if user is not None and not grant.actions:
-            return NamespaceMissing(
-                f"{self._host} lets {who} do nothing in {repository}: there is no such namespace, or no right in it."
-            )
-        allowed = f"only {', '.join(sorted(grant.actions))}" if grant.actions else "nothing"
-        return RightMissing(f"{self._host} lets {who} do {allowed} in {repository}, which is not enough for a push.")
+        return (
+            None
+            if grant is None
+            else lacking_right(grant, self._host, repository, self._authentication.user(repository))
+        )
 
     def _url(self, request: Request, base: str) -> str:
         """Return the URL of a request; raises AddressForbidden for one to which the registry must not lead."""
@@ -165,7 +156,7 @@ class Transport:
     def _expected(self, request: Request, response: Response) -> Response:
         """Return a response of an expected status; raises the error that any other status means."""
         throttled = is_throttled(response)
-        if response.status in request.expect and not throttled and not _is_page_for_write(request, response):
+        if response.status in request.expect and not throttled and not is_page_for_write(request.method, response):
             return response
         if response.status in RETRIED_STATUSES or throttled:
             raise self._transient(request, response)
@@ -176,7 +167,7 @@ class Transport:
         asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
         if is_throttled(response):
             believed = asked if asked is None or asked <= self.limits.retry_after_limit else None
-            self._budget(request.repository).limited(believed)
+            self._budget(request.repository).limited(believed, explain(request.method, response))
         error = refusal(request.method, response)
         asked = error.retry_after if asked is None else asked
         return Transient(explain(request.method, response), response.status, asked, type(error))
@@ -233,7 +224,7 @@ class Transport:
             budget = self._budget(request.repository)
             with budget.request(self.limits.longest_wait):
                 incoming = self._connections.exchange(request.method, at, headers, request.body, request.wait)
-            response = self._read(request, incoming, at, own=own, shown=shown)
+            response = read_response(request, incoming, at, self.limits, own=own, authorization=shown)
             if not is_throttled(response):
                 budget.served()
             take_warning(self._host, response.headers.get("Warning"), shown, at)
@@ -259,19 +250,6 @@ class Transport:
         who = digest_of(user.encode()).removeprefix("sha256:")[:12] if user else "default"
         return self._budgets.of(self._host, who, self.settings.requests_at_once, self.settings.requests_per_second)
 
-    def _read(self, request: Request, incoming: Incoming, url: str, *, own: bool, shown: str | None) -> Response:
-        expected = incoming.status in request.expect
-        if expected and request.stream:
-            return Response(incoming.status, incoming.headers, url, own, incoming=incoming, authorization=shown)
-        limit = request.limit if expected and request.limit is not None else self.limits.error_bytes
-        content = incoming.read(limit, self.limits.answer_timeout)
-        if len(content) <= limit:
-            content = decoded(content, incoming.headers.get("Content-Encoding"), limit + 1)
-        if expected and len(content) > limit:
-            setting = " (http.manifest_bytes)" if limit == self.limits.manifest_bytes else ""
-            raise ResponseInvalid(f"{incoming.what} answered with more than {limit} bytes{setting}.")
-        return Response(incoming.status, incoming.headers, url, own, content[:limit], authorization=shown)
-
     def _ping(self, base: str) -> Pong:
         incoming = self._connections.exchange("GET", f"{base}/v2/", {})
         incoming.read(self.limits.error_bytes, self.limits.answer_timeout)
@@ -288,10 +266,3 @@ class Transport:
 def _is_signature_refused(response: Response) -> bool:
     """Tell whether a host that a redirect led to refuses the signature of the URL."""
     return response.status in _NOT_SIGNED_FOR and not (response.own and response.status == HTTPStatus.UNAUTHORIZED)
-
-
-def _is_page_for_write(request: Request, response: Response) -> bool:
-    """Tell whether a write was answered by a web page, of a login or a proxy, as if it had succeeded."""
-    if request.method in READS or not response.own or response.status >= HTTPStatus.MULTIPLE_CHOICES:
-        return False
-    return is_web_page(response.content, response.headers.get("Content-Type"))

@@ -10,12 +10,13 @@
     POST    202 with Location          a session; OCI-Chunk-Min-Length and OCI-Chunk-Max-Length bound its parts
     PATCH   200, 201, 202, 204         taken up to the Range of the answer, or all of it where there is none
     PUT     200, 201, 204              stored
+    PUT     202                        stored later, or not at all: looked for
     PUT     404, 416                   the session is gone: a new one; said twice: the next form
     PUT     400, 405, 411, 415, 501    this form is not taken: the next one, in a new session
     PATCH   400, 404, 416              the session stands elsewhere: its status, or a new one; said twice: the next form
     PATCH   405, 411, 415, 501         this form is not taken
     both    413                        not so many bytes: the next form, or parts of half the size
-    both    no answer, 502, 504        said twice of one offset: not so many bytes
+    both    no answer, 502, 504, 520, 524   said twice of one offset: not so many bytes
     GET     200, 204 with Range        `0-LAST`; Quay says `bytes=0-COUNT`, and `bytes=0--1` of a session that it opens
     GET     anything else              the session is gone
     HEAD    200                        a commit whose answer was lost took effect

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from tasks.coordination.local.in_process import KeyLocks
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 from tests.acceptance.conftest import World
 from tests.support.commands import Ended, run
 from tests.support.faults import Fault

@@ -30,11 +30,20 @@ _HARMS: tuple[tuple[int, tuple[Fault, ...]], ...] = (
     (4, (Fault(Kind.REFUSED, "PUT", status=403, times=1_000),)),
     (2, (Fault(Kind.REFUSED, "PUT", status=503, times=6),)),
     (2, (Fault(Kind.DENIED, "PUT", status=500),)),
+    (1, (Fault(Kind.DENIED, "PUT", status=500, times=8),)),
     (2, (Fault(Kind.RESET_ANSWER, "PUT", at=0.0),)),
+    (1, (Fault(Kind.STALL_ANSWER, "PUT", at=0.0),)),
+    (1, (Fault(Kind.STALL_REQUEST, "PUT"),)),
     (1, (Fault(Kind.LIMITED, "PUT", seconds=1, times=2),)),
+    (1, (Fault(Kind.LIMITED, "PUT", retry_after="none", times=12),)),
 )
-# Beside the refusal of another tag: the first write of a tag passes, and the one that puts it back is refused at first.
-_STUCK = Fault(Kind.REFUSED, "PUT", status=403, nth=2, times=1)
+# Beside the refusal of another tag: what happens when a tag is put back. The first write of an old tag passes.
+_STUCK: tuple[tuple[Fault, ...], ...] = (
+    (Fault(Kind.REFUSED, "PUT", status=403, nth=2), Fault(Kind.REFUSED, "DELETE", status=403)),
+    (Fault(Kind.REFUSED, "PUT", status=503, nth=2, times=6), Fault(Kind.REFUSED, "DELETE", status=503, times=6)),
+    (Fault(Kind.DENIED, "PUT", status=500, nth=2), Fault(Kind.DENIED, "DELETE", status=500)),
+    (Fault(Kind.STALL_ANSWER, "PUT", nth=2, at=0.0), Fault(Kind.STALL_ANSWER, "DELETE", at=0.0)),
+)
 
 
 class Refusals:
@@ -42,7 +51,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._faults: dict[str, tuple[Fault, ...]] = {}
-        self._seen: Counter[str] = Counter()
+        self._seen: Counter[tuple[str, str]] = Counter()
         self._guard = threading.Lock()
 
     def __str__(self) -> str:
@@ -53,16 +62,14 @@ class Refusals:
 
     def choose(self, method: str, target: str, *, authorized: bool) -> Fault | None:
         del authorized
-        if method != "PUT":
-            return None
         with self._guard:
             places = list(_places(target))
-            self._seen.update(places)
+            self._seen.update((place, method) for place in places)
             due = (
                 fault
                 for place in places
                 for fault in self._faults.get(place, ())
-                if fault.nth <= self._seen[place] < fault.nth + fault.times
+                if fault.method == method and fault.nth <= self._seen[place, method] < fault.nth + fault.times
             )
             return next(due, None)
 
@@ -174,10 +181,10 @@ class Storm:
     def _harm(self, release: Release) -> None:
         (faults,) = self._drawn.choices([harm for _, harm in _HARMS], [weight for weight, _ in _HARMS])
         if faults:
-            refused, *others = self._drawn.sample(list(release.wanted), 2)
+            refused, other = self._drawn.sample(list(release.wanted), 2)
             self._plan.add(refused, *faults)
-            if faults[0].status == 403 and faults[0].kind is Kind.REFUSED and self._drawn.random() < 0.2:
-                self._plan.add(others[0], _STUCK)
+            if faults[0].status == 403 and faults[0].kind is Kind.REFUSED and self._drawn.random() < 0.4:
+                self._plan.add(other, *self._drawn.choice(_STUCK))
 
 
 @dataclass

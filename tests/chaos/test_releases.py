@@ -1,6 +1,7 @@
 """Releases in a storm: workers are killed and stopped, Redis is restarted, writes are refused, others write too.
 
-`RELEASES` in the environment is how many there are; by default so many that a run takes about a minute.
+`RELEASES` in the environment is how many there are; by default so many that a run takes about a minute. `RELEASES_SEED`
+chooses what happens, and `RELEASES_HARM` how often workers and Redis are harmed, 1 by default.
 """
 
 import os
@@ -27,6 +28,7 @@ from tests.support.registries import DistributionRegistry
 
 RELEASES = int(os.environ.get("RELEASES", "12"))
 SEED = int(os.environ.get("RELEASES_SEED", "1"))
+HARM = int(os.environ.get("RELEASES_HARM", "1"))
 WORKERS = 3
 # Pushes that are under way at once: the others would wait in the queue while nothing happens to them.
 AT_ONCE = 12
@@ -55,19 +57,22 @@ class Harm:
     drawn: random.Random
 
     def act(self, storm: Storm) -> None:
-        match self.drawn.choices(("nothing", "kill", "stop", "redis", "foreign"), (60, 10, 6, 4, 20))[0]:
+        weights = (60, 10 * HARM, 6 * HARM, 4 * HARM, 20)
+        match self.drawn.choices(("nothing", "kill", "stop", "redis", "foreign"), weights)[0]:
             case "kill":
                 for worker in self.drawn.sample(self.site.fleet.alive, self.drawn.choice((1, 1, 2))):
                     worker.kill()
                     self.site.figures.add(workers_killed=1)
                 self.site.fleet.replace(WORKERS)
             case "stop":
-                worker = self.drawn.choice(self.site.fleet.alive)
-                worker.process.send_signal(signal.SIGSTOP)
+                stopped = self.drawn.sample(self.site.fleet.alive, self.drawn.choice((1, 1, 2)))
+                for worker in stopped:
+                    worker.process.send_signal(signal.SIGSTOP)
                 # Longer than a lease.
-                time.sleep(self.drawn.uniform(1.0, 3.0))
-                worker.resume()
-                self.site.figures.add(workers_stopped_for_a_while=1)
+                time.sleep(self.drawn.choice((1, 1, 3)) * self.drawn.uniform(1.0, 3.0))
+                for worker in stopped:
+                    worker.resume()
+                self.site.figures.add(workers_stopped_for_a_while=len(stopped))
             case "redis":
                 self.server.kill()
                 time.sleep(self.drawn.uniform(0.1, 1.0))

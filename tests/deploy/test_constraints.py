@@ -1,7 +1,10 @@
 """`deploy/constraints.txt`, and what installs by it: every file has a hash, and nothing else is taken."""
 
+import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -111,7 +114,42 @@ def test_the_list_of_contents_names_what_is_installed(tmp_path: Path) -> None:
     assert "cyclonedx-bom" not in versions
 
 
-@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml", "kubernetes/overlays/example/redis.yaml"])
+_NAMING = ("Dockerfile", "compose.yaml", "kubernetes/overlays/example/redis.yaml")
+# A docker that says which image it was asked for, by a digest that is made of its name.
+_DOCKER = """#!/bin/sh
+[ "$*" = "buildx imagetools inspect --format {{.Manifest.Digest}} $6" ] || exit 1
+case "$6" in $UNKNOWN) echo "not found" >&2; exit 1 ;; esac
+printf 'sha256:%s\\n' "$(printf %s "$6" | sha256sum | cut -c1-64)"
+"""
+
+
+@pytest.mark.parametrize("unknown", ["nothing", "redis:*"])
+def test_one_command_renews_all_digests_or_none(tmp_path: Path, unknown: str) -> None:
+    for name in ("renew-images", *_NAMING):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DEPLOY / name, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(_DOCKER)
+    docker.chmod(0o755)
+    variables = {"PATH": f"{docker.parent}:{os.environ['PATH']}", "UNKNOWN": unknown}
+    ended = subprocess.run([tmp_path / "renew-images"], env=variables, capture_output=True, text=True, check=False)
+    before, after = (
+        ["".join((folder / name).read_text() for name in _NAMING).replace("ARG PYTHON=", "python:")]
+        for folder in (DEPLOY, tmp_path)
+    )
+    named = re.findall(r"([a-z0-9./-]+:[\w.-]+)@sha256:[0-9a-f]{64}", before[0])
+    assert len(named) == 5
+    if unknown == "nothing":
+        assert ended.returncode == 0, ended.stderr
+        wanted = {f"{name}@sha256:{hashlib.sha256(name.encode()).hexdigest()}" for name in named}
+        assert set(re.findall(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", after[0])) == wanted
+    else:
+        assert ended.returncode != 0
+        assert after == before
+
+
+@pytest.mark.parametrize("file", _NAMING)
 def test_images_of_others_are_named_by_their_digests(file: str) -> None:
     text = (DEPLOY / file).read_text()
     named = set(re.findall(r"^(?:ARG PYTHON=|FROM (?!python:\$\{PYTHON\})| *image: )(\S+)", text, re.MULTILINE))

@@ -328,6 +328,25 @@ def test_words_of_the_worker_stay_when_those_of_the_sender_come_late() -> None:
     assert state.tasks["1"].args == "a/app:1 → 1 tag"
 
 
+def test_a_task_that_waits_is_shown_as_waiting_though_celery_tries_it_again() -> None:
+    """Rule 8.6: until it runs again and gets ahead."""
+    state = _module().ShownEvents()
+    events: list[tuple[str, dict[str, Any], str]] = [
+        ("task-received", {"name": "imagepusher.copy.v1", "args": "", "kwargs": "{}"}, "RECEIVED"),
+        ("task-started", {}, "STARTED"),
+        ("task-waiting", {"result": "since …"}, "WAITING"),
+        ("task-retried", {"exception": "RateLimited('busy')", "traceback": ""}, "WAITING"),
+        ("task-received", {"name": "imagepusher.copy.v1", "args": "", "kwargs": "{}", "eta": "…"}, "WAITING"),
+        ("task-started", {}, "WAITING"),
+        ("task-progress", {"result": "1.0 of 2.0 MiB"}, "PROGRESS"),
+        ("task-succeeded", {"result": "", "runtime": 1.0}, "SUCCESS"),
+    ]
+    for clock, (kind, fields, shown) in enumerate(events):
+        common = {"type": kind, "uuid": "1", "hostname": "h", "timestamp": 1.0, "local_received": 1.0, "clock": clock}
+        state.event(common | fields)
+        assert state.tasks["1"].state == shown, kind
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -78,7 +78,7 @@ class Deployed:
         return url
 
     def client(self, user: str) -> redis.Redis:
-        return redis.Redis.from_url(self.url(user), decode_responses=True)
+        return redis.Redis.from_url(self.url(user), decode_responses=True, socket_timeout=300)
 
     def app(self, user: str, **options: Any) -> Celery:
         app = Celery("somebody", broker=self.url(user), set_as_current=False)
@@ -175,8 +175,9 @@ def test_a_producer_of_the_examples_needs_no_other_right(deployed: Deployed, pro
     )  # fmt: skip
     try:
         with deployed.client("admin") as client:
-            taken: Any = client.brpop([f"{PREFIX}imagepusher.push"], 120)
-            headers = json.loads(taken[1])["headers"]
+            wait_until(lambda: client.llen(f"{PREFIX}imagepusher.push"), "no push was sent")
+            taken: Any = client.rpop(f"{PREFIX}imagepusher.push")
+            headers = json.loads(taken)["headers"]
             assert headers["imagepusher_signature"].startswith("producer:")
             result = {"status": "SUCCESS", "result": {"state": "succeeded"}, "task_id": headers["id"]}
             client.set(f"{PREFIX}celery-task-meta-{headers['id']}", json.dumps(result))
@@ -282,7 +283,6 @@ _CHANNELS = frozenset({"publish", "subscribe", "unsubscribe", "psubscribe", "pun
 _LENGTH = frozenset({"llen"})
 _SENT = frozenset({"lpush", "llen"})
 _READ = frozenset({"get", "mget"})
-_BOUND = frozenset({"sadd", "smembers"})
 _OF_A_MONITOR = frozenset(
     {"get", "set", "del", "exists", "llen", "lpush", "brpop", "sadd", "srem", "smembers"}
     | {"zadd", "zrem", "zrange", "zrangebyscore"}
@@ -297,10 +297,10 @@ PERMITTED: dict[str, dict[str, frozenset[str]]] = {
         "push by priority": _SENT,
         "result": _READ,
         "chord": _READ,
-        "binding of push": _BOUND,
+        "binding of push": frozenset({"sadd"}),
     },
     "scaler": dict.fromkeys(_QUEUES, frozenset({"llen", "type"})),
-    "consumer": dict.fromkeys(("events of tags", "binding of events of tags", "bindings that expire"), _OF_A_CONSUMER),
+    "consumer": dict.fromkeys(("events of tags", "binding of events of tags"), _OF_A_CONSUMER),
     "flower": {
         **dict.fromkeys(_QUEUES, _LENGTH),
         **dict.fromkeys(("push", "push by priority"), _SENT),
@@ -375,6 +375,103 @@ def test_a_message_that_would_not_fit_into_a_worker_is_not_taken(deployed: Deplo
         assert client.llen(f"{PREFIX}imagepusher.push") == 1
 
 
+_LEDGER, _COPIES, _RESULT = f"{PREFIX}push:1", f"{PREFIX}imagepusher.copy", f"{PREFIX}celery-task-meta-1"
+_WAYS_AROUND = (
+    ("CLIENT", "LIST"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "PAUSE", "1000"), ("CLIENT", "NO-EVICT", "on"),
+    ("CLIENT", "TRACKING", "on", "BCAST"), ("OBJECT", "ENCODING", _LEDGER), ("OBJECT", "FREQ", _LEDGER),
+    ("SORT", _COPIES, "BY", "nosort", "GET", f"{PREFIX}push:*", "STORE", f"{PREFIX}signing"),
+    ("SORT_RO", _COPIES, "BY", "nosort", "GET", f"{PREFIX}push:*"), ("COPY", _LEDGER, f"{PREFIX}signing"),
+    ("RENAME", f"{PREFIX}signing", _RESULT), ("RESTORE", _RESULT, "0", "x", "REPLACE"), ("DUMP", _LEDGER),
+    ("MIGRATE", "127.0.0.1", "1", "", "0", "10", "KEYS", _LEDGER), ("MOVE", _LEDGER, "1"), ("SWAPDB", "0", "1"),
+    ("DEBUG", "OBJECT", _LEDGER), ("DEBUG", "SLEEP", "1"), ("FUNCTION", "LIST"), ("FUNCTION", "FLUSH"),
+    ("FCALL", "x", "0"), ("SCRIPT", "FLUSH"), ("SCRIPT", "KILL"), ("SCRIPT", "DEBUG", "YES"), ("MONITOR",),
+    ("SYNC",), ("PSYNC", "?", "-1"), ("REPLICAOF", "127.0.0.1", "1"), ("MODULE", "LIST"), ("SHUTDOWN", "NOSAVE"),
+    ("SAVE",), ("BGREWRITEAOF",), ("FLUSHALL",), ("FLUSHDB",), ("ACL", "LIST"), ("ACL", "WHOAMI"),
+    ("ACL", "SETUSER", "producer", "+@all"), ("CONFIG", "SET", "requirepass", ""), ("CONFIG", "GET", "*"),
+    ("KEYS", "*"), ("SCAN", "0"), ("RANDOMKEY",), ("DBSIZE",), ("INFO",), ("SLOWLOG", "GET"), ("LATENCY", "LATEST"),
+    ("MEMORY", "USAGE", _LEDGER), ("PUBLISH", _RESULT, "x"),
+    ("PUBSUB", "CHANNELS"), ("PUBLISH", "__keyspace@0__:x", "x"), ("SUBSCRIBE", "__keyevent@0__:set"),
+    ("PSUBSCRIBE", "*"), ("PSUBSCRIBE", f"{PREFIX}*"), ("SSUBSCRIBE", f"{PREFIX}x"), ("WAIT", "1", "1"),
+    ("LMOVE", _COPIES, f"{PREFIX}signing", "LEFT", "LEFT"), ("BITOP", "NOT", _RESULT, _RESULT),
+    ("GETDEL", _RESULT), ("APPEND", _RESULT, "x"), ("ZRANGESTORE", f"{PREFIX}signing", _COPIES, "0", "-1"),
+    ("XADD", f"{PREFIX}signing", "*", "a", "b"), ("EVAL_RO", "return 1", "0"), ("FAILOVER",), ("CLUSTER", "INFO"),
+)  # fmt: skip
+_SCRIPTS = (
+    f"return redis.call('HGETALL', '{_LEDGER}')",
+    f"return redis.call('SET', '{_RESULT}', 'x')",
+    f"return redis.call('LPUSH', '{_COPIES}', 'x')",
+    f"return redis.call('PUBLISH', '{PREFIX}/0.celery.pidbox', 'x')",
+    "return redis.call('ACL', 'SETUSER', 'producer', '+@all')",
+    "return redis.call('FLUSHALL')",
+)
+
+
+@pytest.mark.parametrize("user", ["producer", "consumer", "flower", "scaler", "health"])
+def test_no_user_finds_a_way_around_its_rights(deployed: Deployed, user: str) -> None:
+    """By what needs no key, by one command that reads for another, by a script that does not say which keys it has."""
+    taken = []
+    with deployed.client("admin") as admin:
+        admin.hset(_LEDGER, "state", "succeeded")
+        admin.lpush(_COPIES, "m")
+        before = sorted(admin.keys())
+    password = (deployed.folder / "secrets" / "scaler_password").read_text() if user == "scaler" else "none"
+    url = f"redis://{user}:{password}@127.0.0.1:{deployed.port}/0"
+    url = url if user in {"scaler", "health"} else deployed.url(user)
+    for words in (*_WAYS_AROUND, *(("EVAL", script, "0") for script in _SCRIPTS)):
+        with redis.Redis.from_url(url) as client:
+            try:
+                client.execute_command(*words)
+            except redis.exceptions.NoPermissionError:
+                continue
+            except redis.ResponseError as error:
+                if any(word in str(error) for word in ("NOPERM", "The user executing the script", "not allowed")):
+                    continue
+            taken.append(words)
+    assert not taken
+    with deployed.client("admin") as admin:
+        assert sorted(admin.keys()) == before
+
+
+@pytest.mark.parametrize("user", ["consumer", "flower"])
+def test_a_script_that_is_loaded_has_the_rights_of_who_runs_it(deployed: Deployed, user: str) -> None:
+    with deployed.client("admin") as admin:
+        loaded = [admin.script_load(script) for script in _SCRIPTS[:3]]
+    with deployed.client(user) as client:
+        for digest in loaded:
+            with pytest.raises(redis.ResponseError, match="The user executing the script"):
+                client.execute_command("EVALSHA", digest, "0")
+
+
+_SENDS = """
+import sys
+from celery import Celery
+app = Celery(broker=sys.argv[1])
+app.conf.broker_transport_options = {"global_keyprefix": "imagepusher:"}
+words = dict(word.split("=") for word in sys.argv[2:])
+app.send_task("imagepusher.push.v1", args=[{}], queue="imagepusher.push", **words)
+"""
+
+
+@pytest.mark.parametrize("member", ["imagepusher.push\x06\x16\x06\x16signing", "no binding"])
+def test_a_producer_cannot_divert_what_others_send(deployed: Deployed, member: str) -> None:
+    """All may write the binding of the queue. Celery sends to the queue itself; who names an exchange is refused."""
+    with deployed.client("producer") as client:
+        client.sadd(f"{PREFIX}_kombu.binding.imagepusher.push", member)
+    codes = []
+    for words in ([], ["exchange=imagepusher.push", "routing_key=imagepusher.push"]):
+        sent = subprocess.run(
+            [sys.executable, "-c", _SENDS, deployed.url("producer"), *words],
+            capture_output=True, env=environment({}), text=True, timeout=300, check=False,
+        )  # fmt: skip
+        codes.append(sent.returncode)
+    assert codes[0] == 0
+    assert codes[1] != 0
+    assert "no permissions" in sent.stderr
+    with deployed.client("admin") as client:
+        lists = [key for key in client.scan_iter(f"{PREFIX}*") if client.type(key) == "list"]
+        assert {key: client.llen(key) for key in lists} == {f"{PREFIX}imagepusher.push": 1}
+
+
 def test_flower_forges_no_result_and_takes_nothing_from_workers(deployed: Deployed) -> None:
     with deployed.client("admin") as client:
         for command in (
@@ -383,6 +480,8 @@ def test_flower_forges_no_result_and_takes_nothing_from_workers(deployed: Deploy
             ("BRPOP", f"{PREFIX}imagepusher.push", "1"),
             ("LPUSH", f"{PREFIX}imagepusher.publish", "x"),
             ("LPUSH", f"{PREFIX}imagepusher.push.noted", "x"),
+            # A producer who waits takes for the result what it hears there.
+            ("PUBLISH", f"{PREFIX}celery-task-meta-1", "x"),
         ):
             assert "no permissions" in str(client.acl_dryrun("flower", *command)), command
 

@@ -13,7 +13,7 @@ import yaml
 from tests.docs.readme import ROOT, Block, Prose, guides, using
 from tests.docs.test_producers import FLOWER
 from tests.docs.test_tour import SECTION as TOUR
-from workers.cli import codes
+from workers.cli import exit_codes as codes
 from workers.cli.main import imagepusher
 
 # Their blocks are run as they are.

@@ -25,7 +25,7 @@ from tests.support.images import image, index, layer
 from tests.support.registries import DistributionRegistry
 from tests.support.stored import Stored, upload
 from tests.support.workers import environment
-from workers.cli.request import read_request
+from workers.cli.request_file import read_request
 
 EXAMPLES: Final = ROOT / "deploy" / "examples"
 REQUESTS: Final = sorted((EXAMPLES / "requests").iterdir())

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,10 +65,10 @@ class Site:
         )[2]
         headers = {}
         if signed_by is not None:
-            text = f"{task}\n{task_id}\n{body}".encode()
-            headers["imagepusher_signature"] = (
-                f"{signed_by}:{hmac.new(self.key(signed_by), text, 'sha256').hexdigest()}"
-            )
+            at = options.pop("at", int(time.time()))
+            text = f"{at}\n{task}\n{task_id}\n{body}".encode()
+            digest = hmac.new(self.key(signed_by), text, "sha256").hexdigest()
+            headers["imagepusher_signature"] = f"{signed_by}:{at}:{digest}"
         options.setdefault("queue", contract.PUSH_QUEUE)
         self.app.send_task(task, args=[argument], task_id=task_id, headers=headers, **options)
         return self.app.AsyncResult(task_id)
@@ -158,6 +159,17 @@ def test_a_message_that_is_sent_again_does_nothing_again(site: Site, request_of:
     assert Stored(host).digest(repository, "1") == other
 
 
+def test_a_message_that_is_sent_again_when_the_ledger_has_forgotten_it_is_refused(site: Site, request_of: Any) -> None:
+    """It would be a new push: limits.ledger_seconds is a week."""
+    request = request_of("build")
+    found = site.ended(contract.PUSH_TASK, request, "ci", at=int(time.time()) - 8 * 86_400)
+    assert code_of(found) == "RequestInvalid"
+    assert "limits.ledger_seconds" in str(found)
+    (destination,) = request["items"][0]["destinations"]
+    host, _, repository = destination.partition("/")
+    assert Stored(host).digest(repository, "1") is None
+
+
 def test_a_push_that_nobody_signed_is_refused(site: Site, request_of: Any) -> None:
     assert code_of(site.ended(contract.PUSH_TASK, request_of("build"), None)) == "NotPermitted"
 
@@ -213,6 +225,49 @@ def test_callbacks_among_the_headers_make_no_worker_send_tasks(
         assert client.exists("imagepusher:signing") == 0
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"headers": {}},
+        {"headers": {"task": [], "id": "x"}},
+        {"headers": {"task": {"a": 1}, "id": "x"}},
+        {"headers": {"task": None, "id": "x"}},
+        {"headers": {"task": "nobody.knows.this", "id": "x"}},
+        {"content-type": "application/x-python-serialize"},
+        {"content-encoding": "no such one"},
+        {"content-type": {}},
+        {"body": base64.b64encode(b"made-up-secret {").decode()},
+        {"properties": {"delivery_tag": "x", "body_encoding": "made-up-secret"}},
+    ],
+)
+@pytest.mark.parametrize("queue", [contract.COPY_QUEUE, contract.PUBLISH_QUEUE, f"{contract.PUSH_QUEUE}.noted"])
+def test_no_message_ends_a_worker_or_is_shown_in_its_log(site: Site, queue: str, changed: dict[str, Any]) -> None:
+    """T11, T13: no intake looks at these queues first, as at none on RabbitMQ. A request may hold what it must not."""
+    body = json.dumps([[{"items": [], "target_settings": {"dest_quay_api_token": "made-up-secret"}}], {}, {}])
+    message = {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"task": contract.PUSH_TASK, "id": str(uuid.uuid4())},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
+
+    def told() -> int:
+        return site.worker.log().count("A message is refused") + site.worker.log().count("is no message")
+
+    before = told()
+    with redis.Redis.from_url(str(site.app.conf.broker_url)) as client:
+        client.lpush(f"imagepusher:{queue}", json.dumps(message | changed))
+    wait_until(lambda: told() > before or not site.worker.running, "it was taken")
+    assert site.worker.running
+    assert "made-up-secret" not in site.worker.log()
+
+
 def test_messages_that_celery_would_fail_on_take_no_place_of_a_worker(site: Site, request_of: Any) -> None:
     """More of them than it has places."""
     for _ in range(20):
@@ -237,6 +292,23 @@ def test_an_undo_needs_a_right_of_its_own(site: Site, request_of: Any) -> None:
     assert code_of(refused) == "NotPermitted"
     undone = site.ended(contract.UNDO_TASK, push_id, "release", queue=contract.PUBLISH_QUEUE)
     assert undone["state"] == "succeeded"
+
+
+def test_an_undo_that_is_sent_again_does_nothing_again(site: Site, request_of: Any) -> None:
+    """Whoever got hold of it could undo what was retried since."""
+    push_id, undo_id = str(uuid.uuid4()), str(uuid.uuid4())
+    request = request_of("build", push_id=push_id)
+    (destination,) = request["items"][0]["destinations"]
+    host, _, repository = destination.partition("/")
+    assert site.ended(contract.PUSH_TASK, request, "release", task_id=push_id)["state"] == "succeeded"
+    undone = site.ended(contract.UNDO_TASK, push_id, "release", queue=contract.PUBLISH_QUEUE, task_id=undo_id)
+    assert undone["state"] == "succeeded"
+    assert site.ended(contract.PUSH_TASK, request, "release")["state"] == "succeeded"
+    before = site.worker.log().count("A message is refused")
+    site.send(contract.UNDO_TASK, push_id, "release", queue=contract.PUBLISH_QUEUE, task_id=undo_id)
+    wait_until(lambda: site.worker.log().count("A message is refused") > before, "it was taken")
+    assert Stored(host).digest(repository, "1") is not None
+    assert site.app.AsyncResult(undo_id).get(timeout=100) == undone
 
 
 def test_an_undo_of_anothers_push_that_has_not_moved_a_tag_is_refused(site: Site, request_of: Any) -> None:

@@ -37,7 +37,10 @@ class Fault:
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
+_SINGLE_TAG: Final = "tasks.transfer.publish.single_tag"
+_INTENTS: Final = "tasks.transfer.publish.noted_intents"
 _WRITES: Final = "tasks.transfer.publish.writes"
+_OVERWRITTEN: Final = "tasks.transfer.overwritten"
 _STAGE: Final = "tasks.transfer.publish.stage"
 _TAG_REPORTS: Final = "tasks.transfer.publish.tag_reports"
 _RECORDS: Final = "tasks.transfer.publish.records"
@@ -46,6 +49,7 @@ _RELEASE: Final = "tasks.transfer.publish.release"
 _RELEASES: Final = "tasks.transfer.publish.releases"
 _STEP: Final = "tasks.transfer.steps.publish"
 _LEASES: Final = "tasks.coordination.redis.leases"
+_TAG_LOCKS: Final = "tasks.coordination.redis.tag_locks"
 _ROUNDS: Final = "tasks.transfer.copy.rounds"
 
 FAULTS: Final = (
@@ -53,17 +57,17 @@ FAULTS: Final = (
     Fault(
         "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
     ),
-    Fault("no intent", _TAG, "self._intents.note(intent, staged.base, self._known)", "pass"),
+    Fault("no intent", _INTENTS, "self.log.note(intent, replaced, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
     Fault("write under way is not noted", _TAG, "lock.note_writing(decision.digest, staged.last)", "pass"),
-    Fault("bytes of a write are not used", _STAGE, "kept = lock.kept(digest)", "kept = None"),
-    Fault("late write is not seen", _STAGE, "lost = record.overwritten_by(held)", "lost = None"),
+    Fault("bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None"),
+    Fault("late write is not seen", _OVERWRITTEN, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
     Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]"),
     Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass"),
     Fault(
         "intent of an earlier delivery is not read",
-        _TAG,
+        _INTENTS,
         "self.memory.recalling(self._known, has_written=has_written)",
         "self.memory",
     ),
@@ -92,8 +96,8 @@ FAULTS: Final = (
     Fault(
         "pending intent counts as written", _MEMORY, "return None if found == self.pending else found", "return found"
     ),
-    Fault("last write is forgotten", _LEASES, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
-    Fault("bytes of a write are not kept", _LEASES, "if len(written.content) <= MOST_BYTES:", "if False:"),
+    Fault("last write is forgotten", _TAG_LOCKS, "pipeline.hset(self._record_key, LAST, written.digest)", "pass"),
+    Fault("bytes of a write are not kept", _TAG_LOCKS, "if len(written.content) <= MOST_BYTES:", "if False:"),
     Fault(
         "ledger never ends",
         "tasks.coordination.redis.hashes",
@@ -113,7 +117,7 @@ FAULTS: Final = (
     Fault("lease is never renewed", _LEASES, "self._renew(held)", "pass"),
     Fault(
         "record of a tag never ends",
-        _LEASES,
+        _TAG_LOCKS,
         'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
         'pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")',
     ),
@@ -126,13 +130,13 @@ FAULTS: Final = (
     ),
     Fault(
         "undo overwrites what others wrote",
-        "tasks.transfer.after.undo",
+        "tasks.transfer.undo.undo",
         "if found not in mark.ours:",
         "if False:",
     ),
     Fault(
         "undo forgets the protective tags",
-        "tasks.transfer.after.undo",
+        "tasks.transfer.undo.undo",
         "done = (mark for mark in marks if self.done[str(mark.reference)].error is None)",
         "done = iter(())",
         first=60,
@@ -156,8 +160,8 @@ FAULTS: Final = (
     ),
     Fault(
         "push builds on half of a release",
-        _TAG,
-        "self._intents.ensure_settled()",
+        _SINGLE_TAG,
+        "move.intents.log.ensure_settled()",
         "pass",
         first=640,
     ),
@@ -177,7 +181,7 @@ FAULTS: Final = (
     ),
     Fault(
         "protective tag goes though others need it",
-        "tasks.transfer.after.sharing",
+        "tasks.transfer.undo.sharing",
         "return bool(self.needs.needs(reference) - {self.push_id})",
         "return False",
         first=1580,
@@ -223,7 +227,7 @@ UNTRIED: Final = (
     ),
     Fault(
         "half of a release is right for a plan",
-        "tasks.transfer.plan.resolve",
+        "tasks.transfer.plan.plan_tags",
         "return found != release or (found is not None and not found.is_still)",
         "return False",
     ),

@@ -36,7 +36,7 @@ class Point(NamedTuple):
 
 POINTS = {
     "message taken": Point("kombu.transport.redis", "QoS.append", "before"),
-    "part begins": Point("tasks.coordination.redis.leases", "LeasedRuns.hold", "before"),
+    "part begins": Point("tasks.coordination.redis.part_locks", "LeasedRuns.hold", "before"),
     "push accepted": Point("tasks.coordination.ledger", "HashLedger.accept", "after"),
     "plan is saved": Point("tasks.coordination.ledger", "HashLedger.save_plan", "before"),
     "plan saved": Point("tasks.coordination.ledger", "HashLedger.save_plan", "after"),
@@ -46,7 +46,7 @@ POINTS = {
     "outcome recorded": Point("tasks.coordination.ledger", "HashLedger.record_copy", "after"),
     "callback is sent": Point("celery.app.amqp", "AMQP._retry_publish", "before"),
     "callback sent": Point("celery.app.amqp", "AMQP._retry_publish", "after"),
-    "tag is taken": Point("tasks.coordination.redis.leases", "LeasedTagLocks.hold", "before"),
+    "tag is taken": Point("tasks.coordination.redis.tag_locks", "LeasedTagLocks.hold", "before"),
     "intent noted": Point("tasks.coordination.ledger", "HashLedger.record_intent", "after"),
     "manifest is put": Point("tasks.registry.repository", "Repository.push_manifest", "before"),
     "manifest put": Point("tasks.registry.repository", "Repository.push_manifest", "after"),

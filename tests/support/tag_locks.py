@@ -53,6 +53,8 @@ class MemoryTagLocks:
     Their Redis is away when the write number `away_at` is noted; with those in `lost_at` all locks are lost.
     """
 
+    wait_seconds = 0.0
+
     def __init__(self) -> None:
         self.holder: dict[str, MemoryTag] = {}
         self.fields: dict[str, dict[str, str]] = {}
@@ -62,6 +64,7 @@ class MemoryTagLocks:
         self.lost_at: Container[int] = ()
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[MemoryTag]:
+    def hold(self, reference: str, most: float | None = None) -> Iterator[MemoryTag]:
+        del most
         tag = self.holder[reference] = MemoryTag(self, reference)
         yield tag

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from celery import Celery
 from kombu import Exchange, Queue
-from kombu.transport import TRANSPORT_ALIASES
 
 import tasks.copy
 import tasks.preview
@@ -17,14 +16,13 @@ import tasks.undo
 import tasks.verify
 from tasks import contract
 from workers.broker.celery_url import for_celery
+from workers.broker.connection import BrokerConnection
 from workers.broker.signed import SigningAMQP, sign_with
 from workers.settings import Settings
 
 KEY_PREFIX: Final = "imagepusher:"
 # On Redis, workers take pushes from this queue once they are in the ledger; producers send to contract.PUSH_QUEUE.
 NOTED_QUEUE: Final = f"{contract.PUSH_QUEUE}.noted"
-_TRANSPORT: Final = "workers.broker.transport:Transport"
-_SENTINEL_TRANSPORT: Final = "workers.broker.transport:SentinelTransport"
 
 # Importing these modules binds the tasks to every application that is made here.
 _TASK_MODULES: Final = (tasks.push, tasks.copy, tasks.publish, tasks.preview, tasks.verify, tasks.undo)
@@ -39,11 +37,15 @@ _QUEUE_OF: Final = {
 }
 
 
+class _Messaging(SigningAMQP):
+    """Celery's messaging: signed messages over connections of this program."""
+
+    Connection = BrokerConnection
+
+
 def make_app(settings: Settings) -> Celery:
     """Return the application of a broker."""
-    # By name: the module is imported only with such a broker.
-    TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT, sentinel=_SENTINEL_TRANSPORT)
-    app = Celery("imagepusher", set_as_current=False, amqp=SigningAMQP)
+    app = Celery("imagepusher", set_as_current=False, amqp=_Messaging)
     app.conf.update(_COMMON)
     app.conf.update(_of_broker(settings))
     sign_with(app, settings.trust.signer)

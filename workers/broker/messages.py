@@ -9,6 +9,8 @@ from kombu.serialization import loads
 
 _JSON: Final = "application/json"
 _LONGEST_KEY: Final = 255
+# What kombu decodes a body from; any other ends it.
+_ENCODINGS: Final = (None, "base64")
 
 
 class UndecodableError(ValueError):
@@ -46,10 +48,11 @@ def task_of(headers: Any, payload: Any) -> TaskMessage | None:
 def is_envelope(message: object) -> bool:
     """Tell whether a JSON value has the parts of a message that kombu and Celery read before its body."""
     match message:
-        case {"body": _, "properties": {"delivery_tag": str(tag), **rest}, **more}:
+        case {"body": str(), "properties": {"delivery_tag": str(tag), **rest}, **more}:
             delivery, headers = rest.get("delivery_info", {}), more.get("headers")
             is_plain = isinstance(delivery, dict) and all(map(_is_plain, delivery.values()))
-            return is_plain and _is_plain(tag) and isinstance(headers, dict | None)
+            is_encoded = rest.get("body_encoding") in _ENCODINGS
+            return is_plain and is_encoded and _is_plain(tag) and isinstance(headers, dict | None)
     return False
 
 

@@ -7,7 +7,7 @@ from celery.utils.functional import maybe_list
 from celery.worker import control
 from celery.worker.control import control_command, inspect_command
 
-from tasks.contract import PUSH_QUEUE
+from tasks.contract import PUSH_QUEUE, is_push_id
 from tasks.transfer.ports import Ledger
 from workers.broker.app import NOTED_QUEUE
 
@@ -35,8 +35,12 @@ def cancel_what_is_revoked(ledger: Ledger) -> None:
 
 
 def cancel_pushes(ledger: Ledger, task_ids: Iterable[str]) -> None:
-    """Mark each open push with one of these task ids as cancelled."""
-    revoked = frozenset(task_ids)
+    """Mark each open push with one of these task ids as cancelled, and tasks of no open push as spent."""
+    revoked = {task_id for task_id in task_ids if is_push_id(task_id)}
     for push in ledger.open_pushes():
         if push.task_id in revoked:
             ledger.mark_cancelled(push.push_id)
+            revoked.remove(push.task_id)
+    # Their messages may lie in a queue: whoever takes one later asks the ledger.
+    for task_id in revoked:
+        ledger.mark_spent(task_id)

@@ -1,5 +1,6 @@
 """Signatures of the messages that this process sends."""
 
+import time
 from typing import Any
 
 from celery import Celery
@@ -21,7 +22,7 @@ class SigningAMQP(AMQP):
             # The same bytes that kombu sends: it encodes the body in the same way.
             content = dumps(made.body, serializer=self.app.conf.task_serializer)[2]
             body = str(content).encode()
-            made.headers[HEADER] = self.signer.header(name, task_id, body)
+            made.headers[HEADER] = self.signer.header(name, task_id, body, time.time())
         return made
 
 

@@ -16,9 +16,13 @@ from kombu.transport import redis, virtual
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ResponseError
 
+from tasks import contract
+from workers.broker.app import NOTED_QUEUE
 from workers.broker.messages import is_envelope
 
 LOG: Final = logging.getLogger(__name__)
+# Where a message goes back to, by the queue that it is taken from; a push passes the intake again.
+_HOMES: Final = {queue: queue for queue in contract.QUEUES} | {NOTED_QUEUE: contract.PUSH_QUEUE}
 # The pause after an error: a key that is not a queue fails at each read.
 _PAUSE_SECONDS: Final = 1.0
 
@@ -93,12 +97,19 @@ class _SentinelChannel(_Channel, redis.SentinelChannel):
 
 
 class _Careful:
-    """A transport that drops malformed messages: kombu would end the worker on them."""
+    """A transport that drops malformed messages: kombu would end the worker on them.
+
+    A message that is given back goes to its own queue: kombu would put it where its sender says.
+    """
 
     def _deliver(self, message: Any, queue: Any) -> Any:
-        if is_envelope(message):
-            return super()._deliver(message, queue)  # type: ignore[misc]
-        return LOG.error("What lay in the queue %s is no message, and is thrown away.", queue)
+        if not is_envelope(message):
+            return LOG.error("What lay in the queue %s is no message, and is thrown away.", queue)
+        if queue in _HOMES:
+            properties = message["properties"]
+            home = {"exchange": "", "routing_key": _HOMES[queue]}
+            properties["delivery_info"] = properties.get("delivery_info", {}) | home
+        return super()._deliver(message, queue)  # type: ignore[misc]
 
 
 class Transport(_Careful, redis.Transport):

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from tasks.errors import ImagePusherError, RequestInvalid
-from workers.cli.codes import INTERRUPTED, code_of_error
+from workers.cli.exit_codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json, was_sent
 from workers.cli.process_end import end_process
@@ -84,7 +84,7 @@ def _unexpected(error: Exception) -> ImagePusherError:
     from workers.observability.masking import mask
 
     if isinstance(error, UnicodeEncodeError) and error.reason == _LONE_SURROGATE:
-        # From an escape in JSON or a non-UTF-8 argument; nothing can store it, so nothing was sent.
+        # It comes from an escape in JSON or a non-UTF-8 argument. Nothing was sent: nothing can store it.
         return RequestInvalid(
             "The request, or an argument, is no valid text (it has a lone surrogate). Is it UTF-8, and LC_ALL too?"
         )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workers.cli.codes import FAILED, INTERRUPTED, INVALID, code_of_report
+from workers.cli.exit_codes import FAILED, INTERRUPTED, INVALID, code_of_report
 from workers.cli.output import emit_as_json, emit_json, note_error, wants_json
 from workers.cli.session import interruptible, settings_of
 
@@ -35,9 +35,10 @@ def show_outcome(context: click.Context, ledger: "Ledger", last: "contract.Progr
     if report is None:
         return _without_report(context, ledger, last)
     if not emit_as_json(context, report):
-        from workers.cli import render
+        from workers.cli.report_table import render_report
+        from workers.cli.show import show
 
-        render.show(report, render.render_report)
+        show(report, render_report)
     return code_of_report(report)
 
 

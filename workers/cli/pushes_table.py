@@ -9,7 +9,8 @@ from tasks.transfer.ports import Intervention
 from workers.amounts import age, count, told_progress
 from workers.cli.canvas import Canvas, Words
 from workers.cli.push_outcome import how_it_stands
-from workers.cli.render import STYLES, show
+from workers.cli.show import show
+from workers.cli.tables import STYLES
 from workers.printable import printable
 from workers.recorded_push import Remembered
 

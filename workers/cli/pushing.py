@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from workers.cli.codes import SUCCEEDED, code_of_preview, code_of_report
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import SUCCEEDED, code_of_preview, code_of_report
 from workers.cli.output import emit, emit_as_json, emit_json, note, note_sent, output_option, wants_json
 from workers.cli.registry_options import registry_options
 from workers.cli.session import open_session
@@ -48,7 +48,7 @@ def sending_options(command: Command) -> Command:
 
 def run_push(context: click.Context, read: Callable[[], dict[str, Any]]) -> None:
     """Send the request that `read` returns, or show its preview, and exit with the code of the outcome."""
-    from workers.cli.request import identify
+    from workers.cli.push_ids import identify
 
     chosen = context.params
     if chosen["dry_run"] and chosen["no_wait"]:
@@ -87,9 +87,10 @@ def _preview(context: click.Context, client: "Client", request: dict[str, Any]) 
     for warning in preview.warnings:
         note(f"Warning: {warning}")
     if not emit_as_json(context, preview):
-        from workers.cli import render
+        from workers.cli.preview_table import render_preview
+        from workers.cli.show import show
 
-        render.show(preview, render.render_preview)
+        show(preview, render_preview)
     return code_of_preview(preview)
 
 
@@ -110,9 +111,10 @@ def _push(context: click.Context, client: "Client", request: dict[str, Any], pus
 def show_report(context: click.Context, report: "contract.PushReport") -> int:
     """Write the report, and the summary if one is requested; return the exit code."""
     if not emit_as_json(context, report):
-        from workers.cli import render
+        from workers.cli.report_table import render_report
+        from workers.cli.show import show
 
-        render.show(report, render.render_report)
+        show(report, render_report)
     if path := context.params.get("summary"):
         from workers.cli.summary import append_summary
 

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from itertools import pairwise
+from operator import itemgetter
 
 from tasks import contract
 from workers.amounts import short
 from workers.cli.canvas import Canvas
-from workers.cli.render import STYLES, cell, table
+from workers.cli.tables import STYLES, cell, table
 from workers.printable import printable
 
 
@@ -50,11 +50,18 @@ def render_history(canvas: Canvas, history: contract.History) -> None:
     name = printable(history.reference)
     if not history.moves:
         canvas.print(f"No push is remembered that moved {name}.")
-    for later, earlier in pairwise(history.moves):
-        left = earlier.new_digest if earlier.undone is None else earlier.old_digest
-        if later.old_digest != left:
-            found = short(later.old_digest) or "nothing"
-            canvas.print(f"Before {_moment(later.at)} someone else moved it to {found}.")
+    for place, move in enumerate(history.moves[:-1], start=1):
+        if move.old_digest != _left_by(history.moves[place:], move.at):
+            found = short(move.old_digest) or "nothing"
+            canvas.print(f"Before {_moment(move.at)} someone else moved it to {found}.")
+
+
+def _left_by(moves: Sequence[contract.Move], moment: float) -> str | None:
+    """Return what a tag held at a moment after these moves, had nobody else moved it; later undos do not count yet."""
+    moved = [(move.at, move.new_digest) for move in moves]
+    undone = [(move.undone, move.old_digest) for move in moves if move.undone is not None and move.undone < moment]
+    _, digest = max([*moved, *undone], key=itemgetter(0))
+    return digest
 
 
 def _moment(seconds: float) -> str:

@@ -63,7 +63,7 @@ def _unquoted(node: yaml.Node) -> Iterator[str]:
         if id(node) in seen or isinstance(node, yaml.ScalarNode):
             continue
         seen.add(id(node))
-        # The first part is examined next, so that faults are in the order of their lines.
+        # The parts are reversed: the first one is examined next, so faults are in the order of their lines.
         waiting += reversed(list(_parts(node, due)))
 
 

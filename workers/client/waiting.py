@@ -63,7 +63,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Wait:
-    """Look again after some seconds; `unanswered` is True once, when no worker has taken the question for long."""
+    """The advice to look again after `seconds`; `unanswered` is True once, after a long time without any worker."""
 
     seconds: float = 0.0
     unanswered: bool = False

@@ -1,7 +1,7 @@
 """Examination of everything that a push needs, from this process and with its settings."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import StateFolderUnusable
 from tasks.oci.reference import Reference, carries_registry, without_transport
-from tasks.registry.settings import HttpLimits
+from tasks.registry.settings import HttpLimits, RegistryConfiguration, Role
 from workers.doctor.equipment import judge_equipment
 from workers.doctor.finding import Diagnosis, Finding, diagnose, fault, fine, warning
 from workers.doctor.fleet import judge_fleet
@@ -25,6 +25,7 @@ from workers.settings.broker_urls import for_redis
 from workers.settings.equipment import equipment_of
 
 NONE_EXAMINED: Final = "registries"
+_ROLES: Final[tuple[Role, ...]] = ("source", "destination")
 
 _AT_ONCE: Final = 8
 _STATE_KEY: Final = "broker.state_url"
@@ -83,7 +84,8 @@ def _state_dir(settings: Settings) -> Iterator[Finding]:
     yield fine(check, where, "the state folder can be written (no broker: pushes run in the process of the command)")
 
 
-def _registries(settings: Settings, places: Iterable[Reference], *, read_only: bool) -> list[RegistryExamination]:
+def _registries(settings: Settings, places: Sequence[Reference], *, read_only: bool) -> list[RegistryExamination]:
+    """Return the examination of each registry; raises RequestInvalid if given credentials would go to several."""
     to_push: dict[str, list[str]] = {name: [] for name in settings.registries.registries}
     aimed_at = [target.reference(PROBED_REPOSITORY) for target in settings.targets.values() if target.host]
     for reference in (*aimed_at, *places):
@@ -91,10 +93,24 @@ def _registries(settings: Settings, places: Iterable[Reference], *, read_only: b
         if reference.repository not in repositories:
             repositories.append(reference.repository)
     hasty = replace(settings.registries, limits=_hasty(settings.registries.limits))
+    others = _without_given(_without_given(hasty, "source"), "destination")
+    receivers = {place.registry for place in places} or set(to_push)
+    for role in _ROLES:
+        hasty.check_hosts(role, receivers)
+    if hasty.destination_override.credentials is not None:
+        # What is named is a destination: credentials for a source are for another registry.
+        hasty = _without_given(hasty, "source")
     return [
-        RegistryExamination(registry, repositories, hasty, read_only=read_only)
+        RegistryExamination(registry, repositories, hasty if registry in receivers else others, read_only=read_only)
         for registry, repositories in to_push.items()
     ]
+
+
+def _without_given(configuration: RegistryConfiguration, role: Role) -> RegistryConfiguration:
+    """Return the configuration without the credentials that a command was given for a role."""
+    if role == "source":
+        return replace(configuration, source_override=replace(configuration.source_override, credentials=None))
+    return replace(configuration, destination_override=replace(configuration.destination_override, credentials=None))
 
 
 def _hasty(limits: HttpLimits) -> HttpLimits:

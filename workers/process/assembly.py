@@ -1,4 +1,4 @@
-"""Assembly of a runtime; what differs between a broker's workers and the embedded worker is an argument."""
+"""Assembly of a runtime; the differences between a broker's workers and the embedded worker are arguments."""
 
 import threading
 import time
@@ -12,8 +12,9 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copier
+from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.lost_starts import Attempts
-from tasks.transfer.ports import Announcer
+from tasks.transfer.ports import Announcer, BlobSharing
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.steps.copy import CopyStep
 from tasks.transfer.steps.publish import PublishStep
@@ -45,13 +46,10 @@ def make_runtime(
     closing.callback(clients.close)
     copier = Copier(
         clients,
-        shared.locations,
-        shared.flights,
+        BlobSharing(shared.locations, shared.flights),
         _threads(settings, "blob", closing),
-        settings.jobs,
+        CopyLimits(settings.jobs, settings.copy_seconds, Visits(most_slow)),
         cancelled,
-        settings.copy_seconds,
-        Visits(most_slow),
     )
     ledger = HashLedger(shared.hashes, history_seconds=settings.history_seconds)
     attempts = Attempts(ledger, shared.runs, task_tries)

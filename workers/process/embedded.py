@@ -14,7 +14,7 @@ from tasks.coordination.local.in_process import (
     LocalRuns,
     LocalSingleFlight,
 )
-from tasks.coordination.local.tag_files import FileTagLocks
+from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.upload_forms import LocalUploadForms
 from workers.ledger import open_hashes, open_hashes_to_look

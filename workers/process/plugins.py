@@ -48,7 +48,7 @@ def load_plugins() -> list[Plugin]:
 
 
 def _may_be_installed() -> bool:
-    """Tell whether an installed distribution names the group; also where only importlib can tell, as in an archive."""
+    """Tell whether an installed distribution may have plug-ins; True where only importlib knows, as in an archive."""
     for folder in map(Path, sys.path):
         if folder.is_file() or any(_names_group(path) for path in folder.glob("*-info/entry_points.txt")):
             return True

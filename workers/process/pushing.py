@@ -1,7 +1,7 @@
 """One push in this process: the three steps of a push as a chord runs them, on threads instead of workers.
 
 A push with a broker is a Celery chord, because its parts must survive their workers. Here all parts end with the
-process: what Celery would add is most of the start of the command.
+process, and Celery would only slow down the start of the command.
 """
 
 import heapq
@@ -24,7 +24,7 @@ from tasks.transfer.steps.push import PART as PUSH
 
 Result = TypeVar("Result")
 
-# The end of a wait for a lock of another thread.
+# A lock of another thread is free soon: a part waits for so many seconds.
 _SOON: Final = 0.05
 
 
@@ -61,7 +61,10 @@ class LocalPush:
             self._copy_all(planned)
             with telemetry.span(contract.PUBLISH_TASK, push_id=self._push_id):
                 return self._repeat(
-                    PUBLISH, lambda returns: self._here.publish.run(self._push_id, may_retry=returns.may_follow)
+                    PUBLISH,
+                    lambda returns: self._here.publish.run(
+                        self._push_id, may_retry=returns.may_follow, held_up=returns.held_up
+                    ),
                 )
 
     def _repeat(self, part: str, run: Callable[[Returns], Result]) -> Result:

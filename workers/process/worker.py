@@ -25,8 +25,11 @@ from tasks.coordination.coordination import Coordination
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.redis.budgets import RedisBudgets
 from tasks.coordination.redis.hashes import RedisHashes
-from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
+from tasks.coordination.redis.leases import Leases
 from tasks.coordination.redis.locations import RedisBlobLocations
+from tasks.coordination.redis.part_locks import LeasedRuns
+from tasks.coordination.redis.single_flight import LeasedSingleFlight
+from tasks.coordination.redis.tag_locks import LeasedTagLocks
 from tasks.coordination.redis.upload_forms import RedisUploadForms
 from tasks.transfer.ports import Announcer
 from tasks.transfer.watchdog_verdict import Patience
@@ -116,7 +119,7 @@ def run_worker(
     runtime = make_shared_runtime(settings, client, leases, announcer, cancelled, most_slow)
     provide(app, lambda: runtime)
     refuse_compressed()
-    admission = Admission(settings.trust.keys, settings.message_bytes)
+    admission = Admission(settings.trust.keys, settings.message_bytes, settings.ledger_seconds)
     guard(app, admission)
     if settings.heartbeat_file is not None:
         app.steps["consumer"].add(heartbeat_step(settings.heartbeat_file))

@@ -16,7 +16,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -123,8 +122,9 @@ func message(request []byte, id string) ([]byte, error) {
 			return nil, err
 		}
 		digest := hmac.New(sha256.New, bytes.TrimSpace(key))
-		fmt.Fprintf(digest, "%s\n%s\n%s", task, id, body)
-		headers["imagepusher_signature"] = producer + ":" + hex.EncodeToString(digest.Sum(nil))
+		now := time.Now().Unix()
+		fmt.Fprintf(digest, "%d\n%s\n%s\n%s", now, task, id, body)
+		headers["imagepusher_signature"] = fmt.Sprintf("%s:%d:%x", producer, now, digest.Sum(nil))
 	}
 	return json.Marshal(map[string]any{
 		"body":             body, // encoding/json writes bytes as base64

@@ -73,8 +73,9 @@ function message(request, id) {
   const headers = { task: TASK, id };
   if (PRODUCER) {
     const key = readFileSync(PRODUCER_KEY_FILE, "utf8").trim();
-    const digest = createHmac("sha256", key).update(`${TASK}\n${id}\n${body}`).digest("hex");
-    headers.imagepusher_signature = `${PRODUCER}:${digest}`;
+    const now = Math.floor(Date.now() / 1000);
+    const digest = createHmac("sha256", key).update(`${now}\n${TASK}\n${id}\n${body}`).digest("hex");
+    headers.imagepusher_signature = `${PRODUCER}:${now}:${digest}`;
   }
   return JSON.stringify({
     body: Buffer.from(body).toString("base64"),

@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,9 @@ def signed(request: dict[str, Any], task_id: str) -> dict[str, str]:
     options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     body = dumps(([request], {}, options), serializer="json")[2]
     key = Path(os.environ["PRODUCER_KEY_FILE"]).read_bytes().strip()
-    digest = hmac.new(key, f"{TASK}\n{task_id}\n{body}".encode(), "sha256").hexdigest()
-    return {"imagepusher_signature": f"{os.environ['PRODUCER']}:{digest}"}
+    now = int(time.time())
+    digest = hmac.new(key, f"{now}\n{TASK}\n{task_id}\n{body}".encode(), "sha256").hexdigest()
+    return {"imagepusher_signature": f"{os.environ['PRODUCER']}:{now}:{digest}"}
 
 
 def send(request: dict[str, Any]) -> AsyncResult:

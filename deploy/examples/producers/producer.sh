@@ -49,7 +49,8 @@ hmac() {
 body="[[$(cat "$1")], {}, {}]"
 signature=
 if [[ -n ${PRODUCER-} ]]; then
-  signature=$PRODUCER:$(printf '%s\n%s\n%s' "$task" "$id" "$body" | hmac "$PRODUCER_KEY_FILE")
+  now=$(date +%s)
+  signature=$PRODUCER:$now:$(printf '%s\n%s\n%s\n%s' "$now" "$task" "$id" "$body" | hmac "$PRODUCER_KEY_FILE")
 fi
 printf %s "$body" | base64 -w 0 | jq --raw-input --compact-output \
   --arg task "$task" --arg id "$id" --arg queue "$queue" --arg signature "$signature" '{

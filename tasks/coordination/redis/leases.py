@@ -1,36 +1,22 @@
-"""Leases on Redis keys, renewed while they are held: the base of the tag lock and the single flight.
+"""Leases on Redis keys, renewed while they are held: the base of all locks in Redis.
 
 After the death of a holder the others wait until its lease ends. A lease is no fence: its holder calls `ensure` right
 before a write, and verifies the write afterwards.
 """
 
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Final, cast
 
 import redis
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
-from tasks import telemetry
-from tasks.coordination.tag_record import (
-    BYTES_SECONDS,
-    LAST,
-    MOST_BYTES,
-    RECORD_SECONDS,
-    pack,
-    record_of,
-    under_way,
-    unpack,
-)
-from tasks.errors import ImagePusherError, LockLost, LockUnavailable, PartBusy, StateUnavailable
-from tasks.transfer.ports import TagRecord, Written
+from tasks.errors import ImagePusherError, LockLost, LockUnavailable, StateUnavailable
 
 _RENEWALS_A_LEASE: Final = 3
-_RECORD: Final = "The record of a tag's writes"
 # Extends each key of KEYS to ARGV[1] milliseconds if it still holds its token, one of the further ARGV; tells which.
 RENEWAL: Final = """
     local renewed = {}
@@ -152,159 +138,3 @@ class Leases:
             renewed = cast("list[int]", self._renewal(keys=keys, args=[round(self._seconds * 1000), *tokens]))
             for lease in (lease for lease, is_renewed in zip(held, renewed, strict=True) if is_renewed):
                 lease.pulse()
-
-
-class LeasedTag:
-    """A held tag, and the record of our pushes' writes there.
-
-    One hash holds the digests; a separate key holds the bytes of the last write, which are read only on demand.
-    """
-
-    def __init__(self, lease: Lease, client: redis.Redis, prefix: str, reference: str) -> None:
-        self._lease = lease
-        self._client = client
-        self._record_key = f"{prefix}written:{reference}"
-        self._bytes_key = f"{prefix}written-bytes:{reference}"
-        self._writer = uuid.uuid4().hex
-
-    def ensure(self) -> None:
-        """Raise LockLost unless the tag is still held."""
-        self._lease.ensure()
-
-    def record(self) -> TagRecord:
-        """Return the record of our pushes' writes; raises StateUnavailable."""
-        with _named_failures(_RECORD):
-            fields = cast("dict[bytes, bytes]", self._client.hgetall(self._record_key))
-        return record_of({name.decode(): value.decode() for name, value in fields.items()})
-
-    def kept(self, digest: str) -> Written | None:
-        """Return the last write if it is of `digest` and its bytes are kept; raises StateUnavailable."""
-        with _named_failures(_RECORD):
-            found = cast("bytes | None", self._client.get(self._bytes_key))
-        written = None if found is None else unpack(found)
-        return written if written is not None and written.digest == digest else None
-
-    def note_writing(self, digest: str, last: str | None) -> None:
-        """Record a write before it is made; raises StateUnavailable."""
-        with _named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(self._record_key, under_way(digest, self._writer), last or "")
-            pipeline.expire(self._record_key, RECORD_SECONDS)
-            pipeline.execute()
-
-    def note_written(self, written: Written) -> None:
-        """Record a verified write; raises StateUnavailable."""
-        with _named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hset(self._record_key, LAST, written.digest)
-            pipeline.hdel(self._record_key, under_way(written.digest, self._writer))
-            pipeline.expire(self._record_key, RECORD_SECONDS)
-            if len(written.content) <= MOST_BYTES:
-                pipeline.set(self._bytes_key, pack(written), ex=BYTES_SECONDS)
-            else:
-                pipeline.delete(self._bytes_key)
-            pipeline.execute()
-
-    def note_deleted(self) -> None:
-        """Record that the tag is gone; raises StateUnavailable."""
-        with _named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hdel(self._record_key, LAST)
-            pipeline.delete(self._bytes_key)
-            pipeline.execute()
-
-
-class LeasedTagLocks:
-    """Locks by which one push at a time works on a tag."""
-
-    def __init__(self, leases: Leases, prefix: str, wait_seconds: float) -> None:
-        self._leases = leases
-        self._prefix = prefix
-        self._wait_seconds = wait_seconds
-
-    @contextmanager
-    def hold(self, reference: str) -> Iterator[LeasedTag]:
-        """Wait for the tag and hold it; raises LockUnavailable, StateUnavailable."""
-        with (
-            _timed(telemetry.TAG_LOCK) as acquired,
-            self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", self._wait_seconds) as lease,
-        ):
-            acquired()
-            yield LeasedTag(lease, self._leases.client, self._prefix, reference)
-
-
-class LeasedSingleFlight:
-    """A lock by which one task at a time moves the bytes of a blob to a registry."""
-
-    def __init__(self, leases: Leases, prefix: str, wait_seconds: float) -> None:
-        self._leases = leases
-        self._prefix = prefix
-        self._wait_seconds = wait_seconds
-
-    @contextmanager
-    def lead(self, registry: str, digest: str) -> Iterator[Callable[[], None]]:
-        """Wait until no other task moves this blob there, and keep others waiting until the block lets them begin."""
-        key = f"{self._prefix}flight:{registry}:{digest}"
-        named = f"The blob {digest} at {registry}"
-        with _timed(telemetry.FLIGHT) as acquired, ExitStack() as held:
-            held.enter_context(self._leases.hold(key, named, self._wait_seconds, poll_seconds=0.02))
-            acquired()
-            yield held.close
-
-
-class LeasedRuns:
-    """Locks by which one delivery at a time works on a part of a push; `touch` is called with each renewal."""
-
-    def __init__(self, leases: Leases, prefix: str, wait_seconds: float, touch: Callable[[str], None]) -> None:
-        self._leases = leases
-        self._prefix = prefix
-        self._wait_seconds = wait_seconds
-        self._touch = touch
-
-    @contextmanager
-    def hold(self, push_id: str, part: str) -> Iterator[None]:
-        """Wait until no other delivery works on the part; raises PartBusy, StateUnavailable."""
-        named = f"{part} of the push {push_id}"
-        with self._hold(push_id, self._key(push_id, part), named):
-            yield
-
-    @contextmanager
-    def alone(self, push_id: str) -> Iterator[None]:
-        """Wait until no other part of any push runs alone; raises PartBusy, StateUnavailable."""
-        named = "The place of what may end its worker"
-        with self._hold(push_id, f"{self._prefix}alone", named):
-            yield
-
-    def is_held(self, push_id: str, part: str) -> bool:
-        """Tell whether a live worker works on the part; raises StateUnavailable."""
-        with _named_failures(f"Whether somebody works on {part} of the push {push_id}"):
-            return bool(self._leases.client.exists(self._key(push_id, part)))
-
-    def _hold(self, push_id: str, key: str, named: str) -> AbstractContextManager[Lease]:
-        return self._leases.hold(key, named, self._wait_seconds, pulse=lambda: self._touch(push_id), refusal=PartBusy)
-
-    def _key(self, push_id: str, part: str) -> str:
-        return f"{self._prefix}run:{push_id}/{part}"
-
-
-@contextmanager
-def _timed(on: str) -> Iterator[Callable[[], None]]:
-    """Measure the time until the yielded function is called, or until the block fails before."""
-    started = time.monotonic()
-    waiting = True
-
-    def acquired() -> None:
-        nonlocal waiting
-        waiting = False
-        telemetry.count(telemetry.WAIT_SECONDS, time.monotonic() - started, on=on)
-
-    try:
-        yield acquired
-    finally:
-        if waiting:
-            acquired()
-
-
-@contextmanager
-def _named_failures(what: str) -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise StateUnavailable(f"{what} cannot be told: {type(error).__name__} from Redis.") from None

@@ -1,13 +1,15 @@
 """The actions that a readable token allows (Distribution's "jwt" specification, "Resource Actions").
 
 The token of a registry may be a JWT whose payload says `access: [{"type": "repository", "name": …, "actions": […]}]`.
-The signature is not checked, which is the registry's task: the payload only helps to foresee a refusal.
+The signature is not checked, which is the registry's task: the payload only tells of a refusal before it happens.
 """
 
 import base64
 from typing import Final, NamedTuple
 
 import msgspec
+
+from tasks.errors import NamespaceMissing, RegistryError, RightMissing
 
 _LONGEST: Final = 64 * 1024
 
@@ -50,3 +52,17 @@ def read_grant(token: str, repository: str) -> Grant | None:
         return None
     own = [each.actions for each in payload.access if each.type == "repository" and each.name == repository]
     return Grant(frozenset(action for actions in own for action in actions))
+
+
+def lacking_right(grant: Grant, registry: str, repository: str, user: str | None) -> RegistryError:
+    """Return the error of a push with a grant that does not allow it.
+
+    `user` is the name of the user, "" if it is unknown, None without credentials.
+    """
+    who = "a user without credentials" if user is None else f"the user {user}" if user else "this user"
+    if user is not None and not grant.actions:
+        return NamespaceMissing(
+            f"{registry} lets {who} do nothing in {repository}: there is no such namespace, or no right in it."
+        )
+    allowed = f"only {', '.join(sorted(grant.actions))}" if grant.actions else "nothing"
+    return RightMissing(f"{registry} lets {who} do {allowed} in {repository}, which is not enough for a push.")

@@ -34,7 +34,9 @@ class Realms:
             if location is None:
                 return response.status, response.headers, response.content
             if not is_same_origin(url, location):
-                raise ResponseInvalid(f"{response.url.partition('?')[0]} leads the request for a token elsewhere.")
+                raise ResponseInvalid(
+                    f"{response.url.partition('?')[0]} redirects the request for a token to another server."
+                )
             url = location
         raise ResponseInvalid(f"{url.partition('?')[0]} redirects more than {MOST_REDIRECTS} times.")
 

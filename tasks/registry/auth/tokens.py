@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from tasks.errors import AddressForbidden, ResponseInvalid
 from tasks.registry.auth.basic import basic_authorization
 from tasks.registry.auth.challenge import Challenge
-from tasks.registry.auth.realm_answer import check_served
+from tasks.registry.auth.realm_answer import check_served, words
 from tasks.registry.http.addresses import forbid_inward, host_of
 from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.http.redirects import are_loopback
@@ -40,12 +40,12 @@ class _Wanted(NamedTuple):
 
 
 class _Answer(msgspec.Struct):
-    token: str | None = None
-    access_token: str | None = None
-    expires_in: float | None = None
+    token: Any = None
+    access_token: Any = None
+    expires_in: Any = None
 
 
-_answers: Final = msgspec.json.Decoder(_Answer, strict=False)
+_answers: Final = msgspec.json.Decoder(_Answer)
 
 
 class TokenSource:
@@ -87,7 +87,7 @@ class TokenSource:
         sent = (basic_authorization(credentials), f"Bearer {credentials.identity_token}") if credentials else ()
         asked = f"a token for {_listed(wanted.scopes)}"
         check_served(wanted.realm, status, headers, body, wanted=asked, by_token=by_token, authorizations=sent)
-        return _parse_answer(body, urlsplit(wanted.realm).netloc)
+        return _parse_answer(body, urlsplit(wanted.realm).netloc, words(body, headers.get("Content-Type"), sent))
 
 
 def check_realm(realm: str, origin: str, credentials: Credentials | None) -> None:
@@ -134,17 +134,28 @@ def _oauth_request(wanted: _Wanted) -> tuple[str, str, dict[str, str], bytes]:
     return "POST", wanted.realm, headers, urlencode({name: value for name, value in form.items() if value}).encode()
 
 
-def _parse_answer(body: bytes, realm: str) -> Expiring[str]:
+def _parse_answer(body: bytes, realm: str, said: str) -> Expiring[str]:
     try:
         answer = _answers.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The decoder's message and its cause may quote the token.
         raise ResponseInvalid(f"{realm} answered the request for a token with something else.") from None
-    token = answer.token or answer.access_token or ""
+    token = next((each for each in (answer.token, answer.access_token) if isinstance(each, str) and each), "")
+    if not token:
+        raise ResponseInvalid(f"{realm} gave no token{said}.")
     if not _HEADER_SAFE.fullmatch(token):
-        raise ResponseInvalid(f"{realm} gave no token, or one that no header can hold.")
-    life = answer.expires_in if answer.expires_in is not None and answer.expires_in > 0 else DEFAULT_SECONDS
+        raise ResponseInvalid(f"{realm} gave a token that no header can hold.")
+    life = _life(answer.expires_in)
     return Expiring(token, life - min(LONGEST_MARGIN, life / 4))
+
+
+def _life(said: object) -> float:
+    """Return the seconds for which a token serves; what a realm says may be a text, or nonsense."""
+    try:
+        seconds = float(said) if isinstance(said, int | float | str) and not isinstance(said, bool) else 0.0
+    except (ValueError, OverflowError):
+        seconds = 0.0
+    return seconds if 0 < seconds < float("inf") else DEFAULT_SECONDS
 
 
 def _listed(scopes: frozenset[str]) -> str:

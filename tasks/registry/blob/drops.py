@@ -9,7 +9,7 @@ from tasks.registry.upload_forms import Way
 # One lost connection is nothing unusual.
 _MOST: Final = 2
 # A proxy answers so for a registry that dropped the connection.
-_BY_PROXY: Final = frozenset({502, 504})
+_BY_PROXY: Final = frozenset({502, 504, 520, 524})
 
 
 class Drops:

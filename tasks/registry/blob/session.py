@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from tasks.errors import ResponseInvalid
-from tasks.registry.http.exchange import Response, describe
+from tasks.oci.digest import Digest, algorithm_of
+from tasks.registry.http.exchange import Response, describe, find_digest
 from tasks.registry.http.length import length_of
 
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(-1|[0-9]{1,18})", re.ASCII | re.IGNORECASE)
@@ -48,6 +49,12 @@ def with_digest(location: str, digest: str) -> str:
     # No registry receives text after a fragment.
     location = location.partition("#")[0]
     return f"{location}{'&' if '?' in location else '?'}digest={digest}"
+
+
+def names_other(committed: Response, digest: Digest) -> bool:
+    """Tell whether the answer to a commit names another digest of the same algorithm ("Pushing blobs")."""
+    named = find_digest(committed.headers.get("Docker-Content-Digest"))
+    return named not in {None, digest} and algorithm_of(named or digest) == algorithm_of(digest)
 
 
 def stored_bytes(said: str | None, most: int, *, counts: bool = False) -> int | None:

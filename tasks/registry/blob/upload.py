@@ -37,7 +37,7 @@ from tasks.registry.blob.requests import (
     cancel_upload,
     stored_size,
 )
-from tasks.registry.blob.session import UploadSession, session_of, stored_bytes
+from tasks.registry.blob.session import UploadSession, names_other, session_of, stored_bytes
 from tasks.registry.blob.verified import Part, Passage, Reader
 from tasks.registry.http.exchange import Response, describe
 from tasks.registry.http.refusal import explain, refusal
@@ -132,13 +132,23 @@ class BlobUpload:
         except Transient as failure:
             self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
             raise
+        if response.status == HTTPStatus.ACCEPTED:
+            # The registry stores it by itself, or has not understood: the look for the blob tells.
+            self._outcome_unknown = True
+            raise Transient(f"{describe('PUT', response.url)} answered 202, and has not stored the blob yet", 202)
         if response.status not in STORED:
             self._change("PUT", response, self._size - offset)
             return False
         if not self._passage.finished:
             raise Transient(f"{describe('PUT', response.url)} was answered before all content was sent")
         self._session = None
+        self._check_digest(response)
         return self._bodies <= 1 or self._is_joined(response)
+
+    def _check_digest(self, committed: Response) -> None:
+        """Raise ContentMismatch if the registry names another digest and does not have the blob under its own."""
+        if names_other(committed, self._passage.digest) and self._stored_size() not in {self._size, 0}:
+            raise ContentMismatch(f"{describe('PUT', committed.url)} did not store {self._passage.digest}.")
 
     @property
     def _opened(self) -> UploadSession:

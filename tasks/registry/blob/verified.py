@@ -50,8 +50,8 @@ class Passage:
     The last piece is handed over only when digest and size of the whole are right: a registry that gets one byte less
     than promised commits nothing. To resume anywhere, the state of the digest is kept every 16 MiB, and at the end of
     the last body: from there bytes are read and hashed again, and sent only from the requested offset.
-    `position` is the offset that the last body reached, `reached` the highest offset ever handed over, `begun` the
-    number of bodies that were begun.
+    `digest` is that of the whole, `position` the offset that the last body reached, `reached` the highest offset ever
+    handed over, `begun` the number of bodies that were begun.
     """
 
     def __init__(self, descriptor: Descriptor, reader: Reader, progress: Callable[[int], None]) -> None:
@@ -59,7 +59,7 @@ class Passage:
         self.reached = 0
         self.position = 0
         self.begun = 0
-        self._digest = descriptor.digest
+        self.digest = descriptor.digest
         self._reader = reader
         self._progress = progress
         self._marks: list[_Mark] = [(0, hashlib.new(algorithm_of(descriptor.digest)))]
@@ -124,5 +124,5 @@ class Passage:
         return position, state.copy()
 
     def _verify(self, state: "_Hash") -> None:
-        if state.hexdigest() != encoded_of(self._digest):
-            raise ContentMismatch(f"The bytes that came for the blob {self._digest} are not its own.", side=Side.SOURCE)
+        if state.hexdigest() != encoded_of(self.digest):
+            raise ContentMismatch(f"The bytes that came for the blob {self.digest} are not its own.", side=Side.SOURCE)

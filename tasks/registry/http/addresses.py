@@ -13,13 +13,20 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-loca
 _TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
 # A network translates these to addresses of its own, in a form of its own (RFC 8215).
 _TRANSLATED_LOCALLY: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
-# The addresses of cloud metadata services that are not link-local (Alibaba, Azure, Oracle, Amazon and Google by IPv6).
+# The addresses of cloud metadata services that are not link-local (Alibaba, Azure, Oracle, Amazon and Google by IPv6;
+# Amazon gives credentials to pods at `::23`).
 _METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+    map(
+        ipaddress.ip_address,
+        ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+    )
 )
 _METADATA_NAMES: Final = frozenset(
-    {"metadata", "metadata.goog", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
-)
+    {
+        "metadata", "metadata.goog", "metadata.google.internal", "metadata.tencentyun.com",
+        "instance-data", "instance-data.ec2.internal",
+    }
+)  # fmt: skip
 # RFC 6761, RFC 6762 with appendix G, RFC 8375, and the services of a cluster.
 _LOCAL_ENDINGS: Final = (
     ".localhost", ".local", ".internal", ".home.arpa", ".intranet", ".private", ".corp", ".home", ".lan", ".svc",
@@ -48,6 +55,9 @@ def is_never_asked(host: str) -> bool:
     address = _address_of(name.partition("%")[0])
     if address is None:
         return name in _METADATA_NAMES
+    if address in _TRANSLATED_LOCALLY:
+        # Its usual form, with an IPv4 address in the last four bytes.
+        address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.is_link_local or address in _METADATA
 
 

@@ -13,7 +13,8 @@ Piece = bytes | memoryview
 class Incoming:
     """One answer whose content is still to come; it occupies its connection until its end, or `close`.
 
-    `what` is the request in the form for messages, `release` gets whether the connection can serve another request.
+    `what` is the request in the form for messages. `release` is called with True if the connection can serve another
+    request.
     """
 
     def __init__(self, answer: Arriving, what: str, release: Callable[[bool], None]) -> None:

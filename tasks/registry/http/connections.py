@@ -91,7 +91,7 @@ class Connections:
             raise normalise(error, what + via.told) from None
         finally:
             self._count(method, status)
-            # Without query and headers: both may hold tokens and signatures.
+            # `what` has neither query nor headers: both may hold tokens and signatures.
             LOG.debug("%s: %s after %.3f s", what, status, time.monotonic() - begun)
 
         def release(complete: bool) -> None:  # noqa: FBT001 - the only argument
@@ -140,10 +140,12 @@ class Connections:
         """Check the address of a new connection.
 
         Raises AddressForbidden if a public-looking name, the registry's own included, resolves to an inward address,
-        unless the registry has been inward from the start. Raises it always for a link-local address.
+        unless all addresses of the registry have been inward so far. Raises it always for a link-local address.
         """
         inward = is_inward(address)
-        if host.lower() == host_of(f"//{self._host}") and self._inward is None:
+        own = host.lower() == host_of(f"//{self._host}")
+        if own and (self._inward is None or not inward):
+            # A name that stands for a public address as well is public, whichever address came first.
             self._inward = inward
         elif inward and not self._inward:
             raise AddressForbidden(f"{self._host} leads to {host}, which is an inward address.")

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 # Query parameters of the API that are no secret; any other may be a signature or a token.
 _OPEN: Final = frozenset({"digest", "mount", "from", "n", "last", "tag", "service", "scope", "account"})
 _SHORTEST: Final = 8
+_SHORT: Final = 4
 _QUERY: Final = re.compile(r"""(https?://[^\s?"'<>]{1,2000})\?[^\s"'<>]+""", re.IGNORECASE)
 
 # RFC 3986, 3.2.1: the user information, before the last `@` of an authority.
@@ -28,8 +29,15 @@ def conceal(text: str, authorization: str | None, url: str = "") -> str:
     found = {shape for secret in secrets for shape in _shapes(secret) if shape}
     # The longest first: replacing a part of another secret would leave the rest of it.
     for shape in sorted(found, key=lambda shape: (-len(shape), shape)):
-        text = text.replace(shape, "***")
+        text = _without(text, shape)
     return text
+
+
+def _without(text: str, secret: str) -> str:
+    """Return a text without a secret; one of a few letters is found as a word only, or it would spoil other words."""
+    if len(secret) >= _SHORT:
+        return text.replace(secret, "***")
+    return re.sub(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])", "***", text)
 
 
 def _secrets(authorization: str) -> Iterator[str]:

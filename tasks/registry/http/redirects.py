@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from tasks.errors import AddressForbidden
 from tasks.registry.http.addresses import forbid_inward, host_of
-from tasks.registry.http.endpoint import is_loopback
 from tasks.registry.http.exchange import Response
+from tasks.registry.http.scheme import is_loopback
 
 MOST_REDIRECTS: Final = 5
 

@@ -51,7 +51,7 @@ def _rule(kind: type[RegistryError], words: str, *statuses: int) -> _Rule:
     return _Rule(kind, frozenset(statuses), re.compile(words, re.IGNORECASE))
 
 
-# Of writes; of reads maintenance alone. Quay, Harbor, Amazon ECR and Docker Hub say these, each in its own way.
+# Refusals of writes; maintenance refuses reads too. Quay, Harbor, Amazon ECR and Docker Hub have words of their own.
 _RULES: Final = (
     _rule(TagImmutable, r"immutab|ImageTagAlreadyExists", 400, 403, 405, 409, 412),
     _rule(
@@ -61,7 +61,8 @@ _RULES: Final = (
     ),
     _rule(
         RegistryReadOnly,
-        r"maintenance|read[- ]?only mode|(?:system|registry|server|service|storage|currently)\W.{0,60}read[- ]?only",
+        r"maintenance|read[- ]?only mode|(?:system|registry|server|service|storage|currently)\W.{0,60}read[- ]?only"
+        r"|pushes\b.{0,60}\bdisabled",
         *(403, 405, 423, 503),
     ),
     _rule(
@@ -94,7 +95,7 @@ def refusal(method: str, response: Response) -> RegistryError:
     message = f"{explain(method, response)}."
     kind = _kind(method, response)
     if kind is RegistryReadOnly:
-        return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
+        return under_maintenance(message)
     if (
         kind is AuthenticationRefused
         and response.status == HTTPStatus.UNAUTHORIZED
@@ -113,9 +114,24 @@ def refusal(method: str, response: Response) -> RegistryError:
     return error
 
 
+def under_maintenance(message: str) -> RegistryReadOnly:
+    """Return the error of a registry that takes nothing for now (BEHAVIOUR 8.6)."""
+    return RegistryReadOnly(message, _MAINTENANCE_SECONDS)
+
+
+def is_page_for_write(method: str, response: Response) -> bool:
+    """Tell whether a write was answered by a web page, of a login or a proxy, as if it had succeeded."""
+    if method in READS or not response.own or response.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return False
+    return is_web_page(response.content, response.headers.get("Content-Type"))
+
+
 def is_throttled(response: Response) -> bool:
-    """Tell whether a registry limits its requests: by 429, or by a code that says so with another status."""
+    """Tell whether a registry limits its requests: by 429, or by what comes with another status."""
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return True
+    if response.status == HTTPStatus.FORBIDDEN and response.headers.get("Retry-After"):
+        # GitHub's secondary limits.
         return True
     return response.status in _OF_A_LIMIT and any(_THROTTLED.search(reason.code) for reason in _reasons(response))
 

@@ -4,6 +4,7 @@
 whose `message` is the true reason (Quay), or anything else
 {"code": C, "message": M}                              many gateways and clouds
 {"error": C, "error_description": M}                   OAuth 2 (RFC 6749, 5.2), the server of tokens
+{"error_message": M, "detail": M, "status": 400}       the API of Quay
 {"message" | "details" | "detail" | "reason": M}       servers of tokens without a standard
 <Error><Code>C</Code><Message>M</Message></Error>      stores of blobs behind a redirect
 <html><head><title>M</title>…                          a web page: a login, a proxy, an error of a web server
@@ -19,7 +20,7 @@ import msgspec
 
 _MOST: Final = 20
 _CODES: Final = ("code", "error")
-_MESSAGES: Final = ("message", "error_description", "details", "detail", "reason")
+_MESSAGES: Final = ("message", "error_message", "error_description", "details", "detail", "reason")
 _PLAIN_HTTP: Final = "Client sent an HTTP request to an HTTPS server."
 _PAGE: Final = re.compile(rb"\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL)
 _TITLE: Final = re.compile(r"<title[^<>]{0,200}>([^<>]{1,500})</title", re.IGNORECASE)

@@ -51,7 +51,7 @@ class _Bytes(io.RawIOBase):
             left = self.deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the answer took too long")
-            # The first read has all of the time; most heads need no other, and setting it is a system call.
+            # Most heads need one read: it keeps the timeout of the connection, since a change is a system call.
             if self.has_read:
                 self.socket.settimeout(left if self.patience is None else min(left, self.patience))
             self.has_read = True

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+# From 520 on Cloudflare says that the registry behind it gave no proper answer, or none in time.
+RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 _FIRST_WAIT: Final = 0.5
 _SECONDS: Final = re.compile(r"\s*([0-9]{1,40})\s*", re.ASCII)
@@ -214,7 +215,7 @@ def _failure(state: "RetryCallState") -> Transient:
 
 def _final(failure: Transient, tries: int, later: float | None, limit: float) -> RegistryError:
     if issubclass(failure.kind, RegistryReadOnly):
-        # However long it lasts, another bound counts (BEHAVIOUR 8.6).
+        # `limits.maintenance_seconds` bounds the wait for a maintenance, not the limit of Retry-After (BEHAVIOUR 8.6).
         believed = later if later is not None and later <= limit else None
         return failure.kind(f"{failure.what} (tries: {tries}).", believed)
     if later is not None and later > limit:

@@ -36,7 +36,7 @@ class Route(msgspec.Struct, frozen=True):
 
     @property
     def is_forwarded(self) -> bool:
-        """Whether the proxy itself sends the request on, and sees it."""
+        """Whether the proxy reads the request and forwards it, instead of opening a tunnel."""
         return self.proxy is not None and not self.proxy.is_socks and self.scheme == "http"
 
     def target(self, url: str) -> str:

@@ -24,6 +24,11 @@ class Manifests(Access):
         """
         return self._resolve(reference, retry=True)
 
+    def digest_at(self, tag: str) -> Digest | None:
+        """Return the digest that a tag holds, as `resolve` announces it, None for an absent tag."""
+        described = self.resolve(tag)
+        return described.digest if described is not None else None
+
     def fetch_manifest(self, reference: str, accept: str | None = None) -> FetchedManifest:
         """Return the manifest of a tag or digest, for a tag with its sha256 ("Pulling manifests").
 
@@ -60,7 +65,7 @@ class Manifests(Access):
                 f"manifests/{reference}",
                 headers={"Content-Type": media_type},
                 body=content,
-                expect={200, 201, 202, 400, 404},
+                expect=DONE | {400, 404},
                 retry=False,
             )
             listed = bool(response.headers.get("OCI-Subject"))

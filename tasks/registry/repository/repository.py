@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from tasks.errors import AuthenticationRefused
 from tasks.oci.digest import Digest
 from tasks.oci.referrers import Referrer
-from tasks.registry.foresight.foresight import Foresight
-from tasks.registry.foresight.questions import Wish
+from tasks.registry.preflight.preflight import Preflight
+from tasks.registry.preflight.questions import Wish
 from tasks.registry.referrers import list_referrers
 from tasks.registry.repository.blobs import Blobs
 from tasks.registry.repository.tags import Tags
 
 if TYPE_CHECKING:
-    from tasks.registry.creating.create import Visibility
+    from tasks.registry.create_repository.create import Visibility
 
 
 class Repository(Tags, Blobs):
@@ -41,7 +41,7 @@ class Repository(Tags, Blobs):
         Raises RepositoryMissing if no API is known, RegistryError, SettingsInvalid.
         """
         # Few pushes make a repository.
-        from tasks.registry.creating.create import create  # noqa: PLC0415
+        from tasks.registry.create_repository.create import create  # noqa: PLC0415
 
         create(self._transport, self.name, visibility)
 
@@ -68,13 +68,13 @@ class Repository(Tags, Blobs):
         """
         self._transport.require_push(self.name, self._writing)
 
-    def foresee(self, foresight: Foresight, wish: Wish, *, tag: str | None) -> None:
+    def require_writable(self, preflight: Preflight, wish: Wish, *, tag: str | None) -> None:
         """Raise TagImmutable or QuotaExceeded if the API of the registry says that a manifest will not be stored.
 
         `tag` is the tag that would move, None if it does not exist yet. An unknown or failing API raises nothing.
         """
-        foresight.check(self._transport, self.name, tag=tag, wish=wish)
+        preflight.check(self._transport, self.name, tag=tag, wish=wish)
 
-    def why_fixed(self, foresight: Foresight, tag: str) -> str | None:
+    def why_fixed(self, preflight: Preflight, tag: str) -> str | None:
         """Return the reason why a new tag could not be deleted again, if the API of the registry tells one."""
-        return foresight.why_fixed(self._transport, self.name, tag)
+        return preflight.why_fixed(self._transport, self.name, tag)

@@ -7,15 +7,18 @@ from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
-from tasks.errors import RegistryReadOnly
+from tasks.errors import NamespaceMissing, RegistryReadOnly
 from tasks.oci.digest import Digest, digest_of, encoded_of
 from tasks.registry.http.exchange import Response
 from tasks.registry.http.refusal import refusal
 from tasks.registry.listing import list_tags
-from tasks.registry.repository.access import DONE
+from tasks.registry.repository.access import DONE, UNANSWERED
 from tasks.registry.repository.manifests import Manifests
 
 _REFUSED: Final = frozenset({401, 403})
+
+# What a registry deletes by name; None is nothing.
+Deletes = Literal["tags", "manifests", "unknown"] | None
 
 
 class Tags(Manifests):
@@ -46,17 +49,17 @@ class Tags(Manifests):
 
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag, not its manifest ("Deleting tags"); return False if the registry cannot."""
-        response = self._delete(tag, self._writing, DONE | {400, 404, 405})
+        response = self._delete(tag, self._writing, DONE | UNANSWERED | {404})
         if response.status == HTTPStatus.NOT_FOUND:
             # A 404 may mean that the tag is gone (after a lost answer), or that the registry has no such API.
             return self.resolve(tag) is None
         return response.status in DONE
 
-    def deletes(self) -> Literal["tags", "manifests", "unknown"] | None:
+    def deletes(self) -> Deletes:
         """Tell what the registry would delete, by requests for what is absent: tags, or manifests only.
 
         Distribution answers 400 or 405 if it does not delete ("Deleting tags", "Deleting manifests"). A client that
-        only reads asks with `pull` scope, and a refusal of that tells nothing.
+        only reads asks with `pull` scope, and a refusal of that tells nothing; nor does a repository that is absent.
         """
         absent = digest_of(f"not in {self}".encode())
         ways: tuple[tuple[Literal["tags", "manifests"], str], ...] = (
@@ -64,12 +67,12 @@ class Tags(Manifests):
             ("manifests", absent),
         )
         scopes, refused = (self._writing, frozenset[int]()) if self._push else (self._reading, _REFUSED)
-        expect = DONE | {400, 404, 405} | refused
+        expect = DONE | UNANSWERED | {404} | refused
         for what, reference in ways:
-            status = self._delete(reference, scopes, expect).status
-            if status in refused:
+            response = self._delete(reference, scopes, expect)
+            if response.status in refused or isinstance(refusal("DELETE", response), NamespaceMissing):
                 return "unknown"
-            if status in DONE | {404}:
+            if response.status in DONE | {404}:
                 return what
         return None
 

@@ -16,7 +16,7 @@ from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.possession import shows
 from tasks.transfer.copy.totals import Counter
-from tasks.transfer.ports import BlobLocations, SingleFlight
+from tasks.transfer.ports import BlobSharing
 
 Progress = Callable[[int], None]
 # How a blob came to be where it is wanted.
@@ -27,7 +27,7 @@ _BIG_BYTES: Final = 1 << 20
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """The bytes of a blob are wanted; a mount opened `session`, and mounts from the repositories in `tried` fail."""
+    """A blob whose bytes must be uploaded; a mount opened `session`, mounts from the repositories in `tried` failed."""
 
     session: UploadSession | None = None
     tried: Sequence[str] = ()
@@ -39,15 +39,13 @@ class BlobPlacer:
     def __init__(
         self,
         source: Repository,
-        locations: BlobLocations,
-        flights: SingleFlight,
+        shared: BlobSharing,
         placements: Placements,
         big: Turns,
         counter: Counter,
     ) -> None:
         self._source = source
-        self._locations = locations
-        self._flights = flights
+        self._shared = shared
         self._placements = placements
         self._big = big
         self._counter = counter
@@ -62,7 +60,7 @@ class BlobPlacer:
         with telemetry.span("blob", digest=blob.digest, bytes=blob.size, repository=str(destination)) as span:
             found = self._find(blob, destination)
             if isinstance(found, Wanted):
-                with self._flights.lead(destination.registry, blob.digest) as let_go, _leading(let_go):
+                with self._shared.flights.lead(destination.registry, blob.digest) as let_go, _leading(let_go):
                     found = self._find_arrived(blob, destination, found)
                     if isinstance(found, Wanted):
                         try:
@@ -76,6 +74,10 @@ class BlobPlacer:
         telemetry.count(telemetry.BLOBS, outcome=found)
         telemetry.count(telemetry.BYTES, blob.size, outcome=found)
         progress(blob.size)
+
+    def note_holder(self, blob: Descriptor, holder: Repository) -> None:
+        """Note that a repository holds a blob: others of its registry may mount it from there."""
+        self._shared.locations.add(holder.registry, blob.digest, holder.name)
 
     def _find(self, blob: Descriptor, destination: Repository) -> Placed | Wanted:
         """Find the blob at the destination, or bring it there by a mount."""
@@ -107,7 +109,7 @@ class BlobPlacer:
         return found
 
     def _known(self, blob: Descriptor, destination: Repository) -> list[str]:
-        known = list(self._locations.repositories(destination.registry, blob.digest))
+        known = list(self._shared.locations.repositories(destination.registry, blob.digest))
         if self._source.registry == destination.registry and self._source.name not in known:
             known.append(self._source.name)
         return known
@@ -133,9 +135,9 @@ class BlobPlacer:
 
     def _is_present(self, size: int | None, blob: Descriptor, destination: Repository) -> bool:
         """Tell, and note, whether a look that found a blob of `size` bytes there found this one."""
-        # A registry that does not say a size says 0.
+        # 0 stands for a registry that declares no size.
         if size not in {blob.size, 0}:
-            self._locations.forget(destination.registry, blob.digest, destination.name)
+            self._shared.locations.forget(destination.registry, blob.digest, destination.name)
             return False
         self._note(blob, destination)
         self._counter.add(blobs_skipped=1)
@@ -167,7 +169,7 @@ class BlobPlacer:
         # The blob is gone, or the registry does not mount: the source's own repository does hold the blob.
         if is_own:
             self._placements.deny(destination, origin)
-        self._locations.forget(destination.registry, blob.digest, origin)
+        self._shared.locations.forget(destination.registry, blob.digest, origin)
         return Wanted(session, known)
 
     def _is_at_source(self, blob: Descriptor, origin: Repository) -> bool:
@@ -218,7 +220,7 @@ class BlobPlacer:
 
     def _note(self, blob: Descriptor, destination: Repository) -> None:
         self._placements.add(blob, destination)
-        self._locations.add(destination.registry, blob.digest, destination.name)
+        self._shared.locations.add(destination.registry, blob.digest, destination.name)
 
 
 def _leading(let_go: Callable[[], None]) -> AbstractContextManager[None]:

@@ -13,15 +13,15 @@ from tasks.oci.document import media_type_of
 from tasks.oci.reference import RepositoryName
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries
-from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.blobs import BlobPlacer
 from tasks.transfer.copy.fair_bound import Turns
+from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.rounds import SourceCopy
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.plan.plan import Copy
-from tasks.transfer.ports import BlobLocations, CopyOutcome, SingleFlight
+from tasks.transfer.ports import BlobSharing, CopyOutcome
 
 
 class Copied(NamedTuple):
@@ -33,28 +33,23 @@ class Copied(NamedTuple):
 
 
 class Copier:
-    """The copier of digests; the blobs of an image move in parallel on `executor`, at most `big_at_once` big ones."""
+    """The copier of digests; the blobs of an image move in parallel on `executor`, until `cancelled` is set."""
 
     def __init__(
         self,
         registries: Registries,
-        locations: BlobLocations,
-        flights: SingleFlight,
+        shared: BlobSharing,
         executor: Executor,
-        big_at_once: int,
+        limits: CopyLimits,
         cancelled: threading.Event,
-        deadline_seconds: float,
-        visits: Visits,
     ) -> None:
         self._placements = Placements()
-        self._big = Turns(big_at_once)
-        self._visits = visits
+        self._big = Turns(limits.big_at_once)
         self._registries = registries
-        self._locations = locations
-        self._flights = flights
+        self._shared = shared
         self._executor = executor
+        self._limits = limits
         self._cancelled = cancelled
-        self._deadline_seconds = deadline_seconds
 
     def copy(self, copy: Copy, report: Report = lambda _: None, content: bytes | None = None) -> Copied:
         """Do one copy and return how it ended; `content` is the manifest, if it was read before.
@@ -63,7 +58,7 @@ class Copier:
         worker shuts down, SourceSlow, StateUnavailable.
         """
         counter = Counter()
-        meter = Meter(copy.digest, report, self._cancelled, self._deadline_seconds)
+        meter = Meter(copy.digest, report, self._cancelled, self._limits.seconds)
         descriptor = Descriptor(copy.media_type, parse_digest(copy.digest), copy.size)
         known = None
         if content is not None:
@@ -76,7 +71,7 @@ class Copier:
         for place in [copy.source, *copy.spare_sources]:
             meter.start_over()
             under_way = self._begin(place, counter, meter)
-            with self._visits.visit(place.registry):
+            with self._limits.visits.visit(place.registry):
                 for parts in under_way.rounds(descriptor, lacking, known):
                     futures = [self._executor.submit(under_way.do, part) for part in parts]
                     wait(futures)
@@ -97,7 +92,7 @@ class Copier:
 
     def _begin(self, place: RepositoryName, counter: Counter, meter: Meter) -> SourceCopy:
         source = self._registries.repository(*place, "source")
-        placer = BlobPlacer(source, self._locations, self._flights, self._placements, self._big, counter)
+        placer = BlobPlacer(source, self._shared, self._placements, self._big, counter)
         return SourceCopy(source, placer, self._placements, counter, meter)
 
 

@@ -89,7 +89,7 @@ class Placements:
             self._finding[registry] = True
 
     def knows(self, registry: str) -> bool:
-        """Tell whether it is known, or being found out, what a mount from the same repository shows."""
+        """Tell whether the meaning of a mount from the same repository is known, or is being found out."""
         with self._guard:
             return registry in self._finding
 

@@ -1,7 +1,7 @@
 """The proof that a source holds a blob, before it is mounted from somebody else's repository (BEHAVIOUR 5.1).
 
-A manifest may name the blob of a private repository, and a hostile registry may say that it holds it: whoever knows its
-digest and its size can. So the source shows bytes of it:
+A manifest may name a blob of a private repository. A hostile source may claim to hold that blob: the claim needs only
+the digest and the size. So the source has to show bytes of the blob:
 
 | the blob                                       | the source shows                    | requests beside the mount  |
 |------------------------------------------------|-------------------------------------|----------------------------|

@@ -15,7 +15,6 @@ from tasks.errors import (
     CopyIncomplete,
     ImagePusherError,
     NotFound,
-    Retry,
     Side,
     SourceChildMissing,
 )
@@ -65,20 +64,22 @@ class SourceCopy:
 
         All parts of a round end before the next one is asked for.
         """
-        lacking = yield from self._lacking(descriptor, destinations)
+        lacking, holders = yield from self._look(descriptor, destinations)
         if not lacking:
             return
         try:
             nodes = list(walk(descriptor, lambda each: self._read(each, known)))
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.failures |= dict.fromkeys(lacking, error.on(Side.SOURCE))
             return
         for node in nodes:
             wanting = _without(lacking, self.failures)
+            others: dict[str, Repository] = {}
             if node.descriptor is not descriptor:
-                wanting = yield from self._lacking(node.descriptor, wanting)
+                wanting, others = yield from self._look(node.descriptor, wanting)
+            self._tell_of_holders(node, wanting, others | holders)
             yield from self._settle(node, wanting)
 
     def do(self, part: Part) -> None:
@@ -92,9 +93,15 @@ class SourceCopy:
         try:
             part.act()
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.failures.setdefault(part.name, error)
+
+    def _tell_of_holders(self, node: Node, lacking: dict[str, Repository], holders: Mapping[str, Repository]) -> None:
+        """Let repositories that lack a manifest mount its blobs from one that has it (BEHAVIOUR 5.1)."""
+        for registry in {destination.registry for destination in lacking.values()} & holders.keys():
+            for blob in node.needs.blobs:
+                self._placer.note_holder(blob, holders[registry])
 
     def _settle(self, node: Node, lacking: dict[str, Repository]) -> Rounds[None]:
         """Copy one manifest with its blobs; copy again if the registry says that a part is missing."""
@@ -130,8 +137,13 @@ class SourceCopy:
             return [blobs]
         return [blobs[-1:], blobs[:-1]]
 
-    def _lacking(self, descriptor: Descriptor, destinations: dict[str, Repository]) -> Rounds[dict[str, Repository]]:
-        """Find the destinations without this manifest: a repository that has it has its parts too (BEHAVIOUR 5.2)."""
+    def _look(
+        self, descriptor: Descriptor, destinations: dict[str, Repository]
+    ) -> Rounds[tuple[dict[str, Repository], dict[str, Repository]]]:
+        """Find the destinations without this manifest, and of each registry one that has it.
+
+        A repository that has a manifest has its parts too (BEHAVIOUR 5.2).
+        """
         present: set[str] = set()
 
         def look(name: str) -> None:
@@ -144,7 +156,8 @@ class SourceCopy:
         yield [Part(name, partial(look, name)) for name in probed]
         if present or not self.failures.keys().isdisjoint(probed):
             yield [Part(name, partial(look, name)) for name in rest]
-        return _without(destinations, present | self.failures.keys())
+        holders = {destinations[name].registry: destinations[name] for name in present}
+        return _without(destinations, present | self.failures.keys()), holders
 
     def _read(self, descriptor: Descriptor, known: FetchedManifest | None) -> Node:
         self._meter.check()

@@ -3,8 +3,9 @@
 They are checked when the push is planned, and again under the lock of the tag. None means that the change is allowed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 
 import msgspec
 
@@ -26,9 +27,12 @@ from tasks.oci.digest import Digest
 from tasks.oci.merge import MergeRules
 from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference
-from tasks.oci.version import Age, newest, order_of, time_key
+from tasks.oci.version import CREATED, VERSION, Age, newest, order_of, time_key
 from tasks.transfer.plan.decide import Current, Decision, read_index
 from tasks.transfer.request.conditions import Conditions, Expectation
+
+# Characters of a version that an image declares.
+_LONGEST_SHOWN: Final = 60
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -92,8 +96,10 @@ def breaks_expectation(change: Change, expectations: Iterable[Expectation]) -> I
     """Refuse a tag that did not hold the expected digest before the push."""
     for expected in expectations:
         if expected.reference == change.reference and expected.digest != change.before:
-            wanted = expected.digest or "no such tag"
-            return ExpectationFailed(f"{change.reference} {_held(change)}; expected was {wanted}. {_who_moved(change)}")
+            wanted = expected.digest or "that it is absent"
+            return ExpectationFailed(
+                f"{change.reference} {_held(change)}; `expect` says {wanted}. {_who_moved(change)}"
+            )
     return None
 
 
@@ -135,19 +141,35 @@ def goes_back(change: Change, conditions: Conditions, new: Age, old: Age) -> Ima
     """Skip a tag that holds a newer image; refuse if the ages cannot be compared. An equal image is not newer."""
     if conditions.forward_only is None or change.current is None or change.is_none:
         return None
-    if conditions.forward_only == "created":
-        named = "time of creation"
-        (mine, mine_key), (theirs, theirs_key) = newest(new.created, time_key), newest(old.created, time_key)
-    else:
-        named, order = "version", order_of(conditions.version_pattern)
-        (mine, mine_key), (theirs, theirs_key) = newest(new.versions, order), newest(old.versions, order)
+    by_time = conditions.forward_only == "created"
+    order = time_key if by_time else order_of(conditions.version_pattern)
+    mine_said, theirs_said = (new.created, old.created) if by_time else (new.versions, old.versions)
+    (mine, mine_key), (theirs, theirs_key) = newest(mine_said, order), newest(theirs_said, order)
     if mine_key is None:
-        return VersionUnknown(f"The {named} of the image for {change.reference} is not known.", side=Side.SOURCE)
+        return VersionUnknown(_unknown(f"the image for {change.reference}", mine_said, conditions), side=Side.SOURCE)
     if theirs_key is None:
-        return VersionUnknown(f"The {named} of {change.current.digest}, which {change.reference} holds, is not known.")
+        whose = f"{change.current.digest}, which {change.reference} holds,"
+        return VersionUnknown(_unknown(whose, theirs_said, conditions))
     if mine_key >= theirs_key:
         return None
     return OlderThanDestination(f"{change.reference} holds {theirs}, which is newer than {mine}.")
+
+
+def _unknown(whose: str, said: Sequence[str], conditions: Conditions) -> str:
+    """Return which version, or time, is not known, what was found in its place, and how it becomes known."""
+    found = f"{said[0][:_LONGEST_SHOWN]!r} is none" if said else "there is none"
+    if conditions.forward_only == "created":
+        return (
+            f"The time of creation of {whose} is not known: {found}. Give images the annotation `{CREATED}`, or compare"
+            " them by version."
+        )
+    if conditions.version_pattern is not None:
+        found = f"{found} that the target's `version_pattern` describes"
+        return f"The version of {whose} is not known: {found}. Correct the image's label `{VERSION}`, or the pattern."
+    return (
+        f"The version of {whose} is not known: {found}. Give the image the label `{VERSION}`, or let the target's"
+        " `version_pattern` describe its versions."
+    )
 
 
 def accepted(error: Irreversible) -> contract.Notice:

@@ -5,7 +5,7 @@ A manifest is copied once for all items, by one size: an index that declares a w
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tasks.errors import ImagePusherError, Retry
+from tasks.errors import ImagePusherError
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.index import Index
@@ -55,6 +55,6 @@ def _read_size(digest: Digest, holders: Iterable[SourceImage], registries: Regis
         try:
             return len(registries.repository(*image.reference.place, "source").fetch_manifest(digest).content)
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
     return None

@@ -17,24 +17,16 @@ from tasks.errors import (
     NotFound,
     ReferrersUnreadable,
     ResponseInvalid,
-    Retry,
     Side,
     SourceError,
 )
 from tasks.oci import media_types
+from tasks.oci.cosign_tags import cosign_tags, describe_cosign
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.index import Index
 from tasks.oci.reference import RepositoryName
-from tasks.oci.referrers import (
-    Referrer,
-    cosign_tags,
-    describe,
-    describe_cosign,
-    fallback_tag,
-    is_chosen,
-    parse_list,
-)
+from tasks.oci.referrers import Referrer, describe, fallback_tag, is_chosen, parse_list
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries, Repository
 from tasks.transfer.graph import MOST_DEPTH, parse_node
@@ -66,7 +58,7 @@ def find_referrers(
         try:
             search.run(chosen.values())
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             search.errors.append(error.on(Side.SOURCE))
         found = [search.of(chosen[number]) if number in chosen else each for number, each in enumerate(found)]
@@ -98,7 +90,7 @@ class _Search:
         try:
             self._tags = frozenset(self._repository.tags())
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.errors.append(error.on(Side.SOURCE))
         level = [digest for image in images for digest in self._roots(image)]
@@ -135,7 +127,7 @@ class _Search:
         if not self.errors:
             return None
         worst = next((error for error in self.errors if error.passes), self.errors[0])
-        said = f"What refers to {image.reference} cannot be told: {worst.message}"
+        said = f"The referrers of {image.reference} cannot be found out: {worst.message}"
         error = ReferrersUnreadable(said, worst.retry_after)
         error.retry = worst.retry
         return error
@@ -176,7 +168,7 @@ class _Search:
             found = [_Found(each) for each in self._oci(digest)]
             found += [_Found(each, tag) for tag in cosign_tags(digest) if (each := self._cosign(tag)) is not None]
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             self.errors.append(error.on(Side.SOURCE))
             return []

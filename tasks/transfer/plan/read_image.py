@@ -97,7 +97,7 @@ def read_current(
 
 
 def current_of(repository: Repository, fetched: FetchedManifest, image: SourceImage) -> Current:
-    """Return this manifest of a tag, with the details behind it.
+    """Return a fetched manifest of a tag, with the details of its entries.
 
     Details that are known from the source are not requested again. Raises DestinationError, RegistryError.
     """

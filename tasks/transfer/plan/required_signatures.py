@@ -16,12 +16,13 @@ from tasks.errors import (
     SignatureMissing,
 )
 from tasks.oci import media_types
+from tasks.oci.cosign_tags import cosign_tags
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.oci.document import parse_document
 from tasks.oci.index import Index
 from tasks.oci.manifest import Manifest
-from tasks.oci.referrers import cosign_tags, fallback_tag, parse_list
+from tasks.oci.referrers import fallback_tag, parse_list
 from tasks.oci.signatures import BUNDLE, SIGNATURE, SIMPLE_SIGNING, SignaturePolicy, bundle_signs, signs
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
@@ -47,7 +48,7 @@ def require_signature(
     for policy in policies:
         if policy.identities and trust is None:
             raise SettingsInvalid(
-                "Who signed an image cannot be told by identity: signatures.trusted_root names no trust root."
+                "The identity of a signer cannot be verified: signatures.trusted_root names no trust root."
             )
         try:
             _require(repository, image.original_digest, policy, trust)

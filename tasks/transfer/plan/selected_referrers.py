@@ -8,7 +8,8 @@ import msgspec
 
 from tasks import contract
 from tasks.oci.digest import Digest
-from tasks.transfer.plan.plan import ResolvedItem, arrived
+from tasks.transfer.plan.copies import arrived
+from tasks.transfer.plan.plan import ResolvedItem
 from tasks.transfer.plan.referrers import PlannedReferrer
 
 

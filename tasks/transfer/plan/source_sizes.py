@@ -4,7 +4,7 @@ import threading
 
 import msgspec
 
-from tasks.errors import ImagePusherError, Retry
+from tasks.errors import ImagePusherError
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest
 from tasks.registry.manifest_answer import FetchedManifest
@@ -51,7 +51,7 @@ class Sizes:
         try:
             layers = {layer.digest: layer.size for node in walk(image.descriptor, read) for layer in node.needs.layers}
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK:
+            if error.gives_back:
                 raise
             return 0
         return sum(max(size, 0) for size in layers.values())

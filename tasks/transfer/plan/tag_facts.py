@@ -8,7 +8,7 @@ from tasks import contract
 
 
 class TagRelease(msgspec.Struct, frozen=True):
-    """The release that was noted last at a tag, with its direction; `has_ended` once its push has, or was undone."""
+    """The last release noted at a tag, with its direction; `has_ended` is True if its push ended or was undone."""
 
     push_id: str
     name: str

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tasks import contract
-from tasks.errors import RegistryError
+from tasks.errors import ImagePusherError, RegistryError
 from tasks.transfer.ports.records import TagRecord, Written
 
 # Tells whether an error is worth another delivery of its task; a number, if given, limits the deliveries.
 MayRetry = Callable[..., bool]
+# Gets the name of what a push waits for without leaving its worker, with the reason and the most seconds; None ends it.
+HeldUp = Callable[[str, ImagePusherError | None, float], None]
 
 
 def bounded(may_retry: MayRetry, tries: int | None) -> MayRetry:
@@ -53,15 +55,23 @@ class TagLock(Protocol):
         ...
 
     def note_deleted(self) -> None:
-        """Note that the tag is gone: what was written last is missed by nobody. Raises StateUnavailable."""
+        """Note that the tag is gone, so that nobody restores its last manifest. Raises StateUnavailable."""
         ...
 
 
 class TagLocks(Protocol):
     """Locks that let one push at a time work on a tag, across all workers."""
 
-    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
-        """Wait for the tag and hold it; raises LockUnavailable."""
+    @property
+    def wait_seconds(self) -> float:
+        """The seconds after which a wait for a tag ends."""
+        ...
+
+    def hold(self, reference: str, most: float | None = None) -> AbstractContextManager[TagLock]:
+        """Wait for the tag, for at most `most` seconds and never longer than `wait_seconds`, and hold it.
+
+        Raises LockUnavailable.
+        """
         ...
 
 
@@ -116,3 +126,10 @@ class SingleFlight(Protocol):
         The yielded function lets the next one begin before the block ends.
         """
         ...
+
+
+class BlobSharing(NamedTuple):
+    """What workers share of blobs: the repositories that hold them, and the lead in moving one."""
+
+    locations: BlobLocations
+    flights: SingleFlight

@@ -14,13 +14,13 @@ from tasks.transfer.ports.plans import Plans
 from tasks.transfer.ports.protections import Protections
 from tasks.transfer.ports.reports import Reports, Warned
 from tasks.transfer.ports.requests import Acceptance, Enqueued, Producers, Requests
-from tasks.transfer.ports.stops import Cancellation, Undos
+from tasks.transfer.ports.stops import Cancellation, SpentTasks, Undos
 from tasks.transfer.ports.tag_history import Moves, TagHolds
 from tasks.transfer.ports.tags import Intents, Receipts, Releases, Tags
 
 
-class Claims(Requests, Producers, Listing, Protocol):
-    """The ids of pushes, and the producers of the pushes."""
+class Claims(Requests, Producers, Listing, SpentTasks, Protocol):
+    """The ids of pushes, the producers of the pushes, and the tasks that are spent."""
 
 
 class PushLedger(Warned, Acceptance, Producers, Plans, Starts, Reports, Undos, Cancellation, TagFacts, Protocol):
@@ -81,5 +81,5 @@ class WatchdogLedger(Requests, Plans, Outcomes, Reports, OpenPushes, Pulse, Prot
     """The part of the ledger that the watchdog needs."""
 
 
-class Ledger(PushLedger, CopyLedger, PublishLedger, ClientLedger, PageLedger, WatchdogLedger, Waits, Protocol):
+class Ledger(Claims, PushLedger, CopyLedger, PublishLedger, ClientLedger, PageLedger, WatchdogLedger, Waits, Protocol):
     """The authoritative record of each push: its request, its plan, its outcomes, its report."""

@@ -29,6 +29,14 @@ class Waits(Protocol):
         """Note that a part came back from its worker and waits."""
         ...
 
+    def hold_up(self, push_id: str, part: str, waiting: contract.Waiting) -> None:
+        """Note that a part waits without leaving its worker."""
+        ...
+
+    def go_on(self, push_id: str, part: str) -> None:
+        """Note that a part waits no longer."""
+        ...
+
     def waits(self, push_id: str) -> dict[str, contract.Waiting]:
         """Return the last wait of each part that ever waited."""
         ...

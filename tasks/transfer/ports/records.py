@@ -53,7 +53,7 @@ class KeptReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def planned(self) -> PlannedReferrer:
-        """Return the manifest as what goes along with the image."""
+        """The receipt as a planned referrer of its image."""
         described, _ = describe(self.manifest, media_types.OCI_MANIFEST, digest_of(self.manifest))
         return PlannedReferrer(referrer=described, subject=self.subject, root=self.subject)
 

@@ -44,6 +44,10 @@ class Acceptance(Requests, Protocol):
         """Note that a worker accepted the push; the rest of its record stays. Its result is that of `task_id`."""
         ...
 
+    def was_accepted(self, push_id: str, task_id: str) -> bool:
+        """Tell whether a worker accepted the push from the message of this task before, in any run of the push."""
+        ...
+
     def reopen(self, push_id: str) -> None:
         """Forget the report, the plan and the outcomes of a push that is to be planned anew.
 

@@ -21,6 +21,18 @@ class Undos(Protocol):
         ...
 
 
+class SpentTasks(Protocol):
+    """Tasks whose messages no worker takes: Celery forgets what was revoked when its workers end."""
+
+    def is_spent(self, task_id: str) -> bool:
+        """Tell whether a task was revoked before any worker took its message, or is an undo that has ended."""
+        ...
+
+    def mark_spent(self, task_id: str) -> None:
+        """Note that no worker is to take a message of this task any more."""
+        ...
+
+
 class Cancellation(Protocol):
     """Cancelled pushes."""
 

@@ -1,4 +1,4 @@
-"""The tags of a push: what it did at them, or was about to do."""
+"""The tags of a push, with the changes that it intended and made."""
 
 from typing import Protocol
 

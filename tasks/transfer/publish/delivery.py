@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tasks import contract, telemetry
-from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, Retry, longest_wait
+from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, longest_wait
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.plan.selected_referrers import Along
 from tasks.transfer.ports import MayRetry
@@ -16,6 +16,7 @@ from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
+from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.tag_reports import TagReports
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Delivery:
                 try:
                     report = self._deal_with(number, tag, lost)
                 except ImagePusherError as error:
-                    if error.retry is Retry.GIVE_BACK:
+                    if error.gives_back:
                         raise
                     return [error]
                 self._reports.record(number, tag, report)
@@ -171,7 +172,7 @@ class Delivery:
         moved: list[Moved] = []
 
         def run() -> contract.TagReport:
-            moved.append(move.run(self._parts.locks))
+            moved.append(move_single_tag(move, self._parts.locks))
             return self._reports.receipted(item, tag, moved[0])
 
         report = self._attempted(tag, lost, run, partial(move.clean, self._parts.locks))

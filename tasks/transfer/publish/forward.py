@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from tasks.errors import TagConflict
-from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks
 from tasks.transfer.publish.grouped_tags import Flip, groups, write
 from tasks.transfer.publish.held_locks import HeldLocks
@@ -12,6 +11,8 @@ from tasks.transfer.publish.journal import Journal, has_begun
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.release_member import Member, stopping
 from tasks.transfer.publish.stage import Staged
+from tasks.transfer.undo.reversible import ensure_reversible
+from tasks.transfer.undo.tags_of_manifest import Holders
 
 
 class Forward:
@@ -94,7 +95,8 @@ class Forward:
                 staged = member.move.stage(self._held[member.reference])
                 if not staged.is_right:
                     if not member.irreversible:
-                        member.move.ensure_reversible(staged, holders)
+                        target, new = member.tag.reference, staged.decision.digest
+                        ensure_reversible(member.move.repository, target, staged.base, new, holders)
                     member.move.store(staged)
                 member.move.bring(staged, self._locks)
                 return staged
@@ -107,7 +109,10 @@ class Forward:
                 # Once the release begins, what an earlier delivery noted would count as written.
                 member.move.found(staged.decision)
                 return None
-            return member.move.announce(self._held[member.reference], staged)
+            intent = member.move.announce(self._held[member.reference], staged)
+            if intent is None:
+                raise _conflict(member)
+            return intent
 
 
 def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | None) -> Moved:
@@ -116,5 +121,9 @@ def _flip(member: Member, lock: TagLock, staged: Staged, intent: TagIntent | Non
     # The first flip may have had a collected part copied again; the second flip reads the tag anew.
     moved = member.move.flip(lock, staged, intent) or member.move.flip(lock, staged, intent)
     if moved is None:
-        raise TagConflict(f"{member.reference} was written by someone else while the release was under way.")
+        raise _conflict(member)
     return moved
+
+
+def _conflict(member: Member) -> TagConflict:
+    return TagConflict(f"{member.reference} was written by someone else while the release was under way.")

@@ -23,8 +23,7 @@ class HeldDigest:
 
         Some registries announce another digest than that of the manifest that they serve: the manifest counts.
         """
-        described = self._repository.resolve(self._tag)
-        found = described.digest if described else None
+        found = self._repository.digest_at(self._tag)
         if found is None or found in expected:
             return found
         try:

@@ -13,8 +13,13 @@ class HeldLocks:
         self._held = held
         self._others = others
 
-    def hold(self, reference: str) -> AbstractContextManager[TagLock]:
+    @property
+    def wait_seconds(self) -> float:
+        """The seconds after which a wait for another tag ends."""
+        return self._others.wait_seconds
+
+    def hold(self, reference: str, most: float | None = None) -> AbstractContextManager[TagLock]:
         """Return the lock of a tag of the release, or hold another tag."""
         if reference in self._held:
             return nullcontext(self._held[reference])
-        return self._others.hold(reference)
+        return self._others.hold(reference, most)

@@ -1,11 +1,12 @@
 """The intents of one push at one tag, by which the push recognises its own work (BEHAVIOUR 6.6, 7.3, 7.4). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.plan.selected_referrers import MadeList
 from tasks.transfer.ports import NO_TAG, TagIntent
 
 
@@ -82,6 +83,13 @@ class Memory(msgspec.Struct, frozen=True):
             new_digest=decision.digest,
             kept_platforms=decision.kept_platforms,
         )
+
+    def with_lists(self, intent: TagIntent, made: Iterable[MadeList]) -> TagIntent:
+        """Return the intent with all lists of referrers, and receipts, that this push made for the tag."""
+        latest = self.latest
+        lists = [*(latest.lists if latest is not None else ()), *made]
+        receipts = latest.receipts if latest is not None else []
+        return msgspec.structs.replace(intent, lists=list(dict.fromkeys(lists)), receipts=receipts)
 
     @property
     def is_idle(self) -> bool:

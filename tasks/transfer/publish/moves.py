@@ -27,8 +27,8 @@ from tasks.transfer.publish.tag import TagMove
 class Moves:
     """The moves of the tags of one push in one delivery.
 
-    `noted` are the intents of earlier deliveries, by tag. `referrers` brings what refers to an image. `recopied` counts
-    what had to be copied again.
+    `noted` are the intents of earlier deliveries, by tag. `referrers` brings the referrers of images. `recopied` counts
+    the blobs and manifests that were copied again.
     """
 
     def __init__(self, parts: Publishing, plan: Plan, noted: Mapping[str, TagIntent], may_retry: MayRetry) -> None:

@@ -10,11 +10,11 @@ from tasks.errors import RegistryError, TagConflict
 from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
-from tasks.transfer.after.sharing import deleting
 from tasks.transfer.plan.decide import Current, protective_tags
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.intent_memory import Memory
+from tasks.transfer.undo.sharing import deleting
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -68,10 +68,10 @@ class ProtectiveTags:
         """Return the name of a tag that still holds its digest, or cannot be looked at; None if all are gone."""
         for tag, digest in tags.items():
             try:
-                described = self._repository.resolve(tag)
+                held = self._repository.digest_at(tag)
             except RegistryError:
                 return tag
-            if described is not None and described.digest == digest:
+            if held == digest:
                 return tag
         return None
 
@@ -86,7 +86,7 @@ class ProtectiveTags:
     def _free_name(self, digest: Digest, mark: Literal["merged", "replaced"]) -> tuple[str, bool]:
         """Return a free name of a protective tag, or the one that holds the manifest, and whether that tag is there."""
         for name in protective_tags(self._reference.identifier, digest, mark):
-            described = self._repository.resolve(name)
-            if described is None or described.digest == digest:
-                return name, described is not None
+            held = self._repository.digest_at(name)
+            if held in {None, digest}:
+                return name, held is not None
         raise TagConflict(f"Every name of a protective tag for {self._reference} is taken by something else.")

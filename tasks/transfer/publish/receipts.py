@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, ReceiptMissing, Retry, Side
+from tasks.errors import ImagePusherError, ReceiptMissing, Side
 from tasks.oci import media_types
 from tasks.oci.artifact import EMPTY, EMPTY_CONFIG, layer_of
 from tasks.oci.descriptor import Descriptor
@@ -66,7 +66,7 @@ class ReceiptWriter(msgspec.Struct, frozen=True, kw_only=True):
             if not self.ledger.is_undone(self.push_id):
                 attach()
         except ImagePusherError as error:
-            if error.retry is Retry.GIVE_BACK or (error.passes and self.may_retry(error)):
+            if error.gives_back or (error.passes and self.may_retry(error)):
                 raise
             reason = str(error.on(Side.DESTINATION))
         except Exception as error:

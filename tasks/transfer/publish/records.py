@@ -7,10 +7,10 @@ import msgspec
 
 from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import Digest
-from tasks.transfer.after.sharing import Sharing
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.ports import PublishLedger, TagIntent
 from tasks.transfer.publish.journal import Direction
+from tasks.transfer.undo.sharing import Sharing
 
 _PAUSE: Final = 10.0
 

@@ -10,23 +10,15 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ManifestInvalid, NotFound, TagConflict
 from tasks.oci import media_types
+from tasks.oci.cosign_tags import Signatures, describe_cosign, lacking, unite
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, digest_of
 from tasks.oci.manifest import parse_manifest
-from tasks.oci.referrers import (
-    Referrer,
-    Signatures,
-    describe,
-    describe_cosign,
-    fallback_tag,
-    lacking,
-    parse_list,
-    unite,
-    with_entries,
-)
+from tasks.oci.referrers import Referrer, describe, fallback_tag, parse_list, with_entries
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
-from tasks.transfer.ports import TagLock, TagLocks, Written
+from tasks.transfer.overwritten import find_overwritten
+from tasks.transfer.ports import TagLocks, Written
 from tasks.transfer.publish.small_blobs import store_blob
 
 LOG: Final = logging.getLogger(__name__)
@@ -77,7 +69,7 @@ class ListTag:
 
         Return None if all of them are there. Raises TagConflict.
         """
-        # Also where the tag holds `ours` already: a late write of ours may have replaced a longer list (BEHAVIOUR 7.6).
+        # If the tag holds `ours` already, a late write of ours may have replaced a longer list (BEHAVIOUR 7.6).
         return self._write(lambda held: self._united(ours, held))
 
     def _united(self, ours: FetchedManifest, held: Sequence[FetchedManifest]) -> _Wanted:
@@ -138,9 +130,10 @@ class ListTag:
                 held = self._read()
                 record = lock.record()
                 parts = [held] if held is not None else []
-                overtaken = record.overwritten_by(held.digest if held is not None else None)
-                if overtaken is not None:
-                    parts += self._recover(overtaken, lock)
+                over = held.digest if held is not None else None
+                overwritten = find_overwritten(self._repository, self._tag, over, record, lock)
+                if overwritten is not None:
+                    parts.append(overwritten.manifest)
                 wanted = unite_with(parts)
                 digest = digest_of(wanted.content)
                 if held is not None and held.digest == digest:
@@ -151,7 +144,7 @@ class ListTag:
                     return None
                 lock.ensure()
                 lock.note_writing(digest, record.last)
-                if self._put(held.digest if held is not None else None, wanted, digest):
+                if self._put(over, wanted, digest):
                     lock.ensure()
                     lock.note_written(Written(digest, wanted.media_type, wanted.content))
                     # GitLab answers for an absent list with the manifest of the digest in its name.
@@ -162,33 +155,19 @@ class ListTag:
 
     def _put(self, over: Digest | None, wanted: _Wanted, digest: Digest) -> bool:
         """Write over the manifest that was read, and look again; return False if someone else wrote meanwhile."""
-        if self._digest() != over:
+        if self._repository.digest_at(self._tag) != over:
             return False
         try:
             self._repository.push_manifest(self._tag, wanted.content, wanted.media_type, over=over)
         except TagConflict:
             return False
-        return self._digest() == digest
-
-    def _recover(self, digest: str, lock: TagLock) -> list[FetchedManifest]:
-        """Return the list that one of our late writers replaced (BEHAVIOUR 7.6); raises TagConflict if it is gone."""
-        try:
-            return [self._repository.fetch_manifest(digest)]
-        except NotFound:
-            kept = lock.kept(digest)
-        if kept is None:
-            raise TagConflict(f"A late write replaced {digest} at {self}, and the registry has it no longer.")
-        return [FetchedManifest(kept.content, kept.media_type, digest_of(kept.content))]
+        return self._repository.digest_at(self._tag) == digest
 
     def _read(self) -> FetchedManifest | None:
         try:
             return self._repository.fetch_manifest(self._tag)
         except NotFound:
             return None
-
-    def _digest(self) -> Digest | None:
-        described = self._repository.resolve(self._tag)
-        return described.digest if described else None
 
 
 def _config_of(content: bytes) -> Descriptor:

@@ -5,8 +5,6 @@ from functools import partial
 
 from tasks import contract
 from tasks.errors import ImagePusherError, PushAbandoned, PushCancelled, PushCancelledByUser, PushUnknown
-from tasks.transfer.after.sharing import Sharing
-from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import MayRetry, TagIntent, TagLocks
 from tasks.transfer.publish.ended import Ended
@@ -18,6 +16,8 @@ from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.release_member import Member
 from tasks.transfer.publish.report import tag_key, unmoved
 from tasks.transfer.publish.tag_reports import TagReports
+from tasks.transfer.undo.sharing import Sharing
+from tasks.transfer.undo.undo import undo
 
 
 class Releases:

@@ -1,6 +1,6 @@
 """The errors that keep tags from moving, and the report of a push. Pure (BEHAVIOUR section 6)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -138,13 +138,22 @@ def summary(report: contract.PushReport) -> str:
 def _withheld(
     item: PlannedItem, atomic: contract.Atomic | None, copies: Mapping[str, CopyOutcome]
 ) -> ImagePusherError | None:
-    obstacles = (obstacle(item, tag, copies) for tag in item.tags)
-    if isinstance(item, ResolvedItem) and all(isinstance(each, OlderThanDestination | None) for each in obstacles):
+    found = next(_failures(item, copies), None)
+    if found is None:
         return None
-    return Withheld(
-        f"Something else of this {atomic} failed (source {item.wanted.source}), and its tags move together or not at"
-        " all."
-    )
+    named, error = found
+    return Withheld(f"{named} fails ({error.code}), and the tags of this {atomic} move together or not at all.")
+
+
+def _failures(item: PlannedItem, copies: Mapping[str, CopyOutcome]) -> Iterator[tuple[str, ImagePusherError]]:
+    """Yield the names of what fails of an item, its source or tags, each with its error."""
+    if isinstance(item, FailedItem):
+        yield str(item.wanted.source), item.error
+        return
+    for tag in item.tags:
+        error = obstacle(item, tag, copies)
+        if error is not None and not isinstance(error, OlderThanDestination):
+            yield str(tag.reference), error
 
 
 def _copy_error(item: ResolvedItem, tag: PlannedTag, copies: Mapping[str, CopyOutcome]) -> ImagePusherError | None:

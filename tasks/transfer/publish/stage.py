@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -9,18 +10,20 @@ import msgspec
 from tasks.errors import (
     CopyIncomplete,
     DestinationChildMissing,
+    DestinationError,
     ManifestInvalid,
     NotFound,
     OlderThanDestination,
-    TagConflict,
 )
-from tasks.oci.digest import Digest, parse_digest
+from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Repository
+from tasks.transfer.overwritten import find_overwritten, lost_for_good
+from tasks.transfer.plan.copies import needed
 from tasks.transfer.plan.decide import Current, Decision, MergePolicy, decide, without
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.plan import Copy, needed
+from tasks.transfer.plan.plan import Copy
 from tasks.transfer.plan.read_image import current_of, read_current
 from tasks.transfer.plan.selected_referrers import NOTHING, Along
 from tasks.transfer.plan.tag_guard import OPEN, Gate
@@ -28,6 +31,7 @@ from tasks.transfer.ports import CopyOutcome, TagLock, TagLocks, TagRecord
 from tasks.transfer.publish.held_manifests import Sightings
 
 LOG: Final = logging.getLogger(__name__)
+_LOOKS: Final = 4
 
 
 def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str, _locks: TagLocks) -> Along:
@@ -82,10 +86,26 @@ class Stage:
         self._tag = reference.identifier
 
     def read(self, lock: TagLock, *, absent: bool = False) -> Staged:
-        """Read the tag, unless it is taken to be absent, and decide on its new manifest (BEHAVIOUR 3.5)."""
+        """Read the tag, unless it is taken to be absent, and decide on its new manifest (BEHAVIOUR 3.5).
+
+        If nothing can be decided, and someone else has written the tag since the read, it is read again: its registry
+        may have collected what the tag held before (BEHAVIOUR 7.2).
+        """
         held = None if absent else self._read()
+        for _ in range(_LOOKS):
+            try:
+                return self._staged(held, lock)
+            except DestinationError as error:
+                now = self._read()
+                if (now and now.digest) == (held and held.digest):
+                    raise
+                LOG.warning("%s was written by someone else meanwhile: %s", self._reference, error)
+                held = now
+        return self._staged(held, lock)
+
+    def _staged(self, held: Current | None, lock: TagLock) -> Staged:
         record = lock.record()
-        base = self._base(held, record, lock)
+        base = self.overwritten(held.digest if held else None, record, lock) or held
         decision = self._decide(base)
         if not (held is not None and decision.digest == held.digest):
             base = self._whole(base)
@@ -129,37 +149,25 @@ class Stage:
             for error in self._wish.recopy(copy).errors.values():
                 raise CopyIncomplete(f"{self._reference} needs {need.digest}; copying it again failed: {error}")
 
-    def _base(self, held: Current | None, record: TagRecord, lock: TagLock) -> Current | None:
-        """Return the manifest to build on: the replaced one if a late write of ours replaced another write of ours.
-
-        No registry has a fence: a process that stood still between the check of its lock and its write may do that.
-        """
-        return self.overwritten(held.digest if held else None, record, lock) or held
-
     def overwritten(self, held: Digest | None, record: TagRecord, lock: TagLock) -> Current | None:
         """Return the manifest of ours that a late write of `held` replaced, None if there is none."""
-        lost = record.overwritten_by(held)
-        if lost is None:
+        found = find_overwritten(self._repository, self._tag, held, record, lock)
+        if found is None:
             return None
-        LOG.warning("%s: a late write replaced %s, which is merged again", self._reference, lost)
-        try:
-            return self._looked_into(self._repository.fetch_manifest(lost))
-        except NotFound:
-            return self._revive(lost, lock)
+        if found.is_served:
+            # The registry may have dropped parts of it.
+            with suppress(NotFound):
+                return self._looked_into(found.manifest)
+        return self._looked_into(self._stored_again(found.manifest))
 
-    def _revive(self, digest: str, lock: TagLock) -> Current:
+    def _stored_again(self, lost: FetchedManifest) -> FetchedManifest:
         """Store a dropped manifest again: the registry serves its parts from then on (BEHAVIOUR 7.6)."""
-        kept = lock.kept(digest)
         try:
-            if kept is not None:
-                self._repository.push_manifest(digest, kept.content, kept.media_type)
-                return self._looked_into(FetchedManifest(kept.content, kept.media_type, parse_digest(digest)))
+            self._repository.push_manifest(lost.digest, lost.content, lost.media_type)
         except CopyIncomplete as error:
-            LOG.warning("%s: %s cannot be stored again: %s", self._reference, digest, error)
-        raise TagConflict(
-            f"A late write replaced {digest} at {self._reference}, and the registry has it no longer. Push again the"
-            " image that was pushed there last."
-        )
+            LOG.warning("%s: %s cannot be stored again: %s", self._reference, lost.digest, error)
+            raise lost_for_good(self._repository, self._tag, lost.digest) from None
+        return lost
 
     def _whole(self, base: Current | None) -> Current | None:
         """Return the replaced manifest with its bytes, so that an undo can write it again (BEHAVIOUR 6.6)."""

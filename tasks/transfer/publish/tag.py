@@ -1,30 +1,20 @@
-"""Move one tag under its lock (BEHAVIOUR 3.5, 4.8, 4.9, 5.5, 7.1, 7.2, 7.6).
+"""The steps of the move of one tag, under its lock (BEHAVIOUR 3.5, 4.8, 4.9, 5.5, 7.2, 7.6).
 
 A move is staged: the tag is read, its new manifest is decided on, and the parts are looked for. Then the tag is
-flipped: the intent is noted, the tag is written and read again. If someone else wrote meanwhile, it is staged anew.
+flipped: the intent is noted, the tag is written and read again. `single_tag.py` and `forward.py` order the steps.
 """
 
 import logging
 import uuid
-from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from tasks.errors import (
-    ImagePusherError,
-    Irreversible,
-    LockLost,
-    LockUnavailable,
-    PushUndone,
-    Side,
-    TagConflict,
-)
+from tasks.errors import CopyIncomplete, ImagePusherError, LockLost, LockUnavailable
 from tasks.oci import media_types
 from tasks.oci.digest import Digest
+from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
-from tasks.transfer.after.reversible import deletable, keeps_old
-from tasks.transfer.after.tags_of_manifest import Holders
 from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.selected_referrers import NOTHING
@@ -33,23 +23,24 @@ from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_log import IntentLog
 from tasks.transfer.publish.intent_memory import Memory
 from tasks.transfer.publish.moved import Moved, skipped
+from tasks.transfer.publish.noted_intents import NotedIntents
+from tasks.transfer.publish.own_writes import OwnWrites
 from tasks.transfer.publish.protective import ProtectiveTags
 from tasks.transfer.publish.stage import Stage, Staged, Wish
 from tasks.transfer.publish.writes import Writes
 
 LOG: Final = logging.getLogger(__name__)
-_ROUNDS: Final = 5
-_LOCKS: Final = 4
+_MENDS: Final = 5
 
 
 class TagMove:
     """The move of one tag; used once, by one thread."""
 
-    def __init__(self, wish: Wish, repository: Repository, tag: PlannedTag, intents: IntentLog) -> None:
-        self.memory = Memory()
+    def __init__(self, wish: Wish, repository: Repository, tag: PlannedTag, log: IntentLog) -> None:
+        self.intents = NotedIntents(log)
         self._stage = Stage(wish, repository, tag.reference)
         self._writes = Writes(repository, self._stage, wish.seen)
-        self._protective = ProtectiveTags(repository, tag.reference, intents, keep_replaced=wish.keep_replaced)
+        self._protective = ProtectiveTags(repository, tag.reference, log, keep_replaced=wish.keep_replaced)
         self._repository = repository
         self._planned = tag
         # Two deliveries may note the same change: each knows whether it was the one that came to write it.
@@ -57,91 +48,55 @@ class TagMove:
         self._reference = tag.reference
         self._tag = tag.reference.identifier
         self._held = HeldDigest(repository, tag.reference.identifier)
-        self._intents = intents
-        self._known: TagIntent | None = None
-        self._may_have_written = False
-        self._wrote: set[Digest] = set()
+        self._own = OwnWrites(self._held, self._stage)
         self._bring = wish.bring
         self._brought = NOTHING
+
+    @property
+    def memory(self) -> Memory:
+        """The intents of the push at the tag, as this delivery remembers them."""
+        return self.intents.memory
+
+    @property
+    def may_have_written(self) -> bool:
+        """Whether this run of the push, perhaps by another delivery, may have written the tag."""
+        return self._own.begun or self.memory.may_have_written
+
+    @property
+    def was_absent(self) -> bool:
+        """Whether the tag was absent when the push was planned, and this push has noted no intent since."""
+        return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None
+
+    @property
+    def reference(self) -> Reference:
+        """The full name of the tag."""
+        return self._reference
 
     @property
     def repository(self) -> Repository:
         """The destination repository."""
         return self._repository
 
-    def run(self, locks: TagLocks) -> Moved:
-        """Move the tag; raises ImagePusherError.
-
-        If the lock is lost before or during the write, it is taken again, and the tag is read again under it.
-        """
-        try:
-            return self._run(locks)
-        except ImagePusherError as error:
-            if error.passes:
-                LOG.warning("%s: %s", self._reference, error)
-                if self._may_have_written or self.memory.may_have_written:
-                    error.message += " Whether the tag was written cannot be told."
-            error.on(Side.DESTINATION)
-            raise
-
-    def _run(self, locks: TagLocks) -> Moved:
-        for _ in range(_LOCKS):
-            try:
-                with locks.hold(str(self._reference)) as lock:
-                    return self._move(lock, locks)
-            except LockLost as error:
-                LOG.warning("%s: %s", self._reference, error.message)
-                lost = error
-        raise lost
-
-    def _move(self, lock: TagLock, locks: TagLocks) -> Moved:
-        # To build on half of a release would keep that half for good (BEHAVIOUR 10.1).
-        self._intents.ensure_settled()
-        self.recall()
-        self.prepare()
-        for number in range(_ROUNDS):
-            # A tag that was absent when the push was planned is taken to be absent: the look before the write checks.
-            staged = self.stage(lock, absent=number == 0 and self._was_absent())
-            self.bring(staged, locks)
-            moved = (
-                self.leave(lock, staged) if staged.is_right else self.flip(lock, staged, self.announce(lock, staged))
-            )
-            if moved is not None:
-                return moved
-        raise TagConflict(f"{self._reference} was written by someone else {_ROUNDS} times while it was being moved.")
-
     def recall(self, *, has_written: bool | None = None) -> None:
         """Read the last noted intent into the memory; `has_written` tells, if known, whether the push came to write."""
-        self._known = self._intents.read()
-        self.memory = self.memory.recalling(self._known, has_written=has_written)
+        self.intents.recall(has_written=has_written)
 
-    def forget(self, found: Decision | None = None) -> None:
-        """Note that the tag was put back, or `found` as wanted: what it holds later, someone else has written."""
-        self.recall()
-        forgotten = self.memory.forgotten(found)
-        if forgotten is None:
-            return
-        # An undo that began meanwhile is noticed before the next write.
-        with suppress(PushUndone):
-            self._intents.note(forgotten, None, self._known)
-        self._known = forgotten
-        self.memory = Memory().recalling(forgotten)
+    def forget(self) -> None:
+        """Note that the tag was put back: its later manifests are the work of others."""
+        self.intents.forget()
 
     def disown(self, found: Decision | None = None) -> None:
         """Forget the last intent if the push certainly did not begin to write the tag: others wrote what it holds."""
         if not self.memory.is_idle or (found is not None and self.memory.own(found.digest) is not None):
             return
         self._protective.give_up(self.memory.beside())
-        self.forget(found)
+        self.intents.forget(found)
 
     def found(self, decision: Decision) -> None:
         """Note that a tag of a release is as wanted by the work of others, for the report of a later delivery."""
         self.disown(decision)
         if self.memory.latest is None and self._planned.old_digest != decision.digest:
-            intent = self.memory.left(decision)
-            self._intents.note(intent, None, self._known)
-            self._known = intent
-            self.memory = self.memory.recalling(intent)
+            self.intents.note_unchanged(decision)
 
     def prepare(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
@@ -164,14 +119,17 @@ class TagMove:
         if staged.skip is None:
             self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)
 
-    def announce(self, lock: TagLock, staged: Staged) -> TagIntent:
-        """Note the intent and write the protective tag, before the write of the tag."""
+    def announce(self, lock: TagLock, staged: Staged) -> TagIntent | None:
+        """Note the intent and write the protective tag, before the write of the tag.
+
+        Returns None if someone else wrote the tag meanwhile, and its registry collected parts of what it held before.
+        """
         decision = staged.decision
         if decision.action == "merged":
             # A push that has ended must not keep a protective tag from being deleted.
             lock.ensure()
         intent, is_protected = self._protective.planned(self.memory.intent(decision, staged.base), self.memory)
-        intent = self._with_lists(intent)
+        intent = self.memory.with_lists(intent, self._brought.made)
         kept = self._protective.name_for_replaced(staged.base, self.memory)
         if kept is not None and staged.base is not None:
             # An undo deletes it with the other tags that this push made: once the tag is restored, nobody needs it.
@@ -179,25 +137,21 @@ class TagMove:
         # A delivery that lost its lock must not replace the intent of the delivery that holds the lock.
         lock.ensure()
         intent = msgspec.structs.replace(intent, by=self._delivery)
-        if not self._may_have_written:
+        if not self._own.begun:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
-            self._intents.ensure_open()
-        self._intents.note(intent, staged.base, self._known)
-        self._known = intent
-        self.memory = self.memory.remembering(intent)
+            self.intents.log.ensure_open()
+        self.intents.note(intent, staged.base)
         lock.note_writing(decision.digest, staged.last)
-        if intent.protective_tag is not None and not is_protected:
-            self._writes.store(intent.protective_tag, decision)
-        if kept is not None and staged.base is not None:
-            self._repository.push_manifest(kept, staged.base.content, staged.base.media_type)
+        try:
+            if intent.protective_tag is not None and not is_protected:
+                self._writes.store(intent.protective_tag, decision)
+            if kept is not None and staged.base is not None:
+                self._writes.store(kept, staged.base)
+        except CopyIncomplete:
+            if self._held.now(staged.over) == staged.over:
+                raise
+            return None
         return intent
-
-    def _with_lists(self, intent: TagIntent) -> TagIntent:
-        """Return the intent with all lists of referrers, and receipts, that this push made for the tag."""
-        latest = self.memory.latest
-        lists = [*(latest.lists if latest is not None else ()), *self._brought.made]
-        receipts = latest.receipts if latest is not None else []
-        return msgspec.structs.replace(intent, lists=list(dict.fromkeys(lists)), receipts=receipts)
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
@@ -212,9 +166,8 @@ class TagMove:
         if self._reference.digest is None and self._held.now(over) != over:
             return False
         lock.ensure()
-        self._may_have_written = True
-        self._wrote.add(staged.decision.digest)
-        self.memory = self.memory.writing()
+        self._own.begin(staged.decision.digest)
+        self.intents.begin_writing()
         return True
 
     def end(self, lock: TagLock, staged: Staged, intent: TagIntent, *, is_stored: bool = False) -> Moved | None:
@@ -231,41 +184,16 @@ class TagMove:
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
 
     def put_back_to(self, digest: Digest | None) -> None:
-        """Remember that the tag is about to be put back: that may be a late write, too."""
-        self._may_have_written = True
-        if digest is not None:
-            self._wrote.add(digest)
+        """Remember that the tag is about to be put back, None to delete it: that may be a late write, too."""
+        self._own.begin(digest)
 
     def written_late(self, lock: TagLock) -> TagIntent | None:
-        """Return the change by which this delivery wrote over the work of others after it had stood still, if it did.
-
-        It leads back to what the late write replaced, or to what the tag held before the push if another delivery had
-        put it back (BEHAVIOUR 7.6).
-        """
-        held = self._held.now(*self._wrote) if self._wrote else None
-        record = lock.record()
-        if held is None or held not in self._wrote or record.last == held:
-            return None
-        lost = self._stage.overwritten(held, record, lock)
-        if lost is not None:
-            return TagIntent(action="copied", old_digest=lost.digest, old_media_type=lost.media_type, new_digest=held)
-        latest, found = self.memory.latest, self.memory.intents.get(held)
-        is_forgotten = latest is not None and not latest.changes
-        return found if is_forgotten and found is not None and found.changes else None
+        """Return the change by which a late write of this delivery replaced the work of others, if one did."""
+        return self._own.late_change(lock, self.memory)
 
     def store(self, staged: Staged) -> None:
         """Store the manifest under its digest, so that the registry has it before any tag moves (BEHAVIOUR 10.1)."""
         self._writes.store(staged.decision.digest, staged.decision)
-
-    def ensure_reversible(self, staged: Staged, holders: Holders) -> None:
-        """Raise Irreversible unless the present state of the tag can be restored (BEHAVIOUR 10.1)."""
-        reason: object = None
-        if staged.base is not None:
-            reason = keeps_old(self._reference, staged.base.digest, staged.base.content)
-        elif self._reference.digest is None:
-            reason = deletable(self._repository, self._reference, staged.decision.digest, holders)
-        if isinstance(reason, Irreversible):
-            raise reason
 
     def clean(self, locks: TagLocks) -> str | None:
         """Delete the protective tags of a tag that this push did not move, and return the name of one that stays.
@@ -306,14 +234,18 @@ class TagMove:
         Only a late write of this delivery, which replaced another one, is mended (BEHAVIOUR 7.6). Raises PushUndone,
         LockLost, StateUnavailable.
         """
-        self._intents.ensure_wanted()
+        self.intents.log.ensure_wanted()
         try:
-            staged = self.stage(lock)
-            self.bring(staged, locks)
-            if staged.is_right:
-                return self.leave(lock, staged)
-            if self._may_have_written and staged.base is not staged.held:
-                self.flip(lock, staged, self.announce(lock, staged))
+            for _ in range(_MENDS):
+                staged = self.stage(lock)
+                self.bring(staged, locks)
+                if staged.is_right:
+                    return self.leave(lock, staged)
+                if not self._own.begun or staged.base is staged.held:
+                    break
+                mending = self.announce(lock, staged)
+                if mending is not None and self.flip(lock, staged, mending) is not None:
+                    break
         except ImagePusherError as error:
             if error.ends_locked_work:
                 raise
@@ -327,6 +259,3 @@ class TagMove:
         """Note what the tag holds: a late write of ours that replaces it is mended from the note (BEHAVIOUR 7.6)."""
         lock.ensure()
         lock.note_written(Written(held.digest, held.media_type, held.content))
-
-    def _was_absent(self) -> bool:
-        return self._planned.action == "copied" and self._planned.old_digest is None and self.memory.latest is None

@@ -18,15 +18,15 @@ from tasks.oci.digest import Digest
 from tasks.oci.document import media_type_of
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
-from tasks.transfer.after.mark import HoldOf, nobody_holds
-from tasks.transfer.after.preview_undo import preview_undo
-from tasks.transfer.after.sharing import ALONE, Sharing
-from tasks.transfer.after.undo import undo
-from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.ports import NO_TAG, TagIntent, TagLocks
 from tasks.transfer.publish.held_locks import HeldLocks
 from tasks.transfer.publish.journal import Journal
+from tasks.transfer.undo.mark import HoldOf, nobody_holds
+from tasks.transfer.undo.preview_undo import preview_undo
+from tasks.transfer.undo.sharing import ALONE, Sharing
+from tasks.transfer.undo.undo import undo
+from tasks.transfer.undo.undo_result import state_of
 
 LOG: Final = logging.getLogger(__name__)
 _LOCKS: Final = 4

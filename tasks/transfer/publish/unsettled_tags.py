@@ -9,7 +9,7 @@ from tasks import contract
 from tasks.errors import QuotaExceeded, ReleaseUnsettled, Retry, may_pass
 
 _PAUSE: Final = 30.0
-# Somebody raises a quota, or makes room: until then a full namespace does not even take a tag back.
+# Until somebody raises the quota, or makes room, a full namespace does not even take a tag back.
 _ENDED_BY_PEOPLE: Final = frozenset({QuotaExceeded.code})
 
 

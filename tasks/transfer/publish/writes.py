@@ -3,7 +3,7 @@
 from tasks.errors import CopyIncomplete, TagConflict
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
-from tasks.transfer.plan.decide import Decision
+from tasks.transfer.plan.decide import Current, Decision
 from tasks.transfer.publish.held_manifests import Sightings
 from tasks.transfer.publish.stage import Stage
 
@@ -17,13 +17,13 @@ class Writes:
         self._seen = seen
         self._healed = False
 
-    def store(self, reference: str, decision: Decision) -> None:
-        """Store the manifest under a reference at which nobody else writes."""
+    def store(self, reference: str, manifest: Decision | Current) -> None:
+        """Store a manifest under a reference at which nobody else writes."""
         try:
-            self._repository.push_manifest(reference, decision.content, decision.media_type)
+            self._repository.push_manifest(reference, manifest.content, manifest.media_type)
         except CopyIncomplete as error:
             self._heal(error)
-            self._repository.push_manifest(reference, decision.content, decision.media_type)
+            self._repository.push_manifest(reference, manifest.content, manifest.media_type)
 
     def write(self, tag: str, decision: Decision, over: Digest | None) -> bool:
         """Write the tag; return False if another round is due."""

@@ -24,10 +24,10 @@ class Target:
 
     `jobs` bounds the tags that are published at once, `tries` the deliveries of each task (None: the worker's limit).
     `missing_children` is the treatment of an entry that the destination's index names but its registry no longer has.
-    Without `merge` a push overwrites its tags, whatever its items say. A missing repository is made by its registry at
-    the first push, by the registry's own API with this `visibility`, or never. `referrers` and `referrers_required`
-    apply to items that do not set them; "default" leaves the choice to the form. `verify` is the signature that every
-    image must have, whatever the items say.
+    Without `merge` a push overwrites its tags, whatever its items say. `create` says what makes a missing repository:
+    the registry itself at the first push, a request to the registry's own API with this `visibility`, or nothing.
+    `referrers` and `referrers_required` apply to items that do not set them; "default" leaves the choice to the form.
+    `verify` is the signature that every image must have, whatever the items say.
 
     Tags that match a pattern of `immutable` never change once they exist. `platform_removal` and `forward_only` apply
     to every item; `version_pattern` describes versions that are not semantic ones. With `keep_replaced` the manifest

@@ -9,10 +9,18 @@ import msgspec
 from tasks import contract
 from tasks.oci.digest import parse_digest
 from tasks.oci.platform import Platform
-from tasks.oci.reference import Reference, parse_tag, without_transport
+from tasks.oci.reference import Reference, without_transport
 from tasks.oci.signatures import SignaturePolicy, SignerIdentity, parse_key
 from tasks.transfer.request.conditions import Conditions, Expectation
 from tasks.transfer.request.decode import decode, named
+from tasks.transfer.request.destinations import (
+    CheckedItem,
+    Destination,
+    names_of,
+    read_destinations,
+    refuse_collisions,
+    refuse_digests,
+)
 from tasks.transfer.request.faults import Faults
 from tasks.transfer.request.pubtools import native_item, read_target, single_arch_of
 from tasks.transfer.request.target import ALL_REFERRERS, Referrers, Target, read_referrers
@@ -34,9 +42,9 @@ def validate(request: Any, targets: Mapping[str, Target]) -> ValidRequest:
     target = _target(decoded, targets, faults, warnings)
     form, items = _items(decoded, faults)
     checked = [_item(item, form, target, faults.of(number)) for number, item in enumerate(items)]
-    _refuse_collisions(checked, faults)
+    refuse_collisions(checked, faults)
     if decoded.atomic is not None:
-        _refuse_digests(checked, faults)
+        refuse_digests(checked, faults)
     faults.raise_any()
     target = target or Target()
     return ValidRequest(
@@ -59,21 +67,6 @@ class _Form(msgspec.Struct, frozen=True):
 
 _NATIVE: Final = _Form("source", "destinations", ALL_REFERRERS)
 _PUBTOOLS: Final = _Form("metadata.pull_url", "metadata.tags", None)
-
-
-class _Destination(msgspec.Struct, frozen=True):
-    """A destination, and the field and repository of the request that name it."""
-
-    field: str
-    requested: str
-    reference: Reference
-
-
-class _Checked(msgspec.Struct, frozen=True):
-    """An item, and the origin of its destinations."""
-
-    item: ValidItem
-    destinations: tuple[_Destination, ...]
 
 
 def _target(
@@ -107,7 +100,7 @@ def _items(request: contract.PushRequest, faults: Faults) -> tuple[_Form, Sequen
     return _PUBTOOLS, [native_item(item, single_arch, faults.of(number)) for number, item in items]
 
 
-def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> _Checked:
+def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: Faults) -> CheckedItem:
     broken = faults.has("item", "metadata")
     source = None
     if not broken and not faults.has(form.source):
@@ -118,7 +111,7 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
     platforms = [faults.read("platforms", Platform.parse, name) for name in item.platforms]
     if platforms and item.kind == "source":
         faults.add("platforms", "cannot be chosen for a source image: it is copied as it is")
-    destinations = () if broken else _destinations(item.destinations, form.destinations, target, faults)
+    destinations = () if broken else read_destinations(item.destinations, form.destinations, target, faults)
     known = tuple(platform for platform in platforms if platform is not None)
     valid = ValidItem(
         source or Reference("", ""),
@@ -133,7 +126,7 @@ def _item(item: contract.PushItem, form: _Form, target: Target | None, faults: F
         _conditions(item, destinations, target or Target(), faults),
         item.irreversible,
     )
-    return _Checked(valid, destinations)
+    return CheckedItem(valid, destinations)
 
 
 def _policies(item: contract.PushItem, target: Target | None, faults: Faults) -> tuple[SignaturePolicy, ...]:
@@ -165,7 +158,7 @@ def _referrers(item: contract.PushItem, form: _Form, target: Target | None, faul
 
 
 def _conditions(
-    item: contract.PushItem, destinations: Sequence[_Destination], target: Target, faults: Faults
+    item: contract.PushItem, destinations: Sequence[Destination], target: Target, faults: Faults
 ) -> Conditions:
     """Return the conditions of an item's tags: its own, and those of the target, which an item cannot soften."""
     required = [faults.read("require_platforms", Platform.parse, name) for name in item.require_platforms]
@@ -181,77 +174,13 @@ def _conditions(
 
 
 def _expectations(
-    expect: Mapping[str, str], destinations: Sequence[_Destination], faults: Faults
+    expect: Mapping[str, str], destinations: Sequence[Destination], faults: Faults
 ) -> Iterator[Expectation]:
     """Yield the expectation for each tag; `TAG` stands for that tag of every repository of the item."""
     for name, text in expect.items():
         here = named("expect", name)
         digest = None if text == contract.ABSENT else faults.read(here, parse_digest, text)
-        meant = [each.reference for each in destinations if name in _names(each)]
+        meant = [each.reference for each in destinations if name in names_of(each)]
         if not meant:
             faults.add(here, "is no tag of the item: write TAG or REPOSITORY:TAG as in its destinations")
         yield from (Expectation(reference, digest) for reference in meant)
-
-
-def _names(destination: _Destination) -> tuple[str, str]:
-    tag = destination.reference.tag or ""
-    return tag, f"{destination.requested}:{tag}"
-
-
-def _destinations(
-    repositories: Mapping[str, Sequence[str]], where: str, target: Target | None, faults: Faults
-) -> tuple[_Destination, ...]:
-    if not repositories and not faults.has(where):
-        faults.add(where, "is empty")
-    destinations = []
-    for name, tags in repositories.items():
-        here, repository = named(where, name), without_transport(name)
-        reference = None
-        if "@" in repository:
-            faults.add(here, "must be a repository: neither a digest nor credentials belong into its name")
-        elif target is not None:
-            reference = faults.read(here, target.reference, repository)
-        if not tags and not faults.has(here):
-            faults.add(here, "has no tags")
-        for tag in tags:
-            tagged = faults.read(here, _parse_tag, tag)
-            if reference is not None and tagged is not None:
-                full = msgspec.structs.replace(reference, tag=tagged.tag, digest=tagged.digest)
-                destinations.append(_Destination(here, repository, full))
-    return tuple(destinations)
-
-
-def _parse_tag(text: str) -> Reference:
-    """Return a tag, or a digest in its place, as the end of a reference; raises ValueError."""
-    if text.startswith("sha256:"):
-        return Reference("", "", digest=parse_digest(text))
-    return Reference("", "", tag=parse_tag(text))
-
-
-def _refuse_collisions(items: Sequence[_Checked], faults: Faults) -> None:
-    """Note a fault if two destinations map to one reference, unless two items merge there (BEHAVIOUR 1.2, 1.5)."""
-    taken: dict[Reference, tuple[int, str]] = {}
-    for number, checked in enumerate(items):
-        for destination in checked.destinations:
-            first, requested = taken.setdefault(destination.reference, (number, destination.requested))
-            if (first, requested) == (number, destination.requested):
-                continue
-            if requested == destination.requested and _may_share(items[first].item, checked.item):
-                continue
-            faults.of(number).add(
-                destination.field,
-                f"{destination.reference} is also the destination {requested!r} of item {first}",
-            )
-
-
-def _refuse_digests(items: Sequence[_Checked], faults: Faults) -> None:
-    """Note a fault for each digest in place of a tag: an atomic push could not undo its write (BEHAVIOUR 1.4)."""
-    for number, checked in enumerate(items):
-        for destination in checked.destinations:
-            if destination.reference.digest is not None:
-                faults.of(number).add(destination.field, "has a digest for a tag: an atomic push moves tags only")
-
-
-def _may_share(first: ValidItem, second: ValidItem) -> bool:
-    """Tell whether two items may go to one tag: they are equal, or neither overwrites."""
-    return first == second or not (first.overwrites or second.overwrites)

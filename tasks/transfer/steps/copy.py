@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tasks import contract
-from tasks.errors import ImagePusherError, PushCancelledByUser, Retry
+from tasks.errors import ImagePusherError, PushCancelledByUser
 from tasks.registry.http.warning import listening
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.meter import Report
@@ -60,7 +60,7 @@ class CopyStep(msgspec.Struct, frozen=True, kw_only=True):
                         raise copied.transient
                     self._end(push_id, copied, end)
             except ImagePusherError as error:
-                if error.retry is Retry.GIVE_BACK:
+                if error.gives_back:
                     raise
                 if error.passes and may_retry(error, taken.planned.tries):
                     return error

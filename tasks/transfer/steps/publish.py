@@ -9,7 +9,8 @@ from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushUnknown
 from tasks.registry.http.warning import listening
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.ports import MayRetry, PublishLedger, Runs, bounded
+from tasks.transfer.ports import HeldUp, MayRetry, PublishLedger, Runs, bounded
+from tasks.transfer.publish.awaited_locks import AwaitedLocks
 from tasks.transfer.publish.delivery import Delivery
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.report import build_report, tag_key
@@ -29,12 +30,12 @@ class PublishStep(msgspec.Struct, frozen=True, kw_only=True):
         """The ledger of pushes."""
         return self.parts.ledger
 
-    def run(self, push_id: str, *, may_retry: MayRetry) -> contract.PushReport:
+    def run(self, push_id: str, *, may_retry: MayRetry, held_up: HeldUp = lambda *_: None) -> contract.PushReport:
         """Move the tags of a push and return its report; raises PushUnknown if its plan is gone.
 
         A repeated delivery returns the existing report, and keeps the reports of tags that are done. Raises the error
         of a registry if `may_retry` allows it, PushCancelled when the worker shuts down, StateUnavailable,
-        PartBusy.
+        PartBusy. `held_up` is told of waits for the locks of tags.
         """
         with self.runs.hold(push_id, PART):
             report = self.ledger.report(push_id)
@@ -43,8 +44,9 @@ class PublishStep(msgspec.Struct, frozen=True, kw_only=True):
             plan = self.ledger.plan(push_id)
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
+            parts = msgspec.structs.replace(self.parts, locks=AwaitedLocks(self.parts.locks, held_up))
             with listening() as warnings:
-                dealt_with = Delivery(self.parts, plan, bounded(may_retry, plan.tries)).run()
+                dealt_with = Delivery(parts, plan, bounded(may_retry, plan.tries)).run()
             self.ledger.warn(push_id, warnings)
             return self.finish(plan, *dealt_with)
 

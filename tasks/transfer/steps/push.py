@@ -21,7 +21,8 @@ from tasks.registry.repository import Registries
 from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.keyless import TrustRoot
-from tasks.transfer.plan.plan import Plan, plan_push
+from tasks.transfer.plan.make_plan import plan_push
+from tasks.transfer.plan.plan import Plan
 from tasks.transfer.plan.resolve import Findings, prepare
 from tasks.transfer.ports import MayRetry, PushLedger, Runs, bounded
 from tasks.transfer.request.policy import WORKERS, Policy
@@ -58,9 +59,10 @@ class PushStep(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Plan | contract.PushReport:
         """Return the plan of a push, or its report if it ended; a failed or undone push is planned anew.
 
-        A repeated message (`redelivered`, or the same task) does not run a failed push again. `sender` signed the
-        message; if a worker sent it again, the producer is taken from the ledger. Raises RequestInvalid and
-        NotPermitted before anything is written, and the error of a registry if `may_retry` allows it.
+        A repeated message (`redelivered`, or the task of any earlier run) does not run a failed or undone push again:
+        whoever got hold of a message could send it. `sender` signed the message; if a worker sent it again, the
+        producer is taken from the ledger. Raises RequestInvalid and NotPermitted before anything is written, and the
+        error of a registry if `may_retry` allows it.
         """
         producer = (self.ledger.producer(push_id) or sender) if sender == WORKERS else sender
         try:
@@ -75,7 +77,7 @@ class PushStep(msgspec.Struct, frozen=True, kw_only=True):
                 self._check_same(push_id, request)
             if report is not None:
                 done = report.state == "succeeded" and not self.ledger.is_undone(push_id)
-                if done or redelivered or self.ledger.task_id(push_id) == task_id:
+                if done or redelivered or self._was_taken(push_id, task_id):
                     return report
                 self.policy.check_push(producer, "retry", valid)
                 self.ledger.reopen(push_id)
@@ -97,6 +99,9 @@ class PushStep(msgspec.Struct, frozen=True, kw_only=True):
                 LOG.exception("Push %s: planning broke", push_id)
                 broken = ImagePusherError(f"Planning the push broke ({type(error).__name__}): see the worker's log.")
                 return self._fail(push_id, valid, broken)
+
+    def _was_taken(self, push_id: str, task_id: str) -> bool:
+        return self.ledger.task_id(push_id) == task_id or self.ledger.was_accepted(push_id, task_id)
 
     def _permitted(self, push_id: str, request: Any, producer: str | None) -> ValidRequest:
         # The request may have the id too: its validation lists all faults, this one among them.

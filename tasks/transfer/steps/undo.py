@@ -7,13 +7,13 @@ import msgspec
 
 from tasks import contract
 from tasks.registry.repository import Registries
-from tasks.transfer.after.preview_undo import preview_undo
-from tasks.transfer.after.sharing import Sharing
-from tasks.transfer.after.undo import undo
-from tasks.transfer.after.undo_result import state_of
 from tasks.transfer.ports import PublishLedger, TagIntent, TagLocks
 from tasks.transfer.publish.records import LedgerContents, LedgerJournal
 from tasks.transfer.publish.undo_release import ReleaseUndo, releases_of
+from tasks.transfer.undo.preview_undo import preview_undo
+from tasks.transfer.undo.sharing import Sharing
+from tasks.transfer.undo.undo import undo
+from tasks.transfer.undo.undo_result import state_of
 
 
 class UndoStep(msgspec.Struct, frozen=True, kw_only=True):

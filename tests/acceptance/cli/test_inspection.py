@@ -174,7 +174,9 @@ def test_undo_leaves_what_someone_else_has_moved(shell: Shell, pushed: str, sing
     assert actions_of == {shell.destination("1"): "moved", shell.destination("2"): "deleted"}
     assert len(protective) == 1
     assert shell.digests() == {"1": moved} | protective
-    assert "is left alone" in shell("undo", pushed, "--yes").stdout
+    told = shell("undo", pushed, "--yes").stdout
+    assert f"`imagepusher history {shell.destination('1')}` lists the pushes that moved it. It is left alone." in told
+    assert "Push again" not in told
 
 
 def test_undo_leaves_what_another_tag_needs(shell: Shell, multi_arch: Index) -> None:

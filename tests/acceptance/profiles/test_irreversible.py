@@ -10,9 +10,10 @@ from tasks.contract import TagReport
 from tasks.registry.settings import Credentials, RegistrySettings
 from tests.acceptance.profiles.conftest import PASSWORD, USER, Scene
 from tests.support import images
-from tests.support.profiles import profiles
+from tests.support.profiles import profile, profiles
 from tests.support.profiles.profile import Profile, TagRules
 from tests.support.profiles.store import Manifest
+from tests.support.scripted import Answer
 
 WITHOUT_DELETES = replace(profiles.STRICT, name="without-deletes", tags=TagRules(delete="none"))
 QUAY = profiles.small(profiles.QUAY)
@@ -43,6 +44,41 @@ def test_a_new_tag_that_the_registry_would_not_delete(scene: Scene) -> None:
     assert (told(planned.tags), told(done.tags)) == (expected, expected)
     assert planned.tags[1].error == done.tags[1].error
     assert scene.registry.tags(scene.repository) == before
+
+
+@over(WITHOUT_DELETES)
+def test_nothing_is_copied_for_a_release_that_could_not_be_put_back(scene: Scene) -> None:
+    request = release(scene)
+    repository = scene.registry.store.repositories[scene.repository]
+    before = dict(repository.manifests)
+    assert scene.push(request).state == "failed"
+    assert repository.manifests == before
+
+
+@over(WITHOUT_DELETES)
+def test_a_repository_that_is_absent_tells_nothing(scene: Scene) -> None:
+    """The push is refused once the repository is there, and before a tag moves."""
+    request = scene.request(scene.offer(scene.index("linux/amd64")), "new") | {"atomic": "push"}
+    (planned,), (done,) = scene.client.preview(request).items, scene.push(request).items
+    assert told(planned.tags) == {"new": ("copied", None)}
+    assert [notice.code for notice in planned.tags[0].warnings] == ["irreversible_unknown"]
+    assert told(done.tags) == {"new": ("failed", "irreversible")}
+    assert scene.registry.tags(scene.repository) == {}
+
+
+@over(replace(WITHOUT_DELETES, tags=TagRules(delete="none", delete_refusal=profile.DENIED)))
+def test_a_refused_delete_tells_only_where_the_repository_is_there(scene: Scene) -> None:
+    request = scene.request(scene.offer(scene.index("linux/amd64")), "new") | {"atomic": "push"}
+    scene.registry.gates.inject("DELETE", "/manifests/", Answer(403))
+    (first,) = scene.push(request).items
+    assert told(first.tags) == {"new": ("failed", "irreversible")}
+    repository = scene.registry.store.repositories[scene.repository]
+    copied = dict(repository.manifests)
+    assert copied != {}
+    scene.offer(scene.index("linux/amd64", seed="other"))
+    (second,) = scene.push(request).items
+    assert told(second.tags) == {"new": ("failed", "irreversible")}
+    assert repository.manifests == copied
 
 
 @over(WITHOUT_DELETES)

@@ -20,6 +20,7 @@ from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.moved import Moved
+from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
@@ -104,7 +105,7 @@ class Race:
         reference = Reference(self.registry.host, "ns/app", "1")
         real: Any = self.repository if between is None else HeldBack(self.repository, between)
         planned = PlannedTag(reference=reference, action="merged", old_digest=Digest("sha256:somewhat"))
-        return TagMove(wish(source), real, planned, NotedIntents()).run(self.locks)
+        return move_single_tag(TagMove(wish(source), real, planned, NotedIntents()), self.locks)
 
     def platforms(self) -> set[str]:
         repository = self.registry.store.repositories["ns/app"]

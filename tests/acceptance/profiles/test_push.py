@@ -48,6 +48,19 @@ def test_several_repositories_get_one_upload_where_blobs_can_be_mounted(scene: S
     assert scene.uploaded() == (blobs if scene.profile.uploads.mount == "mounted" else 3 * blobs)
 
 
+@over(UPLOADING)
+def test_a_repository_that_is_added_later_mounts_from_the_one_that_has_the_image(scene: Scene) -> None:
+    """Rules 5.1 and 5.2: by another process, whose memory does not hold where the blobs are."""
+    source = scene.index("linux/amd64", "linux/arm64")
+    scene.registry.put(scene.repository, source, "0")
+    repositories = (scene.repository, f"{scene.name}/b")
+    report = scene.push(scene.request(scene.offer(source), "1", repositories=repositories))
+    assert report.state == "succeeded"
+    for each in repositories:
+        scene.assert_whole("1", source.digest, each)
+    assert scene.uploaded() == (0 if scene.profile.uploads.mount == "mounted" else 8)
+
+
 @over()
 def test_what_is_there_already_is_not_written(scene: Scene) -> None:
     """Rules 3.1 and 6.5."""

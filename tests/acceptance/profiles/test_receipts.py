@@ -14,7 +14,7 @@ from tasks.contract import PushReport, Receipts
 from tasks.oci.digest import parse_digest
 from tasks.oci.signatures import bundle_signs
 from tasks.oci.signing import SigningKey
-from tasks.transfer.after.receipts import check_receipts
+from tasks.transfer.inspection.receipts import check_receipts
 from tasks.transfer.ports import Ledger
 from tests.acceptance.profiles.cases import PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene

@@ -25,7 +25,6 @@ from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.after.undo import undo
 from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import MayRetry, TagIntent, TagLocks, Written
@@ -34,6 +33,7 @@ from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.release_member import Member
 from tasks.transfer.publish.tag import TagMove
+from tasks.transfer.undo.undo import undo
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index
@@ -663,8 +663,8 @@ class LosingLocks(MemoryTagLocks):
         self.moved = False
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[MemoryTag]:
-        with super().hold(reference) as tag:
+    def hold(self, reference: str, most: float | None = None) -> Iterator[MemoryTag]:
+        with super().hold(reference, most) as tag:
             note_writing = tag.note_writing
 
             def noting(digest: str, last: str | None) -> None:

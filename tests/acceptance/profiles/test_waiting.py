@@ -51,12 +51,13 @@ def test_a_push_waits_for_a_registry_that_is_not_even_read(
 
 @over([profiles.QUAY, profiles.HARBOR])
 def test_a_push_waits_while_a_registry_is_under_maintenance(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rule 8.6: it says so, with the reason and since when, and goes on by itself."""
+    """Rule 8.6: it says so, with the reason and since when, and goes on by itself.
+
+    In a repository that is still to be made, which Quay refuses as it is asked for the token.
+    """
     monkeypatch.setattr(refusal, "_MAINTENANCE_SECONDS", 0.3)
     source = scene.index("linux/amd64", "linux/arm64")
     request = scene.request(scene.offer(source), "1")
-    # Quay makes no repository while it is read-only, not even for its token.
-    scene.registry.store.create(scene.repository)
     push_id = str(uuid.uuid4())
     reports: list[PushReport] = []
 
@@ -91,6 +92,15 @@ def test_a_push_waits_while_a_registry_is_under_maintenance(scene: Scene, monkey
     scene.assert_whole("1", source.digest)
     (ended,) = (each for each in scene.client.pushes() if each.push_id == push_id)
     assert (ended.state, ended.waiting) == ("succeeded", None)
+
+
+@over([profiles.QUAY])
+def test_a_dry_run_into_a_new_repository_does_not_wait_for_maintenance(scene: Scene) -> None:
+    """Rule 3.4: it asks for pull only, and moves nothing."""
+    request = scene.request(scene.offer(scene.index("linux/amd64")), "1")
+    with scene.registry.maintenance():
+        plan = scene.client.preview(request)
+    assert [tag.action for item in plan.items for tag in item.tags] == ["copied"]
 
 
 @over([profiles.CHATTY])

@@ -10,8 +10,11 @@ import fakeredis
 import pytest
 import redis
 
-from tasks.coordination.redis.leases import LeasedRuns, LeasedSingleFlight, LeasedTagLocks, Leases
+from tasks.coordination.redis.leases import Leases
 from tasks.coordination.redis.locations import RedisBlobLocations
+from tasks.coordination.redis.part_locks import LeasedRuns
+from tasks.coordination.redis.single_flight import LeasedSingleFlight
+from tasks.coordination.redis.tag_locks import LeasedTagLocks
 from tasks.errors import LockLost, LockUnavailable, PartBusy
 from tasks.transfer.ports import TagRecord, Written
 from tests.support.redis_server import RedisServer

@@ -51,6 +51,49 @@ def plan_of(push_id: str, *digests: str) -> Plan:
     return Plan(push_id=push_id, created=1.5, items=items, copies=[planned_copy(digest) for digest in digests])
 
 
+def test_a_push_waits_until_something_is_heard_of_it(hashes: Hashes) -> None:
+    """Rule 8.6: the look whether a registry serves again is part of the wait."""
+    now = 1000.0
+    ledger = HashLedger(hashes, lambda: now)
+    ledger.accept("p", {}, "task")
+    ledger.save_plan(plan_of("p", "sha256:a"))
+    waiting = Waiting(reason=Fault.of(BUSY), since=1000.0, until=1060.0)
+    ledger.wait("p", "sha256:a", waiting)
+
+    def seen() -> tuple[str, Waiting | None]:
+        progress = ledger.progress("p")
+        return progress.state, progress.waiting
+
+    assert seen() == ("waiting", waiting)
+    now = 1065.0
+    assert seen() == ("waiting", waiting)
+    ledger.record_progress("p", CopyProgress(digest="sha256:a", done=1, total=2))
+    assert seen() == ("copying", None)
+    again = Waiting(reason=Fault.of(BUSY), since=1066.0, until=1100.0)
+    ledger.wait("p", "sha256:a", again)
+    now = 1200.0
+    # A part that nobody goes on with is the watchdog's.
+    assert seen() == ("copying", None)
+
+
+def test_a_push_that_is_held_up_goes_on_with_what_is_left_to_wait_for(hashes: Hashes) -> None:
+    ledger = HashLedger(hashes, lambda: 1000.0)
+    ledger.accept("p", {}, "task")
+    ledger.save_plan(plan_of("p", "sha256:a"))
+    ledger.begin("p", "b/x:1")
+    for part, until in (("b/x:1", 1060.0), ("b/x:2", 1050.0)):
+        ledger.hold_up("p", part, Waiting(reason=Fault.of(BUSY), since=until - 60, until=until))
+    assert ledger.open_pushes()[0].quiet_since == 1050.0
+    # It is still in its worker.
+    assert ledger.lost("p", ["b/x:1"]) == [1]
+    ledger.go_on("p", "b/x:2")
+    assert ledger.open_pushes()[0].quiet_since == 1060.0
+    assert ledger.progress("p").state == "waiting"
+    ledger.go_on("p", "b/x:1")
+    assert ledger.open_pushes()[0].quiet_since == 1000.0
+    assert ledger.progress("p").state == "copying"
+
+
 def test_what_is_recorded_is_read_again(ledger: HashLedger) -> None:
     ledger.accept("p", {"items": [1]}, "task")
     ledger.save_plan(plan_of("p", "sha256:a", "sha256:b"))

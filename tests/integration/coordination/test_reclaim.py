@@ -12,7 +12,8 @@ import redis
 from celery import Celery
 
 from tasks import contract
-from tasks.coordination.redis.leases import LeasedRuns, Leases
+from tasks.coordination.redis.leases import Leases
+from tasks.coordination.redis.part_locks import LeasedRuns
 from tasks.transfer.ports import INSPECTION
 from workers.broker.reclaim import reclaim
 

@@ -20,8 +20,10 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copier
+from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.plan import Plan
+from tasks.transfer.ports import BlobSharing
 from tasks.transfer.steps.copy import CopyStep
 from tests.support.images import image, layer
 from tests.support.plans import planned_copy
@@ -91,7 +93,8 @@ def test_a_blob_reaches_the_socket_in_few_calls(
     runs, flights = LocalRuns(KeyLocks(), 1), LocalSingleFlight(KeyLocks(), 1)
     registries = Registries(RegistryConfiguration())
     with Watched() as threads:
-        copier = Copier(registries, LocalBlobLocations(), flights, threads, 2, threading.Event(), 60, Visits())
+        shared, limits = BlobSharing(LocalBlobLocations(), flights), CopyLimits(2, 60, Visits())
+        copier = Copier(registries, shared, threads, limits, threading.Event())
         step = CopyStep(ledger=ledger, copier=copier, runs=runs, attempts=Attempts(ledger, runs, 3))
         assert step.run("p", planned.digest, may_retry=lambda *_: False) is None
     registries.close()

@@ -85,6 +85,11 @@ class Gates:
         with self._guard:
             self._injections.append(_Injection(_Which(method, re.compile(path), when), list(replies)))
 
+    def clear(self) -> None:
+        """Drop the injected answers that are left."""
+        with self._guard:
+            self._injections.clear()
+
     def pass_through(self, method: str, path: str, when: When) -> Answer | NoAnswer | None:
         """Wait at the gates of a request; return the answer that replaces its own."""
         with self._guard:

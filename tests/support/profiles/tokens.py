@@ -149,8 +149,11 @@ class Tokens:
         granted = access.granted(user, name, asked)
         if self._rules.creates != "token" or name in store.repositories:
             return granted
-        if "push" not in granted or self._registry.read_only:
+        if "push" not in granted:
             return frozenset()
+        if self._registry.read_only:
+            # Quay fails in making the repository, and answers as it does to a write.
+            raise Refused(self._registry.profile.state.read_only.answer())
         store.create(name, private=self._rules.creates_private)
         return granted
 

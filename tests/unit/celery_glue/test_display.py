@@ -100,5 +100,5 @@ def test_a_broker_that_is_away_disturbs_no_task() -> None:
 
     task: Any = SimpleNamespace(app=app, request=SimpleNamespace(id="1", hostname="worker"))
     with patch.object(app.events, "default_dispatcher", refuse):
-        monitors.progress_of(task)("half")
+        monitors.TaskView(task).progress("half")
     assert asked == ["worker"]

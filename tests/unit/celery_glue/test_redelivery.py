@@ -1,6 +1,8 @@
 """Whether another delivery of a task follows an error, and when (BEHAVIOUR 8.3, 8.6)."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -39,11 +41,24 @@ class World:
     retries: int = 0
     waits: dict[str, contract.Waiting] = field(default_factory=dict)
     countdowns: list[float] = field(default_factory=list)
+    shown: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
     def deliveries(self) -> Deliveries:
         ledger = SimpleNamespace(
-            wait=lambda push_id, part, waiting: self.waits.update({part: waiting}), waits=lambda push_id: self.waits
+            wait=lambda push_id, part, waiting: self.waits.update({part: waiting}),
+            hold_up=lambda push_id, part, waiting: self.waits.update({part: waiting}),
+            go_on=lambda push_id, part: self.waits.pop(part),
+            waits=lambda push_id: self.waits,
+            task_id=lambda push_id: "task-of-push",
+            progress=lambda push_id: contract.Progress(
+                push_id=push_id,
+                state="copying",
+                created=0,
+                updated=0,
+                waiting=self.waits.get("other"),
+                copies=[contract.CopyProgress(digest="a", ended=True), contract.CopyProgress(digest="b")],
+            ),
         )
         here: Any = SimpleNamespace(
             ledger=ledger,
@@ -51,8 +66,18 @@ class World:
             maintenance_seconds=MAINTENANCE,
             clock=lambda: self.now,
         )
-        task: Any = SimpleNamespace(request=SimpleNamespace(retries=self.retries), retry=self._retry)
+        request = SimpleNamespace(retries=self.retries, id="task-of-part", hostname="worker")
+        app = SimpleNamespace(
+            conf=SimpleNamespace(worker_send_task_events=True),
+            events=SimpleNamespace(default_dispatcher=self._monitors),
+        )
+        task: Any = SimpleNamespace(request=request, retry=self._retry, app=app)
         return Deliveries(task, here, "p", "part")
+
+    @contextmanager
+    def _monitors(self, hostname: str) -> Iterator[Any]:
+        assert hostname == "worker"
+        yield SimpleNamespace(send=lambda event, uuid, retry, result: self.shown.append((event, uuid, result)))
 
     def _retry(self, *, countdown: float, **_: Any) -> Exception:
         self.countdowns.append(countdown)
@@ -114,6 +139,57 @@ def test_a_task_comes_back_when_its_registry_asks_for_it() -> None:
     waiting = world.waits["part"]
     assert (waiting.since, waiting.until) == (1000.0, 1300.0)
     assert (waiting.reason.code, waiting.reason.side) == ("rate_limited", "source")
+
+
+def test_monitors_show_the_push_and_its_part_as_waiting_since_when_and_for_what() -> None:
+    """Rule 8.6: Flower, that is."""
+    world = World()
+    with pytest.raises(Retried):
+        given_back(world, RateLimited("b/x is busy.", 300.0, "source"))
+    text = f"since 1970-01-01 00:16:40, until 00:21:40 UTC: [rate_limited] {RateLimited('b/x is busy.')}"
+    assert sorted(world.shown) == [("task-waiting", "task-of-part", text), ("task-waiting", "task-of-push", text)]
+
+
+@pytest.mark.parametrize(
+    ("retries", "others", "shown"),
+    [
+        (0, False, []),
+        (1, False, [("task-progress", "task-of-push", "1 of 2 copied")]),
+        # The push waits still, with another part of it.
+        (1, True, []),
+    ],
+)
+def test_monitors_show_that_a_push_goes_on(retries: int, others: bool, shown: list[tuple[str, str, str]]) -> None:
+    world = World(retries=retries)
+    if others:
+        reason = contract.Fault.of(RateLimited("busy"))
+        world.waits["other"] = contract.Waiting(reason=reason, since=900, until=1100)
+    world.deliveries.went_on()
+    assert world.shown == shown
+
+
+def test_a_wait_that_does_not_leave_the_worker_is_noted_and_ends() -> None:
+    """For a tag of another push; the wait of the whole part, which may follow, is as old."""
+    world = World()
+    deliveries = world.deliveries
+    deliveries.held_up("b/x:1", LockUnavailable("held"), 60)
+    waiting = world.waits["b/x:1"]
+    assert (waiting.since, waiting.until, waiting.reason.code) == (1000.0, 1060.0, "lock_unavailable")
+    world.now += 60
+    deliveries.held_up("b/x:1", None, 0)
+    assert "b/x:1" not in world.waits
+    with pytest.raises(Retried), deliveries.given_back():
+        raise LockUnavailable("held")
+    assert world.waits["part"].since == 1000.0
+    world.now += 5
+    world.deliveries.held_up("b/x:1", LockUnavailable("held"), 60)
+    assert world.waits["b/x:1"].since == 1000.0
+    assert [event for event, task_id, _ in world.shown if task_id == "task-of-push"] == [
+        "task-waiting",
+        "task-progress",
+        "task-waiting",
+        "task-waiting",
+    ]
 
 
 def test_maintenance_is_probed_once_a_minute_and_ends() -> None:

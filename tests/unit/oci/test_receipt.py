@@ -16,7 +16,7 @@ from tasks.oci.receipt import Receipt, at_time, read_receipt, read_statement, re
 from tasks.oci.referrers import describe
 from tasks.oci.signatures import BUNDLE, bundle_signs
 from tasks.oci.signing import SigningKey
-from tasks.transfer.after.receipts import check_receipts
+from tasks.transfer.inspection.receipts import check_receipts
 from tasks.transfer.ports import KeptReceipt
 from tests.support.signatures import PrivateKey, Signer
 

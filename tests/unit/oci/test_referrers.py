@@ -6,19 +6,9 @@ from typing import Any
 import pytest
 
 from tasks.errors import ManifestAmbiguous, ManifestInvalid
+from tasks.oci.cosign_tags import Signatures, cosign_tags, describe_cosign, lacking, unite
 from tasks.oci.digest import Digest, digest_of
-from tasks.oci.referrers import (
-    Referrer,
-    Signatures,
-    cosign_tags,
-    describe,
-    describe_cosign,
-    fallback_tag,
-    lacking,
-    parse_list,
-    unite,
-    with_entries,
-)
+from tasks.oci.referrers import Referrer, describe, fallback_tag, parse_list, with_entries
 from tests.support.images import OCI_INDEX, OCI_MANIFEST, Image, artifact, image
 from tests.support.signatures import SIMPLE_SIGNING, Signer, under_tag
 

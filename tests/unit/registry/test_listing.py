@@ -47,8 +47,22 @@ def test_a_page_that_is_missing_is_an_error() -> None:
 @pytest.mark.parametrize("tags", [["a"], []])
 def test_pages_that_lead_back_are_an_error(tags: list[str]) -> None:
     """8.4."""
-    around = Exchange("GET", PATH, page(tags, f"<{PATH}?n=1000>; rel=next"), times=len(tags) + 1)
+    around = Exchange("GET", PATH, page(tags, f"<{PATH}?n=1000>; rel=next"), times=2)
     with ScriptedRegistry(PING, around) as registry, pytest.raises(ResponseInvalid, match="does not end"):
+        client(registry.host).tags()
+
+
+def test_empty_pages_without_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8.4: each leads to another one."""
+    monkeypatch.setattr(listing, "_MOST_EMPTY_PAGES", 3)
+
+    def more(received: Received) -> Answer:
+        return page([], f"<{PATH}?number={int(received.query.rpartition('=')[2]) + 1}>; rel=next")
+
+    with (
+        ScriptedRegistry(PING, Exchange("GET", PATH, more, times=4)) as registry,
+        pytest.raises(ResponseInvalid, match="does not end"),
+    ):
         client(registry.host).tags()
 
 

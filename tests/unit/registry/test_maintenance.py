@@ -74,6 +74,41 @@ def test_a_server_of_tokens_under_maintenance_is_waited_for() -> None:
     assert f"{realm.host}/token answered 503: a web page, 'Down for maintenance'" in caught.value.message
 
 
+def test_a_server_of_tokens_that_writes_nothing_for_now_is_waited_for() -> None:
+    """Quay makes a repository with the token for it: read-only, it answers 405, as for a disabled namespace."""
+    with ScriptedRegistry(Exchange("GET", "/token", READ_ONLY)) as realm:
+        refused = Answer(401, {"WWW-Authenticate": f'Bearer realm="{realm.url}/token"'})
+        with (
+            ScriptedRegistry(Exchange("GET", "/v2/", refused)) as registry,
+            pytest.raises(RegistryReadOnly, match=r"status 405: DENIED: System is currently read-only\.") as caught,
+        ):
+            read(client(registry.host))
+    assert (caught.value.retry, caught.value.retry_after, caught.value.side) == (Retry.WAIT, 60, Side.SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        # Quay: REGISTRY_STATE, DISABLE_PUSHES.
+        (405, "System is currently read-only. Pulls will succeed but all write operations are currently suspended."),
+        (405, "Pushes to the registry are currently disabled. Please contact the administrator for more information."),
+        (403, "the system is in read only mode. Any modification is prohibited."),
+        (503, "The registry is under scheduled maintenance"),
+        (423, "Registry is read only"),
+    ],
+)
+def test_a_write_that_is_refused_for_now_is_waited_for(status: int, words: str) -> None:
+    """In the words of the registry."""
+    said = Answer(status, body=json.dumps({"errors": [{"code": "DENIED", "message": words}]}).encode())
+    with (
+        ImprovisingRegistry(lambda received: said if received.method == "PUT" else Answer()) as registry,
+        pytest.raises(RegistryReadOnly) as caught,
+    ):
+        client(registry.host, role="destination", push=True).push_manifest("1", IMAGE.manifest, IMAGE.media_type)
+    assert words in caught.value.message
+    assert caught.value.retry is Retry.WAIT
+
+
 @pytest.mark.parametrize(
     ("credentials", "secret"), [(USER, "password"), (Credentials(identity_token="identity-secret"), "identity-secret")]
 )

@@ -128,9 +128,7 @@ def test_a_registry_that_does_not_answer_has_not_said_that_it_has_no_api() -> No
         assert [repository.may_list_referrers] == [None]
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": [{"digest": "sha256:0"}]}']
-)
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"manifests": [{}]}', b'{"manifests": [{"digest": "sha256:0"}]}'])
 def test_what_is_no_list_is_an_error(body: bytes) -> None:
     with (
         ScriptedRegistry(PING, Exchange("GET", PATH, Answer(200, INDEX, body))) as registry,

@@ -464,6 +464,18 @@ def test_a_name_that_stands_for_an_inward_address_is_left_alone(monkeypatch: pyt
             fetch(registry)
 
 
+def test_a_registry_that_was_inward_once_and_is_public_leads_nowhere_inward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8.2: whoever has a name lets it stand for any address, at any time."""
+    # By http, by https, by http again; then the other name.
+    answers = iter([True, False, False, True])
+    monkeypatch.setattr("tasks.registry.http.connections.is_inward", lambda _: next(answers))
+    with ScriptedRegistry(Exchange("GET", "/v2/", NoAnswer.DROP), PING, ordered=True) as registry:
+        port = registry.host.rpartition(":")[2]
+        registry.expect(Exchange("GET", LATEST, Answer(307, {"Location": f"http://localhost:{port}/x"})))
+        with pytest.raises(AddressForbidden, match="leads to localhost, which is an inward address"):
+            fetch(registry)
+
+
 @pytest.mark.parametrize("asked", ["7200", "999999999", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_wait_that_nobody_would_wait_for_ends_the_tries(asked: str) -> None:
     """8.3: 3,600 seconds are believed."""

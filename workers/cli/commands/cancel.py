@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from workers.cli.codes import INVALID, SUCCEEDED
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import INVALID, SUCCEEDED
 from workers.cli.output import emit_as_json, note, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.push_outcome import await_outcome

@@ -84,7 +84,7 @@ def copy(context: click.Context, /, source: str, destinations: tuple[str, ...], 
 
     SOURCE and DESTINATION are host/repository:tag; docker:// before them is accepted.
     """
-    from workers.cli.request import conditions_of, copy_request
+    from workers.cli.copy_request import conditions_of, copy_request
 
     if chosen["referrers"] and chosen["no_referrers"]:
         raise click.UsageError("--referrers and --no-referrers exclude each other.")

@@ -51,9 +51,9 @@ def doctor(context: click.Context, /, places: tuple[str, ...], *, read_only: boo
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
     if not emit_as_json(context, diagnosis):
-        from workers.cli import render
+        from workers.cli.show import show
 
-        render.show(diagnosis, _draw)
+        show(diagnosis, _draw)
     context.exit(_FOUND_ERRORS if diagnosis.level == "error" else 0)
 
 

@@ -18,7 +18,7 @@ _DOCUMENTS: Final = {"tasks": ("BEHAVIOUR.md", "README.md"), "workers": ("README
 def files(folder: Path, **_: Any) -> None:
     """Write deploy/ and the documents into FOLDER, where imagepusher was installed as a wheel.
 
-    Deployments, monitoring, examples and the demonstration; what is there already is not overwritten.
+    Deployments, monitoring, examples and the demonstration; existing files are not overwritten.
     """
     with resources.as_file(resources.files("workers")) as package:
         _write(package, folder)

@@ -31,6 +31,7 @@ def history(context: click.Context, /, reference: str, *, everything: bool, limi
     if not everything:
         found = msgspec.structs.replace(found, moves=found.moves[: limit or _SHOWN])
     if not emit_as_json(context, found):
-        from workers.cli import render, tags_table
+        from workers.cli.show import show
+        from workers.cli.tags_table import render_history
 
-        render.show(found, tags_table.render_history)
+        show(found, render_history)

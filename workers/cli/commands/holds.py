@@ -20,6 +20,7 @@ def holds(context: click.Context, /, **_: Any) -> None:
     with open_ledger(settings_of(context)) as ledger:
         found = ledger.holds()
     if not emit_as_json(context, found):
-        from workers.cli import render, tags_table
+        from workers.cli.show import show
+        from workers.cli.tags_table import render_holds
 
-        render.show(found, tags_table.render_holds)
+        show(found, render_holds)

@@ -14,7 +14,7 @@ from workers.cli.registry_options import STDIN, RegistryCommand, refuse_stdin
 @click.pass_context
 def push(context: click.Context, /, file: str, **_: Any) -> None:
     """Push the images of a request file, JSON or YAML."""
-    from workers.cli.request import read_request
+    from workers.cli.request_file import read_request
 
     if file == STDIN:
         refuse_stdin(context.params)

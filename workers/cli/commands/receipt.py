@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workers.cli.codes import code_of_receipts
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import code_of_receipts
 from workers.cli.output import emit_as_json, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.push_outcome import ensure_ended
@@ -35,7 +35,7 @@ def receipt(context: click.Context, /, push_id: str, *, keys: tuple[str, ...], *
     Every tag that PUSH_ID moved must have one, signed by one of the keys.
     """
     from tasks.errors import PushUnknown
-    from tasks.transfer.after.receipts import check_receipts
+    from tasks.transfer.inspection.receipts import check_receipts
     from workers.ledger import open_ledger
 
     settings = settings_of(context)
@@ -47,9 +47,10 @@ def receipt(context: click.Context, /, push_id: str, *, keys: tuple[str, ...], *
             raise PushUnknown(f"No report of a push {push_id!r} is known here.")
         checked = check_receipts(report, ledger.receipts(push_id), chosen)
     if not emit_as_json(context, checked):
-        from workers.cli import render
+        from workers.cli.receipts_table import render_receipts
+        from workers.cli.show import show
 
-        render.show(checked, render.render_receipts)
+        show(checked, render_receipts)
     context.exit(code_of_receipts(checked))
 
 
@@ -57,7 +58,7 @@ def _keys(settings: "Settings", names: Sequence[str]) -> list[str]:
     """Return the public keys that verify; raises RequestInvalid, SettingsInvalid if there is none."""
     from tasks.errors import RequestInvalid, SettingsInvalid
     from tasks.oci.signatures import parse_key
-    from workers.cli.request import read_key
+    from workers.cli.key_file import read_key
 
     keys = []
     for name in names:

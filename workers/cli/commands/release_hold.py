@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from workers.cli.codes import INVALID
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import INVALID
 from workers.cli.output import emit_as_json, note, output_option
 from workers.cli.session import settings_of
 

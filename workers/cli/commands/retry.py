@@ -10,12 +10,12 @@ from workers.cli.registry_options import RegistryCommand
 from workers.cli.session import open_session, settings_of
 
 
-@click.command(cls=RegistryCommand, short_help="Send a push again: what is missing is completed.")
+@click.command(cls=RegistryCommand, short_help="Send a push again: it completes missing tags.")
 @click.argument("push_id", shell_complete=complete_push_ids)
 @sending_options
 @click.pass_context
 def retry(context: click.Context, /, push_id: str, **_: Any) -> None:
-    """Send a push again as it was: what is missing is completed, and nothing else changes."""
+    """Send a push again as it was: it completes missing tags, and changes nothing else."""
     from tasks.errors import PushUnknown
     from workers.cli.acts import note_act
     from workers.ledger import open_ledger

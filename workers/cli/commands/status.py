@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.transfer.ports import Ledger
 
 _SHOWN: Final = 20
-# The states of the contract, which is imported only when there is something to show, and those that people bring about.
+# The states of the contract, and those that people cause. The contract is imported only if there is a push to show.
 STATES: Final = (
     "enqueued", "accepted", "copying", "publishing", "waiting",
     "succeeded", "partial", "failed", "interrupted", "cancelled", "undone", "refused",
@@ -134,11 +134,14 @@ def _show(context: click.Context, ledger: "Ledger", push_id: str) -> None:
         told = {} if refusal is None else {"error": refusal}
         emit_json(msgspec.to_builtins({"progress": progress, "report": report, "interventions": acts, **told}))
         return
-    from workers.cli import pushes_table, render
+    from workers.cli import pushes_table
+    from workers.cli.report_table import render_report
+    from workers.cli.show import show
+    from workers.cli.tables import render_fault
     from workers.recorded_push import remember
 
     pushes_table.show_push(remember(ledger, progress), acts)
     if refusal is not None:
-        render.show(refusal, render.render_fault)
+        show(refusal, render_fault)
     if report is not None:
-        render.show(report, render.render_report)
+        show(report, render_report)

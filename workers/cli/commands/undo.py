@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from workers.cli.codes import INVALID, SUCCEEDED, code_of_undo
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import INVALID, SUCCEEDED, code_of_undo
 from workers.cli.output import emit_as_json, is_terminal, note, note_drawn, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.registry_options import RegistryCommand, registry_options
@@ -53,9 +53,10 @@ def undo(context: click.Context, /, push_id: str, *, dry_run: bool, yes: bool, l
             undone = _undo(client, push_id, leave_moved=leave_moved)
             end(outcome_of(undone))
     if not emit_as_json(context, undone):
-        from workers.cli import render
+        from workers.cli.show import show
+        from workers.cli.undo_table import render_undo
 
-        render.show(undone, render.render_undo)
+        show(undone, render_undo)
     context.exit(code_of_undo(undone))
 
 
@@ -71,15 +72,17 @@ def _undo(client: "Client", push_id: str, *, leave_moved: bool) -> "contract.Und
 
 def _preview(context: click.Context, planned: "contract.Undo") -> int:
     if not emit_as_json(context, planned):
-        from workers.cli import render
+        from workers.cli.show import show
+        from workers.cli.undo_table import render_undo_plan
 
-        render.show(planned, render.render_undo_plan)
+        show(planned, render_undo_plan)
     return code_of_undo(planned) if planned.tags else SUCCEEDED
 
 
 def _confirm(client: "Client", push_id: str, *, leave_moved: bool) -> bool:
     """List the change of each tag on stderr, and ask for confirmation."""
-    from workers.cli import render
+    from workers.cli.show import drawn
+    from workers.cli.undo_table import render_undo_plan
 
-    note_drawn(render.drawn(client.preview_undo(push_id, leave_moved=leave_moved), render.render_undo_plan, sys.stderr))
+    note_drawn(drawn(client.preview_undo(push_id, leave_moved=leave_moved), render_undo_plan, sys.stderr))
     return click.confirm(f"Put the tags of push {push_id} back?", err=True)

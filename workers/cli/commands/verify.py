@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from workers.cli.codes import code_of_verification
 from workers.cli.common_options import common_options
+from workers.cli.exit_codes import code_of_verification
 from workers.cli.output import emit_as_json, output_option
 from workers.cli.push_ids import complete_push_ids
 from workers.cli.push_outcome import ensure_ended
@@ -28,7 +28,8 @@ def verify(context: click.Context, /, push_id: str, **_: Any) -> None:
     with open_session(context) as client:
         verification = client.verify(push_id)
     if not emit_as_json(context, verification):
-        from workers.cli import render
+        from workers.cli.show import show
+        from workers.cli.verification_table import render_verification
 
-        render.show(verification, render.render_verification)
+        show(verification, render_verification)
     context.exit(code_of_verification(verification))

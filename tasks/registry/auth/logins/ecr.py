@@ -80,7 +80,7 @@ def amazon_errors(failed: str, purpose: str) -> Iterator[None]:
         kind = RegistryUnavailable if passes else AuthenticationRefused
         raise kind(f"{failed}: {clean(str(error))}.") from None
     except Exception as error:  # noqa: BLE001 - see below
-        # Of its variables and files boto3 says what is wrong by errors of any kind.
+        # boto3 raises errors of any kind for wrong variables and files of its own.
         raise AuthenticationRefused(f"{failed}: {clean(str(error))}.") from None
 
 

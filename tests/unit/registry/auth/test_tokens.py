@@ -15,6 +15,7 @@ from tasks.errors import (
     ImagePusherError,
     RateLimited,
     RegistryUnavailable,
+    RequestRefused,
     ResponseInvalid,
 )
 from tasks.registry.auth.challenge import Challenge
@@ -200,7 +201,7 @@ def test_a_forgotten_token_is_fetched_again() -> None:
         (None, 401, AuthenticationRefused),
         (IDENTITY, 401, AuthenticationRefused),
         (IDENTITY, 400, AuthenticationRefused),
-        (USER, 400, ResponseInvalid),
+        (USER, 400, RequestRefused),
         (USER, 404, ResponseInvalid),
         (USER, 302, ResponseInvalid),
         (USER, 204, ResponseInvalid),
@@ -229,7 +230,6 @@ def test_a_realm_that_gives_no_token_is_named_without_secrets(
         b"{}",
         b'{"token": null}',
         b'{"token": ["SECRET"]}',
-        b'{"token": "SECRET", "expires_in": "soon"}',
         b'{"token": "SECRET\\r\\nX-Header: x"}',
         b'{"token": "SECRET two"}',
         '{"token": "SECRET-ü"}'.encode(),
@@ -290,6 +290,20 @@ def test_a_realm_that_refuses_is_quoted(status: int) -> None:
         send = TokenSource(lambda *_, body=body: (status, {}, body))
         with pytest.raises(AuthenticationRefused, match="Namespace team is disabled"):
             send.token(BEARER, PULL, None, origin=ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"errors": [{"code": "NAME_INVALID", "message": "Nested repositories are not supported. Found: a/b/c"}]}',
+        b'{"error": "invalid_scope", "error_description": "Nested repositories are not supported."}',
+    ],
+)
+def test_a_realm_that_refuses_the_request_itself_is_no_wrong_address(body: bytes) -> None:
+    """6.8: the words of the registry say what is wrong."""
+    send = TokenSource(lambda *_: (400, {}, body))
+    with pytest.raises(RequestRefused, match=r"Nested repositories are not supported\."):
+        send.token(BEARER, PULL, None, origin=ORIGIN)
 
 
 def test_a_realm_that_refuses_in_plain_text_is_quoted_without_secrets() -> None:

@@ -10,8 +10,8 @@ from tasks.registry.http.message_faults import AnswerMalformed
 
 def content(received: bytes, most: int = 4) -> tuple[bytes, bytes]:
     """Return the content in chunks, and what follows it."""
-    file = io.BufferedReader(io.BytesIO(received))  # type: ignore[type-var]
-    chunks = Chunks(file)
+    file = io.BufferedReader(io.BytesIO(received))
+    chunks = Chunks(file)  # type: ignore[arg-type]
     pieces = list(iter(lambda: chunks.read1(most), b""))
     return b"".join(pieces), file.read()
 

@@ -110,4 +110,8 @@ def test_a_token_is_concealed_and_all_else_is_left_as_it_is() -> None:
     assert conceal("no password", basic_authorization(Credentials("user", ""))) == "no password"
     # With neither a user nor a password there is no secret, and no colon is one.
     assert conceal("UNAUTHORIZED: no", basic_authorization(Credentials("", ""))) == "UNAUTHORIZED: no"
+    assert conceal("the token t is no token", "Bearer t") == "the token *** is no token"
+    assert conceal("the password is ab, not about", basic_authorization(Credentials("u", "ab"))).endswith(
+        "***, not about"
+    )
     assert conceal("who is t0ken?", basic_authorization(Credentials("t0ken", ""))) == "who is ***?"

@@ -12,6 +12,8 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copied, Copier
+from tasks.transfer.copy.limits import CopyLimits
+from tasks.transfer.ports import BlobSharing
 from tests.conftest import MakeRegistry
 from tests.support.images import OCI_MANIFEST, Image, image, layer
 from tests.support.plans import planned_copy
@@ -29,7 +31,8 @@ def copier() -> Iterator[Copier]:
     with ThreadPoolExecutor(2) as threads:
         flights = LocalSingleFlight(KeyLocks(), 1)
         registries = Registries(RegistryConfiguration(limits=QUICK))
-        yield Copier(registries, LocalBlobLocations(), flights, threads, 2, threading.Event(), 60, Visits())
+        shared, limits = BlobSharing(LocalBlobLocations(), flights), CopyLimits(2, 60, Visits())
+        yield Copier(registries, shared, threads, limits, threading.Event())
 
 
 def copied(copier: Copier, node: Image, destination: str, *sources: str) -> Copied:

@@ -114,6 +114,21 @@ def test_a_refused_overwrite_says_how_to_find_who_moved_the_tag() -> None:
         assert f"`imagepusher history {TAG}`" in str(refusal(REPLACED, conditions, None))
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected", "said"),
+    [
+        (REPLACED, None, f"{TAG} holds {HELD}; `expect` says that it is absent."),
+        (REPLACED, named("x"), f"{TAG} holds {HELD}; `expect` says {named('x')}."),
+        (ABSENT, named("x"), f"{TAG} is not there; `expect` says {named('x')}."),
+    ],
+)
+def test_a_failed_expectation_says_what_the_tag_holds(changed: Change, expected: Digest | None, said: str) -> None:
+    """Rule 10.2."""
+    error = refusal(changed, Conditions(expect=(Expectation(TAG, expected),)), None)
+    assert str(error).startswith(said)
+    assert str(error).endswith("The tag was not moved. If it is right as it is, correct the request.")
+
+
 Versions = Callable[[str], Age]
 
 
@@ -155,3 +170,26 @@ def test_versions_of_another_scheme_are_compared_by_the_pattern_of_the_target() 
     conditions = Conditions(forward_only="version", version_pattern=r"build-(\d+)")
     assert code(goes_back(REPLACED, conditions, version("build-9"), version("build-10"))) == "older_than_destination"
     assert goes_back(REPLACED, conditions, version("build-10"), version("build-9")) is None
+
+
+@pytest.mark.parametrize(
+    ("conditions", "new", "said"),
+    [
+        (Conditions(forward_only="version"), version("main"), "'main' is none. Give the image the label"),
+        (Conditions(forward_only="version"), Age(), "there is none. Give the image the label"),
+        (
+            Conditions(forward_only="version", version_pattern=r"build-(\d+)"),
+            version("1.9"),
+            "'1.9' is none that the target's `version_pattern` describes. Correct",
+        ),
+        (Conditions(forward_only="created"), created("yesterday"), "'yesterday' is none. Give images the annotation"),
+        (Conditions(forward_only="created"), version("1.9"), "there is none. Give images the annotation"),
+    ],
+)
+def test_an_unknown_age_says_what_was_found_and_what_to_do(conditions: Conditions, new: Age, said: str) -> None:
+    """Rule 10.4."""
+    both = Age(versions=("build-1",), created=("2024-01-01T00:00:00Z",))
+    known = both if conditions.forward_only == "created" or conditions.version_pattern else version("1.8")
+    mine, theirs = goes_back(REPLACED, conditions, new, known), goes_back(REPLACED, conditions, known, new)
+    assert f"the image for {TAG} is not known: {said}" in str(mine)
+    assert f"{HELD}, which {TAG} holds, is not known: {said}" in str(theirs)

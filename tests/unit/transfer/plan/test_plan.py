@@ -5,7 +5,8 @@ import msgspec
 from tasks.errors import ImagePusherError, SourceMissing
 from tasks.oci.reference import Reference
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.plan import Copy, Plan, plan_push
+from tasks.transfer.plan.make_plan import plan_push
+from tasks.transfer.plan.plan import Copy, Plan
 from tests.support.plans import planned_copy, planned_tag
 from tests.unit.transfer.plan.sources import single
 from tests.unit.transfer.request.requests import item, read

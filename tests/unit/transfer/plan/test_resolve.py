@@ -35,7 +35,7 @@ class Clients:
     def resolve(self, reference: str) -> None:
         del reference
 
-    def foresee(self, *_: Any, **__: Any) -> None:
+    def require_writable(self, *_: Any, **__: Any) -> None:
         """Know of no API of a product."""
 
     def require_push(self) -> None:

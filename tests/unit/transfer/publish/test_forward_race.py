@@ -28,6 +28,7 @@ from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.release import Release
 from tasks.transfer.publish.release_member import Member
+from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import TagMove
 from tasks.transfer.request.conditions import Conditions
@@ -47,8 +48,8 @@ class WaitingLocks(MemoryTagLocks):
         self._locks = {tag: threading.Lock() for tag in TAGS}
 
     @contextmanager
-    def hold(self, reference: str) -> Iterator[MemoryTag]:
-        with self._locks[reference.rpartition(":")[2]], super().hold(reference) as tag:
+    def hold(self, reference: str, most: float | None = None) -> Iterator[MemoryTag]:
+        with self._locks[reference.rpartition(":")[2]], super().hold(reference, most) as tag:
             yield tag
 
 
@@ -66,6 +67,9 @@ class MemoryRepository:
             return None
         found = self.manifests[digest]
         return Descriptor(found.media_type, found.digest, len(found.content))
+
+    def digest_at(self, tag: str) -> Digest | None:
+        return self.tags.get(tag)
 
     def fetch_manifest(self, reference: str) -> FetchedManifest:
         return self.manifests[self.tags.get(reference) or reference]
@@ -169,7 +173,7 @@ def moves(source: SourceImage, repository: Any, order: random.Random) -> list[Me
 
 def push(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:
     """Move each tag for itself."""
-    return {member.key: member.move.run(locks) for member in moves(source, repository, order)}
+    return {member.key: move_single_tag(member.move, locks) for member in moves(source, repository, order)}
 
 
 def release_all(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:

@@ -11,10 +11,10 @@ from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import LockLost, LockUnavailable, PartBusy, Retry
 from tasks.oci.digest import Digest, digest_of
 from tasks.registry.manifest_answer import FetchedManifest
-from tasks.transfer.after.sharing import Sharing, deleting
 from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.records import LedgerIntents, LedgerJournal
+from tasks.transfer.undo.sharing import Sharing, deleting
 
 FIRST, SECOND = (
     TagIntent(action="copied", old_digest=None, new_digest=Digest(digest)) for digest in ("sha256:1", "sha256:2")

@@ -7,7 +7,7 @@ import pytest
 
 from tasks import contract
 from tasks.contract import Fault, TagReport, Totals
-from tasks.errors import AuthenticationRefused, ImagePusherError, SourceChildMissing
+from tasks.errors import AuthenticationRefused, ImagePusherError, OlderThanDestination, SourceChildMissing
 from tasks.oci.digest import Digest
 from tasks.transfer.copy.totals import Counter, total
 from tasks.transfer.plan.plan import Plan, PlannedItem, PlannedTag
@@ -128,6 +128,16 @@ def test_tags_that_belong_together_move_together_or_not_at_all(
     assert stays(atomic, faulty, copies()) == expected
 
 
+@pytest.mark.parametrize("atomic", ["item", "push"])
+def test_tags_that_are_withheld_are_told_which_one_fails(atomic: contract.Atomic) -> None:
+    """Rule 6.8."""
+    older = planned_tag("1", error=OlderThanDestination("older"))
+    items = [planned_item(older, planned_tag("2", error=REFUSED), planned_tag("3"))]
+    (withheld,) = withheld_items(plan(*items, atomic=atomic), copies())
+    assert withheld is not None
+    assert withheld.message.startswith(f"{items[0].tags[1].reference} fails ({REFUSED.code}), and the tags of this")
+
+
 def test_a_source_that_failed_withholds_the_whole_push() -> None:
     """Rule 6.2."""
     items = [planned_item(planned_tag(), error=REFUSED, source="a.example/bad:1"), planned_item(planned_tag("2"))]
@@ -135,7 +145,7 @@ def test_a_source_that_failed_withholds_the_whole_push() -> None:
     assert stays("item", items, copies()) == [("failed", REFUSED.code), None]
     error = withheld_items(plan(*items, atomic="push"), copies())[1]
     assert error is not None
-    assert "source a.example/bad:1" in error.message
+    assert error.message.startswith(f"a.example/bad:1 fails ({REFUSED.code})")
 
 
 def done(tag: PlannedTag, action: contract.Action, error: Fault | None = None) -> TagReport:

@@ -34,9 +34,9 @@ def run(ledger: HashLedger, runs: LocalRuns, executor: ThreadPoolExecutor) -> Ru
         clock=lambda: 1.0,
     )
 
-    def run(source: str, *, retries: bool = True) -> Plan | contract.PushReport:
+    def run(source: str, *, retries: bool = True, task_id: str = "p") -> Plan | contract.PushReport:
         request = {"items": [{"source": source, "destinations": {"127.0.0.1:1/x": ["1"]}}]}
-        return step.run("p", request, task_id="p", may_retry=lambda _: retries, redelivered=False)
+        return step.run("p", request, task_id=task_id, may_retry=lambda _: retries, redelivered=False)
 
     return run
 
@@ -57,6 +57,19 @@ def test_on_its_last_try_a_push_is_planned_with_the_error(run: Run) -> None:
     assert isinstance(item, FailedItem)
     assert (item.error.code, item.error.side) == ("rate_limited", Side.SOURCE)
     assert [tag.error for tag in item.tags] == [item.error]
+
+
+def test_no_message_of_an_earlier_run_runs_a_push_again(run: Run, ledger: HashLedger) -> None:
+    """Whoever got hold of one could undo an undo: only a new message of who may retry runs the push again."""
+    ended = contract.PushReport(push_id="p", state="failed", items=[], totals=contract.Totals())
+    with ScriptedRegistry(PING, LIMITED) as source:
+        for task_id in ("first", "second"):
+            assert isinstance(run(f"{source.host}/src/app:1", retries=False, task_id=task_id), Plan)
+            ledger.finish(ended)
+        ledger.mark_undone("p", "succeeded")
+        for task_id in ("first", "second"):
+            assert run(f"{source.host}/src/app:1", retries=False, task_id=task_id) == ledger.report("p")
+        assert isinstance(run(f"{source.host}/src/app:1", retries=False, task_id="third"), Plan)
 
 
 def test_credentials_of_a_command_are_sent_to_no_second_registry(

@@ -9,9 +9,14 @@ import pytest
 from rich.console import Console
 
 from tasks import contract
-from workers.cli import render
 from workers.cli.canvas import Canvas
+from workers.cli.preview_table import render_preview
+from workers.cli.report_table import render_report
 from workers.cli.screen import Screen
+from workers.cli.show import drawn as shown
+from workers.cli.show import show
+from workers.cli.undo_table import render_undo
+from workers.cli.verification_table import render_verification
 
 Result = TypeVar("Result")
 OLD, NEW, OTHER = (f"sha256:{digit * 64}" for digit in "abc")
@@ -58,11 +63,11 @@ def drawn(draw: Callable[[Canvas, Result], None], result: Result, width: int = 2
 
 def test_a_pipe_gets_the_words_of_a_wide_terminal() -> None:
     """Nothing for terminals is loaded for it."""
-    assert f"{render.drawn(REPORT, render.render_report, None)}\n" == drawn(render.render_report, REPORT)
+    assert f"{shown(REPORT, render_report, None)}\n" == drawn(render_report, REPORT)
 
 
 def test_a_report_has_a_row_for_each_image_and_each_fault_once() -> None:
-    assert drawn(render.render_report, REPORT) == dedent("""\
+    assert drawn(render_report, REPORT) == dedent("""\
         Image               Action      Digest                       Kept                       Error
         a.example/app:1     multi-arch  bbbbbbbbbbbb
           b.example/app:1   merged      aaaaaaaaaaaa → bbbbbbbbbbbb  linux/arm/v6, linux/s390x
@@ -81,7 +86,7 @@ def test_a_report_has_a_row_for_each_image_and_each_fault_once() -> None:
 
 
 def test_a_report_that_is_wider_than_the_terminal_is_stacked() -> None:
-    lines = drawn(render.render_report, REPORT, width=60).splitlines()
+    lines = drawn(render_report, REPORT, width=60).splitlines()
     assert lines[:8] == [
         "a.example/app:1",
         "    action   multi-arch",
@@ -112,7 +117,7 @@ def test_a_preview_says_what_would_move_and_what_would_fail() -> None:
             )
         ],
     )
-    shown = drawn(render.render_preview, preview)
+    shown = drawn(render_preview, preview)
     assert shown.startswith("Image               Plan ")
     assert shown.endswith(
         dedent("""\
@@ -144,7 +149,7 @@ def test_a_verification_names_what_differs_and_what_is_missing() -> None:
             contract.TagVerification(reference="b.example/a:5", expected_digest=NEW, error=GONE),
         ],
     )
-    assert drawn(render.render_verification, verification) == dedent("""\
+    assert drawn(render_verification, verification) == dedent("""\
         Image          Result    Expected      Found         Missing  Error
         b.example/a:1  verified  bbbbbbbbbbbb  same
         b.example/a:2  broken    bbbbbbbbbbbb  aaaaaaaaaaaa
@@ -170,7 +175,7 @@ def test_an_undo_says_what_became_of_each_tag() -> None:
             contract.TagUndo(reference="b.example/a:3", action="moved", digest=OTHER, error=moved),
         ],
     )
-    assert drawn(render.render_undo, undo) == dedent("""\
+    assert drawn(render_undo, undo) == dedent("""\
         Image          Action    Digest        Error
         b.example/a:1  restored  aaaaaaaaaaaa
         b.example/a:2  deleted
@@ -194,7 +199,7 @@ def test_a_warning_of_a_registry_is_shown_once() -> None:
         totals=contract.Totals(),
         warnings=[warned],
     )
-    assert drawn(render.render_report, report).count(f"Warning {warned}") == 1
+    assert drawn(render_report, report).count(f"Warning {warned}") == 1
 
 
 def test_words_from_elsewhere_are_shown_and_not_obeyed() -> None:
@@ -206,7 +211,7 @@ def test_words_from_elsewhere_are_shown_and_not_obeyed() -> None:
         items=[contract.ItemReport(source="s\x9b1m", tags=[tag])],
         totals=contract.Totals(),
     )
-    shown = drawn(render.render_report, report)
+    shown = drawn(render_report, report)
     assert not set("\x1b\x07\x9b") & set(shown)
     assert r"[bold]no markup[/bold]\nPush p succeeded\u2028" in shown
     assert r"s\x9b1m" in shown
@@ -219,5 +224,5 @@ def test_a_pipe_gets_lines_of_any_length(capsys: pytest.CaptureFixture[str]) -> 
         items=[contract.ItemReport(source=f"h.example/{'x' * 500}:1", kind="source", digest=NEW)],
         totals=contract.Totals(),
     )
-    render.show(long, render.render_report)
+    show(long, render_report)
     assert f"h.example/{'x' * 500}:1  source  bbbbbbbbbbbb\n" in capsys.readouterr().out

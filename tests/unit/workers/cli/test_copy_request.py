@@ -1,0 +1,89 @@
+"""The arguments of `copy` stand for a request of one item."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import RequestInvalid
+from workers.cli.copy_request import copy_request
+
+
+def test_a_copy_is_a_request_of_one_item() -> None:
+    assert copy_request(
+        "docker://a.example/x:1",
+        ["docker://b.example/x:1", "b.example/x:2", "b.example/x:2", "localhost/y:1"],
+        kind="source",
+        single_arch="refuse",
+        platforms=["linux/amd64,linux/arm64", "linux/s390x"],
+        merge=False,
+    ) == {
+        "items": [
+            {
+                "source": "a.example/x:1",
+                "destinations": {"b.example/x": ["1", "2", "2"], "localhost/y": ["1"]},
+                "kind": "source",
+                "single_arch": "refuse",
+                "merge": False,
+                "platforms": ["linux/amd64", "linux/arm64", "linux/s390x"],
+            }
+        ]
+    }
+    named = copy_request("a:1", ["ns/app:1"], target="stage")
+    assert (named["target"], named["items"][0]["destinations"]) == ("stage", {"ns/app": ["1"]})
+
+
+@pytest.mark.parametrize(
+    ("destination", "target", "reason"),
+    [
+        ("b.example/x", None, "has no tag: write b.example/x:TAG"),
+        ("b.example:5000/x", None, "has no tag"),
+        (f"b.example/x@sha256:{'0' * 64}", None, "has a digest: a destination is a tag"),
+        ("x:1", None, "carries no registry host"),
+        ("", None, "carries no registry host"),
+        ("x", "stage", "has no tag: write x:TAG"),
+        ("ns/x:", "stage", "has no tag: write ns/x:TAG"),
+        (f"x@sha256:{'0' * 64}", "stage", "has a digest"),
+        ("dir:/tmp", None, "dir: is not supported"),
+        ("containers-storage:x", None, "containers-storage: is not supported"),
+        ("http://b.example/x:1", None, "http:// is not supported"),
+    ],
+)
+def test_a_destination_is_a_repository_with_a_tag(destination: str, target: str | None, reason: str) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        copy_request("a:1", [destination], target=target)
+    (fault,) = refused.value.faults
+    assert fault["field"] == f"destination {destination}"
+    assert reason in fault["reason"]
+
+
+def test_what_looks_like_a_transport_is_one_unless_docker_says_otherwise() -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        copy_request("oci:1", ["oci.example/x:1"])
+    assert [fault["field"] for fault in refused.value.faults] == ["source oci:1"]
+    assert copy_request("docker://oci:1", ["oci.example/x:1"])["items"][0]["source"] == "oci:1"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({}, {}),
+        ({"referrers": ["all"]}, {"referrers": "all"}),
+        ({"referrers": ["a/b,c/d", "e/f"]}, {"referrers": ["a/b", "c/d", "e/f"]}),
+        ({"no_referrers": True}, {"referrers": "none"}),
+        ({"require_referrers": True}, {"referrers_required": True}),
+    ],
+)
+def test_copy_says_what_comes_along(said: dict[str, Any], meant: dict[str, Any]) -> None:
+    """Rules 9.1 and 9.5."""
+    (item,) = copy_request("a:1", ["b.example/app:1"], **said)["items"]
+    assert {key: value for key, value in item.items() if key.startswith("referrers")} == meant
+
+
+def test_copy_reads_the_keys_that_must_have_signed(tmp_path: Path) -> None:
+    """Rule 9.6."""
+    (tmp_path / "cosign.pub").write_text("key")
+    (item,) = copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "cosign.pub")])["items"]
+    assert item["verify"] == {"keys": ["key"]}
+    with pytest.raises(RequestInvalid, match="cannot be read"):
+        copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "gone.pub")])

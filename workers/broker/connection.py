@@ -1,0 +1,22 @@
+"""Connections to the broker; one on Redis has a transport of this program."""
+
+from typing import Any, Final
+
+import kombu
+from kombu.transport import get_transport_cls
+
+# By name: the module is imported only with such a broker.
+_TRANSPORT: Final = "workers.broker.transport:Transport"
+_TRANSPORTS: Final = {
+    "redis": _TRANSPORT,
+    "rediss": _TRANSPORT,
+    "sentinel": "workers.broker.transport:SentinelTransport",
+}
+
+
+class BrokerConnection(kombu.Connection):
+    """kombu's connection, with the transports of `workers/broker/transport.py` for Redis."""
+
+    def get_transport_cls(self) -> Any:
+        """Return the class of the transport for the scheme of the broker's URL."""
+        return get_transport_cls(_TRANSPORTS.get(self.transport_cls, self.transport_cls))
