@@ -1,6 +1,7 @@
 """The words of `threading`, `time` and `concurrent.futures`, in virtual time: what product code gets in their place."""
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
@@ -327,7 +328,14 @@ def _uuid() -> _Id:
     return _Id(f"id{next(_uuids):030d}")
 
 
-TIME: Final = SimpleNamespace(time=wall, monotonic=monotonic, sleep=sleep, perf_counter=monotonic)
+TIME: Final = SimpleNamespace(
+    time=wall,
+    monotonic=monotonic,
+    sleep=sleep,
+    perf_counter=monotonic,
+    gmtime=time.gmtime,
+    strftime=time.strftime,
+)
 THREADING: Final = SimpleNamespace(
     Lock=Lock,
     RLock=Lock,
