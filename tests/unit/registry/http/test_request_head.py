@@ -17,7 +17,9 @@ def test_a_target_that_would_end_the_line_is_refused(target: str) -> None:
         request_head("GET", target, {})
 
 
-@pytest.mark.parametrize(("name", "value"), [("A", "b\r\nC: d"), ("A", "b\nC: d"), ("A", "b\x00"), ("A: b\r\nC", "d")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("A", "b\r\nC: d"), ("A", "b\nC: d"), ("A", "b\x00"), ("A: b\r\nC", "secret")]
+)
 def test_a_field_that_would_begin_another_one_is_refused_without_its_value(name: str, value: str) -> None:
     with pytest.raises(RequestMalformed) as refused:
         request_head("GET", "/", {name: value})
