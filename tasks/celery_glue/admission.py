@@ -16,7 +16,6 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -88,7 +87,7 @@ class Admitted(msgspec.Struct, frozen=True):
     arguments: list[Any]
     keywords: dict[str, Any]
     sender: str | None
-    headers: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def producer(self) -> str | None:
@@ -101,15 +100,14 @@ class Admitted(msgspec.Struct, frozen=True):
         return next(iter(self.arguments or self.keywords.values()), None)
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """The known keys, the maximum size of a message in bytes, and the maximum age of a signature in seconds.
 
     The age is the time for which the ledger remembers a push: a signed message that is sent again is either the same
     push, or too old.
     """
 
-    keys: Keys = field(default_factory=Keys)
+    keys: Keys = msgspec.field(default_factory=Keys)
     message_bytes: int = MESSAGE_BYTES
     signature_seconds: float = math.inf
     clock: Callable[[], float] = time.time

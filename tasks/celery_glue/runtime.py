@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from tasks.registry.repository import Registries
 from tasks.transfer.ports import Ledger, Runs, TagLocks
@@ -14,8 +15,7 @@ from tasks.transfer.steps.publish import PublishStep
 from tasks.transfer.steps.push import PushStep
 
 
-@dataclass(frozen=True, kw_only=True)
-class Runtime:
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """The three steps of a push, and the parts of this process that other tasks use.
 
     `executor` is for work on many tags. `task_tries` bounds the deliveries of a task whose registries do not answer, or

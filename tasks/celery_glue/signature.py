@@ -11,9 +11,11 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import msgspec
+
+from tasks.discreet import Discreet
 from tasks.transfer.request.policy import WORKERS
 
 HEADER: Final = "imagepusher_signature"
@@ -24,20 +26,22 @@ class SignatureWrong(ValueError):
     """A signature under a known name that does not match the content of its message."""
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(Discreet, frozen=True):
     """The shared key of the workers, and the key of each producer; without any key, no signature is required."""
 
-    workers: bytes | None = field(default=None, repr=False)
-    producers: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    _hidden: ClassVar = frozenset({"workers", "producers"})
+
+    workers: bytes | None = None
+    producers: Mapping[str, bytes] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Signer:
+class Signer(Discreet, frozen=True):
     """The signer of messages in the name of one sender."""
 
+    _hidden: ClassVar = frozenset({"key"})
+
     name: str
-    key: bytes = field(repr=False)
+    key: bytes
 
     def header(self, task: str, task_id: str, body: bytes, now: float) -> str:
         """Return the value of the signature header for a message with this body (`now`: seconds since the epoch)."""
@@ -45,8 +49,7 @@ class Signer:
         return f"{self.name}:{said}:{signature(self.key, task, task_id, body, said)}"
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """A verified signature: the name of its sender, and when it was made (seconds since the epoch), if it says that."""
 
     sender: str

@@ -1,6 +1,6 @@
 """What coordination gives to a process: through Redis, or on one machine."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tasks.coordination.hashes import Hashes
 from tasks.registry.budget import Budgets
@@ -8,8 +8,7 @@ from tasks.registry.upload_forms import UploadForms
 from tasks.transfer.ports import BlobLocations, Runs, SingleFlight, TagLocks
 
 
-@dataclass(frozen=True, kw_only=True)
-class Coordination:
+class Coordination(msgspec.Struct, frozen=True, kw_only=True):
     """What all workers share: the ledger's hashes, their locks, and what they know of registries.
 
     `runs`, `locks` and `flights` keep workers out of each other's way, at parts of pushes, at tags and at blobs.

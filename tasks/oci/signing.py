@@ -5,12 +5,12 @@ The bundle is one that cosign and sigstore's libraries verify with the public ke
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
+from tasks.discreet import Discreet
 from tasks.oci.signatures import BUNDLE, IN_TOTO, encode_dsse
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"
 
 
-@dataclass(frozen=True)
-class SigningKey:
+class SigningKey(Discreet, frozen=True):
     """A private key in PEM without a password: ECDSA, RSA or Ed25519."""
 
-    pem: str = field(repr=False)
+    _hidden: ClassVar = frozenset({"pem"})
+
+    pem: str
 
     @classmethod
     def parse(cls, pem: str) -> "SigningKey":

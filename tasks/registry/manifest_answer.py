@@ -1,11 +1,11 @@
 """A manifest in a registry's answer, by headers alone or whole (distribution-spec 1.1, "Pulling manifests")."""
 
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from tasks.discreet import Discreet
 from tasks.errors import AddressWrong, ContentMismatch, ManifestInvalid, ResponseInvalid
 from tasks.oci import media_types
 from tasks.oci.descriptor import Descriptor
@@ -19,11 +19,12 @@ from tasks.registry.http.refusal_reasons import is_web_page
 _MANIFESTS: Final = media_types.INDEXES | media_types.IMAGES | media_types.SCHEMA1
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedManifest:
+class FetchedManifest(Discreet, frozen=True):
     """A manifest from a registry, verified against the requested or announced digest."""
 
-    content: bytes = field(repr=False)
+    _hidden: ClassVar = frozenset({"content"})
+
+    content: bytes
     media_type: str
     digest: Digest
 

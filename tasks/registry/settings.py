@@ -1,9 +1,11 @@
 """The settings of registries: TLS, timeouts, and the sources of credentials."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
+import msgspec
+
+from tasks.discreet import Discreet
 from tasks.errors import RequestInvalid
 
 # The user beside an identity token in authentication files and answers of helpers.
@@ -16,23 +18,23 @@ Login = Literal["ecr", "google", "azure"]
 Api = Literal["quay", "ecr", "harbor", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Discreet, frozen=True):
     """A user with a password, or a token (docker's `identitytoken`, `registrytoken`). Never shown by repr.
 
     An identity token is exchanged for tokens that a registry takes; a registry token is such a token. `login` stands
     for credentials that the library of a cloud finds when they are needed.
     """
 
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
-    login: Login | None = field(default=None, repr=False)
+    _hidden: ClassVar = frozenset({"username", "password", "identity_token", "registry_token", "login"})
+
+    username: str = ""
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+    login: Login | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
+class RegistrySettings(Discreet, frozen=True):
     """The settings of one registry.
 
     `plain_http` None means: by https, and by http only if the host is loopback or `tls_verify` is off. `ca_file` is a
@@ -43,6 +45,8 @@ class RegistrySettings:
     proxies of the environment are used. `api_token` is for Quay's own API. `api` is the product whose own API is asked
     before a push what it will refuse; None leaves it to token and login.
     """
+
+    _hidden: ClassVar = frozenset({"api_token"})
 
     tls_verify: bool = True
     plain_http: bool | None = None
@@ -59,12 +63,11 @@ class RegistrySettings:
     destination_credentials: Credentials | None = None
     usual_certificates: tuple[str, ...] = ()
     proxy: Proxy = "none"
-    api_token: str | None = field(default=None, repr=False)
+    api_token: str | None = None
     api: Api | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryOverride:
+class RegistryOverride(msgspec.Struct, frozen=True):
     """The command line's settings for every registry in one role; None keeps the configuration's value."""
 
     credentials: Credentials | None = None
@@ -72,8 +75,7 @@ class RegistryOverride:
     certificates: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
+class HttpLimits(msgspec.Struct, frozen=True):
     """Bounds of every HTTP exchange: seconds, tries and bytes.
 
     `idle_timeout` is for each wait and for the whole head of an answer, `answer_timeout` for the whole of an answer
@@ -94,18 +96,17 @@ class HttpLimits:
     buffer_bytes: int = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryConfiguration:
+class RegistryConfiguration(msgspec.Struct, frozen=True):
     """The configuration of the registry client: settings by registry, and files, folders and bounds for all.
 
     `secret_variables` are environment variables that hold secrets: no child process inherits them.
     """
 
-    registries: dict[str, RegistrySettings] = field(default_factory=dict)
-    source_override: RegistryOverride = field(default_factory=RegistryOverride)
-    destination_override: RegistryOverride = field(default_factory=RegistryOverride)
+    registries: dict[str, RegistrySettings] = msgspec.field(default_factory=dict)
+    source_override: RegistryOverride = msgspec.field(default_factory=RegistryOverride)
+    destination_override: RegistryOverride = msgspec.field(default_factory=RegistryOverride)
     auth_files: tuple[str, ...] = ()
-    limits: HttpLimits = field(default_factory=HttpLimits)
+    limits: HttpLimits = msgspec.field(default_factory=HttpLimits)
     secret_variables: frozenset[str] = frozenset()
     usual_certificates: tuple[str, ...] = ()
     proxy: Proxy = "none"
@@ -115,7 +116,7 @@ class RegistryConfiguration:
         base = self.registries.get(registry, RegistrySettings())
         override = self._override(role)
         of_role = base.source_credentials if role == "source" else base.destination_credentials
-        return replace(
+        return msgspec.structs.replace(
             base,
             credentials=override.credentials or of_role or base.credentials,
             tls_verify=base.tls_verify if override.tls_verify is None else override.tls_verify,

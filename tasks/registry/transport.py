@@ -1,9 +1,10 @@
 """Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
 
 import time
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
+
+from msgspec.structs import replace
 
 from tasks import telemetry
 from tasks.errors import (

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from tasks.errors import PushAbandoned, StateUnavailable
 from tasks.transfer.ports import Runs, Starts
 
 
-@dataclass(frozen=True)
-class Attempts:
+class Attempts(msgspec.Struct, frozen=True):
     """The counter of lost starts; a part that was lost `most` times is abandoned."""
 
     ledger: Starts

@@ -1,7 +1,8 @@
 """The names that product code gets replaced for a run: one table.
 
 Each module of the program, and redis-py's lock, looks time, threads and chance up by a name. For a run these names
-stand for the virtual ones. Functions that keep one as a default value get that replaced, too.
+stand for the virtual ones. Functions that keep one as a default value get that replaced, too. What a push imports late
+is imported here: it would come with the real ones.
 """
 
 import concurrent.futures
@@ -19,6 +20,9 @@ import redis.lock
 
 import tasks.celery_glue.canvas
 import tasks.registry.repository.registries
+import tasks.transfer.plan.required_signatures
+import tasks.transfer.publish.receipts
+import tasks.transfer.publish.releases
 import workers.process.assembly
 import workers.process.watchdog
 import workers.process.worker

@@ -2,8 +2,10 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from workers.settings.broker_address import MASTER, SENTINEL, BrokerAddress, split_address
 

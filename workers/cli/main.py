@@ -9,6 +9,7 @@ from tasks.errors import ImagePusherError, RequestInvalid
 from workers.cli.exit_codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json, was_sent
+from workers.cli.process_end import end_process
 from workers.cli.skopeo import explained
 
 _NAMES: Final = (
@@ -121,4 +122,9 @@ def imagepusher(config: str | None, *, verbose: bool) -> None:
 
 def main() -> None:
     """Run the command of `sys.argv`."""
-    imagepusher(prog_name="imagepusher")
+    try:
+        imagepusher(prog_name="imagepusher")
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            end_process(ended.code)
+        raise

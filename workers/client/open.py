@@ -3,7 +3,8 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tasks.registry.settings import RegistryConfiguration, RegistryOverride
 from workers.client.interface import Client

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryOverride

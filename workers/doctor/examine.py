@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
+
+from msgspec.structs import replace
 
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.errors import StateFolderUnusable

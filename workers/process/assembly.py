@@ -64,6 +64,7 @@ def make_runtime(
         cancelled=cancelled,
         attempts=attempts,
         receipt_key=settings.receipt_key,
+        clock=time.time,
     )
     return Runtime(
         push=PushStep(
@@ -88,6 +89,7 @@ def make_runtime(
         most_tries=settings.task_tries,
         maintenance_seconds=settings.maintenance_seconds,
         away=away,
+        clock=time.time,
     )
 
 

@@ -16,11 +16,13 @@ ssl_check_hostname; `master_name` of Sentinels; `login_method` of RabbitMQ.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+import msgspec
+
+from tasks.discreet import Discreet
 from workers.settings.document import is_there
 
 SOCKETS: Final = ("redis+socket", "unix")
@@ -44,15 +46,16 @@ _DATABASE_DUE: Final = "after the host a Redis has the number of a database, suc
 _NOT_WHOLE: Final = "is not a valid URL; in a user's name or password, write / # ? : @ as %2F %23 %3F %3A %40"
 
 
-@dataclass(frozen=True)
-class BrokerAddress:
+class BrokerAddress(Discreet, frozen=True):
     """The parts of an address, verbatim; a non-empty `user` ends in an @."""
 
+    _hidden: ClassVar = frozenset({"user"})
+
     scheme: str
-    user: str = field(default="", repr=False)
+    user: str = ""
     hosts: tuple[str, ...] = ()
     path: str = ""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -67,7 +70,7 @@ class BrokerAddress:
 
     def with_parameters(self, parameters: Mapping[str, str]) -> "BrokerAddress":
         """Return the address with these parameters added; its own parameters win."""
-        return replace(self, query={**parameters, **self.query})
+        return msgspec.structs.replace(self, query={**parameters, **self.query})
 
 
 def split_address(url: str) -> BrokerAddress:
@@ -107,7 +110,7 @@ def _of_one_chunk(rest: str) -> str:
         hosts += split_address(other if "://" in other else f"{SENTINEL}://{other}").hosts
     ported = (host if re.search(r":[0-9]+$", host) else f"{host}:{_SENTINEL_PORT}" for host in hosts)
     _, mark, query = first.partition("?")
-    return f"{replace(address, hosts=tuple(dict.fromkeys(ported)), query={}).url}{mark}{query}"
+    return f"{msgspec.structs.replace(address, hosts=tuple(dict.fromkeys(ported)), query={}).url}{mark}{query}"
 
 
 def _is_whole(url: str) -> bool:
@@ -154,8 +157,8 @@ def _with_database(address: BrokerAddress) -> BrokerAddress:
     if any(not _DATABASE.fullmatch(each) for each in given) or len(set(given)) > 1:
         raise ValueError(f": {_DATABASE_DUE if not is_socket else 'db must be the number of one database'}")
     if is_socket:
-        return replace(address, query=query | ({"virtual_host": given[0]} if given else {}))
-    return replace(address, query=query, path=f"/{given[0]}" if given else address.path)
+        return msgspec.structs.replace(address, query=query | ({"virtual_host": given[0]} if given else {}))
+    return msgspec.structs.replace(address, query=query, path=f"/{given[0]}" if given else address.path)
 
 
 def _listed(schemes: tuple[str, ...]) -> str:

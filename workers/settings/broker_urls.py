@@ -1,11 +1,11 @@
 """The URLs of broker, results and state: their valid combinations, and their form for each library."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from tasks.discreet import Discreet
 from workers.settings.broker_address import (
     MASTER,
     RABBITMQ,
@@ -21,13 +21,14 @@ from workers.settings.broker_address import (
 _VERIFY: Final = "ssl_cert_reqs"
 
 
-@dataclass(frozen=True)
-class BrokerUrls:
+class BrokerUrls(Discreet, frozen=True):
     """The URLs for messages, results and state; all None means embedded. repr hides them: they may hold passwords."""
 
-    broker: str | None = field(default=None, repr=False)
-    result: str | None = field(default=None, repr=False)
-    state: str | None = field(default=None, repr=False)
+    _hidden: ClassVar = frozenset({"broker", "result", "state"})
+
+    broker: str | None = None
+    result: str | None = None
+    state: str | None = None
 
 
 class BrokerOptions(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ def _for_celery(address: BrokerAddress) -> str:
 
     Sentinels, and RabbitMQ with TLS, also have options outside the URL (workers/broker/celery_url.py).
     """
-    return replace(address, scheme="redis+socket").url if address.scheme in SOCKETS else address.url
+    return msgspec.structs.replace(address, scheme="redis+socket").url if address.scheme in SOCKETS else address.url
 
 
 def for_redis(url: str) -> str:
@@ -102,10 +103,10 @@ def for_redis(url: str) -> str:
     query = dict(address.query)
     if address.scheme in SOCKETS:
         query = {"db" if name == "virtual_host" else name: value for name, value in query.items()}
-        return replace(address, scheme="unix", query=query).url
+        return msgspec.structs.replace(address, scheme="unix", query=query).url
     if _VERIFY in query:
         query[_VERIFY] = query[_VERIFY].removeprefix("CERT_").lower()
-    return replace(address, query=query).url
+    return msgspec.structs.replace(address, query=query).url
 
 
 def place_of(url: str) -> str:

@@ -1,11 +1,13 @@
 """The settings of the page of pushes."""
 
 import re
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
+from tasks.discreet import Discreet
 from workers.settings.document import PageTable, expand
 from workers.settings.observability import Address, read_address
 from workers.settings.registries import RegistryReader
@@ -16,16 +18,17 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _DEFAULT: Final = Address("127.0.0.1", 5556)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PageSettings:
+class PageSettings(Discreet, frozen=True, kw_only=True):
     """The settings of the page of pushes: its address, its users and its links.
 
     `logins` are passwords by user. `origin` is the scheme and authority of the page in browsers, None for those of the
     request. With `anonymous_actions`, everybody who reaches a page without logins may act.
     """
 
+    _hidden: ClassVar = frozenset({"logins"})
+
     address: Address = _DEFAULT
-    logins: dict[str, str] = field(default_factory=dict, repr=False)
+    logins: dict[str, str] = msgspec.field(default_factory=dict)
     user_header: str | None = None
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     origin: str | None = None

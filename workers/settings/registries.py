@@ -5,9 +5,10 @@ import os
 import shlex
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import msgspec
 
 from tasks.errors import SettingsInvalid
 from tasks.registry.settings import Api, Credentials, Login, RegistrySettings
@@ -24,8 +25,7 @@ class TlsFiles(NamedTuple):
     client_key: str | None
 
 
-@dataclass(frozen=True)
-class RegistryReader:
+class RegistryReader(msgspec.Struct, frozen=True):
     """A reader of the tables of registries; relative paths start at `base`, and errors go to `faults`."""
 
     environment: Mapping[str, str]

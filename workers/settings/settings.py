@@ -1,12 +1,12 @@
 """Settings of this process, from a TOML file and the environment, which takes precedence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from tasks.discreet import Discreet
 from tasks.errors import SettingsInvalid
 from tasks.oci.signing import SigningKey
 from tasks.registry.http.certs_d import usual_folders
@@ -37,17 +37,18 @@ from workers.settings.targets import read_target
 from workers.settings.trust import Trust, TrustReader
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Discreet, frozen=True, kw_only=True):
     """The settings of a process; `load_settings({})` returns the defaults.
 
     Without `broker_url`, tasks run in this process, and `state_dir` holds the ledger of its pushes. `result_url` is in
     Celery's form, `state_url` (ledger and locks) in redis-py's form. For the limits see LimitsTable.
     """
 
-    broker_url: str | None = field(repr=False)
-    result_url: str | None = field(repr=False)
-    state_url: str | None = field(repr=False)
+    _hidden: ClassVar = frozenset({"broker_url", "result_url", "state_url"})
+
+    broker_url: str | None
+    result_url: str | None
+    state_url: str | None
     targets: dict[str, Target]
     registries: RegistryConfiguration
     state_dir: Path
@@ -174,7 +175,7 @@ def _read_broker(table: BrokerTable, reader: RegistryReader) -> BrokerUrls:
 
 
 def _limits(table: HttpTable) -> HttpLimits:
-    bounds = {field.name for field in fields(HttpLimits)}
+    bounds = frozenset(HttpLimits.__struct_fields__)
     return HttpLimits(**{name: value for name, value in msgspec.structs.asdict(table).items() if name in bounds})
 
 

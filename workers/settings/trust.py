@@ -1,9 +1,10 @@
 """The settings of trust: the keys of workers and producers, and the policy for producers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from tasks.celery_glue.signature import Keys, Signer
 from tasks.transfer.request.policy import WORKERS, Policy, Rule
@@ -15,13 +16,12 @@ from workers.settings.registries import warn_if_readable
 _LEAST_BYTES: Final = 16
 
 
-@dataclass(frozen=True)
-class Trust:
+class Trust(msgspec.Struct, frozen=True):
     """The known keys, the name under which this process signs its messages, and the policy."""
 
-    keys: Keys = field(default_factory=Keys)
+    keys: Keys = msgspec.field(default_factory=Keys)
     signer: Signer | None = None
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = msgspec.field(default_factory=Policy)
 
     def check_hold(self, tag: str) -> None:
         """Raise NotPermitted unless this process may put a tag on hold, and release it."""
@@ -37,8 +37,7 @@ class Trust:
         return None if self.signer is None else self.signer.name
 
 
-@dataclass(frozen=True)
-class TrustReader:
+class TrustReader(msgspec.Struct, frozen=True):
     """A reader of the settings of trust; relative paths start at `base`, and errors go to `faults`."""
 
     base: Path

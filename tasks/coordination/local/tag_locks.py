@@ -10,12 +10,11 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
+from tasks.coordination.local.file_lock import locked
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.own_file import open_own
 from tasks.coordination.tag_record import (
@@ -32,8 +31,6 @@ from tasks.coordination.tag_record import (
 from tasks.errors import LockUnavailable, SettingsInvalid
 from tasks.transfer.ports import TagRecord, Writer, Written
 
-_POLL_SECONDS: Final = 0.02
-_PRIVATE: Final = 0o600
 _LOCK: Final = ".lock"
 
 
@@ -132,20 +129,16 @@ class FileTagLocks:
         seconds = self.wait_seconds if most is None else min(most, self.wait_seconds)
         ends_at = time.monotonic() + seconds
         path = self._folder / hashlib.sha256(reference.encode()).hexdigest()
-        with self._locks.hold(f"tag {reference}", seconds):
-            lock = _lock_of(path)
+        with self._locks.hold(f"tag {reference}", seconds), ExitStack() as held:
             with _named_failures(self._folder):
                 self._make_ready()
                 try:
-                    lock.acquire(timeout=max(0.0, ends_at - time.monotonic()))
-                except Timeout:
+                    held.enter_context(locked(path.with_suffix(_LOCK), ends_at - time.monotonic()))
+                except TimeoutError:
                     raise LockUnavailable(
                         f"The tag {reference} was held by another push for {seconds:g} seconds."
                     ) from None
-            try:
-                yield FileTag(path)
-            finally:
-                lock.release()
+            yield FileTag(path)
 
     def _make_ready(self) -> None:
         with self._guard:
@@ -157,23 +150,12 @@ class FileTagLocks:
             self._is_ready = True
 
 
-def _lock_of(path: Path) -> FileLock:
-    return FileLock(
-        path.with_suffix(_LOCK),
-        mode=_PRIVATE,
-        poll_interval=_POLL_SECONDS,
-        thread_local=False,
-        fallback_to_soft=False,
-    )
-
-
 def _remove_if_stale(path: Path) -> None:
-    lock = _lock_of(path)
     # Another process may hold the lock, or has just removed the file.
-    with suppress(Timeout, FileNotFoundError):
+    with suppress(TimeoutError, FileNotFoundError):
         if not _is_stale(path.with_suffix(_LOCK)):
             return
-        with lock.acquire(timeout=0):
+        with locked(path.with_suffix(_LOCK)):
             # The last holder may have written since.
             if not path.exists() or _is_stale(path):
                 path.unlink(missing_ok=True)

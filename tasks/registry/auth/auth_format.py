@@ -26,11 +26,11 @@ The longest matching key counts. A helper named for a registry counts before `au
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import msgspec
 
+from tasks.discreet import Discreet
 from tasks.registry.settings import IDENTITY_TOKEN_USER, Credentials
 
 DOCKER_HUB: Final = "docker.io"
@@ -91,20 +91,21 @@ _entries: Final = msgspec.json.Decoder(_Entry | None)
 _names: Final = msgspec.json.Decoder(str | None)
 
 
-@dataclass(frozen=True, slots=True)
-class AuthFile:
+class AuthFile(Discreet, frozen=True):
     """One authentication file: credentials and helpers by name, and the helper of all other registries ("" for none).
 
     `servers` are the keys as written, by name: helpers may know a registry by them. `spoiled` are the unreadable keys
     by name; those of helpers are kept apart, and `credsStore` has the name "".
     """
 
-    credentials: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
-    helpers: Mapping[str, str] = field(default_factory=dict)
+    _hidden: ClassVar = frozenset({"credentials", "servers"})
+
+    credentials: Mapping[str, Credentials] = msgspec.field(default_factory=dict)
+    helpers: Mapping[str, str] = msgspec.field(default_factory=dict)
     store: str = ""
-    servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    spoiled: Mapping[str, str] = field(default_factory=dict)
-    spoiled_helpers: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    spoiled: Mapping[str, str] = msgspec.field(default_factory=dict)
+    spoiled_helpers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def find(self, registry: str, repository: str) -> Credentials | None:
         """Return the credentials of the longest name that contains the repository; raises UnreadableEntry."""

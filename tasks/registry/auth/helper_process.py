@@ -5,8 +5,9 @@ import re
 import selectors
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, ClassVar, Final
+
+from tasks.discreet import Discreet
 
 if TYPE_CHECKING:
     import subprocess
@@ -17,13 +18,14 @@ LONGEST_OUTPUT: Final = 64 * 1024
 _SECRET: Final = re.compile(r"IMAGEPUSHER_.*|DOCKER_AUTH_CONFIG|(.*_)?(PASSWORD|PASSWD|CREDS)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Discreet, frozen=True):
     """The output of a helper, cut to `LONGEST_OUTPUT` + 1 bytes, and its exit status."""
 
+    _hidden: ClassVar = frozenset({"stdout", "stderr"})
+
     status: int
-    stdout: bytes = field(repr=False)
-    stderr: bytes = field(default=b"", repr=False)
+    stdout: bytes
+    stderr: bytes = b""
 
 
 def without_secrets(environment: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:

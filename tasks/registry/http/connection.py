@@ -1,57 +1,58 @@
 """One connection to a host: by a proxy or directly, with TLS or without, kept for one request after the other.
 
-It stands on http.client, below requests and urllib3. Nothing of what these add is wanted here: redirects, retries,
-cookies, encodings, a session for each thread. They took most of the processor time of a small request, and a third of
-the start of a command.
+It stands on sockets, below http.client, requests and urllib3. Nothing of what these add is wanted here: redirects,
+retries, cookies, encodings, a session for each thread. They took most of the processor time of a small request, and a
+third of the start of a command.
 """
 
 import select
 import socket
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from functools import partial
 from http import HTTPStatus
-from http.client import HTTPConnection
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from tasks.registry.http.exchange import Body
 from tasks.registry.http.failures import NoConnectionError
+from tasks.registry.http.request_head import request_head
 from tasks.registry.http.response_stream import Arriving, Visiting
 from tasks.registry.http.route import Route
+
+if TYPE_CHECKING:
+    import ssl
 
 # Gets the host and the address of each new connection, before TLS, and raises to abandon the connection. Of one by a
 # proxy only the proxy knows the address.
 Connected = Callable[[str, str], None]
 
+_SMALL_BYTES: Final = 64 << 10
 _WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
-class Connection(HTTPConnection):
+class Connection:
     """A connection on a route, with TLS to the host, to its proxy, or both.
 
     `idle_timeout` bounds how long the other side takes no byte of a request.
     """
 
-    sock: socket.socket | None
-
     def __init__(
         self,
         route: Route,
         connected: Connected,
-        tls: ssl.SSLContext | None,
-        proxy_tls: ssl.SSLContext | None,
+        tls: "ssl.SSLContext | None",
+        proxy_tls: "ssl.SSLContext | None",
         idle_timeout: float,
         visiting: Visiting,
     ) -> None:
-        super().__init__(route.host, route.port)
-        self.response_class = partial(Arriving, visiting=visiting)  # type: ignore[assignment]
-        self.auto_open = 0
+        self.sock: socket.socket | None = None
         self._route = route
         self._connected = connected
         self._tls = tls
         self._proxy_tls = proxy_tls
         self._idle_timeout = idle_timeout
+        self._visiting = visiting
+        self._method = ""
         self._is_spoiled = False
 
     @property
@@ -91,10 +92,48 @@ class Connection(HTTPConnection):
         own = {} if body is None and method not in _WITH_CONTENT else {"Content-Length": str(len(body or b""))}
         return {"Host": self._route.authority, **headers, **(proxy.headers if proxy else {}), **own}
 
+    def send(self, method: str, target: str, fields: Mapping[str, str], body: bytes | Body | None) -> None:
+        """Send a request; raises RequestMalformed, OSError."""
+        self._method = method
+        head = request_head(method, target, fields)
+        opened = self._opened()
+        if body is None or isinstance(body, bytes):
+            # What is small goes out as one packet.
+            opened.sendall(head + body if body and len(body) < _SMALL_BYTES else head)
+            if body and len(body) >= _SMALL_BYTES:
+                opened.sendall(body)
+            return
+        opened.sendall(head)
+        for piece in body:
+            opened.sendall(piece)
+
     def answer(self, patience: float) -> Arriving:
-        """Return the answer to the request, of which each byte and the whole head arrive within `patience` seconds."""
+        """Return the answer to the request, of which each byte and the whole head arrive within `patience` seconds.
+
+        Raises AnswerMalformed, OSError.
+        """
         self._wait_at_most(patience)
-        return self.getresponse()  # type: ignore[return-value]
+        answer = Arriving(self._opened(), self._method, self._visiting)
+        try:
+            answer.begin()
+        except BaseException:
+            answer.close()
+            raise
+        if answer.will_close:
+            # The answer still reads from the socket, which is closed with it.
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        """Close the connection; an answer that is being read keeps its socket."""
+        closing, self.sock = self.sock, None
+        if closing is not None:
+            closing.close()
+
+    def _opened(self) -> socket.socket:
+        if self.sock is None:
+            raise ConnectionResetError("the connection is closed")
+        return self.sock
 
     def _wait_at_most(self, seconds: float) -> None:
         # Setting it is a system call.
@@ -159,8 +198,10 @@ def _open_tunnel(opened: socket.socket, place: str, headers: Mapping[str, str]) 
         answer.close()
 
 
-def _wrap(opened: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
+def _wrap(opened: socket.socket, context: "ssl.SSLContext", host: str) -> socket.socket:
     """Return the socket with TLS; names are verified without the dot at their end, addresses without their zone."""
+    import ssl  # noqa: PLC0415 - only what speaks TLS needs it
+
     name = host.rstrip(".").partition("%")[0]
     if isinstance(opened, ssl.SSLSocket):
         # Only a proxy that itself speaks TLS needs TLS within TLS, which the standard library has not.

@@ -4,12 +4,11 @@ They use nothing of the environment except its proxies, if the settings want the
 """
 
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tasks import telemetry
 from tasks.errors import AddressForbidden
@@ -22,8 +21,10 @@ from tasks.registry.http.pool import Pool
 from tasks.registry.http.proxy import Via, way_to
 from tasks.registry.http.response_stream import Visiting
 from tasks.registry.http.route import Route, origin_of, route_to
-from tasks.registry.http.tls import tls_context
 from tasks.registry.settings import HttpLimits, RegistrySettings
+
+if TYPE_CHECKING:
+    import ssl
 
 LOG: Final = logging.getLogger(__name__)
 USER_AGENT: Final = "imagepusher"
@@ -80,7 +81,7 @@ class Connections:
             try:
                 with connection.sending():
                     fields = connection.fields(method, {**_HEADERS, **headers}, body)
-                    connection.request(method, route.target(url), body, fields)
+                    connection.send(method, route.target(url), fields, body)
                 answer = connection.answer(wait or self._limits.idle_timeout)
             except BaseException:
                 connection.close()
@@ -122,17 +123,17 @@ class Connections:
         limits, proxy = self._limits, route.proxy
         tls = self._tls(route.host) if route.scheme == "https" else None
         # The settings of a registry say nothing about a proxy.
-        proxy_tls = tls_context(proxy.host, RegistrySettings()) if proxy and proxy.scheme == "https" else None
+        proxy_tls = _tls_context(proxy.host, RegistrySettings()) if proxy and proxy.scheme == "https" else None
         connection = Connection(route, self._connected, tls, proxy_tls, limits.idle_timeout, self._visiting)
         connection.open(limits.connect_timeout)
         return connection
 
-    def _tls(self, host: str) -> ssl.SSLContext:
+    def _tls(self, host: str) -> "ssl.SSLContext":
         """Return the TLS context of a host; only the registry itself sees the client certificate."""
         own = host.lower().strip("[]") == host_of(f"//{self._host}")
         with self._guard:
             if own not in self._contexts:
-                self._contexts[own] = tls_context(self._host, self._settings, introduce=own)
+                self._contexts[own] = _tls_context(self._host, self._settings, introduce=own)
             return self._contexts[own]
 
     def _connected(self, host: str, address: str) -> None:
@@ -150,3 +151,10 @@ class Connections:
             raise AddressForbidden(f"{self._host} leads to {host}, which is an inward address.")
         if is_never_asked(address):
             raise AddressForbidden(f"{host} is at {address}, where no registry is.")
+
+
+def _tls_context(host: str, settings: RegistrySettings, *, introduce: bool = True) -> "ssl.SSLContext":
+    # Only what speaks TLS needs it.
+    from tasks.registry.http.tls import tls_context  # noqa: PLC0415
+
+    return tls_context(host, settings, introduce=introduce)

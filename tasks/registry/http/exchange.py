@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
+import msgspec
+
+from tasks.discreet import Discreet
 from tasks.errors import ResponseInvalid
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.http.answer import Incoming, Piece
@@ -22,8 +24,7 @@ class Body(Protocol):
     def __iter__(self) -> Iterator[Piece]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Discreet, frozen=True, kw_only=True):
     """One request: `target` is a path of the registry or a URL, which is sent to the letter.
 
     `scopes` are those that its token must cover; an `authorization` replaces the token. The caller handles the
@@ -31,17 +32,19 @@ class Request:
     streamed; the wait for its head is at most `wait` seconds (`idle_timeout` if None).
     """
 
+    _hidden: ClassVar = frozenset({"authorization"})
+
     method: str
     target: str
     repository: str
     scopes: frozenset[str]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes | Body | None = None
     expect: AbstractSet[int] = frozenset({200})
     stream: bool = False
     limit: int | None = None
     wait: float | None = None
-    authorization: str | None = field(default=None, repr=False)
+    authorization: str | None = None
 
     @property
     def streams_body(self) -> bool:
@@ -49,20 +52,21 @@ class Request:
         return self.body is not None and not isinstance(self.body, bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Discreet, frozen=True):
     """One response; `content` is empty while it is still `incoming`. `own` tells the registry from other hosts.
 
     `authorization` is the header of the request; `content` may quote it.
     """
 
+    _hidden: ClassVar = frozenset({"content", "incoming", "authorization"})
+
     status: int
     headers: Mapping[str, str]
     url: str
     own: bool
-    content: bytes = field(default=b"", repr=False)
-    incoming: Incoming | None = field(default=None, repr=False)
-    authorization: str | None = field(default=None, repr=False)
+    content: bytes = b""
+    incoming: Incoming | None = None
+    authorization: str | None = None
 
     @property
     def location(self) -> str | None:

@@ -1,17 +1,19 @@
-"""The errors of sockets and http.client in this project's terms: without URLs, and divided by whether to try again."""
+"""The errors of sockets, TLS and messages in this project's terms: without URLs, divided by whether to try again."""
 
 import re
 import socket
-import ssl
 from collections.abc import Iterator
-from http.client import HTTPException, InvalidURL
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tasks.errors import RegistryError, ResponseInvalid
+from tasks.registry.http.message_faults import AnswerMalformed, RequestMalformed
 from tasks.registry.http.retry import Transient
 
-# Every error of these libraries that the other side can cause.
-FAILURES: Final = (HTTPException, OSError, UnicodeError)
+if TYPE_CHECKING:
+    import ssl
+
+# Every error that the other side can cause.
+FAILURES: Final = (AnswerMalformed, RequestMalformed, OSError, UnicodeError)
 
 _BY_PROXY: Final = re.compile(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
 _CERTIFICATE: Final = "the certificate cannot be verified"
@@ -32,6 +34,8 @@ def is_certificate_fault(error: BaseException) -> bool:
 
 def normalise(error: BaseException, what: str) -> Transient | RegistryError:
     """Return the error to raise instead of `error`; `what` is the request (method, host and path)."""
+    import ssl  # noqa: PLC0415 - what speaks plain HTTP, and does not fail, needs no TLS
+
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -42,12 +46,12 @@ def normalise(error: BaseException, what: str) -> Transient | RegistryError:
         if isinstance(cause, ssl.SSLError) and any(word in (cause.reason or "") for word in _TLS_REFUSALS):
             told = f"{what}: TLS failed ({(cause.reason or '').replace('_', ' ').lower()})."
             return ResponseInvalid(told + (_NO_TLS if _speaks_no_tls(cause) else ""))
-        if isinstance(cause, InvalidURL | UnicodeError):
+        if isinstance(cause, RequestMalformed | UnicodeError):
             return ResponseInvalid(f"{what}: this is not an address that one can connect to.")
     return Transient(f"{what}: {_reason(causes)}")
 
 
-def _speaks_no_tls(error: ssl.SSLError) -> bool:
+def _speaks_no_tls(error: "ssl.SSLError") -> bool:
     return any(word in (error.reason or "") for word in _SPEAKS_NO_TLS)
 
 

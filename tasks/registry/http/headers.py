@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from http.client import HTTPException, LineTooLong
 from typing import Any, BinaryIO, Final
+
+from tasks.registry.http.message_faults import AnswerMalformed
 
 _LONGEST_LINE: Final = 65_536
 _MOST_LINES: Final = 100
@@ -40,9 +41,9 @@ class Headers(Mapping[str, str]):
 
 
 def read_headers(file: BinaryIO) -> Headers:
-    """Read the lines up to the empty one; raises HTTPException for too many, for a long one, and without an end.
+    """Read the lines up to the empty one; raises AnswerMalformed for too many, for a long one, and without an end.
 
-    A line that is no field is left out. Not by `email`, as http.client does: it takes as long as all else of a request.
+    A line that is no field is left out.
     """
     fields: list[tuple[str, str]] = []
     for _ in range(_MOST_LINES + 1):
@@ -50,16 +51,16 @@ def read_headers(file: BinaryIO) -> Headers:
         if line in _LINE_ENDS:
             return Headers(fields)
         if len(line) > _LONGEST_LINE:
-            raise LineTooLong("header line")
+            raise AnswerMalformed("a header line is too long")
         if not line.endswith(b"\n"):
-            raise HTTPException("the head of the answer has no end")
+            raise AnswerMalformed("the head of the answer has no end")
         if match := _FIELD.fullmatch(line):
             fields.append((match[1].decode(), _text(match[2])))
         elif fields and line[:1] in {b" ", b"\t"}:
             # RFC 9112, 5.2: a line that continues the one before.
             name, value = fields[-1]
             fields[-1] = (name, f"{value} {_text(line.strip())}")
-    raise HTTPException(f"more than {_MOST_LINES} header lines")
+    raise AnswerMalformed(f"more than {_MOST_LINES} header lines")
 
 
 def _text(value: bytes) -> str:

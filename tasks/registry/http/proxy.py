@@ -2,12 +2,12 @@
 
 import os
 from base64 import b64encode
-from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from tasks.discreet import Discreet
 from tasks.errors import SettingsInvalid
 from tasks.registry.http.scheme import is_loopback
 from tasks.registry.vendor_libraries import need
@@ -18,15 +18,16 @@ _SOCKS: Final = frozenset({"socks5", "socks5h"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
-@dataclass(frozen=True)
-class Proxy:
+class Proxy(Discreet, frozen=True):
     """A proxy; `user` and `password` are empty without either."""
+
+    _hidden: ClassVar = frozenset({"user", "password"})
 
     scheme: str
     host: str
     port: int
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
+    user: str = ""
+    password: str = ""
 
     @property
     def is_socks(self) -> bool:

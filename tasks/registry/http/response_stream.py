@@ -2,17 +2,21 @@
 
 import io
 import math
+import re
 import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse, IncompleteRead, UnknownProtocol
 from typing import Any, Final
 
+from tasks.registry.http.chunks import Chunks
 from tasks.registry.http.headers import Headers, read_headers
 from tasks.registry.http.length import length_of
+from tasks.registry.http.message_faults import AnswerMalformed
 from tasks.registry.source_slots import Visit
 
+_STATUS_LINE: Final = re.compile(rb"(HTTP/[!-~]+)[ \t]+([1-9][0-9]{2})(?:[ \t]+([^\n]*))?[ \t]*\r?\n", re.DOTALL)
+_LONGEST_LINE: Final = 65_536
 _INTERIM: Final = range(100, 200)
 # RFC 9112, 6.3: they have no content, whatever their head says.
 _WITHOUT_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, *_INTERIM})
@@ -79,32 +83,36 @@ class _Bytes(io.RawIOBase):
         super().close()
 
 
-class Arriving(HTTPResponse):
+class Arriving:
     """A response whose whole head must arrive within the socket's timeout, read into one buffer.
 
     The bytes from `read1` are valid until its next call. A bounded number of interim responses (RFC 9110, 15.2) is
     skipped.
     """
 
+    status: int
+    reason: str
     fields: Headers
-    _buffer = memoryview(b"")
-    _ends = math.inf
+    will_close: bool
 
     def __init__(self, sock: socket.socket, method: str, visiting: Visiting = lambda: None) -> None:
-        super().__init__(sock, method=method)
         self._to_head = method == "HEAD"
-        self.fp.close()
+        self._buffer = memoryview(b"")
+        self._ends = math.inf
         self._bytes = _Bytes(sock, visiting)
-        self.fp = io.BufferedReader(self._bytes)
+        self._file: io.BufferedReader | None = io.BufferedReader(self._bytes)
+        self._chunks: Chunks | None = None
+        # The bytes of content that are still to come, None if only the end of the connection tells.
+        self._left: int | None = None
 
     def begin(self) -> None:
-        """Read the head; raises HTTPException, OSError."""
+        """Read the head; raises AnswerMalformed, OSError."""
+        file = self._open_file()
         patience = self._bytes.socket.gettimeout()
         if patience is not None:
             self._bytes.deadline = time.monotonic() + patience
-        version, self.status, reason = self._read_status()
-        self.reason = reason.strip()
-        self.fields = read_headers(self.fp)
+        version, self.status, self.reason = _read_status(file)
+        self.fields = read_headers(file)
         self._bytes.deadline = None
         if self._bytes.socket.gettimeout() != patience:
             self._bytes.socket.settimeout(patience)
@@ -113,24 +121,40 @@ class Arriving(HTTPResponse):
     def _frame(self, version: str) -> None:
         """Find where the content ends (RFC 9112, 6.3), and whether the connection lasts longer (9.3)."""
         if not version.startswith("HTTP/1."):
-            raise UnknownProtocol(version)
+            raise AnswerMalformed(f"the answer is of {version}")
         said = self.fields.get("Connection", "").lower()
         self.will_close = "keep-alive" not in said if version == "HTTP/1.0" else "close" in said
-        self.chunked = self.fields.get("Transfer-Encoding", "").lower() == "chunked"
-        self.chunk_left = None
-        self.length = None if self.chunked else _length_of(self.fields)
+        is_chunked = self.fields.get("Transfer-Encoding", "").lower() == "chunked"
+        self._left = None if is_chunked else _length_of(self.fields)
         if self.status in _WITHOUT_CONTENT or self._to_head:
-            self.chunked, self.length = False, 0
-        if self.length is None and not self.chunked:
+            self._left = 0
+        elif is_chunked:
+            self._chunks = Chunks(self._open_file())
+        elif self._left is None:
             self.will_close = True
-        if self.length == 0:
+        if self._left == 0:
             self._end()
+
+    def isclosed(self) -> bool:
+        """Tell whether the content is complete, or the answer was closed."""
+        return self._file is None
+
+    def close(self) -> None:
+        """Read no more of the answer."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _end(self) -> None:
         """End the answer, whose content is complete: the connection may serve the next request."""
         # An idle connection knows its last answer.
         self._buffer = memoryview(b"")
-        self._close_conn()  # type: ignore[attr-defined]
+        self.close()
+
+    def _open_file(self) -> io.BufferedReader:
+        if self._file is None:
+            raise ValueError("the answer is closed")
+        return self._file
 
     def end_by(self, deadline: float) -> None:
         """Set the time, on the monotonic clock, by which all content must have arrived.
@@ -141,37 +165,59 @@ class Arriving(HTTPResponse):
 
     def next_piece(self) -> None:
         """Give the next piece of the content as long as the socket waits for one byte."""
-        if self.chunked and self._bytes.patience is not None:
+        if self._chunks is not None and self._bytes.patience is not None:
             self._bytes.deadline = min(self._ends, time.monotonic() + self._bytes.patience)
 
-    def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(_MOST_INTERIM):
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status not in _INTERIM or status == HTTPStatus.SWITCHING_PROTOCOLS:
-                return version, status, reason
-            read_headers(self.fp)
-        raise HTTPException("interim answers without end")
+    def read1(self, most: int) -> bytes | memoryview:
+        """Return the next bytes of the content, at most `most`, none at its end; raises AnswerMalformed, OSError."""
+        if self._file is None or not most:
+            return b""
+        if self._chunks is not None:
+            piece: bytes | memoryview = self._chunks.read1(most)
+            if not piece:
+                self._end()
+            return piece
+        if self._left is None:
+            piece = self._file.read1(most)
+            if not piece:
+                self._end()
+            return piece
+        return self._read_counted(self._file, self._left, most)
 
-    def read1(self, n: int = -1) -> Any:
-        if self.isclosed() or self.chunked or self.length is None or n < 0:
-            return super().read1(n)
-        most = min(n, self.length)
+    def _read_counted(self, file: io.BufferedReader, left: int, most: int) -> memoryview:
+        most = min(most, left)
         if len(self._buffer) < most:
             self._buffer = memoryview(bytearray(most))
-        got = self.fp.readinto1(self._buffer[:most])
-        if not got and most:
-            raise IncompleteRead(b"", self.length)
+        got = file.readinto1(self._buffer[:most])
+        if not got:
+            raise AnswerMalformed(f"the content ends {left} bytes too early")
         piece = self._buffer[:got]
-        self.length -= got
-        if not self.length:
+        self._left = left - got
+        if not self._left:
             self._end()
         return piece
 
 
+def _read_status(file: io.BufferedReader) -> tuple[str, int, str]:
+    """Return version, status and reason of the answer behind the interim ones (RFC 9112, 4)."""
+    for _ in range(_MOST_INTERIM):
+        line = file.readline(_LONGEST_LINE)
+        if not line:
+            raise ConnectionResetError("the connection was closed without an answer")
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise AnswerMalformed("the answer has no status line")
+        status = int(match[2])
+        if status not in _INTERIM or status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return match[1].decode(), status, (match[3] or b"").decode("latin-1").strip()
+        read_headers(file)
+    raise AnswerMalformed("interim answers without end")
+
+
 def _length_of(fields: Headers) -> int | None:
-    """Return the length that the head declares; raises HTTPException if it declares several."""
+    """Return the length that the head declares; raises AnswerMalformed if it declares several."""
     said = {each.strip() for each in fields.get("Content-Length", "").split(",")}
     if len(said) > 1:
-        raise HTTPException("several lengths of one answer")
+        raise AnswerMalformed("several lengths of one answer")
     (length,) = said
     return length_of(length)

@@ -4,11 +4,12 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
 
 from tasks.errors import (
     AuthenticationRefused,
@@ -54,8 +55,7 @@ class Transient(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True):
     """The number of tries and the longest pauses between them, in seconds; `on_retry` is called for each retry.
 
     `side` is that of the registry; every error of a run names it. If a registry asks for more seconds than

@@ -1,15 +1,17 @@
 """The parts of a URL that a connection and its request need (RFC 9112, 3.2)."""
 
 import re
-from http.client import InvalidURL
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from tasks.registry.http.message_faults import RequestMalformed
 from tasks.registry.http.proxy import Proxy
 
 _BEFORE_TARGET: Final = re.compile(r"[^:]*://[^/?#]*")
+# Neither spaces nor control characters.
+_HOST: Final = re.compile(r"[^\x00-\x20\x7f]+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -47,14 +49,14 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def route_to(origin: str, proxy: Proxy | None = None) -> Route:
-    """Return the way to an origin, `scheme://host:port`; raises InvalidURL for any other text."""
+    """Return the way to an origin, `scheme://host:port`; raises RequestMalformed for any other text."""
     try:
         parts = urlsplit(origin)
         scheme, host, port = parts.scheme, parts.hostname, parts.port
     except ValueError:
-        raise InvalidURL("no origin") from None
-    if scheme not in _DEFAULT_PORTS or not host:
-        raise InvalidURL("no origin")
+        raise RequestMalformed("no origin") from None
+    if scheme not in _DEFAULT_PORTS or not host or not _HOST.fullmatch(host):
+        raise RequestMalformed("no origin")
     return Route(origin, scheme, host, _DEFAULT_PORTS[scheme] if port is None else port, proxy)
 
 

@@ -16,7 +16,6 @@ from typing import Final, NamedTuple
 
 from tasks.errors import ImagePusherError, QuotaExceeded, Side, TagImmutable
 from tasks.registry.http.retry import Transient
-from tasks.registry.preflight import ecr, harbor, quay
 from tasks.registry.preflight.questions import Asking, Wish
 from tasks.registry.settings import Api, RegistrySettings
 from tasks.registry.transport import Transport
@@ -32,13 +31,6 @@ class _Tells(NamedTuple):
     why_full: Callable[[Asking, str, Wish], str | None]
 
 
-_TELLS: Final[dict[Api, _Tells]] = {
-    "quay": _Tells(quay.why_immutable, quay.why_fixed, quay.why_full),
-    "ecr": _Tells(ecr.why_immutable, ecr.why_fixed, ecr.why_full),
-    "harbor": _Tells(harbor.why_immutable, harbor.why_fixed, harbor.why_full),
-}
-
-
 def api_of(settings: RegistrySettings) -> Api | None:
     """Return the API that the settings give access to: the one that they name, else by token or login."""
     if settings.api is not None:
@@ -46,6 +38,22 @@ def api_of(settings: RegistrySettings) -> Api | None:
     if settings.api_token:
         return "quay"
     return "ecr" if settings.credentials is not None and settings.credentials.login == "ecr" else None
+
+
+def _tells_of(settings: RegistrySettings) -> _Tells | None:
+    """Return the questions that an API answers to which the settings give access, None without such an API."""
+    api = api_of(settings)
+    if api is None or api == "none":
+        return None
+    # Few registries let a push ask their API.
+    from tasks.registry.preflight import ecr, harbor, quay  # noqa: PLC0415
+
+    tells: dict[Api, _Tells] = {
+        "quay": _Tells(quay.why_immutable, quay.why_fixed, quay.why_full),
+        "ecr": _Tells(ecr.why_immutable, ecr.why_fixed, ecr.why_full),
+        "harbor": _Tells(harbor.why_immutable, harbor.why_fixed, harbor.why_full),
+    }
+    return tells[api]
 
 
 class Preflight:
@@ -65,7 +73,7 @@ class Preflight:
 
         `tag` is the tag that would move, None if it does not exist yet.
         """
-        tells = _TELLS.get(api_of(transport.settings) or "none")
+        tells = _tells_of(transport.settings)
         if tells is None:
             return
         asking = self._asking_of(transport)
@@ -81,7 +89,7 @@ class Preflight:
 
     def why_fixed(self, transport: Transport, name: str, tag: str) -> str | None:
         """Return the reason why a new tag could not be deleted again, None if it may, or if nothing tells."""
-        tells = _TELLS.get(api_of(transport.settings) or "none")
+        tells = _tells_of(transport.settings)
         if tells is None:
             return None
         asking = self._asking_of(transport)

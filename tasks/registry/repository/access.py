@@ -1,8 +1,9 @@
 """The requests to one repository: their paths, and the scopes of their tokens."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from tasks.errors import AuthenticationRefused
 from tasks.oci import media_types

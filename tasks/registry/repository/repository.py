@@ -2,16 +2,19 @@
 
 from functools import partial
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from tasks.errors import AuthenticationRefused
 from tasks.oci.digest import Digest
 from tasks.oci.referrers import Referrer
-from tasks.registry.create_repository.create import Visibility, create
 from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.preflight.questions import Wish
 from tasks.registry.referrers import list_referrers
 from tasks.registry.repository.blobs import Blobs
 from tasks.registry.repository.tags import Tags
+
+if TYPE_CHECKING:
+    from tasks.registry.create_repository.create import Visibility
 
 
 class Repository(Tags, Blobs):
@@ -32,11 +35,14 @@ class Repository(Tags, Blobs):
             return False
         return response.status == HTTPStatus.OK
 
-    def create(self, visibility: Visibility) -> None:
+    def create(self, visibility: "Visibility") -> None:
         """Make the repository by the API of its registry; an existing one is no error.
 
         Raises RepositoryMissing if no API is known, RegistryError, SettingsInvalid.
         """
+        # Few pushes make a repository.
+        from tasks.registry.create_repository.create import create  # noqa: PLC0415
+
         create(self._transport, self.name, visibility)
 
     def referrers(self, digest: Digest, artifact_type: str | None = None) -> list[Referrer] | None:

@@ -1,10 +1,11 @@
 """The tags of one repository."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, Literal
 from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from tasks.errors import NamespaceMissing, RegistryReadOnly
 from tasks.oci.digest import Digest, digest_of, encoded_of

@@ -1,13 +1,13 @@
 """The facts about tags on which their conditions depend (BEHAVIOUR 10.1, 10.4)."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from tasks import contract
 
 
-@dataclass(frozen=True)
-class TagRelease:
+class TagRelease(msgspec.Struct, frozen=True):
     """The last release noted at a tag, with its direction; `has_ended` is True if its push ended or was undone."""
 
     push_id: str

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, PushUnknown, longest_wait
@@ -15,10 +15,12 @@ from tasks.transfer.ports import MayRetry
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
-from tasks.transfer.publish.releases import Releases
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
 from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.tag_reports import TagReports
+
+if TYPE_CHECKING:
+    from tasks.transfer.publish.releases import Releases
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -39,7 +41,6 @@ class Delivery:
         self._at_once = threading.BoundedSemaphore(plan.jobs)
         self._moves = Moves(parts, plan, self._noted, may_retry)
         self._reports = TagReports(parts, plan, done, self._moves, may_retry)
-        self._releases = Releases(parts, plan, self._withheld, self._moves, self._reports, may_retry)
 
     def run(self) -> tuple[dict[str, contract.TagReport], list[contract.Totals]]:
         """Deal with every remaining tag; return the reports by key, and the totals of repeated copies.
@@ -47,7 +48,7 @@ class Delivery:
         Raises an error if the push is to be given back, or published again.
         """
         if self._plan.atomic is not None:
-            self._releases.run()
+            self._releases().run()
         later = longest_wait(self._each_tag(self._work()))
         if later is not None:
             raise later
@@ -58,8 +59,14 @@ class Delivery:
 
         `error` is the reason why the push does not continue with them.
         """
-        self._releases.put_back(error)
+        self._releases().put_back(error)
         return self._reports.done
+
+    def _releases(self) -> "Releases":
+        # Most pushes are no release.
+        from tasks.transfer.publish.releases import Releases  # noqa: PLC0415
+
+        return Releases(self._parts, self._plan, self._withheld, self._moves, self._reports, self._may_retry)
 
     def left(self, tag: PlannedTag, error: ImagePusherError) -> contract.TagReport:
         """Return the report of a tag that is left as it is because of an error."""

@@ -1,7 +1,8 @@
 """The end of a release."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import LockLost
@@ -9,13 +10,12 @@ from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.release_member import Member
 
 
-@dataclass
-class Ended:
+class Ended(msgspec.Struct):
     """The end of a release: the move of each tag if it `stands`, else the report of each tag, and those put back."""
 
-    moved: dict[str, Moved] = field(default_factory=dict)
-    reports: dict[str, contract.TagReport] = field(default_factory=dict)
-    restored: list[Member] = field(default_factory=list)
+    moved: dict[str, Moved] = msgspec.field(default_factory=dict)
+    reports: dict[str, contract.TagReport] = msgspec.field(default_factory=dict)
+    restored: list[Member] = msgspec.field(default_factory=list)
 
     def forget(self) -> None:
         """Note that the `restored` tags were put back, so that an undo leaves alone what others write there later.

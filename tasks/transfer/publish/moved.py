@@ -1,6 +1,6 @@
 """The result of the move of one tag."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError
@@ -10,8 +10,7 @@ from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.stage import Staged
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """The result of a move: the intent, the manifest that the tag holds, and the number of manifests written.
 
     `brought` are the referrers that came along.

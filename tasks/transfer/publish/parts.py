@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+
+import msgspec
 
 from tasks.oci.signing import SigningKey
 from tasks.registry.repository import Registries
@@ -13,8 +14,7 @@ from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.ports import Announcer, PublishLedger, TagLocks
 
 
-@dataclass(frozen=True, kw_only=True)
-class Publishing:
+class Publishing(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a process that move tags; `executor` is for work on many tags.
 
     With a `receipt_key`, each tag that moves gets a receipt.

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -28,8 +27,7 @@ from tasks.transfer.publish.small_blobs import store_blob
 LOG: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReceiptWriter:
+class ReceiptWriter(msgspec.Struct, frozen=True, kw_only=True):
     """The writer of the receipts of one push."""
 
     push_id: str

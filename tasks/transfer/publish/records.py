@@ -1,7 +1,6 @@
 """The intents and the journal of a push, in the ledger."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -74,8 +73,7 @@ def ensure_settled(ledger: PublishLedger, push_id: str, reference: str) -> None:
     raise error
 
 
-@dataclass(frozen=True)
-class LedgerContents:
+class LedgerContents(msgspec.Struct, frozen=True):
     """The bytes of manifests that a push keeps, in the ledger."""
 
     ledger: PublishLedger
@@ -88,8 +86,7 @@ class LedgerContents:
         self.ledger.keep_content(self.push_id, digest, content)
 
 
-@dataclass(frozen=True)
-class LedgerIntents:
+class LedgerIntents(msgspec.Struct, frozen=True):
     """The intents of one push at one tag, in the ledger."""
 
     ledger: PublishLedger

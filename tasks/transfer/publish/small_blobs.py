@@ -1,13 +1,12 @@
 """Store blobs that are in memory."""
 
-from dataclasses import dataclass
+import msgspec
 
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.repository import Repository
 
 
-@dataclass
-class _BytesReader:
+class _BytesReader(msgspec.Struct):
     """A reader of a blob in memory."""
 
     content: bytes

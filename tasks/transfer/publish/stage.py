@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -39,8 +38,7 @@ def _bring_nothing(_reference: Reference, _repository: Repository, _digest: str,
     return NOTHING
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """The common data of the tags of one item; `seen` are the manifests found at the destination moments ago.
 
     `bring` makes the referrers of the image findable in a repository whose tag is about to hold a digest.

@@ -1,7 +1,7 @@
 """The reports of the tags of a push: receipts are attached, consumers are told, then a tag counts as done."""
 
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError
@@ -11,8 +11,10 @@ from tasks.transfer.publish.event import moved_tag
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
-from tasks.transfer.publish.receipts import ReceiptWriter
 from tasks.transfer.publish.report import tag_key, unmoved
+
+if TYPE_CHECKING:
+    from tasks.transfer.publish.receipts import ReceiptWriter
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -29,9 +31,12 @@ class TagReports:
         self._moves = moves
         self._receipts = self._receipt_writer(may_retry)
 
-    def _receipt_writer(self, may_retry: MayRetry) -> ReceiptWriter | None:
+    def _receipt_writer(self, may_retry: MayRetry) -> "ReceiptWriter | None":
         if self._parts.receipt_key is None:
             return None
+        # Few pushes write receipts.
+        from tasks.transfer.publish.receipts import ReceiptWriter  # noqa: PLC0415
+
         return ReceiptWriter(
             push_id=self._plan.push_id,
             key=self._parts.receipt_key,

@@ -1,8 +1,9 @@
 """The collected faults of a request, each with item, field and reason (BEHAVIOUR 1.2)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+import msgspec
 
 from tasks.errors import RequestInvalid
 
@@ -10,17 +11,16 @@ Value = TypeVar("Value")
 _SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Faults:
+class Faults(msgspec.Struct, frozen=True):
     """A list of faults, shared by views that each belong to one item."""
 
     item: int | None = None
-    found: list[dict[str, Any]] = field(default_factory=list)
-    _fields: set[tuple[int | None, str]] = field(default_factory=set)
+    found: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    _fields: set[tuple[int | None, str]] = msgspec.field(default_factory=set)
 
     def of(self, item: int) -> "Faults":
         """Return a view that adds faults of `item` to the same list."""
-        return replace(self, item=item)
+        return msgspec.structs.replace(self, item=item)
 
     def add(self, where: str, reason: str) -> None:
         """Note one fault."""

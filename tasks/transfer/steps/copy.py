@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, PushCancelledByUser
@@ -19,8 +20,7 @@ from tasks.transfer.ports import CopyLedger, CopyOutcome, MayRetry, Runs
 LOG: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CopyStep:
+class CopyStep(msgspec.Struct, frozen=True, kw_only=True):
     """The step that carries out one copy."""
 
     ledger: CopyLedger

@@ -1,8 +1,9 @@
 """The publish step: move every tag of a push and write its report (BEHAVIOUR section 6)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError, PushUnknown
@@ -17,8 +18,7 @@ from tasks.transfer.publish.report import build_report, tag_key
 PART: Final = "publish"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishStep:
+class PublishStep(msgspec.Struct, frozen=True, kw_only=True):
     """The step that ends a push."""
 
     parts: Publishing
@@ -44,7 +44,7 @@ class PublishStep:
             plan = self.ledger.plan(push_id)
             if plan is None:
                 raise PushUnknown(f"The plan of the push {push_id!r} is gone from the ledger.")
-            parts = replace(self.parts, locks=AwaitedLocks(self.parts.locks, held_up))
+            parts = msgspec.structs.replace(self.parts, locks=AwaitedLocks(self.parts.locks, held_up))
             with listening() as warnings:
                 dealt_with = Delivery(parts, plan, bounded(may_retry, plan.tries)).run()
             self.ledger.warn(push_id, warnings)

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from tasks import contract, telemetry
 from tasks.errors import (
@@ -33,15 +34,14 @@ LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PushStep:
+class PushStep(msgspec.Struct, frozen=True, kw_only=True):
     """The step that plans a push; `executor` is for its sources and tags."""
 
     registries: Registries
     ledger: PushLedger
     runs: Runs
     targets: Mapping[str, Target]
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = msgspec.field(default_factory=Policy)
     trust: TrustRoot | None = None
     executor: Executor
     attempts: Attempts

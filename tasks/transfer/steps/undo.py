@@ -1,8 +1,9 @@
 """The undo step: undo a push, release by release, and its other tags one by one (BEHAVIOUR 6.6, 10.7)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from tasks import contract
 from tasks.registry.repository import Registries
@@ -15,8 +16,7 @@ from tasks.transfer.undo.undo import undo
 from tasks.transfer.undo.undo_result import state_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class UndoStep:
+class UndoStep(msgspec.Struct, frozen=True, kw_only=True):
     """The step that undoes a push."""
 
     registries: Registries

@@ -1,7 +1,8 @@
 """A tag that an undo deals with: the change that the push made, and the hold that an operator put on it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import NotDeletable
@@ -30,8 +31,7 @@ def undeletable(reference: Reference, words: str = "") -> NotDeletable:
     return NotDeletable(f"{reference} is new, and its registry deletes neither tags nor manifests{said}.")
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A tag, and the change that the push made to it."""
 
     reference: Reference

@@ -1,7 +1,8 @@
 """The manifests that the tags and manifests of a repository need."""
 
 from collections.abc import Container
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tasks.errors import IndexEmpty, NotFound
 from tasks.oci import media_types

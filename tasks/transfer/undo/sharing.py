@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import NotFound
@@ -42,8 +43,7 @@ class _NoRecord:
         return {}
 
 
-@dataclass(frozen=True)
-class Sharing:
+class Sharing(msgspec.Struct, frozen=True):
     """The protective tags that one push needs, by their full names.
 
     Whoever notes or drops a need holds the lock of the tag for which the protective tag was made.

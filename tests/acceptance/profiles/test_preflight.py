@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from msgspec import structs
 
 from tasks.contract import TagReport
 from tasks.registry.settings import Api, Credentials, RegistrySettings
@@ -249,6 +250,6 @@ def test_amazon_tells_of_the_rules_of_a_repository(
 
 def _for_amazon(settings: Settings) -> Settings:
     registry = RegistrySettings(credentials=Credentials(USER, PASSWORD), plain_http=True, api="ecr")
-    return replace(
-        settings, registries=replace(settings.registries, registries={AMAZON: registry}, proxy="environment")
+    return structs.replace(
+        settings, registries=structs.replace(settings.registries, registries={AMAZON: registry}, proxy="environment")
     )

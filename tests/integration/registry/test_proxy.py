@@ -2,10 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import ImagePusherError, RegistryUnavailable, SettingsInvalid
 from tasks.registry.repository import Registries, Repository
@@ -54,7 +54,7 @@ def behind(registry: DistributionRegistry, host: str = "registry.invalid") -> st
 
 
 def client(registry: str, name: str, settings: RegistrySettings, proxy: Proxy = "environment") -> Repository:
-    limits = replace(QUICK, tries=1)
+    limits = structs.replace(QUICK, tries=1)
     configuration = RegistryConfiguration({registry: settings}, limits=limits, proxy=proxy)
     return Registries(configuration).repository(registry, name, "destination", push=True)
 
@@ -67,7 +67,7 @@ def copied_from_behind(make_registry: MakeRegistry, folder: Path, name: str, mad
     upload(registry.host, name, made, "latest", verify=verify)
     far = behind(registry)
     # The certificate is for this machine's names, not for the one that the proxy resolves.
-    settings = replace(ANONYMOUS, tls_verify=not by_tls, plain_http=not by_tls)
+    settings = structs.replace(ANONYMOUS, tls_verify=not by_tls, plain_http=not by_tls)
     bring(client(far, name, settings), client(far, f"{name}/copy", settings), made)
     assert Stored(registry.host, verify=verify).holds(f"{name}/copy", "latest")
     return far
@@ -97,7 +97,7 @@ def test_an_image_is_copied_by_a_proxy_that_speaks_tls(
     with ForwardProxy("user:hunter2", tls=authority.issue("server")) as secure:
         for variable in ("HTTPS_PROXY", "HTTP_PROXY"):
             monkeypatch.setenv(variable, f"https://user:hunter2@{secure.host}")
-        settings = replace(ANONYMOUS, tls_verify=False, plain_http=scheme == "http")
+        settings = structs.replace(ANONYMOUS, tls_verify=False, plain_http=scheme == "http")
         with pytest.raises(ImagePusherError, match="the certificate cannot be verified"):
             client("registry.invalid:5000", name, settings).resolve("latest")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
@@ -107,7 +107,7 @@ def test_an_image_is_copied_by_a_proxy_that_speaks_tls(
 
 
 def test_a_proxy_that_is_not_used_is_told_of_in_the_error_that_follows(proxy: ForwardProxy, name: str) -> None:
-    settings = replace(ANONYMOUS, plain_http=True)
+    settings = structs.replace(ANONYMOUS, plain_http=True)
     with pytest.raises(RegistryUnavailable, match=r"not used: `http\.proxy` is \"none\"\): the name of the host"):
         client("registry.invalid:5000", name, settings, "none").resolve("latest")
     assert proxy.asked == []
@@ -119,14 +119,14 @@ def test_a_proxy_that_does_not_answer_is_named_without_its_password(
     """BEHAVIOUR 6.7."""
     monkeypatch.setenv("HTTP_PROXY", "http://user:hunter2@127.0.0.1:9")
     with pytest.raises(RegistryUnavailable, match=r"by the proxy 127\.0\.0\.1:9: connection refused") as raised:
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert "hunter2" not in str(raised.value)
 
 
 def test_a_proxy_that_refuses_says_so(proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:wrong@{proxy.host}")
     with pytest.raises(ImagePusherError, match="the proxy answered 407"):
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=False)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=False)).resolve("latest")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_what_is_no_proxy_is_an_error_of_the_settings(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", named)
     with pytest.raises(SettingsInvalid, match="is not the URL of a proxy") as raised:
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert "hunter2" not in str(raised.value)
 
 
@@ -148,7 +148,7 @@ def test_this_machine_and_what_no_proxy_names_are_reached_directly(
     assert client(registry_a.host, name, ANONYMOUS).resolve("latest") is None
     monkeypatch.setenv("NO_PROXY", ".invalid")
     with pytest.raises(RegistryUnavailable, match=r"/v2/: the name of the host cannot be resolved"):
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert proxy.asked == []
 
 
@@ -164,7 +164,7 @@ def test_an_image_is_copied_by_a_socks_proxy(
 def test_by_socks5_this_side_resolves_the_name(socks: SocksProxy, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("ALL_PROXY", f"socks5://user:hunter2@{socks.host}")
     with pytest.raises(RegistryUnavailable, match=r"by the proxy 127\.0\.0\.1:\d+: the name of the host cannot"):
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert socks.asked == []
 
 
@@ -184,7 +184,7 @@ def test_why_a_socks_proxy_does_not_serve_is_told_without_its_password(
     socks.refuse()
     monkeypatch.setenv("ALL_PROXY", f"socks5h://{pair}{'@' if pair else ''}{host or socks.host}")
     with pytest.raises(RegistryUnavailable, match=reason) as raised:
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert pair.partition(":")[2] not in str(raised.value) or not pair
 
 
@@ -195,5 +195,5 @@ def test_without_its_library_a_socks_proxy_is_refused(
     monkeypatch.setitem(sys.modules, "socks", None)
     monkeypatch.setenv("ALL_PROXY", proxy_url)
     with pytest.raises(SettingsInvalid, match=r"SOCKS proxy 127\.0\.0\.1:9 .*'\.\[socks\]'") as raised:
-        client("registry.invalid:5000", name, replace(ANONYMOUS, plain_http=True)).resolve("latest")
+        client("registry.invalid:5000", name, structs.replace(ANONYMOUS, plain_http=True)).resolve("latest")
     assert "hunter2" not in str(raised.value)

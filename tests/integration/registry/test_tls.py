@@ -2,11 +2,11 @@
 
 import shutil
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import RegistryUnavailable, ResponseInvalid
 from tasks.registry.settings import RegistrySettings
@@ -34,7 +34,7 @@ def test_a_registry_is_verified_by_the_authority_of_the_settings(
     authority = Authority(tmp_path)
     registry = make_registry(tls=authority.certificates())
     upload(registry.host, name, made, "latest", verify=str(authority.path))
-    brought(registry, name, made, replace(ANONYMOUS, ca_file=str(authority.path)))
+    brought(registry, name, made, structs.replace(ANONYMOUS, ca_file=str(authority.path)))
     assert Stored(registry.host, verify=str(authority.path)).holds(f"{name}/copy", "latest")
 
 
@@ -50,7 +50,7 @@ def test_a_folder_in_dockers_layout_holds_authority_and_client_certificate(
     pair = authority.issue("client")
     for source, called in ((authority.path, "ca.crt"), (pair.certificate, "me.cert"), (pair.key, "me.key")):
         shutil.copy(source, files / called)
-    assert client(registry.host, name, replace(ANONYMOUS, certificates=str(folder))).resolve("latest") is None
+    assert client(registry.host, name, structs.replace(ANONYMOUS, certificates=str(folder))).resolve("latest") is None
 
 
 def test_a_registry_that_wants_a_client_certificate_is_shown_that_of_the_settings(
@@ -59,8 +59,8 @@ def test_a_registry_that_wants_a_client_certificate_is_shown_that_of_the_setting
     authority = Authority(tmp_path)
     registry = make_registry(tls=authority.certificates(require_client=True))
     pair = authority.issue("client")
-    trusting = replace(ANONYMOUS, ca_file=str(authority.path))
-    introduced = replace(trusting, client_certificate=str(pair.certificate), client_key=str(pair.key))
+    trusting = structs.replace(ANONYMOUS, ca_file=str(authority.path))
+    introduced = structs.replace(trusting, client_certificate=str(pair.certificate), client_key=str(pair.key))
     assert client(registry.host, name, introduced).resolve("latest") is None
     with pytest.raises((ResponseInvalid, RegistryUnavailable)):
         client(registry.host, name, trusting).resolve("latest")
@@ -72,7 +72,7 @@ def test_a_registry_that_nobody_vouches_for_is_refused_unless_the_settings_say_o
     registry = make_registry(tls=Authority(tmp_path).certificates())
     with pytest.raises(ResponseInvalid, match=r"certificate cannot be verified .*`ca_file`"):
         client(registry.host, name).resolve("latest")
-    assert client(registry.host, name, replace(ANONYMOUS, tls_verify=False)).resolve("latest") is None
+    assert client(registry.host, name, structs.replace(ANONYMOUS, tls_verify=False)).resolve("latest") is None
 
 
 @pytest.fixture
@@ -95,10 +95,10 @@ def test_plain_http_is_not_spoken_with_another_machine_unless_the_settings_say_s
     with pytest.raises(ResponseInvalid, match=r"registry\.example.* TLS failed"):
         client(far, name).resolve("latest")
     assert registry_a.requests() == before
-    for settings in (replace(ANONYMOUS, plain_http=True), replace(ANONYMOUS, tls_verify=False)):
+    for settings in (structs.replace(ANONYMOUS, plain_http=True), structs.replace(ANONYMOUS, tls_verify=False)):
         assert client(far, name, settings).resolve("latest") is not None
     with pytest.raises(ResponseInvalid, match="TLS failed"):
-        client(far, name, replace(ANONYMOUS, tls_verify=False, plain_http=False)).resolve("latest")
+        client(far, name, structs.replace(ANONYMOUS, tls_verify=False, plain_http=False)).resolve("latest")
 
 
 def test_plain_http_is_spoken_with_this_machine(registry_a: DistributionRegistry, name: str) -> None:

@@ -1,7 +1,8 @@
 """Clients of scripted registries, with waits and bounds so small that no test waits for them."""
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import digest_of
@@ -11,7 +12,7 @@ from tests.support.scripted import Answer, Exchange
 
 QUICK: Final = HttpLimits(connect_timeout=10, idle_timeout=10, tries=3, longest_wait=0.01)
 # What a stalled registry runs into.
-IMPATIENT: Final = replace(QUICK, idle_timeout=1.5, commit_timeout=1.5, tries=2)
+IMPATIENT: Final = structs.replace(QUICK, idle_timeout=1.5, commit_timeout=1.5, tries=2)
 PING: Final = Exchange("GET", "/v2/", Answer(200))
 USER: Final = Credentials("user", "password")
 NAME: Final = "team/app"

@@ -1,6 +1,6 @@
 """Whatever a registry says: a result, or an error of this project; bounded in memory, time and requests (8.4).
 
-The answers come over real connections, so that what http.client makes of them is tried too.
+The answers come over real connections, so that reading them is tried too.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ MEDIA_TYPES: Final = (*media_types.ACCEPT, *sorted(media_types.SCHEMA1))
 CONTENT: Final = b"the content of a blob"
 MIB: Final = 1 << 20
 
-# What a header can carry at all: http.client reads it as Latin-1.
+# What a header can carry at all: it is read as Latin-1.
 HEADERS: Final = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=60)
 PARTS: Final = (
     "http://", "https://", "HTTP://", "ftp:", "//", "/", "\\", "..", "?", "&", "#", "@", ":", "[", "]", "%2f", "%", "=",

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import CopyIncomplete, RegistryUnavailable, TagConflict
 from tasks.oci.digest import Digest
@@ -28,7 +28,7 @@ def head(digest: str | None, path: str = LATEST) -> Exchange:
 
 
 def push(registry: ScriptedRegistry, reference: str = "latest", over: str | None = None) -> None:
-    destination = client(registry.host, role="destination", push=True, limits=replace(IMPATIENT, tries=3))
+    destination = client(registry.host, role="destination", push=True, limits=structs.replace(IMPATIENT, tries=3))
     destination.push_manifest(reference, OURS.manifest, OURS.media_type, over=Digest(over) if over else None)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import AddressForbidden, ContentMismatch, RateLimited, ResponseInvalid, Retry
 from tasks.oci.digest import digest_of
@@ -85,7 +86,7 @@ def test_a_compressed_answer_is_bounded_like_any_other() -> None:
     bomb = gzip.compress(b" " * 10_000_000 + IMAGE.manifest)
     answer = Answer(200, {**TYPE, "Content-Encoding": "gzip"}, bomb)
     with ScriptedRegistry(PING, Exchange("GET", LATEST, answer)) as registry, pytest.raises(ResponseInvalid):
-        client(registry.host, limits=replace(QUICK, manifest_bytes=1_000_000)).fetch_manifest("latest")
+        client(registry.host, limits=structs.replace(QUICK, manifest_bytes=1_000_000)).fetch_manifest("latest")
 
 
 def test_a_compressed_manifest_is_verified() -> None:

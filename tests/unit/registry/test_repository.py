@@ -3,9 +3,9 @@
 import base64
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import (
     AddressWrong,
@@ -357,7 +357,7 @@ def test_an_index_is_fetched_as_it_is() -> None:
     made = index([IMAGE, image("linux/arm64")], docker=True)
     served = Answer(200, {"Content-Type": made.media_type}, made.manifest)
     with ScriptedRegistry(PING, Exchange("GET", manifest_path(made.digest), served)) as registry:
-        fetched = client(registry.host, limits=replace(QUICK, buffer_bytes=64)).fetch_manifest(made.digest)
+        fetched = client(registry.host, limits=structs.replace(QUICK, buffer_bytes=64)).fetch_manifest(made.digest)
     assert (fetched.content, fetched.media_type) == (made.manifest, made.media_type)
 
 
@@ -373,7 +373,7 @@ def test_of_a_media_type_that_stands_twice_the_last_one_counts() -> None:
 
 
 def test_a_manifest_that_could_not_be_read_again_is_not_written() -> None:
-    small = replace(QUICK, manifest_bytes=len(IMAGE.manifest) - 1)
+    small = structs.replace(QUICK, manifest_bytes=len(IMAGE.manifest) - 1)
     with ScriptedRegistry() as registry, pytest.raises(DestinationError, match="manifest_bytes"):
         client(registry.host, push=True, limits=small).push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
 
@@ -384,7 +384,7 @@ def test_an_index_of_more_entries_than_are_looked_at_is_refused(most: int, is_re
     answer = Answer(200, {"Content-Type": node.media_type, "Docker-Content-Digest": node.digest}, node.manifest)
     script = (PING, Exchange("GET", f"/v2/{NAME}/manifests/1", answer))
     with ScriptedRegistry(*script) as registry:
-        repository = client(registry.host, limits=replace(QUICK, index_entries=most))
+        repository = client(registry.host, limits=structs.replace(QUICK, index_entries=most))
         if is_read:
             assert repository.fetch_manifest("1").content == node.manifest
         else:

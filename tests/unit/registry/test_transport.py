@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import (
     AddressForbidden,
@@ -125,21 +126,21 @@ def test_a_handshake_that_does_not_go_on_runs_into_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         settings = RegistrySettings(plain_http=False)
-        limits = replace(IMPATIENT, connect_timeout=0.2)
+        limits = structs.replace(IMPATIENT, connect_timeout=0.2)
         with pytest.raises(RegistryUnavailable, match=r"within the time allowed \(tries: 2\)"):
             client(host, limits=limits, settings=settings).fetch_manifest("latest")
 
 
 def test_a_manifest_over_its_cap_is_refused() -> None:
     """8.4."""
-    limits = replace(QUICK, manifest_bytes=len(IMAGE.manifest) - 1)
+    limits = structs.replace(QUICK, manifest_bytes=len(IMAGE.manifest) - 1)
     with (
         ScriptedRegistry(PING, Exchange("GET", LATEST, MANIFEST)) as registry,
         pytest.raises(ResponseInvalid, match=f"more than {limits.manifest_bytes} bytes"),
     ):
         fetch(registry, limits)
     with ScriptedRegistry(PING, Exchange("GET", LATEST, MANIFEST)) as registry:
-        assert fetch(registry, replace(limits, manifest_bytes=len(IMAGE.manifest))) == IMAGE.manifest
+        assert fetch(registry, structs.replace(limits, manifest_bytes=len(IMAGE.manifest))) == IMAGE.manifest
 
 
 def test_an_error_body_without_end_is_cut() -> None:

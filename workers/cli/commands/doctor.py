@@ -1,9 +1,9 @@
 """`imagepusher doctor`."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec.structs import replace
 
 from workers.amounts import count
 from workers.cli.common_options import common_options

@@ -17,7 +17,7 @@ def page(context: click.Context, /, address: str | None, **_: Any) -> None:
 
     Without a login it serves this machine only, and changes nothing.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from tasks.errors import SettingsInvalid
     from workers.observability.logs import configure_logging

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import ContentMismatch, RegistryUnavailable, RequestRefused
 from tasks.registry.settings import RegistrySettings
@@ -86,7 +87,7 @@ def test_an_upload_that_comes_further_each_time_keeps_its_form() -> None:
     for stored in (0, 200_000, 400_000):
         script += [replace(BIG.put(NoAnswer.DROP, read=600_000), request_headers={}), status(stored + 200_000)]
     with ScriptedRegistry(*script, BIG.put(start=600_000), ordered=True) as registry:
-        BIG.push(registry, replace(QUICK, tries=10))
+        BIG.push(registry, structs.replace(QUICK, tries=10))
 
 
 def test_a_registry_that_is_not_reached_refuses_no_form() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import ContentMismatch, NotFound, RateLimited, RegistryUnavailable, RequestRefused, ResponseInvalid
 from tasks.registry.blob.reader import BlobReader
@@ -17,7 +18,7 @@ CONTENT = random.Random("blob").randbytes(100_000)
 SIZE = len(CONTENT)
 BLOB = blob_of(CONTENT)
 PATH = blob_path(CONTENT)
-SMALL = replace(QUICK, buffer_bytes=4096)
+SMALL = structs.replace(QUICK, buffer_bytes=4096)
 
 
 def get(reply: Reply, start: int = 0) -> Exchange:

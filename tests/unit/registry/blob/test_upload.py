@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import (
     AddressForbidden,
@@ -292,7 +293,7 @@ def test_a_limit_is_waited_for(busy: Answer) -> None:
     asked = Exchange("GET", SESSION, busy)
     script = (PING, replace(POST, answer=busy), POST, SMALL.put(busy, read=0), asked, status(0), SMALL.put())
     with ScriptedRegistry(*script) as registry:
-        SMALL.push(registry, replace(QUICK, tries=5))
+        SMALL.push(registry, structs.replace(QUICK, tries=5))
 
 
 @pytest.mark.parametrize("where", ["POST", "PUT"])

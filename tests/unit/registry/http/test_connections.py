@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import AddressForbidden, RegistryUnavailable
 from tasks.registry.http.connections import Connections
@@ -143,7 +144,7 @@ def test_a_body_may_be_taken_slowly(*, kept: bool) -> None:
     ping = replace(PING, answer=Answer(200, close=not kept))
     # More than the buffers of both ends take.
     body = b"x" * 20_000_000
-    limits = replace(QUICK, connect_timeout=0.1, tries=1, manifest_bytes=len(body))
+    limits = structs.replace(QUICK, connect_timeout=0.1, tries=1, manifest_bytes=len(body))
     with ScriptedRegistry(ping, Exchange("PUT", LATEST, slowly, read=0)) as registry:
         client(registry.host, limits=limits).push_manifest("latest", body, IMAGE.media_type)
     assert len({each.connection for each in registry.received}) == (1 if kept else 2)
@@ -158,7 +159,7 @@ def test_an_answer_that_trickles_without_end_is_given_up(status: int) -> None:
             yield b" "
             time.sleep(0.02)
 
-    limits = replace(QUICK, answer_timeout=0.1, tries=1)
+    limits = structs.replace(QUICK, answer_timeout=0.1, tries=1)
     with (
         ScriptedRegistry(PING, Exchange("GET", LATEST, Answer(status, body=trickle()))) as registry,
         pytest.raises(RegistryUnavailable, match=r"took longer than 0\.1 seconds"),
@@ -168,7 +169,7 @@ def test_an_answer_that_trickles_without_end_is_given_up(status: int) -> None:
 
 def test_what_is_only_for_tls_waits_for_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading the authorities takes longer than copying a small image."""
-    monkeypatch.delattr("tasks.registry.http.connections.tls_context")
+    monkeypatch.delattr("tasks.registry.http.tls.tls_context")
     with ScriptedRegistry(PING, Exchange("GET", LATEST, MANIFEST)) as registry:
         client(registry.host).fetch_manifest("latest")
 

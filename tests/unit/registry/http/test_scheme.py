@@ -3,10 +3,10 @@
 import shutil
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import RegistryUnavailable, ResponseInvalid, SettingsInvalid
 from tasks.registry.http import expiring_cache
@@ -179,7 +179,7 @@ def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
 
 def test_without_verification_any_certificate_will_do(tmp_path: Path) -> None:
     """8.5."""
-    settings = replace(UNVERIFIED, plain_http=False)
+    settings = structs.replace(UNVERIFIED, plain_http=False)
     with ScriptedRegistry(PING, FETCH, tls=Authority(tmp_path).certificates()) as registry:
         assert fetches(client(registry.host, settings=settings))
 
@@ -189,7 +189,7 @@ def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("client")
     settings = RegistrySettings(plain_http=False, ca_file=str(authority.path))
-    introduced = replace(settings, client_certificate=str(pair.certificate), client_key=str(pair.key))
+    introduced = structs.replace(settings, client_certificate=str(pair.certificate), client_key=str(pair.key))
     with ScriptedRegistry(PING, FETCH, tls=authority.certificates(require_client=True)) as registry:
         assert fetches(client(registry.host, settings=introduced))
         with pytest.raises((ResponseInvalid, RegistryUnavailable)):

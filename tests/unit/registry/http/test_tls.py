@@ -2,11 +2,11 @@
 
 import shutil
 import ssl
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import NotFound, RegistryError
 from tasks.registry.http.certs_d import usual_folders
@@ -94,7 +94,7 @@ def test_a_client_certificate_is_shown_to_its_registry_alone(tmp_path: Path) -> 
         client_certificate=str(own.certificate),
         client_key=str(own.key),
     )
-    limits = replace(QUICK, tries=1)
+    limits = structs.replace(QUICK, tries=1)
     with ImprovisingRegistry(tls=certificates) as other, ImprovisingRegistry(tls=certificates) as registry:
         elsewhere = f"https://localhost:{other.host.rpartition(':')[2]}/stored"
         registry.answer = lambda got: Answer(200) if got.path == "/v2/" else Answer(307, {"Location": elsewhere})

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tasks.errors import (
     AddressWrong,
@@ -143,7 +144,7 @@ def test_an_odd_answer_stops_no_upload(script: list[Exchange]) -> None:
             registry,
             limits=IMPATIENT
             if any(e.answer is NoAnswer.STALL for e in script)
-            else replace(IMPATIENT, tries=3, idle_timeout=10, commit_timeout=10),
+            else structs.replace(IMPATIENT, tries=3, idle_timeout=10, commit_timeout=10),
         )
 
 
@@ -238,7 +239,7 @@ ENDS = [
 @pytest.mark.parametrize(("script", "kind", "words"), [each[1:] for each in ENDS], ids=[each[0] for each in ENDS])
 def test_an_odd_refusal_says_what_it_means(script: list[Exchange], kind: type[ImagePusherError], words: str) -> None:
     with ScriptedRegistry(*script, ordered=True) as registry, pytest.raises(kind) as caught:
-        client(registry.host, role="destination", push=True, limits=replace(IMPATIENT, tries=3)).blob_upload(
+        client(registry.host, role="destination", push=True, limits=structs.replace(IMPATIENT, tries=3)).blob_upload(
             SMALL.blob, MemoryReader(SMALL.content), lambda _: None
         ).run()
     assert type(caught.value) is kind

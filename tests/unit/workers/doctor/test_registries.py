@@ -3,10 +3,10 @@
 import base64
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tasks.errors import RequestInvalid
 from tasks.registry.settings import Credentials, RegistryOverride
