@@ -3,14 +3,19 @@
 import re
 from typing import Final
 
+from tasks.registry.preflight.bounded_pattern import is_bounded
+
 _PIECE: Final = re.compile(r"\*\*/|\*\*|\*|\?|\{|\}|,|\[\^?[^\]]+\]|\\.|.", re.DOTALL)
 _SIMPLE: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Tell whether a pattern describes a whole text; one that cannot be read describes none."""
+    """Tell whether a pattern describes a whole text; one that cannot be read, or takes too long, describes none."""
+    expression = _regex(pattern)
+    if not is_bounded(expression):
+        return False
     try:
-        return re.fullmatch(_regex(pattern), text, re.DOTALL) is not None
+        return re.fullmatch(expression, text, re.DOTALL) is not None
     except re.error:
         return False
 

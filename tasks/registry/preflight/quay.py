@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from tasks.registry.preflight.bounded_pattern import is_bounded
 from tasks.registry.preflight.questions import Asking, Wish
 
 Kind = TypeVar("Kind")
@@ -37,7 +38,9 @@ class TagPolicy(msgspec.Struct, frozen=True, rename="camel"):
     tag_pattern_matches: bool = True
 
     def fixes(self, tag: str) -> bool:
-        """Tell whether a tag is immutable as soon as it is there."""
+        """Tell whether a tag is known to be immutable as soon as it is there."""
+        if not is_bounded(self.tag_pattern):
+            return False
         try:
             return (re.match(self.tag_pattern, tag) is not None) == self.tag_pattern_matches
         except re.error:

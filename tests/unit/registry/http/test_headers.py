@@ -69,3 +69,10 @@ def test_any_bytes_are_fields_or_an_error(content: bytes) -> None:
     except AnswerMalformed:
         return
     assert all(name == name.lower() and not set("\r\n\0") & set(name + value) for name, value in headers.items())
+
+
+def test_a_long_run_of_spaces_takes_no_long_time() -> None:
+    """An expression that goes back would still be at it when the suite is stopped."""
+    spaces = b" " * 30_000
+    headers = read(b"a: x" + spaces + b"y", b"b:" + spaces + b"z" + spaces, b"c" + spaces + b": d")
+    assert headers == {"a": f"x{spaces.decode()}y", "b": "z"}

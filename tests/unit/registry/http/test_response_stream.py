@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tasks.registry.http.connections import Connections
+from tasks.registry.http.message_faults import AnswerMalformed
+from tasks.registry.http.response_stream import Arriving
 from tasks.registry.http.retry import Transient
 from tasks.registry.settings import HttpLimits, RegistrySettings
 from tests.support.profiles import profiles
@@ -191,3 +193,43 @@ def test_what_drips_between_chunks_has_a_deadline(start: bytes) -> None:
         with pytest.raises(Transient, match="within the time allowed"):
             list(iter(lambda: bytes(blob.receive(100)), b""))
         blob.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"HTTP/1.1 200 OK", "OK"),
+        (b"HTTP/1.1 200", ""),
+        (b"HTTP/1.1  200  All  is well ", "All  is well"),
+        (b"HTTP/1.1\t200\tOK", "OK"),
+        (b"HTTP/1.1 200 " + b" " * 60_000 + b"x", "x"),
+    ],
+)
+def test_a_status_line_is_read_with_any_spaces(line: bytes, reason: str) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(line + b"\r\nContent-Length: 0\r\n\r\n")
+        answer = Arriving(ours, "GET")
+        answer.begin()
+    assert (answer.status, answer.reason) == (200, reason)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"HTTP/1.1",
+        b"HTTP/1.1 2000 OK",
+        b"HTTP/1.1 099 OK",
+        b"HTTP/1.1 2x0 OK",
+        b" HTTP/1.1 200 OK",
+        b"SSH-2.0-OpenSSH_9.2",
+        b"HTTP/1.1 200" + b" " * 70_000,
+    ],
+)
+def test_a_line_that_is_no_status_line_is_no_answer(line: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(line + b"\r\nContent-Length: 0\r\n\r\n")
+        with pytest.raises(AnswerMalformed):
+            Arriving(ours, "GET").begin()

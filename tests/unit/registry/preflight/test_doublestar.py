@@ -26,3 +26,11 @@ from tasks.registry.preflight.doublestar import matches
 def test_what_a_pattern_describes(pattern: str, matched: str, other: str) -> None:
     names = [*matched.split(), *other.split()]
     assert [name for name in names if matches(pattern, name)] == matched.split()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*a*a*a*a*a*b", "{a,a}" * 60, "**/**/**/b", "{" + "a," * 40 + "a}", "a" * 2000, "?*?*?*b"]
+)
+def test_a_pattern_that_would_take_too_long_describes_nothing(pattern: str) -> None:
+    """A hostile registry would stop the worker by it: the match would still go on when the suite is stopped."""
+    assert not matches(pattern, "a" * 128)

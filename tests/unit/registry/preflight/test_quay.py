@@ -64,6 +64,8 @@ def test_a_namespace_never_holds_what_its_highest_limit_refuses(namespace: Names
         ("dev-", False, "v1 latest", "dev-1"),
         ("(", True, "", "v1"),
         ("(", False, "", "v1"),
+        ("(a|a)*$", True, "", "a" * 100 + "b"),
+        ("(a|a)*$", False, "", "a" * 100 + "b"),
     ],
 )
 def test_a_rule_makes_tags_immutable_that_it_matches_or_all_others(
