@@ -74,5 +74,6 @@ def test_any_bytes_are_fields_or_an_error(content: bytes) -> None:
 def test_a_long_run_of_spaces_takes_no_long_time() -> None:
     """An expression that goes back would still be at it when the suite is stopped."""
     spaces = b" " * 30_000
-    headers = read(b"a: x" + spaces + b"y", b"b:" + spaces + b"z" + spaces, b"c" + spaces + b": d")
-    assert headers == {"a": f"x{spaces.decode()}y", "b": "z"}
+    lines = [b"a%d: x" % number + spaces + b"y" for number in range(90)]
+    headers = read(*lines, b"b:" + spaces + b"z" + spaces, b"c" + spaces + b": d")
+    assert (len(headers), headers["a89"], headers["b"]) == (91, f"x{spaces.decode()}y", "z")

@@ -115,7 +115,7 @@ PAGE = Answer(200, {"Content-Type": "text/html"}, b"<html><title>Sign in</title>
         (PAGE, USER, AddressWrong, "a web page"),
         (Answer(422, body=b'{"message": "unknown service"}'), USER, RequestRefused, "unknown service"),
         (Answer(404), USER, ResponseInvalid, "no server of tokens"),
-        (Answer(302, {"Location": "https://sso.example/"}), USER, ResponseInvalid, "elsewhere"),
+        (Answer(302, {"Location": "https://sso.example/"}), USER, ResponseInvalid, "another server"),
     ],
 )
 def test_a_refusal_of_a_token_is_quoted(
