@@ -2,10 +2,11 @@
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tasks import contract
 from tasks.contract import PushReport, TagReport
@@ -105,7 +106,7 @@ class World:
 @pytest.fixture(scope="session")
 def client_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Share settings that do not wait long for a registry that does not answer."""
-    return replace(
+    return structs.replace(
         load_settings({}),
         state_dir=tmp_path_factory.mktemp("state"),
         registries=RegistryConfiguration(limits=HttpLimits(tries=3, longest_wait=0.05)),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tasks.contract import TagReport
 from tasks.transfer.plan.keyless import TrustRoot
@@ -109,9 +110,9 @@ def services(scene: Scene, tmp_path: Path) -> Iterator[Sigstore]:
     assert isinstance(scene.client, EmbeddedClient)
     services, file, step = Sigstore(), tmp_path / "trusted_root.json", scene.client._here.push
     file.write_text(services.trusted_root())
-    object.__setattr__(step, "trust", TrustRoot(file))
+    structs.force_setattr(step, "trust", TrustRoot(file))
     yield services
-    object.__setattr__(step, "trust", None)
+    structs.force_setattr(step, "trust", None)
 
 
 @over(ONE)

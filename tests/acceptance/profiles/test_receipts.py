@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tasks.contract import PushReport, Receipts
 from tasks.oci.digest import parse_digest
@@ -76,9 +77,9 @@ def office(scene: Scene) -> Iterator[Office]:
     """All tests share one client: it gets the key that its settings would have given it."""
     assert isinstance(scene.client, EmbeddedClient)
     parts, signer = scene.client._here.publish.parts, Signer()
-    object.__setattr__(parts, "receipt_key", SigningKey.parse(signer.private))
+    structs.force_setattr(parts, "receipt_key", SigningKey.parse(signer.private))
     yield Office(scene, signer)
-    object.__setattr__(parts, "receipt_key", None)
+    structs.force_setattr(parts, "receipt_key", None)
 
 
 @named("strict", "zot", "quay", "distribution-2.8", "gitlab")

@@ -4,7 +4,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from http.client import HTTPConnection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +15,7 @@ import workers
 from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, LocalRuns, LocalSingleFlight
 from tasks.coordination.local.sqlite import FileHashes
+from tasks.registry.http.connection import Connection
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.registry.source_slots import Visits
@@ -68,15 +68,15 @@ def test_a_blob_reaches_the_socket_in_few_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ways: dict[str, list[str]] = {}
-    send = HTTPConnection.endheaders
+    send = Connection.send
 
-    def watched(self: HTTPConnection, *args: Any, **more: Any) -> None:
+    def watched(self: Connection, *args: Any, **more: Any) -> None:
         way = calls(sys._getframe(1))
         if "SourceCopy.do" in way:
             ways[" ".join(way)] = way
         send(self, *args, **more)
 
-    monkeypatch.setattr(HTTPConnection, "endheaders", watched)
+    monkeypatch.setattr(Connection, "send", watched)
     made = image("linux/amd64", [layer(f"{name} {number}", 2_000_000) for number in range(2)])
     upload(registry_a.host, f"{name}/src", made, "1")
     hashes = FileHashes(tmp_path / "ledger.sqlite3", 60)
