@@ -46,7 +46,8 @@ def test_a_user_who_may_push_to_some_repositories_writes_nothing_elsewhere(scene
     assert not any(f"/{scene.name}/b/" in write for write in written)
     assert outcomes(report)["b:1"] == "right_missing"
     if atomic:
-        assert written == set()
+        # The release asks whether new tags could be deleted again, by a name that is not there.
+        assert {write for write in written if "/manifests/absent-" not in write} == set()
         assert set(scene.registry.tags(f"{scene.name}/app")) == {"before"}
         return
     assert outcomes(report)["app:1"] == "copied"
