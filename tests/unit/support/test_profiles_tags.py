@@ -105,7 +105,9 @@ def test_a_quota(profile: Profile, at_upload: int, words: str) -> None:
 )
 def test_maintenance(profile: Profile, status: int, words: str) -> None:
     with serving(profile) as client:
-        client.registry.put(NAME, ONE, "1")
+        # The token server of Quay makes no repository meanwhile: both that the client asks for are there.
+        for name in (NAME, "team/other"):
+            client.registry.put(name, ONE, "1")
         with client.registry.maintenance():
             for refused in (client.start(), client.put_manifest(ONE, "2"), client.send("DELETE", "/manifests/1")):
                 assert refused.status_code == status
