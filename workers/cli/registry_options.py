@@ -3,17 +3,19 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, zip_longest
-from typing import Any, Final, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
-from tasks.registry.settings import Credentials, RegistryOverride, Role
 from workers.cli.output import is_terminal
 from workers.cli.skopeo import explained
 
+if TYPE_CHECKING:
+    from tasks.registry.settings import Credentials, RegistryOverride, Role
+
 STDIN: Final = "-"
 Command = TypeVar("Command", bound=Callable[..., Any])
-_PREFIXES: Final[Mapping[Role, str]] = {"source": "src", "destination": "dest"}
+_PREFIXES: Final[Mapping["Role", str]] = {"source": "src", "destination": "dest"}
 _FLAGS: Final = {
     f"{prefix}_{name}" for prefix in _PREFIXES.values() for name in ("creds", "tls_verify", "cert_dir")
 } | {"authfile"}
@@ -57,7 +59,7 @@ def with_usual_value(args: Sequence[str], flag: str, values: Sequence[str]) -> l
     ]
 
 
-def registry_options(*roles: Role) -> Callable[[Command], Command]:
+def registry_options(*roles: "Role") -> Callable[[Command], Command]:
     """Add the options for access to the registries of these roles."""
 
     def add(command: Command) -> Command:
@@ -105,8 +107,11 @@ def refuse_stdin(parameters: Mapping[str, Any]) -> None:
         raise click.UsageError("The request and credentials cannot both come from stdin.")
 
 
-def read_overrides(parameters: Mapping[str, Any]) -> dict[Role, RegistryOverride]:
+def read_overrides(parameters: Mapping[str, Any]) -> "dict[Role, RegistryOverride]":
     """Return the overrides of the command line for each role; raises click's UsageError."""
+    # Help and completion read no option, and need none of its types.
+    from tasks.registry.settings import RegistryOverride
+
     return {
         role: RegistryOverride(
             credentials=_read_credentials(role, parameters.get(f"{prefix}_creds")),
@@ -117,9 +122,11 @@ def read_overrides(parameters: Mapping[str, Any]) -> dict[Role, RegistryOverride
     }
 
 
-def _read_credentials(role: Role, text: str | None) -> Credentials | None:
+def _read_credentials(role: "Role", text: str | None) -> "Credentials | None":
     if text is None:
         return None
+    from tasks.registry.settings import Credentials
+
     interactive = is_terminal(sys.stdin)
     if text == STDIN:
         text = _ask(f"Credentials of the {role} (USER:PASSWORD)") if interactive else _read_line()

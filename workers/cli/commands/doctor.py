@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from msgspec.structs import replace
 
 from workers.amounts import count
 from workers.cli.common_options import common_options
@@ -34,6 +33,8 @@ def doctor(context: click.Context, /, places: tuple[str, ...], *, read_only: boo
     the settings, their targets, and each HOST/NAMESPACE. An upload to HOST/NAMESPACE/imagepusher-doctor is opened and
     cancelled there. Ends with 1 if a push would not work.
     """
+    from msgspec.structs import replace
+
     from workers.cli.logs import mask_logs
     from workers.client.open import overridden
     from workers.doctor import examine
