@@ -4,9 +4,9 @@ import io
 import re
 from typing import Final
 
+from tasks.registry.http.headers import LONGEST_LINE
 from tasks.registry.http.message_faults import AnswerMalformed
 
-_LONGEST_LINE: Final = 65_536
 # More digits than any content has bytes.
 _SIZE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n", re.DOTALL)
 _LINE_ENDS: Final = frozenset({b"\r\n", b"\n"})
@@ -45,11 +45,11 @@ class Chunks:
 
     def _skip_fields(self) -> None:
         # Some servers close the connection behind the last chunk.
-        while self._file.readline(_LONGEST_LINE) not in _ENDS:
+        while self._file.readline(LONGEST_LINE) not in _ENDS:
             pass
 
     def _line(self) -> bytes:
-        line = self._file.readline(_LONGEST_LINE)
+        line = self._file.readline(LONGEST_LINE)
         if not line.endswith(b"\n"):
             raise AnswerMalformed("the content in chunks has no end")
         return line

@@ -187,8 +187,7 @@ def _by_socks(route: Route, timeout: float) -> socket.socket:
 
 def _open_tunnel(opened: socket.socket, place: str, headers: Mapping[str, str]) -> None:
     """Ask a proxy to carry all that follows to a host (RFC 9110, 9.3.6); raises OSError with its refusal."""
-    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", *(f"{name}: {value}" for name, value in headers.items())]
-    opened.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1"))
+    opened.sendall(request_head("CONNECT", place, {"Host": place, **headers}))
     answer = Arriving(opened, method="CONNECT")
     try:
         answer.begin()

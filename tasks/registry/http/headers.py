@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Final
 
 from tasks.registry.http.message_faults import AnswerMalformed
 
-_LONGEST_LINE: Final = 65_536
+LONGEST_LINE: Final = 65_536
 _MOST_LINES: Final = 100
 _NAME: Final = re.compile(rb"[!-9;-~]+")
 _LINE_ENDS: Final = frozenset({b"\r\n", b"\n"})
@@ -47,10 +47,10 @@ def read_headers(file: BinaryIO) -> Headers:
     """
     fields: list[tuple[str, str]] = []
     for _ in range(_MOST_LINES + 1):
-        line = file.readline(_LONGEST_LINE + 1)
+        line = file.readline(LONGEST_LINE + 1)
         if line in _LINE_ENDS:
             return Headers(fields)
-        if len(line) > _LONGEST_LINE:
+        if len(line) > LONGEST_LINE:
             raise AnswerMalformed("a header line is too long")
         if not line.endswith(b"\n"):
             raise AnswerMalformed("the head of the answer has no end")

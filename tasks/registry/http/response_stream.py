@@ -10,13 +10,12 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from tasks.registry.http.chunks import Chunks
-from tasks.registry.http.headers import Headers, read_headers
+from tasks.registry.http.headers import LONGEST_LINE, Headers, read_headers
 from tasks.registry.http.length import length_of
 from tasks.registry.http.message_faults import AnswerMalformed
 from tasks.registry.source_slots import Visit
 
 _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
-_LONGEST_LINE: Final = 65_536
 _INTERIM: Final = range(100, 200)
 # RFC 9112, 6.3: they have no content, whatever their head says.
 _WITHOUT_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, *_INTERIM})
@@ -201,7 +200,7 @@ class Arriving:
 def _read_status(file: io.BufferedReader) -> tuple[str, int, str]:
     """Return version, status and reason of the answer behind the interim ones (RFC 9112, 4)."""
     for _ in range(_MOST_INTERIM):
-        line = file.readline(_LONGEST_LINE)
+        line = file.readline(LONGEST_LINE)
         if not line:
             raise ConnectionResetError("the connection was closed without an answer")
         # No expression for the whole line: one with a long run of spaces would take it hours.

@@ -16,8 +16,9 @@ from tasks.coordination.redis.part_locks import LeasedRuns
 from tasks.coordination.redis.single_flight import LeasedSingleFlight
 from tasks.coordination.redis.tag_locks import LeasedTagLocks
 from tasks.errors import LockLost, LockUnavailable, PartBusy
-from tasks.transfer.ports import TagRecord, Writer, Written
+from tasks.transfer.ports import TagRecord, Written
 from tests.support.redis_server import RedisServer
+from tests.support.tag_notes import check_notes_of_others
 
 
 @pytest.fixture(params=["redis", "embedded"])
@@ -217,24 +218,6 @@ def test_what_was_written_last_is_known_to_the_next_that_holds_the_tag(client: r
 
 
 def test_what_others_wrote_is_noted_unless_a_push_wrote_since(client: redis.Redis) -> None:
-    """Rule 7.6: a late write over it is mended from the note, and what they removed is not brought back."""
-    ours, theirs = (Written(f"sha256:{name}", "application/json", b"{\n}\n") for name in "ab")
-    one, two = Writer("p", "1"), Writer("q", "2")
     with LeasedTagLocks(Leases(client, 30), "i:", 5).hold("b/x:1") as lock:
-        lock.note_writing(ours.digest, None, one)
-        lock.note_writing(ours.digest, None, two)
-        lock.note_begun(ours.digest, one)
-        assert lock.record().push_that_wrote(ours.digest) == "p"
-        lock.note_seen(theirs, None)
-        assert (lock.record().last, lock.kept(theirs.digest)) == (theirs.digest, theirs)
-        lock.note_written(ours, one)
-        lock.note_seen(theirs, theirs.digest)
-        assert (lock.record().last, lock.record().writer, lock.kept(ours.digest)) == (ours.digest, one, ours)
-        assert (lock.record().has_verified(ours.digest, "p"), lock.record().has_verified(ours.digest, "q")) == (
-            True,
-            False,
-        )
-        lock.drop_writing(ours.digest, two)
-        lock.note_seen(None, ours.digest)
-        assert (lock.record(), lock.kept(ours.digest)) == (TagRecord(), None)
+        check_notes_of_others(lock)
     assert all(client.ttl(key) > 0 for key in client.keys("*"))

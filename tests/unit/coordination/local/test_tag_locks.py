@@ -17,7 +17,8 @@ import pytest
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.errors import LockUnavailable, SettingsInvalid
-from tasks.transfer.ports import TagRecord, Writer, Written
+from tasks.transfer.ports import TagRecord, Written
+from tests.support.tag_notes import check_notes_of_others
 
 TAG = "registry.example/x:1"
 LONG_AGO = 86_500
@@ -90,21 +91,8 @@ def test_a_tag_is_held_by_one_push_at_a_time_and_remembers_what_was_written(tmp_
 
 
 def test_what_others_wrote_is_noted_unless_a_push_wrote_since(tmp_path: Path) -> None:
-    """Rule 7.6."""
-    ours, theirs, one, two = written("sha256:a"), written("sha256:b"), Writer("p", "1"), Writer("q", "2")
     with locks_of(tmp_path).hold(TAG) as tag:
-        tag.note_writing(ours.digest, None, one)
-        tag.note_writing(ours.digest, None, two)
-        tag.note_begun(ours.digest, one)
-        assert tag.record().push_that_wrote(ours.digest) == "p"
-        tag.note_seen(theirs, None)
-        assert (tag.record().last, tag.kept(theirs.digest)) == (theirs.digest, theirs)
-        tag.note_written(ours, one)
-        tag.note_seen(theirs, theirs.digest)
-        assert (tag.record().last, tag.record().writer, tag.kept(ours.digest)) == (ours.digest, one, ours)
-        tag.drop_writing(ours.digest, two)
-        tag.note_seen(None, ours.digest)
-        assert (tag.record(), tag.kept(ours.digest)) == (TagRecord(), None)
+        check_notes_of_others(tag)
 
 
 def test_threads_take_turns(tmp_path: Path) -> None:
