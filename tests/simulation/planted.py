@@ -124,8 +124,8 @@ FAULTS: Final = (
     Fault(
         "record of a tag never ends",
         _TAG_LOCKS,
-        'pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")\n            pipeline.expire(self._record_key, RECORD_SECONDS)',  # noqa: E501
-        'pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")',
+        "pipeline.hset(self._record_key, field, value)\n            pipeline.expire(self._record_key, RECORD_SECONDS)",
+        "pipeline.hset(self._record_key, field, value)",
     ),
     Fault(
         "stalled push is left alone",

@@ -89,17 +89,11 @@ class LeasedTag:
 
     def note_writing(self, digest: str, last: str | None, writer: Writer | None = None) -> None:
         """Record a write before it is made; raises StateUnavailable."""
-        with named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(self._record_key, under_way(digest, writer or self._writer), last or "")
-            pipeline.expire(self._record_key, RECORD_SECONDS)
-            pipeline.execute()
+        self._note(under_way(digest, writer or self._writer), last or "")
 
     def note_begun(self, digest: str, writer: Writer) -> None:
         """Record that a write begins; raises StateUnavailable."""
-        with named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(self._record_key, begun(digest, writer), "")
-            pipeline.expire(self._record_key, RECORD_SECONDS)
-            pipeline.execute()
+        self._note(begun(digest, writer), "")
 
     def drop_writing(self, digest: str, writer: Writer) -> None:
         """Record that a write was not begun; raises StateUnavailable."""
@@ -124,6 +118,12 @@ class LeasedTag:
         with named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
             pipeline.hdel(self._record_key, LAST, WRITER)
             pipeline.delete(self._bytes_key)
+            pipeline.execute()
+
+    def _note(self, field: str, value: str) -> None:
+        with named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hset(self._record_key, field, value)
+            pipeline.expire(self._record_key, RECORD_SECONDS)
             pipeline.execute()
 
 
