@@ -153,7 +153,8 @@ class Transport:
 
     def _expected(self, request: Request, response: Response) -> Response:
         """Return a response of an expected status; raises the error that any other status means."""
-        throttled = is_throttled(response)
+        # A caller that expects 429 as an answer hears of limits itself.
+        throttled = is_throttled(response) and HTTPStatus.TOO_MANY_REQUESTS not in request.expect
         if response.status in request.expect and not throttled and not is_page_for_write(request.method, response):
             return response
         if response.status in RETRIED_STATUSES or throttled:
