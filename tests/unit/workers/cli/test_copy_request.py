@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import RequestInvalid
+from tests.support.signatures import Signer
 from workers.cli.copy_request import copy_request
 
 
@@ -82,8 +83,12 @@ def test_copy_says_what_comes_along(said: dict[str, Any], meant: dict[str, Any])
 
 def test_copy_reads_the_keys_that_must_have_signed(tmp_path: Path) -> None:
     """Rule 9.6."""
-    (tmp_path / "cosign.pub").write_text("key")
+    public = Signer().public
+    (tmp_path / "cosign.pub").write_text(public)
+    (tmp_path / "other.pub").write_text("key")
     (item,) = copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "cosign.pub")])["items"]
-    assert item["verify"] == {"keys": ["key"]}
+    assert item["verify"] == {"keys": [public]}
     with pytest.raises(RequestInvalid, match="cannot be read"):
         copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "gone.pub")])
+    with pytest.raises(RequestInvalid, match=r"other\.pub is not a public key in PEM"):
+        copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "other.pub")])
