@@ -49,6 +49,7 @@
     ├── PartBusy                     state.py
     ├── PushCancelled                push.py
     ├── SourceSlow                   source.py
+    ├── DestinationSlow              destination.py
     └── RegistryError                registry.py
         ├── AuthenticationRefused    registry.py
         │   └── RightMissing         registry.py
@@ -89,6 +90,7 @@ from tasks.errors.destination import (
     DestinationAmbiguous,
     DestinationChildMissing,
     DestinationError,
+    DestinationSlow,
     TagConflict,
     TagMovedSince,
 )
@@ -179,6 +181,7 @@ __all__ = [
     "DestinationAmbiguous",
     "DestinationChildMissing",
     "DestinationError",
+    "DestinationSlow",
     "ExpectationFailed",
     "ImagePusherError",
     "IndexEmpty",

@@ -1,6 +1,6 @@
 """Errors of destinations: a tag cannot be brought to what the push wants."""
 
-from tasks.errors.base import ImagePusherError, Side
+from tasks.errors.base import ImagePusherError, Retry, Side
 
 
 class DestinationError(ImagePusherError):
@@ -42,3 +42,12 @@ class CopyIncomplete(DestinationError):
 
     code = "copy_incomplete"
     advice = "The tag was not moved. Push again to complete it."
+
+
+class DestinationSlow(ImagePusherError):
+    """The destination takes and answers next to nothing and occupies its share of the worker."""
+
+    code = "destination_slow"
+    advice = "The copy is tried again later. Other pushes go on meanwhile."
+    side = Side.DESTINATION
+    retry = Retry.GIVE_BACK

@@ -1,6 +1,7 @@
 """Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
 
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -32,8 +33,8 @@ from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, 
 from tasks.registry.http.scheme import Endpoint, Pong, host_for
 from tasks.registry.http.warning import take_warning
 from tasks.registry.referrers import ReferrersKnown
+from tasks.registry.registry_share import current_visit
 from tasks.registry.settings import RegistryConfiguration, Role
-from tasks.registry.source_slots import current_visit
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
 
 # Answers of a blob store to a URL whose signature has expired, or was made for another method.
@@ -70,8 +71,7 @@ class Transport:
             side=Side(role),
             retry_after_limit=limits.retry_after_limit,
         )
-        visiting = current_visit if role == "source" else lambda: None
-        self._connections = Connections(self._host, settings, limits, visiting)
+        self._connections = Connections(self._host, settings, limits, partial(current_visit, role, registry))
         ask = Realms(self._connections, limits).send
         self._authentication = Authentication(registry, role, store, TokenSource(ask), CloudLogin(ask))
         self._budgets = budgets
@@ -222,7 +222,7 @@ class Transport:
                 headers["Authorization"] = shown = sent
             budget = self._budget(request.repository)
             with budget.request(self.limits.longest_wait):
-                incoming = self._connections.exchange(request.method, at, headers, request.body, request.wait)
+                incoming = self._connections.exchange(request.method, at, headers, request.body, request.patience)
             response = read_response(request, incoming, at, self.limits, own=own, authorization=shown)
             if not is_throttled(response):
                 budget.served()

@@ -58,7 +58,7 @@ def test_an_error_of_a_later_version_keeps_its_code() -> None:
 
 def test_work_under_a_lock_ends_where_the_task_is_given_back_or_the_lock_is_lost() -> None:
     ends = {kind.__name__ for kind in tree(ImagePusherError) if kind("m").ends_locked_work}
-    assert ends == {"LockLost", "PartBusy", "PushCancelled", "SourceSlow", "StateUnavailable"}
+    assert ends == {"DestinationSlow", "LockLost", "PartBusy", "PushCancelled", "SourceSlow", "StateUnavailable"}
 
 
 def test_a_result_names_each_error_by_the_public_package() -> None:

@@ -8,9 +8,9 @@ from typing import Final
 from tasks.celery_glue.runtime import Runtime
 from tasks.coordination.coordination import Coordination
 from tasks.coordination.ledger import HashLedger
+from tasks.registry.registry_share import Visits
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.lost_starts import Attempts
@@ -40,7 +40,7 @@ def make_runtime(
 ) -> Runtime:
     """Return the runtime of this process; `closing` receives the callbacks that close connections and end threads.
 
-    At most `most_slow` copies from one slow registry run at once (None: any number).
+    At most `most_slow` copies that wait for one slow registry run at once (None: any number).
     """
     clients = Registries(registries, shared.budgets, shared.forms)
     closing.callback(clients.close)

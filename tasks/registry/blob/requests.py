@@ -11,6 +11,7 @@ from tasks.registry.blob.verified import Part
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.http.length import declared_length
 from tasks.registry.http.retry import Transient
+from tasks.registry.http.visited_socket import Patience
 from tasks.registry.transport import Transport
 from tasks.registry.upload_forms import TOO_LARGE
 
@@ -20,6 +21,8 @@ GONE: Final = frozenset({404, 416})
 UNANSWERED: Final = frozenset({400, 405, 411, 415, 501})
 # These answers decide on the form of an upload.
 _OF_A_FORM: Final = GONE | UNANSWERED | {TOO_LARGE}
+# A registry that stores a blob in an object store may copy it there before it answers: slower ones are slow.
+_STORED_BYTES_A_SECOND: Final = 10 << 20
 
 
 class UploadRequests:
@@ -30,7 +33,7 @@ class UploadRequests:
     ) -> None:
         self._name = name
         self._scopes = scopes
-        self._commit_timeout = commit_timeout
+        self._patience = Patience(commit_timeout, size / _STORED_BYTES_A_SECOND)
         self._digest = digest
         self._size = size
 
@@ -50,7 +53,7 @@ class UploadRequests:
         """Return the request that sends the last part, which may be empty, and commits."""
         target = with_digest(session.location, self._digest)
         headers = self._headers(part) if part else {}
-        return self._request("PUT", target, part or b"", headers=headers, wait=self._commit_timeout)
+        return self._request("PUT", target, part or b"", headers=headers, patience=self._patience)
 
     def stored(self) -> Request:
         """Return the request that tells whether the blob is stored."""
@@ -58,7 +61,7 @@ class UploadRequests:
 
     def cancel(self, session: UploadSession, wait: float) -> Request:
         """Return the request that cancels a session ("Cancel a blob upload"), for an answer within `wait` seconds."""
-        return self._request("DELETE", session.location, wait=wait)
+        return self._request("DELETE", session.location, patience=Patience(wait, wait))
 
     def _headers(self, part: Part) -> dict[str, str]:
         headers = {"Content-Type": "application/octet-stream"}

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from tasks.registry.http.exchange import Body
 from tasks.registry.http.failures import NoConnectionError
 from tasks.registry.http.request_head import request_head
-from tasks.registry.http.response_stream import Arriving, Visiting
+from tasks.registry.http.response_stream import Arriving
 from tasks.registry.http.route import Route
+from tasks.registry.http.visited_socket import Patience, Visiting, send_all
 
 if TYPE_CHECKING:
     import ssl
@@ -43,7 +44,6 @@ class Connection:
         tls: "ssl.SSLContext | None",
         proxy_tls: "ssl.SSLContext | None",
         idle_timeout: float,
-        visiting: Visiting,
     ) -> None:
         self.sock: socket.socket | None = None
         self._route = route
@@ -51,7 +51,6 @@ class Connection:
         self._tls = tls
         self._proxy_tls = proxy_tls
         self._idle_timeout = idle_timeout
-        self._visiting = visiting
         self._method = ""
         self._is_spoiled = False
 
@@ -92,28 +91,30 @@ class Connection:
         own = {} if body is None and method not in _WITH_CONTENT else {"Content-Length": str(len(body or b""))}
         return {"Host": self._route.authority, **headers, **(proxy.headers if proxy else {}), **own}
 
-    def send(self, method: str, target: str, fields: Mapping[str, str], body: bytes | Body | None) -> None:
-        """Send a request; raises RequestMalformed, OSError."""
+    def send(
+        self, method: str, target: str, fields: Mapping[str, str], body: bytes | Body | None, visiting: Visiting
+    ) -> None:
+        """Send a request; raises RequestMalformed, SourceSlow, DestinationSlow, OSError."""
         self._method = method
         head = request_head(method, target, fields)
-        opened = self._opened()
+        opened, visit = self._opened(), visiting()
         if body is None or isinstance(body, bytes):
             # What is small goes out as one packet.
-            opened.sendall(head + body if body and len(body) < _SMALL_BYTES else head)
+            send_all(opened, head + body if body and len(body) < _SMALL_BYTES else head, visit)
             if body and len(body) >= _SMALL_BYTES:
-                opened.sendall(body)
+                send_all(opened, body, visit)
             return
-        opened.sendall(head)
+        send_all(opened, head, visit)
         for piece in body:
-            opened.sendall(piece)
+            send_all(opened, piece, visit)
 
-    def answer(self, patience: float) -> Arriving:
-        """Return the answer to the request, of which each byte and the whole head arrive within `patience` seconds.
+    def answer(self, patience: Patience, visiting: Visiting) -> Arriving:
+        """Return the answer to the request, of which each byte and the whole head arrive in time.
 
-        Raises AnswerMalformed, OSError.
+        Raises AnswerMalformed, SourceSlow, DestinationSlow, OSError.
         """
-        self._wait_at_most(patience)
-        answer = Arriving(self._opened(), self._method, self._visiting)
+        self._wait_at_most(patience.most)
+        answer = Arriving(self._opened(), self._method, visiting, patience.usual)
         try:
             answer.begin()
         except BaseException:

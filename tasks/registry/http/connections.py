@@ -19,8 +19,8 @@ from tasks.registry.http.exchange import Body, describe
 from tasks.registry.http.failures import FAILURES, normalise
 from tasks.registry.http.pool import Pool
 from tasks.registry.http.proxy import Via, way_to
-from tasks.registry.http.response_stream import Visiting
 from tasks.registry.http.route import Route, origin_of, route_to
+from tasks.registry.http.visited_socket import Patience, Visiting, nobody
 from tasks.registry.settings import HttpLimits, RegistrySettings
 
 if TYPE_CHECKING:
@@ -37,12 +37,10 @@ _MOST_ORIGINS: Final = 256
 class Connections:
     """The connections of a process to `host`, a registry with or without port, and to the hosts it leads to.
 
-    `visiting` tells for whose sake a thread reads from a source (`tasks/registry/source_slots.py`).
+    `visiting` tells for whose sake a thread waits for a registry (`tasks/registry/registry_share.py`).
     """
 
-    def __init__(
-        self, host: str, settings: RegistrySettings, limits: HttpLimits, visiting: Visiting = lambda: None
-    ) -> None:
+    def __init__(self, host: str, settings: RegistrySettings, limits: HttpLimits, visiting: Visiting = nobody) -> None:
         self._host = host
         self._settings = settings
         self._limits = limits
@@ -61,13 +59,13 @@ class Connections:
         url: str,
         headers: Mapping[str, str],
         body: bytes | Body | None = None,
-        wait: float | None = None,
+        patience: Patience | None = None,
     ) -> Incoming:
         """Send one request, its URL to the letter, and return the answer, its content unread.
 
-        Every request starts here, and ends when the caller closes the answer. The wait for the head of the answer is at
-        most `wait` seconds (`idle_timeout` if None). Raises Transient, or a RegistryError if another try would fail
-        too.
+        Every request starts here, and ends when the caller closes the answer. The head of the answer arrives within the
+        given patience, which is `idle_timeout` if None.
+        Raises Transient, SourceSlow, DestinationSlow, or a RegistryError if another try would fail too.
         """
         what = describe(method, url)
         origin = origin_of(url)
@@ -81,8 +79,8 @@ class Connections:
             try:
                 with connection.sending():
                     fields = connection.fields(method, {**_HEADERS, **headers}, body)
-                    connection.send(method, route.target(url), fields, body)
-                answer = connection.answer(wait or self._limits.idle_timeout)
+                    connection.send(method, route.target(url), fields, body, self._visiting)
+                answer = connection.answer(patience or Patience(self._limits.idle_timeout), self._visiting)
             except BaseException:
                 connection.close()
                 raise
@@ -124,7 +122,7 @@ class Connections:
         tls = self._tls(route.host) if route.scheme == "https" else None
         # The settings of a registry say nothing about a proxy.
         proxy_tls = _tls_context(proxy.host, RegistrySettings()) if proxy and proxy.scheme == "https" else None
-        connection = Connection(route, self._connected, tls, proxy_tls, limits.idle_timeout, self._visiting)
+        connection = Connection(route, self._connected, tls, proxy_tls, limits.idle_timeout)
         connection.open(limits.connect_timeout)
         return connection
 

@@ -13,6 +13,7 @@ from tasks.errors import ResponseInvalid
 from tasks.oci.digest import Digest, parse_digest
 from tasks.registry.http.answer import Incoming, Piece
 from tasks.registry.http.refusal_reasons import parse_reasons
+from tasks.registry.http.visited_socket import Patience
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -29,7 +30,7 @@ class Request(Discreet, frozen=True, kw_only=True):
 
     `scopes` are those that its token must cover; an `authorization` replaces the token. The caller handles the
     statuses in `expect`, all others are errors. The content of the response is read up to `limit` bytes, unless it is
-    streamed; the wait for its head is at most `wait` seconds (`idle_timeout` if None).
+    streamed; its head arrives within `patience` (that of `idle_timeout` if None).
     """
 
     _hidden: ClassVar = frozenset({"authorization"})
@@ -43,7 +44,7 @@ class Request(Discreet, frozen=True, kw_only=True):
     expect: AbstractSet[int] = frozenset({200})
     stream: bool = False
     limit: int | None = None
-    wait: float | None = None
+    patience: Patience | None = None
     authorization: str | None = None
 
     @property

@@ -5,7 +5,6 @@ import math
 import re
 import socket
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from tasks.registry.http.chunks import Chunks
 from tasks.registry.http.headers import LONGEST_LINE, Headers, read_headers
 from tasks.registry.http.length import length_of
 from tasks.registry.http.message_faults import AnswerMalformed
-from tasks.registry.source_slots import Visit
+from tasks.registry.http.visited_socket import Visiting, nobody, receive_into
 
 _STATUS: Final = re.compile(rb"[1-9][0-9]{2}")
 _INTERIM: Final = range(100, 200)
@@ -21,21 +20,17 @@ _INTERIM: Final = range(100, 200)
 _WITHOUT_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, *_INTERIM})
 # More than one a second during the longest commit.
 _MOST_INTERIM: Final = 1000
-# How long a silent wait for a source goes on before it is asked whether others need the place.
-_GLANCE_SECONDS: Final = 1.0
-
-# Returns the visit for whose sake the calling thread reads, if any.
-Visiting = Callable[[], Visit | None]
 
 
 class _Bytes(io.RawIOBase):
     """The received bytes of a socket; raises TimeoutError after `deadline`, on the monotonic clock.
 
-    A read for the sake of a visit also ends, by SourceSlow, if the visit is one too many.
+    A read for the sake of a visit also ends, by SourceSlow or DestinationSlow, if the visit is one too many.
     """
 
-    def __init__(self, sock: socket.socket, visiting: Visiting) -> None:
+    def __init__(self, sock: socket.socket, visiting: Visiting, usual: float) -> None:
         self.deadline: float | None = None
+        self.usual = usual
         self.has_read = False
         self.patience = sock.gettimeout()
         self.socket = sock
@@ -55,27 +50,7 @@ class _Bytes(io.RawIOBase):
                 self.socket.settimeout(left if self.patience is None else min(left, self.patience))
             self.has_read = True
         visit = self._visiting()
-        return self._file.readinto(buffer) if visit is None else self._read(visit, buffer)
-
-    def _read(self, visit: Visit, buffer: Any) -> int:
-        patience = self.socket.gettimeout()
-        ends = math.inf if patience is None else time.monotonic() + patience
-        try:
-            with visit.read() as arrived:
-                while True:
-                    visit.check()
-                    left = ends - time.monotonic()
-                    if left <= 0:
-                        raise TimeoutError("timed out")
-                    self.socket.settimeout(min(left, _GLANCE_SECONDS))
-                    try:
-                        count = self.socket.recv_into(buffer)
-                    except TimeoutError:
-                        continue
-                    arrived(count)
-                    return count
-        finally:
-            self.socket.settimeout(patience)
+        return self._file.readinto(buffer) if visit is None else receive_into(self.socket, buffer, visit, self.usual)
 
     def close(self) -> None:
         self._file.close()
@@ -86,7 +61,7 @@ class Arriving:
     """A response whose whole head must arrive within the socket's timeout, read into one buffer.
 
     The bytes from `read1` are valid until its next call. A bounded number of interim responses (RFC 9110, 15.2) is
-    skipped.
+    skipped. The first `usual` seconds of a wait for the head do not count as a wait for a slow registry.
     """
 
     status: int
@@ -94,11 +69,11 @@ class Arriving:
     fields: Headers
     will_close: bool
 
-    def __init__(self, sock: socket.socket, method: str, visiting: Visiting = lambda: None) -> None:
+    def __init__(self, sock: socket.socket, method: str, visiting: Visiting = nobody, usual: float = 0.0) -> None:
         self._to_head = method == "HEAD"
         self._buffer = memoryview(b"")
         self._ends = math.inf
-        self._bytes = _Bytes(sock, visiting)
+        self._bytes = _Bytes(sock, visiting, usual)
         self._file: io.BufferedReader | None = io.BufferedReader(self._bytes)
         self._chunks: Chunks | None = None
         # The bytes of content that are still to come, None if only the end of the connection tells.
@@ -113,6 +88,7 @@ class Arriving:
         version, self.status, self.reason = _read_status(file)
         self.fields = read_headers(file)
         self._bytes.deadline = None
+        self._bytes.usual = 0.0
         if self._bytes.socket.gettimeout() != patience:
             self._bytes.socket.settimeout(patience)
         self._frame(version)

@@ -10,6 +10,7 @@ from tasks.errors import ResponseInvalid
 from tasks.registry.http.exchange import Request
 from tasks.registry.http.expiring_cache import Expiring, ExpiringCache
 from tasks.registry.http.refusal import explain
+from tasks.registry.http.visited_socket import Patience
 from tasks.registry.transport import Transport
 
 Answer = TypeVar("Answer")
@@ -57,7 +58,7 @@ class Asking:
             headers={"Accept": "application/json", **(headers or {})},
             expect=_ALL,
             limit=self.transport.limits.manifest_bytes,
-            wait=SECONDS,
+            patience=Patience(SECONDS, SECONDS),
             authorization=authorization,
         )
         return self.once(path, lambda: self._document(request, kind))

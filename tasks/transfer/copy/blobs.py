@@ -1,7 +1,7 @@
 """Bring one blob into the repositories of a registry: its bytes once, mounts for the rest (BEHAVIOUR 5.1, 5.4)."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Final, Literal
 
 import msgspec
@@ -10,8 +10,8 @@ from tasks import telemetry
 from tasks.errors import NotFound, RateLimited, RegistryError, RegistryUnavailable, Side, SourceChildMissing
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.session import UploadSession
+from tasks.registry.registry_share import Visit, current_visit
 from tasks.registry.repository import Repository
-from tasks.registry.source_slots import current_visit
 from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.possession import shows
@@ -60,11 +60,14 @@ class BlobPlacer:
         with telemetry.span("blob", digest=blob.digest, bytes=blob.size, repository=str(destination)) as span:
             found = self._find(blob, destination)
             if isinstance(found, Wanted):
-                with self._shared.flights.lead(destination.registry, blob.digest) as let_go, _leading(let_go):
+                with (
+                    self._shared.flights.lead(destination.registry, blob.digest) as let_go,
+                    self._leading(let_go, destination),
+                ):
                     found = self._find_arrived(blob, destination, found)
                     if isinstance(found, Wanted):
                         try:
-                            with self._turn(blob), self._source.open_blob(blob) as reader:
+                            with self._turn(blob, destination), self._source.open_blob(blob) as reader:
                                 destination.blob_upload(blob, reader, progress, found.session).run()
                         except RegistryError as error:
                             self._explain(error, blob, destination)
@@ -189,8 +192,16 @@ class BlobPlacer:
             self._placements.add(blob, self._source)
         return found
 
-    def _turn(self, blob: Descriptor) -> AbstractContextManager[None]:
-        return self._big.take() if blob.size > _BIG_BYTES else nullcontext()
+    def _turn(self, blob: Descriptor, destination: Repository) -> AbstractContextManager[None]:
+        if blob.size <= _BIG_BYTES:
+            return nullcontext()
+        visits = self._visits(destination)
+
+        def glance() -> None:
+            for visit in visits:
+                visit.ensure_room()
+
+        return self._big.take(glance)
 
     def _explain(self, error: RegistryError, blob: Descriptor, destination: Repository) -> None:
         """Raise SourceChildMissing for a blob that the source lost; learn from other failures of an upload."""
@@ -222,8 +233,14 @@ class BlobPlacer:
         self._placements.add(blob, destination)
         self._shared.locations.add(destination.registry, blob.digest, destination.name)
 
+    @contextmanager
+    def _leading(self, let_go: Callable[[], None], destination: Repository) -> Iterator[None]:
+        """Let others move the blob too, from their own sources, once a registry of this copy is slow."""
+        with ExitStack() as stack:
+            for visit in self._visits(destination):
+                stack.enter_context(visit.once_slow(let_go))
+            yield
 
-def _leading(let_go: Callable[[], None]) -> AbstractContextManager[None]:
-    """Let others move the blob too, from their own sources, once this copy's source sends next to nothing."""
-    visit = current_visit()
-    return nullcontext() if visit is None else visit.once_slow(let_go)
+    def _visits(self, destination: Repository) -> list[Visit]:
+        source = current_visit("source", self._source.registry)
+        return [each for each in (source, current_visit("destination", destination.registry)) if each is not None]

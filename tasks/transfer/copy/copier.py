@@ -55,7 +55,7 @@ class Copier:
         """Do one copy and return how it ended; `content` is the manifest, if it was read before.
 
         If one source lacks a part or refuses to serve it, the next source is tried. Raises PushCancelled when the
-        worker shuts down, SourceSlow, StateUnavailable.
+        worker shuts down, SourceSlow, DestinationSlow, StateUnavailable.
         """
         counter = Counter()
         meter = Meter(copy.digest, report, self._cancelled, self._limits.seconds)
@@ -71,7 +71,7 @@ class Copier:
         for place in [copy.source, *copy.spare_sources]:
             meter.start_over()
             under_way = self._begin(place, counter, meter)
-            with self._limits.visits.visit(place.registry):
+            with self._limits.visits.visit(place.registry, (each.registry for each in lacking.values())):
                 for parts in under_way.rounds(descriptor, lacking, known):
                     futures = [self._executor.submit(under_way.do, part) for part in parts]
                     wait(futures)

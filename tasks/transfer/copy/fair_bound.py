@@ -2,10 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from tasks import telemetry
+
+_GLANCE_SECONDS: Final = 1.0
 
 
 class Turns:
@@ -19,19 +22,32 @@ class Turns:
         self._held: Counter[str] = Counter()
 
     @contextmanager
-    def take(self) -> Iterator[None]:
-        """Wait for a turn of this thread's push, and hold it for the block."""
+    def take(self, glance: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Wait for a turn of this thread's push, and hold it for the block.
+
+        Each second of the wait `glance` is called, and may end it with an error.
+        """
         push = telemetry.bound().get("push_id", "")
+        with self._wanting(push):
+            with self._changed:
+                while self._held[push] >= max(1, self._most // len(self._wanted)):
+                    if not self._changed.wait(_GLANCE_SECONDS):
+                        glance()
+                self._held[push] += 1
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._held[push] -= 1
+
+    @contextmanager
+    def _wanting(self, push: str) -> Iterator[None]:
         with self._changed:
             self._wanted[push] += 1
-            while self._held[push] >= max(1, self._most // len(self._wanted)):
-                self._changed.wait()
-            self._held[push] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._held[push] -= 1
                 self._wanted[push] -= 1
                 if not self._wanted[push]:
                     del self._wanted[push], self._held[push]

@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from tasks.registry.source_slots import Visits
+from tasks.registry.registry_share import Visits
 
 
 class CopyLimits(NamedTuple):
     """The limits of the copies of one process.
 
-    At most `big_at_once` big blobs move at a time. A copy fails after `seconds`. `visits` limit the copies from one
-    slow source.
+    At most `big_at_once` big blobs move at a time. A copy fails after `seconds`. `visits` limit the copies that
+    wait for one slow registry.
     """
 
     big_at_once: int

@@ -16,9 +16,9 @@ from tasks.coordination.ledger import HashLedger
 from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, LocalRuns, LocalSingleFlight
 from tasks.coordination.local.sqlite import FileHashes
 from tasks.registry.http.connection import Connection
+from tasks.registry.registry_share import Visits
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.lost_starts import Attempts

@@ -15,7 +15,7 @@ from tasks.registry.http.route import route_to
 def connection(origin: str = "http://a.example") -> Iterator[tuple[Connection, socket.socket]]:
     """Yield an open connection and its other end."""
     here, there = socket.socketpair()
-    made = Connection(route_to(origin), lambda *_: None, None, None, 1.0, lambda: None)
+    made = Connection(route_to(origin), lambda *_: None, None, None, 1.0)
     made.sock = here
     with there, here:
         yield made, there

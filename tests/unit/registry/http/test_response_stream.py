@@ -12,6 +12,7 @@ from tasks.registry.http.connections import Connections
 from tasks.registry.http.message_faults import AnswerMalformed
 from tasks.registry.http.response_stream import Arriving
 from tasks.registry.http.retry import Transient
+from tasks.registry.http.visited_socket import Patience
 from tasks.registry.settings import HttpLimits, RegistrySettings
 from tests.support.profiles import profiles
 from tests.support.profiles.server import ProfileRegistry
@@ -50,7 +51,8 @@ def serving(answer: Callable[[socket.socket, threading.Event], None]) -> Iterato
 
 
 def get(subject: Connections, wait: float | None = None) -> bytes:
-    return subject.exchange("GET", f"http://{subject._host}/", {}, wait=wait).read(100, 5)
+    patience = None if wait is None else Patience(wait)
+    return subject.exchange("GET", f"http://{subject._host}/", {}, patience=patience).read(100, 5)
 
 
 @pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints\r\nLink: </x>; rel=next"])

@@ -8,9 +8,9 @@ import pytest
 
 from tasks.coordination.local.in_process import KeyLocks, LocalBlobLocations, LocalSingleFlight
 from tasks.errors import Retry, Side
+from tasks.registry.registry_share import Visits
 from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
-from tasks.registry.source_slots import Visits
 from tasks.transfer.copy.copier import Copied, Copier
 from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.ports import BlobSharing

@@ -27,3 +27,24 @@ def test_a_push_that_holds_all_turns_leaves_the_others_theirs() -> None:
                 # The third of the hostile push still waits.
                 assert not begun.acquire(blocking=False)
     assert all(future.done() for future in hanging)
+
+
+def test_who_waits_for_a_turn_may_give_up_and_leaves_no_trace() -> None:
+    turns, asked = Turns(1), 0
+
+    def glance() -> None:
+        nonlocal asked
+        asked += 1
+        raise ValueError("others need the place")
+
+    with telemetry.context(push_id="one"), turns.take():
+        with ThreadPoolExecutor(1) as threads:
+
+            def wait() -> None:
+                with telemetry.context(push_id="one"), turns.take(glance):
+                    pass
+
+            assert isinstance(threads.submit(wait).exception(), ValueError)
+        assert asked == 1
+    with telemetry.context(push_id="two"), turns.take(glance):
+        assert asked == 1
