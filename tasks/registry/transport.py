@@ -1,44 +1,30 @@
-"""Requests to one registry in one role: authentication, redirects, retries, errors (BEHAVIOUR section 8)."""
+"""Requests to one registry in one role: authentication, retries, errors (BEHAVIOUR section 8)."""
 
 import time
 from functools import partial
 from http import HTTPStatus
-from typing import Final
-
-from msgspec.structs import replace
 
 from tasks import telemetry
-from tasks.errors import (
-    AuthenticationRefused,
-    RegistryError,
-    RegistryReadOnly,
-    RegistryUnavailable,
-    ResponseInvalid,
-    Side,
-)
+from tasks.errors import RegistryError, RegistryReadOnly, RegistryUnavailable, Side
 from tasks.oci.digest import digest_of
 from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.credentials import CredentialStore
-from tasks.registry.auth.grants import lacking_right, read_grant
 from tasks.registry.auth.logins.login import CloudLogin
+from tasks.registry.auth.missing_right import missing_right, refusal_with_right
 from tasks.registry.auth.realms import Realms
 from tasks.registry.auth.tokens import TokenSource
 from tasks.registry.budget import Budget, Budgets
+from tasks.registry.follow_redirects import Redirects
 from tasks.registry.http.connections import Connections
-from tasks.registry.http.exchange import Request, Response, describe
-from tasks.registry.http.read_response import read_response
-from tasks.registry.http.redirects import MOST_REDIRECTS, check_hop, is_same_origin, next_hop, secured
+from tasks.registry.http.exchange import Request, Response
+from tasks.registry.http.redirects import check_hop, secured
 from tasks.registry.http.refusal import explain, is_page_for_write, is_throttled, refusal
 from tasks.registry.http.retry import RETRIED_STATUSES, RetryPolicy, Transient, parse_retry_after
 from tasks.registry.http.scheme import Endpoint, Pong, host_for
-from tasks.registry.http.warning import take_warning
 from tasks.registry.referrers import ReferrersKnown
 from tasks.registry.registry_share import current_visit
 from tasks.registry.settings import RegistryConfiguration, Role
 from tasks.registry.upload_forms import LocalUploadForms, UploadForms
-
-# Answers of a blob store to a URL whose signature has expired, or was made for another method.
-_NOT_SIGNED_FOR: Final = frozenset({400, 401, 403})
 
 
 class Transport:
@@ -75,6 +61,7 @@ class Transport:
         ask = Realms(self._connections, limits).send
         self._authentication = Authentication(registry, role, store, TokenSource(ask), CloudLogin(ask))
         self._budgets = budgets
+        self._redirects = Redirects(self._host, limits, self._connections, self._authentication, self._budget)
         self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
 
     def send(self, request: Request, *, retry: bool = True) -> Response:
@@ -89,9 +76,9 @@ class Transport:
                 with attempt:
                     base = self._endpoint.base()
                     url = self._url(request, base)
-                    response, sent = self._follow(request, base, url)
+                    response, sent = self._redirects.follow(request, base, url)
                     if self._learns(request, response, base, sent):
-                        response, _ = self._follow(request, base, url)
+                        response, _ = self._redirects.follow(request, base, url)
                     says_nothing = request.method == "HEAD" and response.status == HTTPStatus.SERVICE_UNAVAILABLE
                     return self._expected(request, response)
         except RegistryUnavailable as error:
@@ -118,17 +105,10 @@ class Transport:
         def look() -> None:
             self._endpoint.base()
             sent = self._authentication.header(repository, scopes)
-            if error := self._lacking(repository, sent):
+            if error := missing_right(self._authentication, self._host, repository, sent):
                 raise error
 
         self.policy.run(look)
-
-    def _lacking(self, repository: str, sent: str | None) -> RegistryError | None:
-        """Return the error that the token of a request foretells or explains."""
-        grant = read_grant((sent or "").removeprefix("Bearer "), repository)
-        if grant is None or grant.may_push:
-            return None
-        return lacking_right(grant, self._host, repository, self._authentication.user(repository))
 
     def _url(self, request: Request, base: str) -> str:
         """Return the URL of a request; raises AddressForbidden for one to which the registry must not lead."""
@@ -187,61 +167,9 @@ class Transport:
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
         """Return the error that an answer means, with the reason if only this side knows it."""
-        error = self._refused(request, response)
+        error = refusal_with_right(self._authentication, self._host, request, response)
         error.status = response.status
         return error
-
-    def _refused(self, request: Request, response: Response) -> RegistryError:
-        error = refusal(request.method, response)
-        if type(error) is not AuthenticationRefused:
-            return error
-        # A read with pull scope says nothing about the right to push.
-        asked = not error.may_be_absent or any("push" in scope.rpartition(":")[2] for scope in request.scopes)
-        lacking = self._lacking(request.repository, response.authorization) if asked else None
-        if lacking is not None:
-            return type(lacking)(f"{explain(request.method, response)}. {lacking.message}")
-        if response.headers.get("WWW-Authenticate") and self._authentication.user(request.repository) is None:
-            # Nobody makes a repository without credentials: one that they may not read is not taken for absent.
-            error = AuthenticationRefused(f"{error.message} No credentials are configured for it.")
-        return error
-
-    def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
-        """Send a request, follow its redirects, and return the last response with the Authorization of its request.
-
-        If a blob store refuses a URL that the registry signed, the registry is asked once for a new one. A HEAD
-        gets the status of an unsupported method instead, if expected: the signature may be for GET.
-        """
-        shown: str | None = None
-        at, hops, may_ask_again = url, 0, request.method == "GET"
-        may_be_unsupported = request.method == "HEAD" and HTTPStatus.METHOD_NOT_ALLOWED in request.expect
-        while hops <= MOST_REDIRECTS:
-            own = is_same_origin(at, base)
-            headers = dict(request.headers)
-            sent = self._header(request) if own else None
-            if sent is not None:
-                headers["Authorization"] = shown = sent
-            budget = self._budget(request.repository)
-            with budget.request(self.limits.longest_wait):
-                incoming = self._connections.exchange(request.method, at, headers, request.body, request.patience)
-            response = read_response(request, incoming, at, self.limits, own=own, authorization=shown)
-            if not is_throttled(response):
-                budget.served()
-            take_warning(self._host, response.headers.get("Warning"), shown, at)
-            location = next_hop(request.method, response)
-            if location is not None:
-                location = secured(base, location)
-                check_hop(self._host, at, location)
-                at, hops = location, hops + 1
-            elif hops and may_ask_again and _is_signature_refused(response):
-                at, hops, may_ask_again = url, 0, False
-            elif hops and may_be_unsupported and _is_signature_refused(response):
-                return replace(response, status=HTTPStatus.METHOD_NOT_ALLOWED), sent
-            else:
-                return response, sent
-        raise ResponseInvalid(f"{describe(request.method, at)} redirects more than {MOST_REDIRECTS} times.")
-
-    def _header(self, request: Request) -> str | None:
-        return request.authorization or self._authentication.header(request.repository, request.scopes)
 
     def _budget(self, repository: str) -> Budget:
         """Return the budget of the user for a repository; keys of Redis do not show the user."""
@@ -260,8 +188,3 @@ class Transport:
             self._authentication.learn(
                 pong.headers.get("WWW-Authenticate"), "", frozenset(), None, secure=pong.url.startswith("https:")
             )
-
-
-def _is_signature_refused(response: Response) -> bool:
-    """Tell whether a host that a redirect led to refuses the signature of the URL."""
-    return response.status in _NOT_SIGNED_FOR and not (response.own and response.status == HTTPStatus.UNAUTHORIZED)

@@ -37,6 +37,7 @@ class Fault:
 
 
 _TAG: Final = "tasks.transfer.publish.tag"
+_OWN_WORK: Final = "tasks.transfer.publish.own_work"
 _SINGLE_TAG: Final = "tasks.transfer.publish.single_tag"
 _INTENTS: Final = "tasks.transfer.publish.noted_intents"
 _WRITES: Final = "tasks.transfer.publish.writes"
@@ -55,12 +56,10 @@ _ROUNDS: Final = "tasks.transfer.copy.rounds"
 FAULTS: Final = (
     Fault("tag is read once", "tasks.transfer.publish.single_tag", "_ROUNDS: Final = 5", "_ROUNDS: Final = 1"),
     Fault("no look before the write", _TAG, "self._held.now(over) != over", "False"),
-    Fault(
-        "lock is not ensured after the write", _TAG, "lock.ensure()\n        lock.note_written(", "lock.note_written("
-    ),
+    Fault("lock is not ensured after the write", _OWN_WORK, "lock.ensure() lock.note_written(", "lock.note_written("),
     Fault("no intent", _INTENTS, "self.log.note(intent, replaced, self._known)", "pass"),
     Fault("no protective tag", _TAG, "self._writes.store(intent.protective_tag, decision)", "pass"),
-    Fault("write under way is not noted", _TAG, "lock.note_writing(intent.new_digest, last, self._writer)", "pass"),
+    Fault("write under way is not noted", _OWN_WORK, "lock.note_writing(intent.new_digest, last, self.writer)", "pass"),
     Fault("bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None"),
     Fault("late write is not seen", _OVERWRITTEN, "lost = record.overwritten_by(held)", "lost = None"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:"),
@@ -167,7 +166,7 @@ FAULTS: Final = (
     Fault(
         "push builds on half of a release",
         _SINGLE_TAG,
-        "move.intents.log.ensure_settled()",
+        "move.log.ensure_settled()",
         "pass",
         first=640,
     ),

@@ -61,54 +61,22 @@ class Endpoint:
         return self._base
 
 
-class Transport(HttpTransport):
-    """The way to one registry in one role: retries and judgement are real, the exchange is the model's."""
+class Redirects:
+    """The way of a request to the model of a registry, which redirects nothing."""
 
-    def __init__(
-        self, registry: str, role: Role, configuration: RegistryConfiguration, store: Any, budgets: Budgets, forms: Any
-    ) -> None:
-        del store
-        self.registry = registry
-        self.settings = configuration.settings(registry, role)
-        self.limits = limits = configuration.limits
-        self.forms = forms
-        self.read_by_push = False
-        self.referrers = ReferrersKnown()
-        self.policy = RetryPolicy(
-            limits.tries,
-            limits.longest_wait,
-            chance=primitives.chance,
-            sleep=primitives.sleep,
-            side=Side(role),
-            retry_after_limit=limits.retry_after_limit,
-        )
-        self._host = registry
-        self._shared = budgets.of(
-            registry, "default", self.settings.requests_at_once, self.settings.requests_per_second
-        )
-        self._network = _network[0]
-        self._endpoint: Any = Endpoint(registry)
+    def __init__(self, host: str, network: Network, budget: Budget, longest_wait: float) -> None:
+        self._host = host
+        self._network = network
+        self._budget = budget
+        self._longest_wait = longest_wait
 
-    def require_push(self, repository: str, scopes: frozenset[str]) -> None:
-        return
-
-    def _budget(self, repository: str) -> Budget:
-        del repository
-        return self._shared
-
-    def _follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
+    def follow(self, request: Request, base: str, url: str) -> tuple[Response, str | None]:
         del base
-        with self._shared.request(self.limits.longest_wait):
+        with self._budget.request(self._longest_wait):
             answer = self._exchange(request)
         streamed = request.stream and answer.status in request.expect
         incoming: Any = Incoming(answer.body) if streamed else None
         return Response(answer.status, answer.headers, url, True, b"" if streamed else answer.body, incoming), None
-
-    def _explained(self, error: RegistryUnavailable) -> RegistryUnavailable:
-        return error
-
-    def _refusal(self, request: Request, response: Response) -> RegistryError:
-        return refusal(request.method, response)
 
     def _exchange(self, request: Request) -> Answer:
         scheduler = self._network.scheduler
@@ -138,6 +106,48 @@ class Transport(HttpTransport):
         if tagged and "/publish" in self._network.scheduler.thread.name:
             kind = Kind.MOVE if reading else Kind.PUT
         return f"{method} {self._host}{_shown(path)}", kind
+
+
+class Transport(HttpTransport):
+    """The way to one registry in one role: retries and judgement are real, the exchange is the model's."""
+
+    def __init__(
+        self, registry: str, role: Role, configuration: RegistryConfiguration, store: Any, budgets: Budgets, forms: Any
+    ) -> None:
+        del store
+        self.registry = registry
+        self.settings = configuration.settings(registry, role)
+        self.limits = limits = configuration.limits
+        self.forms = forms
+        self.read_by_push = False
+        self.referrers = ReferrersKnown()
+        self.policy = RetryPolicy(
+            limits.tries,
+            limits.longest_wait,
+            chance=primitives.chance,
+            sleep=primitives.sleep,
+            side=Side(role),
+            retry_after_limit=limits.retry_after_limit,
+        )
+        self._host = registry
+        self._shared = budgets.of(
+            registry, "default", self.settings.requests_at_once, self.settings.requests_per_second
+        )
+        self._redirects: Any = Redirects(registry, _network[0], self._shared, limits.longest_wait)
+        self._endpoint: Any = Endpoint(registry)
+
+    def require_push(self, repository: str, scopes: frozenset[str]) -> None:
+        return
+
+    def _budget(self, repository: str) -> Budget:
+        del repository
+        return self._shared
+
+    def _explained(self, error: RegistryUnavailable) -> RegistryUnavailable:
+        return error
+
+    def _refusal(self, request: Request, response: Response) -> RegistryError:
+        return refusal(request.method, response)
 
 
 def _shown(path: str) -> str:

@@ -1,12 +1,7 @@
 """The upload of one blob (distribution-spec 1.1, "Pushing blobs"; BEHAVIOUR 5.3, 5.6).
 
-`forms` decides the form of the bytes and the next form, `requests` sends them; this module keeps the session.
-
-Tests of Distribution 2.8 with cut connections show: it commits nothing of an interrupted request, and the bytes that
-it received are lost. `_state` in the session's Location carries the signed offset, and any other offset on its disk
-makes the session invalid (404 on the status too). An untouched session (after a 401, say) stays valid; after a whole
-PATCH only the Location of its answer is valid. So after any failure the upload asks for the session's status: it
-resumes at the offset that the registry names, and starts a new session if the old one is gone.
+`Way` decides the form of the bytes and the next form, `OpenSession` holds the session. After any failure the session is
+resumed first: only the registry knows how far the upload came.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,16 +23,9 @@ from tasks.errors import (
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.blob.drops import Drops
 from tasks.registry.blob.no_form import not_joined, too_large, unanswered
-from tasks.registry.blob.requests import (
-    GONE,
-    STORED,
-    TAKEN,
-    UNANSWERED,
-    UploadRequests,
-    cancel_upload,
-    stored_size,
-)
-from tasks.registry.blob.session import UploadSession, names_other, session_of, stored_bytes
+from tasks.registry.blob.open_session import OpenSession
+from tasks.registry.blob.requests import GONE, STORED, TAKEN, UNANSWERED, UploadRequests, stored_size
+from tasks.registry.blob.session import UploadSession, names_other, stored_bytes
 from tasks.registry.blob.verified import Part, Passage, Reader
 from tasks.registry.http.exchange import Response, describe
 from tasks.registry.http.refusal import explain, refusal
@@ -71,14 +59,12 @@ class BlobUpload:
         self._requests = UploadRequests(name, scopes, commit_timeout, descriptor.digest, descriptor.size)
         self._size = descriptor.size
         self._passage = Passage(descriptor, reader, progress)
-        self._session = session
+        self._session = OpenSession(transport, self._requests, session)
         known = transport.forms.refused(transport.registry)
         self._way = first_way(descriptor.size, transport.settings.uploads, transport.settings.part_bytes, known)
         self._drops = Drops()
-        self._bodies = 0
         self._furthest = 0
         self._committed_again = False
-        self._touched = False
         self._outcome_unknown = False
 
     def run(self) -> None:
@@ -105,7 +91,7 @@ class BlobUpload:
                             stored, offset = self._commit(offset), None
         except ImagePusherError as error:
             if error.side is Side.SOURCE or self._drops.is_last or not isinstance(error, _AWAY):
-                self._give_up()
+                self._session.cancel()
             if self._drops.met_all_forms and isinstance(error, RegistryUnavailable):
                 raise unanswered(error, self._transport.registry) from None
             raise
@@ -117,7 +103,7 @@ class BlobUpload:
         end = self._way.part(offset)
         part = self._passage.body(offset, end)
         with self._noting_drops(part):
-            response = self._transport.send(self._requests.patch(self._opened, part), retry=False)
+            response = self._transport.send(self._requests.patch(self._session.current, part), retry=False)
         if response.status in TAKEN:
             return self._taken(response, end)
         self._change("PATCH", response, end - offset)
@@ -128,7 +114,7 @@ class BlobUpload:
         part = self._passage.body(offset)
         try:
             with self._noting_drops(part):
-                response = self._transport.send(self._requests.commit(self._opened, part), retry=False)
+                response = self._transport.send(self._requests.commit(self._session.current, part), retry=False)
         except Transient as failure:
             self._outcome_unknown = self._passage.finished and failure.status not in _NOT_TAKEN
             raise
@@ -141,20 +127,14 @@ class BlobUpload:
             return False
         if not self._passage.finished:
             raise Transient(f"{describe('PUT', response.url)} was answered before all content was sent")
-        self._session = None
+        self._session.end()
         self._check_digest(response)
-        return self._bodies <= 1 or self._is_joined(response)
+        return self._session.bodies <= 1 or self._is_joined(response)
 
     def _check_digest(self, committed: Response) -> None:
         """Raise ContentMismatch if the registry names another digest and does not have the blob under its own."""
         if names_other(committed, self._passage.digest) and self._stored_size() not in {self._size, 0}:
             raise ContentMismatch(f"{describe('PUT', committed.url)} did not store {self._passage.digest}.")
-
-    @property
-    def _opened(self) -> UploadSession:
-        if self._session is None:
-            raise TypeError("an upload has a session before it sends anything")
-        return self._session
 
     def _stored_size(self) -> int | None:
         return stored_size(self._transport.send(self._requests.stored(), retry=False))
@@ -190,47 +170,21 @@ class BlobUpload:
         if dropped is not None:
             self._way = dropped
             if self._drops.offset == 0:
-                self._give_up()
-        if self._session is not None:
-            stored = self._ask(self._session) if self._touched else 0
-            if stored is not None:
-                return self._begin(self._session, stored)
-        self._bodies = 0
-        return self._begin(session_of(self._transport.send(self._requests.start(), retry=False)), 0)
-
-    def _begin(self, session: UploadSession, stored: int) -> int:
-        self._session = session
-        self._touched = True
+                self._session.cancel()
+        stored = self._session.resume(self._passage.reached)
         if stored and self._way.form != "put":
             # Of a PATCH of which only a part was kept.
-            self._bodies = max(self._bodies, 1)
-        self._way = self._way.bounded(session.least, session.most)
-        return stored
-
-    def _ask(self, session: UploadSession) -> int | None:
-        """Return the offset of an interrupted session, None if it cannot go on; then it is cancelled."""
-        try:
-            response = self._transport.send(self._requests.status(session), retry=False)
-        except NotFound:
-            self._session = None
-            return None
-        except RequestRefused:
-            self._give_up()
-            return None
-        self._session = session.moved(response)
-        stored = stored_bytes(response.headers.get("Range"), self._passage.reached, counts=session.counts)
-        if stored is None:
-            self._give_up()
+            self._session.bodies = max(self._session.bodies, 1)
+        self._way = self._way.bounded(self._session.current.least, self._session.current.most)
         return stored
 
     def _taken(self, response: Response, end: int) -> int:
         """Return the offset after a successful PATCH up to `end`; raises Transient if only part was taken."""
-        if self._session is not None:
-            self._session = self._session.moved(response)
+        self._session.move(response)
         stored = stored_bytes(response.headers.get("Range"), end)
         if self._passage.position != end or stored not in {None, end}:
             raise Transient(f"{describe('PATCH', response.url)} took {stored} of {end} bytes")
-        self._bodies += 1
+        self._session.bodies += 1
         if end > self._furthest:
             self._furthest, self._way = end, self._way.went_well()
         return end
@@ -243,15 +197,15 @@ class BlobUpload:
             found = self._way.after(response.status, sent) if sent or self._way.form == "put" else self._again(response)
         if found is None:
             if method == "PUT" and response.status in _ENDS:
-                self._session = None
+                self._session.end()
             raise self._named(method, error, response)
         if method == "PUT" and response.status in _ENDS | UNANSWERED:
-            self._give_up()
+            self._session.cancel()
         self._way = found
 
     def _again(self, response: Response) -> Way | None:
         """Return the way after a commit failed with all bytes sent: the session is gone, or lacks some bodies."""
-        lacking = response.status == HTTPStatus.BAD_REQUEST and self._bodies > 1 and self._way.form == "patch"
+        lacking = response.status == HTTPStatus.BAD_REQUEST and self._session.bodies > 1 and self._way.form == "patch"
         if self._committed_again or not (lacking or response.status in GONE):
             return None
         self._committed_again = True
@@ -259,7 +213,7 @@ class BlobUpload:
 
     def _named(self, method: str, error: RegistryError, response: Response) -> RegistryError:
         """Return the error of an upload of which no form is left, with the way out if one is known."""
-        if response.status == HTTPStatus.BAD_REQUEST and self._bodies > 1 and self._way.form == "parts":
+        if response.status == HTTPStatus.BAD_REQUEST and self._session.bodies > 1 and self._way.form == "parts":
             return self._not_joined(error.message)
         if "DIGEST_INVALID" in response.codes:
             return ContentMismatch(f"{explain(method, response)}.")
@@ -270,9 +224,3 @@ class BlobUpload:
         registry = self._transport.registry
         known = self._transport.forms.refused(registry).united(self._way.refused)
         return not_joined(what, registry, self._size, self._way, known, by_drops=self._drops.changes > 0)
-
-    def _give_up(self) -> None:
-        """Drop the session and cancel it: a registry that refused only the form of a body keeps it open."""
-        session, self._session = self._session, None
-        if session is not None:
-            cancel_upload(self._transport, self._requests, session)

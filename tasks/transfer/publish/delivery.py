@@ -175,5 +175,5 @@ class Delivery:
             moved.append(move_single_tag(move, self._parts.locks))
             return self._reports.receipted(item, tag, moved[0])
 
-        report = self._attempted(tag, lost, run, partial(move.clean, self._parts.locks))
+        report = self._attempted(tag, lost, run, partial(move.work.clean, self._parts.locks))
         return self._reports.told(item, tag, moved[0], report) if moved else report

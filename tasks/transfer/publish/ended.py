@@ -26,7 +26,7 @@ class Ended(msgspec.Struct):
         """
         for member in self.restored:
             with suppress(LockLost):
-                member.move.forget()
+                member.move.work.forget()
 
     @property
     def stands(self) -> bool:

@@ -56,7 +56,7 @@ class Forward:
                 lock = self._held[member.reference]
                 if member.reference in written:
                     # Another item of the release has just written this tag (BEHAVIOUR 1.5).
-                    member.move.recall()
+                    member.move.work.recall()
                     staged[member.key] = member.move.stage(lock)
                     member.move.bring(staged[member.key], self._locks)
                     intents[member.key] = self._announce(member, staged[member.key])
@@ -107,7 +107,7 @@ class Forward:
         with stopping(member):
             if staged.is_right:
                 # Once the release begins, what an earlier delivery noted would count as written.
-                member.move.found(staged.decision)
+                member.move.work.found(staged.decision)
                 return None
             intent = member.move.announce(self._held[member.reference], staged)
             if intent is None:

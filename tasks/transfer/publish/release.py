@@ -96,7 +96,7 @@ class Release:
             direction = self._journal.read()
             for member in self._members:
                 # Before the release begins, it has written no tag: one that holds its image got it from another push.
-                member.move.recall(has_written=has_begun(direction) or member.follows)
+                member.move.work.recall(has_written=has_begun(direction) or member.follows)
             if has_begun(direction):
                 # Only the tags themselves show which of them an earlier delivery moved.
                 self._flipped.update(member.key for member in self._members if member.intent is not None)
@@ -150,7 +150,7 @@ class Release:
                 error,
                 is_culprit=member in culprits,
                 was_flipped=member.key in self._flipped,
-                protective_tag=member.move.protection_left(),
+                protective_tag=member.move.work.protection_left(),
             )
             for member in self._members
         }
@@ -171,10 +171,10 @@ class Release:
         for lock in held.values():
             lock.ensure()
         for member in self._members:
-            member.move.recall()
+            member.move.work.recall()
         begun = has_begun(self._journal.read())
         noted = {
-            member.reference: (self._change(member, held) if begun else None) or member.move.memory.forgotten()
+            member.reference: (self._change(member, held) if begun else None) or member.move.work.memory.forgotten()
             for member in self._members
             if begun or not member.follows
         }
@@ -183,7 +183,7 @@ class Release:
             self._journal.note(direction, error.message)
             for member in self._members:
                 if (change := intents.get(member.reference)) is not None:
-                    member.move.put_back_to(change.old_digest)
+                    member.move.work.put_back_to(change.old_digest)
         undone = self._put_back(intents, HeldLocks(held, self._locks))
         stuck = failed_tags(undone)
         if stuck:
@@ -197,7 +197,7 @@ class Release:
     def _change(self, member: Member, held: Mapping[str, TagLock]) -> TagIntent | None:
         """Return the change to take back: the last one, or that of a late write after the tag had been put back."""
         try:
-            return member.move.written_late(held[member.reference]) or member.intent
+            return member.move.work.written_late(held[member.reference]) or member.intent
         except DestinationError as error:
             LOG.warning("%s: whether a late write replaced anything cannot be told: %s", member.reference, error)
             return member.intent
@@ -207,6 +207,6 @@ class Release:
         for lock in held.values():
             lock.ensure()
         for member in self._members:
-            member.move.forget()
+            member.move.work.forget()
         self._flipped.clear()
         self._journal.note("again")

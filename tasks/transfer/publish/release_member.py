@@ -31,7 +31,7 @@ class Member(msgspec.Struct, frozen=True):
     @property
     def intent(self) -> TagIntent | None:
         """The change that this run of the push noted last, None if there is none or the tag was put back since."""
-        latest = self.move.memory.latest
+        latest = self.move.work.memory.latest
         return latest if latest is not None and latest.changes and not latest.settled else None
 
 

@@ -26,7 +26,7 @@ def move_single_tag(move: TagMove, locks: TagLocks) -> Moved:
     except ImagePusherError as error:
         if error.passes:
             LOG.warning("%s: %s", move.reference, error)
-            if move.may_have_written:
+            if move.work.may_have_written:
                 error.message += " Whether the tag was written cannot be told."
         error.on(Side.DESTINATION)
         raise
@@ -45,8 +45,8 @@ def _move_under_lock(move: TagMove, locks: TagLocks) -> Moved:
 
 def _move_in_rounds(move: TagMove, lock: TagLock, locks: TagLocks) -> Moved:
     # To build on half of a release would keep that half for good (BEHAVIOUR 10.1).
-    move.intents.log.ensure_settled()
-    move.recall()
+    move.log.ensure_settled()
+    move.work.recall()
     move.prepare()
     for number in range(_ROUNDS):
         # A tag that was absent when the push was planned is taken to be absent: the look before the write checks.
