@@ -6,7 +6,7 @@ Then the write lands. All of this happens in one thread, and at the same places 
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,15 +16,14 @@ from tasks.oci.digest import Digest
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Registries, Repository
 from tasks.registry.settings import RegistryConfiguration
-from tasks.transfer.plan.decide import Current
 from tasks.transfer.plan.plan import PlannedTag
-from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.moved import Moved
 from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.tag import TagMove
 from tests.acceptance.profiles.wishes import wish
 from tests.support import images
 from tests.support.images import Index
+from tests.support.intents import MemoryIntents
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import AccessRules, Profile
 from tests.support.profiles.server import ProfileRegistry
@@ -58,38 +57,6 @@ class HeldBack:
         return str(self._real)
 
 
-@dataclass
-class NotedIntents:
-    """The intents of one push, as the ledger keeps them."""
-
-    noted: TagIntent | None = None
-    replaced: list[Current] = field(default_factory=list)
-    push_id: str = "p"
-
-    def read(self) -> TagIntent | None:
-        return self.noted
-
-    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None = None) -> None:
-        self.noted = intent
-        if replaced is not None:
-            self.replaced.append(replaced)
-
-    def ensure_open(self) -> None:
-        return
-
-    def ensure_settled(self) -> None:
-        return
-
-    def need(self, tag: str) -> bool:
-        del tag
-        return False
-
-    give_up = is_shared = need
-
-    def ensure_wanted(self) -> None:
-        pass
-
-
 class Race:
     """One tag of a registry, and pushes that move it."""
 
@@ -106,7 +73,7 @@ class Race:
         reference = Reference(self.registry.host, "ns/app", "1")
         real: Any = self.repository if between is None else HeldBack(self.repository, between)
         planned = PlannedTag(reference=reference, action="merged", old_digest=Digest("sha256:somewhat"))
-        return move_single_tag(TagMove(wish(source), real, planned, NotedIntents()), self.locks)
+        return move_single_tag(TagMove(wish(source), real, planned, MemoryIntents()), self.locks)
 
     def platforms(self) -> set[str]:
         repository = self.registry.store.repositories["ns/app"]

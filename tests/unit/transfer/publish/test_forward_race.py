@@ -18,11 +18,10 @@ from tasks.oci.index import Index
 from tasks.oci.reference import Reference
 from tasks.oci.version import VERSION, said_age
 from tasks.registry.manifest_answer import FetchedManifest
-from tasks.transfer.plan.decide import Current, MergePolicy
+from tasks.transfer.plan.decide import MergePolicy
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.tag_guard import Gate
-from tasks.transfer.ports import TagIntent
 from tasks.transfer.publish.held_manifests import Sightings
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.moved import Moved
@@ -32,6 +31,7 @@ from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.stage import Wish
 from tasks.transfer.publish.tag import TagMove
 from tasks.transfer.request.conditions import Conditions
+from tests.support.intents import MemoryIntents
 from tests.support.tag_locks import MemoryTag, MemoryTagLocks
 from tests.unit.oci.listing import image, index
 from tests.unit.transfer.plan.sources import of_index
@@ -97,37 +97,6 @@ class MemoryRepository:
         self.tags.update(dict.fromkeys(TAGS, source.digest))
 
 
-class Intents:
-    """The intents of one push at one tag."""
-
-    push_id = "p"
-
-    def __init__(self) -> None:
-        self._last: TagIntent | None = None
-
-    def read(self) -> TagIntent | None:
-        return self._last
-
-    def note(self, intent: TagIntent, replaced: Current | None, known: TagIntent | None = None) -> None:
-        del replaced
-        self._last = intent
-
-    def ensure_open(self) -> None:
-        return
-
-    def ensure_settled(self) -> None:
-        return
-
-    def need(self, tag: str) -> bool:
-        del tag
-        return False
-
-    give_up = is_shared = need
-
-    def ensure_wanted(self) -> None:
-        pass
-
-
 def release(version: str) -> SourceImage:
     """Return an image of amd64 that says its version."""
     source = of_index(index(image(version, "linux/amd64"), annotations={VERSION: version}))
@@ -170,7 +139,7 @@ def moves(source: SourceImage, repository: Any, order: random.Random) -> list[Me
         PlannedTag(reference=Reference("b.example", "app", tag), action="copied")
         for tag in order.sample(TAGS, len(TAGS))
     ]
-    return [Member(str(tag.reference.tag), tag, TagMove(wish, repository, tag, Intents())) for tag in tags]
+    return [Member(str(tag.reference.tag), tag, TagMove(wish, repository, tag, MemoryIntents())) for tag in tags]
 
 
 def push(source: SourceImage, repository: Any, locks: WaitingLocks, order: random.Random) -> dict[str, Moved]:
