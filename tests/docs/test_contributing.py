@@ -1,5 +1,6 @@
 """CONTRIBUTING.md and the hooks: the commands run, and the hooks are the linters of `tests/run`."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -59,3 +60,31 @@ def test_every_folder_of_tests_is_described() -> None:
         f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name[0] not in "._"
     }
     assert described == existing - {"tests/data"}
+
+
+def _undescribed(source: str) -> list[str]:
+    """Return the public methods of protocols that have no docstring (D102, which ruff has for all classes or none)."""
+    classes = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.ClassDef)]
+    protocols = [each for each in classes if any("Protocol" in ast.unparse(base) for base in each.bases)]
+    methods = [
+        (protocol.name, method)
+        for protocol in protocols
+        for method in protocol.body
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_")
+    ]
+    return [f"{name}.{method.name}" for name, method in methods if not ast.get_docstring(method)]
+
+
+def test_every_method_of_a_protocol_is_described() -> None:
+    lacking = {
+        str(path.relative_to(ROOT)): names
+        for folder in ("tasks", "workers")
+        for path in (ROOT / folder).rglob("*.py")
+        if (names := _undescribed(path.read_text()))
+    }
+    assert lacking == {}
+
+
+def test_a_method_without_a_docstring_is_found() -> None:
+    source = 'class Port(Protocol):\n    def a(self) -> int: ...\n    def b(self) -> int:\n        """Return it."""\n'
+    assert _undescribed(source) == ["Port.a"]

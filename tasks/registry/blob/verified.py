@@ -24,7 +24,10 @@ class Reader(Protocol):
 
     position: int
 
-    def reopen(self, offset: int) -> None: ...
+    def reopen(self, offset: int) -> None:
+        """Go on at `offset`, in bytes from the start of the content."""
+        ...
+
     def read_piece(self) -> Piece:
         """Return the next bytes, none at the end; they are valid until the next call."""
         ...
