@@ -5,8 +5,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from tasks import contract
-from tasks.celery_glue import display as monitors
-from tasks.celery_glue import runtime
+from tasks.celery_glue import display, runtime
 from tasks.celery_glue.redelivery import Deliveries
 
 
@@ -17,7 +16,7 @@ def copy(self: Task[Any, Any], push_id: str, digest: str) -> str | None:
     """Copy and record the outcome; raises only for another delivery, so that the callback of the chord always runs."""
     here = runtime.of_app(self.app)
     deliveries = Deliveries(self, here, push_id, digest)
-    meter = monitors.CopyMeter(deliveries.view.progress, deliveries.went_on)
+    meter = display.CopyMeter(deliveries.view.progress, deliveries.went_on)
     with deliveries.given_back():
         transient = here.copy.run(
             push_id,

@@ -12,8 +12,8 @@ from celery import Celery
 
 from tasks import contract
 from tasks.transfer.ports import INSPECTION, Runs
-from tasks.transfer.steps import publish as conclude
-from tasks.transfer.steps import push as accept
+from tasks.transfer.steps.publish import PART as PUBLISH
+from tasks.transfer.steps.push import PART as PUSH
 from workers.broker.messages import TaskMessage, read_message
 
 LOG: Final = logging.getLogger(__name__)
@@ -47,11 +47,11 @@ def _part_of(message: TaskMessage) -> tuple[str, str] | None:
     """Return the push id and the name of the run that a message is for; None for a message that is not ours."""
     match message.task, message.arguments:
         case contract.PUSH_TASK, [request]:
-            return contract.push_id_of(request, message.task_id), accept.PART
+            return contract.push_id_of(request, message.task_id), PUSH
         case contract.COPY_TASK, [str(push_id), str(digest)]:
             return push_id, digest
         case contract.PUBLISH_TASK, [str(push_id)]:
-            return push_id, conclude.PART
+            return push_id, PUBLISH
         case contract.PREVIEW_TASK | contract.VERIFY_TASK | contract.UNDO_TASK, _:
             return message.task_id, INSPECTION
     return None

@@ -8,35 +8,25 @@ from tasks import contract
 from tasks.errors import ImagePusherError, OlderThanDestination
 from tasks.oci.platform import Platform
 from tasks.transfer.plan.copies import copies_of, needed
+from tasks.transfer.plan.findings import Findings
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.plan import FailedItem, Plan, PlannedItem, PlannedTag, ResolvedItem
 from tasks.transfer.plan.referrers import FoundReferrers
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
 
-def plan_push(
-    request: ValidRequest,
-    sources: Sequence[SourceImage | ImagePusherError],
-    tags: Sequence[Sequence[PlannedTag]],
-    *,
-    push_id: str,
-    created: float,
-    referrers: Sequence[FoundReferrers] = (),
-) -> Plan:
-    """Return the plan of `request` from the findings on each item's source, tags and referrers."""
-    along = referrers or [FoundReferrers()] * len(sources)
-    items = [
-        _planned_item(wanted, found, tuple(planned), request.target.platforms, referring)
-        for wanted, found, planned, referring in zip(request.items, sources, tags, along, strict=True)
-    ]
+def plan_push(request: ValidRequest, found: Findings, *, push_id: str, created: float) -> Plan:
+    """Return the plan of a request; `created` is in seconds since the epoch."""
+    eligible = map(request.eligible, request.items)
+    of_items = zip(request.items, found.sources, found.tags, eligible, found.referrers, strict=True)
+    items = [_planned_item(*of_item) for of_item in of_items]
     items = _without_doomed(items, request.atomic)
-    images = [found for found in sources if isinstance(found, SourceImage)]
     resolved = [item for item in items if isinstance(item, ResolvedItem)]
     return Plan(
         push_id=push_id,
         created=created,
         items=items,
-        copies=copies_of(zip(images, resolved, strict=True), request.target.tries),
+        copies=copies_of(zip(found.images, resolved, strict=True), request.target.tries),
         atomic=request.atomic,
         jobs=request.target.jobs,
         tries=request.target.tries,
@@ -47,29 +37,24 @@ def plan_push(
     )
 
 
-def eligible(item: ValidItem, of_target: tuple[Platform, ...]) -> tuple[Platform, ...]:
-    """Return the platforms that may be taken from the source, () for all: the item's setting before the target's."""
-    return item.platforms or of_target if item.kind == "auto" else ()
-
-
 def _planned_item(
     wanted: ValidItem,
     found: SourceImage | ImagePusherError,
-    tags: tuple[PlannedTag, ...],
-    of_target: tuple[Platform, ...],
+    tags: Sequence[PlannedTag],
+    eligible: tuple[Platform, ...],
     referring: FoundReferrers,
 ) -> PlannedItem:
     if isinstance(found, ImagePusherError):
-        return FailedItem(wanted=wanted, error=found, tags=tags)
+        return FailedItem(wanted=wanted, error=found, tags=tuple(tags))
     return ResolvedItem(
         wanted=wanted,
         kind=found.kind,
         digest=found.original_digest,
         media_type=found.media_type,
-        eligible=eligible(wanted, of_target),
+        eligible=eligible,
         platform=found.platform,
         needs=tuple(descriptor.digest for descriptor in needed(found)),
-        tags=tags,
+        tags=tuple(tags),
         details=dict(found.details),
         referrers=referring.referrers,
         referrers_error=referring.error,

@@ -2,17 +2,13 @@
 
 import msgspec
 
-from tasks.errors import (
-    ImagePusherError,
-    Side,
-)
+from tasks.errors import ImagePusherError, Side
 from tasks.oci.merge import MergeRules
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.default_image import pick_image
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.image_age import read_age
 from tasks.transfer.plan.keyless import TrustRoot
-from tasks.transfer.plan.make_plan import eligible
 from tasks.transfer.plan.read_image import read_source
 from tasks.transfer.request.valid import ValidItem, ValidRequest
 
@@ -32,7 +28,7 @@ def read_item(
             pick_image(repository, item.source, item.platforms) if item.kind == "image" else item.source,
             kind=item.kind,
             single_arch=item.single_arch,
-            eligible=eligible(item, request.target.platforms),
+            eligible=request.eligible(item),
             rules=rules,
             platform_matters=item.conditions.need_platform,
         )

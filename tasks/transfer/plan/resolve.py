@@ -1,30 +1,27 @@
-"""Read the inputs of a plan: each source, resolved once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
+"""Resolve the items of a push: each source once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
 
 from concurrent.futures import Executor
 
-from tasks.errors import ImagePusherError
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
 from tasks.registry.preflight.preflight import Preflight
 from tasks.registry.repository import Registries
 from tasks.transfer.plan.entry_sizes import read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
+from tasks.transfer.plan.findings import Findings
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.new_tags import NewTags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.plan_tags import TagPlanner
 from tasks.transfer.plan.read_item import read_item
-from tasks.transfer.plan.referrers import FoundReferrers
 from tasks.transfer.plan.repositories import make_ready
 from tasks.transfer.plan.source_sizes import Sizes
 from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.valid import ValidRequest
 
-Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]
 
-
-def prepare(
+def resolve(
     request: ValidRequest,
     registries: Registries,
     executor: Executor,
@@ -33,7 +30,7 @@ def prepare(
     facts: TagFacts | None = None,
     trust: TrustRoot | None = None,
 ) -> Findings:
-    """Return the findings on each item's source, tags and referrers, errors included.
+    """Return the findings on the items of a request.
 
     Items that go to one tag are planned in their order, each on the result of the one before (BEHAVIOUR 1.5). Without
     `push`, as in a dry run, only pull scope is asked for. Raises StateUnavailable, which is no fault of a tag.
@@ -72,4 +69,4 @@ def prepare(
     ]
     referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
     sources = [sizes.with_manifests(found) if isinstance(found, SourceImage) else found for found in sources]
-    return sources, tags, referrers
+    return Findings(sources, tags, referrers)

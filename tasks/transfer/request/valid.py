@@ -39,3 +39,7 @@ class ValidRequest(msgspec.Struct, frozen=True):
     atomic: contract.Atomic | None = None
     push_id: str | None = None
     warnings: tuple[str, ...] = ()
+
+    def eligible(self, item: ValidItem) -> tuple[Platform, ...]:
+        """Return the platforms that an item takes from its source, () for all: its own before those of the target."""
+        return item.platforms or self.target.platforms if item.kind == "auto" else ()

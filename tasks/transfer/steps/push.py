@@ -19,11 +19,11 @@ from tasks.errors import (
 from tasks.registry.http.warning import listening
 from tasks.registry.repository import Registries
 from tasks.transfer.lost_starts import Attempts
-from tasks.transfer.plan.image import SourceImage
+from tasks.transfer.plan.findings import Findings
 from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.make_plan import plan_push
 from tasks.transfer.plan.plan import Plan
-from tasks.transfer.plan.resolve import Findings, prepare
+from tasks.transfer.plan.resolve import resolve
 from tasks.transfer.ports import MayRetry, PushLedger, Runs, bounded
 from tasks.transfer.request.policy import WORKERS, Policy
 from tasks.transfer.request.target import Target
@@ -147,10 +147,11 @@ class PushStep(msgspec.Struct, frozen=True, kw_only=True):
     def preview(self, request: Any, producer: str | None = None) -> Plan:
         """Return the plan of a dry run; asks for pull scope only. Raises NotPermitted."""
         valid = self._checked(request, producer)
-        sources, tags, referrers = prepare(
-            valid, self.registries, self.executor, push=False, facts=self.ledger, trust=self.trust
-        )
-        return plan_push(valid, sources, tags, push_id=valid.push_id or "", created=self.clock(), referrers=referrers)
+        found = self._resolve(valid, push=False)
+        return plan_push(valid, found, push_id=valid.push_id or "", created=self.clock())
+
+    def _resolve(self, valid: ValidRequest, *, push: bool) -> Findings:
+        return resolve(valid, self.registries, self.executor, push=push, facts=self.ledger, trust=self.trust)
 
     def _fail(self, push_id: str, valid: ValidRequest, error: ImagePusherError) -> contract.PushReport:
         report = self.ledger.finish(_failed(push_id, valid, error))
@@ -162,19 +163,13 @@ class PushStep(msgspec.Struct, frozen=True, kw_only=True):
             LOG.warning("Push %s: %s", push_id, warning)
         begun = self.clock()
         with listening() as warnings:
-            sources, tags, referrers = findings = prepare(
-                valid, self.registries, self.executor, push=True, facts=self.ledger, trust=self.trust
-            )
+            found = self._resolve(valid, push=True)
         self.ledger.warn(push_id, warnings)
-        later = longest_wait(_errors(findings))
+        later = longest_wait(found.errors)
         if later is not None and bounded(may_retry, valid.target.tries)(later):
             raise later
-        plan = plan_push(valid, sources, tags, push_id=push_id, created=begun, referrers=referrers)
-        for found in sources:
-            if isinstance(found, SourceImage):
-                for digest, content in {**found.manifests, found.original_digest: found.original_content}.items():
-                    self.ledger.keep_content(push_id, digest, content)
-        for digest, content in {each: text for found in referrers for each, text in found.manifests.items()}.items():
+        plan = plan_push(valid, found, push_id=push_id, created=begun)
+        for digest, content in found.contents().items():
             self.ledger.keep_content(push_id, digest, content)
         # A delivery that stood still may plan after another one, whose copies are under way.
         return self.ledger.save_plan(plan)
@@ -192,10 +187,3 @@ def _failed(push_id: str, valid: ValidRequest, error: ImagePusherError) -> contr
         for item in valid.items
     ]
     return contract.PushReport(push_id=push_id, state="failed", items=items, totals=contract.Totals())
-
-
-def _errors(findings: Findings) -> list[ImagePusherError]:
-    sources, tags, referrers = findings
-    errors = [found for found in sources if isinstance(found, ImagePusherError)]
-    errors += [found.error for found in referrers if found.error is not None]
-    return errors + [tag.error for of_item in tags for tag in of_item if tag.error is not None]

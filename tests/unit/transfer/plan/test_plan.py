@@ -4,9 +4,11 @@ import msgspec
 
 from tasks.errors import ImagePusherError, SourceMissing
 from tasks.oci.reference import Reference
+from tasks.transfer.plan.findings import Findings
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.make_plan import plan_push
 from tasks.transfer.plan.plan import Copy, Plan
+from tasks.transfer.plan.referrers import FoundReferrers
 from tests.support.plans import planned_copy, planned_tag
 from tests.unit.transfer.plan.sources import single
 from tests.unit.transfer.request.requests import item, read
@@ -20,7 +22,8 @@ def plan_of(*found: SourceImage | ImagePusherError) -> Plan:
     """Plan a push of one item for each image, to a tag of its own in a repository of its own."""
     order = read({"items": [item(destinations={f"b.example/x{each}": ["1"]}) for each in range(len(found))]})
     tags = [[planned_tag(f"b.example/x{each}:1")] for each in range(len(found))]
-    return plan_push(order, found, tags, push_id="p", created=1.0)
+    findings = Findings(found, tags, [FoundReferrers()] * len(found))
+    return plan_push(order, findings, push_id="p", created=1.0)
 
 
 def test_a_digest_is_copied_once_from_wherever_it_was_found() -> None:

@@ -9,7 +9,7 @@ from tasks import contract
 from tasks.errors import StateUnavailable
 from tasks.oci.descriptor import Descriptor
 from tasks.registry.manifest_answer import FetchedManifest
-from tasks.transfer.plan.resolve import prepare
+from tasks.transfer.plan.resolve import resolve
 from tasks.transfer.plan.tag_facts import NoFacts, TagRelease
 from tests.unit.oci.listing import image, index
 from tests.unit.transfer.plan.sources import of_index
@@ -45,10 +45,10 @@ class Clients:
 def test_a_push_whose_holds_cannot_be_read_is_given_back_and_fails_no_tag() -> None:
     request, clients = read({"items": [item(referrers="none")]}), Clients()
     with ThreadPoolExecutor(1) as executor:
-        _, ((tag,),), _ = prepare(request, clients, executor, push=True)  # type: ignore[arg-type]
+        ((tag,),) = resolve(request, clients, executor, push=True).tags  # type: ignore[arg-type]
         assert (tag.action, tag.error) == ("copied", None)
         with pytest.raises(StateUnavailable):
-            prepare(request, clients, executor, push=True, facts=Away())  # type: ignore[arg-type]
+            resolve(request, clients, executor, push=True, facts=Away())  # type: ignore[arg-type]
 
 
 class Holding(Clients):
@@ -96,6 +96,6 @@ def test_what_a_release_may_put_back_is_judged_under_the_lock(releases: tuple[Ta
     ):
         request, facts = read({"items": [wanted]}), Releases(*releases)
         with ThreadPoolExecutor(1) as executor:
-            _, ((tag,),), _ = prepare(request, clients, executor, push=True, facts=facts)  # type: ignore[arg-type]
+            ((tag,),) = resolve(request, clients, executor, push=True, facts=facts).tags  # type: ignore[arg-type]
         assert tag.action == ("copied" if releases in MOVING else action)
         assert (tag.error is None) == (tag.action != "failed")
