@@ -152,8 +152,7 @@ def test_an_announced_write_is_in_the_record_with_what_it_replaces(
     assert record.last == (seen or last)
     assert record.under_way == {LATER: frozenset({seen or last})}
     assert record.writers == {LATER: frozenset({work.writer})}
-    kept = lock.kept(THEIRS)
-    assert (kept is not None) == (seen is not None)
+    assert (lock.kept(over) is not None) == (seen is not None)
     assert (site.log.noted, site.log.replaced) == (noted(LATER), [held(over)])
     assert work.memory.latest == noted(LATER)
 
@@ -255,7 +254,8 @@ THEIRS_BY_RECORD = TagRecord(last=MINE, writer=OTHER_PUSH)
         pytest.param(noted(MINE), MINE_BY_RECORD, MINE, True, id="another delivery of this push wrote it"),
         pytest.param(noted(MINE), THEIRS_BY_RECORD, MINE, False, id="another push wrote the same image"),
         pytest.param(noted(MINE), TagRecord(last=MINE), MINE, True, id="nobody knows who wrote it"),
-        pytest.param(noted(MINE), THEIRS_BY_RECORD, THEIRS, True, id="the tag holds something else"),
+        pytest.param(noted(MINE), TagRecord(THEIRS, writer=OTHER_PUSH), THEIRS, True, id="it holds something else"),
+        pytest.param(unchanged(MINE), THEIRS_BY_RECORD, MINE, True, id="the intent changes nothing"),
         pytest.param(noted(MINE), THEIRS_BY_RECORD, None, True, id="the tag is absent"),
     ],
 )
@@ -374,6 +374,22 @@ def test_a_write_that_was_announced_in_vain_is_forgotten(site: Site, shared: boo
     assert not work.may_have_written
     assert (PROTECTIVE in site.tags.held) == (shared or holds == MINE)
     assert site.log.needed == set()
+
+
+def test_a_write_that_another_delivery_announced_since_is_not_forgotten(site: Site) -> None:
+    """Rule 7.3."""
+    work, lock = site.work(), site.lock()
+    work.note(lock, staged(BEFORE), protected(site))
+    site.log.noted = noted(LATER)
+    work.give_way(lock, staged(THEIRS, wanted=THEIRS))
+    assert (site.log.noted, site.tags.held) == (noted(LATER), {PROTECTIVE: MINE})
+
+
+def test_a_write_that_began_keeps_its_protective_tag(site: Site) -> None:
+    """Rule 4.8."""
+    work = writing(site, protected(site))
+    work.give_way(site.lock(), staged(THEIRS, wanted=THEIRS))
+    assert site.tags.held == {PROTECTIVE: MINE}
 
 
 @pytest.mark.parametrize("step", ["give way", "clean", "found"])
