@@ -385,6 +385,15 @@ def test_a_write_that_another_delivery_announced_since_is_not_forgotten(site: Si
     assert (site.log.noted, site.tags.held) == (noted(LATER), {PROTECTIVE: MINE})
 
 
+def test_what_this_push_wrote_before_stays_its_work_though_a_later_write_was_not_begun(site: Site) -> None:
+    """Rule 7.7."""
+    work, lock = writing(site, noted(MINE)), site.lock()
+    work.settle(lock, held(MINE))
+    work.note(lock, staged(MINE, record=lock.record()), noted(LATER))
+    work.found(decided(MINE))
+    assert (site.log.noted, work.memory.own(MINE)) == (noted(LATER), noted(MINE))
+
+
 def test_a_write_that_began_keeps_its_protective_tag(site: Site) -> None:
     """Rule 4.8."""
     work = writing(site, protected(site))
