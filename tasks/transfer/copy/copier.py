@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor, wait
-from typing import NamedTuple
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, Side, longest_wait
@@ -24,7 +25,7 @@ from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobSharing, CopyOutcome
 
 
-class Copied(NamedTuple):
+class Copied(msgspec.Struct, frozen=True):
     """The outcome of a copy, its last progress, and the error that makes another try worthwhile, if any."""
 
     outcome: CopyOutcome

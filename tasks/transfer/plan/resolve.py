@@ -1,6 +1,7 @@
 """Read the inputs of a plan: each source, resolved once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
 
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 from tasks.errors import ImagePusherError
 from tasks.oci.merge import MergeRules
@@ -10,7 +11,6 @@ from tasks.registry.repository import Registries
 from tasks.transfer.plan.entry_sizes import read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.new_tags import NewTags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.plan_tags import TagPlanner
@@ -20,6 +20,9 @@ from tasks.transfer.plan.repositories import make_ready
 from tasks.transfer.plan.source_sizes import Sizes
 from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.valid import ValidRequest
+
+if TYPE_CHECKING:
+    from tasks.transfer.plan.keyless import TrustRoot
 
 Findings = tuple[list[SourceImage | ImagePusherError], list[list[PlannedTag]], list[FoundReferrers]]
 
@@ -31,7 +34,7 @@ def prepare(
     *,
     push: bool,
     facts: TagFacts | None = None,
-    trust: TrustRoot | None = None,
+    trust: "TrustRoot | None" = None,
 ) -> Findings:
     """Return the findings on each item's source, tags and referrers, errors included.
 
