@@ -118,13 +118,15 @@ class EarlierTag(msgspec.Struct, frozen=True):
 class TakenCopy(msgspec.Struct, frozen=True):
     """The records of one copy; None for parts that were never planned, or have not ended yet.
 
-    `lost` counts the lost starts. `content` is the manifest, if planning read it already.
+    `lost` counts the lost starts. `content` is the manifest, if planning read it already. `cancelled` tells whether the
+    push is to go no further.
     """
 
     planned: Copy | None
     outcome: CopyOutcome | None
     lost: int = 0
     content: bytes | None = None
+    cancelled: bool = False
 
 
 class OpenPush(msgspec.Struct, frozen=True, kw_only=True):
