@@ -15,6 +15,7 @@ from redis.lock import Lock as RedisLock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST, FETCH, INCREMENT, WRITE
 from tasks.coordination.redis.leases import RENEWAL
+from tasks.coordination.redis.locations import ADD
 from tasks.coordination.redis.tag_locks import SEEN
 from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
@@ -313,6 +314,11 @@ class Commands:
         self.expire(keys[0], seconds)
         return number
 
+    def _add(self, keys: list[str], args: list[Any]) -> None:
+        seconds, member = args
+        self.sadd(keys[0], member)
+        self.expire(keys[0], seconds)
+
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
@@ -337,6 +343,7 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RENEWAL): Commands._renew,
     _sha(SEEN): Commands._see,
     _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,
+    _sha(ADD): Commands._add,
     _sha(WRITE): Commands._write,
     _sha(FETCH): Commands._fetch,
     _sha(INCREMENT): Commands._increment,
