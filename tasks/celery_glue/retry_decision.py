@@ -1,6 +1,5 @@
 """The decision whether the task of one part of a push runs again, and when; without Celery (BEHAVIOUR 7.3, 8.3)."""
 
-import random
 from contextlib import suppress
 from typing import Final
 
@@ -90,5 +89,8 @@ def pause(error: ImagePusherError, retries: int) -> float:
         return error.retry_after
     if error.retry is Retry.WAIT:
         return _MAINTENANCE_PAUSE
+    # Few pushes are held up.
+    import random  # noqa: PLC0415
+
     doubled = _FIRST_PAUSE * 2.0 ** min(_DOUBLINGS, retries)
     return min(_LONGEST_PAUSE, doubled) * random.uniform(0.5, 1)  # noqa: S311 - jitter

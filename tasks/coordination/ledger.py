@@ -86,10 +86,13 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
         return self._field(push_id, "sent") is not None
 
     def take_copy(self, push_id: str, digest: str) -> TakenCopy:
-        copy, outcome, lost, content = self._hashes.fetch(
-            *((key_of(push_id, part), digest) for part in ("plan", "copies", "starts", "contents"))
+        copy, outcome, lost, content, cancelled = self._hashes.fetch(
+            *((key_of(push_id, part), digest) for part in ("plan", "copies", "starts", "contents")),
+            (key_of(push_id), "cancelled"),
         )
-        return TakenCopy(decode(copy, Copy), decode(outcome, CopyOutcome), int(lost or 0), content)
+        return TakenCopy(
+            decode(copy, Copy), decode(outcome, CopyOutcome), int(lost or 0), content, cancelled is not None
+        )
 
     def lost(self, push_id: str, parts: Sequence[str]) -> list[int]:
         return [int(found or 0) for found in self._hashes.fetch(*((key_of(push_id, "starts"), part) for part in parts))]

@@ -1,6 +1,5 @@
 """Descriptors (image-spec descriptor.md) and the index entries that extend them (image-index.md, `manifests`)."""
 
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -44,13 +43,13 @@ def _read(decoder: "msgspec.json.Decoder[_Value | None]", text: msgspec.Raw) -> 
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(msgspec.Struct, frozen=True, eq=False):
     """A manifest's description of one piece of content; `raw` is its original JSON text.
 
     `size` is in bytes, UNKNOWN_SIZE if absent or negative. `subject` is the digest in an annotation that names the
     subject; it is not verified, and only for comparison with digests. `platform_unknown` marks an image whose
-    configuration was read and names no platform (`tasks.oci.details`).
+    configuration was read and names no platform (`tasks.oci.details`). Two descriptors that say the same are equal,
+    whatever their text.
     """
 
     media_type: str
@@ -60,7 +59,24 @@ class Descriptor:
     subject: str | None = None
     urls: tuple[str, ...] = ()
     platform_unknown: bool = False
-    raw: bytes = field(default=b"", repr=False, compare=False)
+    raw: bytes = b""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Descriptor) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[object, ...]:
+        return (
+            self.media_type,
+            self.digest,
+            self.size,
+            self.platform,
+            self.subject,
+            self.urls,
+            self.platform_unknown,
+        )
 
     @classmethod
     def parse(cls, raw: bytes) -> "Descriptor":

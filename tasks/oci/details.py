@@ -1,7 +1,6 @@
 """Platforms and subjects from the manifests of index entries that do not name them (BEHAVIOUR 4.2 and 4.3)."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 import msgspec
 
@@ -51,4 +50,6 @@ def _detailed(entry: Descriptor, details: Mapping[Digest, Details], listed: Coll
     if known is None or entry.platform is not None or entry.subject is not None:
         return entry
     subject = known.subject if known.subject in listed else None
-    return replace(entry, platform=known.platform, subject=subject, platform_unknown=known.platform_unknown)
+    return msgspec.structs.replace(
+        entry, platform=known.platform, subject=subject, platform_unknown=known.platform_unknown
+    )

@@ -4,10 +4,11 @@ The normal form follows the published tables of containerd's `platforms` package
 an architecture. It is for comparison only: written documents keep the author's words (BEHAVIOUR 4.2).
 """
 
-import re
 from typing import Final, Self
 
 import msgspec
+
+from tasks.patterns import late
 
 _OPERATING_SYSTEMS: Final = {"macos": "darwin"}
 _ARCHITECTURES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
@@ -33,10 +34,10 @@ _BASELINES: Final = {
     ("riscv64", "rva20u64"): "",
 }
 # 8, v8, armv8, 8.0, v8.0 are one version; 8.2 is another.
-_ARM_VERSION: Final = re.compile(r"(?:arm)?v?(\d+(?:\.\d+)?)")
+_ARM_VERSION: Final = late(r"(?:arm)?v?(\d+(?:\.\d+)?)")
 _WINDOWS_VERSION_PARTS: Final = 3
 
-_TEXT: Final = re.compile(
+_TEXT: Final = late(
     r"(?P<os>[A-Za-z0-9_.-]+)(?:\((?P<inner>[^()]*)\))?/(?P<architecture>[A-Za-z0-9_.-]+)"
     r"(?:/(?P<variant>[A-Za-z0-9_.-]+))?(?::(?P<version>[A-Za-z0-9_.-]+))?"
 )
@@ -54,7 +55,7 @@ class Platform(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse `os/architecture[/variant][:os.version]`, or `os(os.version)/architecture`; raises ValueError."""
-        match = _TEXT.fullmatch(text)
+        match = _TEXT().fullmatch(text)
         if match is None:
             raise ValueError(
                 f"{text[:100]!r} is not a platform such as linux/amd64, linux/arm/v7 or windows/amd64:10.0.17763"
@@ -108,7 +109,7 @@ def _processor(architecture: str, variant: str) -> tuple[str, str]:
     architecture, variant = _ARCHITECTURES_OF_A_VARIANT.get(
         architecture, (_ARCHITECTURES.get(architecture, architecture), variant)
     )
-    if architecture in {"arm", "arm64"} and (version := _ARM_VERSION.fullmatch(variant)):
+    if architecture in {"arm", "arm64"} and (version := _ARM_VERSION().fullmatch(variant)):
         variant = f"v{version[1].removesuffix('.0')}"
     return architecture, _BASELINES.get((architecture, variant), variant)
 

@@ -1,26 +1,19 @@
 """The receipt of a push for one tag: an in-toto statement on what the tag holds now (BEHAVIOUR 9.7). Pure."""
 
 import base64
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from tasks.oci.artifact import artifact_of
+from tasks.oci.carried import Carried
 from tasks.oci.descriptor import Descriptor
 from tasks.oci.digest import Digest, algorithm_of, encoded_of
 from tasks.oci.signatures import BUNDLE, IN_TOTO
 from tasks.oci.signing import SigningKey, sign_bundle, statement
 
 PREDICATE: Final = "urn:imagepusher:receipt:v1"
-
-
-class Carried(msgspec.Struct, frozen=True, rename="camel"):
-    """One manifest that refers to the image and came along."""
-
-    digest: str
-    artifact_type: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -101,8 +94,3 @@ def _payload(bundle: bytes) -> bytes:
     if envelope.payload_type != IN_TOTO:
         raise ValueError("another payload")
     return base64.b64decode(envelope.payload, validate=True)
-
-
-def carried(pairs: Iterable[tuple[str, str]]) -> list[Carried]:
-    """Return manifests with their artifact types, each once, in a fixed order."""
-    return [Carried(digest, kind) for digest, kind in sorted(dict(pairs).items())]

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
+from tasks.patterns import late
+
 VERSION: Final = "org.opencontainers.image.version"
 CREATED: Final = "org.opencontainers.image.created"
 
 # Usual leniency: a leading v, any number of numbers, leading zeros.
-_SEMANTIC: Final = re.compile(r"[vV]?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
+_SEMANTIC: Final = late(r"[vV]?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
 # Reproducible builds set their clocks to one of these years.
 _NO_TIME: Final = frozenset({1, 1970})
 
@@ -86,7 +88,7 @@ def order_of(pattern: str | None) -> Order:
 
 def semantic_key(text: str) -> Key:
     """Return the precedence of a semantic version, without build metadata; None for other text."""
-    match = _SEMANTIC.fullmatch(text)
+    match = _SEMANTIC().fullmatch(text)
     if match is None:
         return None
     numbers = [int(number) for number in match[1].split(".")]

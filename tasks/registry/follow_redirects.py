@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from tasks.errors import ResponseInvalid
-from tasks.registry.auth.authentication import Authentication
+from tasks.registry.auth.on_demand import AuthenticationOnDemand
 from tasks.registry.budget import Budget
 from tasks.registry.http.connections import Connections
 from tasks.registry.http.exchange import Request, Response, describe
@@ -29,7 +29,7 @@ class Redirects:
         host: str,
         limits: HttpLimits,
         connections: Connections,
-        authentication: Authentication,
+        authentication: AuthenticationOnDemand,
         budget: Callable[[str], Budget],
     ) -> None:
         self._host = host

@@ -8,6 +8,7 @@ import msgspec
 
 from tasks.errors import AddressWrong, ResponseInvalid
 from tasks.oci.reference import parse_tag
+from tasks.patterns import late
 from tasks.registry.http.exchange import Response, describe
 from tasks.registry.http.refusal_reasons import is_web_page
 
@@ -18,7 +19,7 @@ _PAGE: Final = 1000
 # A registry may filter each page, so that nothing is left of some.
 _MOST_EMPTY_PAGES: Final = 100
 # `parse_header_links` of requests ends a URL at its first semicolon.
-_NEXT: Final = re.compile(r'<([^<>]*)>[^<>]*;\s*rel=(?:"(?:[^"<>]*\s)?next[\s"]|next\b)', re.IGNORECASE)
+_NEXT: Final = late(r'<([^<>]*)>[^<>]*;\s*rel=(?:"(?:[^"<>]*\s)?next[\s"]|next\b)', re.IGNORECASE)
 
 
 class Read(Protocol):
@@ -64,7 +65,7 @@ def list_tags(read: Read, name: str, limit: int) -> list[str]:
 
 def next_page(response: Response) -> str | None:
     """Return the URL of the next page, None on the last."""
-    match = _NEXT.search(response.headers.get("Link", ""))
+    match = _NEXT().search(response.headers.get("Link", ""))
     return response.resolve(match[1]) if match else None
 
 

@@ -7,12 +7,8 @@ from http import HTTPStatus
 from tasks import telemetry
 from tasks.errors import RegistryError, RegistryReadOnly, RegistryUnavailable, Side
 from tasks.oci.digest import digest_of
-from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.credentials import CredentialStore
-from tasks.registry.auth.logins.login import CloudLogin
-from tasks.registry.auth.missing_right import missing_right, refusal_with_right
-from tasks.registry.auth.realms import Realms
-from tasks.registry.auth.tokens import TokenSource
+from tasks.registry.auth.on_demand import AuthenticationOnDemand
 from tasks.registry.budget import Budget, Budgets
 from tasks.registry.follow_redirects import Redirects
 from tasks.registry.http.connections import Connections
@@ -58,8 +54,7 @@ class Transport:
             retry_after_limit=limits.retry_after_limit,
         )
         self._connections = Connections(self._host, settings, limits, partial(current_visit, role, registry))
-        ask = Realms(self._connections, limits).send
-        self._authentication = Authentication(registry, role, store, TokenSource(ask), CloudLogin(ask))
+        self._authentication = AuthenticationOnDemand(registry, role, store, self._connections, limits)
         self._budgets = budgets
         self._redirects = Redirects(self._host, limits, self._connections, self._authentication, self._budget)
         self._endpoint = Endpoint(registry, settings, self._ping, self._learn_base)
@@ -105,6 +100,11 @@ class Transport:
         def look() -> None:
             self._endpoint.base()
             sent = self._authentication.header(repository, scopes)
+            if sent is None:
+                return
+            # An open registry asks for no token.
+            from tasks.registry.auth.missing_right import missing_right  # noqa: PLC0415
+
             if error := missing_right(self._authentication, self._host, repository, sent):
                 raise error
 
@@ -167,6 +167,9 @@ class Transport:
 
     def _refusal(self, request: Request, response: Response) -> RegistryError:
         """Return the error that an answer means, with the reason if only this side knows it."""
+        # Few requests are refused.
+        from tasks.registry.auth.missing_right import refusal_with_right  # noqa: PLC0415
+
         error = refusal_with_right(self._authentication, self._host, request, response)
         error.status = response.status
         return error

@@ -5,7 +5,9 @@ another one of ours wrote meanwhile. The record beside the lock of the tag tells
 """
 
 import logging
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from tasks.errors import NotFound, TagConflict
 from tasks.oci.digest import Digest, parse_digest
@@ -16,7 +18,7 @@ from tasks.transfer.ports import TagLock, TagRecord
 LOG: Final = logging.getLogger(__name__)
 
 
-class Overwritten(NamedTuple):
+class Overwritten(msgspec.Struct, frozen=True):
     """A replaced manifest; `is_served` tells whether its registry still has it."""
 
     manifest: FetchedManifest

@@ -13,8 +13,9 @@ from typing import Any, Final, Self
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock as RedisLock
 
-from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
+from tasks.coordination.redis.hashes import DROP_UP_TO_LAST, FETCH, INCREMENT, WRITE
 from tasks.coordination.redis.leases import RENEWAL
+from tasks.coordination.redis.locations import ADD
 from tasks.coordination.redis.tag_locks import SEEN
 from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
@@ -292,6 +293,32 @@ class Commands:
             self.set(keys[1], kept, ex=kept_seconds)
         return 1
 
+    def _write(self, keys: list[str], args: list[Any]) -> bytes | None:
+        *written, key = keys
+        seconds, *told, field = args
+        before = self.hget(key, field)
+        for each in written:
+            number, *told = told
+            fields, told = told[: 2 * number], told[2 * number :]
+            self.hset(each, mapping=dict(zip(fields[::2], fields[1::2], strict=True)))
+            if seconds != "":
+                self.expire(each, seconds)
+        return before
+
+    def _fetch(self, keys: list[str], args: list[Any]) -> list[bytes | None]:
+        return [self.hget(key, field) for key, field in zip(keys, args, strict=True)]
+
+    def _increment(self, keys: list[str], args: list[Any]) -> int:
+        seconds, field = args
+        number = self.hincrby(keys[0], field)
+        self.expire(keys[0], seconds)
+        return number
+
+    def _add(self, keys: list[str], args: list[Any]) -> None:
+        seconds, member = args
+        self.sadd(keys[0], member)
+        self.expire(keys[0], seconds)
+
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
@@ -316,6 +343,10 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RENEWAL): Commands._renew,
     _sha(SEEN): Commands._see,
     _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,
+    _sha(ADD): Commands._add,
+    _sha(WRITE): Commands._write,
+    _sha(FETCH): Commands._fetch,
+    _sha(INCREMENT): Commands._increment,
 }
 
 

@@ -13,6 +13,7 @@ from queue import Empty
 from typing import Any, Final
 
 from kombu.transport import redis, virtual
+from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ResponseError
 
@@ -25,6 +26,16 @@ LOG: Final = logging.getLogger(__name__)
 _HOMES: Final = {queue: queue for queue in contract.QUEUES} | {NOTED_QUEUE: contract.PUSH_QUEUE}
 # The pause after an error: a key that is not a queue fails at each read.
 _PAUSE_SECONDS: Final = 1.0
+# Notes the message ARGV[3] as taken, under the tag ARGV[2] at the time ARGV[1].
+_TAKEN: Final = """
+    redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+    redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+"""
+# Forgets the taken message with the tag ARGV[1].
+_ANSWERED: Final = """
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    redis.call('HDEL', KEYS[2], ARGV[1])
+"""
 
 
 class _QoS(redis.QoS):
@@ -34,6 +45,10 @@ class _QoS(redis.QoS):
     message is free at once: kombu would keep it taken, and a worker without room takes nothing any more.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._scripts: dict[str, Any] = {}
+
     @property
     def _is_apart(self) -> bool:
         return self.channel.connection is None or self.channel.connection.client is None  # type: ignore[redundant-expr]
@@ -42,15 +57,34 @@ class _QoS(redis.QoS):
         if not self._is_apart:
             super().restore_unacked(client)
 
+    def append(self, message: Any, delivery_tag: str) -> None:
+        told = message.delivery_info
+        body = dumps([message._raw, told["exchange"], told["routing_key"]])  # noqa: SLF001 - kombu's own form
+        self._run(_TAKEN, time.time(), delivery_tag, body)
+        virtual.QoS.append(self, message, delivery_tag)
+
     def ack(self, delivery_tag: str) -> None:
         if not self._is_apart:
             with self._room_after_failure(delivery_tag):
-                super().ack(delivery_tag)
+                self._run(_ANSWERED, delivery_tag)
+                virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
-        if not self._is_apart:
+        if not requeue:
+            self.ack(delivery_tag)
+        elif not self._is_apart:
             with self._room_after_failure(delivery_tag):
-                super().reject(delivery_tag, requeue=requeue)
+                super().reject(delivery_tag, requeue=True)
+
+    def _run(self, script: str, *args: Any) -> None:
+        """Run a script on the index of taken messages and on the messages: kombu takes four commands for the two."""
+        channel: Any = self.channel
+        with channel.conn_or_acquire() as client:
+            if script not in self._scripts:
+                self._scripts[script] = client.register_script(script)
+            # kombu's client puts its prefix before the first key only.
+            keys = [self.unacked_index_key, f"{channel.global_keyprefix}{self.unacked_key}"]
+            self._scripts[script](keys=keys, args=args, client=client)
 
     @contextmanager
     def _room_after_failure(self, delivery_tag: str) -> Iterator[None]:

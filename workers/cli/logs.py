@@ -2,10 +2,8 @@
 
 import logging
 import sys
-from textwrap import indent
 from typing import Any, Final
 
-from workers.observability.masking import mask
 from workers.printable import printable
 
 _EXCHANGES: Final = "tasks.registry.http.connections"
@@ -20,6 +18,9 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, followed by the traceback if there is one."""
+        # Few commands log anything.
+        from workers.observability.masking import mask
+
         return "\n".join(map(printable, mask(super().format(record)).split("\n")))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -28,6 +29,8 @@ class MaskingFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return the traceback, indented: its lines cannot be taken for messages."""
+        from textwrap import indent
+
         return indent(super().formatException(ei), "  ", lambda _: True)
 
 

@@ -10,7 +10,6 @@ from workers.cli.exit_codes import INTERRUPTED, code_of_error
 from workers.cli.lazy import LazyCommands
 from workers.cli.output import emit_json, expect_output, note, note_error, wants_json, was_sent
 from workers.cli.process_end import end_process
-from workers.cli.skopeo import explained
 
 _NAMES: Final = (
     "push", "copy", "status", "wait", "retry", "cancel", "verify", "receipt", "undo", "history", "hold",
@@ -31,6 +30,8 @@ class Commands(click.Group):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             # skopeo takes options before its commands.
+            from workers.cli.skopeo import explained
+
             raise explained(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:

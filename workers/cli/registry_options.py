@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 import click
 
 from workers.cli.output import is_terminal
-from workers.cli.skopeo import explained
 
 if TYPE_CHECKING:
     from tasks.registry.settings import Credentials, RegistryOverride, Role
@@ -35,6 +34,8 @@ class RegistryCommand(click.Command):
         try:
             return super().parse_args(ctx, [f"{arg}=true" if arg in _TLS_FLAGS else arg for arg in args])
         except click.NoSuchOption as error:
+            from workers.cli.skopeo import explained
+
             raise explained(error) from None
 
     def _refuse_values(self, ctx: click.Context, args: list[str]) -> None:

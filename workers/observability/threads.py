@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from tasks import telemetry
 
@@ -84,6 +86,6 @@ class ContextThreads(Executor):
             self._begin()
 
 
-class _Work(NamedTuple):
+class _Work(msgspec.Struct, frozen=True):
     future: Future[Any]
     act: Callable[[], Any]

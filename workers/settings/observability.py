@@ -1,6 +1,6 @@
 """The settings of logs, metrics and traces."""
 
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,7 +11,7 @@ _MOST_DIGITS: Final = 5
 _HIGHEST_PORT: Final = 65535
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True):
     """The address of a server: no host means all interfaces, port 0 means a free port."""
 
     host: str

@@ -2,11 +2,10 @@
 
 import logging
 import os
-import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -17,7 +16,7 @@ from workers.settings.document import BrokerTable, CredentialsTable, RegistryTab
 _logger: Final = logging.getLogger(__name__)
 
 
-class TlsFiles(NamedTuple):
+class TlsFiles(msgspec.Struct, frozen=True):
     """The files for TLS: authorities in addition to the system's, and client certificate with key; None if not set."""
 
     ca_file: str | None
@@ -160,6 +159,9 @@ def warn_if_readable(path: Path) -> None:
     except (OSError, ValueError):
         return
     if readable:
+        # Few files are readable by all.
+        import shlex  # noqa: PLC0415
+
         shown = shlex.quote(str(path))
         _logger.warning("Every user of this machine may read %s, which holds a secret: run chmod o-r %s", path, shown)
 

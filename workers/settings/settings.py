@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from tasks.discreet import Discreet
 from tasks.errors import SettingsInvalid
-from tasks.oci.signing import SigningKey
 from tasks.registry.http.certs_d import usual_folders
 from tasks.registry.settings import HttpLimits, RegistryConfiguration
-from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.request.target import Target
 from workers.settings.broker_urls import BrokerOptions, BrokerUrls, read_urls
 from workers.settings.document import (
@@ -35,6 +33,10 @@ from workers.settings.page import PageSettings, read_page
 from workers.settings.registries import RegistryReader, warn_if_readable
 from workers.settings.targets import read_target
 from workers.settings.trust import Trust, TrustReader
+
+if TYPE_CHECKING:
+    from tasks.oci.signing import SigningKey
+    from tasks.transfer.plan.keyless import TrustRoot
 
 
 class Settings(Discreet, frozen=True, kw_only=True):
@@ -67,8 +69,8 @@ class Settings(Discreet, frozen=True, kw_only=True):
     message_bytes: int
     registry_share: float
     trust: Trust
-    receipt_key: SigningKey | None
-    trust_root: TrustRoot | None
+    receipt_key: "SigningKey | None"
+    trust_root: "TrustRoot | None"
     events_task: str | None
     events_queue: str
     observability: Observability
@@ -192,16 +194,22 @@ def _check_limits(limits: LimitsTable, faults: list[str]) -> None:
         )
 
 
-def _trust_root(table: SignaturesTable, reader: RegistryReader) -> TrustRoot | None:
+def _trust_root(table: SignaturesTable, reader: RegistryReader) -> "TrustRoot | None":
     if table.trusted_root is None:
         return None
+    # Few settings name one.
+    from tasks.transfer.plan.keyless import TrustRoot  # noqa: PLC0415
+
     return TrustRoot(Path(reader.existing("signatures.trusted_root", table.trusted_root)))
 
 
-def _receipt_key(table: ReceiptsTable, reader: RegistryReader) -> SigningKey | None:
+def _receipt_key(table: ReceiptsTable, reader: RegistryReader) -> "SigningKey | None":
     """Return the key of receipts, a file with a private key in PEM."""
     if table.key_file is None:
         return None
+    # As above.
+    from tasks.oci.signing import SigningKey  # noqa: PLC0415
+
     path = reader.base / expand(table.key_file)
     pem = reader.secret_file("receipts.key_file", path)
     try:

@@ -7,7 +7,7 @@ from typing import Literal
 from tasks.oci.platform import Platform
 from tasks.oci.reference import parse_repository
 from tasks.oci.signatures import SignaturePolicy, SignerIdentity, parse_key
-from tasks.transfer.request.target import Naming, Referrers, Target, read_referrers
+from tasks.transfer.request.target import TARGET, Naming, Referrers, Target, read_referrers
 from workers.settings.document import TargetTable
 from workers.settings.hosts import read_host
 from workers.settings.registries import RegistryReader
@@ -73,12 +73,12 @@ def _policy(place: str, table: TargetTable, reader: RegistryReader) -> Signature
 
 def _referrers(place: str, table: TargetTable, faults: list[str]) -> Referrers | Literal["default"]:
     if table.referrers is None:
-        return Target.referrers
+        return TARGET.referrers
     try:
         return read_referrers(table.referrers)
     except ValueError as error:
         faults.append(f"{place}.referrers {error}")
-        return Target.referrers
+        return TARGET.referrers
 
 
 def _version_pattern(place: str, pattern: str | None, faults: list[str]) -> str | None:

@@ -15,6 +15,8 @@ from tasks.errors import StateFolderUnusable
 
 _PATIENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.01
+# The search for what has expired reads the whole file: no command waits for it that another one did this hour.
+_SWEEP_SECONDS: Final = 3600
 
 
 class FileHashes:
@@ -95,7 +97,7 @@ class FileHashes:
                     "CREATE TABLE IF NOT EXISTS hashes"
                     " (key TEXT, field TEXT, value BLOB, expires REAL, PRIMARY KEY (key, field))"
                 )
-                self._database.execute("DELETE FROM hashes WHERE expires < ?", (time.time(),))
+                self._sweep(time.time())
             except sqlite3.OperationalError as error:
                 # SQLite itself does not wait for another process that changes the journal mode of a new file.
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
@@ -104,6 +106,13 @@ class FileHashes:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
+
+    def _sweep(self, now: float) -> None:
+        """Delete what has expired, unless this file was swept lately; nobody reads it anyway."""
+        due = int(now // _SWEEP_SECONDS)
+        if self._database.execute("PRAGMA user_version").fetchone() != (due,):
+            self._database.execute("DELETE FROM hashes WHERE expires < ?", (now,))
+            self._database.execute(f"PRAGMA user_version = {due}")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -13,6 +13,31 @@ from tasks.coordination.hashes import Place
 from tasks.errors import StateUnavailable
 
 LOG: Final = logging.getLogger(__name__)
+# Writes fields of the hashes in KEYS, all but the last, and lets them end in ARGV[1] seconds ("" for never). Of each
+# follow the number of its fields, their names and values. Returns what the field ARGV[#ARGV] of the last of KEYS held.
+WRITE: Final = """
+    local before = redis.call('HGET', KEYS[#KEYS], ARGV[#ARGV])
+    local at = 2
+    for place = 1, #KEYS - 1 do
+        local last = at + 2 * tonumber(ARGV[at])
+        for field = at + 1, last, 2 do redis.call('HSET', KEYS[place], ARGV[field], ARGV[field + 1]) end
+        if ARGV[1] ~= '' then redis.call('EXPIRE', KEYS[place], ARGV[1]) end
+        at = last + 1
+    end
+    return before
+"""
+# Returns the field of ARGV of each hash in KEYS.
+FETCH: Final = """
+    local found = {}
+    for place, key in ipairs(KEYS) do found[place] = redis.call('HGET', key, ARGV[place]) end
+    return found
+"""
+# Adds one to the field ARGV[2] of a hash, which ends in ARGV[1] seconds.
+INCREMENT: Final = """
+    local number = redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+    return number
+"""
 # Drops the fields ARGV[2] to the last from KEYS[1]; if none is left there, drops the field ARGV[1] of KEYS[2].
 DROP_UP_TO_LAST: Final = """
     for place = 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[place]) end
@@ -21,29 +46,34 @@ DROP_UP_TO_LAST: Final = """
 
 
 class RedisHashes:
-    """Hashes on Redis; `seconds` is their lifetime after a write."""
+    """Hashes on Redis; `seconds` is their lifetime after a write.
+
+    What belongs together is one script: a command costs a worker more than it costs Redis.
+    """
 
     def __init__(self, client: redis.Redis, seconds: int) -> None:
         self._client = client
         self._seconds = seconds
+        self._write = client.register_script(WRITE)
+        self._fetch = client.register_script(FETCH)
+        self._increment = client.register_script(INCREMENT)
         self._drop_up_to_last = client.register_script(DROP_UP_TO_LAST)
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
-        with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
-            _queue(pipeline, records, self._seconds if seconds is None else seconds)
-            pipeline.execute()
+        if records:
+            self._written((next(iter(records)), ""), records, self._seconds if seconds is None else seconds)
 
     def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
-        with self._named_failures(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hget(*place)
-            _queue(pipeline, records, self._seconds)
-            return cast("bytes | None", pipeline.execute()[0])
+        return self._written(place, records, self._seconds)
 
     def fetch(self, *places: Place) -> list[bytes | None]:
-        with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
-            for key, field in places:
-                pipeline.hget(key, field)
-            return cast("list[bytes | None]", pipeline.execute())
+        if not places:
+            return []
+        keys, fields = [key for key, _ in places], [field for _, field in places]
+        with self._named_failures():
+            if len(places) == 1:
+                return [cast("bytes | None", self._client.hget(keys[0], fields[0]))]
+            return cast("list[bytes | None]", self._fetch(keys=keys, args=fields))
 
     def all(self, key: str) -> dict[str, bytes]:
         with self._named_failures():
@@ -55,10 +85,8 @@ class RedisHashes:
             return self._client.hlen(key)
 
     def increment(self, key: str, field: str) -> int:
-        with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hincrby(key, field, 1)
-            pipeline.expire(key, self._seconds)
-            return int(pipeline.execute()[0])
+        with self._named_failures():
+            return int(cast("int", self._increment(keys=[key], args=[self._seconds, field])))
 
     def drop(self, key: str, *fields: str) -> None:
         with self._named_failures():
@@ -73,6 +101,17 @@ class RedisHashes:
         with self._named_failures():
             self._client.delete(*keys)
 
+    def _written(self, place: Place, records: Mapping[str, Mapping[str, bytes]], seconds: float) -> bytes | None:
+        """Write fields, and return what the one at `place` held before."""
+        key, field = place
+        args: list[str | bytes | int] = ["" if math.isinf(seconds) else int(seconds)]
+        for fields in records.values():
+            args.append(len(fields))
+            for pair in fields.items():
+                args += pair
+        with self._named_failures():
+            return cast("bytes | None", self._write(keys=[*records, key], args=[*args, field]))
+
     @contextmanager
     def _named_failures(self) -> Iterator[None]:
         try:
@@ -85,13 +124,6 @@ class RedisHashes:
         """Return host, port and database, or the path of a socket; never user or password."""
         known: Any = self._client.connection_pool.connection_kwargs
         return str(known.get("path") or f"{known.get('host')}:{known.get('port')}/{known.get('db')}")
-
-
-def _queue(pipeline: Any, records: Mapping[str, Mapping[str, bytes]], seconds: float) -> None:
-    for key, fields in records.items():
-        pipeline.hset(key, mapping=dict(fields))
-        if not math.isinf(seconds):
-            pipeline.expire(key, int(seconds))
 
 
 def _name_of(key: str, field: bytes) -> str | None:

@@ -9,6 +9,11 @@ from redis.exceptions import RedisError
 
 _REMEMBERED: Final = 3600
 _OFFERED: Final = 8
+# Adds ARGV[2] to a set, which ends in ARGV[1] seconds.
+ADD: Final = """
+    redis.call('SADD', KEYS[1], ARGV[2])
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+"""
 
 
 class RedisBlobLocations:
@@ -17,6 +22,7 @@ class RedisBlobLocations:
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self._add = client.register_script(ADD)
 
     def repositories(self, registry: str, digest: str) -> Sequence[str]:
         """Return some repositories that held the blob."""
@@ -27,10 +33,8 @@ class RedisBlobLocations:
 
     def add(self, registry: str, digest: str, repository: str) -> None:
         """Note that a repository holds the blob."""
-        with suppress(RedisError), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.sadd(self._key(registry, digest), repository)
-            pipeline.expire(self._key(registry, digest), _REMEMBERED)
-            pipeline.execute()
+        with suppress(RedisError):
+            self._add(keys=[self._key(registry, digest)], args=[_REMEMBERED, repository])
 
     def forget(self, registry: str, digest: str, repository: str) -> None:
         """Note that a repository does not hold the blob."""

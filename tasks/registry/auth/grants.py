@@ -5,7 +5,7 @@ The signature is not checked, which is the registry's task: the payload only tel
 """
 
 import base64
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ class _Payload(msgspec.Struct):
 _payloads: Final = msgspec.json.Decoder(_Payload)
 
 
-class Grant(NamedTuple):
+class Grant(msgspec.Struct, frozen=True):
     """The actions that a token allows in one repository."""
 
     actions: frozenset[str]

@@ -1,14 +1,14 @@
 """The errors of a missing right, with the reasons that only the client knows: its token, its user (BEHAVIOUR 6.8)."""
 
 from tasks.errors import AuthenticationRefused, RegistryError
-from tasks.registry.auth.authentication import Authentication
 from tasks.registry.auth.grants import lacking_right, read_grant
+from tasks.registry.auth.on_demand import AuthenticationOnDemand
 from tasks.registry.http.exchange import Request, Response
 from tasks.registry.http.refusal import explain, refusal
 
 
 def missing_right(
-    authentication: Authentication, host: str, repository: str, authorization: str | None
+    authentication: AuthenticationOnDemand, host: str, repository: str, authorization: str | None
 ) -> RegistryError | None:
     """Return the error of a push with a token that does not allow it; None if it does, or is not readable.
 
@@ -21,7 +21,7 @@ def missing_right(
 
 
 def refusal_with_right(
-    authentication: Authentication, host: str, request: Request, response: Response
+    authentication: AuthenticationOnDemand, host: str, request: Request, response: Response
 ) -> RegistryError:
     """Return the error that a final response means, with the right or the credentials that the request lacked."""
     error = refusal(request.method, response)

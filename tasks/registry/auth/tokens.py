@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -32,7 +32,7 @@ class Send(Protocol):
     ) -> tuple[int, Mapping[str, str], bytes]: ...
 
 
-class _Wanted(NamedTuple):
+class _Wanted(msgspec.Struct, frozen=True):
     realm: str
     service: str
     scopes: frozenset[str]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from http import HTTPStatus
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from tasks.registry.http.exchange import Body
 from tasks.registry.http.failures import NoConnectionError
@@ -148,7 +148,7 @@ class Connection:
             if route.proxy is not None and route.proxy.is_socks:
                 return _by_socks(route, timeout)
             near = route.proxy or route
-            return socket.create_connection((near.host, near.port), timeout)
+            return socket.create_connection((_host(near.host), near.port), timeout)
         except OSError as error:
             if isinstance(error, TimeoutError) or isinstance(getattr(error, "socket_err", None), TimeoutError):
                 raise NoConnectionError("no connection") from error
@@ -164,6 +164,12 @@ class Connection:
                 _open_tunnel(opened, route.place, route.proxy.headers)
         if self._tls is not None:
             self.sock = _wrap(opened, self._tls, route.host)
+
+
+def _host(name: str) -> str:
+    """Return a name as bytes if it is ASCII: for a text Python loads its tables of international names."""
+    # The stub of the standard library does not know of bytes.
+    return cast("str", name.encode()) if name.isascii() else name
 
 
 def _by_socks(route: Route, timeout: float) -> socket.socket:

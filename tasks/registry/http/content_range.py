@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
-_FORM: Final = re.compile(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
+import msgspec
+
+from tasks.patterns import late
+
+_FORM: Final = late(r"bytes\s+([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
-class ContentRange(NamedTuple):
+class ContentRange(msgspec.Struct, frozen=True):
     """The first and the last byte of a part, and the size of the whole in the answer's own words, `*` for unknown."""
 
     first: int
@@ -21,5 +25,5 @@ class ContentRange(NamedTuple):
 
 def content_range(headers: Mapping[str, str]) -> ContentRange | None:
     """Return the Content-Range, None if there is none that is valid."""
-    match = _FORM.fullmatch(headers.get("Content-Range", "").strip())
+    match = _FORM().fullmatch(headers.get("Content-Range", "").strip())
     return None if match is None else ContentRange(int(match[1]), int(match[2]), match[3])

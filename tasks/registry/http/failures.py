@@ -1,11 +1,11 @@
 """The errors of sockets, TLS and messages in this project's terms: without URLs, divided by whether to try again."""
 
-import re
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tasks.errors import RegistryError, ResponseInvalid
+from tasks.patterns import late
 from tasks.registry.http.message_faults import AnswerMalformed, RequestMalformed
 from tasks.registry.http.retry import Transient
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Every error that the other side can cause.
 FAILURES: Final = (AnswerMalformed, RequestMalformed, OSError, UnicodeError)
 
-_BY_PROXY: Final = re.compile(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
+_BY_PROXY: Final = late(r"Tunnel connection failed: ([0-9]{3}[ -~]{0,80})")
 _CERTIFICATE: Final = "the certificate cannot be verified"
 # OpenSSL's names for a peer that refuses, or does not speak TLS: another try would fail too.
 _SPEAKS_NO_TLS: Final = ("WRONG_VERSION", "RECORD_LAYER", "HTTP_REQUEST", "PACKET_LENGTH")
@@ -58,7 +58,7 @@ def _speaks_no_tls(error: "ssl.SSLError") -> bool:
 def _reason(causes: list[BaseException]) -> str:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return "the name of the host cannot be resolved"
-    if refused := next((match[1] for cause in causes if (match := _BY_PROXY.match(str(cause)))), None):
+    if refused := next((match[1] for cause in causes if (match := _BY_PROXY().match(str(cause)))), None):
         return f"the proxy answered {refused}"
     if refused := next((str(cause) for cause in causes if _is_refusal_of_socks(cause)), None):
         return f"the proxy answered: {refused}"

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
+from tasks.patterns import late
+
 # Query parameters of the API that are no secret; any other may be a signature or a token.
 _OPEN: Final = frozenset({"digest", "mount", "from", "n", "last", "tag", "service", "scope", "account"})
 _SHORTEST: Final = 8
 _SHORT: Final = 4
-_QUERY: Final = re.compile(r"""(https?://[^\s?"'<>]{1,2000})\?[^\s"'<>]+""", re.IGNORECASE)
+_QUERY: Final = late(r"""(https?://[^\s?"'<>]{1,2000})\?[^\s"'<>]+""", re.IGNORECASE)
 
 # RFC 3986, 3.2.1: the user information, before the last `@` of an authority.
-_USER: Final = re.compile(r"""(https?://)[^\s/?#"'<>]{1,2000}@""", re.IGNORECASE)
+_USER: Final = late(r"""(https?://)[^\s/?#"'<>]{1,2000}@""", re.IGNORECASE)
 
 
 def conceal(text: str, authorization: str | None, url: str = "") -> str:
@@ -24,7 +26,7 @@ def conceal(text: str, authorization: str | None, url: str = "") -> str:
     literally and in the encodings of servers: the text must be decoded before, and must not be shortened. Any other
     address in the text loses its query, and its user.
     """
-    text = _USER.sub(r"\1***@", _QUERY.sub(r"\1?***", text))
+    text = _USER().sub(r"\1***@", _QUERY().sub(r"\1?***", text))
     secrets = [*_secrets(authorization or ""), *_signatures(url)]
     found = {shape for secret in secrets for shape in _shapes(secret) if shape}
     # The longest first: replacing a part of another secret would leave the rest of it.

@@ -4,9 +4,12 @@ The words count before the status: registries say "quota", "immutable" and "read
 """
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from tasks.errors import (
     AddressWrong,
@@ -22,11 +25,12 @@ from tasks.errors import (
     ResponseInvalid,
     TagImmutable,
 )
+from tasks.patterns import late
 from tasks.registry.http.exchange import Response, describe
 from tasks.registry.http.redact import conceal
 from tasks.registry.http.refusal_reasons import Reason, is_web_page, parse_reasons
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROL: Final = late(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _LONGEST_MESSAGE: Final = 300
 _SHOWN_ERRORS: Final = 3
 READS: Final = frozenset({"GET", "HEAD"})
@@ -38,17 +42,17 @@ _NEVER: Final = frozenset({501, 505})
 _MAINTENANCE_SECONDS: Final = 60.0
 # Amazon's API, and servers behind it, say so with these.
 _OF_A_LIMIT: Final = frozenset({400, 403})
-_THROTTLED: Final = re.compile(r"TOO_?MANY_?REQUESTS|Throttl|RequestLimitExceeded", re.IGNORECASE)
+_THROTTLED: Final = late(r"TOO_?MANY_?REQUESTS|Throttl|RequestLimitExceeded", re.IGNORECASE)
 
 
-class _Rule(NamedTuple):
+class _Rule(msgspec.Struct, frozen=True):
     kind: type[RegistryError]
     statuses: frozenset[int]
-    words: re.Pattern[str]
+    words: Callable[[], re.Pattern[str]]
 
 
 def _rule(kind: type[RegistryError], words: str, *statuses: int) -> _Rule:
-    return _Rule(kind, frozenset(statuses), re.compile(words, re.IGNORECASE))
+    return _Rule(kind, frozenset(statuses), late(words, re.IGNORECASE))
 
 
 # Refusals of writes; maintenance refuses reads too. Quay, Harbor, Amazon ECR and Docker Hub have words of their own.
@@ -87,7 +91,7 @@ def _reasons(response: Response) -> list[Reason]:
 
 def clean(said: str) -> str:
     """Return a text from outside as one short line without control characters."""
-    return _CONTROL.sub(" ", said)[:_LONGEST_MESSAGE].strip()
+    return _CONTROL().sub(" ", said)[:_LONGEST_MESSAGE].strip()
 
 
 def refusal(method: str, response: Response) -> RegistryError:
@@ -133,7 +137,7 @@ def is_throttled(response: Response) -> bool:
     if response.status == HTTPStatus.FORBIDDEN and response.headers.get("Retry-After"):
         # GitHub's secondary limits.
         return True
-    return response.status in _OF_A_LIMIT and any(_THROTTLED.search(reason.code) for reason in _reasons(response))
+    return response.status in _OF_A_LIMIT and any(_THROTTLED().search(reason.code) for reason in _reasons(response))
 
 
 def _kind(method: str, response: Response) -> type[RegistryError]:
@@ -162,7 +166,7 @@ def _is_maintenance(named: type[RegistryError], response: Response) -> bool:
 def named_kind(status: int, reasons: list[Reason]) -> type[RegistryError] | None:
     """Return the error that the words of a refusal name, None if they name no known one."""
     said = "; ".join(map(str, reasons))
-    return next((rule.kind for rule in _RULES if status in rule.statuses and rule.words.search(said)), None)
+    return next((rule.kind for rule in _RULES if status in rule.statuses and rule.words().search(said)), None)
 
 
 def _kind_of_status(status: int) -> type[RegistryError]:

@@ -14,27 +14,29 @@ anything else                                          says nothing
 """
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
+
+from tasks.patterns import late
 
 _MOST: Final = 20
 _CODES: Final = ("code", "error")
 _MESSAGES: Final = ("message", "error_message", "error_description", "details", "detail", "reason")
 _PLAIN_HTTP: Final = "Client sent an HTTP request to an HTTPS server."
-_PAGE: Final = re.compile(rb"\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL)
-_TITLE: Final = re.compile(r"<title[^<>]{0,200}>([^<>]{1,500})</title", re.IGNORECASE)
-_XML: Final = re.compile(r"<(Code|Message)>([^<>]{1,500})</(?:Code|Message)>")
+_PAGE: Final = late(rb"\s*(?:<!--.{0,1000}?-->\s*)?<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL)
+_TITLE: Final = late(r"<title[^<>]{0,200}>([^<>]{1,500})</title", re.IGNORECASE)
+_XML: Final = late(r"<(Code|Message)>([^<>]{1,500})</(?:Code|Message)>")
 
 
-class Reason(NamedTuple):
+class Reason(msgspec.Struct, frozen=True):
     """One reason: code and message, either of which may be empty."""
 
     code: str
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, self))
+        return ": ".join(filter(None, (self.code, self.message)))
 
 
 def parse_reasons(content: bytes, content_type: str | None = None) -> list[Reason]:
@@ -47,13 +49,13 @@ def parse_reasons(content: bytes, content_type: str | None = None) -> list[Reaso
         return []
     errors = document.get("errors")
     found = [_of_object(each) for each in errors[:_MOST]] if isinstance(errors, list) else [_of_object(document)]
-    return [reason for reason in found if any(reason)]
+    return [reason for reason in found if reason.code or reason.message]
 
 
 def is_web_page(content: bytes, content_type: str | None) -> bool:
     """Tell whether a body is a web page for a browser, not an answer of a registry's API."""
     said = (content_type or "").partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}
-    return bool(_PAGE.match(content)) or (said and content.lstrip().startswith(b"<"))
+    return bool(_PAGE().match(content)) or (said and content.lstrip().startswith(b"<"))
 
 
 def _of_object(error: Any) -> Reason:
@@ -83,7 +85,7 @@ def _of_markup(content: bytes) -> list[Reason]:
     if is_web_page(content, None):
         import html  # noqa: PLC0415 - its tables of entities take longer to load than most requests take
 
-        title = _TITLE.search(text)
+        title = _TITLE().search(text)
         return [Reason("", f"a web page, {' '.join(html.unescape(title[1]).split())!r}" if title else "a web page")]
-    words = dict(_XML.findall(text)) if text.lstrip().startswith("<") else {}
+    words = dict(_XML().findall(text)) if text.lstrip().startswith("<") else {}
     return [Reason(words.get("Code", ""), words.get("Message", ""))] if words else []

@@ -1,6 +1,5 @@
 """The decision whether to retry an exchange with a registry (BEHAVIOUR 8.3); tenacity does the sleeping."""
 
-import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +54,13 @@ class Transient(Exception):
         self.kind = kind
 
 
+def _chance() -> float:
+    # Most requests succeed at the first try.
+    import random  # noqa: PLC0415
+
+    return random.random()  # noqa: S311 - jitter
+
+
 class RetryPolicy(msgspec.Struct, frozen=True):
     """The number of tries and the longest pauses between them, in seconds; `on_retry` is called for each retry.
 
@@ -64,7 +70,7 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
     tries: int
     longest_wait: float
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = _chance
     sleep: Callable[[float], None] = time.sleep
     on_retry: Callable[[], None] = lambda: None
     side: Side | None = None

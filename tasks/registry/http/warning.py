@@ -2,18 +2,18 @@
 
 import contextvars
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from tasks.patterns import late
 from tasks.registry.http.redact import conceal
 from tasks.registry.http.refusal import clean
 
 _logger: Final = logging.getLogger(__name__)
-_WARNING: Final = re.compile(r'\b299 +\S+ +"((?:[^"\\]|\\.)*)"')
-_ESCAPED: Final = re.compile(r"\\(.)")
+_WARNING: Final = late(r'\b299 +\S+ +"((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = late(r"\\(.)")
 _MOST: Final = 20
 _MOST_LOGGED: Final = 1000
 
@@ -56,8 +56,8 @@ def take_warning(registry: str, header: str | None, authorization: str | None = 
     """
     if header is None:
         return
-    for said in _WARNING.findall(header):
-        text = _ESCAPED.sub(r"\1", said)
+    for said in _WARNING().findall(header):
+        text = _ESCAPED().sub(r"\1", said)
         warning = f"{registry}: {clean(conceal(text, authorization, url))}"
         listener = _listening.get()
         if listener is not None:

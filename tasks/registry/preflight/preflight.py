@@ -12,7 +12,9 @@ To administrators Quay and Harbor tell their rules for new tags too.
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from tasks.errors import ImagePusherError, QuotaExceeded, Side, TagImmutable
 from tasks.registry.http.retry import Transient
@@ -23,7 +25,7 @@ from tasks.registry.transport import Transport
 LOG: Final = logging.getLogger(__name__)
 
 
-class _Tells(NamedTuple):
+class _Tells(msgspec.Struct, frozen=True):
     """The questions that an API answers, of a repository and a tag or wish, with the reason for a refusal."""
 
     why_immutable: Callable[[Asking, str, str], str | None]

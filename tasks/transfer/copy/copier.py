@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor, wait
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, Side, longest_wait
@@ -13,18 +15,19 @@ from tasks.oci.document import media_type_of
 from tasks.oci.reference import RepositoryName
 from tasks.registry.manifest_answer import FetchedManifest
 from tasks.registry.repository import Registries
-from tasks.transfer.copy.blobs import BlobPlacer
 from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.placements import Placements
-from tasks.transfer.copy.rounds import SourceCopy
 from tasks.transfer.copy.totals import Counter
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobSharing, CopyOutcome
 
+if TYPE_CHECKING:
+    from tasks.transfer.copy.rounds import SourceCopy
 
-class Copied(NamedTuple):
+
+class Copied(msgspec.Struct, frozen=True):
     """The outcome of a copy, its last progress, and the error that makes another try worthwhile, if any."""
 
     outcome: CopyOutcome
@@ -90,7 +93,11 @@ class Copier:
             longest_wait(failures.values()),
         )
 
-    def _begin(self, place: RepositoryName, counter: Counter, meter: Meter) -> SourceCopy:
+    def _begin(self, place: RepositoryName, counter: Counter, meter: Meter) -> "SourceCopy":
+        # A push whose images are there already copies nothing.
+        from tasks.transfer.copy.blobs import BlobPlacer  # noqa: PLC0415
+        from tasks.transfer.copy.rounds import SourceCopy  # noqa: PLC0415
+
         source = self._registries.repository(*place, "source")
         placer = BlobPlacer(source, self._shared, self._placements, self._big, counter)
         return SourceCopy(source, placer, self._placements, counter, meter)

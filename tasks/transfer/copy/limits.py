@@ -1,11 +1,11 @@
 """The limits of the copies of one process."""
 
-from typing import NamedTuple
+import msgspec
 
 from tasks.registry.registry_share import Visits
 
 
-class CopyLimits(NamedTuple):
+class CopyLimits(msgspec.Struct, frozen=True):
     """The limits of the copies of one process.
 
     At most `big_at_once` big blobs move at a time. A copy fails after `seconds`. `visits` limit the copies that

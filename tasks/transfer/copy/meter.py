@@ -27,7 +27,8 @@ class Meter:
         self._lock = threading.Lock()
         self._total = 0
         self._done = 0
-        self._reported = 0.0
+        # A copy that ends sooner has only a last report.
+        self._reported = time.monotonic()
 
     def start_over(self) -> None:
         """Count from 0 again; no transfer may be under way."""

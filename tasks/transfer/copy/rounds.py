@@ -4,11 +4,11 @@ The parts of a round go in parallel; the next round follows from what they found
 """
 
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from tasks import telemetry
 from tasks.errors import (
@@ -30,7 +30,7 @@ from tasks.transfer.graph import Node, ensure_size, parse_node, walk
 Value = TypeVar("Value")
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
     """One part of a round: `act` does it for the destination called `name`."""
 
     name: str

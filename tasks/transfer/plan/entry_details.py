@@ -1,10 +1,10 @@
 """Read details of index entries from their manifests and configurations (BEHAVIOUR 4.2 and 4.3)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tasks.errors import ManifestAmbiguous, ManifestInvalid, NotFound, SourceChildMissing, SourceError
 from tasks.oci import media_types

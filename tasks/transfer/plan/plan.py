@@ -10,7 +10,7 @@ from tasks.oci.platform import Platform
 from tasks.oci.reference import Reference, RepositoryName
 from tasks.oci.version import UNKNOWN_AGE, Age
 from tasks.transfer.plan.referrers import PlannedReferrer
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import TARGET
 from tasks.transfer.request.valid import ValidItem
 
 
@@ -108,7 +108,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     items: list[PlannedItem]
     copies: list[Copy]
     atomic: contract.Atomic | None = None
-    jobs: int = Target.jobs
+    jobs: int = TARGET.jobs
     tries: int | None = None
     exact_os_version: bool = False
     drop_missing_children: bool = False

@@ -1,5 +1,7 @@
 """Read the source of an item, resolved once (BEHAVIOUR section 2)."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from tasks.errors import ImagePusherError, Side
@@ -8,9 +10,11 @@ from tasks.registry.repository import Registries
 from tasks.transfer.plan.default_image import pick_image
 from tasks.transfer.plan.image import SourceImage
 from tasks.transfer.plan.image_age import read_age
-from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.read_image import read_source
 from tasks.transfer.request.valid import ValidItem, ValidRequest
+
+if TYPE_CHECKING:
+    from tasks.transfer.plan.keyless import TrustRoot
 
 
 def read_item(
@@ -18,7 +22,7 @@ def read_item(
     request: ValidRequest,
     registries: Registries,
     rules: MergeRules,
-    trust: TrustRoot | None = None,
+    trust: "TrustRoot | None" = None,
 ) -> SourceImage | ImagePusherError:
     """Return the source of an item, or the error against pushing it."""
     repository = registries.repository(*item.source.place, "source")

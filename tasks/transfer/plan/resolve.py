@@ -1,6 +1,7 @@
 """Resolve the items of a push: each source once, and each destination tag (BEHAVIOUR sections 2 and 3)."""
 
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 from tasks.oci.merge import MergeRules
 from tasks.oci.reference import Reference
@@ -10,7 +11,6 @@ from tasks.transfer.plan.entry_sizes import read_disputed_sizes
 from tasks.transfer.plan.find_referrers import find_referrers
 from tasks.transfer.plan.findings import Findings
 from tasks.transfer.plan.image import SourceImage
-from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.new_tags import NewTags
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.plan.plan_tags import TagPlanner
@@ -20,6 +20,9 @@ from tasks.transfer.plan.source_sizes import Sizes
 from tasks.transfer.plan.tag_facts import NoFacts, TagFacts
 from tasks.transfer.request.valid import ValidRequest
 
+if TYPE_CHECKING:
+    from tasks.transfer.plan.keyless import TrustRoot
+
 
 def resolve(
     request: ValidRequest,
@@ -28,7 +31,7 @@ def resolve(
     *,
     push: bool,
     facts: TagFacts | None = None,
-    trust: TrustRoot | None = None,
+    trust: "TrustRoot | None" = None,
 ) -> Findings:
     """Return the findings on the items of a request.
 

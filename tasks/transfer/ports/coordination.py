@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError, RegistryError
@@ -143,7 +145,7 @@ class SingleFlight(Protocol):
         ...
 
 
-class BlobSharing(NamedTuple):
+class BlobSharing(msgspec.Struct, frozen=True):
     """What workers share of blobs: the repositories that hold them, and the lead in moving one."""
 
     locations: BlobLocations

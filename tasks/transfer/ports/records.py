@@ -1,15 +1,15 @@
 """The records that a ledger keeps of a push."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
 
 from tasks import contract
 from tasks.errors import ImagePusherError
 from tasks.oci import media_types
+from tasks.oci.carried import Carried
 from tasks.oci.digest import Digest, digest_of
-from tasks.oci.receipt import Carried
 from tasks.oci.referrers import describe
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.plan.referrers import PlannedReferrer
@@ -115,16 +115,18 @@ class EarlierTag(msgspec.Struct, frozen=True):
     reported: bool
 
 
-class TakenCopy(NamedTuple):
+class TakenCopy(msgspec.Struct, frozen=True):
     """The records of one copy; None for parts that were never planned, or have not ended yet.
 
-    `lost` counts the lost starts. `content` is the manifest, if planning read it already.
+    `lost` counts the lost starts. `content` is the manifest, if planning read it already. `cancelled` tells whether the
+    push is to go no further.
     """
 
     planned: Copy | None
     outcome: CopyOutcome | None
     lost: int = 0
     content: bytes | None = None
+    cancelled: bool = False
 
 
 class OpenPush(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +163,7 @@ class Written(msgspec.Struct, frozen=True):
     content: bytes
 
 
-class Writer(NamedTuple):
+class Writer(msgspec.Struct, frozen=True):
     """A delivery of a push that writes a tag."""
 
     push_id: str

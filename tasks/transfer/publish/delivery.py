@@ -12,14 +12,13 @@ from tasks.errors import ImagePusherError, PushCancelled, PushCancelledByUser, P
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.plan.selected_referrers import Along
 from tasks.transfer.ports import MayRetry
-from tasks.transfer.publish.moved import Moved
-from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.report import obstacle, right_already, tag_key, unmoved, withheld_items
-from tasks.transfer.publish.single_tag import move_single_tag
 from tasks.transfer.publish.tag_reports import TagReports
 
 if TYPE_CHECKING:
+    from tasks.transfer.publish.moved import Moved
+    from tasks.transfer.publish.moves import Moves
     from tasks.transfer.publish.releases import Releases
 
 LOG: Final = logging.getLogger(__name__)
@@ -39,7 +38,8 @@ class Delivery:
         self._earlier = ledger.earlier_tags(plan.push_id)
         self._noted = ledger.intents(plan.push_id)
         self._at_once = threading.BoundedSemaphore(plan.jobs)
-        self._moves = Moves(parts, plan, self._noted, may_retry)
+        self._guard = threading.Lock()
+        self._made: Moves | None = None
         self._reports = TagReports(parts, plan, done, self._moves, may_retry)
 
     def run(self) -> tuple[dict[str, contract.TagReport], list[contract.Totals]]:
@@ -49,10 +49,14 @@ class Delivery:
         """
         if self._plan.atomic is not None:
             self._releases().run()
-        later = longest_wait(self._each_tag(self._work()))
+        work = self._work()
+        if any(self._may_change(number, tag) for group in work for number, tag in group):
+            # What they lack is an error of the push, not of a tag.
+            self._moves()
+        later = longest_wait(self._each_tag(work))
         if later is not None:
             raise later
-        return self._reports.done, [self._moves.recopied.totals()]
+        return self._reports.done, [self._made.recopied.totals()] if self._made is not None else []
 
     def put_back(self, error: ImagePusherError) -> dict[str, contract.TagReport]:
         """Put back the releases that have begun and do not stand, and return the reports of the tags that are done.
@@ -62,11 +66,20 @@ class Delivery:
         self._releases().put_back(error)
         return self._reports.done
 
+    def _moves(self) -> "Moves":
+        # A push that changes nothing moves nothing.
+        from tasks.transfer.publish.moves import Moves  # noqa: PLC0415
+
+        with self._guard:
+            if self._made is None:
+                self._made = Moves(self._parts, self._plan, self._noted, self._may_retry)
+            return self._made
+
     def _releases(self) -> "Releases":
         # Most pushes are no release.
         from tasks.transfer.publish.releases import Releases  # noqa: PLC0415
 
-        return Releases(self._parts, self._plan, self._withheld, self._moves, self._reports, self._may_retry)
+        return Releases(self._parts, self._plan, self._withheld, self._moves(), self._reports, self._may_retry)
 
     def left(self, tag: PlannedTag, error: ImagePusherError) -> contract.TagReport:
         """Return the report of a tag that is left as it is because of an error."""
@@ -137,8 +150,10 @@ class Delivery:
         return self._attempted(tag, lost, lambda: self._along(item, tag).told(report))
 
     def _along(self, item: ResolvedItem, tag: PlannedTag) -> Along:
-        repository = self._moves.repository(tag)
-        return self._moves.referrers.bring(item, tag.reference, repository, tag.new_digest or "", self._parts.locks)
+        moves = self._moves()
+        return moves.referrers.bring(
+            item, tag.reference, moves.repository(tag), tag.new_digest or "", self._parts.locks
+        )
 
     def _attempted(
         self,
@@ -161,6 +176,12 @@ class Delivery:
             broken = f"Moving {reference} broke ({type(error).__name__}): see the worker's log."
             return unmoved(tag, ImagePusherError(broken))
 
+    def _may_change(self, number: int, tag: PlannedTag) -> bool:
+        """Tell whether a tag or its referrers may have to be written."""
+        item = self._plan.items[number]
+        brings = isinstance(item, ResolvedItem) and (bool(item.referrers) or item.referrers_error is not None)
+        return brings or tag.action != "unchanged" or self._is_untold(tag)
+
     def _is_untold(self, tag: PlannedTag) -> bool:
         """Tell whether a run of this push moved the tag but did not report it (BEHAVIOUR 7.7)."""
         reference = str(tag.reference)
@@ -168,7 +189,10 @@ class Delivery:
         return intent is not None and intent.new_digest == tag.new_digest and reference not in self._earlier
 
     def _move(self, number: int, item: ResolvedItem, tag: PlannedTag, lost: int) -> contract.TagReport:
-        move = self._moves.move(number, tag)
+        # As above.
+        from tasks.transfer.publish.single_tag import move_single_tag  # noqa: PLC0415
+
+        move = self._moves().move(number, tag)
         moved: list[Moved] = []
 
         def run() -> contract.TagReport:

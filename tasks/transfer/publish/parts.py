@@ -4,14 +4,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tasks.oci.signing import SigningKey
 from tasks.registry.repository import Registries
 from tasks.transfer.copy.copier import Copier
 from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.ports import Announcer, PublishLedger, TagLocks
+
+if TYPE_CHECKING:
+    from tasks.oci.signing import SigningKey
 
 
 class Publishing(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,5 +31,5 @@ class Publishing(msgspec.Struct, frozen=True, kw_only=True):
     executor: Executor
     cancelled: threading.Event
     attempts: Attempts
-    receipt_key: SigningKey | None = None
+    receipt_key: "SigningKey | None" = None
     clock: Callable[[], float] = time.time

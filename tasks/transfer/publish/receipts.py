@@ -10,8 +10,9 @@ from tasks import contract
 from tasks.errors import ImagePusherError, ReceiptMissing, Side
 from tasks.oci import media_types
 from tasks.oci.artifact import EMPTY, EMPTY_CONFIG, layer_of
+from tasks.oci.carried import carried
 from tasks.oci.descriptor import Descriptor
-from tasks.oci.receipt import Receipt, at_time, carried, receipt_artifact, sign_receipt
+from tasks.oci.receipt import Receipt, at_time, receipt_artifact, sign_receipt
 from tasks.oci.reference import Reference
 from tasks.oci.signatures import BUNDLE
 from tasks.oci.signing import SigningKey

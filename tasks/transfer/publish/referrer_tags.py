@@ -6,7 +6,9 @@ entries, written, and read again (BEHAVIOUR 9.3). A tag that holds anything but 
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from tasks.errors import ManifestInvalid, NotFound, TagConflict
 from tasks.oci import media_types
@@ -26,14 +28,14 @@ _ROUNDS: Final = 8
 _CONFIG_BYTES: Final = 4 * 1024 * 1024
 
 
-class _Wanted(NamedTuple):
+class _Wanted(msgspec.Struct, frozen=True):
     """The wanted manifest of a tag."""
 
     content: bytes
     media_type: str
 
 
-class ListWrite(NamedTuple):
+class ListWrite(msgspec.Struct, frozen=True):
     """The write of a list: the digests of the tag before and after it; None before for a new list."""
 
     before: Digest | None

@@ -1,29 +1,37 @@
 """The reports of the tags of a push: receipts are attached, consumers are told, then a tag counts as done."""
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tasks import contract, telemetry
 from tasks.errors import ImagePusherError
 from tasks.transfer.plan.plan import Plan, PlannedTag, ResolvedItem
 from tasks.transfer.ports import MayRetry
-from tasks.transfer.publish.event import moved_tag
-from tasks.transfer.publish.moved import Moved
-from tasks.transfer.publish.moves import Moves
 from tasks.transfer.publish.parts import Publishing
 from tasks.transfer.publish.report import tag_key, unmoved
 
 if TYPE_CHECKING:
+    from tasks.transfer.publish.moved import Moved
+    from tasks.transfer.publish.moves import Moves
     from tasks.transfer.publish.receipts import ReceiptWriter
 
 LOG: Final = logging.getLogger(__name__)
 
 
 class TagReports:
-    """The reports of the tags of one push; `done` are those of the tags that are done, by key."""
+    """The reports of the tags of one push; `done` are those of the tags that are done, by key.
+
+    `moves` returns the moves of the push, and makes them at its first call.
+    """
 
     def __init__(
-        self, parts: Publishing, plan: Plan, done: dict[str, contract.TagReport], moves: Moves, may_retry: MayRetry
+        self,
+        parts: Publishing,
+        plan: Plan,
+        done: dict[str, contract.TagReport],
+        moves: "Callable[[], Moves]",
+        may_retry: MayRetry,
     ) -> None:
         self.done = done
         self._parts = parts
@@ -42,27 +50,32 @@ class TagReports:
             key=self._parts.receipt_key,
             ledger=self._parts.ledger,
             locks=self._parts.locks,
-            referrers=self._moves.referrers,
+            referrers=self._moves().referrers,
             may_retry=may_retry,
             clock=self._parts.clock,
         )
 
-    def receipted(self, item: ResolvedItem, tag: PlannedTag, moved: Moved) -> contract.TagReport:
+    def receipted(self, item: ResolvedItem, tag: PlannedTag, moved: "Moved") -> contract.TagReport:
         """Attach the receipt of a tag, if it is to have one, and return its report."""
         report = moved.report(str(tag.reference))
         if self._receipts is None:
             return report
-        return self._receipts.receipted(item, self._moves.repository(tag), report, moved.held)
+        return self._receipts.receipted(item, self._moves().repository(tag), report, moved.held)
 
-    def told(self, item: ResolvedItem, tag: PlannedTag, moved: Moved, report: contract.TagReport) -> contract.TagReport:
+    def told(
+        self, item: ResolvedItem, tag: PlannedTag, moved: "Moved", report: contract.TagReport
+    ) -> contract.TagReport:
         """Announce a tag that moved to consumers, and return its report.
 
         The announcement comes before the tag counts as done: a repeat announces it again rather than never.
         """
-        self._moves.recopied.add(manifests_copied=moved.manifests)
+        self._moves().recopied.add(manifests_copied=moved.manifests)
         telemetry.count(telemetry.MANIFESTS, moved.manifests)
         moved_a_tag = report.action in {"copied", "merged"} and tag.reference.digest is None
         if moved_a_tag and self._parts.announcer.listens:
+            # Few pushes have a listener.
+            from tasks.transfer.publish.event import moved_tag  # noqa: PLC0415
+
             self._parts.announcer.tag_moved(moved_tag(self._plan.push_id, item, tag, report, moved.held))
         return report
 

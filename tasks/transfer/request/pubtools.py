@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from tasks import contract
 from tasks.oci.reference import parse_registry, parse_repository
+from tasks.patterns import late
 from tasks.transfer.request.faults import Faults
-from tasks.transfer.request.target import Target
+from tasks.transfer.request.target import TARGET, Target
 
 SOURCE_PAIR: Final = ("source_quay_user", "source_quay_password")
 DESTINATION_PAIRS: Final = (("dest_quay_user", "dest_quay_password"), ("quay_user", "quay_password"))
@@ -34,12 +35,14 @@ _MEANINGLESS: Final = {
     r"ssl_.*|tls_.*": "the workers' settings say for each registry how TLS is verified",
     r"semaphore_.*": "tags are locked by the workers themselves",
 }
-_SECRET: Final = re.compile(r"passw|token|secret|credential|access_key|private_key(?!_path)|passphrase")
+_SECRET: Final = late(r"passw|token|secret|credential|access_key|private_key(?!_path)|passphrase")
 
 
 def secrets(settings: Mapping[str, Any]) -> frozenset[str]:
     """Return the keys that hold secrets, at any depth."""
-    return frozenset(key for key, value in settings.items() if _SECRET.search(key) or (value and _hides_secret(value)))
+    return frozenset(
+        key for key, value in settings.items() if _SECRET().search(key) or (value and _hides_secret(value))
+    )
 
 
 def _hides_secret(value: Any) -> bool:
@@ -48,7 +51,7 @@ def _hides_secret(value: Any) -> bool:
     while remaining:
         inner = remaining.pop()
         if isinstance(inner, Mapping):
-            if any(_SECRET.search(str(key)) for key in inner):
+            if any(_SECRET().search(str(key)) for key in inner):
                 return True
             remaining += inner.values()
         elif isinstance(inner, list | tuple):
@@ -79,7 +82,7 @@ def read_target(settings: dict[str, Any], faults: Faults, warnings: list[str]) -
         naming="quay",
         merge=flag(settings.get("merge", True)) is not False,
         tries=count(settings, "tag_images_tries", faults),
-        jobs=count(settings, "num_thread_container_push", faults) or Target.jobs,
+        jobs=count(settings, "num_thread_container_push", faults) or TARGET.jobs,
     )
 
 

@@ -1,8 +1,9 @@
 """The target of a push: a named set of settings, and its rule for repository names (BEHAVIOUR 1.4)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from tasks import contract
 from tasks.oci.platform import Platform
@@ -18,8 +19,7 @@ Create = Literal["registry", "api", "never"]
 Visibility = Literal["private", "public"]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A destination registry with its namespace; without a host, each repository names its own.
 
     `jobs` bounds the tags that are published at once, `tries` the deliveries of each task (None: the worker's limit).
@@ -70,6 +70,10 @@ class Target:
         name = quay_name(repository) if self.naming == "quay" else repository
         path = f"{self.namespace}/{name}" if self.namespace else name
         return Reference(parse_registry(self.host.rstrip("/")), parse_repository(path))
+
+
+# The defaults: the class of a struct holds none.
+TARGET: Final = Target()
 
 
 def quay_name(repository: str) -> str:

@@ -1,10 +1,10 @@
 """Check a whole request before anything is written (BEHAVIOUR section 1)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tasks import contract
 from tasks.oci.digest import parse_digest

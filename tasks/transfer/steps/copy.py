@@ -50,7 +50,7 @@ class CopyStep(msgspec.Struct, frozen=True, kw_only=True):
             if taken.outcome is not None:
                 return None
             try:
-                self._ensure_wanted(push_id)
+                _ensure_wanted(push_id, cancelled=taken.cancelled)
                 with self.attempts.attempt(push_id, digest, taken.lost, f"The copy of {digest}"):
                     report = partial(self._report, push_id, tell)
                     with listening() as warnings, _told(push_id, digest):
@@ -67,10 +67,6 @@ class CopyStep(msgspec.Struct, frozen=True, kw_only=True):
                 self._end(push_id, _failed(taken.planned, error), end)
             return None
 
-    def _ensure_wanted(self, push_id: str) -> None:
-        if self.ledger.is_cancelled(push_id):
-            raise PushCancelledByUser(f"The push {push_id} was cancelled. `imagepusher retry {push_id}` completes it.")
-
     def _end(self, push_id: str, copied: Copied, end: Callable[[CopyOutcome], None]) -> None:
         self.ledger.record_copy(push_id, copied.outcome, copied.progress)
         for repository, error in copied.outcome.errors.items():
@@ -78,7 +74,7 @@ class CopyStep(msgspec.Struct, frozen=True, kw_only=True):
         end(copied.outcome)
 
     def _report(self, push_id: str, tell: Report, progress: contract.CopyProgress) -> None:
-        self._ensure_wanted(push_id)
+        _ensure_wanted(push_id, cancelled=self.ledger.is_cancelled(push_id))
         self.ledger.record_progress(push_id, progress)
         tell(progress)
 
@@ -93,6 +89,11 @@ def _told(push_id: str, digest: str) -> Iterator[None]:
     except Exception as error:
         LOG.exception("Push %s: the copy of %s broke", push_id, digest)
         raise ImagePusherError(f"The copy of {digest} broke ({type(error).__name__}): see the worker's log.") from None
+
+
+def _ensure_wanted(push_id: str, *, cancelled: bool) -> None:
+    if cancelled:
+        raise PushCancelledByUser(f"The push {push_id} was cancelled. `imagepusher retry {push_id}` completes it.")
 
 
 def _failed(planned: Copy, error: ImagePusherError) -> Copied:

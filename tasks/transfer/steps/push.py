@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,7 +20,6 @@ from tasks.registry.http.warning import listening
 from tasks.registry.repository import Registries
 from tasks.transfer.lost_starts import Attempts
 from tasks.transfer.plan.findings import Findings
-from tasks.transfer.plan.keyless import TrustRoot
 from tasks.transfer.plan.make_plan import plan_push
 from tasks.transfer.plan.plan import Plan
 from tasks.transfer.plan.resolve import resolve
@@ -29,6 +28,9 @@ from tasks.transfer.request.policy import WORKERS, Policy
 from tasks.transfer.request.target import Target
 from tasks.transfer.request.valid import ValidRequest
 from tasks.transfer.request.validation import validate
+
+if TYPE_CHECKING:
+    from tasks.transfer.plan.keyless import TrustRoot
 
 LOG: Final = logging.getLogger(__name__)
 PART: Final = "push"
@@ -42,7 +44,7 @@ class PushStep(msgspec.Struct, frozen=True, kw_only=True):
     runs: Runs
     targets: Mapping[str, Target]
     policy: Policy = msgspec.field(default_factory=Policy)
-    trust: TrustRoot | None = None
+    trust: "TrustRoot | None" = None
     executor: Executor
     attempts: Attempts
     clock: Callable[[], float]

@@ -61,9 +61,10 @@ class Network:
     def add(self, name: str, address: str, server: ScriptedRegistry) -> None:
         self.names[name] = (address, int(server.host.rpartition(":")[2]))
 
-    def connect(self, address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
-        self.dialled.append(address[0])
-        return CONNECT(("127.0.0.1", self.names[address[0]][1]), timeout=10)
+    def connect(self, address: tuple[bytes, int], *_: Any, **__: Any) -> socket.socket:
+        name = address[0].decode()
+        self.dialled.append(name)
+        return CONNECT(("127.0.0.1", self.names[name][1]), timeout=10)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import msgspec
 
 from tasks.contract import ForwardOnly, PlatformRemoval
 from tasks.oci.signatures import IndexSignature
-from tasks.transfer.request.target import Create, MissingChildren, Naming, Target, Visibility
+from tasks.transfer.request.target import TARGET, Create, MissingChildren, Naming, Visibility
 from workers.settings.document.values import Count, Text
 
 
@@ -24,20 +24,20 @@ class TargetTable(msgspec.Struct, frozen=True):
     namespace: str = ""
     naming: Naming | None = None
     platforms: list[str] = []
-    missing_children: MissingChildren = Target.missing_children
-    exact_os_version: bool = Target.exact_os_version
-    jobs: Count = Target.jobs
+    missing_children: MissingChildren = TARGET.missing_children
+    exact_os_version: bool = TARGET.exact_os_version
+    jobs: Count = TARGET.jobs
     tries: Count | None = None
-    merge: bool = Target.merge
+    merge: bool = TARGET.merge
     referrers: Literal["all", "none"] | list[Text] | None = None
-    referrers_required: bool = Target.referrers_required
+    referrers_required: bool = TARGET.referrers_required
     verify_keys: list[Text] = []
     verify_identities: list[IdentityTable] = []
     verify_index: IndexSignature = "own"
     immutable: list[Text] = []
-    platform_removal: PlatformRemoval = Target.platform_removal
+    platform_removal: PlatformRemoval = TARGET.platform_removal
     forward_only: ForwardOnly | None = None
     version_pattern: Text | None = None
-    keep_replaced: bool = Target.keep_replaced
-    create: Create = Target.create
-    visibility: Visibility = Target.visibility
+    keep_replaced: bool = TARGET.keep_replaced
+    create: Create = TARGET.create
+    visibility: Visibility = TARGET.visibility

@@ -81,3 +81,22 @@ def test_a_link_leads_to_no_other_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic link"):
         FileHashes(tmp_path / "ledger.sqlite3", 60)
     assert (other.read_bytes(), stat.S_IMODE(other.stat().st_mode)) == (b"", 0o644)
+
+
+def test_what_has_expired_is_searched_once_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search reads the whole file, and each command opens it."""
+    path = tmp_path / "ledger.sqlite3"
+
+    def left_at(now: float) -> int:
+        monkeypatch.setattr("time.time", lambda: now)
+        FileHashes(path, 60).close()
+        with sqlite3.connect(path) as database:
+            ((rows,),) = database.execute("SELECT count(*) FROM hashes").fetchall()
+        return int(rows)
+
+    monkeypatch.setattr("time.time", lambda: 36_000.0)
+    hashes = FileHashes(path, 60)
+    hashes.put({"key": {"field": b"value"}})
+    hashes.close()
+    assert left_at(36_100.0) == 1
+    assert left_at(39_600.0) == 0

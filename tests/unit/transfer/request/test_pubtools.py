@@ -106,7 +106,7 @@ def test_the_keys_say_where_and_how() -> None:
 def test_only_the_namespace_is_due() -> None:
     """Rule 1.4."""
     target, faults, warnings = read()
-    assert target == Target(host="quay.io", namespace="shop", naming="quay", tries=Target.tries, jobs=Target.jobs)
+    assert target == Target(host="quay.io", namespace="shop", naming="quay")
     assert (faults, warnings) == ([], [])
     assert read(quay_namespace=None)[1] == ["quay_namespace"]
 

@@ -77,7 +77,7 @@ def test_an_address_that_is_not_of_this_machine_is_an_error_in_the_log(
 def test_a_client_that_says_nothing_holds_up_nobody(registry: CollectorRegistry) -> None:
     server = MetricsServer(ANY, registry)
     try:
-        with socket.create_connection(server.address):
+        with socket.create_connection((server.address.host, server.address.port)):
             assert "eggs_total" in fetch(server).text
     finally:
         end(server)
@@ -88,7 +88,7 @@ def test_a_client_that_goes_away_leaves_no_traceback(
 ) -> None:
     server = MetricsServer(ANY, registry)
     try:
-        with socket.create_connection(server.address) as client:
+        with socket.create_connection((server.address.host, server.address.port)) as client:
             # Closed with a reset.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
             client.sendall(b"GET /metrics HT")
