@@ -1,7 +1,7 @@
 """A release is taken back whole or not at all (BEHAVIOUR 10.7), also if its worker is killed between any two steps."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,8 @@ from tasks.registry.repository import Registries
 from tasks.registry.settings import RegistryConfiguration
 from tasks.transfer.publish.journal import Direction
 from tasks.transfer.publish.undo_release import ReleaseUndo
-from tests.acceptance.profiles.test_release import (
+from tests.acceptance.profiles.release.delivery import (
     NEW,
-    PROFILES,
     TAGS,
     WHOLLY_NEW,
     WHOLLY_OLD,
@@ -32,12 +31,6 @@ from tests.support import images
 from tests.support.profiles.server import ProfileRegistry
 from tests.support.tag_locks import MemoryTagLocks
 from tests.unit.registry.clients import QUICK
-
-
-@pytest.fixture(params=PROFILES, ids=lambda profile: profile.name)
-def registry(request: pytest.FixtureRequest) -> Iterator[ProfileRegistry]:
-    with ProfileRegistry(request.param) as registry:
-        yield registry
 
 
 @dataclass
