@@ -12,7 +12,7 @@ from tasks.contract import TagReport
 from tasks.transfer.plan.keyless import TrustRoot
 from tests.acceptance.profiles.cases import PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
-from tests.acceptance.profiles.test_referrers import put
+from tests.acceptance.profiles.referrers import put
 from tests.support.images import Image, Layer
 from tests.support.keyless import CERTIFICATE, CHAIN, IDENTITY, ISSUER, LOGGED, Sigstore
 from tests.support.profiles import profiles

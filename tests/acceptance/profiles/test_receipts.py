@@ -19,7 +19,7 @@ from tasks.transfer.inspection.receipts import check_receipts
 from tasks.transfer.ports import Ledger
 from tests.acceptance.profiles.cases import PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
-from tests.acceptance.profiles.test_referrers import listed, offer, put, sign
+from tests.acceptance.profiles.referrers import listed, offer, put, sign
 from tests.support import commands
 from tests.support.scripted import Answer, NoAnswer
 from tests.support.signatures import BUNDLE, Signer

@@ -1,10 +1,7 @@
 """What refers to an image is where clients of the destination look for it (BEHAVIOUR section 9)."""
 
 import json
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,132 +9,26 @@ import pytest
 from tasks.contract import TagReport
 from tests.acceptance.profiles.cases import PRODUCTS, over
 from tests.acceptance.profiles.conftest import Scene
+from tests.acceptance.profiles.referrers import (
+    FEW,
+    LISTS,
+    REFUSING,
+    SBOM,
+    TAKING,
+    assert_complete,
+    fallback,
+    layers,
+    listed,
+    offer,
+    put,
+    sign,
+)
 from tests.support import images
-from tests.support.images import Image, Index, Layer
 from tests.support.profiles import profiles
 from tests.support.profiles.profile import Profile
 from tests.support.profiles.server import ProfileRegistry
-from tests.support.profiles.store import Manifest
 from tests.support.scripted import Answer
-from tests.support.signatures import BUNDLE, DSSE, SIMPLE_SIGNING, Signer, artifact, sig_tag, under_tag
-
-SBOM = "application/spdx+json"
-REFUSING = {"ecr"}
-TAKING = tuple(profile for profile in PRODUCTS if profile.name not in REFUSING)
-FEW = tuple(profile for profile in PRODUCTS if profile.name in {"strict", "quay", "distribution-2.8", "gitlab"})
-
-LISTS = tuple(profile for profile in PRODUCTS if profile.name in {"distribution-2.8", "gitlab"})
-
-
-@dataclass(frozen=True)
-class Signed:
-    """An index, what refers to it and to its first image, and what refers to that."""
-
-    index: Index
-    bundle: Image
-    sbom: Image
-    sbom_bundle: Image
-    signature: Image
-    attestation: Image
-
-    @property
-    def child(self) -> Image:
-        first = self.index.members[0]
-        assert isinstance(first, Image)
-        return first
-
-    @property
-    def oci(self) -> dict[str, Image]:
-        """Return the OCI referrers by the digest of their subject."""
-        return {self.index.digest: self.bundle, self.child.digest: self.sbom, self.sbom.digest: self.sbom_bundle}
-
-    @property
-    def tags(self) -> dict[str, Image]:
-        """Return what is under cosign's tags."""
-        return {
-            sig_tag(self.index.digest): self.signature,
-            sig_tag(self.child.digest, ".att"): self.attestation,
-        }
-
-
-def sign(index: Index, signer: Signer) -> Signed:
-    child = index.members[0]
-    assert isinstance(child, Image)
-    text = images.layer(f"sbom of {child.digest}", 3000, media_type=SBOM)
-    sbom = artifact(SBOM, [text], child)
-    return Signed(
-        index=index,
-        bundle=signer.bundle(index),
-        sbom=sbom,
-        sbom_bundle=signer.bundle(sbom),
-        signature=under_tag([signer.layer(index.digest)]),
-        attestation=under_tag([signer.attestation(child.digest)]),
-    )
-
-
-def put(registry: ProfileRegistry, repository: str, node: Image, subject: str) -> None:
-    """Attach a referrer as a client does: where there is no API, it keeps the fallback index too."""
-    registry.put(repository, node)
-    if registry.profile.referrers.api:
-        return
-    tag = subject.replace(":", "-")
-    described = {"mediaType": node.media_type, "digest": node.digest, "size": len(node.manifest)}
-    entry = described | {"artifactType": node.document["artifactType"]}
-    entries = [each for each in fallback(registry, repository, subject) if each["digest"] != node.digest]
-    put_index(registry, repository, tag, [*entries, entry])
-
-
-def put_index(registry: ProfileRegistry, repository: str, tag: str, entries: list[dict[str, Any]]) -> None:
-    content = json.dumps({"schemaVersion": 2, "mediaType": images.OCI_INDEX, "manifests": entries}).encode()
-    with registry.guard:
-        registry.store.put(registry.store.create(repository), Manifest(images.OCI_INDEX, content), (tag,))
-
-
-def fallback(registry: ProfileRegistry, repository: str, subject: str) -> list[dict[str, Any]]:
-    """Return the entries of the fallback index of a digest."""
-    digest = registry.tags(repository).get(subject.replace(":", "-"))
-    if digest is None:
-        return []
-    entries: list[dict[str, Any]] = registry.store.repositories[repository].manifests[digest].document["manifests"]
-    return entries
-
-
-def listed(registry: ProfileRegistry, repository: str, subject: str) -> dict[str, str]:
-    """Return the referrers of a digest that a client finds, with their types: by the API, or in the fallback index."""
-    if not registry.profile.referrers.api:
-        return {each["digest"]: each["artifactType"] for each in fallback(registry, repository, subject)}
-    return {
-        digest: each.document["artifactType"]
-        for digest, each in registry.store.repositories[repository].manifests.items()
-        if each.document.get("subject", {}).get("digest") == subject
-    }
-
-
-def layers(registry: ProfileRegistry, repository: str, tag: str) -> list[str]:
-    """Return the signatures under a tag of cosign: they and their payloads are there."""
-    assert registry.lacks(repository, tag) == []
-    document = registry.store.repositories[repository].manifests[registry.tags(repository)[tag]].document
-    return [each["annotations"]["dev.cosignproject.cosign/signature"] for each in document["layers"]]
-
-
-def offer(source: ProfileRegistry, repository: str, signed: Signed, tag: str = "1") -> str:
-    source.put(repository, signed.index, tag)
-    for subject, referrer in signed.oci.items():
-        put(source, repository, referrer, subject)
-    for name, node in signed.tags.items():
-        source.put(repository, node, name)
-    return f"{source.host}/{repository}:{tag}"
-
-
-def assert_complete(scene: Scene, signed: Signed, *, but: tuple[str, ...] = ()) -> None:
-    for subject, referrer in signed.oci.items():
-        if subject not in but:
-            found = listed(scene.registry, scene.repository, subject)
-            assert found.get(referrer.digest) == referrer.document["artifactType"]
-    for tag, node in signed.tags.items():
-        if not any(digest.replace(":", "-") in tag for digest in but):
-            assert scene.registry.tags(scene.repository)[tag] == node.digest
-            assert scene.registry.lacks(scene.repository, tag) == []
+from tests.support.signatures import BUNDLE, DSSE, SIMPLE_SIGNING, Signer, sig_tag, under_tag
 
 
 @pytest.fixture(params=["api", "no-api", "gitlab"])
@@ -417,149 +308,3 @@ def test_verify_and_the_dry_run_look_at_them(scene: Scene, source: ProfileRegist
         scene.registry.store.untag(scene.registry.store.repositories[scene.repository], sig_tag(signed.index.digest))
     verification = scene.client.verify(report.push_id)
     assert (verification.state, verification.tags[0].missing) == ("broken", [signed.signature.digest])
-
-
-@over(LISTS)
-@pytest.mark.parametrize("scheme", ["oci", "cosign"])
-def test_what_another_signer_writes_between_look_and_write_is_united_again(scene: Scene, scheme: str) -> None:
-    """Rules 7.2 and 9.3: the look before the write sees it."""
-    node, mine, theirs = scene.index("linux/amd64"), Signer(), Signer()
-    repository, tag = f"{scene.name}/src", sig_tag(node.digest, ".sig" if scheme == "cosign" else "")
-    here, there = mine.bundle(node), theirs.bundle(node)
-
-    def add(registry: ProfileRegistry, name: str, signer: Signer, bundle: Image) -> None:
-        if scheme == "cosign":
-            registry.put(name, under_tag([signer.layer(node.digest)]), tag)
-        else:
-            put(registry, name, bundle, node.digest)
-
-    add(scene.source, repository, mine, here)
-    reference = scene.offer(node)
-    with ThreadPoolExecutor(1) as threads, scene.registry.gates.hold("GET", f"/manifests/{tag}$", "after") as gate:
-        pushing = threads.submit(scene.push_one, reference)
-        gate.wait()
-        # Its list was read; the answer is held back meanwhile.
-        add(scene.registry, scene.repository, theirs, there)
-        gate.open()
-        assert pushing.result().error is None
-    if scheme == "cosign":
-        assert len(layers(scene.registry, scene.repository, tag)) == 2
-    else:
-        assert listed(scene.registry, scene.repository, node.digest).keys() == {here.digest, there.digest}
-
-
-def signed_sources(scene: Scene, node: Index, count: int) -> tuple[list[str], list[Image]]:
-    """Offer an image in `count` repositories, each signed by another in both schemes; return references, bundles."""
-    references, bundles = [], []
-    for number in range(count):
-        repository, signer = f"{scene.name}/src{number}", Signer()
-        bundles.append(signer.bundle(node, f"https://example.com/{number}"))
-        scene.source.put(repository, node, "1")
-        put(scene.source, repository, bundles[-1], node.digest)
-        scene.source.put(repository, under_tag([signer.layer(node.digest, f"{number}")]), sig_tag(node.digest))
-        references.append(f"{scene.source.host}/{repository}:1")
-    return references, bundles
-
-
-@over(LISTS)
-def test_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
-    """Rules 7.1 and 9.3: each brings its own signature of one image, to one list of the destination."""
-    node, count = scene.index("linux/amd64"), 6
-    references, bundles = signed_sources(scene, node, count)
-    with ThreadPoolExecutor(count) as threads:
-        tags = list(threads.map(lambda pair: scene.push_one(pair[1], f"{pair[0]}"), enumerate(references)))
-    assert [tag.error for tag in tags] == [None] * count
-    assert listed(scene.registry, scene.repository, node.digest).keys() == {each.digest for each in bundles}
-    assert len(set(layers(scene.registry, scene.repository, sig_tag(node.digest)))) == count
-
-
-@over(LISTS)
-def test_signers_and_pushes_at_the_same_time_lose_no_signature(scene: Scene) -> None:
-    """Rules 7.2 and 9.3: four signers write to the registry itself, as fast as they can, while ten pushes bring theirs.
-
-    No lock can keep a push from a write in the moment after its last look. So each signer looks again, as a push does.
-    """
-    node, pushes = scene.index("linux/amd64"), 10
-    references, bundles = signed_sources(scene, node, pushes)
-    scene.registry.put(scene.repository, node)
-    ended, tag = threading.Event(), sig_tag(node.digest)
-
-    def sign_until_they_end(number: int) -> Image:
-        signer = Signer()
-        bundle = signer.bundle(node, f"https://signer.example/{number}")
-        layer = signer.layer(node.digest, f"signer {number}")
-        again = True
-        while again:
-            again = not ended.wait(0.001)
-            with scene.registry.guard:
-                if bundle.digest not in listed(scene.registry, scene.repository, node.digest):
-                    put(scene.registry, scene.repository, bundle, node.digest)
-                held = [] if tag not in scene.registry.tags(scene.repository) else layers_of(scene, tag)
-                if layer.digest not in {each.digest for each in held}:
-                    scene.registry.put(scene.repository, under_tag([*held, layer]), tag)
-        return bundle
-
-    with ThreadPoolExecutor(pushes) as pushing, ThreadPoolExecutor(4) as signing:
-        signers = [signing.submit(sign_until_they_end, number) for number in range(4)]
-        try:
-            tags = list(pushing.map(lambda pair: scene.push_one(pair[1], f"{pair[0]}"), enumerate(references)))
-        finally:
-            ended.set()
-        bundles += [each.result() for each in signers]
-    assert [each.error for each in tags] == [None] * pushes
-    assert [each.referrers_left for each in tags] == [[]] * pushes
-    assert listed(scene.registry, scene.repository, node.digest).keys() == {each.digest for each in bundles}
-    assert len(set(layers(scene.registry, scene.repository, tag))) == pushes + 4
-
-
-def layers_of(scene: Scene, tag: str) -> list[Layer]:
-    """Return the signatures under a tag of cosign, for one who adds to them."""
-    repository = scene.registry.store.repositories[scene.repository]
-    said = repository.manifests[repository.tags[tag]].document["layers"]
-    content = scene.registry.store.blobs
-    return [Layer(content[each["digest"]], each["digest"], each["mediaType"], (), each["annotations"]) for each in said]
-
-
-@over(LISTS)
-def test_a_push_that_ended_in_between_is_completed_by_a_repeat(scene: Scene) -> None:
-    """Rules 6.5 and 9.2: its signatures are there, its tag did not move; then it does, and no entry is there twice."""
-    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
-    reference = offer(scene.source, f"{scene.name}/src", signed)
-    refusal = Answer(403, {"Content-Type": "application/json"}, b'{"errors": [{"code": "DENIED", "message": "no"}]}')
-    scene.registry.gates.inject("PUT", "/manifests/1$", refusal)
-    assert scene.push_one(reference).action == "failed"
-    assert_complete(scene, signed)
-    assert "1" not in scene.registry.tags(scene.repository)
-    before = len(scene.registry.requests())
-    assert scene.push_one(reference).action == "copied"
-    assert [each.partition("manifests/")[2] for each in scene.writes(before)] == ["1"]
-    assert len(fallback(scene.registry, scene.repository, signed.index.digest)) == 1
-
-
-@over(tuple(profile for profile in PRODUCTS if profile.name in {"gitlab", "quay", "zot"}))
-def test_undo_leaves_what_is_not_this_pushs_or_still_has_its_image(scene: Scene) -> None:
-    """Rules 6.6 and 9.3: a list goes with the last tag of its image, unless another signer added to it."""
-    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
-    reference = offer(scene.source, f"{scene.name}/src", signed)
-    first = scene.push(scene.request(reference, "1"))
-    scene.push(scene.request(reference, "2"))
-    lists = {tag for tag in scene.registry.tags(scene.repository) if tag.startswith("sha256-")}
-    assert scene.client.undo(first.push_id).state == "succeeded"
-    assert set(scene.registry.tags(scene.repository)) == {"2", *lists}
-    again = scene.push(scene.request(reference, "1"))
-    with scene.registry.guard:
-        scene.registry.store.untag(scene.registry.store.repositories[scene.repository], "2")
-    assert scene.client.undo(again.push_id).state == "succeeded"
-    assert set(scene.registry.tags(scene.repository)) == lists
-
-
-@over(tuple(profile for profile in PRODUCTS if profile.name in {"gitlab", "zot"}))
-def test_undo_takes_along_the_lists_that_it_made(scene: Scene) -> None:
-    """Rules 6.6 and 9.3."""
-    signed = sign(scene.index("linux/amd64", "linux/arm64"), Signer())
-    report = scene.push(scene.request(offer(scene.source, f"{scene.name}/src", signed), "1"))
-    tag = sig_tag(signed.index.digest)
-    theirs = Signer().layer(signed.index.digest)
-    scene.registry.put(scene.repository, under_tag([theirs]), tag)
-    assert scene.client.undo(report.push_id).state == "succeeded"
-    assert set(scene.registry.tags(scene.repository)) == {tag}

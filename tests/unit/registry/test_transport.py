@@ -1,6 +1,5 @@
-"""One exchange with a registry: who asks, where it leads, what is tried again (BEHAVIOUR section 8)."""
+"""One exchange with a registry: what is tried again, and how long it may take (BEHAVIOUR section 8)."""
 
-import base64
 import json
 import re
 import socket
@@ -11,8 +10,6 @@ import pytest
 from msgspec import structs
 
 from tasks.errors import (
-    AddressForbidden,
-    AddressWrong,
     AuthenticationRefused,
     NotFound,
     RateLimited,
@@ -23,27 +20,11 @@ from tasks.errors import (
     Retry,
 )
 from tasks.oci import media_types
-from tasks.oci.digest import digest_of
 from tasks.registry.repository import Registries
-from tasks.registry.settings import Credentials, HttpLimits, RegistryConfiguration, RegistryOverride, RegistrySettings
-from tests.support.images import image
-from tests.support.scripted import Answer, Exchange, NoAnswer, Received, ScriptedRegistry
-from tests.support.token_server import TokenServer
-from tests.unit.registry.clients import IMPATIENT, NAME, PING, QUICK, USER, blob_of, blob_path, client, manifest_path
-
-IMAGE = image()
-MANIFEST = Answer(200, {"Content-Type": IMAGE.media_type}, IMAGE.manifest)
-BASIC = "Basic " + base64.b64encode(b"user:password").decode()
-LATEST = manifest_path("latest")
-
-
-def fetch(registry: ScriptedRegistry, limits: HttpLimits = QUICK, credentials: Credentials | None = None) -> bytes:
-    settings = RegistrySettings(credentials=credentials)
-    return client(registry.host, limits=limits, settings=settings).fetch_manifest("latest").content
-
-
-def challenge(scheme: str) -> Answer:
-    return Answer(401, {"WWW-Authenticate": scheme})
+from tasks.registry.settings import RegistryConfiguration, RegistrySettings
+from tests.support.scripted import Answer, Exchange, NoAnswer, ScriptedRegistry
+from tests.unit.registry.clients import IMPATIENT, NAME, PING, QUICK, client
+from tests.unit.registry.fetching import IMAGE, LATEST, MANIFEST, fetch
 
 
 @pytest.mark.parametrize("reply", [Answer(status) for status in (408, 429, 500, 502, 503, 504)] + [NoAnswer.DROP])
@@ -188,231 +169,6 @@ def test_every_request_says_what_it_can_read() -> None:
         repository.fetch_manifest("latest")
 
 
-def test_basic_credentials_are_sent_when_asked_for_and_from_then_on() -> None:
-    """8.1."""
-    ping = Exchange("GET", "/v2/", challenge('Basic realm="r"'), request_headers={"Authorization": None})
-    asked = Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": BASIC}, times=2)
-    with ScriptedRegistry(ping, asked) as registry:
-        repository = client(registry.host, settings=RegistrySettings(credentials=USER))
-        repository.fetch_manifest("latest")
-        repository.fetch_manifest("latest")
-
-
-def test_a_registry_that_lets_everyone_in_is_shown_no_credential() -> None:
-    """8.1: anonymous."""
-    with ScriptedRegistry(PING, Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": None})) as registry:
-        fetch(registry, credentials=USER)
-
-
-def test_refused_credentials_are_an_error_that_does_not_show_them() -> None:
-    """8.1, 6.7."""
-    refused = challenge('Basic realm="r"')
-    with (
-        ScriptedRegistry(Exchange("GET", "/v2/", refused), Exchange("GET", LATEST, refused)) as registry,
-        pytest.raises(AuthenticationRefused) as caught,
-    ):
-        fetch(registry, credentials=USER)
-    assert "password" not in repr(caught.value) + str(caught.value)
-    assert BASIC.split()[1] not in repr(caught.value)
-
-
-def test_a_token_is_fetched_for_the_scope_of_the_request() -> None:
-    """8.1: Bearer; the base's challenge spares the first request a refusal."""
-    with TokenServer({"user": "password"}) as tokens:
-        scheme = f'Bearer realm="{tokens.realm}",service="{tokens.service}"'
-
-        def check(received: Received) -> None:
-            assert received.headers["Authorization"].startswith("Bearer ")
-
-        script = [Exchange("GET", "/v2/", challenge(scheme)), Exchange("GET", LATEST, MANIFEST, check=check)]
-        with ScriptedRegistry(*script) as registry:
-            fetch(registry, credentials=USER)
-        assert [(each.user, each.scopes) for each in tokens.asked] == [("user", (f"repository:{NAME}:pull",))]
-
-
-def test_a_refused_token_is_renewed_once() -> None:
-    """8.1."""
-    with TokenServer({"user": "password"}) as tokens:
-        refused = challenge(f'Bearer realm="{tokens.realm}",service="{tokens.service}"')
-        script = [Exchange("GET", "/v2/", refused), Exchange("GET", LATEST, refused)]
-        with ScriptedRegistry(*script, Exchange("GET", LATEST, MANIFEST)) as registry:
-            fetch(registry, credentials=USER)
-        assert len(tokens.asked) == 2
-        with ScriptedRegistry(*script, script[1]) as registry, pytest.raises(AuthenticationRefused):
-            fetch(registry, credentials=USER)
-        assert len(tokens.asked) == 4
-
-
-def test_a_token_server_that_stumbles_is_asked_again() -> None:
-    """8.3."""
-    with ScriptedRegistry(
-        Exchange("GET", "/token", Answer(503)),
-        Exchange("GET", "/token", NoAnswer.DROP),
-        Exchange("GET", "/token", Answer(body=b'{"token": "t"}')),
-    ) as realm:
-        refused = challenge(f'Bearer realm="{realm.url}/token"')
-        asked = Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": "Bearer t"})
-        with ScriptedRegistry(Exchange("GET", "/v2/", refused), asked) as registry:
-            fetch(registry)
-
-
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_realm_that_moved_is_asked_for_where_the_registry_names_it_now(status: int) -> None:
-    """8.1: the challenge is remembered, and may be out of date by the next token."""
-    gone = Exchange("GET", "/token", Answer(status))
-    with (
-        ScriptedRegistry(Exchange("GET", "/token", Answer(body=b'{"token": "old"}')), gone, ordered=True) as before,
-        ScriptedRegistry(Exchange("GET", "/token", Answer(body=b'{"token": "new"}'))) as after,
-    ):
-        first, then = (challenge(f'Bearer realm="{realm.url}/token"') for realm in (before, after))
-        delete = f"/v2/{NAME}/manifests/{IMAGE.digest}"
-        script = [
-            Exchange("GET", "/v2/", first),
-            Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": "Bearer old"}),
-            Exchange("DELETE", delete, then, request_headers={"Authorization": None}),
-            Exchange("DELETE", delete, Answer(202), request_headers={"Authorization": "Bearer new"}),
-        ]
-        with ScriptedRegistry(*script, ordered=True) as registry:
-            repository = client(registry.host)
-            repository.fetch_manifest("latest")
-            repository.delete_manifest(digest_of(IMAGE.manifest))
-
-
-def test_a_realm_that_was_never_there_is_an_error_that_names_it() -> None:
-    """6.8, 8.1: whatever the registry says again, it is not asked for ever."""
-    with ScriptedRegistry(Exchange("GET", "/token", Answer(404))) as realm:
-        refused = challenge(f'Bearer realm="{realm.url}/token"')
-        with ScriptedRegistry(Exchange("GET", "/v2/", refused)) as registry, pytest.raises(ResponseInvalid) as caught:
-            client(registry.host).fetch_manifest("latest")
-    assert realm.host in str(caught.value)
-
-
-def test_source_and_destination_at_one_registry_have_their_own_credentials() -> None:
-    """8.1."""
-    configuration = RegistryConfiguration(
-        source_override=RegistryOverride(credentials=Credentials("one", "1")),
-        destination_override=RegistryOverride(credentials=Credentials("two", "2")),
-        limits=QUICK,
-    )
-    pings = Exchange("GET", "/v2/", challenge('Basic realm="r"'), times=2)
-    with ScriptedRegistry(pings, Exchange("GET", LATEST, MANIFEST, times=2)) as registry:
-        registries = Registries(configuration)
-        registries.repository(registry.host, NAME, "source").fetch_manifest("latest")
-        registries.repository(registry.host, NAME, "destination").fetch_manifest("latest")
-        seen = [each.headers.get("Authorization") for each in registry.received if each.path == LATEST]
-    assert seen == [f"Basic {base64.b64encode(pair).decode()}" for pair in (b"one:1", b"two:2")]
-
-
-def test_a_redirect_to_another_host_carries_no_credentials() -> None:
-    """8.2."""
-    content = b"content"
-    target = "/store?sig=a%2Fb%20c&x=%7E"
-    stored = Exchange("GET", target, Answer(body=content), request_headers={"Authorization": None})
-    with ScriptedRegistry(stored) as storage:
-        moved = Answer(307, {"Location": f"{storage.url}{target}"})
-        script = [Exchange("GET", "/v2/", challenge('Basic realm="r"'))]
-        script += [Exchange("GET", blob_path(content), moved, request_headers={"Authorization": BASIC})]
-        with ScriptedRegistry(*script) as registry:
-            repository = client(registry.host, settings=RegistrySettings(credentials=USER))
-            assert repository.read_blob(blob_of(content), 100) == content
-
-
-@pytest.mark.parametrize("location", ["/elsewhere?a=b", "../manifests/other?x=y", "{url}/elsewhere?a=b"])
-def test_a_redirect_within_the_registry_keeps_them(location: str) -> None:
-    """8.2."""
-    with ScriptedRegistry(Exchange("GET", "/v2/", challenge('Basic realm="r"'))) as registry:
-        said = location.format(url=registry.url)
-        path = manifest_path("other?x=y") if said.startswith("..") else "/elsewhere?a=b"
-        registry.expect(
-            Exchange("GET", LATEST, Answer(302, {"Location": said})),
-            Exchange("GET", path, MANIFEST, request_headers={"Authorization": BASIC}),
-        )
-        fetch(registry, credentials=USER)
-
-
-def test_redirects_without_end_are_an_error() -> None:
-    """8.4."""
-    around = Exchange("GET", LATEST, Answer(307, {"Location": LATEST}), times=6)
-    with ScriptedRegistry(PING, around) as registry, pytest.raises(ResponseInvalid, match="redirects more than 5"):
-        fetch(registry)
-
-
-@pytest.mark.parametrize("location", ["ftp://host/x", "http://user:word@127.0.0.1/x", "http://[", "http://h ost/"])
-def test_a_redirect_to_no_place_is_an_error(location: str) -> None:
-    """8.2."""
-    moved = Exchange("GET", LATEST, Answer(307, {"Location": location}))
-    with ScriptedRegistry(PING, moved) as registry, pytest.raises(AddressForbidden) as caught:
-        fetch(registry)
-    assert "word" not in str(caught.value)
-
-
-@pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_redirect_that_would_make_another_request_of_a_write_is_an_error(status: int) -> None:
-    """Some clients send an empty body then, or a GET."""
-    moved = Exchange("PUT", LATEST, Answer(status, {"Location": "/elsewhere"}))
-    with ScriptedRegistry(PING, moved) as registry, pytest.raises(ResponseInvalid, match=f"answered {status}"):
-        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
-
-
-@pytest.mark.parametrize("status", [307, 308])
-def test_a_write_is_repeated_with_its_body_where_a_redirect_says_so(status: int) -> None:
-    """RFC 9110, 15.4.8; 8.2: another host gets no credentials."""
-    stored = Exchange(
-        "PUT", "/x?sig=a%2fb", Answer(201), request_body=IMAGE.manifest, request_headers={"Authorization": None}
-    )
-    with ScriptedRegistry(stored) as elsewhere:
-        moved = [Answer(status, {"Location": where}) for where in ("/y", f"{elsewhere.url}/x?sig=a%2fb")]
-        basic = {"request_body": IMAGE.manifest, "request_headers": {"Authorization": BASIC}}
-        script = (
-            Exchange("GET", "/v2/", challenge('Basic realm="r"')),
-            Exchange("PUT", LATEST, moved[0], **basic),  # type: ignore[arg-type]
-            Exchange("PUT", "/y", moved[1], **basic),  # type: ignore[arg-type]
-        )
-        with ScriptedRegistry(*script, ordered=True) as registry:
-            repository = client(registry.host, role="destination", settings=RegistrySettings(credentials=USER))
-            repository.push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
-
-
-def test_a_write_that_a_redirect_leads_to_no_place_is_an_error() -> None:
-    """8.2."""
-    moved = Exchange("PUT", LATEST, Answer(307, {"Location": "ftp://host/"}))
-    with ScriptedRegistry(PING, moved) as registry, pytest.raises(AddressForbidden):
-        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
-
-
-@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
-def test_what_a_registry_quotes_of_the_credentials_is_not_shown(scheme: str) -> None:
-    """6.7: some errors quote the request."""
-
-    def quoting(received: Received) -> Answer:
-        said = f"{received.headers['Authorization']} / user:password / password"
-        return Answer(403, body=json.dumps({"errors": [{"code": "DENIED", "message": said}]}).encode())
-
-    token = Exchange("GET", "/token", Answer(body=b'{"token": "secret-token"}'))
-    with ScriptedRegistry(*([token] if scheme == "Bearer" else [])) as realm:
-        asked = Exchange("GET", "/v2/", challenge(f'{scheme} realm="{realm.url}/token"'))
-        with (
-            ScriptedRegistry(asked, Exchange("GET", LATEST, quoting)) as registry,
-            pytest.raises(AuthenticationRefused, match="DENIED: ") as caught,
-        ):
-            fetch(registry, credentials=USER)
-    shown = f"{caught.value!r} {caught.value}"
-    assert "secret-token" not in shown
-    assert BASIC.split()[1] not in shown
-    assert scheme == "Bearer" or "password" not in shown
-
-
-def test_a_refusal_of_another_host_says_nothing_of_the_credentials() -> None:
-    """8.2: an expired signature, say."""
-    echoed = Answer(403, body=b'{"errors":[{"message":"/store?sig=a%2Fsecret sig=a/secret is over"}]}')
-    with ScriptedRegistry(Exchange("GET", "/store", echoed, times=2)) as storage:
-        moved = Exchange("GET", LATEST, Answer(307, {"Location": f"{storage.url}/store?sig=a%2Fsecret"}), times=2)
-        with ScriptedRegistry(PING, moved) as registry, pytest.raises(RequestRefused) as caught:
-            fetch(registry)
-    assert "secret" not in str(caught.value)
-    assert f"GET {storage.host}/store answered 403" in str(caught.value)
-
-
 def test_a_body_is_sent_whole_on_every_try() -> None:
     """8.3."""
     script = [Exchange("PUT", LATEST, reply, request_body=IMAGE.manifest) for reply in (Answer(503), Answer(201))]
@@ -453,29 +209,6 @@ def test_threads_share_one_ping() -> None:
             thread.join()
 
 
-def test_a_name_that_stands_for_an_inward_address_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """8.2: it looks public, and only the connection shows what it is; the registry's own passes for public here."""
-    answers = iter([False, True])
-    monkeypatch.setattr("tasks.registry.http.connections.is_inward", lambda _: next(answers))
-    with ScriptedRegistry(PING) as registry:
-        port = registry.host.rpartition(":")[2]
-        registry.expect(Exchange("GET", LATEST, Answer(307, {"Location": f"http://localhost:{port}/x"})))
-        with pytest.raises(AddressForbidden, match="leads to localhost, which is an inward address"):
-            fetch(registry)
-
-
-def test_a_registry_that_was_inward_once_and_is_public_leads_nowhere_inward(monkeypatch: pytest.MonkeyPatch) -> None:
-    """8.2: whoever has a name lets it stand for any address, at any time."""
-    # By http, by https, by http again; then the other name.
-    answers = iter([True, False, False, True])
-    monkeypatch.setattr("tasks.registry.http.connections.is_inward", lambda _: next(answers))
-    with ScriptedRegistry(Exchange("GET", "/v2/", NoAnswer.DROP), PING, ordered=True) as registry:
-        port = registry.host.rpartition(":")[2]
-        registry.expect(Exchange("GET", LATEST, Answer(307, {"Location": f"http://localhost:{port}/x"})))
-        with pytest.raises(AddressForbidden, match="leads to localhost, which is an inward address"):
-            fetch(registry)
-
-
 @pytest.mark.parametrize("asked", ["7200", "999999999", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_wait_that_nobody_would_wait_for_ends_the_tries(asked: str) -> None:
     """8.3: 3,600 seconds are believed."""
@@ -483,89 +216,3 @@ def test_a_wait_that_nobody_would_wait_for_ends_the_tries(asked: str) -> None:
     with ScriptedRegistry(PING, busy) as registry, pytest.raises(RateLimited, match="retry_after_limit") as caught:
         fetch(registry)
     assert (caught.value.retry, caught.value.retry_after) == (Retry.NEVER, 3600)
-
-
-def test_a_store_that_refuses_a_signed_address_is_asked_by_a_new_one() -> None:
-    """8.2: once."""
-    store = [Exchange("GET", "/1", Answer(403)), Exchange("GET", "/2", MANIFEST)]
-    with ScriptedRegistry(*store, ordered=True) as storage:
-        moved = [Exchange("GET", LATEST, Answer(307, {"Location": f"{storage.url}/{number}"})) for number in (1, 2)]
-        with ScriptedRegistry(PING, *moved, ordered=True) as registry:
-            assert fetch(registry) == IMAGE.manifest
-
-
-@pytest.mark.parametrize("refused", [400, 401, 403])
-def test_an_address_that_is_signed_for_get_is_not_asked_by_head(refused: int) -> None:
-    """8.2."""
-    store = [Exchange("HEAD", "/1", Answer(refused)), Exchange("GET", "/1", MANIFEST)]
-    with ScriptedRegistry(*store, ordered=True) as storage:
-        moved = [Exchange(method, LATEST, Answer(307, {"Location": f"{storage.url}/1"})) for method in ("HEAD", "GET")]
-        with ScriptedRegistry(PING, *moved, ordered=True) as registry:
-            found = client(registry.host).resolve("latest")
-    assert found is not None
-    assert found.digest == IMAGE.digest
-
-
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_realm_may_lead_elsewhere_on_its_own_host_only(status: int) -> None:
-    """8.1, 8.2."""
-    token = Exchange("GET", "/new", Answer(200, body=b'{"token": "t"}'), request_headers={"Authorization": BASIC})
-    with ScriptedRegistry(Exchange("GET", "/token", Answer(status, {"Location": "/new"})), token) as realm:
-        challenge = Answer(401, {"WWW-Authenticate": f'Bearer realm="{realm.url}/token"'})
-        read = Exchange("GET", LATEST, MANIFEST, request_headers={"Authorization": "Bearer t"})
-        with ScriptedRegistry(Exchange("GET", "/v2/", challenge), read) as registry:
-            settings = RegistrySettings(credentials=USER)
-            assert client(registry.host, settings=settings).fetch_manifest("latest").content == IMAGE.manifest
-    with ScriptedRegistry() as elsewhere:
-        away = Answer(status, {"Location": f"{elsewhere.url}/new"})
-        with ScriptedRegistry(Exchange("GET", "/token", away)) as realm:
-            challenge = Answer(401, {"WWW-Authenticate": f'Bearer realm="{realm.url}/token"'})
-            with ScriptedRegistry(Exchange("GET", "/v2/", challenge)) as registry, pytest.raises(ResponseInvalid):
-                client(registry.host, settings=RegistrySettings(credentials=USER)).fetch_manifest("latest")
-
-
-def test_a_refusal_that_does_not_say_how_to_log_in_is_no_refusal_of_credentials() -> None:
-    """6.8: none were sent."""
-    refused = [Exchange("GET", path, Answer(401)) for path in ("/v2/", LATEST)]
-    with ScriptedRegistry(*refused) as registry, pytest.raises(AuthenticationRefused) as caught:
-        fetch(registry, credentials=USER)
-    assert f"GET {registry.host}{LATEST} answered 401" in caught.value.message
-    assert "no WWW-Authenticate" in caught.value.message
-    assert "no credentials were sent" in caught.value.message
-    assert [each.headers.get("Authorization") for each in registry.received] == [None, None]
-
-
-@pytest.mark.parametrize("path", ["/v2/", LATEST])
-def test_a_realm_where_no_registry_is_is_never_asked(path: str) -> None:
-    """8.2: nor is the request tried again."""
-    refused = challenge('Bearer realm="http://169.254.169.254/token"')
-    script = [Exchange("GET", "/v2/", refused if path == "/v2/" else Answer(200))]
-    script += [Exchange("GET", LATEST, refused)] if path == LATEST else []
-    with ScriptedRegistry(*script) as registry, pytest.raises(AddressForbidden, match=r"169\.254\.169\.254"):
-        fetch(registry, credentials=USER)
-
-
-PAGE = b"<!doctype html><html><head><title>Sign in</title></head></html>"
-
-
-@pytest.mark.parametrize("status", [200, 201, 202])
-def test_a_page_is_no_success_of_a_write(status: int) -> None:
-    """6.8: the tag would be looked for in vain, as if somebody else had written it meanwhile."""
-    page = Exchange("PUT", LATEST, Answer(status, {"Content-Type": "text/html; charset=utf-8"}, PAGE))
-    with ScriptedRegistry(PING, page) as registry, pytest.raises(AddressWrong, match="web page, 'Sign in'"):
-        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
-
-
-def test_a_text_in_answer_to_a_write_is_a_success() -> None:
-    """Servers say text/html of a body that is none."""
-    stored = Exchange("PUT", LATEST, Answer(201, {"Content-Type": "text/html; charset=utf-8"}, b"OK"))
-    with ScriptedRegistry(PING, stored) as registry:
-        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
-
-
-def test_a_write_that_is_led_to_a_login_says_where() -> None:
-    """6.8."""
-    moved = Exchange("PUT", LATEST, Answer(302, {"Location": "https://user:word@login.example/start?state=word"}))
-    with ScriptedRegistry(PING, moved) as registry, pytest.raises(AddressWrong, match=r"login\.example") as caught:
-        client(registry.host, role="destination").push_manifest("latest", IMAGE.manifest, IMAGE.media_type)
-    assert "word" not in str(caught.value)

@@ -37,8 +37,6 @@ from tests.support.tag_locks import MemoryTagLocks
 from tests.unit.registry.clients import QUICK
 
 TOGETHER = replace(profiles.ZOT, access=AccessRules())
-
-
 PROFILES = [
     replace(profiles.QUAY, access=AccessRules()),
     replace(TOGETHER, manifests=replace(TOGETHER.manifests, several_tags=False)),
@@ -48,8 +46,6 @@ PROFILES = [
 
 WITHOUT_DELETES = replace(profiles.STRICT, name="without-deletes", tags=TagRules(delete="none"))
 TAGS = ("1", "2", "3", "new")
-
-
 OLD, NEW = (
     images.index([images.image(f"linux/{each}", [images.layer(word, 100)])])
     for each, word in (
@@ -271,8 +267,6 @@ def held(registry: ProfileRegistry) -> dict[str, str | None]:
 
 
 WHOLLY_NEW = dict.fromkeys(TAGS, NEW.digest)
-
-
 WHOLLY_OLD = {tag: None if tag == "new" else OLD.digest for tag in TAGS}
 
 
