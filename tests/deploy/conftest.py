@@ -1,12 +1,17 @@
-"""A copy of the project with an environment that is set up already, as a second run on a machine finds it."""
+"""A copy of the project with an environment that is set up already, and a Redis as `deploy/redis` configures it."""
 
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.deploy.deployed_redis import Deployed
+from tests.deploy.local import make_secrets
+from tests.support.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -120,3 +125,17 @@ def machine(tmp_path: Path) -> Machine:
     )
     assert stamped.returncode == 0, stamped.stdout
     return machine
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Deployed]:
+    port = free_port()
+    secrets = make_secrets(tmp_path / "secrets", f"127.0.0.1:{port}")
+    with (secrets / "users.acl").open("a") as users:
+        users.write("user admin on >made-up allcommands allkeys allchannels\n")
+    server = Deployed(tmp_path, port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
