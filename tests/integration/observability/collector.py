@@ -68,7 +68,3 @@ class Collector(LoopbackServer):
                     )
                     for span in scope.spans
                 )
-
-    def of_trace(self, trace: str) -> dict[str, Span]:
-        """Return the spans of a trace that arrived so far, by their ids."""
-        return {span.id: span for span in self._spans if span.trace == trace}

@@ -12,7 +12,6 @@ from celery import Celery
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.observability.collector import Collector
-from tests.support.processes import wait_until
 from tests.support.redis_server import RedisServer
 from tests.support.workers import Worker, running_worker
 
@@ -124,9 +123,3 @@ def watched(redis: RedisServer, collector: Collector) -> Iterator[Watched]:
     }
     with running_worker(settings, ["--concurrency", "4"]) as worker:
         yield Watched(worker, collector, producer_of(redis))
-
-
-@pytest.fixture
-def eventually() -> Any:
-    """Wait for what is sent or written a moment later."""
-    return wait_until

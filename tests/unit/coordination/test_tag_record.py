@@ -19,8 +19,6 @@ from tasks.coordination.tag_record import (
 )
 from tasks.transfer.ports import TagRecord, Writer, Written
 
-WRITTEN = Written("sha256:a", "application/json", b'{\n"of": 1}\n')
-
 
 @given(st.binary())
 def test_bytes_come_back_to_the_letter(content: bytes) -> None:

@@ -16,10 +16,15 @@ from tasks.oci.document import media_type_of, parse_document
 from tasks.oci.index import Index
 from tests.support import fixtures
 from tests.support.fixtures import IMAGES, INDEXES
+from tests.unit.oci.go_reader import GoRefuses, Members, Said, go_reading
 from tests.unit.oci.listing import image, named, text
 
 ENTRY = image("x", "linux/amd64", annotations={"a": "1"})
+
+
 INDEX = text([ENTRY]).decode()
+
+
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -28,6 +33,7 @@ MANIFEST = json.dumps(
         "subject": {"mediaType": "m", "digest": named("subject"), "size": 7},
     }
 )
+
 
 # Each puts one more member right behind the start of an object.
 MORE = [
@@ -136,58 +142,6 @@ def test_no_real_document_is_ambiguous(prefix: str) -> None:
     refuse_ambiguous_manifest(fixtures.load(prefix))
 
 
-# --- A reader like Go's: keys without regard to case, the last one wins, null changes nothing. ---
-
-Pairs = list[tuple[str, Any]]
-Said = tuple[str, str, int, tuple[str, ...], str]
-
-
-class Members(list[tuple[str, Any]]):
-    """The members of an object, all of them."""
-
-
-def go_field(members: Any, name: str) -> Any:
-    """Return what a struct's field holds in the end; objects are read into what is there already."""
-    found: Any = None
-    for key, value in members if isinstance(members, Members) else ():
-        if key.casefold() != name.casefold() or value is None:
-            continue
-        found = Members([*found, *value]) if isinstance(found, Members) and isinstance(value, Members) else value
-    return found
-
-
-class GoRefuses(Exception):
-    """A value is of another type than the field of the struct: Go reads nothing of the document."""
-
-
-def go_descriptor(members: Any) -> Said:
-    platform, annotations = go_field(members, "platform"), go_field(members, "annotations")
-    texts = [go_field(platform, key) for key in ("os", "architecture", "variant", "os.version")]
-    if not all(isinstance(each, Members | None) for each in (platform, annotations)):
-        raise GoRefuses
-    annotations = dict(annotations or ())
-    if not all(isinstance(each, str | None) for each in (*texts, *annotations.values())):
-        raise GoRefuses
-    return (
-        go_field(members, "digest") or "",
-        go_field(members, "mediaType") or "",
-        go_field(members, "size") or 0,
-        tuple(go_field(platform, key) or "" for key in ("os", "architecture", "variant", "os.version")),
-        annotations.get(REFERENCE_DIGEST) or "",
-    )
-
-
-def go_reading(content: bytes) -> list[Said]:
-    """Return what Go reads of the parts of a manifest or an index; it takes the first value and replaces odd bytes."""
-    decoder = json.JSONDecoder(object_pairs_hook=Members)
-    document, _ = decoder.raw_decode(content.decode(errors="replace").lstrip())
-    listed = go_field(document, "manifests")
-    if listed is None:
-        listed = [go_field(document, "config"), *(go_field(document, "layers") or ())]
-    # A configuration without digest is nothing to copy.
-    return [said for each in listed if (said := go_descriptor(each))[0]]
-
-
 def our_reading(content: bytes) -> list[Said]:
     document = parse_document(content, media_type_of(content, None))
     parts = document.entries if isinstance(document, Index) else (document.config, *document.layers)
@@ -212,6 +166,8 @@ KEYS = (
     "mediaType", "digest", "size", "platform", "annotations", "os", "architecture", "variant", "os.version",
     "manifests", "config", "layers", "subject", "schemaVersion", REFERENCE_DIGEST, "odd",
 )  # fmt: skip
+
+
 VALUES: tuple[Any, ...] = (
     None, named("other"), "application/vnd.example", 7, 2**53 + 1, "s390x", "windows", [], Members(),
     Members([("os", "linux"), ("architecture", "arm")]), [Members([("digest", named("other")), ("size", 3)])],

@@ -32,7 +32,6 @@ from tests.unit.transfer.plan.sources import holding, of_index, single
 
 MERGE = MergePolicy()
 SOURCE = of_index(index(image("amd64", "linux/amd64"), image("arm64", "linux/arm64")))
-A_MANIFEST = Current(named("manifest"), media_types.DOCKER_MANIFEST)
 
 
 def digests(decision: Decision) -> list[str]:
