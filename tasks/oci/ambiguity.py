@@ -63,7 +63,7 @@ class _Members(list[tuple[str, Any]]):
 
 
 class _Number(str):
-    """The text of a number."""
+    """A number, as the text that stands in the document."""
 
     __slots__ = ()
 

@@ -19,7 +19,7 @@ def references(entries: Iterable[Descriptor]) -> list[Reference]:
 
 
 def anchored(stated: Iterable[Reference]) -> set[str | None]:
-    """Return the digests without a subject (with None among them), and those that lead to one of them by any steps."""
+    """Return None, the digests without a subject, and all digests whose subjects lead to one of these."""
     reached: list[str] = []
     referrers: dict[str, list[str]] = {}
     for digest, subject in stated:

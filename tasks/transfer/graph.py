@@ -75,4 +75,4 @@ class _Walk:
             raise ManifestInvalid(f"The index {node.descriptor.digest} is nested more than {MOST_DEPTH} deep.")
         if len(self._seen) > MOST_MANIFESTS or self._bytes > MOST_BYTES:
             most = f"{MOST_MANIFESTS} manifests, or {MOST_BYTES >> 20} MiB of them"
-            raise ManifestInvalid(f"Below {self._root.digest} are more than {most}.")
+            raise ManifestInvalid(f"The index {self._root.digest} has more than {most} below it.")

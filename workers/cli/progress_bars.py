@@ -43,7 +43,7 @@ class Bars:
 
     @classmethod
     def on_stderr(cls) -> Self:
-        """Return bars on the terminal that stderr is."""
+        """Return progress bars on stderr, which is a terminal."""
         return cls(Console(stderr=True))
 
     def __enter__(self) -> Self:

@@ -24,7 +24,7 @@ from tasks.transfer.steps.push import PART as PUSH
 
 Result = TypeVar("Result")
 
-# A lock of another thread is free soon: a part waits for so many seconds.
+# Seconds that a part waits for a lock: the thread that holds it lets it go soon.
 _SOON: Final = 0.05
 
 

@@ -18,5 +18,5 @@ def _parse_host(text: str) -> str:
         raise ValueError("a host carries no credentials; they have keys of their own")
     parse_registry(text)
     if not carries_registry(f"{text}/"):
-        raise ValueError(f"references read {text!r} as a part of a name, not as a host; add the port")
+        raise ValueError(f"in references, {text!r} would be a part of a name, not a host; add the port")
     return Reference.parse(f"{text}/any").registry

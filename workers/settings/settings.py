@@ -146,7 +146,7 @@ def _interpret(tables: Document, environment: Mapping[str, str], base: Path, fau
             auth_files=tuple(reader.existing("auth_files", path) for path in tables.auth_files),
             limits=_limits(tables.http),
             usual_certificates=usual_folders(environment) if tables.certs_d else (),
-            # The environment of a worker is seldom meant for its registries; that of a command is its user's.
+            # A command uses the proxies of its user's environment. That of a worker is seldom meant for its registries.
             proxy=tables.http.proxy or ("none" if urls.broker else "environment"),
             secret_variables=frozenset(tables.secret_variables()),
         ),

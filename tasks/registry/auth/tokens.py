@@ -139,7 +139,7 @@ def _parse_answer(body: bytes, realm: str, said: str) -> Expiring[str]:
         answer = _answers.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The decoder's message and its cause may quote the token.
-        raise ResponseInvalid(f"{realm} answered the request for a token with something else.") from None
+        raise ResponseInvalid(f"{realm} answered the request for a token with a body that is no JSON object.") from None
     token = next((each for each in (answer.token, answer.access_token) if isinstance(each, str) and each), "")
     if not token:
         raise ResponseInvalid(f"{realm} gave no token{said}.")

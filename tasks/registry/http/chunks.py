@@ -7,7 +7,7 @@ from typing import Final
 from tasks.registry.http.headers import LONGEST_LINE
 from tasks.registry.http.message_faults import AnswerMalformed
 
-# More digits than any content has bytes.
+# 15 hexadecimal digits are enough for any content.
 _SIZE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n", re.DOTALL)
 _LINE_ENDS: Final = frozenset({b"\r\n", b"\n"})
 _ENDS: Final = _LINE_ENDS | {b""}

@@ -108,7 +108,7 @@ class Connections:
         """Return the way to a host; raises AddressForbidden for one that is never asked, by a proxy either."""
         host = host_of(origin)
         if is_never_asked(host):
-            raise AddressForbidden(f"{host} is where no registry is.")
+            raise AddressForbidden(f"{host} is an address where no registry is: it is never asked.")
         return way_to(origin, uses_environment=self._settings.proxy == "environment")
 
     def _count(self, method: str, status: str) -> None:

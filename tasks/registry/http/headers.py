@@ -13,7 +13,7 @@ _LINE_ENDS: Final = frozenset({b"\r\n", b"\n"})
 
 
 class Headers(Mapping[str, str]):
-    """Fields by name, whatever its case; several fields of one name are one list."""
+    """The fields of an answer by name, in any case; those of one name are joined by commas."""
 
     __slots__ = ("_values",)
 

@@ -48,7 +48,7 @@ class Proxy(Discreet, frozen=True):
 
 
 class Via(msgspec.Struct, frozen=True):
-    """The way to a URL: a proxy, or none; `told` follows the name of a failed request in messages."""
+    """The way to a URL: a proxy, or none; messages of failed requests say `told` after the name of the request."""
 
     proxy: Proxy | None = None
     told: str = ""

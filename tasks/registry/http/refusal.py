@@ -95,7 +95,7 @@ def clean(said: str) -> str:
 
 
 def refusal(method: str, response: Response) -> RegistryError:
-    """Return the error that a final response means."""
+    """Return the error for a response that says no; it quotes the reason of the registry (BEHAVIOUR 6.8)."""
     message = f"{explain(method, response)}."
     kind = _kind(method, response)
     if kind is RegistryReadOnly:

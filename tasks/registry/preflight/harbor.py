@@ -42,8 +42,8 @@ class TagRule(msgspec.Struct, frozen=True):
     tag_selectors: list[_Selector] = []
     scope_selectors: dict[str, list[_Selector]] = {}
 
-    def fixes(self, repository: str, tag: str) -> bool:
-        """Tell whether a tag is immutable as soon as it is there; the repository is named without its project."""
+    def makes_immutable(self, repository: str, tag: str) -> bool:
+        """Tell whether the rule makes a new tag immutable at once; `repository` is the name without its project."""
         repositories, tags = self.scope_selectors.get("repository", []), self.tag_selectors
         if self.disabled or not repositories or not tags:
             return False
@@ -83,7 +83,7 @@ def why_fixed(asking: Asking, name: str, tag: str) -> str | None:
     """Return the reason why a new tag could not be deleted again, None if it may; raises RegistryError, Transient."""
     project, _, repository = name.partition("/")
     rules = _ask(asking, name, f"{project}/immutabletagrules?page_size=100", list[TagRule]) or []
-    if any(rule.fixes(repository, tag) for rule in rules):
+    if any(rule.makes_immutable(repository, tag) for rule in rules):
         return f"a rule of the Harbor project {project} makes it immutable at once"
     return None
 

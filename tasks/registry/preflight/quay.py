@@ -37,7 +37,7 @@ class TagPolicy(msgspec.Struct, frozen=True, rename="camel"):
     tag_pattern: str
     tag_pattern_matches: bool = True
 
-    def fixes(self, tag: str) -> bool:
+    def makes_immutable(self, tag: str) -> bool:
         """Tell whether a tag is known to be immutable as soon as it is there."""
         if not is_bounded(self.tag_pattern):
             return False
@@ -92,7 +92,7 @@ def why_fixed(asking: Asking, name: str, tag: str) -> str | None:
         (f"the namespace {namespace}", f"organization/{quote(namespace)}"),
     ):
         found = _ask(asking, name, f"/api/v1/{path}/immutabilitypolicy/", _Policies)
-        if found is not None and any(each.fixes(tag) for each in found.policies):
+        if found is not None and any(each.makes_immutable(tag) for each in found.policies):
             return f"a rule of {place} at Quay makes it immutable at once"
     return None
 

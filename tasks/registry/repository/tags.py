@@ -22,7 +22,7 @@ Deletes = Literal["tags", "manifests", "unknown"] | None
 
 
 class Tags(Manifests):
-    """The tags of one repository: their list, several at once, their deletion."""
+    """The tags of one repository: to list them, to write several with one request, to delete them."""
 
     def tags(self) -> list[str]:
         """Return all tags in the registry's order, none for a repository that does not exist ("Listing Tags")."""

@@ -66,7 +66,7 @@ def find_referrers(
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """One manifest that was found for a digest, and its cosign tag."""
+    """One referrer of a digest, and the cosign tag that names it, if one does."""
 
     referrer: Referrer
     tag: str | None = None
@@ -106,7 +106,7 @@ class _Search:
             level = [each.referrer.digest for found in looked for each in found]
 
     def of(self, image: SourceImage) -> FoundReferrers:
-        """Return the manifests that lead to one image, each once under each tag."""
+        """Return the referrers of one image, and theirs: each once for each of its subjects and tags."""
         planned: dict[tuple[Digest, Digest, str | None], PlannedReferrer] = {}
         for root, digests in self._roots_of(image).items():
             waiting, seen = list(digests), set[Digest]()

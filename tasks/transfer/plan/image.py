@@ -60,7 +60,7 @@ def take_platforms(image: SourceImage, eligible: tuple[Platform, ...], rules: Me
     if not isinstance(image.document, Index):
         found = image.platform
         if found is None:
-            raise PlatformMissing(f"{image.reference} names no platform in its configuration; wanted is {wanted}.")
+            raise PlatformMissing(f"{image.reference} names no platform in its configuration; the item wants {wanted}.")
         if not any(found.matches(each, exact_os_version=rules.exact_os_version) for each in eligible):
             raise PlatformMissing(f"{image.reference} is an image for {found}, not for {wanted}.")
         return image

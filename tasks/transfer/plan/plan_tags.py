@@ -138,7 +138,7 @@ class TagPlanner(msgspec.Struct, frozen=True):
                 raise
 
     def _may_go_back(self, reference: Reference, release: TagRelease | None) -> bool:
-        """Tell whether a release may put back what a tag held at some time since `release` was noted last there."""
+        """Tell whether a release may yet put the tag back; `release` was the last one there before the tag was read."""
         found = self.facts.release_at(str(reference)) if self.push else None
         return found != release or (found is not None and not found.is_still)
 

@@ -62,7 +62,7 @@ def log_in(base: str, send: Send) -> Expiring[Credentials]:
     except (ValueError, RecursionError):
         identity = ""
     if not identity:
-        raise ResponseInvalid(f"{registry} answered the login of Azure with something else.")
+        raise ResponseInvalid(f"{registry} answered the login of Azure without a token.")
     return Expiring(Credentials(identity_token=identity), _seconds_of(identity))
 
 

@@ -36,4 +36,4 @@ def rule(tags: str, repositories: str = "**", *, without: bool = False, disabled
     ],
 )
 def test_a_rule_makes_tags_of_some_repositories_immutable(said: dict[str, Any], fixed: bool) -> None:
-    assert msgspec.convert(said, TagRule).fixes("apps/one", "v1") == fixed
+    assert msgspec.convert(said, TagRule).makes_immutable("apps/one", "v1") == fixed

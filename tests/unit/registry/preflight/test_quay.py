@@ -72,4 +72,4 @@ def test_a_rule_makes_tags_immutable_that_it_matches_or_all_others(
     pattern: str, matches: bool, fixed: str, free: str
 ) -> None:
     policy = msgspec.convert({"uuid": "x", "tagPattern": pattern, "tagPatternMatches": matches}, TagPolicy)
-    assert [tag for tag in f"{fixed} {free}".split() if policy.fixes(tag)] == fixed.split()
+    assert [tag for tag in f"{fixed} {free}".split() if policy.makes_immutable(tag)] == fixed.split()

@@ -62,7 +62,7 @@ def test_a_single_arch_image_is_taken_if_its_platform_is_eligible() -> None:
     assert take_platforms(arm64, ARM64, DEFAULT_RULES) is arm64
     with pytest.raises(PlatformMissing, match="is an image for linux/amd64, not for linux/arm64"):
         take_platforms(single("linux/amd64"), ARM64, DEFAULT_RULES)
-    with pytest.raises(PlatformMissing, match="names no platform in its configuration; wanted is linux/arm64"):
+    with pytest.raises(PlatformMissing, match="names no platform in its configuration; the item wants linux/arm64"):
         take_platforms(single(None), ARM64, DEFAULT_RULES)
 
 

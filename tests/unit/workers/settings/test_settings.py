@@ -218,7 +218,7 @@ def test_quay_names_are_the_default_of_quay_alone(load: Load, host: str, naming:
     ("text", "fault"),
     [
         ("host = 'https://quay.io'", "targets.t.host: 'https://quay.io' is not a registry host"),
-        ("host = 'registry'", "targets.t.host: references read 'registry' as a part of a name"),
+        ("host = 'registry'", "targets.t.host: in references, 'registry' would be a part of a name, not a host"),
         ("host = 'quay.io'\nnamespace = 'Team'", "targets.t.namespace: 'Team' is not a repository name"),
         ("namespace = 'team'", "targets.t.host is missing"),
         ("platforms = ['amd64']", "targets.t.platforms: 'amd64' is not a platform"),
