@@ -109,7 +109,5 @@ def _read(answer: dict[str, Any], registry: str) -> Expiring[Credentials]:
         ends = only["expiresAt"]
         seconds = (ends - datetime.now(UTC)).total_seconds()
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise ResponseInvalid(
-            f"Amazon answered the login to {registry} without a token."
-        ) from None
+        raise ResponseInvalid(f"Amazon answered the login to {registry} without a token.") from None
     return Expiring(Credentials(username, password), seconds)
