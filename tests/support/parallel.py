@@ -17,8 +17,11 @@ _GROUPS: Final = {
     "tests/deploy/test_wheel.py": "the project's folder and packages",
     "tests/docs/test_tour.py": "the project's folder and packages",
 }
+# Tests of these files share nothing, and many of them keep a processor busy: each is a group of its own.
+_APART: Final = ("tests/simulation/test_runs.py",)
 # The groups that take longest begin first, or the last process would be alone with one of them.
 _FIRST: Final = (
+    "tests/simulation",
     "tests/chaos",
     "tests/deploy",
     "tests/docs",
@@ -29,8 +32,10 @@ _FIRST: Final = (
 
 
 def group_of(nodeid: str) -> str:
-    """Return the group of a test: that of its file, else that of its folder, else its file."""
+    """Return the group of a test: that of its file, else that of its folder, else its file, or the test alone."""
     file = nodeid.partition("::")[0]
+    if file in _APART:
+        return nodeid
     return _GROUPS.get(file) or _GROUPS.get("/".join(file.split("/")[:2])) or file
 
 

@@ -10,7 +10,7 @@ from tests.support.processes import PORTS, free_port
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("path", [*parallel._GROUPS, *parallel._FIRST])
+@pytest.mark.parametrize("path", [*parallel._GROUPS, *parallel._APART, *parallel._FIRST])
 def test_what_the_groups_name_is_there(path: str) -> None:
     assert (ROOT / path).exists()
 
@@ -21,6 +21,12 @@ def test_a_file_is_a_group_unless_it_shares_one() -> None:
     assert group_of("tests/benchmarks/test_benchmark.py::test_a") == group_of(
         "tests/integration/registry/test_memory.py::test_b"
     )
+
+
+def test_tests_that_share_nothing_are_divided_too() -> None:
+    one, other = (f"tests/simulation/test_runs.py::test_a_planted_fault_is_found[{fault}]" for fault in ("x", "y"))
+    assert group_of(one) != group_of(other)
+    assert rank(one) == rank(other)
 
 
 def test_what_takes_longest_begins_first() -> None:
