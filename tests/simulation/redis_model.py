@@ -15,7 +15,7 @@ from redis.lock import Lock as RedisLock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
 from tasks.coordination.redis.leases import RENEWAL
-from tasks.coordination.redis.tag_locks import SEEN
+from tasks.coordination.redis.tag_locks import SEEN, WRITTEN
 from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
 from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
@@ -292,6 +292,19 @@ class Commands:
             self.set(keys[1], kept, ex=kept_seconds)
         return 1
 
+    def _end_write(self, keys: list[str], args: list[Any]) -> int:
+        field, begun, digest, writer, seconds, kept, kept_seconds = args
+        announced = self.hget(keys[0], field)
+        self.hdel(keys[0], field, begun)
+        if announced is not None and announced != (self.hget(keys[0], LAST) or b""):
+            return 0
+        self.hset(keys[0], mapping={LAST: digest, WRITER: writer})
+        self.expire(keys[0], seconds)
+        self.delete(keys[1])
+        if kept:
+            self.set(keys[1], kept, ex=kept_seconds)
+        return 1
+
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
@@ -315,6 +328,7 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
     _sha(RENEWAL): Commands._renew,
     _sha(SEEN): Commands._see,
+    _sha(WRITTEN): Commands._end_write,
     _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,
 }
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from tasks import contract
 from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current
@@ -124,6 +125,18 @@ class LedgerIntents(msgspec.Struct, frozen=True):
     def is_shared(self, tag: str) -> bool:
         """Tell whether another push needs a protective tag."""
         return self._sharing.is_shared(self._beside(tag))
+
+    def is_needed(self, tag: str) -> bool:
+        """Tell whether any push needs a protective tag, or this one does, which has ended."""
+        sharing, beside = self._sharing, self._beside(tag)
+        return sharing.is_shared(beside) or (not self._has_failed() and sharing.keeps(beside))
+
+    def _has_failed(self) -> bool:
+        """Tell whether the push ended, and did not move the tag."""
+        report = self.ledger.report(self.push_id)
+        tags = [tag for item in report.items for tag in item.tags] if report is not None else []
+        own = [tag for tag in tags if tag.reference == self.reference]
+        return bool(own) and all(contract.is_failure(tag) for tag in own)
 
     @property
     def _sharing(self) -> Sharing:

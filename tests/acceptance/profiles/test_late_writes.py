@@ -84,7 +84,7 @@ class NotedIntents:
         del tag
         return False
 
-    give_up = is_shared = need
+    give_up = is_shared = is_needed = need
 
     def ensure_wanted(self) -> None:
         pass

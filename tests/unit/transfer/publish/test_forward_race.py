@@ -122,7 +122,7 @@ class Intents:
         del tag
         return False
 
-    give_up = is_shared = need
+    give_up = is_shared = is_needed = need
 
     def ensure_wanted(self) -> None:
         pass
