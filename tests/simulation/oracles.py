@@ -87,10 +87,13 @@ class Judge:
     redis_outages: list[tuple[float, float]] = field(default_factory=list)
     undoing: str | None = None
     orphan: Callable[[], bool] = lambda: False
+    holds: Callable[[str], bool] = lambda _tag: True
+    """Whether the process that runs holds the lock of a tag."""
     taken: Mapping[str, Any] = field(default_factory=dict)
     _gone: list[str] = field(default_factory=list)
     _first: dict[str, str] = field(default_factory=dict)
     _late: list[Write] = field(default_factory=list)
+    _outside: list[Write] = field(default_factory=list)
     _known: set[str] = field(default_factory=set)
     _results: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
     _unsigned: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -225,17 +228,31 @@ class Judge:
         elif said is None:
             self.add("6.6", f"undo says nothing of {name}")
         elif said["error"] is not None:
-            stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
-            stays = stays or (said["error"]["code"] == "tag_immutable" and name in self.b.immutable)
             withheld = whole and said["error"]["code"] == "withheld" and now == before
-            if said["error"]["code"] == "destination_child_missing" and self._lacks_parts(name, tag["old_digest"]):
-                self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")
-            elif not (stays or withheld):
-                self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
+            if not withheld:
+                self._judge_failed_undo(name, tag, said)
         elif now != tag["old_digest"] and self._lost(f"push:{self.undoing}/intents"):
             self.excused.append(f"{name}: Redis lost what the push had noted of it")
         elif now != tag["old_digest"]:
             self.add("6.6", f"undo made {name} {now}, not {tag['old_digest']}")
+
+    def _judge_failed_undo(self, name: str, tag: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        code = said["error"]["code"]
+        stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
+        stays = stays or (code == "tag_immutable" and name in self.b.immutable)
+        stays = stays or (said["action"] == "moved" and self._is_anothers(name, tag["new_digest"]))
+        if code == "destination_child_missing" and self._lacks_parts(name, tag["old_digest"]):
+            self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")
+        elif not stays:
+            self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
+
+    def _is_anothers(self, name: str, digest: str) -> bool:
+        """Tell whether another push wrote last what a tag holds, and says so."""
+        last = next((write for write in reversed(self._writes(name)) if write.author != _UNDO), None)
+        if last is None or last.author in {self.undoing, "foreign"}:
+            return False
+        said = _tag_of(self._report(str(last.author)), f"{B}/{name}")
+        return said is not None and said["action"] in _WRITTEN and said["new_digest"] == digest
 
     def _lacks_parts(self, name: str, digest: str) -> bool:
         """Tell whether B no longer serves an image of an index that a tag held."""
@@ -254,6 +271,8 @@ class Judge:
             return
         if self.orphan():
             self._late.append(write)
+        if self.orphan() or not self.holds(tag):
+            self._outside.append(write)
         missing = self.b.missing(write.repository, write.tag)
         if missing:
             self.add("5.2", f"{tag} became {_short(write.new)}, which lacks {', '.join(map(_short, missing))}")
@@ -353,7 +372,7 @@ class Judge:
                 last = self._writes(tag["reference"].removeprefix(f"{B}/"))[-1:]
                 foreign = foreign or any(write.author == "foreign" for write in last)
                 foreign = foreign or (bool(own) and self._wrote_blindly(own))
-                if own and own[-1].new != _put_back_to(own) and not foreign:
+                if own and own[-1].new != _put_back_to(own) and not foreign and not self._lost(f"push:{push.push_id}"):
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
                     )
@@ -427,7 +446,9 @@ class Judge:
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
         back = moved and (writes[-1].new == _put_back_to(own) or self._wrote_blindly(own))
-        if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
+        if moved and not back and self._lost(f"push:{push_id}"):
+            self.excused.append(f"{push_id}: Redis lost its report after it was read, and it was published again")
+        elif moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if not self._justified(error["code"], sent.push):
             self.add("6.2", f"{push_id} failed for {tag} ({error['code']}) without a reason: {error['message']}")
@@ -777,7 +798,9 @@ class Judge:
         """Return what may be said to have been there before a push."""
         held = self._held_between(tag, sent.started, own[-1].when)
         others = {write.new for write in self._writes(tag) if write.author != own[0].author}
-        return (held - ({write.new for write in own} - others)) | {own[0].old}
+        # What a write without its lock replaced is what the tag is mended to.
+        lost = {write.old for write in self._outside if write in self._writes(tag) and write.when <= own[-1].when}
+        return (held - ({write.new for write in own} - others)) | {own[0].old} | lost
 
     def _content_of(self, tag: str, digest: str | None) -> bytes | None:
         return None if digest is None else self.b.archive.get(digest)

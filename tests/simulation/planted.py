@@ -99,10 +99,10 @@ FAULTS: Final = (
     Fault(
         "last write is forgotten",
         _TAG_LOCKS,
-        "pipeline.hset(self._record_key, mapping={LAST: written.digest, WRITER: named(writer)})",
-        "pass",
+        "self._scripts.written(",
+        "(lambda **_: None)(",
     ),
-    Fault("bytes of a write are not kept", _TAG_LOCKS, "if len(written.content) <= MOST_BYTES:", "if False:"),
+    Fault("bytes of a write are not kept", _TAG_LOCKS, "pack(written) if len(written.content) <= MOST_BYTES else", ""),
     Fault(
         "ledger never ends",
         "tasks.coordination.redis.hashes",
@@ -123,8 +123,8 @@ FAULTS: Final = (
     Fault(
         "record of a tag never ends",
         _TAG_LOCKS,
-        "pipeline.hset(self._record_key, field, value)\n            pipeline.expire(self._record_key, RECORD_SECONDS)",
-        "pipeline.hset(self._record_key, field, value)",
+        "pipeline.expire(self._record_key, RECORD_SECONDS)",
+        "pass",
     ),
     Fault(
         "stalled push is left alone",

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Final
 
 from tests.simulation.decisions import Action, Decisions, Kind, Swarm
+from tests.simulation.families import at_random
 from tests.simulation.registry_model import Flavour
 from tests.simulation.run_one import Outcome, play
-from tests.simulation.scenario import B, Item, Push, Scenario, at_random
+from tests.simulation.scenario import B, Item, Push, Scenario
 from tests.simulation.wiring import LEASE_SECONDS
 
 # What one does to a step in an exhaustive search: a preemption, a stop for longer than any lease, a kill, and so on.
@@ -75,7 +76,7 @@ def run_seed(seed: int | str, *, verbose: bool = False) -> Outcome:
     return play(scenario, Decisions(seed, scenario.swarm), verbose=verbose)
 
 
-def by_chance(seeds: Iterable[int], figures: Figures) -> Iterator[tuple[int, Outcome]]:
+def by_chance(seeds: Iterable[int | str], figures: Figures) -> Iterator[tuple[int | str, Outcome]]:
     """Yield the runs that fail."""
     for seed in seeds:
         outcome = run_seed(seed)
