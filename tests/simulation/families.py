@@ -342,9 +342,20 @@ def _aim(chance: random.Random, pushes: Sequence[Push], name: str) -> Aim:
     """Return a fault at a step of a push, most often of the first one, and half of the time at a write of a tag."""
     chosen = pushes[0] if chance.random() < 0.7 else chance.choice(pushes)
     at_write = chance.random() < 0.5
-    steps = 25 * (1 + len(chosen.items[0].tags))
+    # A tag is moved in some thirty of such steps, and two that move together in some ninety.
+    steps = 90 if chosen.atomic else 32 * len(chosen.items[0].tags)
     number = chance.randint(1, 4) if at_write else chance.randint(1, steps)
     return Aim(chosen.push_id, number, action(name, chance.random(), LEASE_SECONDS), at_write)
+
+
+def _late(chance: random.Random) -> Scenario:
+    """Return pushes of which the first one stands still, or dies, at the write of a tag, and others come meanwhile."""
+    found = _aimed(chance, actions=("collect", "foreign write", *_BREAKS), most=1, releases=0.25)
+    stands = chance.choice(("stop before", "stop before", "stop after", "kill in flight"))
+    fault = action(stands, chance.random(), LEASE_SECONDS)
+    first = Aim("p1", chance.randint(1, 2 * len(found.tags)), fault, at_write=True)
+    aims = (first,) if chance.random() < 0.6 else (first, *found.swarm.aims)
+    return replace(found, swarm=replace(found.swarm, aims=aims))
 
 
 _LATER_ONES: Final = (_signed, _signed, _storm, _forgotten)
@@ -415,6 +426,7 @@ FAMILIES: Final[Mapping[str, Callable[[random.Random], Scenario]]] = {
     "stalls": partial(_aimed, actions=("stop before", "stop before", "stop after"), most=2),
     "deaths": partial(_aimed, actions=("kill before", "kill in flight", "kill after"), most=2),
     "broken": partial(_aimed, actions=_BREAKS, most=3),
+    "late": _late,
     "lossy": partial(_aimed, actions=("lose answer", "lose request", "refuse", "end lease", "collect"), most=3),
     "halted": partial(_aimed, actions=(*_BREAKS, "make immutable", "make immutable"), most=3, releases=1.0),
 }

@@ -26,6 +26,8 @@ _COSIGN: Final = ".sig"
 _LISTS: Final = ("", _COSIGN)
 # Why a tag of a release may stay as it was made: someone else moved it, or the registry does not take it back.
 _STAYS: Final = frozenset({"tag_conflict", "destination_child_missing", "tag_immutable"})
+# Between its look at a tag and its write a push notes that it begins, and looks at its lock.
+_LAST_BREATH: Final = 3
 _CANNOT_BE_TOLD: Final = "cannot be told"
 
 
@@ -89,11 +91,15 @@ class Judge:
     orphan: Callable[[], bool] = lambda: False
     holds: Callable[[str], bool] = lambda _tag: True
     """Whether the process that runs holds the lock of a tag."""
+    pace: Callable[[], tuple[str, int] | None] = lambda: None
+    """The thread that runs, and how many steps it has taken."""
     taken: Mapping[str, Any] = field(default_factory=dict)
     _gone: list[str] = field(default_factory=list)
     _first: dict[str, str] = field(default_factory=dict)
     _late: list[Write] = field(default_factory=list)
     _outside: list[Write] = field(default_factory=list)
+    _looks: dict[tuple[str, str], int] = field(default_factory=dict)
+    _hasty: set[Write] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
     _results: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
     _unsigned: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -120,8 +126,13 @@ class Judge:
         self._first = self.tags()
         self.b.writes.clear()
         self.b.on_write = self._judge_write
+        self.b.on_read = self._note_look
         for push in self.scenario.pushes:
             self._known |= {index(item.platforms, item.version).digest for item in push.items}
+
+    def _note_look(self, tag: str) -> None:
+        if (pace := self.pace()) is not None:
+            self._looks[pace[0], tag] = pace[1]
 
     def tags(self) -> dict[str, str]:
         """Return the digests of all tags of B."""
@@ -269,16 +280,14 @@ class Judge:
             if write.new is not None:
                 self._known.add(write.new)
             return
-        if self.orphan():
-            self._late.append(write)
-        if self.orphan() or not self.holds(tag):
-            self._outside.append(write)
-        missing = self.b.missing(write.repository, write.tag)
-        if missing:
+        self._note_lateness(write, tag)
+        if missing := self.b.missing(write.repository, write.tag):
             self.add("5.2", f"{tag} became {_short(write.new)}, which lacks {', '.join(map(_short, missing))}")
         if tag in self.lists:
             return
         own = tag in self.scenario.tags
+        if own:
+            self._note_haste(write, tag)
         if own and write.author in self.sent:
             self._judge_signed(write, tag)
         of_merge = any(tag.startswith(f"{each}{_MERGED}") for each in self.scenario.tags)
@@ -286,6 +295,22 @@ class Judge:
             self.add("6.5", f"{tag} was written, which no push names")
         if own and write.author != _UNDO and write.new is not None:
             self._judge_held(write, tag)
+
+    def _note_lateness(self, write: Write, tag: str) -> None:
+        """Note whether the process that wrote is dead, or has lost the lock of the tag."""
+        if self.orphan():
+            self._late.append(write)
+        if self.orphan() or not self.holds(tag):
+            self._outside.append(write)
+
+    def _note_haste(self, write: Write, tag: str) -> None:
+        """Note a write that did not come right after a look: what someone else wrote in between is no excuse."""
+        pace = self.pace()
+        if pace is None or write.new in self._held_before(tag):
+            return
+        thread, steps = pace
+        if steps - self._looks.get((thread, tag), steps) > _LAST_BREATH:
+            self._hasty.add(write)
 
     def _judge_held(self, write: Write, tag: str) -> None:
         """Judge that a protective tag holds each merged index that a tag gets (4.8)."""
@@ -542,8 +567,8 @@ class Judge:
         return operations
 
     def _was_blind(self, write: Write, foreign: Write) -> bool:
-        """Tell whether a push looked at the tag before the foreign write, and wrote after it."""
-        if write.author in {_UNDO, "foreign"} or write.when < foreign.when:
+        """Tell whether a push looked at the tag right before it wrote, and someone else wrote in between."""
+        if write.author in {_UNDO, "foreign"} or write.when < foreign.when or write in self._hasty:
             return False
         place = f"{write.repository}:{write.tag}"
         looks = [
@@ -782,6 +807,10 @@ class Judge:
 
     def _writes(self, tag: str) -> list[Write]:
         return [write for write in self.b.writes if f"{write.repository}:{write.tag}" == tag]
+
+    def _held_before(self, tag: str) -> set[str | None]:
+        """Return what a tag has held before its last write: to put that back takes more steps."""
+        return {self._first.get(tag), *(write.new for write in self._writes(tag)[:-1])}
 
     def _held_between(self, tag: str, start: float, end: float) -> set[str | None]:
         held = self._first.get(tag)

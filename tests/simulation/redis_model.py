@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.lock import Lock as RedisLock
 
-from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
+from tasks.coordination.redis.hashes import DROP_UP_TO_LAST, EXCHANGE
 from tasks.coordination.redis.leases import RENEWAL
 from tasks.coordination.redis.tag_locks import SEEN, WRITTEN
 from tasks.coordination.tag_record import LAST, WRITER
@@ -305,6 +305,19 @@ class Commands:
             self.set(keys[1], kept, ex=kept_seconds)
         return 1
 
+    def _exchange(self, keys: list[str], args: list[Any]) -> bytes | None:
+        seconds, field, number, *rest = args
+        before = self.hget(keys[0], field)
+        if before is None or before in [_bytes(each) for each in rest[:number]]:
+            place = number
+            for key in keys[1:]:
+                last = place + 2 * rest[place]
+                named = rest[place + 1 : last + 1]
+                self.hset(key, mapping=dict(zip(named[::2], named[1::2], strict=True)))
+                self.expire(key, seconds)
+                place = last + 1
+        return before
+
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
             self.lpush(keys[1], args[0])
@@ -327,6 +340,7 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RedisLock.LUA_REACQUIRE_SCRIPT): Commands._reacquire,
     _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
     _sha(RENEWAL): Commands._renew,
+    _sha(EXCHANGE): Commands._exchange,
     _sha(SEEN): Commands._see,
     _sha(WRITTEN): Commands._end_write,
     _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,

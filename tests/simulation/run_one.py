@@ -66,6 +66,7 @@ class World:
         self.store.on_ended = self._lease_ended
         self.judge.orphan = lambda: self.scheduler.lands_late
         self.judge.holds = self._holds_tag
+        self.judge.pace = self._pace
         self.judge.taken = decisions.taken
         self.results.on_keep = self._note_result
         self._started = 0
@@ -207,6 +208,11 @@ class World:
         running, key = self.scheduler.running, f"{KEY_PREFIX}tag:{B}/{tag}"
         holder = self.store.holders.get(key) if self.store.find(key) is not None else None
         return running is not None and holder is running.process
+
+    def _pace(self) -> tuple[str, int] | None:
+        """Return the thread that runs, and how many steps it has taken."""
+        running = self.scheduler.running
+        return None if running is None else (running.name, running.steps)
 
     def _lease_ended(self, key: str) -> None:
         """Judge a lease that nobody renewed though its holder lives, is awake and reaches Redis."""

@@ -1,8 +1,9 @@
 """The hashes of the ledger on Redis, which workers share."""
 
+import itertools
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -18,6 +19,23 @@ DROP_UP_TO_LAST: Final = """
     for place = 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[place]) end
     if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HDEL', KEYS[2], ARGV[1]) end
 """
+# Returns what the field ARGV[2] of KEYS[1] held. If that was nothing, or one of the next ARGV[3] arguments, it first
+# writes fields of the further keys, which live for ARGV[1] seconds: for each key their number, their names and values.
+EXCHANGE: Final = """
+    local before = redis.call('HGET', KEYS[1], ARGV[2])
+    local place, may_write = 4, not before
+    for _ = 1, tonumber(ARGV[3]) do
+        may_write = may_write or before == ARGV[place]
+        place = place + 1
+    end
+    for number = 2, may_write and #KEYS or 1 do
+        local last = place + 2 * tonumber(ARGV[place])
+        for field = place + 1, last, 2 do redis.call('HSET', KEYS[number], ARGV[field], ARGV[field + 1]) end
+        redis.call('EXPIRE', KEYS[number], ARGV[1])
+        place = last + 1
+    end
+    return before
+"""
 
 
 class RedisHashes:
@@ -27,17 +45,32 @@ class RedisHashes:
         self._client = client
         self._seconds = seconds
         self._drop_up_to_last = client.register_script(DROP_UP_TO_LAST)
+        self._exchange = client.register_script(EXCHANGE)
 
     def put(self, records: Mapping[str, Mapping[str, bytes]], *, seconds: float | None = None) -> None:
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:
             _queue(pipeline, records, self._seconds if seconds is None else seconds)
             pipeline.execute()
 
-    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
+    def exchange(
+        self, place: Place, records: Mapping[str, Mapping[str, bytes]], *, over: Collection[bytes] | None = None
+    ) -> bytes | None:
+        if over is not None:
+            return self._exchange_over(place, records, over)
         with self._named_failures(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.hget(*place)
             _queue(pipeline, records, self._seconds)
             return cast("bytes | None", pipeline.execute()[0])
+
+    def _exchange_over(
+        self, place: Place, records: Mapping[str, Mapping[str, bytes]], over: Collection[bytes]
+    ) -> bytes | None:
+        key, field = place
+        arguments: list[Any] = [self._seconds, field, len(over), *over]
+        for fields in records.values():
+            arguments += [len(fields), *itertools.chain.from_iterable(fields.items())]
+        with self._named_failures():
+            return cast("bytes | None", self._exchange(keys=[key, *records], args=arguments))
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         with self._named_failures(), self._client.pipeline(transaction=False) as pipeline:

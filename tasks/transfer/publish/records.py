@@ -34,9 +34,9 @@ class LedgerJournal:
 
         Between the look at the locks and this, the process may stand still, and another delivery may end the release.
         """
-        before = self.ledger.note_release(self.push_id, self.name, direction)
-        if before is not None and before not in (self._known, direction):
-            self.ledger.note_release(self.push_id, self.name, before)
+        known = [each for each in (self._known, direction) if each is not None]
+        before = self.ledger.note_release(self.push_id, self.name, direction, known)
+        if before is not None and before not in known:
             raise LockLost(f"Another delivery of the push {self.push_id} went on with its release meanwhile.")
         self._known = direction
         if why:
@@ -107,9 +107,9 @@ class LedgerIntents(msgspec.Struct, frozen=True):
             return
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
-        earlier = self.ledger.record_intent(self.push_id, self.reference, intent)
-        if earlier is not None and earlier not in (known, intent):
-            self.ledger.record_intent(self.push_id, self.reference, earlier)
+        ours = [each for each in (known, intent) if each is not None]
+        earlier = self.ledger.record_intent(self.push_id, self.reference, intent, ours)
+        if earlier is not None and earlier not in ours:
             raise LockLost(f"Another delivery of the push moved {self.reference} meanwhile.")
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         self.ensure_wanted()
