@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Final
 from tests.simulation import planted
 
 if TYPE_CHECKING:
-    from tests.simulation.run_one import Outcome
     from tests.simulation.search import Case, Figures
 
 SEEDS: Final = Path(__file__).with_name("seeds.txt")
-_FIRST_SEEDS: Final = 50
 _ROUTINE: Final = (
     "/lease-renewal",
     "/watchdog",
@@ -92,7 +90,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--density", type=int, metavar="N", help="of N runs of each family, tell how many fail")
     parser.add_argument("--hashes", action="store_true", help="print the hash of each run")
     parser.add_argument("--stop", action="store_true", help="stop at the first run that fails, and say only its seed")
-    parser.add_argument("--no-small-cases", action="store_true", help="with --stop: by seeds alone")
     return parser.parse_args()
 
 
@@ -102,6 +99,8 @@ def _seeds(options: argparse.Namespace) -> Iterator[int | str]:
     if options.known:
         yield from known_seeds()
     family = "storm" if options.storms else options.family
+    if family is None and options.planted is not None:
+        family = planted.find(options.planted).family
     first = options.first if options.first is not None else time.time_ns() // 1_000_000 % 10**12
     ends = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     runs = options.runs if options.runs is not None else 1000 if ends is None else None
@@ -110,8 +109,8 @@ def _seeds(options: argparse.Namespace) -> Iterator[int | str]:
         if (runs is not None and tried >= runs) or (ends is not None and time.monotonic() >= ends):
             return
         seed = number if family is None else f"{family}-{number}"
-        # A planted fault may show in storms alone; not all that storms show is mended yet.
-        if family is not None or options.planted is not None or not is_storm(seed):
+        # Not all that storms show is mended yet.
+        if family is not None or not is_storm(seed):
             tried += 1
             yield seed
 
@@ -134,7 +133,7 @@ def _search(seeds: Iterator[int | str], figures: "Figures", options: argparse.Na
             print(seed, search.run_seed(seed).digest)
         return 0
     if options.stop:
-        return _search_for_one(seeds, figures, by_seeds_alone=options.no_small_cases)
+        return _search_for_one(seeds, figures)
     failed = []
     for seed, outcome in search.by_chance(seeds, figures):
         failed.append(seed)
@@ -147,23 +146,15 @@ def _search(seeds: Iterator[int | str], figures: "Figures", options: argparse.Na
     return bool(failed)
 
 
-def _search_for_one(seeds: Iterator[int | str], figures: "Figures", *, by_seeds_alone: bool) -> int:
-    """Search by some seeds, then at the writes of small cases, then by the other seeds, until a run fails."""
+def _search_for_one(seeds: Iterator[int | str], figures: "Figures") -> int:
+    """Search until a run fails."""
     from tests.simulation import search
 
-    for seed, outcome in search.by_chance(itertools.islice(seeds, _FIRST_SEEDS), figures):
-        return _say(f"seed {seed}", figures, outcome)
-    for case in () if by_seeds_alone else search.at_writes(figures):
-        return _say("a small case", figures, case.run())
     for seed, outcome in search.by_chance(seeds, figures):
-        return _say(f"seed {seed}", figures, outcome)
+        print(f"seed {seed} after {figures.runs} runs: {outcome.violations[0]}")
+        return 1
     print(figures)
     return 0
-
-
-def _say(what: str, figures: "Figures", outcome: "Outcome") -> int:
-    print(f"{what} after {figures.runs} runs: {outcome.violations[0]}")
-    return 1
 
 
 def _again(text: str, *, shrinks: bool, everything: bool) -> int:

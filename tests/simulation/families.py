@@ -44,9 +44,11 @@ _OF_STORMS: Final = (
     "lose answer",
     "restart redis",
 )
-# Seeds of the form 4 n + 2, 16 n + 5, and 64 n + 61.
+# Seeds of the form 4 n + 2, 16 n + 5, 16 n + 9, and 64 n + 61.
 _LATER: Final = 2
 _HALVES: Final = 5
+_AIMED: Final = 9
+_AIMED_ONES: Final = ("foreign", "stalls", "deaths", "broken", "late", "lossy", "halted")
 _REMATCHES: Final = 61
 _OF_REMATCHES: Final = (
     "stop before",
@@ -83,6 +85,8 @@ def at_random(seed: int | str) -> Scenario:
         return FAMILIES[seed.partition("-")[0]](chance)
     if seed % 4 == _LATER:
         return chance.choice(_LATER_ONES)(chance)
+    if seed % 16 == _AIMED:
+        return FAMILIES[chance.choice(_AIMED_ONES)](chance)
     if seed % 16 == _HALVES:
         return _half(chance)
     if seed % 64 == _REMATCHES:
@@ -350,10 +354,13 @@ def _aim(chance: random.Random, pushes: Sequence[Push], name: str) -> Aim:
 
 def _late(chance: random.Random) -> Scenario:
     """Return pushes of which the first one stands still, or dies, at the write of a tag, and others come meanwhile."""
-    found = _aimed(chance, actions=("collect", "foreign write", *_BREAKS), most=1, releases=0.25)
+    found = _aimed(chance, actions=("collect", "foreign write", *_BREAKS), most=1, releases=0.2)
+    if chance.random() < 0.5:
+        # The registry drops what a late write replaces: no protective tag keeps it.
+        found = replace(found, flavour=Flavour.QUAY, held=())
     stands = chance.choice(("stop before", "stop before", "stop after", "kill in flight"))
     fault = action(stands, chance.random(), LEASE_SECONDS)
-    first = Aim("p1", chance.randint(1, 2 * len(found.tags)), fault, at_write=True)
+    first = Aim("p1", chance.randint(1, 2 * len(found.tags) if found.held else len(found.tags)), fault, at_write=True)
     aims = (first,) if chance.random() < 0.6 else (first, *found.swarm.aims)
     return replace(found, swarm=replace(found.swarm, aims=aims))
 

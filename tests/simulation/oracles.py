@@ -394,8 +394,10 @@ class Judge:
                 own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
                 foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
                 # Someone else may write between the look of a roll-back and its deletion.
-                last = self._writes(tag["reference"].removeprefix(f"{B}/"))[-1:]
-                foreign = foreign or any(write.author == "foreign" for write in last)
+                since = [
+                    w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if own and w.when >= own[-1].when
+                ]
+                foreign = foreign or any(write.author == "foreign" for write in since)
                 foreign = foreign or (bool(own) and self._wrote_blindly(own))
                 if own and own[-1].new != _put_back_to(own) and not foreign and not self._lost(f"push:{push.push_id}"):
                     self.add(

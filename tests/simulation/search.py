@@ -1,6 +1,5 @@
 """Two ways to search: by chance, one seed a run, and all runs of a small case with a bound on faults; and shrinking."""
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -119,20 +118,6 @@ def exhaustive(scenario: Scenario, bound: int, figures: Figures) -> Iterator[Cas
 
 def _still(scenario: Scenario) -> Scenario:
     return replace(scenario, swarm=Swarm(jitter=0.0, spreads=True, lease_seconds=LEASE_SECONDS))
-
-
-def at_writes(figures: Figures) -> Iterator[Case]:
-    """Yield the small cases that fail with one action at a write of a tag, where the protocol is thinnest."""
-    for scenario in small_cases():
-        case = Case("exhaustive", _still(scenario), {})
-        steps: list[str] = []
-        figures.count(_recorded(case, steps))
-        for name, action in itertools.product((step for step in steps if " PUT " in step), ACTIONS):
-            changed = replace(case, script={name: action})
-            outcome = changed.run()
-            figures.count(outcome)
-            if outcome.violations:
-                yield changed
 
 
 def small_cases() -> Iterator[Scenario]:
