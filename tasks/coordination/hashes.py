@@ -1,6 +1,6 @@
 """The port of the ledger's hashes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 Place = tuple[str, str]
@@ -16,8 +16,13 @@ class Hashes(Protocol):
         """Write fields of several hashes at once; `seconds` is their lifetime (None: the usual one, inf: no end)."""
         ...
 
-    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
-        """Write fields as `put` does, and return what the one at `place` held before, in one step."""
+    def exchange(
+        self, place: Place, records: Mapping[str, Mapping[str, bytes]], *, over: Collection[bytes] | None = None
+    ) -> bytes | None:
+        """Write fields as `put` does, and return what the one at `place` held before, in one step.
+
+        With `over`, nothing is written if that was anything but one of these.
+        """
         ...
 
     def fetch(self, *places: Place) -> list[bytes | None]:

@@ -1,7 +1,7 @@
 """The ledger of pushes: their requests, plans, outcomes and reports."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -65,16 +65,10 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
         # Copies are stored apart from the rest: a task reads its own copy, not thousands of others.
         copies = {str(copy.digest): encode(copy) for copy in plan.copies}
         records = {key_of(plan.push_id, "plan"): copies} if copies else {}
-        first = self._hashes.exchange((key_of(plan.push_id), "plan"), records | self._whole(plan))
-        if first is None:
-            return plan
-        kept = read(first, Plan)
-        self._hashes.put(self._whole(kept))
-        return kept
-
-    def _whole(self, plan: Plan) -> dict[str, dict[str, bytes]]:
         outline = msgspec.json.encode(Outline.of(plan))
-        return {key_of(plan.push_id): {"outline": outline, "plan": encode(plan), "updated": self._now()}}
+        records[key_of(plan.push_id)] = {"outline": outline, "plan": encode(plan), "updated": self._now()}
+        first = self._hashes.exchange((key_of(plan.push_id), "plan"), records, over=())
+        return plan if first is None else read(first, Plan)
 
     def plan(self, push_id: str) -> Plan | None:
         return decode(self._field(push_id, "plan"), Plan)
@@ -141,10 +135,18 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
     def record_progress(self, push_id: str, progress: contract.CopyProgress) -> None:
         self._put(push_id, "progress", progress.digest, msgspec.json.encode(progress))
 
-    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> TagIntent | None:
-        key, content = key_of(push_id, "intents"), msgspec.json.encode(intent)
-        records = {key: {reference: content}, key_of(push_id): {"updated": self._now()}}
-        return decode(self._hashes.exchange((key, reference), records), TagIntent)
+    def record_intent(
+        self, push_id: str, reference: str, intent: TagIntent, over: Collection[TagIntent] | None = None
+    ) -> TagIntent | None:
+        place, content = (key_of(push_id, "intents"), reference), msgspec.json.encode(intent)
+        records = {place[0]: {reference: content}, key_of(push_id): {"updated": self._now()}}
+        known = None if over is None else [msgspec.json.encode(each) for each in over]
+        before = self._hashes.exchange(place, records, over=known)
+        found = decode(before, TagIntent)
+        if over is None or known is None or before is None or before in known or found not in over:
+            return found
+        # Another version of the program wrote the same intent in other words.
+        return decode(self._hashes.exchange(place, records, over=[before]), TagIntent)
 
     def intent(self, push_id: str, reference: str) -> TagIntent | None:
         return decode(self._hashes.fetch((key_of(push_id, "intents"), reference))[0], TagIntent)
@@ -166,11 +168,8 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
     def record_tag(self, push_id: str, key: str, tag: contract.TagReport) -> contract.TagReport:
         place = key_of(push_id, "tags"), key
         records = {place[0]: {key: encode(tag)}, key_of(push_id): {"updated": self._now()}}
-        first = self._hashes.exchange(place, records)
-        if first is None:
-            return tag
-        self._hashes.put({place[0]: {key: first}})
-        return read(first, contract.TagReport)
+        first = self._hashes.exchange(place, records, over=())
+        return tag if first is None else read(first, contract.TagReport)
 
     def tags(self, push_id: str) -> dict[str, contract.TagReport]:
         return self._records(push_id, "tags", contract.TagReport)
@@ -188,11 +187,8 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
         report = msgspec.structs.replace(report, producer=self.producer(report.push_id))
         key = key_of(report.push_id)
         fields = {"report": msgspec.json.encode(report), "state": report.state.encode(), "updated": self._now()}
-        first = decode(self._hashes.exchange((key, "report"), {key: fields}), contract.PushReport)
-        if first is None:
-            return report
-        self._hashes.put({key: {"report": msgspec.json.encode(first), "state": first.state.encode()}})
-        return first
+        first = decode(self._hashes.exchange((key, "report"), {key: fields}, over=()), contract.PushReport)
+        return report if first is None else first
 
     def report(self, push_id: str) -> contract.PushReport | None:
         return decode(self._field(push_id, "report"), contract.PushReport)

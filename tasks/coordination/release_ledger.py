@@ -1,5 +1,6 @@
 """The releases of pushes, and the last release at each tag (BEHAVIOUR 10.1)."""
 
+from collections.abc import Collection
 from typing import Final
 
 from tasks.coordination.push_records import PushRecords, key_of
@@ -15,10 +16,11 @@ _TAKEN_BACK: Final = (b"succeeded", b"partial")
 class ReleaseLedger(PushRecords):
     """The direction of each release of a push."""
 
-    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
+    def note_release(self, push_id: str, name: str, direction: str, over: Collection[str] | None = None) -> str | None:
         key = key_of(push_id, RELEASES)
         records = {key: {name: direction.encode()}, key_of(push_id): {"updated": self._now()}}
-        before = self._hashes.exchange((key, name), records)
+        known = None if over is None else [each.encode() for each in over]
+        before = self._hashes.exchange((key, name), records, over=known)
         return None if before is None else before.decode()
 
     def release(self, push_id: str, name: str) -> str | None:

@@ -1,7 +1,8 @@
 """The stored form of the writes at a tag, and its lifetime (BEHAVIOUR 7.6). Pure.
 
 A record is a set of fields: `last` for the last verified write, `writer` for who wrote it. Each write under way has a
-field, named by its digest and its writer, with the value of `last` when it was announced, and one more once it begins.
+field, named by its digest and its writer, with the value of `last` when it was announced, and one more once it begins,
+with the value `landed` once somebody else saw its digest at the tag.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from tasks.transfer.ports import TagRecord, Writer, Written
 LAST: Final = "last"
 WRITER: Final = "writer"
 _BEGUN: Final = "begun"
+LANDED: Final = "landed"
 # A write of ours that stood still for longer than this counts as someone else's.
 RECORD_SECONDS: Final = 86_400
 # The bytes are needed if a registry drops a manifest without a tag; later such a write ends as a conflict.
@@ -57,6 +59,9 @@ def record_of(fields: Fields) -> TagRecord:
         _writer(fields.get(WRITER, "")),
         _writers(name for name in fields if not name.startswith(f"{_BEGUN} ")),
         _writers(name.removeprefix(f"{_BEGUN} ") for name in fields if name.startswith(f"{_BEGUN} ")),
+        frozenset(
+            name.split(" ")[1] for name, value in fields.items() if name.startswith(f"{_BEGUN} ") and value == LANDED
+        ),
     )
 
 

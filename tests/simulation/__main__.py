@@ -4,6 +4,7 @@ import argparse
 import itertools
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,11 +12,9 @@ from typing import TYPE_CHECKING, Final
 from tests.simulation import planted
 
 if TYPE_CHECKING:
-    from tests.simulation.run_one import Outcome
     from tests.simulation.search import Case, Figures
 
 SEEDS: Final = Path(__file__).with_name("seeds.txt")
-_FIRST_SEEDS: Final = 50
 _ROUTINE: Final = (
     "/lease-renewal",
     "/watchdog",
@@ -44,6 +43,8 @@ def main() -> int:
             return _again(options.seed, shrinks=not options.whole, everything=options.all)
         if options.exhaustive:
             return _exhaust(figures, options)
+        if options.density is not None:
+            return _tell_density(options.density, options.family)
         return _search(_seeds(options), figures, options)
 
 
@@ -60,6 +61,17 @@ def _exhaust(figures: "Figures", options: argparse.Namespace) -> int:
     return bool(cases)
 
 
+def _tell_density(runs: int, family: str | None) -> int:
+    """Tell for each family, or for one, how many of its first runs fail, and by which rules."""
+    from tests.simulation import families, search
+
+    for name in families.FAMILIES if family is None else [family]:
+        failed = list(search.by_chance((f"{name}-{number}" for number in range(runs)), search.Figures()))
+        rules = Counter(rule for _, outcome in failed for rule in {each.rule for each in outcome.violations})
+        print(f"{name:10} {len(failed):4} of {runs}  {', '.join(f'{rule} {n}' for rule, n in rules.most_common())}")
+    return 0
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/simulation/run", description=__doc__)
     parser.add_argument("--seed", help="run one seed again: shrink it if it fails, and print its story")
@@ -68,43 +80,52 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="search for so long, with seeds that nobody has tried")
     parser.add_argument("--runs", type=int, help="search for so many runs")
     parser.add_argument("--first", type=int, help="the first seed to try")
+    parser.add_argument("--family", metavar="NAME", help="search in runs of one family (tests/simulation/families.py)")
     parser.add_argument("--storms", action="store_true", help="search in storms of releases alone")
     parser.add_argument("--known", action="store_true", help="first run all seeds that ever failed")
     parser.add_argument("--exhaustive", action="store_true", help="all small cases with at most --bound faults")
     parser.add_argument("--bound", type=int, default=1, help="with --exhaustive: at most so many faults (1)")
     parser.add_argument("--case", type=int, help="with --exhaustive: only this small case, from 0")
     parser.add_argument("--planted", metavar="NAME", help="plant a fault in the program (tests/simulation/planted.py)")
+    parser.add_argument("--density", type=int, metavar="N", help="of N runs of each family, tell how many fail")
     parser.add_argument("--hashes", action="store_true", help="print the hash of each run")
     parser.add_argument("--stop", action="store_true", help="stop at the first run that fails, and say only its seed")
-    parser.add_argument("--no-small-cases", action="store_true", help="with --stop: by seeds alone")
     return parser.parse_args()
 
 
-def _seeds(options: argparse.Namespace) -> Iterator[int]:
-    from tests.simulation.scenario import is_storm
+def _seeds(options: argparse.Namespace) -> Iterator[int | str]:
+    from tests.simulation.families import is_storm
 
     if options.known:
         yield from known_seeds()
+    family = "storm" if options.storms else options.family
+    if family is None and options.planted is not None:
+        family = planted.find(options.planted).family
     first = options.first if options.first is not None else time.time_ns() // 1_000_000 % 10**12
     ends = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     runs = options.runs if options.runs is not None else 1000 if ends is None else None
     tried = 0
-    for seed in itertools.count(first):
+    for number in itertools.count(first):
         if (runs is not None and tried >= runs) or (ends is not None and time.monotonic() >= ends):
             return
-        # A planted fault may show in storms alone; not all that storms show is mended yet.
-        if is_storm(seed) if options.storms else options.planted is not None or not is_storm(seed):
+        seed = number if family is None else f"{family}-{number}"
+        # Not all that storms show is mended yet.
+        if family is not None or not is_storm(seed):
             tried += 1
             yield seed
 
 
-def known_seeds() -> list[int]:
+def known_seeds() -> list[int | str]:
     """Return the seeds that ever failed."""
     lines = (line.partition("#")[0].strip() for line in SEEDS.read_text().splitlines())
-    return [int(line) for line in lines if line]
+    return [_seed_of(line) for line in lines if line]
 
 
-def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespace) -> int:
+def _seed_of(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _search(seeds: Iterator[int | str], figures: "Figures", options: argparse.Namespace) -> int:
     from tests.simulation import search
 
     if options.hashes:
@@ -112,7 +133,7 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
             print(seed, search.run_seed(seed).digest)
         return 0
     if options.stop:
-        return _search_for_one(seeds, figures, by_seeds_alone=options.no_small_cases)
+        return _search_for_one(seeds, figures)
     failed = []
     for seed, outcome in search.by_chance(seeds, figures):
         failed.append(seed)
@@ -125,29 +146,21 @@ def _search(seeds: Iterator[int], figures: "Figures", options: argparse.Namespac
     return bool(failed)
 
 
-def _search_for_one(seeds: Iterator[int], figures: "Figures", *, by_seeds_alone: bool) -> int:
-    """Search by some seeds, then at the writes of small cases, then by the other seeds, until a run fails."""
+def _search_for_one(seeds: Iterator[int | str], figures: "Figures") -> int:
+    """Search until a run fails."""
     from tests.simulation import search
 
-    for seed, outcome in search.by_chance(itertools.islice(seeds, _FIRST_SEEDS), figures):
-        return _say(f"seed {seed}", figures, outcome)
-    for case in () if by_seeds_alone else search.at_writes(figures):
-        return _say("a small case", figures, case.run())
     for seed, outcome in search.by_chance(seeds, figures):
-        return _say(f"seed {seed}", figures, outcome)
+        print(f"seed {seed} after {figures.runs} runs: {outcome.violations[0]}")
+        return 1
     print(figures)
     return 0
-
-
-def _say(what: str, figures: "Figures", outcome: "Outcome") -> int:
-    print(f"{what} after {figures.runs} runs: {outcome.violations[0]}")
-    return 1
 
 
 def _again(text: str, *, shrinks: bool, everything: bool) -> int:
     from tests.simulation import search
 
-    seed: int | str = int(text) if text.isdigit() else text
+    seed = _seed_of(text)
     outcome = search.run_seed(seed, verbose=True)
     if not outcome.violations:
         _tell(outcome.trace.lines, everything=everything)

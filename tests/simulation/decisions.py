@@ -5,6 +5,7 @@ name.
 """
 
 import enum
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -58,6 +59,7 @@ class Action:
 
 REGISTRY: Final = frozenset({Kind.READ, Kind.WRITE, Kind.MOVE, Kind.PUT})
 _ANY: Final = frozenset(Kind)
+_MEETING: Final = frozenset({Kind.MOVE, Kind.PUT, Kind.LOCK, Kind.REDIS, Kind.EVENT})
 _STATE: Final = frozenset({Kind.REDIS, Kind.LOCK, Kind.BROKER, Kind.EVENT, Kind.TAKE})
 # Which faults may happen at which steps, and how often beside each other.
 FAULTS: Final[Mapping[str, tuple[frozenset[Kind], int]]] = {
@@ -99,6 +101,18 @@ _LATENCY: Final[Mapping[Kind, tuple[float, float]]] = {
 }
 
 
+def pushed_at(step: Step) -> str | None:
+    """Return the push that publishes by a step at which it meets others, None for any other step.
+
+    Of the looks at a lock that others hold the first one counts.
+    """
+    if not step.fallible or step.kind not in _MEETING or "/publish " not in step.name:
+        return None
+    if step.what.startswith("SET tag:") and not step.name.endswith(" 1"):
+        return None
+    return step.name.partition("/publish ")[2].partition(" ")[0].partition("/")[0].partition("#")[0]
+
+
 def draw(seed: int | str, name: str) -> tuple[float, float, float]:
     """Return three numbers of [0, 1) that belong to a seed and a name."""
     found = blake2b(f"{seed}|{name}".encode(), digest_size=12).digest()
@@ -107,6 +121,19 @@ def draw(seed: int | str, name: str) -> tuple[float, float, float]:
         int.from_bytes(found[4:8], "big") / _MOST,
         int.from_bytes(found[8:], "big") / _MOST,
     )
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A fault at a step of those at which the deliveries of a push meet others, or of its writes of tags.
+
+    It happens at the first such step from `number` on at which there is such a fault.
+    """
+
+    push_id: str
+    number: int
+    action: Action
+    at_write: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,21 +150,27 @@ class Swarm:
     """Whether work goes to the worker with the most free slots, so that pushes meet on different ones."""
     kinds: frozenset[Kind] = _ANY
     """The kinds of steps at which faults happen."""
+    aims: tuple[Aim, ...] = ()
+    """Faults at certain steps, beside those by chance."""
 
 
 @dataclass
 class Decisions:
-    """The decisions of one run: by chance, or as `script` says for each step by its name."""
+    """The decisions of one run: by aim and by chance, or as `script` says for each step by its name."""
 
     seed: int | str
     swarm: Swarm
     script: Mapping[str, Action] | None = None
     taken: dict[str, Action] = field(default_factory=dict)
+    _met: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    _spent: set[int] = field(default_factory=set)
 
     def decide(self, step: Step) -> Action | None:
         """Return the fault that happens at a step, None for none."""
         if self.script is not None:
             action = self.script.get(step.name)
+        elif self.swarm.aims and (aimed := self._by_aim(step)) is not None:
+            action = aimed
         elif len(self.taken) >= self.swarm.most or step.now > self.swarm.quiet_after or not step.fallible:
             return None
         else:
@@ -169,6 +202,20 @@ class Decisions:
         chance = draw(self.seed, name + " lands")
         return chance[1] * (0.1 if chance[2] < 0.5 else 3 * self.swarm.lease_seconds)
 
+    def _by_aim(self, step: Step) -> Action | None:
+        """Return the fault whose time has come, at the first step from its number on at which it may happen."""
+        push_id = pushed_at(step)
+        if push_id is None:
+            return None
+        kinds = (False, True) if step.kind is Kind.PUT else (False,)
+        self._met.update((push_id, at_write) for at_write in kinds)
+        for place, aim in enumerate(self.swarm.aims):
+            comes = aim.push_id == push_id and aim.at_write in kinds and step.kind in FAULTS[aim.action.name][0]
+            if comes and place not in self._spent and aim.number <= self._met[push_id, aim.at_write]:
+                self._spent.add(place)
+                return aim.action
+        return None
+
     def _by_chance(self, step: Step) -> Action | None:
         if step.kind not in self.swarm.kinds:
             return None
@@ -181,30 +228,28 @@ class Decisions:
         for name in choices:
             place -= FAULTS[name][1]
             if place < 0:
-                return self.action(name, how)
+                return action(name, how, self.swarm.lease_seconds)
         return None
 
-    def action(self, name: str, how: float) -> Action:
-        """Return a fault in one of its strengths."""
-        lease = self.swarm.lease_seconds
-        choice = int(how * 1_000_000)
-        match name:
-            case "pause before" | "pause after":
-                return Action(name, seconds=0.05 * 60.0**how)
-            case "stop before" | "stop after":
-                return Action(name, seconds=lease * (1.1 + 3 * how))
-            case "kill in flight":
-                return Action(name, seconds=0.01 if how < 0.5 else 2 * lease * how)
-            case "refuse":
-                status, after = ((500, None), (503, None), (429, None), (429, 2.0), (429, 40.0), (502, None))[
-                    choice % 6
-                ]
-                return Action(name, status=status, retry_after=after)
-            case "registry away":
-                return Action(name, seconds=5 + 60 * how)
-            case "restart redis" | "restart redis without its last second":
-                return Action(name, seconds=0.2 + (150 if how > 0.85 else 5) * how, choice=choice)
-            case "deliver late":
-                return Action(name, seconds=1 + 100 * how)
-            case _:
-                return Action(name, choice=choice)
+
+def action(name: str, how: float, lease: float) -> Action:
+    """Return a fault in one of its strengths, between 0 and 1; `lease` is the length of one in seconds."""
+    choice = int(how * 1_000_000)
+    match name:
+        case "pause before" | "pause after":
+            return Action(name, seconds=0.05 * 60.0**how)
+        case "stop before" | "stop after":
+            return Action(name, seconds=lease * (1.1 + 3 * how))
+        case "kill in flight":
+            return Action(name, seconds=0.01 if how < 0.5 else 2 * lease * how)
+        case "refuse":
+            status, after = ((500, None), (503, None), (429, None), (429, 2.0), (429, 40.0), (502, None))[choice % 6]
+            return Action(name, status=status, retry_after=after)
+        case "registry away":
+            return Action(name, seconds=5 + 60 * how)
+        case "restart redis" | "restart redis without its last second":
+            return Action(name, seconds=0.2 + (150 if how > 0.85 else 5) * how, choice=choice)
+        case "deliver late":
+            return Action(name, seconds=1 + 100 * how)
+        case _:
+            return Action(name, choice=choice)

@@ -26,6 +26,8 @@ _COSIGN: Final = ".sig"
 _LISTS: Final = ("", _COSIGN)
 # Why a tag of a release may stay as it was made: someone else moved it, or the registry does not take it back.
 _STAYS: Final = frozenset({"tag_conflict", "destination_child_missing", "tag_immutable"})
+# Between its look at a tag and its write a push notes that it begins, and looks at its lock.
+_LAST_BREATH: Final = 3
 _CANNOT_BE_TOLD: Final = "cannot be told"
 
 
@@ -87,10 +89,17 @@ class Judge:
     redis_outages: list[tuple[float, float]] = field(default_factory=list)
     undoing: str | None = None
     orphan: Callable[[], bool] = lambda: False
+    holds: Callable[[str], bool] = lambda _tag: True
+    """Whether the process that runs holds the lock of a tag."""
+    pace: Callable[[], tuple[str, int] | None] = lambda: None
+    """The thread that runs, and how many steps it has taken."""
     taken: Mapping[str, Any] = field(default_factory=dict)
     _gone: list[str] = field(default_factory=list)
     _first: dict[str, str] = field(default_factory=dict)
     _late: list[Write] = field(default_factory=list)
+    _outside: list[Write] = field(default_factory=list)
+    _looks: dict[tuple[str, str], int] = field(default_factory=dict)
+    _hasty: set[Write] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)
     _results: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
     _unsigned: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -117,8 +126,13 @@ class Judge:
         self._first = self.tags()
         self.b.writes.clear()
         self.b.on_write = self._judge_write
+        self.b.on_read = self._note_look
         for push in self.scenario.pushes:
             self._known |= {index(item.platforms, item.version).digest for item in push.items}
+
+    def _note_look(self, tag: str) -> None:
+        if (pace := self.pace()) is not None:
+            self._looks[pace[0], tag] = pace[1]
 
     def tags(self) -> dict[str, str]:
         """Return the digests of all tags of B."""
@@ -225,17 +239,31 @@ class Judge:
         elif said is None:
             self.add("6.6", f"undo says nothing of {name}")
         elif said["error"] is not None:
-            stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
-            stays = stays or (said["error"]["code"] == "tag_immutable" and name in self.b.immutable)
             withheld = whole and said["error"]["code"] == "withheld" and now == before
-            if said["error"]["code"] == "destination_child_missing" and self._lacks_parts(name, tag["old_digest"]):
-                self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")
-            elif not (stays or withheld):
-                self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
+            if not withheld:
+                self._judge_failed_undo(name, tag, said)
         elif now != tag["old_digest"] and self._lost(f"push:{self.undoing}/intents"):
             self.excused.append(f"{name}: Redis lost what the push had noted of it")
         elif now != tag["old_digest"]:
             self.add("6.6", f"undo made {name} {now}, not {tag['old_digest']}")
+
+    def _judge_failed_undo(self, name: str, tag: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        code = said["error"]["code"]
+        stays = tag["old_digest"] is None and self.b.flavour.value == "distribution"
+        stays = stays or (code == "tag_immutable" and name in self.b.immutable)
+        stays = stays or (said["action"] == "moved" and self._is_anothers(name, tag["new_digest"]))
+        if code == "destination_child_missing" and self._lacks_parts(name, tag["old_digest"]):
+            self.excused.append(f"{name}: parts of what the tag held before were collected, and undo says so")
+        elif not stays:
+            self.add("6.6", f"undo of {name} failed: {said['error']['message']}")
+
+    def _is_anothers(self, name: str, digest: str) -> bool:
+        """Tell whether another push wrote last what a tag holds, and says so."""
+        last = next((write for write in reversed(self._writes(name)) if write.author != _UNDO), None)
+        if last is None or last.author in {self.undoing, "foreign"}:
+            return False
+        said = _tag_of(self._report(str(last.author)), f"{B}/{name}")
+        return said is not None and said["action"] in _WRITTEN and said["new_digest"] == digest
 
     def _lacks_parts(self, name: str, digest: str) -> bool:
         """Tell whether B no longer serves an image of an index that a tag held."""
@@ -252,14 +280,14 @@ class Judge:
             if write.new is not None:
                 self._known.add(write.new)
             return
-        if self.orphan():
-            self._late.append(write)
-        missing = self.b.missing(write.repository, write.tag)
-        if missing:
+        self._note_lateness(write, tag)
+        if missing := self.b.missing(write.repository, write.tag):
             self.add("5.2", f"{tag} became {_short(write.new)}, which lacks {', '.join(map(_short, missing))}")
         if tag in self.lists:
             return
         own = tag in self.scenario.tags
+        if own:
+            self._note_haste(write, tag)
         if own and write.author in self.sent:
             self._judge_signed(write, tag)
         of_merge = any(tag.startswith(f"{each}{_MERGED}") for each in self.scenario.tags)
@@ -267,6 +295,22 @@ class Judge:
             self.add("6.5", f"{tag} was written, which no push names")
         if own and write.author != _UNDO and write.new is not None:
             self._judge_held(write, tag)
+
+    def _note_lateness(self, write: Write, tag: str) -> None:
+        """Note whether the process that wrote is dead, or has lost the lock of the tag."""
+        if self.orphan():
+            self._late.append(write)
+        if self.orphan() or not self.holds(tag):
+            self._outside.append(write)
+
+    def _note_haste(self, write: Write, tag: str) -> None:
+        """Note a write that did not come right after a look: what someone else wrote in between is no excuse."""
+        pace = self.pace()
+        if pace is None or write.new in self._held_before(tag):
+            return
+        thread, steps = pace
+        if steps - self._looks.get((thread, tag), steps) > _LAST_BREATH:
+            self._hasty.add(write)
 
     def _judge_held(self, write: Write, tag: str) -> None:
         """Judge that a protective tag holds each merged index that a tag gets (4.8)."""
@@ -350,10 +394,12 @@ class Judge:
                 own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
                 foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
                 # Someone else may write between the look of a roll-back and its deletion.
-                last = self._writes(tag["reference"].removeprefix(f"{B}/"))[-1:]
-                foreign = foreign or any(write.author == "foreign" for write in last)
+                since = [
+                    w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if own and w.when >= own[-1].when
+                ]
+                foreign = foreign or any(write.author == "foreign" for write in since)
                 foreign = foreign or (bool(own) and self._wrote_blindly(own))
-                if own and own[-1].new != _put_back_to(own) and not foreign:
+                if own and own[-1].new != _put_back_to(own) and not foreign and not self._lost(f"push:{push.push_id}"):
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
                     )
@@ -427,7 +473,9 @@ class Judge:
         writes = self._writes(tag)
         moved = bool(writes) and writes[-1].author == push_id and writes[-1].old != writes[-1].new
         back = moved and (writes[-1].new == _put_back_to(own) or self._wrote_blindly(own))
-        if moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
+        if moved and not back and self._lost(f"push:{push_id}"):
+            self.excused.append(f"{push_id}: Redis lost its report after it was read, and it was published again")
+        elif moved and not back and _CANNOT_BE_TOLD not in error["message"] and error["code"] != "stalled":
             self.add("6.1", f"{push_id} says that {tag} {said['action']} ({error['code']}), and it moved")
         if not self._justified(error["code"], sent.push):
             self.add("6.2", f"{push_id} failed for {tag} ({error['code']}) without a reason: {error['message']}")
@@ -521,8 +569,8 @@ class Judge:
         return operations
 
     def _was_blind(self, write: Write, foreign: Write) -> bool:
-        """Tell whether a push looked at the tag before the foreign write, and wrote after it."""
-        if write.author in {_UNDO, "foreign"} or write.when < foreign.when:
+        """Tell whether a push looked at the tag right before it wrote, and someone else wrote in between."""
+        if write.author in {_UNDO, "foreign"} or write.when < foreign.when or write in self._hasty:
             return False
         place = f"{write.repository}:{write.tag}"
         looks = [
@@ -762,6 +810,10 @@ class Judge:
     def _writes(self, tag: str) -> list[Write]:
         return [write for write in self.b.writes if f"{write.repository}:{write.tag}" == tag]
 
+    def _held_before(self, tag: str) -> set[str | None]:
+        """Return what a tag has held before its last write: to put that back takes more steps."""
+        return {self._first.get(tag), *(write.new for write in self._writes(tag)[:-1])}
+
     def _held_between(self, tag: str, start: float, end: float) -> set[str | None]:
         held = self._first.get(tag)
         found: set[str | None] = set()
@@ -777,7 +829,9 @@ class Judge:
         """Return what may be said to have been there before a push."""
         held = self._held_between(tag, sent.started, own[-1].when)
         others = {write.new for write in self._writes(tag) if write.author != own[0].author}
-        return (held - ({write.new for write in own} - others)) | {own[0].old}
+        # What a write without its lock replaced is what the tag is mended to.
+        lost = {write.old for write in self._outside if write in self._writes(tag) and write.when <= own[-1].when}
+        return (held - ({write.new for write in own} - others)) | {own[0].old} | lost
 
     def _content_of(self, tag: str, digest: str | None) -> bytes | None:
         return None if digest is None else self.b.archive.get(digest)

@@ -16,7 +16,7 @@ from redis.lock import Lock as RedisLock
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST, FETCH, INCREMENT, WRITE
 from tasks.coordination.redis.leases import RENEWAL
 from tasks.coordination.redis.locations import ADD
-from tasks.coordination.redis.tag_locks import SEEN
+from tasks.coordination.redis.tag_locks import SEEN, WRITTEN
 from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
 from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
@@ -294,15 +294,17 @@ class Commands:
         return 1
 
     def _write(self, keys: list[str], args: list[Any]) -> bytes | None:
-        *written, key = keys
-        seconds, *told, field = args
-        before = self.hget(key, field)
-        for each in written:
-            number, *told = told
-            fields, told = told[: 2 * number], told[2 * number :]
-            self.hset(each, mapping=dict(zip(fields[::2], fields[1::2], strict=True)))
+        seconds, field, number, *told = args
+        before = self.hget(keys[0], field)
+        over, told = told[: number or 0], told[number or 0 :]
+        if before is not None and number != "" and before not in [_bytes(each) for each in over]:
+            return before
+        for key in keys[1:]:
+            count, *told = told
+            fields, told = told[: 2 * count], told[2 * count :]
+            self.hset(key, mapping=dict(zip(fields[::2], fields[1::2], strict=True)))
             if seconds != "":
-                self.expire(each, seconds)
+                self.expire(key, seconds)
         return before
 
     def _fetch(self, keys: list[str], args: list[Any]) -> list[bytes | None]:
@@ -318,6 +320,19 @@ class Commands:
         seconds, member = args
         self.sadd(keys[0], member)
         self.expire(keys[0], seconds)
+
+    def _end_write(self, keys: list[str], args: list[Any]) -> int:
+        field, begun, digest, writer, seconds, kept, kept_seconds = args
+        announced = self.hget(keys[0], field)
+        self.hdel(keys[0], field, begun)
+        if announced is not None and announced != (self.hget(keys[0], LAST) or b""):
+            return 0
+        self.hset(keys[0], mapping={LAST: digest, WRITER: writer})
+        self.expire(keys[0], seconds)
+        self.delete(keys[1])
+        if kept:
+            self.set(keys[1], kept, ex=kept_seconds)
+        return 1
 
     def _hand_over(self, keys: list[str], args: list[Any]) -> None:
         if self.lrem(keys[0], 1, args[0]):
@@ -342,6 +357,7 @@ _SCRIPTS: Final[dict[str, Callable[[Commands, list[str], list[Any]], Any]]] = {
     _sha(RedisLock.LUA_EXTEND_SCRIPT): Commands._reacquire,
     _sha(RENEWAL): Commands._renew,
     _sha(SEEN): Commands._see,
+    _sha(WRITTEN): Commands._end_write,
     _sha(DROP_UP_TO_LAST): Commands._drop_up_to_last,
     _sha(ADD): Commands._add,
     _sha(WRITE): Commands._write,

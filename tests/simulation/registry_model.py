@@ -110,6 +110,7 @@ class Registry:
         self.archive: dict[str, bytes] = {}
         self.reads: list[tuple[float, str, str, str | None]] = []
         self.on_write: Callable[[Write], None] = lambda _write: None
+        self.on_read: Callable[[str], None] = lambda _tag: None
         self._clock = clock
         self._sessions = 0
         self._seen: dict[tuple[str, str], float] = {}
@@ -257,6 +258,7 @@ class Registry:
         digest = reference if by_digest else self.tag(name, reference)
         if not by_digest:
             self.reads.append((self._clock(), f"{name}:{reference}", author or "", digest))
+            self.on_read(f"{name}:{reference}")
         if digest is None or not self.serves(name, digest):
             return _fault(404, "MANIFEST_UNKNOWN")
         self._seen[name, digest] = self._clock()

@@ -65,6 +65,8 @@ class World:
         self.store.on_written = self.judge.judge_keys
         self.store.on_ended = self._lease_ended
         self.judge.orphan = lambda: self.scheduler.lands_late
+        self.judge.holds = self._holds_tag
+        self.judge.pace = self._pace
         self.judge.taken = decisions.taken
         self.results.on_keep = self._note_result
         self._started = 0
@@ -193,13 +195,24 @@ class World:
         before = self.judge.tags()
         client = Client(self.scheduler, self.store, KEY_PREFIX, _HORIZON)
         message = Message(contract.UNDO_TASK, f"undo of {push_id}", (push_id,))
-        self.scheduler.decisions.swarm = replace(self.scheduler.decisions.swarm, most=0)
+        self.scheduler.decisions.swarm = replace(self.scheduler.decisions.swarm, most=0, aims=())
         self.scheduler.decisions.script = self.scheduler.decisions.script and {}
         self.scheduler.spawn(self.operator, "undoing", lambda: self.broker.send(client, message))
         self.judge.undoing = push_id
         task_id = message.task_id
         self.scheduler.run(self.scheduler.now + 600, lambda: self.results.find(task_id)[0] != "PENDING")
         self.judge.judge_undo(push_id, before, self.results.find(task_id))
+
+    def _holds_tag(self, tag: str) -> bool:
+        """Tell whether the process that runs holds the lock of a tag."""
+        running, key = self.scheduler.running, f"{KEY_PREFIX}tag:{B}/{tag}"
+        holder = self.store.holders.get(key) if self.store.find(key) is not None else None
+        return running is not None and holder is running.process
+
+    def _pace(self) -> tuple[str, int] | None:
+        """Return the thread that runs, and how many steps it has taken."""
+        running = self.scheduler.running
+        return None if running is None else (running.name, running.steps)
 
     def _lease_ended(self, key: str) -> None:
         """Judge a lease that nobody renewed though its holder lives, is awake and reaches Redis."""

@@ -67,6 +67,7 @@ class Thread:
     push_id: str | None = None
     token: int = 0
     done: bool = False
+    steps: int = 0
     in_flight: Callable[[], Any] | None = None
     asked_key: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -177,6 +178,7 @@ class Scheduler:
         if not thread.process.alive:
             raise Killed
         self.steps += 1
+        thread.steps += 1
         number = thread.counts[what] = thread.counts.get(what, 0) + 1
         step = Step(f"{thread.name} {what} {number}", kind, what, subject, thread.process.fallible, self.now)
         action = self.decisions.decide(step)

@@ -1,6 +1,5 @@
 """Two ways to search: by chance, one seed a run, and all runs of a small case with a bound on faults; and shrinking."""
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,9 +8,10 @@ from functools import partial
 from typing import Final
 
 from tests.simulation.decisions import Action, Decisions, Kind, Swarm
+from tests.simulation.families import at_random
 from tests.simulation.registry_model import Flavour
 from tests.simulation.run_one import Outcome, play
-from tests.simulation.scenario import B, Item, Push, Scenario, at_random
+from tests.simulation.scenario import B, Item, Push, Scenario
 from tests.simulation.wiring import LEASE_SECONDS
 
 # What one does to a step in an exhaustive search: a preemption, a stop for longer than any lease, a kill, and so on.
@@ -75,7 +75,7 @@ def run_seed(seed: int | str, *, verbose: bool = False) -> Outcome:
     return play(scenario, Decisions(seed, scenario.swarm), verbose=verbose)
 
 
-def by_chance(seeds: Iterable[int], figures: Figures) -> Iterator[tuple[int, Outcome]]:
+def by_chance(seeds: Iterable[int | str], figures: Figures) -> Iterator[tuple[int | str, Outcome]]:
     """Yield the runs that fail."""
     for seed in seeds:
         outcome = run_seed(seed)
@@ -118,20 +118,6 @@ def exhaustive(scenario: Scenario, bound: int, figures: Figures) -> Iterator[Cas
 
 def _still(scenario: Scenario) -> Scenario:
     return replace(scenario, swarm=Swarm(jitter=0.0, spreads=True, lease_seconds=LEASE_SECONDS))
-
-
-def at_writes(figures: Figures) -> Iterator[Case]:
-    """Yield the small cases that fail with one action at a write of a tag, where the protocol is thinnest."""
-    for scenario in small_cases():
-        case = Case("exhaustive", _still(scenario), {})
-        steps: list[str] = []
-        figures.count(_recorded(case, steps))
-        for name, action in itertools.product((step for step in steps if " PUT " in step), ACTIONS):
-            changed = replace(case, script={name: action})
-            outcome = changed.run()
-            figures.count(outcome)
-            if outcome.violations:
-                yield changed
 
 
 def small_cases() -> Iterator[Scenario]:

@@ -15,7 +15,7 @@ from redis.lock import Lock
 
 from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
 from tasks.coordination.redis.leases import RENEWAL
-from tasks.coordination.redis.tag_locks import SEEN
+from tasks.coordination.redis.tag_locks import SEEN, WRITTEN
 from tests.conftest import MakeRegistry
 from tests.simulation import images
 from tests.simulation.broker_model import Message, Results
@@ -109,6 +109,18 @@ def test_the_script_that_notes_what_others_wrote_means_what_the_model_says(real:
     for args in (("", "a", 90, b"bytes", 60), ("b", "c", 90, b"", 60), ("a", "b", 90, b"", 60), ("b", "", 90, b"", 60)):
         keys = ["written:t", "written-bytes:t"]
         assert model.script(_sha(SEEN), keys, list(args)) == script(keys=keys, args=list(args))
+        assert (model.hgetall(keys[0]), model.get(keys[1])) == (real.hgetall(keys[0]), real.get(keys[1]))
+
+
+def test_the_script_that_ends_a_write_means_what_the_model_says(real: redis.Redis) -> None:
+    model = Commands(Store(lambda: 0.0))
+    script, keys = real.register_script(WRITTEN), ["written:t", "written-bytes:t"]
+    for announced, kept, noted in (("", b"bytes", 1), ("b", b"other", 0), (None, b"", 1), ("a", b"bytes", 1)):
+        args: list[Any] = ["a 1 p", "begun a 1 p", "a", "1 p", 90, kept, 60]
+        fields: Any = {"begun a 1 p": ""} | ({} if announced is None else {"a 1 p": announced})
+        for server in (real, model):
+            server.hset(keys[0], mapping=fields)
+        assert model.script(_sha(WRITTEN), keys, list(args)) == script(keys=keys, args=list(args)) == noted
         assert (model.hgetall(keys[0]), model.get(keys[1])) == (real.hgetall(keys[0]), real.get(keys[1]))
 
 

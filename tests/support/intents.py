@@ -45,6 +45,9 @@ class MemoryIntents:
     def is_shared(self, tag: str) -> bool:
         return tag in self.needed_by_others
 
+    def is_needed(self, tag: str) -> bool:
+        return tag in self.needed or self.is_shared(tag)
+
     def ensure_open(self) -> None:
         return
 

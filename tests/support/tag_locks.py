@@ -1,10 +1,10 @@
 """Tag locks in memory that a test takes away from their holder, as the end of a lease does."""
 
 import uuid
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
-from tasks.coordination.tag_record import LAST, WRITER, begun, named, record_of, under_way
+from tasks.coordination.tag_record import LANDED, LAST, WRITER, begun, named, record_of, under_way
 from tasks.errors import LockLost, StateUnavailable
 from tasks.transfer.ports import TagRecord, Writer, Written
 
@@ -51,11 +51,16 @@ class MemoryTag:
     def note_begun(self, digest: str, writer: Writer) -> None:
         self._fields[begun(digest, writer)] = ""
 
-    def note_written(self, written: Written, writer: Writer | None = None) -> None:
+    def note_landed(self, digest: str, writers: Iterable[Writer]) -> None:
+        self._fields |= {begun(digest, writer): LANDED for writer in writers}
+
+    def note_written(self, written: Written, writer: Writer | None = None, whose: Writer | None = None) -> None:
         writer = writer or self._writer
-        self._fields.pop(under_way(written.digest, writer), None)
+        announced = self._fields.pop(under_way(written.digest, writer), None)
         self._fields.pop(begun(written.digest, writer), None)
-        self._fields |= {LAST: written.digest, WRITER: named(writer)}
+        if announced is not None and announced != self._fields.get(LAST, ""):
+            return
+        self._fields |= {LAST: written.digest, WRITER: named(whose or writer)}
         self._locks.written[self._reference] = written
 
     def note_deleted(self) -> None:

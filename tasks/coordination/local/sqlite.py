@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -42,10 +42,13 @@ class FileHashes:
         with self._writing():
             self._write(_rows_of(records), seconds)
 
-    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
+    def exchange(
+        self, place: Place, records: Mapping[str, Mapping[str, bytes]], *, over: Collection[bytes] | None = None
+    ) -> bytes | None:
         with self._writing():
             before = self._value(*place)
-            self._write(_rows_of(records))
+            if over is None or before is None or before in over:
+                self._write(_rows_of(records))
         return before
 
     def fetch(self, *places: Place) -> list[bytes | None]:

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from tasks.coordination.local.file_lock import locked
 from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.own_file import open_own
 from tasks.coordination.tag_record import (
+    LANDED,
     LAST,
     RECORD_SECONDS,
     WRITER,
@@ -70,13 +71,21 @@ class FileTag:
         fields, written = self._read()
         self._write({**fields, begun(digest, writer): ""}, written)
 
-    def note_written(self, written: Written, writer: Writer | None = None) -> None:
-        """Record a verified write; raises SettingsInvalid."""
+    def note_landed(self, digest: str, writers: Iterable[Writer]) -> None:
+        """Record that the digest of writes that others have begun is at the tag; raises SettingsInvalid."""
+        fields, written = self._read()
+        self._write({**fields, **{begun(digest, writer): LANDED for writer in writers}}, written)
+
+    def note_written(self, written: Written, writer: Writer | None = None, whose: Writer | None = None) -> None:
+        """Record a verified write, unless others wrote since it was announced; raises SettingsInvalid."""
         writer = writer or self._writer
-        fields, _ = self._read()
-        fields.pop(under_way(written.digest, writer), None)
+        fields, kept = self._read()
+        announced = fields.pop(under_way(written.digest, writer), None)
         fields.pop(begun(written.digest, writer), None)
-        self._write({**fields, LAST: written.digest, WRITER: named(writer)}, written)
+        if announced is not None and announced != fields.get(LAST, ""):
+            self._write(fields, kept)
+        else:
+            self._write({**fields, LAST: written.digest, WRITER: named(whose or writer)}, written)
 
     def drop_writing(self, digest: str, writer: Writer) -> None:
         """Record that a write was not begun; raises SettingsInvalid."""

@@ -1,8 +1,9 @@
 """The hashes of the ledger on Redis, which workers share."""
 
+import itertools
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -13,16 +14,21 @@ from tasks.coordination.hashes import Place
 from tasks.errors import StateUnavailable
 
 LOG: Final = logging.getLogger(__name__)
-# Writes fields of the hashes in KEYS, all but the last, and lets them end in ARGV[1] seconds ("" for never). Of each
-# follow the number of its fields, their names and values. Returns what the field ARGV[#ARGV] of the last of KEYS held.
+# Returns what the field ARGV[2] of KEYS[1] held. It first writes fields of the further keys, which end in ARGV[1]
+# seconds ("" for never): for each key their number, their names and values. If ARGV[3] is a number, it only does so
+# where the field held nothing, or one of so many arguments that come next.
 WRITE: Final = """
-    local before = redis.call('HGET', KEYS[#KEYS], ARGV[#ARGV])
-    local at = 2
-    for place = 1, #KEYS - 1 do
-        local last = at + 2 * tonumber(ARGV[at])
-        for field = at + 1, last, 2 do redis.call('HSET', KEYS[place], ARGV[field], ARGV[field + 1]) end
-        if ARGV[1] ~= '' then redis.call('EXPIRE', KEYS[place], ARGV[1]) end
-        at = last + 1
+    local before = redis.call('HGET', KEYS[1], ARGV[2])
+    local place, may_write = 4, ARGV[3] == '' or not before
+    for _ = 1, tonumber(ARGV[3]) or 0 do
+        may_write = may_write or before == ARGV[place]
+        place = place + 1
+    end
+    for number = 2, may_write and #KEYS or 1 do
+        local last = place + 2 * tonumber(ARGV[place])
+        for field = place + 1, last, 2 do redis.call('HSET', KEYS[number], ARGV[field], ARGV[field + 1]) end
+        if ARGV[1] ~= '' then redis.call('EXPIRE', KEYS[number], ARGV[1]) end
+        place = last + 1
     end
     return before
 """
@@ -63,8 +69,10 @@ class RedisHashes:
         if records:
             self._written((next(iter(records)), ""), records, self._seconds if seconds is None else seconds)
 
-    def exchange(self, place: Place, records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
-        return self._written(place, records, self._seconds)
+    def exchange(
+        self, place: Place, records: Mapping[str, Mapping[str, bytes]], *, over: Collection[bytes] | None = None
+    ) -> bytes | None:
+        return self._written(place, records, self._seconds, over)
 
     def fetch(self, *places: Place) -> list[bytes | None]:
         if not places:
@@ -101,16 +109,21 @@ class RedisHashes:
         with self._named_failures():
             self._client.delete(*keys)
 
-    def _written(self, place: Place, records: Mapping[str, Mapping[str, bytes]], seconds: float) -> bytes | None:
-        """Write fields, and return what the one at `place` held before."""
+    def _written(
+        self,
+        place: Place,
+        records: Mapping[str, Mapping[str, bytes]],
+        seconds: float,
+        over: Collection[bytes] | None = None,
+    ) -> bytes | None:
+        """Write fields, unless `place` holds something that is not in `over`; return what it held before."""
         key, field = place
-        args: list[str | bytes | int] = ["" if math.isinf(seconds) else int(seconds)]
+        args: list[Any] = ["" if math.isinf(seconds) else int(seconds), field, "" if over is None else len(over)]
+        args += over or ()
         for fields in records.values():
-            args.append(len(fields))
-            for pair in fields.items():
-                args += pair
+            args += [len(fields), *itertools.chain.from_iterable(fields.items())]
         with self._named_failures():
-            return cast("bytes | None", self._write(keys=[*records, key], args=[*args, field]))
+            return cast("bytes | None", self._write(keys=[key, *records], args=args))
 
     @contextmanager
     def _named_failures(self) -> Iterator[None]:

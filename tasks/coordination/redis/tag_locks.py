@@ -1,9 +1,9 @@
 """The locks of tags in Redis, each with the record of our writes at its tag (BEHAVIOUR 7.1, 7.6)."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import redis
 from redis.commands.core import Script
@@ -14,6 +14,7 @@ from tasks.coordination.redis.leases import Lease, Leases
 from tasks.coordination.redis.lock_wait import timed
 from tasks.coordination.tag_record import (
     BYTES_SECONDS,
+    LANDED,
     LAST,
     MOST_BYTES,
     RECORD_SECONDS,
@@ -44,6 +45,29 @@ SEEN: Final = f"""
     end
     return 1
 """
+# Ends the write ARGV[1] of a record, which began as ARGV[2]; unless others wrote since it was announced, its digest
+# ARGV[3] by ARGV[4] is the last write. ARGV[6] are its bytes, "" if too many.
+WRITTEN: Final = f"""
+    local announced = redis.call('hget', KEYS[1], ARGV[1])
+    redis.call('hdel', KEYS[1], ARGV[1], ARGV[2])
+    if announced and announced ~= (redis.call('hget', KEYS[1], '{LAST}') or '') then
+        return 0
+    end
+    redis.call('hset', KEYS[1], '{LAST}', ARGV[3], '{WRITER}', ARGV[4])
+    redis.call('expire', KEYS[1], ARGV[5])
+    redis.call('del', KEYS[2])
+    if ARGV[6] ~= '' then
+        redis.call('set', KEYS[2], ARGV[6], 'EX', ARGV[7])
+    end
+    return 1
+"""
+
+
+class Scripts(NamedTuple):
+    """The steps of a record that are more than one command."""
+
+    seen: Script
+    written: Script
 
 
 class LeasedTag:
@@ -52,10 +76,10 @@ class LeasedTag:
     One hash holds the digests; a separate key holds the bytes of the last write, which are read only on demand.
     """
 
-    def __init__(self, lease: Lease, client: redis.Redis, seen: Script, prefix: str, reference: str) -> None:
+    def __init__(self, lease: Lease, client: redis.Redis, scripts: Scripts, prefix: str, reference: str) -> None:
         self._lease = lease
         self._client = client
-        self._seen = seen
+        self._scripts = scripts
         self._record_key = f"{prefix}written:{reference}"
         self._bytes_key = f"{prefix}written-bytes:{reference}"
         self._writer = Writer("", uuid.uuid4().hex)
@@ -82,36 +106,38 @@ class LeasedTag:
         digest = "" if held is None else held.digest
         kept = b"" if held is None or not 0 < len(held.content) <= MOST_BYTES else pack(held)
         with named_failures(_RECORD):
-            self._seen(
+            self._scripts.seen(
                 keys=[self._record_key, self._bytes_key],
                 args=[instead_of or "", digest, RECORD_SECONDS, kept, BYTES_SECONDS],
             )
 
     def note_writing(self, digest: str, last: str | None, writer: Writer | None = None) -> None:
         """Record a write before it is made; raises StateUnavailable."""
-        self._note(under_way(digest, writer or self._writer), last or "")
+        self._put({under_way(digest, writer or self._writer): last or ""})
 
     def note_begun(self, digest: str, writer: Writer) -> None:
         """Record that a write begins; raises StateUnavailable."""
-        self._note(begun(digest, writer), "")
+        self._put({begun(digest, writer): ""})
+
+    def note_landed(self, digest: str, writers: Iterable[Writer]) -> None:
+        """Record that the digest of writes that others have begun is at the tag; raises StateUnavailable."""
+        self._put({begun(digest, writer): LANDED for writer in writers})
 
     def drop_writing(self, digest: str, writer: Writer) -> None:
         """Record that a write was not begun; raises StateUnavailable."""
         with named_failures(_RECORD):
             self._client.hdel(self._record_key, under_way(digest, writer))
 
-    def note_written(self, written: Written, writer: Writer | None = None) -> None:
-        """Record a verified write; raises StateUnavailable."""
-        writer = writer or self._writer
-        with named_failures(_RECORD), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hset(self._record_key, mapping={LAST: written.digest, WRITER: named(writer)})
-            pipeline.hdel(self._record_key, under_way(written.digest, writer), begun(written.digest, writer))
-            pipeline.expire(self._record_key, RECORD_SECONDS)
-            if len(written.content) <= MOST_BYTES:
-                pipeline.set(self._bytes_key, pack(written), ex=BYTES_SECONDS)
-            else:
-                pipeline.delete(self._bytes_key)
-            pipeline.execute()
+    def note_written(self, written: Written, writer: Writer | None = None, whose: Writer | None = None) -> None:
+        """Record a verified write, unless others wrote since it was announced; raises StateUnavailable."""
+        digest, writer = written.digest, writer or self._writer
+        kept = pack(written) if len(written.content) <= MOST_BYTES else b""
+        ends = under_way(digest, writer), begun(digest, writer)
+        with named_failures(_RECORD):
+            self._scripts.written(
+                keys=[self._record_key, self._bytes_key],
+                args=[*ends, digest, named(whose or writer), RECORD_SECONDS, kept, BYTES_SECONDS],
+            )
 
     def note_deleted(self) -> None:
         """Record that the tag is gone; raises StateUnavailable."""
@@ -120,9 +146,9 @@ class LeasedTag:
             pipeline.delete(self._bytes_key)
             pipeline.execute()
 
-    def _note(self, field: str, value: str) -> None:
+    def _put(self, fields: Mapping[str, str]) -> None:
         with named_failures(_RECORD), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hset(self._record_key, field, value)
+            pipeline.hset(self._record_key, mapping=cast("dict[Any, Any]", fields))
             pipeline.expire(self._record_key, RECORD_SECONDS)
             pipeline.execute()
 
@@ -134,7 +160,7 @@ class LeasedTagLocks:
         self.wait_seconds = wait_seconds
         self._leases = leases
         self._prefix = prefix
-        self._seen = leases.client.register_script(SEEN)
+        self._scripts = Scripts(leases.client.register_script(SEEN), leases.client.register_script(WRITTEN))
 
     @contextmanager
     def hold(self, reference: str, most: float | None = None) -> Iterator[LeasedTag]:
@@ -145,4 +171,4 @@ class LeasedTagLocks:
             self._leases.hold(f"{self._prefix}tag:{reference}", f"The tag {reference}", seconds) as lease,
         ):
             acquired()
-            yield LeasedTag(lease, self._leases.client, self._seen, self._prefix, reference)
+            yield LeasedTag(lease, self._leases.client, self._scripts, self._prefix, reference)

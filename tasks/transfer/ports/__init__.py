@@ -25,7 +25,7 @@ from tasks.transfer.ports.ledger import (
     WatchdogLedger,
 )
 from tasks.transfer.ports.parts import Starts
-from tasks.transfer.ports.protections import Protections
+from tasks.transfer.ports.protections import LEFT, Protections
 from tasks.transfer.ports.records import (
     NO_TAG,
     CalledOff,
@@ -45,6 +45,7 @@ from tasks.transfer.ports.records import (
 
 __all__ = [
     "INSPECTION",
+    "LEFT",
     "NO_TAG",
     "Announcer",
     "BlobLocations",

@@ -1,6 +1,6 @@
 """The ports by which workers keep out of each other's way. `tasks/coordination` implements them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -63,12 +63,20 @@ class TagLock(Protocol):
         """Note that a write which was announced begins now; raises StateUnavailable."""
         ...
 
+    def note_landed(self, digest: str, writers: Iterable[Writer]) -> None:
+        """Note that the digest of writes that others have begun is at the tag; raises StateUnavailable."""
+        ...
+
     def drop_writing(self, digest: str, writer: Writer) -> None:
         """Note that a write which was announced was not begun; raises StateUnavailable."""
         ...
 
-    def note_written(self, written: Written, writer: Writer | None = None) -> None:
-        """Note a verified write, with its bytes; raises StateUnavailable."""
+    def note_written(self, written: Written, writer: Writer | None = None, whose: Writer | None = None) -> None:
+        """Note a verified write, with its bytes; `whose` is the writer of what it restores.
+
+        If others wrote since it was announced, only its end is noted: its process may have stood still after it had
+        looked at its lock. Raises StateUnavailable.
+        """
         ...
 
     def note_deleted(self) -> None:

@@ -1,6 +1,9 @@
 """The protective tags that pushes share."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+# Stands among the pushes that need a protective tag if a push that made the tag left it to the others.
+LEFT: Final = ""
 
 
 class Protections(Protocol):
@@ -15,5 +18,5 @@ class Protections(Protocol):
         ...
 
     def needs(self, reference: str) -> set[str]:
-        """Return the pushes that need a protective tag."""
+        """Return the pushes that need a protective tag, and LEFT if one that made it left it to them."""
         ...

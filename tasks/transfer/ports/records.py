@@ -175,7 +175,8 @@ class TagRecord(msgspec.Struct, frozen=True):
 
     `last` is the digest of the last verified write, or of what someone else was seen to have written since; `writer` is
     who wrote it. `under_way` maps the digest of each unverified write to the value of `last` when it was announced.
-    Several writers, those in `writers`, may have announced one digest. Those in `begun` then began to write it.
+    Several writers, those in `writers`, may have announced one digest. Those in `begun` then began to write it. The
+    digests in `landed` were seen at the tag by other pushes, while such a write of them was not verified.
     """
 
     last: str | None = None
@@ -183,6 +184,7 @@ class TagRecord(msgspec.Struct, frozen=True):
     writer: Writer | None = None
     writers: Mapping[str, frozenset[Writer]] = msgspec.field(default_factory=dict)
     begun: Mapping[str, frozenset[Writer]] = msgspec.field(default_factory=dict)
+    landed: frozenset[str] = frozenset()
 
     def overwritten_by(self, held: str | None) -> str | None:
         """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None."""
@@ -197,12 +199,16 @@ class TagRecord(msgspec.Struct, frozen=True):
         pushes = {writer.push_id for writer in self.begun.get(held, ())}
         return next(iter(pushes)) if len(pushes) == 1 else None
 
-    def has_verified(self, digest: str, push_id: str) -> bool:
-        """Tell whether a push, which noted a write of `digest`, found it at the tag afterwards.
+    def has_verified(self, digest: str, writer: Writer, *, by_another: bool) -> bool:
+        """Tell whether a push that noted a write of `digest` found it at the tag afterwards, or others found it there.
 
-        None of its deliveries has the write under way then, whatever others wrote since.
+        None of its deliveries has the write under way then, whatever others wrote since. If another delivery than
+        `writer` noted it (`by_another`), the writes of `writer` do not count.
         """
-        return self.last is not None and push_id not in {each.push_id for each in self.writers.get(digest, ())}
+        if digest in self.landed and self.push_that_wrote(digest) == writer.push_id:
+            return True
+        waiting = self.writers.get(digest, frozenset()) - ({writer} if by_another else set())
+        return self.last is not None and writer.push_id not in {each.push_id for each in waiting}
 
     def may_lose(self, held: str) -> bool:
         """Tell whether one of our writers, which stands still, may still overwrite what someone else wrote."""

@@ -1,5 +1,6 @@
 """The tags of a push, with the changes that it intended and made."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from tasks import contract
@@ -9,8 +10,13 @@ from tasks.transfer.ports.records import EarlierTag, KeptReceipt, TagIntent
 class Intents(Protocol):
     """The changes that a push made, or was about to make, by tag."""
 
-    def record_intent(self, push_id: str, reference: str, intent: TagIntent) -> TagIntent | None:
-        """Note an intent before the write, and return the one that was noted before."""
+    def record_intent(
+        self, push_id: str, reference: str, intent: TagIntent, over: Collection[TagIntent] | None = None
+    ) -> TagIntent | None:
+        """Note an intent before the write, and return the one that was noted before.
+
+        With `over`, one that is none of these stays.
+        """
         ...
 
     def intent(self, push_id: str, reference: str) -> TagIntent | None:
@@ -25,8 +31,11 @@ class Intents(Protocol):
 class Releases(Protocol):
     """The direction of each release of a push: of all its tags, or of those of an item; and why one goes back."""
 
-    def note_release(self, push_id: str, name: str, direction: str) -> str | None:
-        """Note the direction before the next step, or, under a name of its own, the reason; return what was noted."""
+    def note_release(self, push_id: str, name: str, direction: str, over: Collection[str] | None = None) -> str | None:
+        """Note the direction before the next step, or, under a name of its own, the reason; return what was noted.
+
+        With `over`, a direction that is none of these stays.
+        """
         ...
 
     def release(self, push_id: str, name: str) -> str | None:

@@ -37,6 +37,10 @@ class IntentLog(Protocol):
         """Tell whether another push needs a protective tag."""
         ...
 
+    def is_needed(self, tag: str) -> bool:
+        """Tell whether any push needs a protective tag, or this one does, which has ended."""
+        ...
+
     def ensure_open(self) -> None:
         """Raise PartBusy if another delivery, or the watchdog, ended the push."""
         ...

@@ -81,7 +81,11 @@ class Memory(msgspec.Struct, frozen=True):
 
     def left(self, decision: Decision) -> TagIntent:
         """Return the intent of a tag that stays as it is: this push's own intent, or one without a change."""
-        return self.own(decision.digest) or TagIntent(
+        return self.own(decision.digest) or self.nothing(decision)
+
+    def nothing(self, decision: Decision) -> TagIntent:
+        """Return the intent of a tag that holds what is wanted by the work of others."""
+        return TagIntent(
             action="unchanged",
             old_digest=decision.digest,
             new_digest=decision.digest,

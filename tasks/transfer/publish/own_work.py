@@ -10,7 +10,7 @@ from typing import Final
 
 from tasks.errors import LockLost, LockUnavailable, PushUndone
 from tasks.oci.digest import Digest
-from tasks.transfer.plan.decide import Current, Decision
+from tasks.transfer.plan.decide import Decision
 from tasks.transfer.plan.plan import PlannedTag
 from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Writer, Written
 from tasks.transfer.publish.intent_log import IntentLog
@@ -57,7 +57,9 @@ class OwnWork:
         latest = self.memory.latest
         if latest is None or not latest.changes or latest.settled or self.memory.own(latest.new_digest) is None:
             return None
-        return latest if staged.record.has_verified(latest.new_digest, self.writer.push_id) else None
+        by_another = latest.by != self.writer.delivery
+        verified = staged.record.has_verified(latest.new_digest, self.writer, by_another=by_another)
+        return latest if verified else None
 
     def written_late(self, lock: TagLock) -> TagIntent | None:
         """Return the change by which a late write of this delivery replaced the work of others, if one did."""
@@ -88,6 +90,9 @@ class OwnWork:
         last = staged.record.last
         if not staged.mends and staged.over != last:
             # Someone else wrote it. Otherwise what they removed would be brought back once this push is killed.
+            if staged.over is not None and (begun := staged.record.begun.get(staged.over)):
+                # A push whose delivery stands still, or is dead, moved the tag, though nobody looked after its write.
+                lock.note_landed(staged.over, begun)
             lock.note_seen(staged.seen, last)
             last = staged.over
         lock.note_writing(intent.new_digest, last, self.writer)
@@ -105,10 +110,13 @@ class OwnWork:
         self._writes.begin(digest)
         self._intents.begin_writing()
 
-    def settle(self, lock: TagLock, held: Decision | Current) -> None:
+    def settle(self, lock: TagLock, staged: Staged) -> None:
         """Note what this push wrote: a late write that replaces it is mended from the note (BEHAVIOUR 7.6)."""
+        held = staged.decision
+        # What a late write replaced is still the work of whoever wrote it, and an undo of that push takes it back.
+        whose = staged.record.writer if staged.restores else None
         lock.ensure()
-        lock.note_written(Written(held.digest, held.media_type, held.content), self.writer)
+        lock.note_written(Written(held.digest, held.media_type, held.content), self.writer, whose)
 
     def put_back_to(self, digest: Digest | None) -> None:
         """Remember that the tag is about to be put back, None to delete it: that may be a late write, too."""

@@ -32,6 +32,7 @@ class ProtectiveTags:
         self._reference = reference
         self._intents = intents
         self._keep_replaced = keep_replaced
+        self._begun: dict[str, Digest] = {}
 
     def planned(self, intent: TagIntent, memory: Memory) -> tuple[TagIntent, bool]:
         """Return the intent with a protective tag for a merged index, and whether that tag is there (BEHAVIOUR 4.8).
@@ -44,6 +45,8 @@ class ProtectiveTags:
         is_shared = self._intents.need(name)
         # One that is there, and that no push needs, was made by someone else.
         mine = not is_there or is_shared or memory.made_protection(intent.new_digest)
+        if not is_there:
+            self._begun[name] = intent.new_digest
         return msgspec.structs.replace(intent, protective_tag=name, protective_tag_created=mine), is_there
 
     def name_for_replaced(self, base: Current | None, memory: Memory) -> str | None:
@@ -54,6 +57,7 @@ class ProtectiveTags:
             return None
         name, _ = self._free_name(base.digest, "replaced")
         self._intents.need(name)
+        self._begun[name] = base.digest
         return name
 
     def give_up(self, tags: Iterable[str]) -> list[str]:
@@ -63,6 +67,13 @@ class ProtectiveTags:
     def delete(self, tags: Iterable[str]) -> list[str]:
         """Delete the tags that no other push needs; return the names of those that stay though nobody needs them."""
         return [tag for tag in self.give_up(tags) if not self._is_deleted(tag)]
+
+    def delete_late(self) -> None:
+        """Delete what this delivery wrote after another one had ended the push, if no push needs it."""
+        held = {tag for tag, digest in self._begun.items() if self._repository.digest_at(tag) == digest}
+        for tag in held:
+            if not self._intents.is_needed(tag):
+                self._is_deleted(tag)
 
     def first_left(self, tags: Mapping[str, Digest]) -> str | None:
         """Return the name of a tag that still holds its digest, or cannot be looked at; None if all are gone."""

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from tasks import contract
 from tasks.errors import LockLost, LockUnavailable, PartBusy, PushUndone, Retry
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current
@@ -33,9 +34,9 @@ class LedgerJournal:
 
         Between the look at the locks and this, the process may stand still, and another delivery may end the release.
         """
-        before = self.ledger.note_release(self.push_id, self.name, direction)
-        if before is not None and before not in (self._known, direction):
-            self.ledger.note_release(self.push_id, self.name, before)
+        known = [each for each in (self._known, direction) if each is not None]
+        before = self.ledger.note_release(self.push_id, self.name, direction, known)
+        if before is not None and before not in known:
             raise LockLost(f"Another delivery of the push {self.push_id} went on with its release meanwhile.")
         self._known = direction
         if why:
@@ -106,9 +107,9 @@ class LedgerIntents(msgspec.Struct, frozen=True):
             return
         if replaced is not None and replaced.content:
             self.ledger.keep_content(self.push_id, replaced.digest, replaced.content)
-        earlier = self.ledger.record_intent(self.push_id, self.reference, intent)
-        if earlier is not None and earlier not in (known, intent):
-            self.ledger.record_intent(self.push_id, self.reference, earlier)
+        ours = [each for each in (known, intent) if each is not None]
+        earlier = self.ledger.record_intent(self.push_id, self.reference, intent, ours)
+        if earlier is not None and earlier not in ours:
             raise LockLost(f"Another delivery of the push moved {self.reference} meanwhile.")
         # In this order, an undo that begins now is either seen here, or sees the intent and waits for the tag.
         self.ensure_wanted()
@@ -124,6 +125,18 @@ class LedgerIntents(msgspec.Struct, frozen=True):
     def is_shared(self, tag: str) -> bool:
         """Tell whether another push needs a protective tag."""
         return self._sharing.is_shared(self._beside(tag))
+
+    def is_needed(self, tag: str) -> bool:
+        """Tell whether any push needs a protective tag, or this one does, which has ended."""
+        sharing, beside = self._sharing, self._beside(tag)
+        return sharing.is_shared(beside) or (not self._has_failed() and sharing.keeps(beside))
+
+    def _has_failed(self) -> bool:
+        """Tell whether the push ended, and did not move the tag."""
+        report = self.ledger.report(self.push_id)
+        tags = [tag for item in report.items for tag in item.tags] if report is not None else []
+        own = [tag for tag in tags if tag.reference == self.reference]
+        return bool(own) and all(contract.is_failure(tag) for tag in own)
 
     @property
     def _sharing(self) -> Sharing:

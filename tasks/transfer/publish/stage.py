@@ -73,6 +73,11 @@ class Staged(msgspec.Struct, frozen=True):
         return self.skip is not None or (self.held is not None and self.decision.digest == self.held.digest)
 
     @property
+    def restores(self) -> bool:
+        """Whether the tag gets just what a late write of ours replaced: that is no move of this push."""
+        return self.mends and self.decision.digest == self.record.last
+
+    @property
     def seen(self) -> Written | None:
         """The manifest that the tag holds, with its bytes where they were read."""
         held = self.held if self.mends or self.base is None else self.base

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tasks.errors import CopyIncomplete, ImagePusherError
+from tasks.errors import CopyIncomplete, ImagePusherError, PartBusy
 from tasks.oci import media_types
 from tasks.oci.reference import Reference
 from tasks.registry.repository import Repository
@@ -48,6 +48,7 @@ class TagMove:
         self.work = OwnWork(tag, log, self._protective, OwnWrites(self._held, self._stage))
         self._bring = wish.bring
         self._brought = NOTHING
+        self._earlier: TagIntent | None = None
 
     @property
     def was_absent(self) -> bool:
@@ -92,6 +93,7 @@ class TagMove:
         Returns None if someone else wrote the tag meanwhile, and its registry collected parts of what it held before.
         """
         decision, memory = staged.decision, self.work.memory
+        self._earlier = self.work.moved_before(staged) if staged.restores else None
         if decision.action == "merged":
             # A push that has ended must not keep a protective tag from being deleted.
             lock.ensure()
@@ -106,7 +108,7 @@ class TagMove:
         intent = msgspec.structs.replace(intent, by=self.work.writer.delivery)
         if not self.work.begun:
             # After the report of a push none of its tags moves. But its own late write is mended (BEHAVIOUR 7.6).
-            self.log.ensure_open()
+            self._ensure_open()
         self.work.note(lock, staged, intent)
         try:
             if intent.protective_tag is not None and not is_protected:
@@ -118,6 +120,14 @@ class TagMove:
                 raise
             return None
         return intent
+
+    def _ensure_open(self) -> None:
+        """Raise PartBusy if the push has ended; protective tags that this delivery wrote late are deleted then."""
+        try:
+            self.log.ensure_open()
+        except PartBusy:
+            self._protective.delete_late()
+            raise
 
     def flip(self, lock: TagLock, staged: Staged, intent: TagIntent) -> Moved | None:
         """Write the tag and look at it again; return None if someone else wrote it meanwhile (BEHAVIOUR 7.2)."""
@@ -144,7 +154,9 @@ class TagMove:
         found = self._held.after(wrote, over) if is_stored else self._held.now(wrote)
         if found != wrote:
             return None
-        self.work.settle(lock, decision)
+        self.work.settle(lock, staged)
+        if staged.restores:
+            intent = self._earlier or self.work.memory.nothing(decision)
         return Moved(intent, decision.held, int(decision.media_type in media_types.INDEXES), self._brought)
 
     def store(self, staged: Staged) -> None:
@@ -160,7 +172,7 @@ class TagMove:
             return skipped(staged, staged.skip)
         left = self.work.memory.left(staged.decision)
         if left.changes:
-            self.work.settle(lock, staged.decision)
+            self.work.settle(lock, staged)
             return Moved(left, staged.decision.held, brought=self._brought)
         self._note_contested(lock, staged)
         moved = self.work.moved_before(staged)
@@ -180,6 +192,9 @@ class TagMove:
         LockLost, StateUnavailable.
         """
         self.log.ensure_wanted()
+        intent = self.work.memory.latest or TagIntent(
+            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or NO_TAG
+        )
         try:
             for _ in range(_MENDS):
                 staged = self.stage(lock)
@@ -195,7 +210,4 @@ class TagMove:
             if error.ends_locked_work:
                 raise
             LOG.warning("%s cannot be looked at again: %s", self._reference, error)
-        intent = self.work.memory.latest or TagIntent(
-            action="unchanged", old_digest=self._planned.old_digest, new_digest=self._planned.old_digest or NO_TAG
-        )
         return Moved(intent, self._stage.wanted(intent.new_digest), brought=self._brought)

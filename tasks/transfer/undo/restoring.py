@@ -1,5 +1,6 @@
 """Put the old manifest of a tag back (BEHAVIOUR 6.6)."""
 
+import uuid
 from collections.abc import Callable
 
 from tasks.errors import CopyIncomplete, DestinationChildMissing, LockLost, NotFound
@@ -7,7 +8,7 @@ from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.overwritten import find_overwritten
 from tasks.transfer.plan.read_image import judged_media_type
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Written
+from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Writer, Written
 from tasks.transfer.undo.mark import Mark
 
 
@@ -20,8 +21,15 @@ class Restoring:
 
     def restore(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         """Write the old manifest under the lock of its tag, over the digest `over`; raises LockLost, RegistryError."""
+        writer, last = Writer("", uuid.uuid4().hex), lock.record().last
         old = self._old(mark.intent, repository)
-        lock.note_writing(old.digest, lock.record().last)
+        lock.note_writing(old.digest, last, writer)
+        try:
+            # What was noted is of a time at which the lock was held: a late write is recognised by it (BEHAVIOUR 7.6).
+            lock.ensure()
+        except LockLost:
+            lock.drop_writing(old.digest, writer)
+            raise
         try:
             repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
         except CopyIncomplete as error:
@@ -35,7 +43,7 @@ class Restoring:
         except LockLost:
             self._mend(mark, repository, old)
             raise
-        lock.note_written(old)
+        lock.note_written(old, writer)
 
     def _mend(self, mark: Mark, repository: Repository, late: Written) -> None:
         """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable, TagConflict."""

@@ -9,7 +9,7 @@ import msgspec
 from tasks import contract
 from tasks.errors import NotFound
 from tasks.registry.repository import Repository
-from tasks.transfer.ports import Protections, TagIntent
+from tasks.transfer.ports import LEFT, Protections, TagIntent
 
 
 class NeedRecords(Protections, Protocol):
@@ -53,19 +53,35 @@ class Sharing(msgspec.Struct, frozen=True):
     push_id: str
 
     def need(self, reference: str) -> bool:
-        """Note that the push needs a protective tag, and tell whether another push needs it too."""
+        """Note that the push needs a protective tag; tell whether another push needs it too, or left it to this one.
+
+        A push whose worker is killed may have noted no more than its need when the one that made the tag gives it up.
+        """
         self.needs.note_need(reference, self.push_id)
-        return self.is_shared(reference)
+        known = self.needs.needs(reference)
+        return LEFT in known or self._is_shared(reference, known)
 
     def give_up(self, reference: str) -> bool:
-        """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
+        """Note that the push needs a protective tag that it made no longer, and tell whether another push needs it."""
         self.needs.drop_need(reference, self.push_id)
-        return self.is_shared(reference)
+        known = self.needs.needs(reference)
+        is_shared = self._is_shared(reference, known)
+        if is_shared:
+            self.needs.note_need(reference, LEFT)
+        elif LEFT in known:
+            self.needs.drop_need(reference, LEFT)
+        return is_shared
 
     def is_shared(self, reference: str) -> bool:
         """Tell whether another push needs a protective tag."""
-        others = self.needs.needs(reference) - {self.push_id}
-        return any(self._still_needs(push_id, reference) for push_id in others)
+        return self._is_shared(reference, self.needs.needs(reference))
+
+    def keeps(self, reference: str) -> bool:
+        """Tell whether this push made a tag what a protective tag holds, or is under way."""
+        return self._still_needs(self.push_id, reference)
+
+    def _is_shared(self, reference: str, known: set[str]) -> bool:
+        return any(self._still_needs(push_id, reference) for push_id in known - {self.push_id, LEFT})
 
     def _still_needs(self, push_id: str, reference: str) -> bool:
         """Tell whether a push is under way, or made a tag what the protective tag holds.

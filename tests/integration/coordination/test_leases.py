@@ -18,7 +18,7 @@ from tasks.coordination.redis.tag_locks import LeasedTagLocks
 from tasks.errors import LockLost, LockUnavailable, PartBusy
 from tasks.transfer.ports import TagRecord, Written
 from tests.support.redis_server import RedisServer
-from tests.support.tag_notes import check_notes_of_others
+from tests.support.tag_notes import check_notes_of_a_writer_that_stood_still, check_notes_of_others
 
 
 @pytest.fixture(params=["redis", "embedded"])
@@ -220,4 +220,10 @@ def test_what_was_written_last_is_known_to_the_next_that_holds_the_tag(client: r
 def test_what_others_wrote_is_noted_unless_a_push_wrote_since(client: redis.Redis) -> None:
     with LeasedTagLocks(Leases(client, 30), "i:", 5).hold("b/x:1") as lock:
         check_notes_of_others(lock)
+    assert all(client.ttl(key) > 0 for key in client.keys("*"))
+
+
+def test_a_writer_that_stood_still_does_not_replace_the_note_of_a_later_one(client: redis.Redis) -> None:
+    with LeasedTagLocks(Leases(client, 30), "i:", 5).hold("b/x:1") as lock:
+        check_notes_of_a_writer_that_stood_still(lock)
     assert all(client.ttl(key) > 0 for key in client.keys("*"))

@@ -243,7 +243,7 @@ class _Intents:
         del tag
         return False
 
-    give_up = is_shared = need
+    give_up = is_shared = is_needed = need
 
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:

@@ -18,7 +18,7 @@ from tasks.coordination.local.in_process import KeyLocks
 from tasks.coordination.local.tag_locks import FileTagLocks
 from tasks.errors import LockUnavailable, SettingsInvalid
 from tasks.transfer.ports import TagRecord, Written
-from tests.support.tag_notes import check_notes_of_others
+from tests.support.tag_notes import check_notes_of_a_writer_that_stood_still, check_notes_of_others
 
 TAG = "registry.example/x:1"
 LONG_AGO = 86_500
@@ -93,6 +93,11 @@ def test_a_tag_is_held_by_one_push_at_a_time_and_remembers_what_was_written(tmp_
 def test_what_others_wrote_is_noted_unless_a_push_wrote_since(tmp_path: Path) -> None:
     with locks_of(tmp_path).hold(TAG) as tag:
         check_notes_of_others(tag)
+
+
+def test_a_writer_that_stood_still_does_not_replace_the_note_of_a_later_one(tmp_path: Path) -> None:
+    with locks_of(tmp_path).hold(TAG) as tag:
+        check_notes_of_a_writer_that_stood_still(tag)
 
 
 def test_threads_take_turns(tmp_path: Path) -> None:

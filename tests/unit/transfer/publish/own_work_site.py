@@ -110,6 +110,6 @@ def staged(
 def writing(site: Site, intent: TagIntent, over: Digest | None = BEFORE) -> OwnWork:
     """Return the work of a delivery that began to write the digest of an intent."""
     work, lock = site.work(), site.lock()
-    work.note(lock, staged(over, record=TagRecord(last=over)), intent)
+    work.note(lock, staged(over, record=lock.record()), intent)
     work.begin(lock, intent.new_digest)
     return work

@@ -1,5 +1,6 @@
 """How a push knows its own work at a tag again: a table of intents (BEHAVIOUR 6.6, 7.3, 7.4, 7.6)."""
 
+import msgspec
 import pytest
 
 from tasks.oci.digest import Digest
@@ -174,9 +175,25 @@ def test_the_push_that_wrote_an_image_is_told_from_others_of_the_same_image(
 
 def test_a_write_that_was_announced_and_is_under_way_no_more_was_verified() -> None:
     """Rule 7.7: a repeat reports the move, whatever others built on it."""
-    assert TagRecord(NEWER, {}, TWO).has_verified(MINE, "p")
-    assert not TagRecord(NEWER, {}, TWO, {MINE: frozenset({ONE})}).has_verified(MINE, "p")
-    assert not TagRecord().has_verified(MINE, "p")
+    assert TagRecord(NEWER, {}, TWO).has_verified(MINE, ONE, by_another=False)
+    assert not TagRecord(NEWER, {}, TWO, {MINE: frozenset({ONE})}).has_verified(MINE, ONE, by_another=False)
+    assert not TagRecord().has_verified(MINE, ONE, by_another=False)
+
+
+def test_the_write_of_this_delivery_says_nothing_of_that_of_another_one() -> None:
+    """Rule 7.7: a delivery that stood still finds that others built on what another delivery of its push wrote."""
+    this, other = Writer("p", "this delivery"), Writer("p", "other delivery")
+    for writers, verified in (({this}, True), ({other}, False), ({this, other}, False)):
+        record = TagRecord(NEWER, {}, TWO, {MINE: frozenset(writers)})
+        assert record.has_verified(MINE, this, by_another=True) == verified
+
+
+def test_a_write_that_another_push_saw_was_made_by_the_one_that_began_it() -> None:
+    """Rules 7.7, 10.6: the delivery that wrote stands still, or is dead, before it notes that it did."""
+    record = TagRecord(NEWER, {}, TWO, {MINE: frozenset({ONE})}, {MINE: frozenset({ONE})}, frozenset({MINE}))
+    assert record.has_verified(MINE, ONE, by_another=False)
+    both = msgspec.structs.replace(record, begun={MINE: frozenset({ONE, TWO})})
+    assert not both.has_verified(MINE, ONE, by_another=False)
 
 
 def test_what_another_delivery_noted_likewise_may_be_the_work_of_this_push() -> None:

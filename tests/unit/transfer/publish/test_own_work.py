@@ -118,7 +118,7 @@ def test_what_another_delivery_began_may_be_written_too(site: Site) -> None:
 def test_a_verified_write_is_in_the_record_with_its_bytes(site: Site) -> None:
     """Rule 7.6."""
     work, lock = writing(site, noted(MINE)), site.lock()
-    work.settle(lock, held(MINE))
+    work.settle(lock, staged(BEFORE))
     record, kept = lock.record(), lock.kept(MINE)
     assert (record.last, record.writer, record.under_way, record.begun) == (MINE, work.writer, {}, {})
     assert kept is not None
@@ -130,8 +130,8 @@ def test_a_write_is_not_verified_without_the_lock(site: Site) -> None:
     work, lock = writing(site, noted(MINE)), site.lock()
     site.lock()
     with pytest.raises(LockLost):
-        work.settle(lock, held(MINE))
-    assert site.lock().record().last is None
+        work.settle(lock, staged(BEFORE))
+    assert site.lock().record().last == BEFORE
 
 
 @pytest.mark.parametrize("digest", [BEFORE, None])

@@ -18,7 +18,6 @@ from tests.unit.transfer.publish.own_work_site import (
     Site,
     Tags,
     decided,
-    held,
     noted,
     staged,
     writing,
@@ -79,7 +78,7 @@ def test_a_write_that_another_delivery_announced_since_is_not_forgotten(site: Si
 def test_what_this_push_wrote_before_stays_its_work_though_a_later_write_was_not_begun(site: Site) -> None:
     """Rule 7.7."""
     work, lock = writing(site, noted(MINE)), site.lock()
-    work.settle(lock, held(MINE))
+    work.settle(lock, staged(BEFORE))
     work.note(lock, staged(MINE, record=lock.record()), noted(LATER))
     work.found(decided(MINE))
     assert (site.log.noted, work.memory.own(MINE)) == (noted(LATER), noted(MINE))

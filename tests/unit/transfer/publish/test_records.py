@@ -152,3 +152,15 @@ def test_a_protective_tag_that_another_push_began_to_need_is_written_again(ledge
         tags["1.merged-1"] = found
     assert first.need("b.example/app:1.merged-1")
     assert second.give_up("b.example/app:1.merged-1")
+
+
+def test_whoever_needed_a_protective_tag_that_its_maker_left_deletes_it(ledger: HashLedger) -> None:
+    """Rule 4.8: the worker of the first push was killed when it had noted no more than its need."""
+    first, second, third = (Sharing(ledger, push_id) for push_id in "pqr")
+    tag = "b.example/app:1.merged-1"
+    assert not first.need(tag)
+    assert second.need(tag)
+    assert second.give_up(tag)
+    assert first.need(tag)
+    assert not first.give_up(tag)
+    assert not third.need(tag)

@@ -1,6 +1,6 @@
 """The list of pushes reads what it shows, however many the ledger remembers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 
 import pytest
@@ -39,8 +39,14 @@ class CountedHashes:
     def increment(self, key: str, field: str) -> int:
         return self._behind.increment(key, field)
 
-    def exchange(self, place: tuple[str, str], records: Mapping[str, Mapping[str, bytes]]) -> bytes | None:
-        return self._behind.exchange(place, records)
+    def exchange(
+        self,
+        place: tuple[str, str],
+        records: Mapping[str, Mapping[str, bytes]],
+        *,
+        over: Collection[bytes] | None = None,
+    ) -> bytes | None:
+        return self._behind.exchange(place, records, over=over)
 
     def drop(self, key: str, *fields: str) -> None:
         self._behind.drop(key, *fields)
