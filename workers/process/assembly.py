@@ -44,11 +44,12 @@ def make_runtime(
     """
     clients = Registries(registries, shared.budgets, shared.forms)
     closing.callback(clients.close)
+    blobs = _threads(settings, "blob", closing)
     copier = Copier(
         clients,
         BlobSharing(shared.locations, shared.flights),
-        _threads(settings, "blob", closing),
-        CopyLimits(settings.jobs, settings.copy_seconds, Visits(most_slow)),
+        blobs,
+        CopyLimits(settings.jobs, most_at_once(settings.jobs), settings.copy_seconds, Visits(most_slow)),
         cancelled,
     )
     ledger = HashLedger(shared.hashes, history_seconds=settings.history_seconds)
@@ -61,6 +62,7 @@ def make_runtime(
         copier=copier,
         announcer=announcer,
         executor=executor,
+        requests=blobs,
         cancelled=cancelled,
         attempts=attempts,
         receipt_key=settings.receipt_key,
@@ -91,6 +93,11 @@ def make_runtime(
         away=away,
         clock=time.time,
     )
+
+
+def most_at_once(jobs: int) -> int:
+    """Return how many transfers may be under way where `jobs` are too few for the line; one job stays alone."""
+    return 1 if jobs == 1 else _THREADS_A_JOB * jobs
 
 
 def _threads(settings: Settings, name: str, closing: ExitStack) -> ContextThreads:

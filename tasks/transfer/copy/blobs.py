@@ -67,8 +67,12 @@ class BlobPlacer:
                     found = self._find_arrived(blob, destination, found)
                     if isinstance(found, Wanted):
                         try:
-                            with self._turn(blob, destination), self._source.open_blob(blob) as reader:
-                                destination.blob_upload(blob, reader, progress, found.session).run()
+                            with (
+                                self._turn(blob, destination) as moved,
+                                self._source.open_blob(blob) as reader,
+                            ):
+                                told = _telling(progress, moved)
+                                destination.blob_upload(blob, reader, told, found.session).run()
                         except RegistryError as error:
                             self._explain(error, blob, destination)
                             raise
@@ -192,7 +196,9 @@ class BlobPlacer:
             self._placements.add(blob, self._source)
         return found
 
-    def _turn(self, blob: Descriptor, destination: Repository) -> AbstractContextManager[None]:
+    def _turn(
+        self, blob: Descriptor, destination: Repository
+    ) -> AbstractContextManager[Callable[[float], None] | None]:
         if blob.size <= _BIG_BYTES:
             return nullcontext()
         visits = self._visits(destination)
@@ -244,3 +250,18 @@ class BlobPlacer:
     def _visits(self, destination: Repository) -> list[Visit]:
         source = current_visit("source", self._source.registry)
         return [each for each in (source, current_visit("destination", destination.registry)) if each is not None]
+
+
+def _telling(progress: Progress, moved: Callable[[float], None] | None) -> Progress:
+    """Return a progress that notes how many bytes moved since it was called last."""
+    if moved is None:
+        return progress
+    last = 0
+
+    def tell(done: int) -> None:
+        nonlocal last
+        moved(max(0, done - last))
+        last = done
+        progress(done)
+
+    return tell

@@ -20,6 +20,7 @@ from tasks.transfer.copy.limits import CopyLimits
 from tasks.transfer.copy.meter import Meter, Report
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.copy.width import Width
 from tasks.transfer.plan.plan import Copy
 from tasks.transfer.ports import BlobSharing, CopyOutcome
 
@@ -47,7 +48,7 @@ class Copier:
         cancelled: threading.Event,
     ) -> None:
         self._placements = Placements()
-        self._big = Turns(limits.big_at_once)
+        self._big = Turns(Width(limits.big_at_once, limits.most_big))
         self._registries = registries
         self._shared = shared
         self._executor = executor

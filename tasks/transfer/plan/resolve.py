@@ -66,10 +66,12 @@ def resolve(
             reference, {number: (request.items[number], sources[number]) for number in by_tag[reference]}
         )
 
-    planned = dict(zip(by_tag, executor.map(look, by_tag), strict=True))
+    # Neither needs the other: where registries are far away, this is a part of a small push.
+    looking = executor.map(look, by_tag)
+    referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
+    planned = dict(zip(by_tag, looking, strict=True))
     tags = [
         [planned[reference][number] for reference in item.destinations] for number, item in enumerate(request.items)
     ]
-    referrers = find_referrers(sources, [item.referrers for item in request.items], registries, executor)
     sources = [sizes.with_manifests(found) if isinstance(found, SourceImage) else found for found in sources]
     return Findings(sources, tags, referrers)

@@ -35,7 +35,7 @@ class Moves:
         self._parts = parts
         self._plan = plan
         self.noted = noted
-        self._seen = Sightings()
+        self._seen = Sightings(parts.requests)
         self.recopied = Counter()
         self.referrers = ReferrerPublisher(
             self._recopy, self._seen, partial(parts.ledger.content, plan.push_id), may_retry, _made_lists(noted)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class Publishing(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a process that move tags; `executor` is for work on many tags.
+    """The parts of a process that move tags.
 
+    `executor` is for work on many tags, `requests` for requests that one of them needs: none waits for another.
     With a `receipt_key`, each tag that moves gets a receipt.
     """
 
@@ -29,6 +30,7 @@ class Publishing(msgspec.Struct, frozen=True, kw_only=True):
     copier: Copier
     announcer: Announcer
     executor: Executor
+    requests: Executor
     cancelled: threading.Event
     attempts: Attempts
     receipt_key: "SigningKey | None" = None

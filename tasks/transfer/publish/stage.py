@@ -150,8 +150,9 @@ class Stage:
 
     def ensure_needs(self) -> None:
         """Look for all manifests that the tag needs from the source; copy missing ones again, once (BEHAVIOUR 5.5)."""
-        gone = [need for need in needed(self._wish.image) if not self._holds(need.digest)]
-        for need in gone:
+        needs = needed(self._wish.image)
+        gone = self._wish.seen.lacking(self._repository, (need.digest for need in needs))
+        for need in (need for need in needs if need.digest in gone):
             LOG.warning("%s: %s is gone from the registry and is copied again", self._reference, need.digest)
             copy = Copy(
                 digest=need.digest,
@@ -203,7 +204,7 @@ class Stage:
     def _decide(self, base: Current | None) -> Decision:
         """Decide until every kept entry is there (BEHAVIOUR 4.9)."""
         decision = decide(self._wish.image, base, self._wish.policy)
-        missing = frozenset(entry.digest for entry in decision.kept if not self._holds(entry.digest))
+        missing = self._wish.seen.lacking(self._repository, (entry.digest for entry in decision.kept))
         if missing and base is not None:
             named = ", ".join(sorted(missing))
             if not self._wish.drop_missing_children:
@@ -213,6 +214,3 @@ class Stage:
         for warning in decision.warnings:
             LOG.warning("%s: %s", self._reference, warning.message)
         return decision
-
-    def _holds(self, digest: Digest) -> bool:
-        return self._wish.seen.holds(self._repository, digest)

@@ -248,6 +248,7 @@ def publishing(ledger: HashLedger, listener: Listener) -> Iterator[PublishStep]:
             copier=NO_COPIER,
             announcer=listener,
             executor=executor,
+            requests=executor,
             cancelled=threading.Event(),
             attempts=Attempts(ledger, runs, 3),
         )

@@ -1,5 +1,6 @@
 """The wish for a tag, for tests that move tags of their own registry: an index that is there with all its images."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tasks.oci.digest import digest_of
@@ -29,4 +30,5 @@ def wish(source: Index) -> Wish:
     def recopy(copy: object) -> Any:
         raise AssertionError(f"{copy} is there")
 
-    return Wish(image, MergePolicy(), drop_missing_children=False, recopy=recopy, seen=Sightings())
+    seen = Sightings(ThreadPoolExecutor(1))
+    return Wish(image, MergePolicy(), drop_missing_children=False, recopy=recopy, seen=seen)

@@ -93,7 +93,7 @@ def test_a_blob_reaches_the_socket_in_few_calls(
     runs, flights = LocalRuns(KeyLocks(), 1), LocalSingleFlight(KeyLocks(), 1)
     registries = Registries(RegistryConfiguration())
     with Watched() as threads:
-        shared, limits = BlobSharing(LocalBlobLocations(), flights), CopyLimits(2, 60, Visits())
+        shared, limits = BlobSharing(LocalBlobLocations(), flights), CopyLimits(2, 2, 60, Visits())
         copier = Copier(registries, shared, threads, limits, threading.Event())
         step = CopyStep(ledger=ledger, copier=copier, runs=runs, attempts=Attempts(ledger, runs, 3))
         assert step.run("p", planned.digest, may_retry=lambda *_: False) is None

@@ -15,6 +15,7 @@ from tasks.transfer.copy.blobs import BlobPlacer
 from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.copy.width import Width
 from tasks.transfer.ports import BlobSharing
 from tests.support.scripted import Answer, Exchange, NoAnswer, Received, Reply, ScriptedRegistry
 from tests.unit.registry.clients import NAME, PING, QUICK, SESSION, UPLOADS, USER, blob_of, blob_path, client
@@ -77,7 +78,7 @@ def placing(fetched: tuple[bytes, ...], *script: Exchange, elsewhere: tuple[byte
             locations.add(b.host, blob_of(content).digest, OTHER)
             placements.add(blob_of(content), client(a.host))
         flights = LocalSingleFlight(KeyLocks(), 10)
-        placer = BlobPlacer(client(a.host), BlobSharing(locations, flights), placements, Turns(1), counter)
+        placer = BlobPlacer(client(a.host), BlobSharing(locations, flights), placements, Turns(Width(1, 1)), counter)
         destination = client(b.host, role="destination", push=True, settings=RegistrySettings(credentials=USER))
         yield Placing(placer, placements, destination, counter)
 
@@ -165,7 +166,7 @@ def test_what_the_source_does_not_have_is_mounted_from_nowhere_else() -> None:
         locations, counter = LocalBlobLocations(), Counter()
         locations.add(b.host, blob_of(ONE).digest, OTHER)
         flights = LocalSingleFlight(KeyLocks(), 10)
-        placer = BlobPlacer(client(a.host), BlobSharing(locations, flights), Placements(), Turns(1), counter)
+        placer = BlobPlacer(client(a.host), BlobSharing(locations, flights), Placements(), Turns(Width(1, 1)), counter)
         destination = client(b.host, role="destination", push=True, settings=RegistrySettings(credentials=USER))
         with pytest.raises(SourceChildMissing):
             placer.place(blob_of(ONE), destination, lambda _: None)

@@ -31,7 +31,7 @@ def copier() -> Iterator[Copier]:
     with ThreadPoolExecutor(2) as threads:
         flights = LocalSingleFlight(KeyLocks(), 1)
         registries = Registries(RegistryConfiguration(limits=QUICK))
-        shared, limits = BlobSharing(LocalBlobLocations(), flights), CopyLimits(2, 60, Visits())
+        shared, limits = BlobSharing(LocalBlobLocations(), flights), CopyLimits(2, 2, 60, Visits())
         yield Copier(registries, shared, threads, limits, threading.Event())
 
 

@@ -6,11 +6,12 @@ from contextlib import ExitStack
 
 from tasks import telemetry
 from tasks.transfer.copy.fair_bound import Turns
+from tasks.transfer.copy.width import Width
 
 
 def test_a_push_that_holds_all_turns_leaves_the_others_theirs() -> None:
     """T12: big blobs that never arrive hold up their own push."""
-    turns, released, begun = Turns(2), threading.Event(), threading.Semaphore(0)
+    turns, released, begun = Turns(Width(2, 2)), threading.Event(), threading.Semaphore(0)
 
     def hang() -> None:
         with telemetry.context(push_id="hostile"), turns.take():
@@ -30,7 +31,7 @@ def test_a_push_that_holds_all_turns_leaves_the_others_theirs() -> None:
 
 
 def test_who_waits_for_a_turn_may_give_up_and_leaves_no_trace() -> None:
-    turns, asked = Turns(1), 0
+    turns, asked = Turns(Width(1, 1)), 0
 
     def glance() -> None:
         nonlocal asked

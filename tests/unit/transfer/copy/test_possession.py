@@ -20,6 +20,7 @@ from tasks.transfer.copy.fair_bound import Turns
 from tasks.transfer.copy.placements import Placements
 from tasks.transfer.copy.possession import PART_BYTES, WHOLE_BYTES
 from tasks.transfer.copy.totals import Counter
+from tasks.transfer.copy.width import Width
 from tasks.transfer.ports import BlobSharing
 from tests.support.scripted import Answer, Exchange, Received, ScriptedRegistry
 from tests.unit.registry.clients import NAME, PING, USER, blob_of, client
@@ -90,7 +91,7 @@ def place(
         if read_before:
             placements.add_read(blob, client(a.host).beside("team/base"))
         flights = LocalSingleFlight(KeyLocks(), 10)
-        placer = BlobPlacer(client(a.host), BlobSharing(locations, flights), placements, Turns(1), counter)
+        placer = BlobPlacer(client(a.host), BlobSharing(locations, flights), placements, Turns(Width(1, 1)), counter)
         settings = RegistrySettings(credentials=USER)
         destination = client(b.host, role="destination", push=True, settings=settings).beside(PUBLIC)
         # What was asked for beside the script fails the test, whether the blob could be placed or not.

@@ -132,7 +132,7 @@ def moves(source: SourceImage, repository: Any, order: random.Random) -> list[Me
         policy=MergePolicy(),
         drop_missing_children=False,
         recopy=_never,
-        seen=Sightings(),
+        seen=Sightings(ThreadPoolExecutor(1)),
         gate=Gate(source.reference, Conditions(forward_only="version"), age=source.age),
     )
     tags = [

@@ -87,6 +87,7 @@ class World:
             copier=unused,
             announcer=unused,
             executor=executor,
+            requests=executor,
             cancelled=threading.Event(),
             attempts=attempts,
         )
