@@ -81,7 +81,13 @@ FAULTS: Final = (
     Fault("bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None"),
     Fault("late write is not seen", _OVERWRITTEN, "lost = record.overwritten_by(held)", "lost = None", family="late"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:", family="storm"),
-    Fault("parts are not looked for", _STAGE, "if not self._holds(need.digest)]", "if False]", family="lossy"),
+    Fault(
+        "parts are not looked for",
+        _STAGE,
+        "gone = self._wish.seen.lacking(self._repository, (need.digest for need in needs))",
+        "gone = frozenset()",
+        family="lossy",
+    ),
     Fault("sightings are not forgotten", _WRITES, "self._seen.forget(self._repository)", "pass", family="lossy"),
     Fault(
         "intent of an earlier delivery is not read",
