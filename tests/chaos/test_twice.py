@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,19 @@ from tests.support.stored import Stored
 def shared_site(open_module_site: OpenSite) -> Site:
     """Open a site where no watchdog adds messages to those of a test, which wait while workers start."""
     return open_module_site({"IMAGEPUSHER_STALL_SECONDS": "300"})
+
+
+@pytest.fixture(scope="module")
+def watched_site(open_module_site: OpenSite) -> Site:
+    return open_module_site({"IMAGEPUSHER_STALL_SECONDS": "20"})
+
+
+@pytest.fixture
+def watched(watched_site: Site) -> Iterator[Site]:
+    """Run two workers whose watchdog soon sees that a push has ended, and takes none for stalled."""
+    watched_site.fleet.start(2)
+    yield watched_site
+    watched_site.fleet.end()
 
 
 def scene(site: Site, name: str, host: str = "") -> tuple[dict[str, Any], Index]:
@@ -93,10 +107,9 @@ def test_every_task_is_delivered_twice(site: Site, name: str) -> None:
     assert report["totals"]["bytes_copied"] == sum(map(len, blobs))
 
 
-def test_two_deliveries_at_once_do_the_work_of_one(site: Site, name: str) -> None:
+def test_two_deliveries_at_once_do_the_work_of_one(watched: Site, name: str) -> None:
     """A copy that is under way is not begun again: its twin waits, and finds it done."""
-    site.fleet.end()
-    site.fleet.start(2)
+    site = watched
     slow = Delay("GET", "/blobs/", 0.3)
     with FaultyProxy(site.a.host, slow) as proxy:
         request, _ = scene(site, name, proxy.host)
@@ -119,8 +132,8 @@ def test_two_deliveries_at_once_do_the_work_of_one(site: Site, name: str) -> Non
     assert len(gets) == len(set(gets))
 
 
-def test_a_push_that_is_sent_twice_has_one_report(site: Site, name: str) -> None:
-    site.fleet.replace(2)
+def test_a_push_that_is_sent_twice_has_one_report(watched: Site, name: str) -> None:
+    site = watched
     request, _ = scene(site, name)
     before = writes(site, name)
     for _ in range(3):
