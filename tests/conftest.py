@@ -25,6 +25,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "development")
 
 
 _TEARDOWN_SECONDS = 600
+# A registry makes some ten small files and folders for each blob: `tests/run` names a folder in memory for them.
+_IN_MEMORY = os.environ.get("TESTS_IN_MEMORY")
 _FIGURES = pytest.StashKey[Figures]()
 _UNDER_WAY = pytest.StashKey[dict[str, None]]()
 
@@ -124,14 +126,14 @@ def figures(pytestconfig: pytest.Config) -> Figures:
 @pytest.fixture(scope="session")
 def registry_a() -> Iterator[DistributionRegistry]:
     """Share one plain, anonymous registry, by custom the source; use `name` to keep apart."""
-    with DistributionRegistry() as registry:
+    with DistributionRegistry(parent=_IN_MEMORY) as registry:
         yield registry
 
 
 @pytest.fixture(scope="session")
 def registry_b() -> Iterator[DistributionRegistry]:
     """Share another one, by custom the destination."""
-    with DistributionRegistry() as registry:
+    with DistributionRegistry(parent=_IN_MEMORY) as registry:
         yield registry
 
 

@@ -65,8 +65,9 @@ class DistributionRegistry(Server):
         delete: bool = True,
         allow_urls: Sequence[str] = (),
         relative_urls: bool = False,
+        parent: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(parent)
         self._auth = auth
         self._tls = tls
         self._delete = delete

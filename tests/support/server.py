@@ -22,9 +22,10 @@ class Server(ABC):
     start_deadline: ClassVar[float] = processes.START_DEADLINE
     stop_grace: ClassVar[float] = processes.STOP_GRACE
 
-    def __init__(self) -> None:
+    def __init__(self, parent: str | None = None) -> None:
+        """Make the folder below `parent`, or where temporary files are."""
         # A browser that was told to end may still write into its profile.
-        self._temporary = tempfile.TemporaryDirectory(prefix=f"{self.name}-", ignore_cleanup_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(prefix=f"{self.name}-", dir=parent, ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
         self.log_path = self.folder / f"{self.name}.log"
         self._process: Process | None = None
