@@ -48,6 +48,15 @@ def test_only_the_application_has_the_transports_of_this_program(url: str, trans
     assert Connection(url).get_transport_cls() is not transport
 
 
+def test_messages_are_sent_by_the_transport_of_this_program(server: RedisServer) -> None:
+    """kombu's pool of connections makes its own kind, whatever kind it is a pool of."""
+    app = make_app(load_settings({"IMAGEPUSHER_BROKER_URL": server.url}))
+    with app.producer_pool.acquire(block=True) as producer:
+        channel: Any = producer.channel
+        assert isinstance(channel.connection, Transport)
+        assert channel._create_client() is channel._create_client()
+
+
 @pytest.mark.parametrize("answer", ["reject", "ack"])
 def test_a_message_that_cannot_be_answered_takes_no_room(
     connection: Connection, server: RedisServer, answer: str

@@ -35,7 +35,7 @@ class Point(NamedTuple):
 
 
 POINTS = {
-    "message taken": Point("kombu.transport.redis", "QoS.append", "before"),
+    "message taken": Point("workers.broker.transport", "_QoS.append", "before"),
     "part begins": Point("tasks.coordination.redis.part_locks", "LeasedRuns.hold", "before"),
     "push accepted": Point("tasks.coordination.ledger", "HashLedger.accept", "after"),
     "plan is saved": Point("tasks.coordination.ledger", "HashLedger.save_plan", "before"),
