@@ -497,7 +497,8 @@ class Judge:
             or (not alone and bool(stops or self.outages or self.deaths))
             or (stops > 0 and self._lost("written")),
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
-            "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
+            # What a late write replaced may have been collected before anybody came to mend it.
+            "copy_incomplete": self.collections >= (1 if self._outside else 2) or lost or bool(self.outages),
             "push_unknown": lost,
             # Workers that stand still hold a tag in turn.
             "lock_unavailable": bool(self._gone) or (stops >= 3 and len(self.sent) > 1),
