@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from tests.simulation.decisions import FAULTS, Aim, Kind, Swarm, action
+from tests.simulation.decisions import FAULTS, Action, Aim, Kind, Swarm, action
 from tests.simulation.images import PLATFORMS
 from tests.simulation.registry_model import Flavour
 from tests.simulation.scenario import SIGNERS, Item, Push, Scenario
@@ -390,6 +390,31 @@ def _returned(chance: random.Random) -> Scenario:
     return replace(found, flavour=flavour, undo=undo, swarm=replace(found.swarm, jitter=0.0, aims=aims))
 
 
+def _twice(chance: random.Random) -> Scenario:
+    """Return a push that stands still until another delivery of it, and another push, have done their work, or dies."""
+    found = _aimed(chance, actions=_BREAKS, most=1, releases=0.0)
+    first = Aim("p1", chance.randint(7, 30), _long_break(chance))
+    aims = (first,) if chance.random() < 0.8 else (first, *found.swarm.aims)
+    held = found.held or ((found.tags[0], (PLATFORMS[3],), "v0"),) if chance.random() < 0.7 else ()
+    return replace(found, held=held, swarm=replace(found.swarm, jitter=0.0, aims=aims))
+
+
+def _halves(chance: random.Random) -> Scenario:
+    """Return a release of which half is moved when its worker stands still or dies, and whose next delivery fails."""
+    found = _aimed(chance, actions=_BREAKS, most=1, releases=1.0)
+    halved = Aim("p1", chance.randint(36, 78), _long_break(chance))
+    name = chance.choice(("make immutable", "make immutable", "foreign write"))
+    failing = Aim("p1", chance.randint(5, 60), action(name, chance.random(), LEASE_SECONDS), follows=True)
+    pushes = (found.pushes[0], *(replace(push, atomic=None) for push in found.pushes[1:]))
+    return replace(found, pushes=pushes, swarm=replace(found.swarm, jitter=0.0, aims=(halved, failing)))
+
+
+def _long_break(chance: random.Random) -> Action:
+    """Return a stop that is longer than the watchdog waits, or a kill."""
+    name = chance.choice(("stop before", "stop before", "stop after", "kill before", "kill after"))
+    return action(name, chance.uniform(0.7, 1.0), LEASE_SECONDS)
+
+
 def _late(chance: random.Random) -> Scenario:
     """Return pushes of which the first one stands still, or dies, at the write of a tag, and others come meanwhile."""
     found = _aimed(chance, actions=("collect", "foreign write", *_BREAKS), most=1, releases=0.2)
@@ -473,6 +498,8 @@ FAMILIES: Final[Mapping[str, Callable[[random.Random], Scenario]]] = {
     "broken": partial(_aimed, actions=_BREAKS, most=3),
     "late": _late,
     "returned": _returned,
+    "twice": _twice,
+    "halves": _halves,
     "copies": _copies,
     "broker": _broker,
     "lossy": partial(_aimed, actions=("lose answer", "lose request", "refuse", "end lease", "collect"), most=3),

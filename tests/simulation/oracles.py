@@ -391,7 +391,8 @@ class Judge:
                 said = ", ".join(f"{tag['reference'].removeprefix(f'{B}/')} {tag['action']}" for tag in tags)
                 self.add("10.1", f"{push.push_id} moves tags together, and reports {said}")
             for tag in others:
-                own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
+                writes = self._writes(tag["reference"].removeprefix(f"{B}/"))
+                own = [write for write in writes if write.author == push.push_id and write.old != write.new]
                 foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
                 # Someone else may write between the look of a roll-back and its deletion.
                 since = [
