@@ -104,8 +104,11 @@ _LATENCY: Final[Mapping[Kind, tuple[float, float]]] = {
 def pushed_at(step: Step) -> str | None:
     """Return the push that publishes by a step at which it meets others, None for any other step.
 
-    Of the looks at a lock that others hold the first one counts.
+    Of the looks at a lock that others hold the first one counts. The writes of its copies are `copies of` the push.
     """
+    _, copying, copy = step.name.partition("/copy ")
+    if copying and step.fallible and step.kind is Kind.WRITE:
+        return f"copies of {copy.partition('@')[0]}"
     if not step.fallible or step.kind not in _MEETING or "/publish " not in step.name:
         return None
     if step.what.startswith("SET tag:") and not step.name.endswith(" 1"):
@@ -127,13 +130,15 @@ def draw(seed: int | str, name: str) -> tuple[float, float, float]:
 class Aim:
     """A fault at a step of those at which the deliveries of a push meet others, or of its writes of tags.
 
-    It happens at the first such step from `number` on at which there is such a fault.
+    It happens at the first such step from `number` on at which there is such a fault. If it `follows`, the steps are
+    counted from the aim before it.
     """
 
     push_id: str
     number: int
     action: Action
     at_write: bool = False
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ class Decisions:
     script: Mapping[str, Action] | None = None
     taken: dict[str, Action] = field(default_factory=dict)
     _met: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    _spent: set[int] = field(default_factory=set)
+    _spent: dict[int, int] = field(default_factory=dict)
 
     def decide(self, step: Step) -> Action | None:
         """Return the fault that happens at a step, None for none."""
@@ -210,10 +215,13 @@ class Decisions:
         kinds = (False, True) if step.kind is Kind.PUT else (False,)
         self._met.update((push_id, at_write) for at_write in kinds)
         for place, aim in enumerate(self.swarm.aims):
+            since = self._spent.get(place - 1) if aim.follows else 0
             comes = aim.push_id == push_id and aim.at_write in kinds and step.kind in FAULTS[aim.action.name][0]
-            if comes and place not in self._spent and aim.number <= self._met[push_id, aim.at_write]:
-                self._spent.add(place)
-                return aim.action
+            if comes and place not in self._spent and since is not None:
+                met = self._met[push_id, aim.at_write]
+                if aim.number + since <= met:
+                    self._spent[place] = met
+                    return aim.action
         return None
 
     def _by_chance(self, step: Step) -> Action | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from tests.simulation.decisions import FAULTS, Aim, Kind, Swarm, action
+from tests.simulation.decisions import FAULTS, Action, Aim, Kind, Swarm, action
 from tests.simulation.images import PLATFORMS
 from tests.simulation.registry_model import Flavour
 from tests.simulation.scenario import SIGNERS, Item, Push, Scenario
@@ -61,6 +61,8 @@ _OF_REMATCHES: Final = (
     "lose answer",
 )
 _BREAKS: Final = ("stop before", "stop after", "kill before", "kill in flight", "kill after")
+_OF_BROKERS: Final = ("deliver twice", "deliver late", "kill before", "kill in flight", "kill after", "stop after")
+_OF_COPIES: Final = ("refuse", "refuse", "lose request", "lose answer", "kill before", "kill after", "stop before")
 _OF_HALVES: Final = (
     "make immutable",
     "make immutable",
@@ -352,6 +354,67 @@ def _aim(chance: random.Random, pushes: Sequence[Push], name: str) -> Aim:
     return Aim(chosen.push_id, number, action(name, chance.random(), LEASE_SECONDS), at_write)
 
 
+def _copies(chance: random.Random) -> Scenario:
+    """Return pushes whose copies meet the collector of the destination, or another fault, at their writes."""
+    found = _anything(chance)
+    names = ["collect", *(chance.choice(_OF_COPIES) for _ in range(chance.randint(0, 2)))]
+    aims = tuple(
+        Aim(f"copies of {push.push_id}", chance.randint(1, 15), action(name, chance.random(), LEASE_SECONDS))
+        for name in names
+        for push in (chance.choice(found.pushes),)
+    )
+    return replace(found, swarm=Swarm(jitter=found.swarm.jitter, lease_seconds=LEASE_SECONDS, aims=aims))
+
+
+def _broker(chance: random.Random) -> Scenario:
+    """Return pushes whose messages, chords and workers are lost on their way between the steps."""
+    swarm = Swarm(
+        on=frozenset({"drop chord", *chance.sample(_OF_BROKERS, chance.randint(1, 3))}),
+        rate=chance.choice([0.05, 0.1, 0.2]),
+        most=chance.choice([1, 2, 4]),
+        jitter=chance.choice([0.0, 1.0]),
+        lease_seconds=LEASE_SECONDS,
+        kinds=frozenset({Kind.BROKER, Kind.TAKE}),
+    )
+    return replace(_anything(chance), swarm=swarm)
+
+
+def _returned(chance: random.Random) -> Scenario:
+    """Return a release that someone else's write sends back, while its worker stands still or dies."""
+    found = _aimed(chance, actions=_BREAKS, most=1, releases=1.0)
+    sent_back = Aim("p1", chance.randint(40, 70), action("foreign write", chance.random(), LEASE_SECONDS))
+    broken = action(chance.choice(_BREAKS), chance.random(), LEASE_SECONDS)
+    aims = (sent_back, Aim("p1", chance.randint(5, 45), broken, follows=True))
+    undo = "p1" if chance.random() < 0.6 else None
+    flavour = chance.choice((Flavour.QUAY, Flavour.ZOT))
+    return replace(found, flavour=flavour, undo=undo, swarm=replace(found.swarm, jitter=0.0, aims=aims))
+
+
+def _twice(chance: random.Random) -> Scenario:
+    """Return a push that stands still until another delivery of it, and another push, have done their work, or dies."""
+    found = _aimed(chance, actions=_BREAKS, most=1, releases=0.0)
+    first = Aim("p1", chance.randint(7, 30), _long_break(chance))
+    aims = (first,) if chance.random() < 0.8 else (first, *found.swarm.aims)
+    held = found.held or ((found.tags[0], (PLATFORMS[3],), "v0"),) if chance.random() < 0.7 else ()
+    return replace(found, held=held, swarm=replace(found.swarm, jitter=0.0, aims=aims))
+
+
+def _halves(chance: random.Random) -> Scenario:
+    """Return a release of which half is moved when its worker stands still or dies, and whose next delivery fails."""
+    found = _aimed(chance, actions=_BREAKS, most=1, releases=1.0)
+    halved = Aim("p1", chance.randint(36, 78), _long_break(chance))
+    name = chance.choice(("make immutable", "make immutable", "foreign write"))
+    failing = Aim("p1", chance.randint(5, 60), action(name, chance.random(), LEASE_SECONDS), follows=True)
+    pushes = (found.pushes[0], *(replace(push, atomic=None) for push in found.pushes[1:]))
+    return replace(found, pushes=pushes, swarm=replace(found.swarm, jitter=0.0, aims=(halved, failing)))
+
+
+def _long_break(chance: random.Random) -> Action:
+    """Return a stop that is longer than the watchdog waits, or a kill."""
+    name = chance.choice(("stop before", "stop before", "stop after", "kill before", "kill after"))
+    return action(name, chance.uniform(0.7, 1.0), LEASE_SECONDS)
+
+
 def _late(chance: random.Random) -> Scenario:
     """Return pushes of which the first one stands still, or dies, at the write of a tag, and others come meanwhile."""
     found = _aimed(chance, actions=("collect", "foreign write", *_BREAKS), most=1, releases=0.2)
@@ -434,6 +497,11 @@ FAMILIES: Final[Mapping[str, Callable[[random.Random], Scenario]]] = {
     "deaths": partial(_aimed, actions=("kill before", "kill in flight", "kill after"), most=2),
     "broken": partial(_aimed, actions=_BREAKS, most=3),
     "late": _late,
+    "returned": _returned,
+    "twice": _twice,
+    "halves": _halves,
+    "copies": _copies,
+    "broker": _broker,
     "lossy": partial(_aimed, actions=("lose answer", "lose request", "refuse", "end lease", "collect"), most=3),
     "halted": partial(_aimed, actions=(*_BREAKS, "make immutable", "make immutable"), most=3, releases=1.0),
 }

@@ -391,7 +391,8 @@ class Judge:
                 said = ", ".join(f"{tag['reference'].removeprefix(f'{B}/')} {tag['action']}" for tag in tags)
                 self.add("10.1", f"{push.push_id} moves tags together, and reports {said}")
             for tag in others:
-                own = [w for w in self._writes(tag["reference"].removeprefix(f"{B}/")) if w.author == push.push_id]
+                writes = self._writes(tag["reference"].removeprefix(f"{B}/"))
+                own = [write for write in writes if write.author == push.push_id and write.old != write.new]
                 foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
                 # Someone else may write between the look of a roll-back and its deletion.
                 since = [
@@ -497,7 +498,8 @@ class Judge:
             or (not alone and bool(stops or self.outages or self.deaths))
             or (stops > 0 and self._lost("written")),
             "lock_lost": lost_locks >= (4 if alone else 1) or self._redis_was_away(),
-            "copy_incomplete": self.collections >= 2 or lost or bool(self.outages),
+            # What a late write replaced may have been collected before anybody came to mend it.
+            "copy_incomplete": self.collections >= (1 if self._outside else 2) or lost or bool(self.outages),
             "push_unknown": lost,
             # Workers that stand still hold a tag in turn.
             "lock_unavailable": bool(self._gone) or (stops >= 3 and len(self.sent) > 1),

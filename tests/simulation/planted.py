@@ -78,7 +78,9 @@ FAULTS: Final = (
         "pass",
         family="late",
     ),
-    Fault("bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None"),
+    Fault(
+        "bytes of a write are not used", _OVERWRITTEN, "kept = lock.kept(lost)", "kept = None", family="late", runs=300
+    ),
     Fault("late write is not seen", _OVERWRITTEN, "lost = record.overwritten_by(held)", "lost = None", family="late"),
     Fault("collected part is not copied again", _WRITES, "if self._healed:", "if True:", family="storm"),
     Fault(
@@ -136,7 +138,14 @@ FAULTS: Final = (
         family="duel",
     ),
     Fault("last write is forgotten", _TAG_LOCKS, "self._scripts.written(", "(lambda **_: None)(", family="late"),
-    Fault("bytes of a write are not kept", _TAG_LOCKS, "pack(written) if len(written.content) <= MOST_BYTES else", ""),
+    Fault(
+        "bytes of a write are not kept",
+        _TAG_LOCKS,
+        "pack(written) if len(written.content) <= MOST_BYTES else",
+        "",
+        family="late",
+        runs=300,
+    ),
     Fault(
         "ledger never ends",
         "tasks.coordination.redis.hashes",
@@ -150,47 +159,61 @@ FAULTS: Final = (
         "self.ledger.record_copy(push_id, copied.outcome, copied.progress)",
         "pass",
     ),
-    Fault("failed copy counts as done", _ROUNDS, "self.failures.setdefault(part.name, error)", "pass"),
-    Fault("collected blob is not placed again", _ROUNDS, "self._placements.forget(destination)", "pass"),
-    Fault("merge loses what the destination has", "tasks.transfer.plan.decide", "if not merged.is_needed:", "if True:"),
-    Fault("lease is never renewed", _LEASES, "self._renew(held)", "pass"),
+    Fault("failed copy counts as done", _ROUNDS, "self.failures.setdefault(part.name, error)", "pass", family="copies"),
     Fault(
-        "record of a tag never ends",
-        _TAG_LOCKS,
-        "pipeline.expire(self._record_key, RECORD_SECONDS)",
-        "pass",
+        "collected blob is not placed again", _ROUNDS, "self._placements.forget(destination)", "pass", family="copies"
     ),
+    Fault(
+        "merge loses what the destination has",
+        "tasks.transfer.plan.decide",
+        "if not merged.is_needed:",
+        "if True:",
+        family="late",
+    ),
+    Fault("lease is never renewed", _LEASES, "self._renew(held)", "pass", family="late"),
+    Fault("record of a tag never ends", _TAG_LOCKS, "pipeline.expire(self._record_key, RECORD_SECONDS)", "pass"),
     Fault(
         "stalled push is left alone",
         "tasks.transfer.watchdog_verdict",
         "return Verdict.DRIVE_ON if push.planned else Verdict.SEND_AGAIN",
         "return Verdict.WAIT",
+        family="broker",
     ),
     Fault(
         "undo overwrites what others wrote",
         "tasks.transfer.undo.undo",
         "if found not in mark.ours or self._is_anothers(mark, found, lock):",
         "if False:",
+        family="foreign",
     ),
     Fault(
         "undo forgets the protective tags",
         "tasks.transfer.undo.undo",
         "done = (mark for mark in marks if self.done[str(mark.reference)].error is None)",
         "done = iter(())",
+        family="foreign",
     ),
     Fault(
         "release that was put back is a success",
         "tasks.contract.report",
         "DONE: Final[frozenset[Action]] = frozenset({",
         'DONE: Final[frozenset[Action]] = frozenset({"rolled_back", ',
+        family="halted",
     ),
     Fault(
         "release does not put back",
         _RELEASE,
         "undone = self._put_back(intents, HeldLocks(held, self._locks))",
         "undone = self._put_back({}, HeldLocks(held, self._locks))",
+        family="halted",
     ),
-    Fault("direction of a release is not read", _RELEASE, 'if direction in {"back", "never"}:', "if False:"),
+    Fault(
+        "direction of a release is not read",
+        _RELEASE,
+        'if direction in {"back", "never"}:',
+        "if False:",
+        family="returned",
+    ),
     Fault("push builds on half of a release", _SINGLE_TAG, "move.log.ensure_settled()", "pass"),
     Fault(
         "release takes what it announced for its work",
@@ -210,12 +233,14 @@ FAULTS: Final = (
         _TAG,
         "self._brought = self._bring(self._reference, self._repository, staged.decision.digest, locks)",
         "pass",
+        family="signed",
     ),
     Fault(
         "history lacks the moves",
         _TAG_REPORTS,
         "self._parts.ledger.note_move(report.reference, self._move(number, report))",
         "pass",
+        family="late",
     ),
 )
 # These were not searched for, or not found, within the budget of a test.

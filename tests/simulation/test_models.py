@@ -13,7 +13,7 @@ import requests
 from celery.backends import redis as celery_redis
 from redis.lock import Lock
 
-from tasks.coordination.redis.hashes import DROP_UP_TO_LAST
+from tasks.coordination.redis.hashes import DROP_UP_TO_LAST, WRITE
 from tasks.coordination.redis.leases import RENEWAL
 from tasks.coordination.redis.tag_locks import SEEN, WRITTEN
 from tests.conftest import MakeRegistry
@@ -135,6 +135,17 @@ def test_the_script_that_closes_a_push_means_what_the_model_says(real: redis.Red
         model.script(_sha(DROP_UP_TO_LAST), ["waiting", "open"], ["p", *fields])
         assert (model.hlen("open"), model.hlen("waiting")) == (real.hlen("open"), real.hlen("waiting"))
         assert real.hlen("open") == left
+
+
+def test_the_script_that_writes_over_known_values_means_what_the_model_says(real: redis.Redis) -> None:
+    model = Commands(Store(lambda: 0.0))
+    script, keys = real.register_script(WRITE), ["push", "push", "tags"]
+    for over, value in (((), b"first"), ((), b"second"), ((b"other", b"first"), b"third"), ((b"first",), b"fourth")):
+        args: list[Any] = [90, "field", len(over), *over, 2, "field", value, "updated", b"1", 1, "tag", value]
+        assert model.script(_sha(WRITE), keys, list(args)) == script(keys=keys, args=list(args))
+        for key in ("push", "tags"):
+            assert model.hgetall(key) == real.hgetall(key)
+            assert _sign(model.pttl(key)) == _sign(real.pttl(key))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -27,6 +27,7 @@ from tasks.transfer.ports.ledger import (
 from tasks.transfer.ports.parts import Starts
 from tasks.transfer.ports.protections import LEFT, Protections
 from tasks.transfer.ports.records import (
+    DELETED,
     NO_TAG,
     CalledOff,
     CopyOutcome,
@@ -44,6 +45,7 @@ from tasks.transfer.ports.records import (
 )
 
 __all__ = [
+    "DELETED",
     "INSPECTION",
     "LEFT",
     "NO_TAG",

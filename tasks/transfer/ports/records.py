@@ -58,6 +58,8 @@ class KeptReceipt(msgspec.Struct, frozen=True, kw_only=True):
         return PlannedReferrer(referrer=described, subject=self.subject, root=self.subject)
 
 
+# Stands for a deletion in the record of a tag's writes.
+DELETED: Final = "deleted"
 # The new digest of a tag that is to be absent.
 NO_TAG: Final = Digest("")
 
@@ -174,9 +176,10 @@ class TagRecord(msgspec.Struct, frozen=True):
     """The writes of our pushes at one tag (BEHAVIOUR 7.6).
 
     `last` is the digest of the last verified write, or of what someone else was seen to have written since; `writer` is
-    who wrote it. `under_way` maps the digest of each unverified write to the value of `last` when it was announced.
-    Several writers, those in `writers`, may have announced one digest. Those in `begun` then began to write it. The
-    digests in `landed` were seen at the tag by other pushes, while such a write of them was not verified.
+    who wrote it. `under_way` maps the digest of each unverified write to the value of `last` when it was announced; a
+    deletion is a write of DELETED. Several writers, those in `writers`, may have announced one digest. Those in `begun`
+    then began to write it. The digests in `landed` were seen at the tag by other pushes, while such a write of them was
+    not verified.
     """
 
     last: str | None = None
@@ -187,10 +190,13 @@ class TagRecord(msgspec.Struct, frozen=True):
     landed: frozenset[str] = frozenset()
 
     def overwritten_by(self, held: str | None) -> str | None:
-        """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None."""
-        if held is None or held == self.last:
+        """Return the digest that `held` replaced if one of our writers wrote it after its lock had ended, else None.
+
+        None is held by a tag that is gone.
+        """
+        if held == self.last:
             return None
-        return self.last if self.under_way.get(held, frozenset()) - {self.last} else None
+        return self.last if self.under_way.get(held or DELETED, frozenset()) - {self.last} else None
 
     def push_that_wrote(self, held: str) -> str | None:
         """Return the push that wrote what the tag holds, None if that cannot be told."""

@@ -1,7 +1,7 @@
 """The writes of one delivery at one tag: a late one may have replaced the work of others (BEHAVIOUR 7.6)."""
 
 from tasks.oci.digest import Digest
-from tasks.transfer.ports import TagIntent, TagLock
+from tasks.transfer.ports import NO_TAG, TagIntent, TagLock
 from tasks.transfer.publish.held_digest import HeldDigest
 from tasks.transfer.publish.intent_memory import Memory
 from tasks.transfer.publish.stage import Stage
@@ -14,12 +14,15 @@ class OwnWrites:
         self._held = held
         self._stage = stage
         self._digests: set[Digest] = set()
+        self._deletes = False
         self.begun = False
 
     def begin(self, digest: Digest | None) -> None:
         """Remember that the tag is about to be written, or deleted if `digest` is None."""
         self.begun = True
-        if digest is not None:
+        if digest is None:
+            self._deletes = True
+        else:
             self._digests.add(digest)
 
     def includes(self, digest: Digest) -> bool:
@@ -32,13 +35,17 @@ class OwnWrites:
         It leads back to what the late write replaced, or to what the tag held before the push if another delivery had
         put it back. Raises RegistryError, TagConflict.
         """
-        held = self._held.now(*self._digests) if self._digests else None
+        held = self._held.now(*self._digests) if self._digests or self._deletes else None
         record = lock.record()
-        if held is None or held not in self._digests or record.last == held:
+        is_ours = held in self._digests if held is not None else self._deletes
+        if not is_ours or record.last == held:
             return None
         lost = self._stage.overwritten(held, record, lock)
         if lost is not None:
-            return TagIntent(action="copied", old_digest=lost.digest, old_media_type=lost.media_type, new_digest=held)
+            old, media_type = lost.digest, lost.media_type
+            return TagIntent(action="copied", old_digest=old, old_media_type=media_type, new_digest=held or NO_TAG)
+        if held is None:
+            return None
         latest, found = memory.latest, memory.intents.get(held)
         is_forgotten = latest is not None and not latest.changes
         return found if is_forgotten and found is not None and found.changes else None

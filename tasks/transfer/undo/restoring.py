@@ -1,14 +1,15 @@
 """Put the old manifest of a tag back (BEHAVIOUR 6.6)."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tasks.errors import CopyIncomplete, DestinationChildMissing, LockLost, NotFound
 from tasks.oci.digest import Digest
 from tasks.registry.repository import Repository
 from tasks.transfer.overwritten import find_overwritten
 from tasks.transfer.plan.read_image import judged_media_type
-from tasks.transfer.ports import TagIntent, TagLock, TagLocks, Writer, Written
+from tasks.transfer.ports import DELETED, TagIntent, TagLock, TagLocks, Writer, Written
 from tasks.transfer.undo.mark import Mark
 
 
@@ -21,15 +22,9 @@ class Restoring:
 
     def restore(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         """Write the old manifest under the lock of its tag, over the digest `over`; raises LockLost, RegistryError."""
-        writer, last = Writer("", uuid.uuid4().hex), lock.record().last
+        writer, record = Writer("", uuid.uuid4().hex), lock.record()
         old = self._old(mark.intent, repository)
-        lock.note_writing(old.digest, last, writer)
-        try:
-            # What was noted is of a time at which the lock was held: a late write is recognised by it (BEHAVIOUR 7.6).
-            lock.ensure()
-        except LockLost:
-            lock.drop_writing(old.digest, writer)
-            raise
+        _announce(lock, old.digest, record.last, writer)
         try:
             repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
         except CopyIncomplete as error:
@@ -41,26 +36,43 @@ class Restoring:
             # The process may have stood still before the write, for longer than the lease of its lock.
             lock.ensure()
         except LockLost:
-            self._mend(mark, repository, old)
+            self._mend(mark, repository, old.digest)
             raise
-        lock.note_written(old, writer)
+        lock.note_written(old, writer, record.writer if record.last == old.digest else None)
 
-    def _mend(self, mark: Mark, repository: Repository, late: Written) -> None:
-        """Write again what a late write of an old manifest replaced; raises LockLost, LockUnavailable, TagConflict."""
+    @contextmanager
+    def deleting(self, mark: Mark, repository: Repository, lock: TagLock) -> Iterator[None]:
+        """Let a tag be deleted in the context, under its lock; raises LockLost."""
+        writer = Writer("", uuid.uuid4().hex)
+        _announce(lock, DELETED, lock.record().last, writer)
+        yield
+        try:
+            lock.ensure()
+        except LockLost:
+            self._mend(mark, repository, None)
+            raise
+        lock.drop_writing(DELETED, writer)
+
+    def _mend(self, mark: Mark, repository: Repository, late: Digest | str | None) -> None:
+        """Write again what a late write of an old manifest, or a late deletion, replaced.
+
+        Raises LockLost, LockUnavailable, TagConflict.
+        """
         with self._locks.hold(mark.locked) as lock:
             # A release holds the lock that was lost, and looks at its tags again when it has taken all locks again.
             lock.ensure()
             tag = mark.reference.identifier
             held = repository.digest_at(tag)
-            if held != late.digest:
+            if held != late:
                 return
-            overwritten = find_overwritten(repository, tag, held, lock.record(), lock)
+            record = lock.record()
+            overwritten = find_overwritten(repository, tag, held, record, lock)
             if overwritten is None:
                 return
             lost = overwritten.manifest
             restored = Written(lost.digest, judged_media_type(lost), lost.content)
             repository.push_manifest(tag, restored.content, restored.media_type, over=held)
-            lock.note_written(restored)
+            lock.note_written(restored, whose=record.writer)
 
     def _old(self, intent: TagIntent, repository: Repository) -> Written:
         """Return the replaced manifest, from the registry or from the kept bytes (BEHAVIOUR 6.6)."""
@@ -73,3 +85,16 @@ class Restoring:
                 raise
             return Written(digest, intent.old_media_type, content)
         return Written(digest, judged_media_type(fetched), fetched.content)
+
+
+def _announce(lock: TagLock, digest: str, last: str | None, writer: Writer) -> None:
+    """Note a write over `last`, which was read before; raises LockLost.
+
+    What is noted is of a time at which the lock was held: a late write is recognised by it (BEHAVIOUR 7.6).
+    """
+    lock.note_writing(digest, last, writer)
+    try:
+        lock.ensure()
+    except LockLost:
+        lock.drop_writing(digest, writer)
+        raise

@@ -166,10 +166,15 @@ class _Undoing:
         return deleting(repository, mark.reference.identifier, lambda: self._sharing.is_shared(str(mark.reference)))
 
     def _write(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
-        if mark.intent.old_digest is None:
-            self._delete(mark, repository, over or mark.intent.new_digest)
-        else:
+        if mark.intent.old_digest is not None:
             self._restoring.restore(mark, repository, lock, over)
+            return
+        digest = over or mark.intent.new_digest
+        if mark.protects is not None:
+            self._delete(mark, repository, digest)
+            return
+        with self._restoring.deleting(mark, repository, lock):
+            self._delete(mark, repository, digest)
 
     def _delete(self, mark: Mark, repository: Repository, digest: Digest) -> None:
         """Delete a tag; if the registry can only delete digests, delete the digest, unless another tag needs it."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
@@ -169,6 +170,36 @@ def test_the_first_plan_of_a_push_stays(ledger: HashLedger) -> None:
     assert ledger.plan("p") == first
     ledger.reopen("p")
     assert ledger.save_plan(late) == late
+
+
+def test_what_another_delivery_noted_stays(ledger: HashLedger) -> None:
+    """Rules 7.3, 10.1: it is never away, not even for the moment in which a process may be killed."""
+    ledger.accept("p", {"items": []}, "task")
+    ours, theirs = (TagIntent(action="copied", old_digest=None, new_digest=Digest(f"sha256:{name}")) for name in "ot")
+    assert ledger.record_intent("p", "b/x:1", ours, over=[ours]) is None
+    assert ledger.record_intent("p", "b/x:1", theirs, over=[theirs]) == ours
+    assert ledger.intent("p", "b/x:1") == ours
+    assert ledger.record_intent("p", "b/x:1", theirs, over=[ours, theirs]) == ours
+    assert ledger.intent("p", "b/x:1") == theirs
+    for direction, over, left in (("forward", [], "forward"), ("back", [], "forward"), ("back", ["forward"], "back")):
+        ledger.note_release("p", "push", direction, over)
+        assert ledger.release("p", "push") == left
+    first, late = (TagReport(reference="b/x:1", action=action) for action in ("copied", "unchanged"))
+    assert [ledger.record_tag("p", "0 b/x:1", tag) for tag in (first, late)] == [first, first]
+    assert ledger.tags("p") == {"0 b/x:1": first}
+    reports = [PushReport(push_id="p", state=state, items=[], totals=Totals()) for state in ("partial", "failed")]
+    assert [ledger.finish(each).state for each in reports] == ["partial", "partial"]
+    assert [each.state for each in (ledger.report("p"),) if each is not None] == ["partial"]
+
+
+def test_an_intent_that_another_version_noted_in_other_words_is_known(ledger: HashLedger, hashes: Hashes) -> None:
+    ledger.accept("p", {"items": []}, "task")
+    intent = TagIntent(action="copied", old_digest=None, new_digest=Digest("sha256:a"))
+    changed = msgspec.structs.replace(intent, new_digest=Digest("sha256:b"))
+    words = b'{"new_digest":"sha256:a","old_digest":null,"action":"copied"}'
+    hashes.put({"imagepusher:push:p/intents": {"b/x:1": words}})
+    assert ledger.record_intent("p", "b/x:1", changed, over=[intent]) == intent
+    assert ledger.intent("p", "b/x:1") == changed
 
 
 @pytest.mark.parametrize("ended", [False, True])

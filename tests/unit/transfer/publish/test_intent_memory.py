@@ -5,7 +5,7 @@ import pytest
 
 from tasks.oci.digest import Digest
 from tasks.transfer.plan.decide import Current, Decision
-from tasks.transfer.ports import TagIntent, TagRecord, Writer
+from tasks.transfer.ports import DELETED, TagIntent, TagRecord, Writer
 from tasks.transfer.publish.intent_memory import Memory
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -230,3 +230,12 @@ def test_an_intent_of_an_earlier_run_was_written() -> None:
 def test_whether_the_push_may_have_written_is_known(memory: Memory, may: bool) -> None:
     """Rule 6.1: a failed tag that may have moved says so."""
     assert memory.may_have_written is may
+
+
+def test_a_late_deletion_is_told_from_someone_elses() -> None:
+    """Rule 7.6: a roll-back that stood still deletes what another push has written since."""
+    late = TagRecord(NEWER, {DELETED: frozenset({MINE})}, TWO)
+    assert late.overwritten_by(None) == NEWER
+    assert TagRecord(NEWER, {DELETED: frozenset({NEWER})}, TWO).overwritten_by(None) is None
+    assert TagRecord(NEWER, {}, TWO).overwritten_by(None) is None
+    assert TagRecord(None, {DELETED: frozenset({MINE})}).overwritten_by(None) is None
