@@ -138,6 +138,17 @@ def test_the_writer_of_an_image_decides_whose_work_it_is(
     assert (intents.memory.own(MINE) is not None) == own
 
 
+def test_what_an_earlier_run_wrote_may_turn_out_to_be_that_of_another_push(
+    intents: NotedIntents, log: MemoryIntents
+) -> None:
+    """Rule 6.6: the same image, written again since by somebody else."""
+    log.noted = noted(MINE, settled=True)
+    intents.recall(has_written=False)
+    assert intents.memory.own(MINE) == log.noted
+    intents.tell(is_mine=False)
+    assert intents.memory.own(MINE) is None
+
+
 def test_an_intent_may_turn_out_to_be_mine(intents: NotedIntents) -> None:
     """Rule 6.6: the record of the tag says that another delivery of this push wrote it."""
     intents.note(noted(MINE), None)
