@@ -19,7 +19,7 @@ from tasks.coordination.redis.locations import ADD
 from tasks.coordination.redis.tag_locks import SEEN, WRITTEN
 from tasks.coordination.tag_record import LAST, WRITER
 from tests.simulation.decisions import Kind
-from tests.simulation.scheduler import EPOCH, Away, LostAnswer, Process, Scheduler, Thread
+from tests.simulation.scheduler import Away, LostAnswer, Process, Scheduler, Thread
 
 _SECOND: Final = 1.0
 _HANDOVER: Final = "LREM"
@@ -516,8 +516,3 @@ def _bytes(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value).encode()
     return value
-
-
-def wall_of(now: float) -> float:
-    """Return virtual seconds as seconds since the epoch."""
-    return EPOCH + now
