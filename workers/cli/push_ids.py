@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from tasks.errors import RequestInvalid
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 def identify(request: Mapping[str, Any], push_id: str | None) -> tuple[dict[str, Any], str]:
@@ -24,8 +26,10 @@ def identify(request: Mapping[str, Any], push_id: str | None) -> tuple[dict[str,
     return {**request, "push_id": chosen}, chosen if isinstance(chosen, str) and chosen else new
 
 
-def complete_push_ids(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_push_ids(context: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Return the ids of known pushes with this prefix, and their states; none if the ledger cannot be read."""
+    from click.shell_completion import CompletionItem
+
     from workers.cli.session import settings_of
     from workers.ledger import open_ledger
 
