@@ -94,7 +94,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _seeds(options: argparse.Namespace) -> Iterator[int | str]:
-    from tests.simulation.families import is_storm
+    from tests.simulation.families import fresh, is_storm
 
     if options.known:
         yield from known_seeds()
@@ -108,7 +108,7 @@ def _seeds(options: argparse.Namespace) -> Iterator[int | str]:
     for number in itertools.count(first):
         if (runs is not None and tried >= runs) or (ends is not None and time.monotonic() >= ends):
             return
-        seed = number if family is None else f"{family}-{number}"
+        seed = f"{family}-{number}" if family else fresh(number) if options.first is None else number
         # Not all that storms show is mended yet.
         if family is not None or not is_storm(seed):
             tried += 1

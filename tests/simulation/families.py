@@ -49,6 +49,8 @@ _LATER: Final = 2
 _HALVES: Final = 5
 _AIMED: Final = 9
 _AIMED_ONES: Final = ("foreign", "stalls", "deaths", "broken", "late", "lossy", "halted")
+# Half of all fresh seeds are of these: they find the most.
+_FRESH: Final = (*_AIMED_ONES, "twice", "halves", "returned", "copies", "broker", "rematch", "signed")
 _REMATCHES: Final = 61
 _OF_REMATCHES: Final = (
     "stop before",
@@ -429,6 +431,11 @@ def _late(chance: random.Random) -> Scenario:
 
 
 _LATER_ONES: Final = (_signed, _signed, _storm, _forgotten)
+
+
+def fresh(number: int) -> int | str:
+    """Return the seed of a search for what nobody has tried: by turns a number, and one of a family."""
+    return number if number % 2 else f"{_FRESH[number // 2 % len(_FRESH)]}-{number}"
 
 
 def is_storm(seed: int | str) -> bool:

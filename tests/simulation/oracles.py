@@ -548,6 +548,9 @@ class Judge:
             moved = any(write.old != write.new for write in own)
             if action not in _DONE and not moved:
                 continue
+            if action == "rolled_back" and own[-1].new == _put_back_to(own):
+                # Nobody builds on half of a release (10.1).
+                continue
             ended = max([sent.ended or self.clock(), *(write.when for write in own)])
             source = dict(index(item.platforms, item.version).platforms)
             operations.append(

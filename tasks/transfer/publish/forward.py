@@ -36,9 +36,9 @@ class Forward:
 
     def run(self) -> dict[str, Moved]:
         """Stage all tags, then flip them; raises Stopped, LockLost, LockUnavailable, StateUnavailable."""
-        if self._journal.read() == "stands":
+        if self._journal.again() == "stands":
             return {member.key: self._stood(member) for member in self._members}
-        if not has_begun(self._journal.read()):
+        if not has_begun(self._journal.again()):
             self._journal.claim(list(self._held))
         staged = dict(zip((member.key for member in self._members), self._stage_all(), strict=True))
         # A tag to which several items go has one intent at a time: those of the others follow before they write it.

@@ -12,7 +12,11 @@ class Journal(Protocol):
     """The direction of one release, as the ledger keeps it."""
 
     def read(self) -> Direction | None:
-        """Return the direction that was noted last."""
+        """Return the direction that was noted last; called when the locks of the release have just been taken."""
+        ...
+
+    def again(self) -> Direction | None:
+        """Return the direction once more; raises LockLost if another delivery has noted one since `read`."""
         ...
 
     def note(self, direction: Direction, why: str = "") -> None:

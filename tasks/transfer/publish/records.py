@@ -29,6 +29,12 @@ class LedgerJournal:
         self._known = self.ledger.release(self.push_id, self.name)
         return None if self._known is None else msgspec.convert(self._known, Direction)
 
+    def again(self) -> Direction | None:
+        known, found = self._known, self.read()
+        if self._known != known:
+            raise self._overtaken()
+        return found
+
     def note(self, direction: Direction, why: str = "") -> None:
         """Note the direction; raises LockLost if another delivery noted one since: it stays.
 
@@ -37,10 +43,13 @@ class LedgerJournal:
         known = [each for each in (self._known, direction) if each is not None]
         before = self.ledger.note_release(self.push_id, self.name, direction, known)
         if before is not None and before not in known:
-            raise LockLost(f"Another delivery of the push {self.push_id} went on with its release meanwhile.")
+            raise self._overtaken()
         self._known = direction
         if why:
             self.ledger.note_release(self.push_id, self._why, why)
+
+    def _overtaken(self) -> LockLost:
+        return LockLost(f"Another delivery of the push {self.push_id} went on with its release meanwhile.")
 
     def claim(self, references: Sequence[str]) -> None:
         for reference in references:

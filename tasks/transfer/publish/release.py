@@ -116,7 +116,7 @@ class Release:
                 error, culprit = stopped.error, stopped.member
             if error.ends_locked_work:
                 raise error
-            if not has_begun(self._journal.read()) and may_retry(error):
+            if not has_begun(self._journal.again()) and may_retry(error):
                 raise error
             LOG.warning("The release does not stand: %s", error)
             return self._back(held, error, (culprit,), may_retry)
@@ -131,7 +131,7 @@ class Release:
 
         Raises LockLost, ReleaseUnsettled, and the error if the release is tried again.
         """
-        begun = has_begun(self._journal.read())
+        begun = has_begun(self._journal.again())
         passes = error.passes and may_retry(error)
         undone = self._put_all_back(held, error, "return" if passes else "back", may_retry)
         if passes and not failed_tags(undone):
@@ -172,7 +172,7 @@ class Release:
             lock.ensure()
         for member in self._members:
             member.move.work.recall()
-        begun = has_begun(self._journal.read())
+        begun = has_begun(self._journal.again())
         noted = {
             member.reference: (self._change(member, held) if begun else None) or member.move.work.memory.forgotten()
             for member in self._members

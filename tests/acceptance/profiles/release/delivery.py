@@ -199,6 +199,8 @@ class Worker:
     def read(self) -> Direction | None:
         return self.records.direction
 
+    again = read
+
     def note(self, direction: Direction, why: str = "") -> None:
         def act() -> None:
             self.records.direction = direction

@@ -72,6 +72,8 @@ class Undoing:
     def read(self, digest: str | None = None) -> Any:
         return self.direction if digest is None else self.records.contents.get(digest)
 
+    again = read
+
     def note(self, direction: Direction, why: str = "") -> None:
         del why
 

@@ -112,6 +112,8 @@ class Journal:
     def read(self) -> Direction | None:
         return self._direction
 
+    again = read
+
     def note(self, direction: Direction, why: str = "") -> None:
         del why
         self._direction = direction

@@ -164,3 +164,16 @@ def test_whoever_needed_a_protective_tag_that_its_maker_left_deletes_it(ledger: 
     assert first.need(tag)
     assert not first.give_up(tag)
     assert not third.need(tag)
+
+
+def test_a_delivery_that_stood_still_does_not_take_the_direction_of_another_one_for_its_own(ledger: HashLedger) -> None:
+    """Rule 10.1: it would put back a release that the other one has brought to its end."""
+    late, other = (LedgerJournal(ledger, "p", "push") for _ in range(2))
+    assert late.read() is None
+    late.note("forward")
+    assert late.again() == "forward"
+    assert other.read() == "forward"
+    other.note("stands")
+    with pytest.raises(LockLost):
+        late.again()
+    assert late.read() == late.again() == "stands"
