@@ -36,17 +36,17 @@ class MemoryIntents:
 
     def need(self, tag: str) -> bool:
         self.needed.add(tag)
-        return self.is_shared(tag)
+        return self.is_needed_again(tag)
 
     def give_up(self, tag: str) -> bool:
         self.needed.discard(tag)
-        return self.is_shared(tag)
+        return self.is_needed_again(tag)
 
-    def is_shared(self, tag: str) -> bool:
+    def is_needed_again(self, tag: str) -> bool:
         return tag in self.needed_by_others
 
     def is_needed(self, tag: str) -> bool:
-        return tag in self.needed or self.is_shared(tag)
+        return tag in self.needed or self.is_needed_again(tag)
 
     def ensure_open(self) -> None:
         return

@@ -33,8 +33,8 @@ class IntentLog(Protocol):
         """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
         ...
 
-    def is_shared(self, tag: str) -> bool:
-        """Tell whether another push needs a protective tag."""
+    def is_needed_again(self, tag: str) -> bool:
+        """Tell whether another push needs a protective tag, or another delivery of this one has begun to need it."""
         ...
 
     def is_needed(self, tag: str) -> bool:

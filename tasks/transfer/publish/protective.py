@@ -88,7 +88,7 @@ class ProtectiveTags:
 
     def _is_deleted(self, tag: str) -> bool:
         try:
-            with deleting(self._repository, tag, lambda: self._intents.is_shared(tag)):
+            with deleting(self._repository, tag, lambda: self._intents.is_needed_again(tag)):
                 return self._repository.delete_tag(tag)
         except RegistryError as error:
             LOG.warning("%s: %s was not deleted: %s", self._reference, tag, error)

@@ -131,9 +131,9 @@ class LedgerIntents(msgspec.Struct, frozen=True):
         """Note that the push needs a protective tag no longer, and tell whether another push needs it."""
         return self._sharing.give_up(self._beside(tag))
 
-    def is_shared(self, tag: str) -> bool:
-        """Tell whether another push needs a protective tag."""
-        return self._sharing.is_shared(self._beside(tag))
+    def is_needed_again(self, tag: str) -> bool:
+        """Tell whether another push needs a protective tag, or another delivery of this one has begun to need it."""
+        return self._sharing.is_needed_again(self._beside(tag))
 
     def is_needed(self, tag: str) -> bool:
         """Tell whether any push needs a protective tag, or this one does, which has ended."""

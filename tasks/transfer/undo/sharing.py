@@ -76,6 +76,11 @@ class Sharing(msgspec.Struct, frozen=True):
         """Tell whether another push needs a protective tag."""
         return self._is_shared(reference, self.needs.needs(reference))
 
+    def is_needed_again(self, reference: str) -> bool:
+        """Tell whether another push needs a protective tag, or another delivery of this one has begun to need it."""
+        known = self.needs.needs(reference)
+        return self._is_shared(reference, known) or (self.push_id in known and self.keeps(reference))
+
     def keeps(self, reference: str) -> bool:
         """Tell whether this push made a tag what a protective tag holds, or is under way."""
         return self._still_needs(self.push_id, reference)

@@ -163,7 +163,9 @@ class _Undoing:
         """Keep a protective tag that another push begins to need meanwhile."""
         if mark.protects is None:
             return nullcontext()
-        return deleting(repository, mark.reference.identifier, lambda: self._sharing.is_shared(str(mark.reference)))
+        return deleting(
+            repository, mark.reference.identifier, lambda: self._sharing.is_needed_again(str(mark.reference))
+        )
 
     def _write(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         if mark.intent.old_digest is not None:

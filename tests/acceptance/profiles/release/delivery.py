@@ -245,7 +245,7 @@ class _Intents:
         del tag
         return False
 
-    give_up = is_shared = is_needed = need
+    give_up = is_needed = is_needed_again = need
 
     def ensure_wanted(self) -> None:
         if self.worker.records.is_undone:

@@ -177,3 +177,13 @@ def test_a_delivery_that_stood_still_does_not_take_the_direction_of_another_one_
     with pytest.raises(LockLost):
         late.again()
     assert late.read() == late.again() == "stands"
+
+
+def test_a_protective_tag_that_another_delivery_of_the_push_began_to_need_is_needed(ledger: HashLedger) -> None:
+    """Rule 4.8: the one that deletes it has given it up, and stood still."""
+    push, tag = Sharing(ledger, "p"), "b.example/app:1.merged-1"
+    assert not push.need(tag)
+    assert not push.give_up(tag)
+    assert not push.is_needed_again(tag)
+    assert not push.need(tag)
+    assert push.is_needed_again(tag)
