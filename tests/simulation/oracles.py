@@ -3,6 +3,7 @@
 What cannot be true in some runs is excused by name: `Judge.excused` says what, and why.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -393,6 +394,7 @@ class Judge:
             for tag in others:
                 writes = self._writes(tag["reference"].removeprefix(f"{B}/"))
                 own = [write for write in writes if write.author == push.push_id and write.old != write.new]
+                self._judge_half(push.push_id, own, writes)
                 foreign = tag["error"] is not None and tag["error"]["code"] in _STAYS
                 # Someone else may write between the look of a roll-back and its deletion.
                 since = [
@@ -404,6 +406,18 @@ class Judge:
                     self.add(
                         "10.1", f"{push.push_id} left {tag['reference']} at {_short(own[-1].new)}: {tag['action']}"
                     )
+
+    def _judge_half(self, push_id: str, own: Sequence[Write], writes: Sequence[Write]) -> None:
+        """Judge that no other push wrote over half of a release that was put back, before it ended (10.1)."""
+        ended, made = (
+            self.sent[push_id].ended or self.clock(),
+            {write.new for write in own} - {write.old for write in own},
+        )
+        for before, write in itertools.pairwise(writes):
+            other = write.author in self.sent and write.author != push_id and write not in self._outside
+            half = before.author == push_id and write.old in made and write.old != write.new
+            if other and half and write.when < ended and not self._gone:
+                self.add("10.1", f"{write.author} built on half of the release of {push_id}, which was put back")
 
     def _judge_report(self, sent: Sent, item: Item, said: Mapping[str, Any]) -> None:
         """Judge what a report says of one tag (6.1)."""

@@ -129,6 +129,7 @@ FAULTS: Final = (
         "return intent if mine is None or base is None else _with_old(intent, mine, base.digest)",
         "return intent",
         family="late",
+        runs=500,
     ),
     Fault(
         "pending intent counts as written",
@@ -214,19 +215,8 @@ FAULTS: Final = (
         "if False:",
         family="returned",
     ),
-    Fault("push builds on half of a release", _SINGLE_TAG, "move.log.ensure_settled()", "pass"),
     Fault(
-        "release takes what it announced for its work",
-        _RELEASE,
-        "has_written=has_begun(direction) or member.follows",
-        "has_written=True",
-    ),
-    Fault("release that was put back is undone again", _RELEASES, "ended.forget()", "pass"),
-    Fault(
-        "protective tag goes though others need it",
-        "tasks.transfer.undo.sharing",
-        "any(self._still_needs(push_id, reference) for push_id in known - {self.push_id, LEFT})",
-        "False",
+        "push builds on half of a release", _SINGLE_TAG, "move.log.ensure_settled()", "pass", family="halves", runs=300
     ),
     Fault(
         "referrers do not come along",
@@ -241,6 +231,41 @@ FAULTS: Final = (
         "self._parts.ledger.note_move(report.reference, self._move(number, report))",
         "pass",
         family="late",
+    ),
+    Fault(
+        "lock is taken once",
+        "tasks.transfer.publish.single_tag",
+        "_LOCKS: Final = 4",
+        "_LOCKS: Final = 1",
+        family="late",
+    ),
+    Fault(
+        "failed push leaves its protective tags",
+        "tasks.transfer.publish.own_work",
+        "left = self._protective.delete(tags)",
+        "left = list[str]()",
+        family="halted",
+    ),
+    Fault(
+        "what others wrote is not noted",
+        "tasks.transfer.publish.own_work",
+        "lock.note_seen(staged.seen, last)\n            last = staged.over",
+        "last = staged.over",
+        family="late",
+    ),
+    Fault(
+        "release begins without a note",
+        "tasks.transfer.publish.forward",
+        'self._journal.note("forward")',
+        "pass",
+        family="halted",
+    ),
+    Fault(
+        "way back of a release is not noted",
+        "tasks.transfer.publish.release",
+        "self._journal.note(direction, error.message)",
+        "pass",
+        family="halves",
     ),
 )
 # These were not searched for, or not found, within the budget of a test.
@@ -280,6 +305,64 @@ UNTRIED: Final = (
         _RELEASES,
         "intent is not None and not intent.settled and intent.beside()",
         "False",
+    ),
+    Fault(
+        "release takes what it announced for its work",
+        _RELEASE,
+        "has_written=has_begun(direction) or member.follows",
+        "has_written=True",
+    ),
+    Fault("release that was put back is undone again", _RELEASES, "ended.forget()", "pass"),
+    Fault(
+        "protective tag goes though others need it",
+        "tasks.transfer.undo.sharing",
+        "any(self._still_needs(push_id, reference) for push_id in known - {self.push_id, LEFT})",
+        "False",
+    ),
+    Fault(
+        "begun write is taken for an announced one",
+        "tasks.transfer.publish.own_work",
+        "self._intents.begin_writing()",
+        "pass",
+    ),
+    Fault(
+        "landed write of another push is not noted",
+        "tasks.transfer.publish.own_work",
+        "lock.note_landed(staged.over, begun)",
+        "pass",
+    ),
+    Fault(
+        "begin of a write is not noted",
+        "tasks.transfer.publish.own_work",
+        "lock.note_begun(digest, self.writer)",
+        "pass",
+    ),
+    Fault(
+        "write that was given up stays announced",
+        "tasks.transfer.publish.own_work",
+        "if not self._writes.includes(intent.new_digest):",
+        "if False:",
+    ),
+    Fault(
+        "another delivery's intent is no reason to stop",
+        "tasks.transfer.publish.records",
+        "if earlier is not None and earlier not in ours:",
+        "if False:",
+    ),
+    Fault(
+        "another delivery's direction is no reason to stop",
+        "tasks.transfer.publish.records",
+        "if before is not None and before not in known:",
+        "if False:",
+    ),
+    Fault("ended push moves its tags", "tasks.transfer.publish.tag", "self._ensure_open()", "pass"),
+    Fault("release claims no tags", "tasks.transfer.publish.forward", "self._journal.claim(list(self._held))", "pass"),
+    Fault("end of a release is not noted", "tasks.transfer.publish.forward", 'self._journal.note("stands")', "pass"),
+    Fault(
+        "release that stands is moved again",
+        "tasks.transfer.publish.forward",
+        'if self._journal.again() == "stands":',
+        "if False:",
     ),
 )
 

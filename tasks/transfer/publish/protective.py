@@ -73,7 +73,7 @@ class ProtectiveTags:
         held = {tag for tag, digest in self._begun.items() if self._repository.digest_at(tag) == digest}
         for tag in held:
             if not self._intents.is_needed(tag):
-                self._is_deleted(tag)
+                self.delete([tag])
 
     def first_left(self, tags: Mapping[str, Digest]) -> str | None:
         """Return the name of a tag that still holds its digest, or cannot be looked at; None if all are gone."""
