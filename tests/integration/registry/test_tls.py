@@ -80,8 +80,8 @@ def far(registry_a: DistributionRegistry, monkeypatch: pytest.MonkeyPatch) -> st
     """Return a name by which the registry is not on this machine, as far as anyone can tell."""
     resolve = socket.getaddrinfo
 
-    def resolving(host: str, *more: Any, **named: Any) -> Any:
-        return resolve("127.0.0.1" if host == "registry.example" else host, *more, **named)
+    def resolving(host: bytes, *more: Any, **named: Any) -> Any:
+        return resolve("127.0.0.1" if host == b"registry.example" else host, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolving)
     return f"registry.example:{registry_a.host.rpartition(':')[2]}"
