@@ -320,7 +320,7 @@ class Judge:
         names = self.b.spaces[write.repository].tags.items()
         if any(each.startswith(f"{write.tag}{_MERGED}") and digest == write.new for each, digest in names):
             return
-        if write in self._late or self._report(write.author or "") is not None:
+        if write in self._outside or self._report(write.author or "") is not None:
             self.excused.append(f"{tag}: a worker that was dead or stood still wrote after its push had ended")
         else:
             self.add("4.8", f"{tag} became the merged {_short(write.new)}, which no protective tag holds")

@@ -52,6 +52,15 @@ class OwnWork:
         """Whether this run of the push, perhaps by another delivery, may have written the tag."""
         return self._writes.begun or self.memory.may_have_written
 
+    def left(self, staged: Staged) -> TagIntent:
+        """Return the intent of a tag that stays as it is: this push's own intent, or one without a change."""
+        left = self.memory.left(staged.decision)
+        if not left.changes and staged.over and staged.record.push_that_wrote(staged.over) == self.writer.push_id:
+            # Another delivery noted it since this one read the intents: the lock was lost, or held twice.
+            self.recall()
+            left = self.memory.left(staged.decision)
+        return left
+
     def moved_before(self, staged: Staged) -> TagIntent | None:
         """Return the move of an earlier delivery which others have built on since (BEHAVIOUR 7.7)."""
         latest = self.memory.latest

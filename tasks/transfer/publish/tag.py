@@ -170,7 +170,7 @@ class TagMove:
         if staged.skip is not None:
             self._note_contested(lock, staged)
             return skipped(staged, staged.skip)
-        left = self.work.memory.left(staged.decision)
+        left = self.work.left(staged)
         if left.changes:
             self.work.settle(lock, staged)
             return Moved(left, staged.decision.held, brought=self._brought)
