@@ -267,6 +267,30 @@ FAULTS: Final = (
         "pass",
         family="halves",
     ),
+    Fault(
+        "write is announced over nothing", "tasks.coordination.redis.tag_locks", 'last or ""})', '""})', family="late"
+    ),
+    Fault(
+        "undo is not in the history",
+        "tasks.transfer.steps.undo",
+        "self.ledger.note_undone(tag.reference, push_id)",
+        "pass",
+        family="late",
+    ),
+    Fault(
+        "repeated move is noted again",
+        "tasks.coordination.tag_ledger",
+        "if any(each.undone is None for each in same):",
+        "if False:",
+        family="twice",
+    ),
+    Fault(
+        "need of a protective tag is not dropped",
+        "tasks.transfer.undo.sharing",
+        "self.needs.drop_need(reference, self.push_id)",
+        "pass",
+        family="halted",
+    ),
 )
 # These were not searched for, or not found, within the budget of a test.
 UNTRIED: Final = (
@@ -364,6 +388,63 @@ UNTRIED: Final = (
         'if self._journal.again() == "stands":',
         "if False:",
     ),
+    Fault(
+        "second report of a tag counts",
+        "tasks.coordination.ledger",
+        "first = self._hashes.exchange(place, records, over=())",
+        "first = self._hashes.exchange(place, records)",
+    ),
+    Fault("late write is the last one's own", "tasks.transfer.ports.records", "- {self.last} else None", "else None"),
+    Fault(
+        "lists of a push are forgotten",
+        "tasks.transfer.publish.intent_memory",
+        "lists = [*(latest.lists if latest is not None else ()), *made]",
+        "lists = [*made]",
+    ),
+    Fault(
+        "list is written without a look",
+        "tasks.transfer.publish.referrer_tags",
+        "if self._repository.digest_at(self._tag) != over:",
+        "if False:",
+    ),
+    Fault(
+        "list loses what a late write replaced",
+        "tasks.transfer.publish.referrer_tags",
+        "parts.append(overwritten.manifest)",
+        "pass",
+    ),
+    Fault(
+        "need of a protective tag is not noted",
+        "tasks.transfer.undo.sharing",
+        "self.needs.note_need(reference, self.push_id)",
+        "pass",
+    ),
+    Fault(
+        "writer of an image is any that began it",
+        "tasks.transfer.ports.records",
+        "if len(pushes) == 1 else None",
+        "if pushes else None",
+    ),
+    Fault(
+        "every noted move was made",
+        "tasks.transfer.ports.records",
+        "return self.last is not None and writer.push_id not in {each.push_id for each in waiting}",
+        "return True",
+    ),
+    Fault(
+        "every protective tag is this push's own",
+        "tasks.transfer.publish.protective",
+        "mine = not is_there or is_shared or memory.made_protection(intent.new_digest)",
+        "mine = True",
+    ),
+    Fault("deletion is not noted", "tasks.transfer.undo.undo", "lock.note_deleted()", "pass"),
+    Fault(
+        "protective tag is left to nobody",
+        "tasks.transfer.undo.sharing",
+        "self.needs.note_need(reference, LEFT)",
+        "pass",
+    ),
+    Fault("copy is done again", "tasks.transfer.steps.copy", "if taken.outcome is not None:", "if False:"),
 )
 
 
