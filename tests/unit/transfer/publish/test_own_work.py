@@ -232,3 +232,19 @@ def test_a_late_write_over_a_tag_that_was_put_back_leads_to_what_was_there_befor
     site.log.noted = unchanged(BEFORE)
     work.recall()
     assert work.written_late(site.lock()) == noted(MINE)
+
+
+def test_what_another_delivery_of_the_push_writes_meanwhile_is_no_unchanged_tag(site: Site) -> None:
+    """Rule 7.7: it noted its intent after this one had read the intents."""
+    work = site.work()
+    work.recall()
+    writing(site, noted(MINE))
+    assert work.left(staged(MINE, record=site.lock().record())) == noted(MINE)
+
+
+def test_what_another_push_writes_meanwhile_is_an_unchanged_tag(site: Site) -> None:
+    """Rule 7.7."""
+    work, lock = site.work(), site.lock()
+    work.recall()
+    lock.note_begun(MINE, Writer("another", "delivery"))
+    assert not work.left(staged(MINE, record=lock.record())).changes
