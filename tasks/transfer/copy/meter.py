@@ -11,6 +11,8 @@ from tasks import contract
 from tasks.errors import CopyIncomplete, PushCancelled
 
 _REPORT_EVERY: Final = 0.2
+# A copy of fewer bytes that ends sooner has only a last report.
+_REPORTED_AT_ONCE: Final = 1 << 20
 
 Report = Callable[[contract.CopyProgress], None]
 
@@ -27,8 +29,8 @@ class Meter:
         self._lock = threading.Lock()
         self._total = 0
         self._done = 0
-        # A copy that ends sooner has only a last report.
-        self._reported = time.monotonic()
+        self._begun = time.monotonic()
+        self._reported: float | None = None
 
     def start_over(self) -> None:
         """Count from 0 again; no transfer may be under way."""
@@ -56,13 +58,18 @@ class Meter:
             with self._lock:
                 self._done += done - mine
                 mine = done
-                due = time.monotonic() - self._reported > _REPORT_EVERY
+                due = self._is_due()
                 if due:
                     self._reported = time.monotonic()
             if due:
                 self._report(self._progress())
 
         return progress
+
+    def _is_due(self) -> bool:
+        if self._reported is None and self._total >= _REPORTED_AT_ONCE:
+            return True
+        return time.monotonic() - (self._reported or self._begun) > _REPORT_EVERY
 
     def ended(self, *, failed: bool) -> contract.CopyProgress:
         """Return the final progress of the copy."""
