@@ -1,9 +1,11 @@
 """`imagepusher.publish.v1`: move the tags of a push after all of its copies ended."""
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 import msgspec
 from celery import Task, shared_task
+from celery.exceptions import Ignore
 
 from tasks import contract
 from tasks.celery_glue import runtime
@@ -11,6 +13,8 @@ from tasks.celery_glue.redelivery import Deliveries
 from tasks.errors import PushFailed, PushUnknown
 from tasks.transfer.publish.report import summary
 from tasks.transfer.steps.publish import PART
+
+LOG: Final = logging.getLogger(__name__)
 
 
 @shared_task(name=contract.PUBLISH_TASK, bind=True, max_retries=None, throws=(PushFailed, PushUnknown))
@@ -20,7 +24,15 @@ def publish(self: Task[Any, Any], push_id: str) -> Any:
     deliveries = Deliveries(self, here, push_id, PART)
     deliveries.view.progress("moving tags")
     with deliveries.given_back():
-        return result_of(here.publish.run(push_id, may_retry=deliveries.may_follow, held_up=deliveries.held_up))
+        try:
+            report = here.publish.run(push_id, may_retry=deliveries.may_follow, held_up=deliveries.held_up)
+        except PushUnknown:
+            if here.ledger.request(push_id) is None:
+                raise
+            # Redis forgot the push, and it was sent again: it is being planned, and this task is of the run before.
+            LOG.warning("Push %s: a task of an earlier run of it has nothing to do", push_id)
+            raise Ignore from None
+        return result_of(report)
 
 
 def result_of(report: contract.PushReport) -> Any:
