@@ -1,5 +1,6 @@
 """The arguments of `copy` stand for a request of one item."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from tasks.errors import RequestInvalid
 from tests.support.signatures import Signer
 from workers.cli.copy_request import copy_request
+from workers.cli.key_file import read_key
 
 
 def test_a_copy_is_a_request_of_one_item() -> None:
@@ -92,3 +94,16 @@ def test_copy_reads_the_keys_that_must_have_signed(tmp_path: Path) -> None:
         copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "gone.pub")])
     with pytest.raises(RequestInvalid, match=r"other\.pub is not a public key in PEM"):
         copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "other.pub")])
+
+
+def test_a_producer_without_the_extra_sends_a_key_that_it_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 9.6: the worker reads it. Who has to read it here is told what is missing."""
+    (tmp_path / "cosign.pub").write_text("key")
+    monkeypatch.setattr("workers.cli.copy_request.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    (item,) = copy_request("a:1", ["b.example/app:1"], verify_keys=[str(tmp_path / "cosign.pub")])["items"]
+    assert item["verify"] == {"keys": ["key"]}
+    with pytest.raises(RequestInvalid, match=r"cosign\.pub cannot be used without the extra `signatures`"):
+        read_key(str(tmp_path / "cosign.pub"))
