@@ -140,10 +140,10 @@ class HashLedger(RequestLedger, ReleaseLedger, ProgressLedger, OpenLedger, TagLe
     ) -> TagIntent | None:
         place, content = (key_of(push_id, "intents"), reference), msgspec.json.encode(intent)
         records = {place[0]: {reference: content}, key_of(push_id): {"updated": self._now()}}
-        known = None if over is None else [msgspec.json.encode(each) for each in over]
-        before = self._hashes.exchange(place, records, over=known)
+        known = [msgspec.json.encode(each) for each in over or ()]
+        before = self._hashes.exchange(place, records, over=None if over is None else known)
         found = decode(before, TagIntent)
-        if over is None or known is None or before is None or before in known or found not in over:
+        if over is None or before is None or before in known or found not in over:
             return found
         # Another version of the program wrote the same intent in other words.
         return decode(self._hashes.exchange(place, records, over=[before]), TagIntent)

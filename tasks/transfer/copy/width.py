@@ -22,7 +22,6 @@ class Width:
     """
 
     def __init__(self, least: int, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._least = least
         self._most = most
         self._clock = clock
         self._guard = threading.Lock()

@@ -22,38 +22,49 @@ class Restoring:
 
     def restore(self, mark: Mark, repository: Repository, lock: TagLock, over: Digest | None) -> None:
         """Write the old manifest under the lock of its tag, over the digest `over`; raises LockLost, RegistryError."""
-        writer, record = Writer("", uuid.uuid4().hex), lock.record()
+        record = lock.record()
         old = self._old(mark.intent, repository)
-        _announce(lock, old.digest, record.last, writer)
-        try:
-            repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
-        except CopyIncomplete as error:
-            raise DestinationChildMissing(
-                f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
-                f" {error.message}"
-            ) from None
-        try:
-            # The process may have stood still before the write, for longer than the lease of its lock.
-            lock.ensure()
-        except LockLost:
-            self._mend(mark, repository, old.digest)
-            raise
+        with self._announced(mark, repository, lock, old.digest, record.last) as writer:
+            try:
+                repository.push_manifest(mark.reference.identifier, old.content, old.media_type, over=over)
+            except CopyIncomplete as error:
+                raise DestinationChildMissing(
+                    f"{mark.reference} cannot be put back to {old.digest}: the registry has lost parts of it."
+                    f" {error.message}"
+                ) from None
         lock.note_written(old, writer, record.writer if record.last == old.digest else None)
 
     @contextmanager
     def deleting(self, mark: Mark, repository: Repository, lock: TagLock) -> Iterator[None]:
         """Let a tag be deleted in the context, under its lock; raises LockLost."""
+        with self._announced(mark, repository, lock, DELETED, lock.record().last) as writer:
+            yield
+        lock.drop_writing(DELETED, writer)
+
+    @contextmanager
+    def _announced(
+        self, mark: Mark, repository: Repository, lock: TagLock, digest: str, last: str | None
+    ) -> Iterator[Writer]:
+        """Let a digest be written over `last`, which was read before; raises LockLost.
+
+        What is noted is of a time at which the lock was held: a late write is recognised by it (BEHAVIOUR 7.6).
+        """
         writer = Writer("", uuid.uuid4().hex)
-        _announce(lock, DELETED, lock.record().last, writer)
-        yield
+        lock.note_writing(digest, last, writer)
         try:
             lock.ensure()
         except LockLost:
-            self._mend(mark, repository, None)
+            lock.drop_writing(digest, writer)
             raise
-        lock.drop_writing(DELETED, writer)
+        yield writer
+        try:
+            # The process may have stood still before the write, for longer than the lease of its lock.
+            lock.ensure()
+        except LockLost:
+            self._mend(mark, repository, None if digest == DELETED else digest)
+            raise
 
-    def _mend(self, mark: Mark, repository: Repository, late: Digest | str | None) -> None:
+    def _mend(self, mark: Mark, repository: Repository, late: str | None) -> None:
         """Write again what a late write of an old manifest, or a late deletion, replaced.
 
         Raises LockLost, LockUnavailable, TagConflict.
@@ -85,16 +96,3 @@ class Restoring:
                 raise
             return Written(digest, intent.old_media_type, content)
         return Written(digest, judged_media_type(fetched), fetched.content)
-
-
-def _announce(lock: TagLock, digest: str, last: str | None, writer: Writer) -> None:
-    """Note a write over `last`, which was read before; raises LockLost.
-
-    What is noted is of a time at which the lock was held: a late write is recognised by it (BEHAVIOUR 7.6).
-    """
-    lock.note_writing(digest, last, writer)
-    try:
-        lock.ensure()
-    except LockLost:
-        lock.drop_writing(digest, writer)
-        raise
