@@ -2,33 +2,20 @@
 
 import itertools
 import socket
-import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from socketserver import BaseRequestHandler
 
 import pytest
 
-from tests.chaos.conftest import MakeSite
-from tests.chaos.site import Site, item, small_index
+from tests.chaos.hostile.neighbours import PLACES, HostileServer, push_well
+from tests.chaos.site import Site, item
 from tests.support.images import Image, image, layer
 from tests.support.processes import wait_until
-from tests.support.redis_server import RedisServer
 from tests.support.scripted import Answer, ImprovisingRegistry, NoAnswer, Received, Reply
 
-PLACES = 4
 SOURCES = 64
-# Nothing of this ends by itself while a test lasts: whoever waits for a hostile source waits for good.
-SETTINGS = """
-[http]
-connect_timeout = 10
-idle_timeout = 3000
-[limits]
-jobs = 2
-grace_seconds = 0
-stall_seconds = 3000
-"""
 
 Act = Callable[[socket.socket, threading.Event], None]
 
@@ -61,54 +48,18 @@ class Hostile:
     def _serve(self, act: Act) -> str:
         hostile = self
 
-        class Handler(socketserver.BaseRequestHandler):
+        class Handler(BaseRequestHandler):
             def handle(self) -> None:
                 if self.request.recv(10_000):
                     hostile.asked.release()
                     with self.request:
                         act(self.request, hostile._over)
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None:
-                """Say nothing of clients that are gone."""
-
-        server = self._stack.enter_context(Server(("127.0.0.1", 0), Handler))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self._stack.callback(server.shutdown)
-        return f"127.0.0.1:{server.server_address[1]}"
+        return self._stack.enter_context(HostileServer(Handler)).host
 
     def close(self) -> None:
         self._over.set()
         self._stack.close()
-
-
-@pytest.fixture
-def site(make_site: MakeSite, tmp_path: Path, server: RedisServer) -> Site:
-    (tmp_path / "settings.toml").write_text(SETTINGS)
-    site = make_site(server, {"IMAGEPUSHER_CONFIG": str(tmp_path / "settings.toml")})
-    site.fleet.start(1, "--concurrency", str(PLACES))
-    return site
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as started:
-        yield started
-
-
-def push_well(site: Site, name: str) -> None:
-    """Push ten images, and see them arrive."""
-    sources = [small_index(f"{name}-{number}", "amd64", "arm64", layers=2) for number in range(10)]
-    repository = f"{site.b.host}/{name}/good"
-    items = [
-        item(site.put_a(f"{name}/good{number}", source), {repository: [str(number)]})
-        for number, source in enumerate(sources)
-    ]
-    report = site.report(site.send({"items": items}))
-    assert report["state"] == "succeeded"
-    site.judge(report)
 
 
 @pytest.mark.parametrize("hosts", [1, SOURCES])

@@ -1,24 +1,21 @@
 """A destination that takes no bytes, or never answers, leaves the other pushes of its worker at their pace (8.4)."""
 
 import socket
-import socketserver
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from socketserver import StreamRequestHandler
+from types import TracebackType
 
 import pytest
 
-from tests.chaos.conftest import MakeSite
+from tests.chaos.hostile.neighbours import PLACES, HostileServer, push_well
 from tests.chaos.site import Site, item
-from tests.chaos.test_hostile_sources import PLACES, SETTINGS, push_well
 from tests.support.images import image, layer
 from tests.support.processes import wait_until
-from tests.support.redis_server import RedisServer
 
 _MIB = 1 << 20
 
 
-class Destination:
+class Destination(HostileServer):
     """An empty registry that takes nothing.
 
     It answers what planning asks. Of uploads it reads no byte of a big blob, and answers nothing of a small one.
@@ -29,7 +26,7 @@ class Destination:
         self.begun: set[bytes] = set()
         destination = self
 
-        class Handler(socketserver.StreamRequestHandler):
+        class Handler(StreamRequestHandler):
             def handle(self) -> None:
                 while (line := self.rfile.readline()) and self._answer(line):
                     pass
@@ -45,18 +42,10 @@ class Destination:
                 self.wfile.write(destination.reply(method, path))
                 return True
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None:
-                """Say nothing of clients that are gone."""
-
+        super().__init__(Handler)
         self._name = name
-        self._server = Server(("127.0.0.1", 0), Handler)
         # Small buffers: what is not read soon holds up its sender.
         self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def reply(self, method: bytes, path: bytes) -> bytes:
         """Return an answer: the base of the API is there, a session opens, and nothing else is found."""
@@ -67,24 +56,11 @@ class Destination:
             return b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nRange: 0-0\r\nLocation: %b\r\n\r\n" % place
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
-    def close(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def site(make_site: MakeSite, tmp_path: Path, server: RedisServer) -> Site:
-    (tmp_path / "settings.toml").write_text(SETTINGS)
-    site = make_site(server, {"IMAGEPUSHER_CONFIG": str(tmp_path / "settings.toml")})
-    site.fleet.start(1, "--concurrency", str(PLACES))
-    return site
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as started:
-        yield started
+        super().__exit__(kind, error, trace)
 
 
 @pytest.mark.parametrize("size", [pytest.param(1000, id="no answers"), pytest.param(8 * _MIB, id="no bytes taken")])
@@ -92,8 +68,7 @@ def test_copies_to_a_destination_that_takes_nothing_leave_places_to_other_pushes
     site: Site, name: str, size: int
 ) -> None:
     """Few may wait for it at once; the others go back to the queue meanwhile."""
-    destination = Destination(name)
-    try:
+    with Destination(name) as destination:
         items = []
         for number in range(3 * PLACES):
             source = site.put_a(f"{name}/src{number}", image("linux/amd64", [layer(f"{name}-{number}", size)]))
@@ -106,5 +81,3 @@ def test_copies_to_a_destination_that_takes_nothing_leave_places_to_other_pushes
         with site.cli("status", held_up, "--output", "json") as program:
             told, _ = program.communicate(timeout=300)
         assert "destination_slow" in told.decode()
-    finally:
-        destination.close()
